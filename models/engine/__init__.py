@@ -1,0 +1,1 @@
+"""Batched, prefix-shared sampling of one GGUF model inside the process."""

@@ -1,0 +1,251 @@
+"""What the nodes ask of a model: samples of a prompt, the probability of a text, a choice.
+
+The llama.cpp engine serves it (:mod:`thinkgraph.models.local`), and so can anything that
+answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled", "budget"]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and strict about the fields it knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Frozen):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Sampling(Frozen):
+    """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
+
+    temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")
+    top_k: int = Field(40, ge=0, description="only the k likeliest tokens; 0 is all")
+    min_p: float = Field(0.05, ge=0, le=1, description="least share of the likeliest token's")
+    typical_p: float = Field(1.0, gt=0, le=1, description="locally typical sampling; 1 is off")
+    repeat_penalty: float = Field(1.0, gt=0, description="divides a repeated token's logit")
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_last_n: int = Field(64, ge=-1, description="how far penalties look back; -1 is all")
+    logit_bias: dict[int, float] = Field(default_factory=dict)
+    max_tokens: int = Field(512, ge=1)
+    stop: tuple[str, ...] = Field((), description="texts that end a completion, left out of it")
+    stop_tokens: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
+    grammar: str | None = Field(None, description="completions match this GBNF grammar")
+    top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
+    confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
+
+
+class Confidence(Frozen):
+    """How sure the model was of a completion's tokens, as aggregates over them (in nats).
+
+    ``self_certainty`` is KL(U ‖ p) averaged over the tokens (arXiv 2502.18581); the group
+    and tail means are of DeepConf's token confidence (arXiv 2508.15260, section 3), over
+    windows of 2048 tokens or the whole completion where it is shorter. They and ``entropy``
+    are None unless :attr:`Sampling.confidence` asked for them.
+    """
+
+    mean_logprob: float
+    min_logprob: float
+    entropy: float | None = None
+    self_certainty: float | None = None
+    lowest_group: float | None = None
+    tail: float | None = None
+
+
+class TokenLogprob(Frozen):
+    """One token, its log-probability, and the likeliest in its place, best first."""
+
+    token: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Usage(Frozen):
+    """What was spent. Counts add up over requests, nodes and runs.
+
+    ``prompt_tokens`` were asked for (once a request, however many samples), of which
+    ``prefilled_tokens`` were computed and ``cached_tokens`` found in the KV cache.
+    ``completion_tokens`` were sampled, of which ``cancelled_tokens`` belong to samples
+    that were cancelled. Times are in seconds and summed over requests.
+    """
+
+    prompt_tokens: int = 0
+    prefilled_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cancelled_tokens: int = 0
+    model_calls: int = 0
+    queue_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_s: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in USAGE_FIELDS})
+
+
+USAGE_FIELDS = tuple(Usage.model_fields)
+
+
+class Delta(Frozen):
+    """New text of one sample; ``tokens`` counts all of the sample's so far."""
+
+    sample: int
+    text: str
+    tokens: int
+
+
+class Completion(Frozen):
+    """One finished sample of a prompt."""
+
+    sample: int
+    seed: int
+    text: str
+    tokens: int
+    finish_reason: FinishReason
+    confidence: Confidence | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Budget:
+    """What a run may still spend; shared by its requests and enforced between two steps.
+
+    Thread-safe. ``None`` is no limit. The clock of ``seconds`` starts at once.
+    """
+
+    def __init__(
+        self,
+        tokens: int | None = None,
+        seconds: float | None = None,
+        calls: int | None = None,
+        parent: Budget | None = None,
+    ) -> None:
+        self.tokens, self.seconds, self.calls, self.parent = tokens, seconds, calls, parent
+        self._lock = threading.Lock()
+        self._spent_tokens = self._spent_calls = 0
+        self._began = time.monotonic()
+
+    def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
+        """Take sampled tokens and model calls from this budget and its parents."""
+        with self._lock:
+            self._spent_tokens += tokens
+            self._spent_calls += calls
+        if self.parent:
+            self.parent.spend(tokens=tokens, calls=calls)
+
+    @property
+    def exhausted(self) -> str | None:
+        """Which limit is reached, in words, or None."""
+        if self.tokens is not None and self._spent_tokens >= self.tokens:
+            return f"the budget of {self.tokens} tokens is spent"
+        if self.calls is not None and self._spent_calls > self.calls:
+            return f"the budget of {self.calls} model calls is spent"
+        if self.seconds is not None and time.monotonic() - self._began >= self.seconds:
+            return f"the budget of {self.seconds:g} seconds is spent"
+        return self.parent.exhausted if self.parent else None
+
+
+class Generation(Protocol):
+    """The n samples of one prompt, under way.
+
+    Iterating yields a :class:`Delta` for each new piece of text and a :class:`Completion`
+    as each sample ends, in whatever order they do, and ends after the last. Leaving early
+    (``aclose``, or cancelling the task that iterates or awaits) cancels what still runs.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Delta | Completion]: ...
+
+    async def completions(self) -> list[Completion]:
+        """All samples, in their order, once the last has ended."""
+        ...
+
+    def cancel(self, sample: int | None = None) -> None:
+        """Stop one sample, or all, at the next step; its text so far is its completion."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far; final once the iteration has ended."""
+        ...
+
+
+class Model(Protocol):
+    """A language model that nodes can sample, score with, and ask to choose."""
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and one completion may have together."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The length in tokens of the rendered prompt."""
+        ...
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> Generation:
+        """Sample one completion per seed, all of the same prompt.
+
+        ``prefix`` begins the assistant's message and is not part of the completions.
+
+        Raises:
+            ModelError: the prompt can't fit in the context, or a setting is not one this
+                model has.
+        """
+        ...
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """The log-probability of each token of ``text`` as the answer to ``messages``."""
+        ...
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """The probability of each option as the answer's beginning, summing to one."""
+        ...
+
+
