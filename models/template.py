@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Never
+from typing import Any, NamedTuple, Never
 
 import jinja2
 from jinja2 import nodes
@@ -170,7 +170,7 @@ class _Guard:
 class _GenerationTag(Extension):
     """Ignores ``{% generation %}``, with which templates mark what a training loss counts."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
