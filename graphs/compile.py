@@ -1,0 +1,309 @@
+"""From a checked spec to a LangGraph ``StateGraph``: one LangGraph node for each of its own.
+
+Chains without conditions become LangGraph's edges. A node that decides where to go returns a
+``Command`` with its update and its destinations, since how often an edge was followed is part
+of the state and has to be written with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, TypeVar
+
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.config import get_stream_writer
+from langgraph.graph import END as LANGGRAPH_END
+from langgraph.graph import START as LANGGRAPH_START
+from langgraph.graph import StateGraph
+from langgraph.runtime import get_runtime
+from langgraph.types import Command, Send
+
+from thinkgraph.graphs import state as channels
+from thinkgraph.graphs.condition import Condition, variable_types
+from thinkgraph.graphs.spec import END, START, Edge, Limits, Scalar, Spec
+from thinkgraph.models.model import Budget, Model, Usage
+from thinkgraph.nodes.node import Node, node_kinds
+from thinkgraph.nodes.param import bind
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.step import Step
+
+CONCLUDE = "conclude"
+"""The node that is added before END where a path would end without an answer: a vote."""
+
+T = TypeVar("T")
+
+
+class Context(TypedDict, total=False):
+    """What one invocation may set: LangGraph's ``context=``."""
+
+    seed: int
+    model: Model
+    models: Mapping[str, Model]
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a graph is compiled with.
+
+    Attributes:
+        params: the value of every param.
+        models: a model by its role; the empty role is the run's model.
+        seed: of runs whose context has none.
+        prompts: prompts that replace built-in ones of the same name.
+    """
+
+    params: Mapping[str, Scalar]
+    models: Callable[[str], Model]
+    seed: int = 0
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+
+
+def build(spec: Spec, binding: Binding) -> StateGraph[Any, Context, Any, Any]:
+    """The LangGraph graph of a spec, to be compiled."""
+    graph = StateGraph(channels.schema(spec), context_schema=Context)
+    routes = Routes(spec, binding.params)
+    for name, settings in spec.nodes.items():
+        node = node_kinds()[str(settings.kind)].model_validate(settings.settings)
+        runner = Runner(name, node.bound(dict(binding.params)), spec, binding, routes)
+        graph.add_node(name, runner.runnable, destinations=routes.destinations(name) or None)
+    if routes.concludes:
+        vote = node_kinds()["vote"].model_validate({})
+        graph.add_node(CONCLUDE, Runner(CONCLUDE, vote, spec, binding, routes).runnable)
+        graph.add_edge(CONCLUDE, LANGGRAPH_END)
+    for sources, target in routes.fixed:
+        graph.add_edge(sources[0] if len(sources) == 1 else list(sources), target)
+    return graph
+
+
+class Routes:
+    """Where each node leads: the fixed edges, and the decisions of the nodes that have some."""
+
+    def __init__(self, spec: Spec, params: Mapping[str, Scalar]) -> None:
+        self._answering = {
+            name
+            for name, node in spec.nodes.items()
+            if "answer" in node_kinds()[str(node.kind)].gives
+        }
+        self._types = variable_types(spec)
+        self._params = params
+        self.concludes = False
+        self._decisions: dict[str, list[Link]] = {}
+        deciding = {
+            sources[0]
+            for edge in spec.edges
+            if edge.is_conditional
+            for sources, _ in edge.links
+        }
+        self.fixed: list[tuple[tuple[str, ...], str]] = []
+        for edge in spec.edges:
+            for sources, targets in edge.links:
+                for target in targets:
+                    if deciding.isdisjoint(sources):
+                        start = tuple(LANGGRAPH_START if s == START else s for s in sources)
+                        self.fixed.append((start, self._place(target, sources)))
+                    else:
+                        link = self._link(edge, sources[0], target)
+                        self._decisions.setdefault(sources[0], []).append(link)
+
+    def _place(self, target: str, sources: tuple[str, ...]) -> str:
+        if target != END:
+            return target
+        if self._answering.issuperset(sources):
+            return LANGGRAPH_END
+        self.concludes = True
+        return CONCLUDE
+
+    def _link(self, edge: Edge, source: str, target: str) -> Link:
+        return Link(
+            key=f"{source} -> {target} {edge.when or ''}".strip(),
+            target=self._place(target, (source,)),
+            conditional=edge.is_conditional,
+            when=Condition(edge.when, self._types) if edge.when else None,
+            at_most=bind(edge.at_most, self._params),
+            each=edge.each is not None,
+        )
+
+    def decides(self, node: str) -> bool:
+        """Whether a node chooses among its edges."""
+        return node in self._decisions
+
+    def destinations(self, node: str) -> dict[str, str]:
+        """Where a deciding node may go, with a label for the drawing."""
+        return {link.target: link.label for link in self._decisions.get(node, [])}
+
+    def follow(self, node: str, state: State, round: int, counts: Mapping[str, int]) -> list[Link]:
+        """The edges that a deciding node follows now."""
+        links = self._decisions[node]
+        for link in links:
+            if link.conditional and link.open(state, round, self._params, counts):
+                return [link]
+        return [link for link in links if not link.conditional]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One arrow out of a deciding node."""
+
+    key: str
+    target: str
+    conditional: bool
+    when: Condition | None
+    at_most: int | None
+    each: bool
+
+    @property
+    def label(self) -> str:
+        """The condition and the bound, in a few words."""
+        words = [self.key.partition(" -> ")[2].partition(" ")[2]]
+        if self.at_most is not None:
+            words.append(f"at most {self.at_most}×")
+        return ", ".join(filter(None, words))
+
+    def open(
+        self, state: State, round: int, params: Mapping[str, Scalar], counts: Mapping[str, int]
+    ) -> bool:
+        """Whether it may be followed: its bound isn't reached and its condition holds."""
+        if self.at_most is not None and counts.get(self.key, 0) >= self.at_most:
+            return False
+        if self.each and not state.live:
+            return False
+        return self.when is None or self.when.holds(state, round, params)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A node in its graph: reads the channels, runs, writes them, and says where to go."""
+
+    name: str
+    node: Node
+    spec: Spec
+    binding: Binding
+    routes: Routes
+
+    @property
+    def runnable(self) -> RunnableLambda[Any, Any]:
+        """What LangGraph calls, with or without an event loop."""
+        return RunnableLambda(self._run_sync, self._run, name=self.name)
+
+    def _run_sync(self, values: dict[str, Any], config: RunnableConfig) -> Any:
+        return wait_for(self._run(values, config))
+
+    async def _run(self, values: dict[str, Any], config: RunnableConfig) -> Any:
+        state = channels.read(self.spec, values)
+        counts = values.get("counts") or {}
+        step = self._step(counts.get(self.name, 0), values)
+        step.begin()
+        update = await self.node.run(state, step)
+        written = self._written(update, step)
+        if not self.routes.decides(self.name):
+            return written
+        after = {**values, **written}
+        for name in ("candidates", "critiques"):
+            after[name] = channels.merge(values.get(name), written[name])
+        return self._decide(written, after, counts, step.round)
+
+    def _step(self, round: int, values: Mapping[str, Any]) -> Step:
+        context: Context = get_runtime(Context).context or {}
+        named = context.get("models", {})
+        default = context.get("model")
+
+        def model(role: str) -> Model:
+            if role in named:
+                return named[role]
+            return default if default is not None else self.binding.models(role)
+
+        return Step(
+            node=self.name,
+            round=round,
+            seed=context.get("seed", self.binding.seed),
+            params=self.binding.params,
+            models=model,
+            emit=get_stream_writer(),
+            budget=self._budget(context.get("budget"), values),
+            prompts=self.binding.prompts,
+        )
+
+    def _budget(self, run: Budget | None, values: Mapping[str, Any]) -> Budget | None:
+        limits = self.spec.nodes[self.name].budget if self.name in self.spec.nodes else None
+        if run is None and self.spec.budget is not None:
+            run = budget(self.spec.budget, self.binding.params, channels.total_usage(values))
+        return budget(limits, self.binding.params, Usage(), run) if limits else run
+
+    def _written(self, update: Update, step: Step) -> dict[str, Any]:
+        data = update.model_dump(mode="json", exclude={"candidates", "critiques", "fields"})
+        written: dict[str, Any] = {
+            "candidates": {c.id: c.model_dump(mode="json") for c in update.candidates},
+            "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
+            "usage": {f"{self.name}.{step.round}": step.usage.model_dump()},
+            "counts": {self.name: step.round + 1},
+            **update.fields,
+        }
+        if update.answer is not None:
+            written["answer"] = data["answer"]
+        return written
+
+    def _decide(
+        self,
+        written: dict[str, Any],
+        after: dict[str, Any],
+        counts: Mapping[str, int],
+        round: int,
+    ) -> Command[str]:
+        links = self.routes.follow(self.name, channels.read(self.spec, after), round, counts)
+        followed = {link.key: counts.get(link.key, 0) + 1 for link in links}
+        written["counts"] = {**written["counts"], **followed}
+        goto: list[Any] = []
+        for link in links:
+            goto.extend(_fan_out(link.target, after) if link.each else [link.target])
+        return Command(update=written, goto=goto)
+
+
+def _fan_out(target: str, values: dict[str, Any]) -> list[Send]:
+    """One run of the target for each live candidate, which sees only that one."""
+    live = [key for key, candidate in values["candidates"].items() if candidate["live"]]
+    return [
+        Send(target, {**values, "candidates": {key: values["candidates"][key]}}) for key in live
+    ]
+
+
+def budget(
+    limits: Limits,
+    params: Mapping[str, Scalar],
+    spent: Usage,
+    parent: Budget | None = None,
+) -> Budget:
+    """The budget that limits leave after what was spent."""
+    bound = Limits.model_validate(bind(limits.model_dump(mode="json"), params))
+    made = Budget(bound.tokens, bound.seconds, bound.calls)
+    made.spend(tokens=spent.completion_tokens, calls=spent.model_calls)
+    made.parent = parent
+    return made
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also from a thread whose event loop is running."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,))
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

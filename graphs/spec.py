@@ -1,0 +1,274 @@
+"""The graph language, version 1: what a spec holds, as pydantic models.
+
+A spec is data. It names node kinds, prompts and params; it never names code to run. These
+models are its only definition: the loader, the checker, the JSON Schema, the reference and the
+Python form all come from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.param import Referable
+
+START, END = "START", "END"
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+IDENTIFIER = r"^[a-z][a-z0-9_]*$"
+
+Name = Annotated[str, Field(pattern=NAME)]
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+Scalar = bool | int | float | str
+ParamType = Literal["boolean", "integer", "number", "string"]
+FieldType = Literal["boolean", "integer", "number", "string", "list", "object"]
+
+_TYPES: dict[type, ParamType] = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+class Param(Frozen):
+    """A value that is set when the graph is run; ``rounds: 2`` is short for its default."""
+
+    default: Scalar | None = Field(None, description="none makes it required")
+    type: ParamType | None = Field(None, description="the default's, unless given")
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Scalar, ...] = ()
+    about: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"default": value} if isinstance(value, bool | int | float | str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Param:
+        if self.default is None and self.type is None:
+            raise ValueError("a param needs a default or a type")
+        if self.default is not None:
+            self.accept(self.default)
+        return self
+
+    @property
+    def kind(self) -> ParamType:
+        """Its type, stated or that of its default."""
+        return self.type or _TYPES[type(self.default)]
+
+    def accept(self, value: Any) -> Scalar:
+        """The value, checked; text (as from a command line) is converted.
+
+        Raises:
+            ValueError: it is not of the type, or outside the range or the choices.
+        """
+        converted = _convert(value, self.kind)
+        if self.choices and converted not in self.choices:
+            raise ValueError(f"{value!r} is none of {', '.join(map(str, self.choices))}")
+        if isinstance(converted, int | float) and not isinstance(converted, bool):
+            if self.minimum is not None and converted < self.minimum:
+                raise ValueError(f"{value} is less than {self.minimum:g}")
+            if self.maximum is not None and converted > self.maximum:
+                raise ValueError(f"{value} is more than {self.maximum:g}")
+        return converted
+
+
+def _convert(value: Any, kind: ParamType) -> Scalar:
+    if kind == "string" and isinstance(value, str):
+        return value
+    if kind == "boolean":
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+    elif kind in ("integer", "number") and not isinstance(value, bool):
+        try:
+            number = float(value)
+            if kind == "number":
+                return number
+            if number == int(number):
+                return int(value) if isinstance(value, str | int) else int(number)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    article = "an" if kind == "integer" else "a"
+    raise ValueError(f"{value!r} is not {article} {kind}")
+
+
+class Input(Frozen):
+    """A further input beside the question, that prompts and conditions may name."""
+
+    type: FieldType = "string"
+    default: Any = None
+    about: str = ""
+
+
+class StateField(Frozen):
+    """A further field of the state, and how two writes to it combine."""
+
+    type: FieldType = "string"
+    reducer: Literal["replace", "append", "add", "merge", "max"] = "replace"
+    default: Any = None
+    about: str = ""
+
+
+class Limits(Frozen):
+    """What may be spent; nothing is no limit. A reference to a param may stand for a number."""
+
+    tokens: Annotated[int | None, Referable()] = Field(None, ge=1)
+    seconds: Annotated[float | None, Referable()] = Field(None, gt=0)
+    calls: Annotated[int | None, Referable()] = Field(None, ge=1)
+
+
+class NodeSpec(BaseModel):
+    """A node: its kind and that kind's settings, or ``use`` of another spec with its params."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str | None = None
+    use: str | None = Field(None, description="a built-in graph, or a file beside this one")
+    params: dict[str, Any] | None = Field(None, description="with `use`: the other graph's params")
+    budget: Limits | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> NodeSpec:
+        if (self.kind is None) == (self.use is None):
+            raise ValueError("a node has either a kind or a use")
+        if self.params is not None and self.use is None:
+            raise ValueError("params go with use")
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of its kind."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+_STAGE = re.compile(r"\s*(?:\[([^\[\]]*)\]|([^\[\],>\s]+))\s*")
+
+
+def stages(path: str) -> list[tuple[str, ...]]:
+    """The stages of a chain such as ``START -> [a, b] -> END``.
+
+    Raises:
+        ValueError: it isn't a chain of at least two stages.
+    """
+    found = []
+    for part in path.split("->"):
+        match = _STAGE.fullmatch(part)
+        names = [name.strip() for name in (match[1] or match[2]).split(",")] if match else [""]
+        if not all(re.match(NAME, name) for name in names):
+            raise ValueError(f"{path!r} is not a chain such as `START -> draft -> [a, b] -> END`")
+        found.append(tuple(names))
+    if len(found) < 2:
+        raise ValueError(f"{path!r} has no arrow; write `a -> b`")
+    return found
+
+
+class Edge(Frozen):
+    """A chain of nodes, with the condition and the bound under which it is followed.
+
+    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, at_most: N}``. From one node, conditional
+    edges are tried in order and the first that holds is followed; an edge without a condition
+    is followed when none before it was. Several edges without conditions are followed in
+    parallel.
+    """
+
+    path: str
+    when: str | None = Field(None, description="a CEL expression over the state, true to follow")
+    at_most: Annotated[int | None, Referable()] = Field(
+        None, ge=0, description="how often it may be followed in a run"
+    )
+    each: Literal["candidates"] | None = Field(
+        None, description="run the target once for each live candidate, side by side"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"path": value}
+        if isinstance(value, dict) and len(value) == 1 and "path" not in value:
+            ((path, rest),) = value.items()
+            if rest is None:
+                return {"path": path}
+            if isinstance(rest, dict):
+                return {"path": path, **rest}
+            raise ValueError("after the chain come `when`, `at_most` or `each`")
+        return value
+
+    @model_validator(mode="after")
+    def _chain(self) -> Edge:
+        found = stages(self.path)
+        if self.is_conditional and (len(found) != 2 or len(found[0]) != 1 or len(found[1]) != 1):
+            raise ValueError("a condition goes with one arrow from one node to one node")
+        return self
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it may be left unfollowed, or fans out."""
+        return self.when is not None or self.at_most is not None or self.each is not None
+
+    @property
+    def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """The pairs of neighbouring stages."""
+        found = stages(self.path)
+        return zip(found, found[1:], strict=False)
+
+    @property
+    def plain(self) -> str | dict[str, Any]:
+        """The edge as it stands in a spec."""
+        rest = self.model_dump(exclude={"path"}, exclude_defaults=True, mode="json")
+        return {self.path: rest} if rest else self.path
+
+
+def _edges(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Spec(Frozen):
+    """A saved strategy."""
+
+    thinkgraph: Literal[1] = Field(description="the version of the language")
+    name: Name
+    about: str = Field("", description="what it does, its source, cost, when it helps and hurts")
+    inputs: dict[Identifier, Input] = Field(default_factory=dict)
+    params: dict[Identifier, Param] = Field(default_factory=dict)
+    state: dict[Identifier, StateField] = Field(default_factory=dict)
+    nodes: dict[Name, NodeSpec] = Field(min_length=1)
+    edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(min_length=1)
+    budget: Limits | None = None
+    output: Identifier = Field("answer", description="the channel that is the run's result")
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The spec as plain data, in its short forms: what is saved."""
+        data = self.model_dump(mode="json", exclude_unset=True, exclude={"edges"})
+        data["edges"] = [edge.plain for edge in self.edges]
+        return data
+
+    def bind(self, given: dict[str, Any]) -> dict[str, Scalar]:
+        """The value of every param: those given, checked, and the defaults.
+
+        Raises:
+            KeyError: a param that the graph doesn't have (the name).
+            ValueError: a param is missing, or has a value that it can't have.
+        """
+        for name in given:
+            if name not in self.params:
+                raise KeyError(name)
+        values: dict[str, Scalar] = {}
+        for name, param in self.params.items():
+            value = given.get(name, param.default)
+            if value is None:
+                raise ValueError(f"{name}: no value, and it has no default")
+            try:
+                values[name] = param.accept(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return values
+
+
+def chain(*names: str | Sequence[str]) -> str:
+    """The text of a chain: ``chain("a", ["b", "c"])`` is ``a -> [b, c]``."""
+    return " -> ".join(n if isinstance(n, str) else f"[{', '.join(n)}]" for n in names)

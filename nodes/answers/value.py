@@ -1,0 +1,271 @@
+"""What an answer stands for: a number, an expression, a collection of values, or words."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Literal
+
+from thinkgraph.nodes.answers.normal import normal
+
+LONGEST = 600
+"""Answers longer than this many characters are compared as words."""
+_MOST_DIGITS = 400
+
+
+@dataclass(frozen=True)
+class Number:
+    """An exact rational number."""
+
+    number: Fraction
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A mathematical expression or relation, as normal LaTeX without needless spaces."""
+
+    latex: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """Anything else, in lower case and single spaces."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Several values: a tuple or interval (with its brackets), a set, a union, a matrix.
+
+    A set and a union hold each member once, in a fixed order; the order in the others counts.
+    """
+
+    kind: Literal["()", "[]", "(]", "[)", "set", "union", "matrix", "row"]
+    members: "tuple[Value, ...]"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the members' order is part of the value."""
+        return self.kind not in ("set", "union")
+
+
+Value = Number | Expression | Words | Collection
+
+_BARE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)"
+_SIGN = r"(?P<sign>[-+]?)\s*"
+_NUMBER = re.compile(
+    rf"{_SIGN}(?:(?P<whole>\d+)\s*(?:\s|(?=\\)))?"
+    rf"(?:\\frac\{{(?P<over>\s*-?{_BARE})\s*\}}\{{\s*(?P<under>-?{_BARE})\s*\}}"
+    rf"|(?P<over_>\d+)\s*/\s*(?P<under_>-?\d+))"
+    rf"|{_SIGN.replace('sign', 'sign_')}(?P<plain>{_BARE})"
+    r"(?:[eE](?P<e>[-+]?\d{1,3})"
+    r"|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\s*(?P<ten>[-+]?\s*\d{1,3})\s*\}?)?"
+    r"(?:\s*/\s*(?P<plain_under>-?\d[\d.]*))?"
+)
+_SCALES = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+_SHORT_UNITS = "mm|cm|dm|km|mg|kg|lb|lbs|oz|ft|in|yd|mi|ml|mL|cc|hr|hrs|ms|mph|kph|pm|am|kW|Hz|sq"
+_NOT_UNITS = "and|or|to|half|plus|minus|times|over|if|mod|sin|cos|tan|log|sec|csc|cot|sqrt|choose"
+_UNIT = re.compile(
+    rf"(?P<value>.*[\d}}\])]|.*\\pi)\s*(?P<unit>(?:(?<=\d)(?:{_SHORT_UNITS})"
+    rf"|(?<=[\s\]}})])(?!(?:{_NOT_UNITS})\b)(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
+    r"(?:[\s/.-]+[A-Za-z]+)*\.?)\s*(?:\^\s*\{?[23]\}?)?"
+)
+_ASSIGNED = re.compile(r"(\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))\s*(.+)")
+_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
+_LETTERS = re.compile(r"[^\W\d_]+(?:[\s'.,-]+[^\W\d_]+)*")
+_LONE_LETTER = re.compile(r"\(\s*([A-Za-z])\s*\)")
+_ASKS_PERCENT = re.compile(r"(?<![\d}] )(?<![\d}])(?:\bpercent(?:age)?\b|\\?%)", re.IGNORECASE)
+
+
+def canonical(answer: str, question: str = "") -> Value:
+    """Read an answer as a value.
+
+    A percent sign divides by a hundred. Where the question asks for a percentage, a bare number
+    of 1 or more is a number of percents, so `50`, `50%` and `1/2` are one answer there. Units,
+    currency signs and a leading `x =` are dropped; `5 million` is multiplied out.
+
+    Args:
+        answer: the answer's text; more than `LONGEST` characters are compared as words.
+        question: what was asked; only whether it asks for a percentage matters.
+
+    Returns:
+        A hashable value. Two answers with equal values are equal; the reverse needs `equal`.
+    """
+    return _canonical(answer, asks_percent(question))
+
+
+def asks_percent(question: str) -> bool:
+    """Whether a question says percent other than right after a number ("20% off")."""
+    return bool(_ASKS_PERCENT.search(question))
+
+
+@lru_cache(maxsize=8192)
+def _canonical(answer: str, percent: bool) -> Value:
+    if len(answer) > LONGEST:
+        return _words(answer)
+    value = _read(normal(answer))
+    if percent and isinstance(value, Number) and "%" not in answer and abs(value.number) >= 1:
+        return Number(value.number / 100)
+    return value
+
+
+def _words(text: str) -> Words:
+    return Words(re.sub(r"\s+", " ", text).strip().strip("\"'.,;:!").strip().casefold())
+
+
+def _read(text: str) -> Value:
+    """Read a normal spelling; what is inside brackets is read by the same rules."""
+    text = text.strip()
+    for reader in (_number, _assigned, _matrix, _union, _bracketed, _listed, _plus_minus, _measured):
+        if (value := reader(text)) is not None:
+            return value
+    return _scalar(text)
+
+
+def _scalar(text: str) -> Value:
+    letter = _LONE_LETTER.fullmatch(text)
+    if letter:
+        return _words(letter[1])
+    word = _LETTERS.fullmatch(text)
+    if not text or (word and (len(text) > 2 or not text.isascii())):
+        return _words(text)
+    if "\\" not in text and re.search(r"[A-Za-z]{4,}", text):
+        return _words(text)
+    latex = re.sub(r"\s+(?![A-Za-z])|(?<!\\)(?<![A-Za-z])\s+", "", text)
+    return Expression(latex.removeprefix("+"))
+
+
+def _number(text: str) -> Number | None:
+    scale = Fraction(1)
+    if text.endswith("%"):
+        text, scale = text[:-1].rstrip(), Fraction(1, 100)
+    head, _, tail = text.rpartition(" ")
+    if tail.lower().rstrip("s") in _SCALES and head:
+        text, scale = head, scale * _SCALES[tail.lower().rstrip("s")]
+    match = _NUMBER.fullmatch(text) if len(text) <= _MOST_DIGITS else None
+    if match is None:
+        return None
+    try:
+        return Number(scale * _rational(match.groupdict()))
+    except ZeroDivisionError:
+        return None
+
+
+def _rational(parts: dict[str, str | None]) -> Fraction:
+    if plain := parts["plain"]:
+        ten = int((parts["e"] or parts["ten"] or "0").replace(" ", ""))
+        value = _decimal(plain) * Fraction(10) ** ten / _decimal(parts["plain_under"] or "1")
+    else:
+        over, under = parts["over"] or parts["over_"] or "", parts["under"] or parts["under_"] or ""
+        value = int(parts["whole"] or 0) + _decimal(over) / _decimal(under)
+    return -value if "-" in (parts["sign"] or "", parts["sign_"] or "") else value
+
+
+def _decimal(text: str) -> Fraction:
+    return Fraction(text.replace(",", "").replace(" ", "").rstrip("."))
+
+
+def _assigned(text: str) -> Value | None:
+    """`x = 5` is 5, `x \\in [1, 2]` the interval; `x = 1, y = 2` stays as it is."""
+    match = _ASSIGNED.fullmatch(text)
+    if match is None:
+        return None
+    names = {match[1]} | {m[1] for part in split(match[2], ",") if (m := _ASSIGNED.fullmatch(part))}
+    if len(names) > 1 or re.search(r"[<>]|\\[lg]e(?![a-z])", match[2]):
+        return None
+    return None if "=" in match[2].split(",")[0] else _read(match[2])
+
+
+def _matrix(text: str) -> Value | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None:
+        return None
+    body = re.sub(r"^\s*\{[lcr|\s]*\}", "", match[2]) if match[1] == "array" else match[2]
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", body) if row.strip()]
+    return Collection(
+        "matrix",
+        tuple(Collection("row", tuple(_read(cell) for cell in row.split("&"))) for row in rows),
+    )
+
+
+def _union(text: str) -> Value | None:
+    parts = split(text, r"\cup")
+    return _unordered("union", [_read(part) for part in parts]) if len(parts) > 1 else None
+
+
+def _bracketed(text: str) -> Value | None:
+    if text.startswith(r"\{") and text.endswith(r"\}") and encloses(text[1:-2] + "}"):
+        return _unordered("set", [_read(part) for part in split(text[2:-2], ",") if part.strip()])
+    if not (text[:1] in "([" and text[-1:] in ")]" and text and encloses(text)):
+        return None
+    parts = split(text[1:-1], ",")
+    if len(parts) > 1:
+        kind: Literal["()", "[]", "(]", "[)"] = text[0] + text[-1]  # type: ignore[assignment]
+        return Collection(kind, tuple(_read(part) for part in parts))
+    inner = _read(parts[0]) if text[0] + text[-1] == "()" else None
+    return None if isinstance(inner, Words) else inner
+
+
+def _listed(text: str) -> Value | None:
+    parts = [part for comma in split(text, ",") for part in re.split(r"\b(?:and|or)\b", comma)]
+    parts = [part.strip() for part in parts if part.strip()]
+    if len(parts) < 2:
+        return None
+    values = [_read(part) for part in parts]
+    prose = any(isinstance(value, Words) and " " in value.words for value in values)
+    return None if prose else _unordered("set", values)
+
+
+def _plus_minus(text: str) -> Value | None:
+    if text.count(r"\pm") != 1:
+        return None
+    return _unordered("set", [_read(text.replace(r"\pm", sign)) for sign in "+-"])
+
+
+def _measured(text: str) -> Value | None:
+    match = _UNIT.fullmatch(text)
+    if match is None or match["value"].count("{") != match["value"].count("}"):
+        return None
+    value = _read(match["value"])
+    return value if isinstance(value, Number | Expression) else None
+
+
+def _unordered(kind: Literal["set", "union"], members: list[Value]) -> Value:
+    flat: dict[Value, None] = {}
+    for member in members:
+        same = isinstance(member, Collection) and member.kind == kind
+        flat |= dict.fromkeys(member.members if same else [member])  # type: ignore[union-attr]
+    return next(iter(flat)) if len(flat) == 1 else Collection(kind, tuple(sorted(flat, key=repr)))
+
+
+def encloses(text: str) -> bool:
+    """Whether the bracket that opens `text` is closed by its last character and not before."""
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth == 0:
+            return place == len(text) - 1
+    return False
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Split at a separator that stands outside all brackets; thousands' commas hold together."""
+    parts, depth, start, place = [], 0, 0, 0
+    while place < len(text):
+        sign = text[place]
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth <= 0 and text.startswith(separator, place):
+            parts.append(text[start:place])
+            place += len(separator)
+            start = place
+            continue
+        place += 1
+    return [part.strip() for part in [*parts, text[start:]]]

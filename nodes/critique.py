@@ -1,0 +1,106 @@
+"""critique: each candidate → a critique with a verdict."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from thinkgraph.models.model import Completion, Message
+from thinkgraph.nodes.event import Criticised
+from thinkgraph.nodes.population import Candidate, Criticism, State, Update
+from thinkgraph.nodes.prompt import PromptSetting
+from thinkgraph.nodes.sampled import Sampled
+from thinkgraph.nodes.step import Step, gather
+
+
+class Critique(Sampled):
+    """Review every live candidate, and say whether it is accepted.
+
+    The critic writes its review; then the probabilities of the two verdicts are read from the
+    logits, as continuations of what it wrote, so that a small model's loose wording can't be
+    misread. ``verdict: text`` reads the last verdict in the review itself, for models that
+    give no probabilities.
+    """
+
+    kind: ClassVar[str] = "critique"
+    about: ClassVar[str] = "each candidate → a critique with a verdict"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"critiques"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer"})
+
+    prompt: PromptSetting = "critique"
+    samples: int = Field(1, ge=1, le=64, description="critiques of each candidate")
+    verdict: Literal["logits", "text"] = "logits"
+    lead: str = Field("\n\nVerdict:", description="what leads from the review to the verdict")
+    accept: str = Field(" correct", description="the verdict that accepts")
+    reject: str = Field(" wrong", description="the verdict that does not")
+    threshold: float = Field(0.5, ge=0, le=1, description="least probability that accepts")
+
+    async def run(self, state: State, step: Step) -> Update:
+        """All reviews of all candidates side by side."""
+        work = [self._review(c, i, state, step) for i, c in enumerate(state.live)]
+        return Update(critiques=tuple(review for found in await gather(*work) for review in found))
+
+    async def _review(
+        self, candidate: Candidate, index: int, state: State, step: Step
+    ) -> list[Criticism]:
+        messages = step.messages(
+            self.prompt, state, candidate=candidate.text, answer=candidate.answer or ""
+        )
+        first = index * self.samples
+        reviews = await step.sample(
+            messages,
+            self.sampling,
+            n=self.samples,
+            first=first,
+            role=self.model,
+            prefix=self.prefix,
+            adapter=self.adapter,
+        )
+        work = [self._judge(review, candidate, first, messages, step) for review in reviews]
+        return await gather(*work)
+
+    async def _judge(
+        self,
+        review: Completion,
+        candidate: Candidate,
+        first: int,
+        messages: list[Message],
+        step: Step,
+    ) -> Criticism:
+        text = self.prefix + review.text
+        probability = None
+        if self.verdict == "logits":
+            probability = await self._probability(messages, text, step)
+        criticism = Criticism(
+            id=step.id(first + review.sample),
+            node=step.node,
+            round=step.round,
+            candidate=candidate.id,
+            text=text,
+            accepted=self._says_accept(text)
+            if probability is None
+            else probability >= self.threshold,
+            probability=probability,
+            seed=review.seed,
+            tokens=review.tokens,
+        )
+        step.emit(Criticised(critique=criticism))
+        return criticism
+
+    async def _probability(self, messages: list[Message], text: str, step: Step) -> float:
+        probabilities = await step.choose(
+            messages,
+            [self.accept, self.reject],
+            role=self.model,
+            prefix=text + self.lead,
+            adapter=self.adapter,
+        )
+        return probabilities[0]
+
+    def _says_accept(self, text: str) -> bool:
+        words = [re.escape(word.strip()) for word in (self.accept, self.reject)]
+        said = re.findall(rf"\b({'|'.join(words)})\b", text, re.IGNORECASE)
+        return bool(said) and said[-1].lower() == self.accept.strip().lower()

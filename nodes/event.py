@@ -1,0 +1,56 @@
+"""What a run tells while it goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.population import Answer, Candidate, Criticism
+
+
+class NodeStarted(Frozen):
+    """A node begins its run number ``round`` (from 0)."""
+
+    event: Literal["node"] = "node"
+    node: str
+    round: int
+
+
+class Grew(Frozen):
+    """New text of a candidate or critique; ``tokens`` counts all of its tokens so far."""
+
+    event: Literal["delta"] = "delta"
+    node: str
+    id: str
+    text: str
+    tokens: int
+
+
+class Drafted(Frozen):
+    """A candidate is complete, or was changed (scored, retired)."""
+
+    event: Literal["candidate"] = "candidate"
+    candidate: Candidate
+
+
+class Criticised(Frozen):
+    """A critique is complete."""
+
+    event: Literal["critique"] = "critique"
+    critique: Criticism
+
+
+class Answered(Frozen):
+    """A node has reached an answer; a later one may replace it."""
+
+    event: Literal["answer"] = "answer"
+    node: str
+    answer: Answer
+
+
+NodeEvent = Annotated[
+    NodeStarted | Grew | Drafted | Criticised | Answered, Field(discriminator="event")
+]
+EVENT: TypeAdapter[NodeEvent] = TypeAdapter(NodeEvent)

@@ -1,0 +1,79 @@
+"""What every node kind is: its settings, and what it does to the population.
+
+A kind is one class in one file of this folder. Its fields are its settings in a spec, with
+the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from abc import abstractmethod
+from functools import cache
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from thinkgraph.nodes.param import Referable, bind
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.step import Step
+
+
+class Node(BaseModel):
+    """Base of the node kinds; a subclass that sets ``kind`` is one.
+
+    Any setting may hold a reference to a param; :meth:`bound` replaces them before a run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    """The word that names the kind in a spec."""
+    about: ClassVar[str]
+    """One line that says what it does to the population."""
+    needs: ClassVar[frozenset[str]] = frozenset({"question"})
+    """The channels that must have been written before it runs."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """The channels that it writes."""
+    variables: ClassVar[frozenset[str]] = frozenset()
+    """What its prompts may name, beyond the question, the params and the spec's own state."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for field in cls.model_fields.values():
+            if not any(isinstance(item, Referable) for item in field.metadata):
+                field.metadata.append(Referable())
+        cls.model_rebuild(force=True)
+
+    @abstractmethod
+    async def run(self, state: State, step: Step) -> Update:
+        """Do what the kind does, once."""
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that were given, as plain data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def bound(self, params: dict[str, Any]) -> Self:
+        """The same node with the params' values in place of their references.
+
+        Raises:
+            ValidationError: a param's value is none that its setting allows.
+        """
+        return type(self).model_validate(bind(self.settings(), params))
+
+
+@cache
+def node_kinds() -> dict[str, type[Node]]:
+    """Every kind by its name: the files of this folder."""
+    import thinkgraph.nodes as room  # noqa: PLC0415 (it imports this module)
+
+    found: dict[str, type[Node]] = {}
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+        if module.ispkg:
+            continue
+        for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(member, Node) and "kind" in vars(member):
+                found[member.kind] = member
+    return dict(sorted(found.items()))

@@ -1,0 +1,80 @@
+"""References to a graph's params, wherever a setting's value may stand.
+
+In a spec a reference is the text ``$rounds``; in Python it is ``param("rounds")``. It takes the
+place of any setting's value and is replaced by the param's own before a node runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+PATTERN = r"^\$[A-Za-z_][A-Za-z0-9_]*$"
+_REFERENCE = re.compile(PATTERN)
+
+
+class Param(str):
+    """A reference to a param, written ``$name``."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The param's name, without the dollar sign."""
+        return self[1:]
+
+
+def param(name: str) -> Any:
+    """Refer to the graph's param ``name``; typed Any, since it stands for any value."""
+    return Param(f"${name}")
+
+
+def is_reference(value: object) -> bool:
+    """Whether a value in a spec is a reference to a param."""
+    return isinstance(value, str) and _REFERENCE.match(value) is not None
+
+
+def bind(value: Any, params: Mapping[str, Any]) -> Any:
+    """The same plain data with every reference replaced by its param's value.
+
+    Raises:
+        KeyError: a reference names a param that isn't there.
+    """
+    if is_reference(value):
+        return params[value[1:]]
+    if isinstance(value, Mapping):
+        return {key: bind(item, params) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [bind(item, params) for item in value]
+    return value
+
+
+class Referable:
+    """Annotation that lets a field hold a :class:`Param` in place of its own type."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        inner = handler(source)
+
+        def validate(value: Any, validator: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            return Param(value) if is_reference(value) else validator(value)
+
+        def serialize(value: Any, serializer: core_schema.SerializerFunctionWrapHandler) -> Any:
+            return str(value) if isinstance(value, Param) else serializer(value)
+
+        return core_schema.no_info_wrap_validator_function(
+            validate,
+            inner,
+            serialization=core_schema.wrap_serializer_function_ser_schema(serialize, schema=inner),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": PATTERN}]}

@@ -1,0 +1,106 @@
+"""The population: candidate answers, the critiques of them, and the answer they lead to.
+
+A candidate is never deleted, only retired: the live ones are the population that the next
+node works on, and the retired ones stay to be read, checkpointed and reported. All merges
+are by identifier and idempotent, so that parallel nodes, subgraphs and resumed runs may write
+the same thing twice and nothing changes.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.models.model import Confidence, FinishReason, Frozen, Message, TokenLogprob, Usage
+from thinkgraph.nodes.answers import Tally
+
+__all__ = ["Answer", "Candidate", "Confidence", "Criticism", "State", "TokenLogprob", "Update"]
+
+
+class Candidate(Frozen):
+    """One candidate answer: what was written, by which node, and what was made of it."""
+
+    id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
+    node: str
+    round: int = Field(description="which run of the node wrote it, from 0")
+    text: str
+    answer: str | None = Field(None, description="extracted from the text; None abstains")
+    parents: tuple[str, ...] = Field((), description="the candidates it was written from")
+    live: bool = Field(True, description="whether it is in the population")
+    score: float | None = Field(None, description="given by the last score node")
+    seed: int
+    tokens: int
+    finish_reason: FinishReason
+    confidence: Confidence | None = None
+
+    def retired(self) -> Candidate:
+        """The same candidate, out of the population."""
+        return self.model_copy(update={"live": False})
+
+
+class Criticism(Frozen):
+    """What a critic wrote about one candidate, and whether it accepts it."""
+
+    id: str
+    node: str
+    round: int
+    candidate: str = Field(description="the id of the candidate it is about")
+    text: str
+    accepted: bool
+    probability: float | None = Field(None, description="of acceptance, from the logits")
+    seed: int
+    tokens: int
+
+
+class Answer(Frozen):
+    """The answer of a run, and how it came about."""
+
+    value: str | None = Field(description="the comparable answer; None if none could be extracted")
+    text: str = Field(description="the whole text of the candidate that gave it")
+    candidate: str | None = Field(description="the id of that candidate")
+    votes: int = Field(description="candidates that gave this value")
+    of: int = Field(description="candidates that were asked")
+    tie: bool = False
+    tally: Tally | None = Field(None, description="every class of answers, with its votes")
+
+
+class State(Frozen):
+    """What a node reads."""
+
+    question: str
+    messages: tuple[Message, ...] = Field((), description="the conversation before the question")
+    candidates: dict[str, Candidate] = Field(default_factory=dict)
+    critiques: dict[str, Criticism] = Field(default_factory=dict)
+    answer: Answer | None = None
+    fields: dict[str, object] = Field(
+        default_factory=dict, description="further inputs, and the state that the spec declares"
+    )
+
+    @property
+    def live(self) -> list[Candidate]:
+        """The population, oldest first."""
+        return [candidate for candidate in self.candidates.values() if candidate.live]
+
+    def critiques_of(self, candidate: Candidate) -> list[Criticism]:
+        """What was written about a candidate, oldest first."""
+        return [c for c in self.critiques.values() if c.candidate == candidate.id]
+
+    def accepts(self, candidate: Candidate) -> bool:
+        """Whether most of the last round's critiques of a candidate accept it."""
+        found = self.critiques_of(candidate)
+        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        return sum(last) * 2 > len(last)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there are live candidates, and the critics accept every one."""
+        return bool(self.live) and all(self.accepts(candidate) for candidate in self.live)
+
+
+class Update(Frozen):
+    """What a node writes: candidates and critiques are merged by id, the rest replaced."""
+
+    candidates: tuple[Candidate, ...] = ()
+    critiques: tuple[Criticism, ...] = ()
+    answer: Answer | None = None
+    fields: dict[str, object] = Field(default_factory=dict)
+    usage: Usage = Usage()

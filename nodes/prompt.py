@@ -1,0 +1,128 @@
+"""Prompts: named files under ``prompts/``, rendered in Jinja's immutable sandbox.
+
+Only a prompt's own text is a template. The question, the candidates and everything else that
+a user or a model wrote are its variables, and are never rendered themselves.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any
+
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen, Message
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
+
+
+class PromptError(ThinkgraphError):
+    """A prompt is unknown, isn't a template, or lacks a variable."""
+
+
+def _template(source: str) -> str:
+    try:
+        _ENVIRONMENT.parse(source)
+    except TemplateError as error:
+        raise ValueError(f"not a Jinja template: {error}") from None
+    return source
+
+
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class Example(Frozen):
+    """One worked example: a turn of the user's and the answer wanted (few-shot)."""
+
+    user: str
+    assistant: str
+
+
+class Prompt(Frozen):
+    """What a node says to its model: a system message, examples, and the user's turn."""
+
+    about: str = ""
+    system: Template | None = Field(None, description="Jinja; none leaves the chat template's own")
+    examples: tuple[Example, ...] = ()
+    user: Template = Field(description="Jinja; `question` and what the node supplies are variables")
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that the templates need."""
+        sources = [self.user, self.system or ""]
+        found = [meta.find_undeclared_variables(_ENVIRONMENT.parse(text)) for text in sources]
+        return frozenset().union(*found)
+
+    def render(
+        self, variables: Mapping[str, Any], history: Iterable[Message] = ()
+    ) -> list[Message]:
+        """The messages to send, with a conversation's history before the user's turn.
+
+        The history's own system message is kept, ahead of this prompt's.
+
+        Raises:
+            PromptError: a variable is missing, or the template does what the sandbox forbids.
+        """
+        history = list(history)
+        system = [turn.content for turn in history if turn.role == "system"]
+        if self.system is not None:
+            system.append(_render(self.system, variables))
+        messages = [Message(role="system", content="\n\n".join(system))] if system else []
+        for example in self.examples:
+            messages.append(Message(role="user", content=example.user))
+            messages.append(Message(role="assistant", content=example.assistant))
+        messages.extend(turn for turn in history if turn.role != "system")
+        messages.append(Message(role="user", content=_render(self.user, variables)))
+        return messages
+
+
+def _render(source: str, variables: Mapping[str, Any]) -> str:
+    try:
+        return _ENVIRONMENT.from_string(source).render(variables).strip()
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise PromptError(f"the prompt can't be rendered: {error}") from None
+
+
+@cache
+def prompt_names() -> tuple[str, ...]:
+    """The names of the built-in prompts."""
+    files = resources.files("thinkgraph.nodes").joinpath("prompts").iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+@cache
+def load_prompt(name: str) -> Prompt:
+    """A built-in prompt by its name.
+
+    Raises:
+        PromptError: there is none of that name; the message has the nearest.
+    """
+    if name not in prompt_names():
+        near = difflib.get_close_matches(name, prompt_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(prompt_names())}"
+        raise PromptError(f"there is no prompt {name!r}; {hint}")
+    from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
+
+    file = resources.files("thinkgraph.nodes").joinpath("prompts", f"{name}.yaml")
+    return Prompt.model_validate(YAML(typ="safe").load(file.read_text("utf-8")))
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            load_prompt(value)
+        except (PromptError, ValidationError) as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
+PromptSetting = Annotated[str | Prompt, BeforeValidator(_known)]
+"""A setting that is a built-in prompt's name, or a prompt of the spec's own."""

@@ -1,0 +1,71 @@
+"""revise: candidate + critique (or its peers' answers) → a better candidate."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.prompt import PromptSetting
+from thinkgraph.nodes.quality import QUALITIES, Quality
+from thinkgraph.nodes.sampled import Answering
+from thinkgraph.nodes.step import Step, gather
+
+
+class Revise(Answering):
+    """Rewrite every live candidate that no critic has accepted.
+
+    The new candidate takes its parent's place in the population, unless ``keep: better`` finds
+    that the parent scores higher; then the new one is retired, and still told and counted.
+    """
+
+    kind: ClassVar[str] = "revise"
+    about: ClassVar[str] = "candidate + critique (or its peers' answers) → a better candidate"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "critique", "peers"})
+
+    prompt: PromptSetting = "revise"
+    keep: Literal["always", "better"] = Field("always", description="when a rewriting is kept")
+    by: Quality = Field("logprob", description="what `keep: better` compares")
+
+    async def run(self, state: State, step: Step) -> Update:
+        """All rewritings side by side."""
+        parents = [c for c in state.live if not (state.critiques_of(c) and state.accepts(c))]
+        work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
+        return Update(candidates=tuple(c for pair in await gather(*work) for c in pair))
+
+    async def _rewrite(
+        self, parent: Candidate, index: int, state: State, step: Step
+    ) -> tuple[Candidate, Candidate]:
+        critiques = state.critiques_of(parent)
+        messages = step.messages(
+            self.prompt,
+            state,
+            candidate=parent.text,
+            answer=parent.answer or "",
+            critique=critiques[-1].text if critiques else "",
+            peers=[peer.text for peer in state.live if peer.id != parent.id],
+        )
+        (completion,) = await step.sample(
+            messages,
+            self.sampling,
+            first=index,
+            role=self.model,
+            prefix=self.prefix,
+            adapter=self.adapter,
+        )
+        child = self.candidate(completion, step, first=index, parents=[parent])
+        kept, left = (child, parent) if self._is_kept(child, parent, state) else (parent, child)
+        pair = (left.retired(), kept)
+        for candidate in pair:
+            step.emit(Drafted(candidate=candidate))
+        return pair
+
+    def _is_kept(self, child: Candidate, parent: Candidate, state: State) -> bool:
+        if child.finish_reason in ("budget", "cancelled"):
+            return False
+        measure = QUALITIES[self.by]
+        return self.keep == "always" or measure(child, state) > measure(parent, state)

@@ -1,0 +1,132 @@
+"""One run of one node: the models, seeds, budget and listeners that it works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from thinkgraph.models.model import Budget, Completion, Delta, Generation, Message, Model, Sampling
+from thinkgraph.models.model import Usage
+from thinkgraph.nodes.event import Grew, NodeEvent
+from thinkgraph.nodes.prompt import Prompt, load_prompt
+from thinkgraph.nodes.population import State
+from thinkgraph.nodes.seed import derive_seed
+
+T = TypeVar("T")
+
+
+@dataclass
+class Step:
+    """What a node's run may use, and the account of what it used.
+
+    Attributes:
+        node: the node's name in its graph.
+        round: which run of the node this is, from 0.
+        seed: the seed of the whole run.
+        params: the graph's params, with their values.
+        models: a model by its role; loads it at the first call.
+        emit: tells the run's listeners.
+        budget: what may still be spent.
+        prompts: prompts that replace built-in ones of the same name.
+        usage: what was spent so far, by this node in this round.
+    """
+
+    node: str
+    round: int
+    seed: int
+    params: Mapping[str, Any]
+    models: Callable[[str], Model]
+    emit: Callable[[NodeEvent], None] = lambda event: None
+    budget: Budget | None = None
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+
+    def id(self, sample: int) -> str:
+        """The identifier of what this run writes as its number ``sample``."""
+        return f"{self.node}.{self.round}.{sample}"
+
+    def seeds(self, n: int, start: int = 0) -> list[int]:
+        """Seeds for the samples ``start`` to ``start + n``."""
+        return [derive_seed(self.seed, self.node, self.round, start + i) for i in range(n)]
+
+    def messages(self, prompt: str | Prompt, state: State, **variables: Any) -> list[Message]:
+        """Render a prompt for the state's question, with its conversation before it."""
+        if isinstance(prompt, str):
+            prompt = self.prompts.get(prompt) or load_prompt(prompt)
+        known = {**state.fields, **self.params, "round": self.round, "question": state.question}
+        return prompt.render({**known, **variables}, state.messages)
+
+    async def sample(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        first: int = 0,
+        role: str = "",
+        prefix: str = "",
+        adapter: str | None = None,
+        done: Callable[[Completion, Generation], None] | None = None,
+    ) -> list[Completion]:
+        """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
+
+        Args:
+            messages: the prompt.
+            sampling: how to sample.
+            n: how many completions.
+            first: the number of the first among what this run writes.
+            role: whose model is asked.
+            prefix: the beginning of the answer, not part of the completions.
+            adapter: a LoRA adapter by name.
+            done: told each completion as it ends; may cancel others of the generation.
+        """
+        generation = self.models(role).generate(
+            messages,
+            sampling,
+            self.seeds(n, first),
+            prefix=prefix,
+            adapter=adapter,
+            budget=self.budget,
+        )
+        try:
+            completions = []
+            async for piece in generation:
+                if isinstance(piece, Delta):
+                    name = self.id(first + piece.sample)
+                    grew = Grew(node=self.node, id=name, text=piece.text, tokens=piece.tokens)
+                    self.emit(grew)
+                    continue
+                completions.append(piece)
+                if done is not None:
+                    done(piece, generation)
+        finally:
+            self.usage += generation.usage
+        return sorted(completions, key=lambda completion: completion.sample)
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        role: str = "",
+        prefix: str = "",
+        adapter: str | None = None,
+    ) -> list[float]:
+        """The probability of each option as the answer's beginning, after ``prefix``."""
+        probabilities, usage = await self.models(role).choose(
+            messages, options, prefix=prefix, adapter=adapter, budget=self.budget
+        )
+        self.usage += usage
+        return probabilities
+
+
+async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines side by side; the first failure cancels the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(item) for item in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
