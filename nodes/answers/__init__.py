@@ -1,0 +1,39 @@
+"""Answers: found in what a model wrote, compared as values, and counted."""
+
+from thinkgraph.nodes.answers.equal import Tolerance, equal
+from thinkgraph.nodes.answers.extract import (
+    EXTRACTORS,
+    Extract,
+    Extractor,
+    extract,
+    parse_extractor,
+)
+from thinkgraph.nodes.answers.value import Value, canonical
+from thinkgraph.nodes.answers.vote import (
+    AnswerClass,
+    Median,
+    Tally,
+    confidence,
+    decided,
+    median,
+    tally,
+)
+
+__all__ = [
+    "EXTRACTORS",
+    "AnswerClass",
+    "Extract",
+    "Extractor",
+    "Median",
+    "Tally",
+    "Tolerance",
+    "Value",
+    "canonical",
+    "confidence",
+    "decided",
+    "equal",
+    "extract",
+    "median",
+    "parse_extractor",
+    "tally",
+]

@@ -78,9 +78,7 @@ def _collections(one: Collection, other: Collection, tolerance: tuple[Fraction, 
     return _matched(one.members, list(other.members), tolerance)
 
 
-def _matched(
-    ones: Sequence[Value], others: list[Value], tolerance: tuple[Fraction, bool]
-) -> bool:
+def _matched(ones: Sequence[Value], others: list[Value], tolerance: tuple[Fraction, bool]) -> bool:
     for one in ones:
         partner = next((other for other in others if equal_values(one, other, tolerance)), None)
         if partner is None:

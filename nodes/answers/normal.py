@@ -7,7 +7,7 @@ separators, `\\text`. What the spelling stands for is `value`'s concern.
 import re
 import unicodedata
 
-_SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-", "’": "'", "°": ""})  # noqa: RUF001
+_SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-", "’": "'", "°": ""})
 _SYMBOLS = str.maketrans(
     {
         "⁄": "/",
@@ -49,9 +49,7 @@ _SPELLINGS: list[tuple[re.Pattern[str], str]] = [
         (r"(?<![a-zA-Z\\])(?:infinity|inf)(?![a-zA-Z])", r"\\infty"),
     ]
 ]
-_FRACTION = re.compile(
-    r"\\frac\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))"
-)
+_FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))")
 _ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
 _ONE_SIGN = re.compile(r"([_^])\s*\{\s*([\w])\s*\}")
 _WRAPPERS = [
@@ -66,11 +64,13 @@ _WRAPPERS = [
         r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}",
     ]
 ]
-_TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mbox|math(?:rm|bf|it)|operatorname)\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal)?|mbox|math(?:rm|bf|it)|operatorname)\s*\{([^{}]*)\}"
+)
 
 
 def normal(text: str) -> str:
-    """Write an answer in one way: `"\\dfrac12 "` and `"$\\frac{1}{2}$."` both become `\\frac{1}{2}`.
+    """Write an answer in one way: `"\\dfrac12 "` and `"$\\frac{1}{2}$."` are `\\frac{1}{2}`.
 
     Args:
         text: an answer as a model or a book wrote it, at most a few thousand characters.

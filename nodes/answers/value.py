@@ -78,7 +78,9 @@ _UNIT = re.compile(
     rf"|(?<=[\s\]}})])(?!(?:{_NOT_UNITS})\b)(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
     r"(?:[\s/.-]+[A-Za-z]+)*\.?)\s*(?:\^\s*\{?[23]\}?)?"
 )
-_ASSIGNED = re.compile(r"(\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))\s*(.+)")
+_ASSIGNED = re.compile(
+    r"(\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))\s*(.+)"
+)
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
 _LETTERS = re.compile(r"[^\W\d_]+(?:[\s'.,-]+[^\W\d_]+)*")
 _LONE_LETTER = re.compile(r"\(\s*([A-Za-z])\s*\)")
@@ -124,7 +126,16 @@ def _words(text: str) -> Words:
 def _read(text: str) -> Value:
     """Read a normal spelling; what is inside brackets is read by the same rules."""
     text = text.strip()
-    for reader in (_number, _assigned, _matrix, _union, _bracketed, _listed, _plus_minus, _measured):
+    for reader in (
+        _number,
+        _assigned,
+        _matrix,
+        _union,
+        _bracketed,
+        _listed,
+        _plus_minus,
+        _measured,
+    ):
         if (value := reader(text)) is not None:
             return value
     return _scalar(text)

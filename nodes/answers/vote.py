@@ -1,0 +1,289 @@
+"""Votes: which answer most candidates agree on, and how sure that is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from math import comb, exp, fsum, isclose, isfinite, lgamma, log
+
+from pydantic import BaseModel, ConfigDict
+from thinkgraph.nodes.answers.equal import Tolerance, equal_values, parse_tolerance
+from thinkgraph.nodes.answers.value import Number, Value, canonical
+
+
+class AnswerClass(BaseModel):
+    """Answers that are equal by value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str
+    """The spelling that stands for the class: the commonest, shortest, first by letter."""
+    votes: int
+    """How many candidates gave it."""
+    weight: float
+    """The sum of their weights; equals `votes` in an unweighted vote."""
+    share: float
+    """`weight` as a fraction of all weights that were cast, 0 to 1."""
+    members: tuple[int, ...]
+    """Which candidates gave it, as indices into what was tallied, ascending."""
+
+
+class Tally(BaseModel):
+    """What a vote came to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: tuple[AnswerClass, ...]
+    """The classes, heaviest first; equal weights by whose first member came first."""
+    winner: AnswerClass | None
+    """The heaviest class; of tied ones that whose first member came first; else None."""
+    tie: bool
+    """Whether more than one class is heaviest."""
+    tied: tuple[str, ...]
+    """The values of the classes that tie, the winner's first; empty without a tie."""
+    margin: float
+    """The winner's weight less that of the runner-up (0 where there is none)."""
+    abstentions: int
+    """How many candidates gave no answer."""
+    of: int
+    """How many candidates there were, abstentions included."""
+    confidence: float
+    """The probability that the winner is what the model answers most; see `confidence`."""
+
+    @property
+    def note(self) -> str:
+        """One sentence on how sure a vote of this size can be."""
+        if self.winner is None:
+            return f"None of {self.of} candidates gave an answer."
+        counted = f"{self.winner.votes} of {self.of} candidates agree"
+        if self.tie:
+            counted = f"a tie between {', '.join(self.tied)}; {counted} on the first"
+        sure = f"{self.confidence:.0%}" if self.confidence < 0.995 else "more than 99%"
+        return f"{counted}: {sure} sure to be the answer this model gives most often."
+
+
+def tally(
+    answers: Sequence[str | None],
+    weights: Sequence[float] | None = None,
+    *,
+    question: str = "",
+    tolerance: Tolerance | None = None,
+) -> Tally:
+    """Count a vote over answers that are compared by value.
+
+    The order of the candidates changes nothing but the tie-break: among tied classes the one
+    whose first member came first wins. None abstains: counted apart, and never wins. With a
+    tolerance, answers form one class when a chain of answers, each within the tolerance of the
+    next, joins them.
+
+    Args:
+        answers: one per candidate; None where there was none to extract.
+        weights: one per candidate, finite and at least 0; default 1 each.
+        question: what was asked; see `canonical`.
+        tolerance: how far apart two equal numbers may be; see `equal`.
+
+    Raises:
+        ValueError: weights of the wrong number, negative, or not finite; a bad tolerance.
+    """
+    weights = _checked(weights, len(answers))
+    groups = group(answers, question=question, tolerance=tolerance)
+    total = fsum(weights[index] for members in groups for index in members)
+    classes = [_class(members, answers, weights, total) for members in groups]
+    classes.sort(key=lambda each: (-each.weight, each.members[0]))
+    tied = [each for each in classes if isclose(each.weight, classes[0].weight, rel_tol=1e-9)]
+    tied.sort(key=lambda each: each.members[0])
+    winner = tied[0] if tied else None
+    rivals = [each for each in classes if each is not winner]
+    tie = len(tied) > 1
+    return Tally(
+        classes=tuple([winner, *rivals] if winner else ()),
+        winner=winner,
+        tie=tie,
+        tied=tuple(each.value for each in tied) if tie else (),
+        margin=0.0 if tie or not winner else winner.weight - (rivals[0].weight if rivals else 0.0),
+        abstentions=sum(answer is None for answer in answers),
+        of=len(answers),
+        confidence=confidence(winner.votes, [each.votes for each in rivals]) if winner else 0.0,
+    )
+
+
+def _checked(weights: Sequence[float] | None, count: int) -> Sequence[float]:
+    if weights is None:
+        return [1.0] * count
+    if len(weights) != count:
+        raise ValueError(f"{len(weights)} weights for {count} answers: there must be one for each")
+    for index, weight in enumerate(weights):
+        if not isfinite(weight) or weight < 0:
+            raise ValueError(f"weight {index} is {weight}: it must be finite and at least 0")
+    return weights
+
+
+def _class(
+    members: Sequence[int],
+    answers: Sequence[str | None],
+    weights: Sequence[float],
+    total: float,
+) -> AnswerClass:
+    # fsum rounds once, so the sum is the same in every order.
+    weight = fsum(weights[index] for index in members)
+    spellings = Counter((answers[index] or "").strip() for index in members)
+    return AnswerClass(
+        value=min(spellings, key=lambda text: (-spellings[text], len(text), text)),
+        votes=len(members),
+        weight=weight,
+        share=weight / total if total else 0.0,
+        members=tuple(members),
+    )
+
+
+def group(
+    answers: Sequence[str | None], *, question: str = "", tolerance: Tolerance | None = None
+) -> list[list[int]]:
+    """Sort answers into classes that are equal by value.
+
+    Returns:
+        The indices of each class, ascending, in the order of their first members; None is in none.
+
+    Raises:
+        ValueError: a bad tolerance.
+    """
+    bounds = parse_tolerance(tolerance)
+    places: dict[Value, list[int]] = {}
+    for index, answer in enumerate(answers):
+        if answer is not None:
+            places.setdefault(canonical(answer, question), []).append(index)
+    # Every value meets every class, so that no order of the candidates changes what joins.
+    classes: list[list[Value]] = []
+    for value in sorted(places, key=repr):
+        joined = [each for each in classes if any(equal_values(value, v, bounds) for v in each)]
+        classes = [each for each in classes if each not in joined]
+        classes.append([value, *(other for each in joined for other in each)])
+    return sorted(sorted(i for value in each for i in places[value]) for each in classes)
+
+
+def confidence(leader: int, rivals: Sequence[int]) -> float:
+    """How probable it is that the leading class is the answer that the model gives most often.
+
+    The posterior, under a uniform Dirichlet prior over the classes seen, that the leader's share
+    is the largest. For two classes this is the Beta tail with which adaptive-consistency stops
+    (arXiv 2305.11860, section 3); more rivals make it less sure. It says how well the vote
+    measured the model, not whether the model is right.
+
+    Args:
+        leader: votes of the leading class.
+        rivals: votes of each other class; none counts as one class without votes.
+
+    Returns:
+        A probability, 0 to 1.
+    """
+    if len(rivals) <= 1:
+        return _beta_tail(leader, rivals[0] if rivals else 0)
+    # Shares of a Dirichlet are gamma variables over their sum, and the largest stays the largest:
+    # P = the integral of the leader's density times every rival's distribution function.
+    steps, top = 2000, leader + 1 + 12 * (leader + 1) ** 0.5 + 20
+    counts = Counter(rivals)
+    points = [top * (step + 0.5) / steps for step in range(steps)]
+    inside = fsum(
+        exp(leader * log(x) - x - lgamma(leader + 1) + _log_below(x, counts)) for x in points
+    )
+    return min(1.0, inside * top / steps)
+
+
+def _beta_tail(leader: int, rival: int) -> float:
+    """P(p > 1/2) for p ~ Beta(leader + 1, rival + 1), as a sum of binomials."""
+    flips = leader + rival + 1
+    return float(Fraction(sum(comb(flips, heads) for heads in range(leader + 1)), 2**flips))
+
+
+def _log_below(x: float, counts: Counter[int]) -> float:
+    """The log of the product of P(Gamma(votes + 1) < x) over the rivals."""
+    total = 0.0
+    for votes, times in counts.items():
+        above = fsum(exp(i * log(x) - x - lgamma(i + 1)) for i in range(votes + 1))
+        total += times * log(max(1.0 - above, 1e-300))
+    return total
+
+
+def decided(votes: Sequence[int], remaining: int) -> bool:
+    """Whether no outcome of the samples still to come can change the winner or the tie report.
+
+    Each may join any class, found a new one, or abstain. So the vote is decided when the leader
+    is ahead by more than what remains: level would already be a tie, and a tie can be broken.
+    For a vote of equal weights, compared without a tolerance.
+
+    Args:
+        votes: votes of each class so far, in any order.
+        remaining: how many samples are still to come.
+
+    Raises:
+        ValueError: `remaining` is negative.
+    """
+    if remaining < 0:
+        raise ValueError(f"remaining is {remaining}: it must be at least 0")
+    first, second = sorted([0, 0, *votes], reverse=True)[:2]
+    return remaining == 0 or first - second > remaining
+
+
+class Median(BaseModel):
+    """The middle one of numeric answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str | None
+    """The median answer as its candidate wrote it; None when no answer is a number."""
+    member: int | None
+    """Which candidate gave it (the first of several), as an index."""
+    low: str | None
+    """The lower quartile, as written."""
+    high: str | None
+    """The upper quartile, as written."""
+    numeric: int
+    """How many answers were numbers."""
+    abstentions: int
+    """How many were missing or no numbers."""
+    of: int
+    """How many candidates there were."""
+
+
+def median(
+    answers: Sequence[str | None], weights: Sequence[float] | None = None, *, question: str = ""
+) -> Median:
+    """Take the median of the answers that are numbers; all others abstain.
+
+    The median is an answer that somebody gave: of an even number the lower middle one.
+
+    Args:
+        answers: one per candidate; None where there was none to extract.
+        weights: one per candidate, finite and at least 0; default 1 each.
+        question: what was asked; see `canonical`.
+
+    Raises:
+        ValueError: weights of the wrong number, negative, or not finite.
+    """
+    weights = _checked(weights, len(answers))
+    values = [canonical(answer, question) if answer is not None else None for answer in answers]
+    ranked = sorted(
+        (value.number, index) for index, value in enumerate(values) if isinstance(value, Number)
+    )
+    low, middle, high = (_quantile(ranked, weights, part) for part in (0.25, 0.5, 0.75))
+    spelled = [answers[index] if index is not None else None for index in (low, middle, high)]
+    return Median(
+        value=spelled[1],
+        member=middle,
+        low=spelled[0],
+        high=spelled[2],
+        numeric=len(ranked),
+        abstentions=len(answers) - len(ranked),
+        of=len(answers),
+    )
+
+
+def _quantile(
+    ranked: Sequence[tuple[Fraction, int]], weights: Sequence[float], part: float
+) -> int | None:
+    """The first candidate with the least number that `part` of the weight doesn't exceed."""
+    total = fsum(weights[index] for _, index in ranked)
+    for place, (number, _) in enumerate(ranked):
+        reached = fsum(weights[index] for _, index in ranked[: place + 1])
+        if reached >= part * total * (1 - 1e-9):
+            return next(index for value, index in ranked if value == number)
+    return None
