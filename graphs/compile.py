@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, TypeVar
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -24,9 +24,11 @@ from langgraph.types import Command, Send
 
 from thinkgraph.graphs import state as channels
 from thinkgraph.graphs.condition import Condition, variable_types
-from thinkgraph.graphs.spec import END, START, Edge, Limits, Scalar, Spec
+from thinkgraph.graphs.spec import END, START, Edge, Limits, NodeSpec, Scalar, Spec
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model, Usage
-from thinkgraph.nodes.node import Node, node_kinds
+from thinkgraph.nodes.event import NodeEvent, NodeStarted
+from thinkgraph.nodes.node import node_kinds
 from thinkgraph.nodes.param import bind
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompt import Prompt
@@ -36,15 +38,24 @@ CONCLUDE = "conclude"
 """The node that is added before END where a path would end without an answer: a vote."""
 
 T = TypeVar("T")
+Models = Callable[[str], Model]
+"""A model by its role; the empty role is the run's model."""
+Work = Callable[[State, Step], Awaitable[Update]]
+"""What a node does."""
 
 
 class Context(TypedDict, total=False):
-    """What one invocation may set: LangGraph's ``context=``."""
+    """What one invocation may set: LangGraph's ``context=``.
+
+    ``emit`` is told the run's events in place of LangGraph's custom stream; ``scope`` goes before
+    the names of the nodes. A graph that uses another sets both.
+    """
 
     seed: int
-    model: Model
-    models: Mapping[str, Model]
+    models: Models
     budget: Budget
+    emit: Callable[[NodeEvent], None]
+    scope: str
 
 
 @dataclass(frozen=True)
@@ -53,13 +64,15 @@ class Binding:
 
     Attributes:
         params: the value of every param.
-        models: a model by its role; the empty role is the run's model.
+        models: of runs whose context has none.
+        used: the spec that a ``use`` names.
         seed: of runs whose context has none.
         prompts: prompts that replace built-in ones of the same name.
     """
 
     params: Mapping[str, Scalar]
-    models: Callable[[str], Model]
+    models: Models
+    used: Callable[[str], Spec]
     seed: int = 0
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
 
@@ -68,17 +81,33 @@ def build(spec: Spec, binding: Binding) -> StateGraph[Any, Context, Any, Any]:
     """The LangGraph graph of a spec, to be compiled."""
     graph = StateGraph(channels.schema(spec), context_schema=Context)
     routes = Routes(spec, binding.params)
-    for name, settings in spec.nodes.items():
-        node = node_kinds()[str(settings.kind)].model_validate(settings.settings)
-        runner = Runner(name, node.bound(dict(binding.params)), spec, binding, routes)
+    for name, node in spec.nodes.items():
+        runner = Runner(name, _work(node, binding), spec, binding, routes)
         graph.add_node(name, runner.runnable, destinations=routes.destinations(name) or None)
     if routes.concludes:
-        vote = node_kinds()["vote"].model_validate({})
-        graph.add_node(CONCLUDE, Runner(CONCLUDE, vote, spec, binding, routes).runnable)
+        runner = Runner(CONCLUDE, _work(NodeSpec(kind="vote"), binding), spec, binding, routes)
+        graph.add_node(CONCLUDE, runner.runnable)
         graph.add_edge(CONCLUDE, LANGGRAPH_END)
     for sources, target in routes.fixed:
         graph.add_edge(sources[0] if len(sources) == 1 else list(sources), target)
     return graph
+
+
+def gives(node: NodeSpec) -> frozenset[str]:
+    """The channels that a node writes."""
+    if node.kind is not None:
+        return node_kinds()[node.kind].gives
+    return frozenset({"candidates", "critiques", "answer"})
+
+
+def _work(node: NodeSpec, binding: Binding) -> Work:
+    """What a node does: its kind's run, or the whole of another graph."""
+    if node.kind is not None:
+        settings = bind(node.settings, binding.params)
+        return node_kinds()[node.kind].model_validate(settings).run
+    spec = binding.used(str(node.use))
+    params = spec.bind(bind(node.params or {}, binding.params))
+    return Used(spec, replace(binding, params=params)).run
 
 
 class Routes:
@@ -86,9 +115,7 @@ class Routes:
 
     def __init__(self, spec: Spec, params: Mapping[str, Scalar]) -> None:
         self._answering = {
-            name
-            for name, node in spec.nodes.items()
-            if "answer" in node_kinds()[str(node.kind)].gives
+            name for name, node in spec.nodes.items() if "answer" in gives(node)
         }
         self._types = variable_types(spec)
         self._params = params
@@ -177,11 +204,39 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Used:
+    """Another graph as the work of a node: it works on the population as a node does."""
+
+    spec: Spec
+    binding: Binding
+
+    async def run(self, state: State, step: Step) -> Update:
+        """Run the graph on the state; what it spends is the node's."""
+        app = build(self.spec, self.binding).compile()
+        context: Context = {
+            "seed": step.seed,
+            "models": step.models,
+            "emit": step.emit,
+            "scope": f"{step.key}/",
+        }
+        if step.budget is not None:
+            context["budget"] = step.budget
+        values = await app.ainvoke(channels.plain(state), context=context)
+        step.usage += channels.total_usage(values)
+        after = channels.read(self.spec, values)
+        return Update(
+            candidates=tuple(after.candidates.values()),
+            critiques=tuple(after.critiques.values()),
+            answer=after.answer,
+        )
+
+
+@dataclass(frozen=True)
 class Runner:
     """A node in its graph: reads the channels, runs, writes them, and says where to go."""
 
     name: str
-    node: Node
+    work: Work
     spec: Spec
     binding: Binding
     routes: Routes
@@ -196,11 +251,12 @@ class Runner:
 
     async def _run(self, values: dict[str, Any], config: RunnableConfig) -> Any:
         state = channels.read(self.spec, values)
+        if not state.question.strip():
+            raise ThinkgraphError("the question is empty")
         counts = values.get("counts") or {}
         step = self._step(counts.get(self.name, 0), values)
-        step.begin()
-        update = await self.node.run(state, step)
-        written = self._written(update, step)
+        step.emit(NodeStarted(node=step.node, round=step.round))
+        written = self._written(await self.work(state, step), step)
         if not self.routes.decides(self.name):
             return written
         after = {**values, **written}
@@ -210,21 +266,14 @@ class Runner:
 
     def _step(self, round: int, values: Mapping[str, Any]) -> Step:
         context: Context = get_runtime(Context).context or {}
-        named = context.get("models", {})
-        default = context.get("model")
-
-        def model(role: str) -> Model:
-            if role in named:
-                return named[role]
-            return default if default is not None else self.binding.models(role)
-
         return Step(
-            node=self.name,
+            node=context.get("scope", "") + self.name,
             round=round,
+            branch=values.get("branch", ""),
             seed=context.get("seed", self.binding.seed),
             params=self.binding.params,
-            models=model,
-            emit=get_stream_writer(),
+            models=context.get("models", self.binding.models),
+            emit=context.get("emit") or get_stream_writer(),
             budget=self._budget(context.get("budget"), values),
             prompts=self.binding.prompts,
         )
@@ -240,7 +289,7 @@ class Runner:
         written: dict[str, Any] = {
             "candidates": {c.id: c.model_dump(mode="json") for c in update.candidates},
             "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
-            "usage": {f"{self.name}.{step.round}": step.usage.model_dump()},
+            "usage": {step.key: step.usage.model_dump()},
             "counts": {self.name: step.round + 1},
             **update.fields,
         }
@@ -268,14 +317,15 @@ def _fan_out(target: str, values: dict[str, Any]) -> list[Send]:
     """One run of the target for each live candidate, which sees only that one."""
     live = [key for key, candidate in values["candidates"].items() if candidate["live"]]
     return [
-        Send(target, {**values, "candidates": {key: values["candidates"][key]}}) for key in live
+        Send(target, {**values, "candidates": {key: values["candidates"][key]}, "branch": key})
+        for key in live
     ]
 
 
 def budget(
     limits: Limits,
     params: Mapping[str, Scalar],
-    spent: Usage,
+    spent: Usage = Usage(),
     parent: Budget | None = None,
 ) -> Budget:
     """The budget that limits leave after what was spent."""
@@ -292,18 +342,5 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,))
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(contextvars.copy_context().run, asyncio.run, work).result()

@@ -103,6 +103,22 @@ def read(spec: Spec, values: Mapping[str, Any]) -> State:
     )
 
 
+def plain(state: State) -> Json:
+    """The channels' values that give a state of the population's live part."""
+    data = state.model_dump(mode="json", include={"question", "messages", "answer"})
+    live = [candidate.id for candidate in state.live]
+    return {
+        **data,
+        **state.fields,
+        "candidates": {key: state.candidates[key].model_dump(mode="json") for key in live},
+        "critiques": {
+            key: critique.model_dump(mode="json")
+            for key, critique in state.critiques.items()
+            if critique.candidate in live
+        },
+    }
+
+
 def _models(kind: type[Any], values: Mapping[str, Json] | None) -> dict[str, Any]:
     return {key: kind.model_validate(value) for key, value in (values or {}).items()}
 

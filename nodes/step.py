@@ -7,11 +7,19 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from thinkgraph.models.model import Budget, Completion, Delta, Generation, Message, Model, Sampling
-from thinkgraph.models.model import Usage
+from thinkgraph.models.model import (
+    Budget,
+    Completion,
+    Delta,
+    Generation,
+    Message,
+    Model,
+    Sampling,
+    Usage,
+)
 from thinkgraph.nodes.event import Grew, NodeEvent
-from thinkgraph.nodes.prompt import Prompt, load_prompt
 from thinkgraph.nodes.population import State
+from thinkgraph.nodes.prompt import Prompt, load_prompt
 from thinkgraph.nodes.seed import derive_seed
 
 T = TypeVar("T")
@@ -22,7 +30,7 @@ class Step:
     """What a node's run may use, and the account of what it used.
 
     Attributes:
-        node: the node's name in its graph.
+        node: the node's name, with those of the graphs it is used in before it.
         round: which run of the node this is, from 0.
         seed: the seed of the whole run.
         params: the graph's params, with their values.
@@ -30,6 +38,7 @@ class Step:
         emit: tells the run's listeners.
         budget: what may still be spent.
         prompts: prompts that replace built-in ones of the same name.
+        branch: the candidate that this run is for, where the graph fans out over them.
         usage: what was spent so far, by this node in this round.
     """
 
@@ -41,15 +50,22 @@ class Step:
     emit: Callable[[NodeEvent], None] = lambda event: None
     budget: Budget | None = None
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    branch: str = ""
     usage: Usage = field(default_factory=Usage)
+
+    @property
+    def key(self) -> str:
+        """The identifier of this run of the node."""
+        return f"{self.node}.{self.round}{self.branch and f'({self.branch})'}"
 
     def id(self, sample: int) -> str:
         """The identifier of what this run writes as its number ``sample``."""
-        return f"{self.node}.{self.round}.{sample}"
+        return f"{self.key}.{sample}"
 
     def seeds(self, n: int, start: int = 0) -> list[int]:
         """Seeds for the samples ``start`` to ``start + n``."""
-        return [derive_seed(self.seed, self.node, self.round, start + i) for i in range(n)]
+        name = f"{self.node}{self.branch and f'({self.branch})'}"
+        return [derive_seed(self.seed, name, self.round, start + i) for i in range(n)]
 
     def messages(self, prompt: str | Prompt, state: State, **variables: Any) -> list[Message]:
         """Render a prompt for the state's question, with its conversation before it."""

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import re2
+import re2  # type: ignore[import-untyped]
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -66,7 +66,8 @@ def without_thinking(text: str) -> str:
     A closing tag without an opening one (a chat template may have written that into the prompt)
     ends a block that began with the text.
     """
-    kept, depth, start = [], 0, 0
+    kept: list[str] = []
+    depth, start = 0, 0
     for tag in _THINK_TAG.finditer(text):
         if tag[1]:
             kept = kept if depth else []

@@ -119,7 +119,7 @@ def serve() -> None:
 
 
 def _verify(one: str, other: str) -> bool:
-    from math_verify import verify  # noqa: PLC0415 (only in the process that serves)
+    from math_verify import verify  # type: ignore[import-untyped]  # noqa: PLC0415 (slow to load)
 
     try:
         left, right = _parse(one), _parse(other)
@@ -133,7 +133,9 @@ def _verify(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _parse(latex: str) -> Any:
-    from latex2sympy2_extended import NormalizationConfig  # noqa: PLC0415
+    from latex2sympy2_extended import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        NormalizationConfig,
+    )
     from math_verify import LatexExtractionConfig, parse  # noqa: PLC0415
 
     # Its unit removal would drop the m of 2k + 3m.

@@ -6,6 +6,7 @@ separators, `\\text`. What the spelling stands for is `value`'s concern.
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 _SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-", "’": "'", "°": ""})
 _SYMBOLS = str.maketrans(
@@ -28,7 +29,7 @@ _SYMBOLS = str.maketrans(
     }
 )
 
-_SPELLINGS: list[tuple[re.Pattern[str], str]] = [
+_SPELLINGS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
         (r"\\!\s*", ""),

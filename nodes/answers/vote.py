@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from math import comb, exp, fsum, isclose, isfinite, lgamma, log
+from math import comb, exp, fsum, isclose, isfinite, lgamma, log, sqrt
 
 from pydantic import BaseModel, ConfigDict
 from thinkgraph.nodes.answers.equal import Tolerance, equal_values, parse_tolerance
@@ -179,7 +179,7 @@ def confidence(leader: int, rivals: Sequence[int]) -> float:
         return _beta_tail(leader, rivals[0] if rivals else 0)
     # Shares of a Dirichlet are gamma variables over their sum, and the largest stays the largest:
     # P = the integral of the leader's density times every rival's distribution function.
-    steps, top = 2000, leader + 1 + 12 * (leader + 1) ** 0.5 + 20
+    steps, top = 2000, leader + 1 + 12 * sqrt(leader + 1) + 20
     counts = Counter(rivals)
     points = [top * (step + 0.5) / steps for step in range(steps)]
     inside = fsum(

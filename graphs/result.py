@@ -1,0 +1,59 @@
+"""What a run comes to: the answer, how it came about, and what it cost."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen, Usage
+from thinkgraph.nodes.population import Answer, Candidate, Criticism
+
+
+class RunUsage(Usage):
+    """What a run spent, and how long it took."""
+
+    wall_s: float = Field(0.0, description="seconds from the start to the end of the run")
+
+
+class Result(Frozen):
+    """A finished run."""
+
+    graph: str
+    model: str
+    seed: int
+    question: str
+    answer: Answer
+    candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
+    critiques: tuple[Criticism, ...] = ()
+    usage: RunUsage
+    nodes: dict[str, Usage] = Field(default_factory=dict, description="usage by NODE.ROUND")
+    cut: str | None = Field(None, description="why the run was cut short, if it was")
+
+    @property
+    def votes(self) -> dict[str, int]:
+        """The votes of each answer, most first."""
+        tally = self.answer.tally
+        return {found.value: found.votes for found in tally.classes} if tally else {}
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one JSON object: what ``thinkgraph run --json`` prints."""
+        shown = {"id", "node", "text", "answer", "seed", "tokens", "finish_reason"}
+        data = {
+            "graph": self.graph,
+            "model": self.model,
+            "seed": self.seed,
+            "answer": self.answer.model_dump(include={"value", "text", "votes", "of", "tie"}),
+            "candidates": [c.model_dump(include=shown) for c in self.candidates],
+            "usage": self.usage.model_dump(),
+        }
+        if self.critiques:
+            data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
+        return {**data, "cut": self.cut} if self.cut else data
+
+
+class Finished(Frozen):
+    """The run is over."""
+
+    event: Literal["result"] = "result"
+    result: Result
