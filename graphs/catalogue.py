@@ -1,0 +1,92 @@
+"""Where saved graphs are found: the built-in ones by name, a user's own by path."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from thinkgraph.models.errors import ThinkgraphError
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class GraphNotFound(ThinkgraphError):
+    """There is no built-in graph of this name, and no file at this path.
+
+    Attributes:
+        nearest: the built-in name that looks most like it, or None.
+    """
+
+    def __init__(self, message: str, nearest: str | None = None) -> None:
+        self.nearest = nearest
+        super().__init__(message)
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """The names of the built-in graphs, in their order."""
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in _strategies()))
+
+
+def _strategies() -> list[Traversable]:
+    folder = resources.files("thinkgraph.graphs").joinpath("strategies")
+    return [file for file in folder.iterdir() if file.name.endswith(".yaml")]
+
+
+def find(source: str | Path) -> Traversable:
+    """The file of a graph: a built-in one by its name, or the path itself.
+
+    Raises:
+        GraphNotFound: neither; the message has the nearest name.
+    """
+    if isinstance(source, str) and source in builtin_names():
+        return resources.files("thinkgraph.graphs").joinpath("strategies", f"{source}.yaml")
+    path = Path(source).expanduser()
+    if _exists(path):
+        return path
+    if isinstance(source, Path) or _looks_like_a_path(source):
+        raise GraphNotFound(f"there is no file {str(source)!r}")
+    raise _unknown(source)
+
+
+def find_used(use: str, folder: Path | None) -> Traversable:
+    """The file that a spec's ``use:`` names: a built-in graph, or a file beside the spec.
+
+    Args:
+        use: what the spec says.
+        folder: where the spec lies; None if it isn't a file.
+
+    Raises:
+        GraphNotFound: there is none, or the path leads out of the spec's folder.
+    """
+    if use in builtin_names():
+        return find(use)
+    if not _looks_like_a_path(use):
+        raise _unknown(use)
+    if "://" in use or PureWindowsPath(use).anchor or ".." in PurePosixPath(use).parts:
+        raise GraphNotFound(f"{use!r} is not a file beside this one; copy it into this folder")
+    path = (folder or Path()) / use
+    if not _exists(path) or not path.resolve().is_relative_to((folder or Path()).resolve()):
+        raise GraphNotFound(f"there is no file {use!r} beside this one")
+    return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _looks_like_a_path(source: str) -> bool:
+    return "/" in source or "\\" in source or source.lower().endswith(SUFFIXES)
+
+
+def _unknown(name: str) -> GraphNotFound:
+    near = difflib.get_close_matches(name, builtin_names(), n=1)
+    names = ", ".join(builtin_names())
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {names}; or give a file's path"
+    return GraphNotFound(f"there is no graph {name!r}; {hint}", near[0] if near else None)

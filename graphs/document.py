@@ -1,0 +1,334 @@
+"""A spec's text: its data, with the place in the file of every key and value.
+
+YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
+tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text
+is read event by event, so that a deep or huge file is refused before it is built.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from thinkgraph.graphs.problem import Place, Problem
+from thinkgraph.graphs.rules import problem
+
+MAX_BYTES = 128 * 1024
+"""The longest file that is read; the built-in graphs have about 1 KiB."""
+MAX_DEPTH = 32
+"""How deep collections may nest."""
+
+Path_ = tuple[str | int, ...]
+
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+
+@dataclass
+class Document:
+    """The text of a spec, read.
+
+    Attributes:
+        file: its name, as problems show it.
+        text: all of it.
+        folder: where it lies; None if it isn't a file.
+        data: the plain data in it; None if it couldn't be read.
+        problems: what is wrong with the text itself.
+        broken: paths whose values couldn't be read; nothing more is said of them.
+    """
+
+    file: str
+    text: str = ""
+    folder: Path | None = None
+    data: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[Path_] = field(default_factory=set)
+    keys: dict[Path_, Event] = field(default_factory=dict, repr=False)
+    values: dict[Path_, tuple[Event, Event]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path: Traversable | Path) -> Document:
+        """Read a file; what is wrong with it stands in :attr:`problems`."""
+        document = cls(str(path), folder=path.parent if isinstance(path, Path) else None)
+        try:
+            if not path.is_file():
+                raise OSError("it is not a regular file")
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            document.add("TG001", f"the file can't be read: {reason}")
+            return document
+        document._decode(content)
+        return document
+
+    @classmethod
+    def parse(cls, text: str, file: str = "<text>", folder: Path | None = None) -> Document:
+        """Read a text."""
+        document = cls(file, folder=folder)
+        document._decode(text.encode("utf-8", "surrogatepass"))
+        return document
+
+    def _decode(self, content: bytes) -> None:
+        if len(content) > MAX_BYTES:
+            self.add("TG002", f"the file is longer than {MAX_BYTES // 1024} KiB")
+            return
+        try:
+            self.text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            self.add("TG003", "the file is not UTF-8 text", Place(self.file, line))
+            return
+        _Reader(self).read()
+
+    def add(self, code: str, message: str, place: Place | None = None, hint: str = "") -> None:
+        """Note a problem with the text, at its beginning unless a place is given."""
+        self.problems.append(problem(code, message, place or Place(self.file), hint))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the text, as YAML counts them."""
+        return _BREAK.split(self.text)
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """Where a value, or its key, stands; of what isn't there, what would hold it."""
+        while path not in self.values and path:
+            path = path[:-1]
+        if key and path in self.keys:
+            event = self.keys[path]
+            return self._place(event, event)
+        if path in self.values:
+            return self._place(*self.values[path])
+        return Place(self.file)
+
+    def within(self, path: Path_, line: int, column: int, length: int = 1) -> Place:
+        """Where a part of a text value stands: its line and column, from 1, in that text."""
+        whole = self.place(path)
+        event = self.values.get(path, (None,))[0]
+        value = self.at(path)
+        if not isinstance(event, ScalarEvent) or not isinstance(value, str):
+            return whole
+        if event.style == "|":
+            number = whole.line + line
+            text = self.lines[number - 1] if number <= len(self.lines) else ""
+            wanted = value.split("\n")[line - 1] if line <= value.count("\n") + 1 else ""
+            start = len(text) - len(wanted) + column
+            return Place(self.file, number, start, number, start + length, text)
+        first = whole.column + (event.style in ("'", '"'))
+        if line > 1 or whole.source[first - 1 : first - 1 + len(value)] != value:
+            return whole
+        start = first + column - 1
+        return whole._replace(column=start, end_line=whole.line, end_column=start + length)
+
+    def at(self, path: Path_) -> Any:
+        """The value at a path, or None."""
+        value = self.data
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def _place(self, start: Event, end: Event) -> Place:
+        return _span(self, start.start_mark, end.end_mark)
+
+
+def _span(document: Document, start: Any, end: Any) -> Place:
+    lines = document.lines
+    source = lines[start.line] if start.line < len(lines) else ""
+    return Place(
+        document.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1, source
+    )
+
+
+class _Stop(Exception):
+    """The text can't be read any further."""
+
+
+class _Reader:
+    """Builds a document's data from the events of the YAML parser."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.events: Iterator[Event] = iter(())
+
+    def read(self) -> None:
+        document = self.document
+        self.events = YAML(typ="safe", pure=True).parse(io.StringIO(self._source()))
+        try:
+            self._documents()
+        except _Stop:
+            pass
+        except MarkedYAMLError as error:
+            self._syntax(error)
+        except ReaderError as error:
+            line = document.text.count("\n", 0, error.position) + 1
+            document.add(
+                "TG004",
+                f"the character #x{ord(document.text[error.position]):04x} is not allowed in YAML",
+                Place(document.file, line),
+            )
+        except (YAMLError, ValueError, RecursionError, AttributeError) as error:
+            document.add("TG004", f"this is not YAML: {error}")
+
+    def _source(self) -> str:
+        """The text for the YAML parser, which refuses the tabs that JSON allows."""
+        text = self.document.text
+        if "\t" in text and text.lstrip().startswith("{"):
+            try:
+                json.loads(text)
+            except (ValueError, RecursionError):
+                return text
+            return text.replace("\t", " ")
+        return text
+
+    def _syntax(self, error: MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        place = _span(self.document, mark, mark) if mark else None
+        hint = ""
+        if place and "\t" in place.source[: place.column]:
+            hint = "indent with spaces; YAML allows no tabs there"
+        elif "scanning a tag" in said:
+            hint = "put text that begins with an exclamation mark in quotes"
+        elif "mapping values" in said:
+            hint = "put text that contains a colon in quotes"
+        self.document.add("TG004", f"this is not YAML: {said}", place, hint)
+
+    def _documents(self) -> None:
+        count = 0
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                count += 1
+                if count > 1:
+                    place = self.document._place(event, event)
+                    self.document.add("TG006", "the file has a second document", place)
+                    raise _Stop
+                self.document.data = self._value(next(self.events), ())
+        if not isinstance(self.document.data, dict):
+            self._no_mapping()
+
+    def _no_mapping(self) -> None:
+        data, place = self.document.data, self.document.place(())
+        what = "the file is empty" if data is None else "a graph is a mapping, not this"
+        if () not in self.document.broken:
+            self.document.add("TG005", what, place)
+        self.document.data = None
+
+    def _value(self, event: Event, path: Path_) -> Any:
+        if len(path) > MAX_DEPTH:
+            self._note("TG009", f"the collections nest deeper than {MAX_DEPTH}", event)
+            raise _Stop
+        self.document.values[path] = (event, event)
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            self._refuse(path, "TG008", "anchors and aliases (`&a`, `*a`) are not allowed", event)
+        if getattr(event, "tag", None):
+            self._tag(event, path)
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(event, path)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(event, path)
+        return self._scalar(event, path) if isinstance(event, ScalarEvent) else None
+
+    def _sequence(self, start: Event, path: Path_) -> list[Any]:
+        found: list[Any] = []
+        for event in self.events:
+            if isinstance(event, SequenceEndEvent):
+                self.document.values[path] = (start, event)
+                break
+            found.append(self._value(event, (*path, len(found))))
+        return found
+
+    def _mapping(self, start: Event, path: Path_) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for event in self.events:
+            if isinstance(event, MappingEndEvent):
+                self.document.values[path] = (start, event)
+                break
+            if not isinstance(event, ScalarEvent):
+                self._note("TG010", "a key is a name, not a collection", event)
+                raise _Stop
+            if event.anchor or event.tag:
+                self._note("TG010", "a key has no tag and no anchor", event)
+            key = self._text(event.value)
+            twice = key in found
+            if twice:
+                self._twice(key, (*path, key), event)
+            self.document.keys[*path, key] = event
+            found[key] = self._value(next(self.events), (*path, key))
+            if twice:
+                self.document.broken.add((*path, key))
+        return found
+
+    def _twice(self, key: str, path: Path_, event: Event) -> None:
+        first = self.document.keys[path].start_mark.line + 1
+        self._note(
+            "TG007", f"{key!r} is here for the second time; the first is in line {first}", event
+        )
+
+    def _scalar(self, event: ScalarEvent, path: Path_) -> Any:
+        text = self._text(event.value)
+        if event.style is not None or event.tag:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INT.fullmatch(text):
+            number = int(text, 0) if text[:2] in ("0o", "0x") else int(text[:25])
+            if len(text) <= 25 and -(2**63) <= number < 2**63:
+                return number
+            return self._refuse(path, "TG010", "the number doesn't fit in 64 bits", event)
+        if _FLOAT.fullmatch(text):
+            value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            if math.isfinite(value):
+                return value
+            return self._refuse(path, "TG010", "a number must be finite", event)
+        return text
+
+    def _text(self, value: str) -> str:
+        """Text without the surrogate pairs that JSON writes rare characters with."""
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _tag(self, event: Event, path: Path_) -> None:
+        tag = str(event.tag)
+        text = f"{tag} {getattr(event, 'value', '')}".strip()
+        hint = f'put it in quotes: "{text}"' if isinstance(event, ScalarEvent) else ""
+        self._refuse(
+            path, "TG011", f"YAML reads `{tag}` as a tag, and tags are not allowed", event, hint
+        )
+
+    def _refuse(self, path: Path_, code: str, message: str, event: Event, hint: str = "") -> None:
+        self._note(code, message, event, hint)
+        self.document.broken.add(path)
+
+    def _note(self, code: str, message: str, event: Event, hint: str = "") -> None:
+        self.document.add(code, message, self.document._place(event, event), hint)
