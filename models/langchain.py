@@ -28,8 +28,8 @@ class LangChainModel:
     """Samples a chat model with one concurrent ``astream`` for each seed.
 
     Such a model tells no probabilities, so :meth:`score` and :meth:`choose` refuse. Tokens
-    are counted by its ``usage_metadata`` where it sends that, and else one for each chunk of
-    text; a budget is checked as chunks come, so a chunk under way is paid for and dropped.
+    are counted by its ``usage_metadata`` where it sends that, and else estimated, with one for
+    each chunk of text. A budget is checked as chunks come: one under way is paid for and dropped.
 
     Args:
         model: the chat model.
@@ -152,23 +152,27 @@ class LangChainModel:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(f"{self.name} failed: {reason}") from error
         if whole:
-            yield _last_step(whole, counted)
+            yield _last_step(whole, counted, count_tokens_approximately(turns))
 
 
 def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     return [ROLES[m.role](content=m.content) for m in messages]
 
 
-def _last_step(whole: AIMessageChunk, counted: int) -> Step:
+def _last_step(whole: AIMessageChunk, counted: int, prompt: int) -> Step:
     """The end of a stream: its reason, and what the provider says that it took."""
     told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
     finish: FinishReason = "length" if told & CUT else "stop"
     used = whole.usage_metadata
     if not used:
-        return Step(finish=finish)
-    prompt, cached = used["input_tokens"], used.get("input_token_details", {}).get("cache_read", 0)
+        return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0))
+    cached = used.get("input_token_details", {}).get("cache_read", 0)
     return Step(
         tokens=used["output_tokens"] - counted,
         finish=finish,
-        prompt=Usage(prompt_tokens=prompt, prefilled_tokens=prompt - cached, cached_tokens=cached),
+        prompt=_prompt_usage(used["input_tokens"], cached),
     )
+
+
+def _prompt_usage(tokens: int, cached: int) -> Usage:
+    return Usage(prompt_tokens=tokens, prefilled_tokens=tokens - cached, cached_tokens=cached)

@@ -14,13 +14,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, Never
 
 import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .errors import ModelError
 from .model import Message
+from .sandbox import Sandbox
 
 MAX_TEXT = 1 << 20  # characters a template may write beyond those of the messages
 
@@ -62,8 +59,9 @@ class ChatTemplate:
         self._bos, self._eos = bos, eos
         self._gap = " " if source is None else ""
         self._specials = sorted({bos, eos, *special_tokens} - {""}, key=len, reverse=True)
+        self._sandbox = _environment()
         try:
-            self._template = _environment().from_string(FALLBACK if source is None else source)
+            self._template = self._sandbox.from_string(FALLBACK if source is None else source)
         except Exception as error:  # the compiler meets any text, and fails in many ways
             raise ModelError(f"the model's chat template is not valid: {_reason(error)}") from error
 
@@ -104,23 +102,21 @@ class ChatTemplate:
         return self._render(_fold(messages))
 
     def _render(self, messages: Sequence[Message]) -> str:
-        limit = MAX_TEXT + sum(len(m.content) for m in messages)
-        written: list[str] = []
+        variables = {
+            "messages": [m.model_dump() for m in messages],
+            "add_generation_prompt": True,
+            "bos_token": self._bos,
+            "eos_token": self._eos,
+            "tools": None,
+            "documents": None,
+        }
         try:
-            for chunk in self._template.generate(
-                messages=[m.model_dump() for m in messages],
-                add_generation_prompt=True,
-                bos_token=self._bos,
-                eos_token=self._eos,
-                tools=None,
-                documents=None,
-            ):
-                written.append(chunk)
-                if (limit := limit - len(chunk)) < 0:
-                    raise ModelError(f"it wrote more than {MAX_TEXT} characters of its own")
+            text = self._sandbox.render(self._template, variables)
         except Exception as error:  # a template can fail in any way that Python can
             raise ModelError(f"the model's chat template failed: {_reason(error)}") from error
-        return "".join(written)
+        if len(text) > MAX_TEXT + sum(len(m.content) for m in messages):
+            raise ModelError(f"the model's chat template wrote over {MAX_TEXT} characters")
+        return text
 
 
 def _reason(error: Exception) -> str:
@@ -167,24 +163,10 @@ class _Guard:
                 yield Piece(self._spellings.get(part, part), special=part not in self._spellings)
 
 
-class _GenerationTag(Extension):
-    """Ignores ``{% generation %}``, with which templates mark what a training loss counts."""
-
-    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols", _GenerationTag],
-    )
+def _environment() -> Sandbox:
+    environment = Sandbox()
     environment.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}
-    environment.filters["tojson"] = _to_json
+    environment.add_filter("tojson", _to_json)
     return environment
 
 
