@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from thinkgraph.nodes.answers import judge
-from thinkgraph.nodes.answers.value import Collection, Expression, Number, Value, Words, canonical
+from thinkgraph.nodes.answers.value import (
+    Collection,
+    Expression,
+    Number,
+    Value,
+    Words,
+    canonical,
+    is_relation,
+)
 
 Tolerance = float | str
 """How far apart two equal numbers may be: a number (absolute), or `"1%"` of the larger one."""
@@ -61,7 +69,9 @@ def equal_values(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> 
         return _collections(one, other, tolerance)
     if any(isinstance(value, Words | Collection) for value in (one, other)):
         return False
-    return judge.same(_latex(one), _latex(other))
+    left, right = _latex(one), _latex(other)
+    # math-verify takes the right side of an equation for its value: 2x = 0 would equal 0.
+    return is_relation(left) == is_relation(right) and judge.same(left, right)
 
 
 def _close(one: Fraction, other: Fraction, tolerance: tuple[Fraction, bool]) -> bool:

@@ -32,7 +32,7 @@ class Judge:
         """Whether two LaTeX expressions are equal; None when that took too long or too much."""
         with self._lock:
             if self._process is None:
-                self._process = self._start()
+                self._start()
             reply = self._exchange(json.dumps([one, other]), SECONDS)
         return reply if isinstance(reply, bool) else None
 
@@ -43,18 +43,17 @@ class Judge:
             self._process.communicate()
             self._process = None
 
-    def _start(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(  # noqa: S603 (this file, by this interpreter)
+    def _start(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 (this file, by this interpreter)
             [sys.executable, "-P", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
         )
-        self._process = process
         self._exchange(json.dumps(["1", "1"]), _START_SECONDS)
-        return process
 
     def _exchange(self, line: str, seconds: float) -> Any:
         process = self._process
@@ -68,6 +67,9 @@ class Judge:
             reply = process.stdout.readline()
         except OSError:
             reply = ""
+        except BaseException:
+            self.close()  # a reply may be under way, and would be taken for the next one's
+            raise
         finally:
             watchdog.cancel()
         if not reply:
@@ -87,7 +89,11 @@ def same(one: str, other: str) -> bool:
     An expression whose comparison had to be stopped is compared only by its spelling from then
     on, so that a vote can be held up once by it, and not once for each of its rivals.
     """
-    return one == other or _same(*sorted([one, other]))
+    if one == other:
+        return True
+    if len(one) == len(other) == 1:
+        return one.casefold() == other.casefold()
+    return _same(*sorted([one, other]))
 
 
 @lru_cache(maxsize=16384)
@@ -123,6 +129,8 @@ def _verify(one: str, other: str) -> bool:
 
     try:
         left, right = _parse(one), _parse(other)
+        if _differ(_size(one), _size(other)):
+            return False
         # math-verify takes the first for the truth and isn't symmetric; equality is.
         return bool(left and right) and (
             verify(left, right, timeout_seconds=None) or verify(right, left, timeout_seconds=None)
@@ -144,6 +152,25 @@ def _parse(latex: str) -> Any:
     )
     config = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=spelling)
     return parse(f"${latex}$", [config], fallback_mode="no_fallback", parsing_timeout=None)
+
+
+@lru_cache(maxsize=1024)
+def _size(latex: str) -> complex | None:
+    """A constant's size; None for what has symbols, or no size."""
+    expression = (_parse(latex) or [None])[0]
+    if expression is None or getattr(expression, "free_symbols", True):
+        return None
+    try:
+        return complex(expression.evalf(15))
+    except (TypeError, ValueError, AttributeError):
+        return None
+
+
+def _differ(one: complex | None, other: complex | None) -> bool:
+    """Whether two constants differ beyond all rounding, which spares the symbolic comparison."""
+    if one is None or other is None:
+        return False
+    return abs(one - other) > 1e-6 * max(abs(one), abs(other))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ separators, `\\text`. What the spelling stands for is `value`'s concern.
 
 import re
 import unicodedata
-from collections.abc import Callable
+
+from thinkgraph.nodes.answers.brackets import encloses
 
 _SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-", "’": "'", "°": ""})
 _SYMBOLS = str.maketrans(
@@ -29,25 +30,29 @@ _SYMBOLS = str.maketrans(
     }
 )
 
-_SPELLINGS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+_SPELLINGS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
         (r"\\!\s*", ""),
         (r"\{,\}", ","),
         (r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))", ","),
-        (r"\\(?:[,;:> ]|q?quad(?![a-zA-Z]))|~", " "),
+        (r"(?<!\\)\\(?:[,;:> ]|q?quad(?![a-zA-Z]))|~", " "),
         (r"\\[bB]igg?[lr]?(?![a-zA-Z])", ""),
         (r"\\m?(?:left|right)(?![a-zA-Z])\s*\.?", ""),
         (r"\\(?:displaystyle|limits)(?![a-zA-Z])", ""),
-        (r"\\[lr]brace(?![a-zA-Z])", lambda m: r"\{" if m[0][1] == "l" else r"\}"),
+        (r"\\lbrace(?![a-zA-Z])", r"\\{"),
+        (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\(leq|geq|neq)(?:slant)?(?![a-zA-Z])", lambda m: "\\" + m[1][:2]),
+        (r"\\([lgn]e)q(?:slant)?(?![a-zA-Z])", r"\\\1"),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
-        (r"\\%|\b(?:percentage|percent|pct)\b", "%"),
+        (r"\\%|(?<![a-zA-Z])(?:percentage|percent|pct)\b", "%"),
         (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![a-zA-Z])", ""),
         (r"\\?\$", ""),
         (r"(?<![a-zA-Z\\])(?:infinity|inf)(?![a-zA-Z])", r"\\infty"),
+        (r"(?<![a-zA-Z\\])(sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln)(?![a-zA-Z])", r"\\\1"),
+        (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"\*\*", "^"),
     ]
 ]
 _FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))")
@@ -56,15 +61,15 @@ _ONE_SIGN = re.compile(r"([_^])\s*\{\s*([\w])\s*\}")
 _WRAPPERS = [
     re.compile(pattern, re.DOTALL)
     for pattern in [
-        r"\$\$?([^$]+)\$\$?",
+        r"\$\$?((?:\\.|[^$\\])+)\$\$?",
         r"\\\((.+)\\\)",
         r"\\\[(.+)\\\]",
         r"\*\*([^*]+)\*\*",
         r"`([^`]+)`",
         r"[\"“]([^\"“”]+)[\"”]",
-        r"\\boxed\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}",
     ]
 ]
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal)?|mbox|math(?:rm|bf|it)|operatorname)\s*\{([^{}]*)\}"
 )
@@ -83,7 +88,8 @@ def normal(text: str) -> str:
     text = _unwrapped(text)
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
-    text = _TEXT.sub(r" \1 ", text)
+    for _ in range(3):
+        text = _TEXT.sub(r" \1 ", text)
     text = _FRACTION.sub(_braced, text)
     text = _ROOT.sub(r"\\sqrt{\1}", text)
     text = _ONE_SIGN.sub(r"\1\2", text)
@@ -94,6 +100,8 @@ def _unwrapped(text: str) -> str:
     for _ in range(8):
         bare = text.strip().rstrip(".,;").strip()
         inner = next((match[1] for wrap in _WRAPPERS if (match := wrap.fullmatch(bare))), None)
+        if (box := _BOX.match(bare)) and encloses(bare[box.end() - 1 :]):
+            inner = bare[box.end() : -1]
         if inner is None:
             return bare if bare.endswith("$") else text.strip()
         text = inner

@@ -6,10 +6,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
 
+from thinkgraph.nodes.answers.brackets import depth, encloses, split
 from thinkgraph.nodes.answers.normal import normal
 
 LONGEST = 600
 """Answers longer than this many characters are compared as words."""
+_DEEPEST = 30
 _MOST_DIGITS = 400
 
 
@@ -78,12 +80,16 @@ _UNIT = re.compile(
     rf"|(?<=[\s\]}})])(?!(?:{_NOT_UNITS})\b)(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
     r"(?:[\s/.-]+[A-Za-z]+)*\.?)\s*(?:\^\s*\{?[23]\}?)?"
 )
-_ASSIGNED = re.compile(
-    r"(\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\))\s*(?:=|\\in(?![a-zA-Z]))\s*(.+)"
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)")
+_MEMBER_OF = re.compile(r"[A-Za-z]\s*\\in(?![a-zA-Z])(.+)")
+_MATRIX = re.compile(r"\\begin\{([pbB]?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
+_LETTERS = re.compile(r"[^\W\d_]{2,}(?:(?:['-]|[.,]?\s+)[^\W\d_]{2,})*")
+_IN_BASE = re.compile(r"(\w+?)_\{?\s*(\w+)\s*\}?")
+_ORDER = r"(<|>|\\[lg]e(?![a-z]))"
+_INEQUALITY = re.compile(
+    rf"(?:(?P<left>[^<>=]+?){_ORDER.replace('(', '(?P<first>', 1)})?\s*(?P<name>\\?[A-Za-z]+)\s*"
+    rf"(?:{_ORDER.replace('(', '(?P<second>', 1)}(?P<right>[^<>=]+))?"
 )
-_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
-_LETTERS = re.compile(r"[^\W\d_]+(?:[\s'.,-]+[^\W\d_]+)*")
-_LONE_LETTER = re.compile(r"\(\s*([A-Za-z])\s*\)")
 _ASKS_PERCENT = re.compile(r"(?<![\d}] )(?<![\d}])(?:\bpercent(?:age)?\b|\\?%)", re.IGNORECASE)
 
 
@@ -111,7 +117,7 @@ def asks_percent(question: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _canonical(answer: str, percent: bool) -> Value:
-    if len(answer) > LONGEST:
+    if len(answer) > LONGEST or depth(answer) > _DEEPEST:
         return _words(answer)
     value = _read(normal(answer))
     if percent and isinstance(value, Number) and "%" not in answer and abs(value.number) >= 1:
@@ -126,28 +132,18 @@ def _words(text: str) -> Words:
 def _read(text: str) -> Value:
     """Read a normal spelling; what is inside brackets is read by the same rules."""
     text = text.strip()
-    for reader in (
-        _number,
-        _assigned,
-        _matrix,
-        _union,
-        _bracketed,
-        _listed,
-        _plus_minus,
-        _measured,
-    ):
+    for reader in _READERS:
         if (value := reader(text)) is not None:
             return value
     return _scalar(text)
 
 
 def _scalar(text: str) -> Value:
-    letter = _LONE_LETTER.fullmatch(text)
-    if letter:
-        return _words(letter[1])
     word = _LETTERS.fullmatch(text)
     if not text or (word and (len(text) > 2 or not text.isascii())):
         return _words(text)
+    if (digits := _IN_BASE.fullmatch(text)) and digits[1][0].isdigit():
+        return Words(f"{digits[1]} in base {digits[2]}".casefold())
     if "\\" not in text and re.search(r"[A-Za-z]{4,}", text):
         return _words(text)
     latex = re.sub(r"\s+(?![A-Za-z])|(?<!\\)(?<![A-Za-z])\s+", "", text)
@@ -185,14 +181,35 @@ def _decimal(text: str) -> Fraction:
 
 
 def _assigned(text: str) -> Value | None:
-    """`x = 5` is 5, `x \\in [1, 2]` the interval; `x = 1, y = 2` stays as it is."""
-    match = _ASSIGNED.fullmatch(text)
-    if match is None:
+    """`x = 5` and `x = 2 + 3 = 5` are 5, `x = 1, x = 2` are 1 and 2; `2x + y = 5` is itself."""
+    if match := _MEMBER_OF.fullmatch(text):
+        return _read(match[1])
+    parts = split(_without_thousands(text), ",")
+    sides = [[side.strip() for side in part.split("=")] for part in parts]
+    if len(sides[0]) < 2 or not _NAME.fullmatch(sides[0][0]) or re.search(r"[<>]|\\[lgn]e\b", text):
         return None
-    names = {match[1]} | {m[1] for part in split(match[2], ",") if (m := _ASSIGNED.fullmatch(part))}
-    if len(names) > 1 or re.search(r"[<>]|\\[lg]e(?![a-z])", match[2]):
+    if len({chain[0] for chain in sides if len(chain) > 1}) > 1:
         return None
-    return None if "=" in match[2].split(",")[0] else _read(match[2])
+    if any(re.search(r"(?<!\\)\b[a-z]", middle) for chain in sides for middle in chain[1:-1]):
+        return None
+    return _read(", ".join(chain[-1] for chain in sides))
+
+
+def _inequality(text: str) -> Value | None:
+    """`1 < x \\le 2` and `2 \\ge x > 1` are (1, 2], and `x > 1` is (1, \\infty)."""
+    match = _INEQUALITY.fullmatch(text)
+    if match is None or not (match["first"] or match["second"]):
+        return None
+    first, second = match["first"] or "", match["second"] or ""
+    directions = {order in ("<", r"\le") for order in (first, second) if order}
+    if len(directions) > 1:
+        return None
+    left, right = (_read(match[side]) if match[side] else None for side in ("left", "right"))
+    if not directions.pop():
+        left, right, first, second = right, left, second, first
+    kind = ("[" if "e" in first else "(") + ("]" if "e" in second else ")")
+    low = left or Expression(r"-\infty")
+    return Collection(kind, (low, right or Expression(r"\infty")))  # type: ignore[arg-type]
 
 
 def _matrix(text: str) -> Value | None:
@@ -221,12 +238,13 @@ def _bracketed(text: str) -> Value | None:
     if len(parts) > 1:
         kind: Literal["()", "[]", "(]", "[)"] = text[0] + text[-1]  # type: ignore[assignment]
         return Collection(kind, tuple(_read(part) for part in parts))
-    inner = _read(parts[0]) if text[0] + text[-1] == "()" else None
-    return None if isinstance(inner, Words) else inner
+    inner = _read(parts[0])
+    return inner if text[0] + text[-1] == "()" or isinstance(inner, Collection) else None
 
 
 def _listed(text: str) -> Value | None:
-    parts = [part for comma in split(text, ",") for part in re.split(r"\b(?:and|or)\b", comma)]
+    commas = split(_without_thousands(text), ",")
+    parts = [part for comma in commas for part in re.split(r"\b(?:and|or)\b", comma)]
     parts = [part.strip() for part in parts if part.strip()]
     if len(parts) < 2:
         return None
@@ -257,26 +275,26 @@ def _unordered(kind: Literal["set", "union"], members: list[Value]) -> Value:
     return next(iter(flat)) if len(flat) == 1 else Collection(kind, tuple(sorted(flat, key=repr)))
 
 
-def encloses(text: str) -> bool:
-    """Whether the bracket that opens `text` is closed by its last character and not before."""
-    depth = 0
-    for place, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if depth == 0:
-            return place == len(text) - 1
-    return False
+_READERS = (
+    _number,
+    _assigned,
+    _inequality,
+    _matrix,
+    _union,
+    _bracketed,
+    _measured,
+    _listed,
+    _plus_minus,
+)
 
 
-def split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside all brackets; thousands' commas hold together."""
-    parts, depth, start, place = [], 0, 0, 0
-    while place < len(text):
-        sign = text[place]
-        depth += (sign in "([{") - (sign in ")]}")
-        if depth <= 0 and text.startswith(separator, place):
-            parts.append(text[start:place])
-            place += len(separator)
-            start = place
-            continue
-        place += 1
-    return [part.strip() for part in [*parts, text[start:]]]
+def _without_thousands(text: str) -> str:
+    """In a list without brackets `1,200` is one number; in `(1,200)` it's two."""
+    if re.search(r"[(\[{]", text):
+        return text
+    return re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)", lambda m: m[0].replace(",", ""), text)
+
+
+def is_relation(latex: str) -> bool:
+    """Whether an expression states something (an equation, an inequality), and has no value."""
+    return bool(re.search(r"[=<>]|\\(?:[lgn]e|in|approx|equiv|sim)(?![a-zA-Z])", latex))

@@ -1,0 +1,35 @@
+"""Brackets in an answer: round, square and curly count alike, for an interval mixes them."""
+
+
+def depth(text: str) -> int:
+    """How deep the brackets of a text nest."""
+    deepest = now = 0
+    for sign in text:
+        now += (sign in "([{") - (sign in ")]}")
+        deepest = max(deepest, now)
+    return deepest
+
+
+def encloses(text: str) -> bool:
+    """Whether the bracket that opens `text` is closed by its last character and not before."""
+    open_now = 0
+    for place, sign in enumerate(text):
+        open_now += (sign in "([{") - (sign in ")]}")
+        if open_now == 0:
+            return place == len(text) - 1
+    return False
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Split at a separator that stands outside all brackets."""
+    parts, open_now, start, place = [], 0, 0, 0
+    while place < len(text):
+        sign = text[place]
+        open_now += (sign in "([{") - (sign in ")]}")
+        if open_now <= 0 and text.startswith(separator, place):
+            parts.append(text[start:place])
+            place += len(separator)
+            start = place
+            continue
+        place += 1
+    return [part.strip() for part in [*parts, text[start:]]]
