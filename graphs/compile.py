@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, TypeVar
 
@@ -21,7 +21,6 @@ from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, Send
-
 from thinkgraph.graphs import state as channels
 from thinkgraph.graphs.condition import Condition, variable_types
 from thinkgraph.graphs.spec import END, START, Edge, Limits, NodeSpec, Scalar, Spec
@@ -34,6 +33,7 @@ from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompt import Prompt
 from thinkgraph.nodes.step import Step
 
+NOTHING = Usage()
 CONCLUDE = "conclude"
 """The node that is added before END where a path would end without an answer: a vote."""
 
@@ -114,18 +114,13 @@ class Routes:
     """Where each node leads: the fixed edges, and the decisions of the nodes that have some."""
 
     def __init__(self, spec: Spec, params: Mapping[str, Scalar]) -> None:
-        self._answering = {
-            name for name, node in spec.nodes.items() if "answer" in gives(node)
-        }
+        self._answering = {name for name, node in spec.nodes.items() if "answer" in gives(node)}
         self._types = variable_types(spec)
         self._params = params
         self.concludes = False
         self._decisions: dict[str, list[Link]] = {}
         deciding = {
-            sources[0]
-            for edge in spec.edges
-            if edge.is_conditional
-            for sources, _ in edge.links
+            sources[0] for edge in spec.edges if edge.is_conditional for sources, _ in edge.links
         }
         self.fixed: list[tuple[tuple[str, ...], str]] = []
         for edge in spec.edges:
@@ -281,8 +276,8 @@ class Runner:
     def _budget(self, run: Budget | None, values: Mapping[str, Any]) -> Budget | None:
         limits = self.spec.nodes[self.name].budget if self.name in self.spec.nodes else None
         if run is None and self.spec.budget is not None:
-            run = budget(self.spec.budget, self.binding.params, channels.total_usage(values))
-        return budget(limits, self.binding.params, Usage(), run) if limits else run
+            run = limited(self.spec.budget, self.binding.params, channels.total_usage(values))
+        return limited(limits, self.binding.params, NOTHING, run) if limits else run
 
     def _written(self, update: Update, step: Step) -> dict[str, Any]:
         data = update.model_dump(mode="json", exclude={"candidates", "critiques", "fields"})
@@ -322,10 +317,10 @@ def _fan_out(target: str, values: dict[str, Any]) -> list[Send]:
     ]
 
 
-def budget(
+def limited(
     limits: Limits,
     params: Mapping[str, Scalar],
-    spent: Usage = Usage(),
+    spent: Usage = NOTHING,
     parent: Budget | None = None,
 ) -> Budget:
     """The budget that limits leave after what was spent."""

@@ -1,56 +1,167 @@
-"""A strategy that can be run: a spec with the means to compile, run and stream it."""
+"""A strategy: composed in Python or loaded from a file, saved, compiled, run and streamed."""
 
 from __future__ import annotations
 
+import difflib
 import os
-import secrets
-import threading
-import time
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
+from ruamel.yaml import YAML
+
+from thinkgraph.graphs.catalogue import find, find_used
+from thinkgraph.graphs.check import check_spec
 from thinkgraph.graphs.check import load as load_spec
-from thinkgraph.graphs.result import Finished, Result, RunUsage
-from thinkgraph.graphs.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.problem import SpecError
+from thinkgraph.graphs.result import Finished, Result
+from thinkgraph.graphs.spec import (
+    Edge,
+    Input,
+    Limits,
+    NodeSpec,
+    Param,
+    Scalar,
+    Spec,
+    StateField,
+    chain,
+)
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.model import Budget, Message, Model
 from thinkgraph.nodes.event import NodeEvent
+from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.prompt import Prompt
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
     from langgraph.graph.state import CompiledStateGraph
 
-AnyModel = "str | Model | BaseChatModel"
-DEFAULT_MODEL = "smollm2"
-Question = str | list[Message]
+    from thinkgraph.graphs.compile import Binding
+    from thinkgraph.graphs.run import Allowance, AnyModel, Question
 
 
 class Graph:
     """A reasoning strategy.
 
+    Compose one with :meth:`add` and :meth:`edge`, in the same words that a spec uses, or
+    :func:`load` a saved one.
+
     Args:
-        spec: what it does.
+        name: letters, digits and dashes.
+        about: what it does, its source, what it costs, when it helps and when it hurts.
+        params: values to be set when it runs, with their defaults; ``$name`` refers to one.
+        inputs: further inputs beside the question.
+        state: further fields of the state, each with its reducer.
+        budget: what one run may spend.
     """
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+    def __init__(
+        self,
+        name: str,
+        about: str = "",
+        *,
+        params: Mapping[str, Scalar | Param] | None = None,
+        inputs: Mapping[str, Input] | None = None,
+        state: Mapping[str, StateField] | None = None,
+        budget: Limits | None = None,
+    ) -> None:
+        self._head = {
+            "thinkgraph": 1,
+            "name": name,
+            "about": about,
+            "params": params,
+            "inputs": inputs,
+            "state": state,
+            "budget": budget,
+        }
+        self._nodes: dict[str, NodeSpec] = {}
+        self._edges: list[Edge] = []
+        self._folder: Path | None = None
+
+    @classmethod
+    def of(cls, spec: Spec, folder: Path | None = None) -> Self:
+        """The graph of a spec; ``folder`` is where the files lie that it uses."""
+        graph = cls(spec.name)
+        graph._head = {name: getattr(spec, name) for name in spec.model_fields_set}
+        graph._nodes, graph._edges = dict(spec.nodes), list(spec.edges)
+        graph._folder = folder
+        return graph
+
+    def add(self, **nodes: Node | NodeSpec) -> tuple[str, ...]:
+        """Add nodes by their names, which are returned for :meth:`edge`.
+
+        A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
+        """
+        for name, node in nodes.items():
+            if isinstance(node, Node):
+                node = NodeSpec.model_validate({"kind": node.kind, **node.settings()})
+            self._nodes[name] = node
+        return tuple(nodes)
+
+    def edge(
+        self,
+        *path: str | Sequence[str],
+        when: str | None = None,
+        at_most: int | str | None = None,
+        each: str | None = None,
+    ) -> Self:
+        """Lead from node to node: ``edge(START, draft, critic)``; a list is several in parallel.
+
+        Args:
+            path: the names of the nodes, in order.
+            when: a condition in CEL; then the path has two nodes.
+            at_most: how often the edge may be followed in a run.
+            each: ``"candidates"`` runs the target once for each live candidate.
+        """
+        rest = {"when": when, "at_most": at_most, "each": each}
+        given = {key: value for key, value in rest.items() if value is not None}
+        self._edges.append(Edge.model_validate({"path": chain(*path), **given}))
+        return self
 
     @property
     def name(self) -> str:
-        """The name in its spec."""
-        return self.spec.name
+        """Its name."""
+        return str(self._head["name"])
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that it is."""
+        head = {key: value for key, value in self._head.items() if value not in (None, "")}
+        return Spec.model_validate({**head, "nodes": self._nodes, "edges": tuple(self._edges)})
+
+    def check(self) -> Spec:
+        """Its spec, once the checker has found no error in it.
+
+        Raises:
+            SpecError: the report of every error.
+        """
+        spec = self.spec
+        problems = [found for found in check_spec(spec) if found.severity == "error"]
+        if problems:
+            raise SpecError(problems)
+        return spec
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as YAML."""
+        Path(path).write_text(self.yaml, encoding="utf-8")
+
+    @property
+    def yaml(self) -> str:
+        """It as YAML, with the same words."""
+        text = StringIO()
+        YAML().dump(self.spec.plain, text)
+        return text.getvalue()
 
     def compile(
         self,
         checkpointer: Any = None,
         *,
-        model: Any = None,
-        models: Mapping[str, Any] | None = None,
+        model: AnyModel | None = None,
+        models: Mapping[str, AnyModel] | None = None,
         seed: int = 0,
         prompts: Mapping[str, Prompt] | None = None,
         **params: Any,
-    ) -> CompiledStateGraph[Any, Any, Any, Any]:
+    ) -> CompiledStateGraph[Any, Any]:
         """The strategy as an ordinary compiled LangGraph graph.
 
         Invoke it with ``{"question": …}`` or ``{"messages": […]}``; the answer is in the channel
@@ -59,7 +170,7 @@ class Graph:
 
         Args:
             checkpointer: any LangGraph checkpointer.
-            model: a name of the catalogue, a :class:`Model` or a LangChain chat model.
+            model: a name of the catalogue, a model, or a LangChain chat model.
             models: the same by role, for nodes with ``model: ROLE``.
             seed: all randomness comes from it.
             prompts: prompts that replace built-in ones of the same name.
@@ -68,38 +179,9 @@ class Graph:
         Raises:
             ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
         """
-        from thinkgraph.graphs.compile import Binding, build  # noqa: PLC0415 (LangGraph is slow)
+        from thinkgraph.graphs.run import app  # noqa: PLC0415 (LangGraph is slow to import)
 
-        binding = Binding(
-            params=self.bind(params),
-            models=Roles(model, models or {}),
-            used=load_spec,
-            seed=seed,
-            prompts=prompts or {},
-        )
-        app = build(self.spec, binding).compile(checkpointer=checkpointer, name=self.name)
-        return app.with_config(recursion_limit=10_000)  # loops are bounded by the spec itself
-
-    def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
-        """The value of every param.
-
-        Raises:
-            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
-        """
-        try:
-            return self.spec.bind(dict(params))
-        except KeyError as error:
-            raise ThinkgraphError(self._no_param(error.args[0])) from None
-        except ValueError as error:
-            raise ThinkgraphError(f"graph {self.name!r}, param {error}") from None
-
-    def _no_param(self, name: str) -> str:
-        from difflib import get_close_matches  # noqa: PLC0415
-
-        near = get_close_matches(name, self.spec.params, n=1)
-        have = ", ".join(self.spec.params) or "none"
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {have}"
-        return f"graph {self.name!r} has no param {name!r}; {hint}"
+        return app(self.check(), self._bound(model, models, prompts, params, seed), checkpointer)
 
     def run(self, question: Question, **settings: Any) -> Result:
         """Answer a question; takes what :meth:`stream` takes.
@@ -113,133 +195,85 @@ class Graph:
 
     async def arun(self, question: Question, **settings: Any) -> Result:
         """Answer a question; takes what :meth:`stream` takes."""
-        async for event in self.stream(question, **settings):
-            if isinstance(event, Finished):
-                return event.result
+        async with aclosing(self.stream(question, **settings)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.result
         raise ThinkgraphError("the run ended without a result")
 
     async def stream(
         self,
         question: Question,
         *,
-        model: Any = None,
-        models: Mapping[str, Any] | None = None,
+        model: AnyModel | None = None,
+        models: Mapping[str, AnyModel] | None = None,
         seed: int | None = None,
-        budget: Budget | Limits | Mapping[str, float] | None = None,
+        budget: Allowance | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         **params: Any,
-    ) -> AsyncIterator[NodeEvent | Finished]:
+    ) -> AsyncGenerator[NodeEvent | Finished, None]:
         """Answer a question, telling what happens; the last event is :class:`Finished`.
 
         Args:
             question: a text, or a conversation whose last turn is the question.
-            model: a name of the catalogue, a :class:`Model` or a LangChain chat model.
+            model: a name of the catalogue, a model, or a LangChain chat model.
             models: the same by role, for nodes with ``model: ROLE``.
             seed: all randomness comes from it; drawn, and told in the result, if there is none.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
             **params: values of the graph's params and of its further inputs.
         """
-        began = time.perf_counter()
-        seed = secrets.randbits(31) if seed is None else seed
-        inputs = {name: params.pop(name) for name in self.spec.inputs if name in params}
-        app = self.compile(prompts=prompts, **params)
-        roles = Roles(model, models or {})
-        allowed = _budget(budget, self.spec.budget, self.bind(params))
-        context = {"seed": seed, "models": roles, "budget": allowed}
-        values: dict[str, Any] = {}
-        async for mode, piece in app.astream(
-            {**_asked(question), **inputs}, context=context, stream_mode=["custom", "values"]
-        ):
-            if mode == "custom":
-                yield piece
-            else:
-                values = piece
-        wall = time.perf_counter() - began
-        yield Finished(result=self._result(values, roles.name, seed, wall, allowed.exhausted))
+        from thinkgraph.graphs.run import stream  # noqa: PLC0415
 
-    def _result(
-        self, values: dict[str, Any], model: str, seed: int, wall: float, cut: str | None
-    ) -> Result:
-        from thinkgraph.graphs import state as channels  # noqa: PLC0415
+        spec = self.check()
+        inputs = {name: params.pop(name) for name in spec.inputs if name in params}
+        binding = self._bound(model, models, prompts, params)
+        running = stream(spec, binding, question, seed=seed, budget=budget, inputs=inputs)
+        async with aclosing(running) as events:
+            async for event in events:
+                yield event
 
-        state = channels.read(self.spec, values)
-        usage = channels.total_usage(values)
-        if state.answer is None:
-            raise ThinkgraphError(f"graph {self.name!r} ended without an answer")
-        return Result(
-            graph=self.name,
-            model=model,
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
+        """The value of every param: those given, checked, and the defaults.
+
+        Raises:
+            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
+        """
+        try:
+            return self.spec.bind(dict(params))
+        except KeyError as error:
+            raise ThinkgraphError(self._no_param(error.args[0])) from None
+        except ValueError as error:
+            raise ThinkgraphError(f"graph {self.name!r}, param {error}") from None
+
+    def _no_param(self, name: str) -> str:
+        have = list(self.spec.params)
+        near = difflib.get_close_matches(name, have, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(have) or 'none'}"
+        return f"graph {self.name!r} has no param {name!r}; {hint}"
+
+    def _bound(
+        self,
+        model: AnyModel | None,
+        models: Mapping[str, AnyModel] | None,
+        prompts: Mapping[str, Prompt] | None,
+        params: Mapping[str, Any],
+        seed: int = 0,
+    ) -> Binding:
+        from thinkgraph.graphs.compile import Binding  # noqa: PLC0415
+        from thinkgraph.graphs.run import Roles  # noqa: PLC0415
+
+        return Binding(
+            params=self.bind(params),
+            models=Roles(model, models),
+            used=self._used,
             seed=seed,
-            question=state.question,
-            answer=state.answer,
-            candidates=tuple(state.candidates.values()),
-            critiques=tuple(state.critiques.values()),
-            usage=RunUsage(**usage.model_dump(), wall_s=round(wall, 3)),
-            nodes=values.get("usage", {}),
-            cut=cut,
+            prompts=prompts or {},
         )
 
-
-class Roles:
-    """The models of a run by their roles, each loaded when it is first asked for.
-
-    Args:
-        model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.
-        models: a model by its role.
-    """
-
-    def __init__(self, model: Any, models: Mapping[str, Any]) -> None:
-        self._model = model or os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
-        self._models = models
-        self._loaded: dict[str, Model] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, role: str) -> Model:
-        """The model of a role."""
-        with self._lock:
-            if role not in self._loaded:
-                self._loaded[role] = as_model(self._models.get(role, self._model))
-            return self._loaded[role]
-
-    @property
-    def name(self) -> str:
-        """The name of the run's model."""
-        return self._model if isinstance(self._model, str) else as_model(self._model).name
-
-
-def as_model(model: Any) -> Model:
-    """A model from its name in the catalogue, a LangChain chat model, or itself."""
-    if isinstance(model, str):
-        from thinkgraph.models.catalogue import load  # noqa: PLC0415 (the engine is slow to import)
-
-        return load(model)
-    if hasattr(model, "generate") and hasattr(model, "count_tokens"):
-        found: Model = model
-        return found
-    from thinkgraph.models.langchain import LangChainModel  # noqa: PLC0415
-
-    return LangChainModel(model)
-
-
-def _asked(question: Question) -> dict[str, Any]:
-    if isinstance(question, str):
-        return {"question": question}
-    turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
-    return {"messages": turns}
-
-
-def _budget(
-    given: Budget | Limits | Mapping[str, float] | None,
-    stated: Limits | None,
-    params: Mapping[str, Scalar],
-) -> Budget:
-    from thinkgraph.graphs.compile import budget  # noqa: PLC0415
-
-    if isinstance(given, Budget):
-        return given
-    run = budget(Limits.model_validate(given or {}), params)
-    return budget(stated, params, parent=run) if stated else run
+    def _used(self, name: str) -> Spec:
+        """The spec that a node of this graph uses: a built-in one, or a file beside it."""
+        return load_spec(find_used(name, self._folder))
 
 
 def load(source: str | os.PathLike[str]) -> Graph:
@@ -248,4 +282,11 @@ def load(source: str | os.PathLike[str]) -> Graph:
     Raises:
         ThinkgraphError: there is no such graph, or the checker finds errors in it.
     """
-    return Graph(load_spec(source))
+    name = source if isinstance(source, str) else Path(source)
+    found = find(name)
+    return Graph.of(load_spec(name), found.parent if isinstance(found, Path) else None)
+
+
+def use(graph: str, **params: Any) -> NodeSpec:
+    """A node that runs another graph: a built-in one, or a file beside the one it is used in."""
+    return NodeSpec.model_validate({"use": graph, **({"params": params} if params else {})})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field
-
 from thinkgraph.models.model import Frozen, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism
 

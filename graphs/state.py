@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import BaseMessage, convert_to_messages
-
 from thinkgraph.graphs.spec import Spec
 from thinkgraph.models.model import Message, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State
@@ -78,7 +77,7 @@ CHANNELS = frozenset(Channels.__annotations__)
 def schema(spec: Spec) -> Any:
     """The TypedDict of a graph's channels, with its own inputs and state."""
     fields: dict[str, Any] = dict(Channels.__annotations__)
-    fields |= {name: Annotated[Any, replace] for name in spec.inputs}
+    fields |= dict.fromkeys(spec.inputs, Annotated[Any, replace])
     fields |= {name: Annotated[Any, REDUCERS[f.reducer]] for name, f in spec.state.items()}
     return TypedDict("GraphState", fields, total=False)  # type: ignore[operator]
 
@@ -87,7 +86,7 @@ def read(spec: Spec, values: Mapping[str, Any]) -> State:
     """The typed view that nodes and conditions have of the channels' values."""
     messages = [_message(m) for m in convert_to_messages(values.get("messages") or [])]
     question = values.get("question")
-    if question is None and messages and messages[-1].role == "user":
+    if not question and messages and messages[-1].role == "user":
         question = messages.pop().content
     declared = spec.inputs | spec.state
     return State(

@@ -6,7 +6,6 @@ import re
 from typing import ClassVar, Literal
 
 from pydantic import Field
-
 from thinkgraph.models.model import Completion, Message
 from thinkgraph.nodes.event import Criticised
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update

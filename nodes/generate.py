@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-
 from thinkgraph.models.model import Completion, Generation
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import State, Update

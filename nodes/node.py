@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
-
 from thinkgraph.nodes.param import Referable, bind
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step

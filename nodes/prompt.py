@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Message
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import Field
-
 from thinkgraph.models.model import Completion, Sampling
-from thinkgraph.nodes.answers import Extractor, extract
+from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.node import Node
-from thinkgraph.nodes.population import Candidate, State
+from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.prompt import PromptSetting
 from thinkgraph.nodes.step import Step
 
@@ -31,7 +30,9 @@ class Sampled(Node, Sampling):
 class Answering(Sampled):
     """A node whose completions are candidate answers."""
 
-    extract: Extractor = Field("auto", description="how an answer is found in a text")
+    extract: Extract = Field(
+        parse_extractor("auto"), description="how an answer is found in a text"
+    )
 
     def candidate(
         self,
@@ -55,5 +56,3 @@ class Answering(Sampled):
             finish_reason=completion.finish_reason,
             confidence=completion.confidence,
         )
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-
 from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.event import Answered
 from thinkgraph.nodes.node import Node

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph as Graph
     from thinkgraph.graphs.graph import load as load
+    from thinkgraph.graphs.graph import use as use
     from thinkgraph.graphs.result import Result as Result
     from thinkgraph.graphs.spec import END as END
     from thinkgraph.graphs.spec import START as START
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Graph": "graphs.graph",
     "load": "graphs.graph",
+    "use": "graphs.graph",
     "Result": "graphs.result",
     "END": "graphs.spec",
     "START": "graphs.spec",

@@ -1,0 +1,184 @@
+"""What a run looks like: alive in a terminal, plain lines in a pipe.
+
+Progress goes to standard error and the result to standard output, so that a pipe carries the
+result only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from thinkgraph.graphs.result import Result
+from thinkgraph.nodes.answers import Tally
+from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
+from thinkgraph.nodes.population import Answer
+
+BAR = 30
+ROWS = 24
+
+
+class View:
+    """Shows a run as its events arrive.
+
+    Args:
+        title: the name of the graph.
+        shown: whether to show anything; what was spent is counted all the same.
+    """
+
+    def __init__(self, title: str, *, shown: bool = True) -> None:
+        self._title, self._shown = title, shown
+        self._console = Console(stderr=True, highlight=False)
+        self._began = time.perf_counter()
+        self._rows: dict[str, Row] = {}
+        self._answer: Answer | None = None
+        alive = shown and self._console.is_terminal
+        self._live = (
+            Live(console=self._console, refresh_per_second=8, transient=True) if alive else None
+        )
+
+    def __enter__(self) -> View:
+        if self._live:
+            self._live.start()
+            self._live.update(Text(f"{self._title}: loading the model …", style="dim"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.update(self._picture(whole=True))
+            self._live.transient = False
+            self._live.stop()
+
+    @property
+    def spent(self) -> str:
+        """Tokens and seconds so far, in words."""
+        tokens = sum(row.tokens for row in self._rows.values())
+        return f"{tokens} tokens sampled in {time.perf_counter() - self._began:.1f} s"
+
+    def show(self, event: NodeEvent) -> None:
+        """Take in one event."""
+        self._take(event)
+        if self._live:
+            self._live.update(self._picture())
+        elif self._shown and (line := _line(event)):
+            print(line, file=sys.stderr, flush=True)
+
+    def _take(self, event: NodeEvent) -> None:
+        if isinstance(event, Grew):
+            row = self._rows.setdefault(event.id, Row())
+            row.text += event.text
+            row.tokens = event.tokens
+        elif isinstance(event, Drafted):
+            found = event.candidate
+            row = self._rows.setdefault(found.id, Row())
+            row.text, row.tokens = found.text, found.tokens
+            row.mark = found.answer or "no answer"
+            row.style = ("bold green" if found.answer else "yellow") if found.live else "dim"
+        elif isinstance(event, Criticised):
+            row = self._rows.setdefault(event.critique.id, Row())
+            row.text, row.tokens = event.critique.text, event.critique.tokens
+            row.mark, row.style = _verdict(event.critique.accepted), "magenta"
+        elif isinstance(event, Answered):
+            self._answer = event.answer
+
+    def _picture(self, *, whole: bool = False) -> RenderableType:
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
+        table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+        rows = list(self._rows.items())
+        for name, row in rows if whole else rows[-ROWS:]:
+            text = " ".join(row.text.split())
+            shown = text if row.mark else text[-self._console.width :]
+            table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
+        parts: list[RenderableType] = [table]
+        if self._answer and self._answer.tally:
+            parts += [Text(""), bars(self._answer.tally)]
+        return Group(*parts, Text(self.spent, style="dim"))
+
+
+class Row:
+    """One candidate or critique on the screen."""
+
+    def __init__(self) -> None:
+        self.text, self.tokens, self.mark, self.style = "", 0, "", ""
+
+
+def _verdict(accepted: bool) -> str:
+    return "accepted" if accepted else "not accepted"
+
+
+def _line(event: NodeEvent) -> str:
+    """What a pipe gets of an event."""
+    if isinstance(event, NodeStarted):
+        return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
+    if isinstance(event, Drafted):
+        found = event.candidate
+        return f"{found.id}  [{found.answer or 'no answer'}]  {' '.join(found.text.split())}"
+    if isinstance(event, Criticised):
+        said = event.critique
+        return f"{said.id}  [{_verdict(said.accepted)}]  {' '.join(said.text.split())}"
+    return ""
+
+
+def bars(tally: Tally) -> Table:
+    """A vote as a bar chart."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", max_width=40, overflow="ellipsis", no_wrap=True)
+    for i, found in enumerate(tally.classes):
+        length = max(1, round(BAR * found.share))
+        style = "bold green" if i == 0 and not tally.tie else ""
+        table.add_row(Text(found.value, style=style), Text("█" * length, style), str(found.votes))
+    if tally.abstentions:
+        table.add_row(Text("no answer", style="dim"), "", str(tally.abstentions))
+    return table
+
+
+def report(result: Result) -> None:
+    """Print a result for a person: the answer, the vote, the cost."""
+    console = Console(highlight=False, soft_wrap=True)
+    answer = result.answer
+    console.print(Text(answer.value or answer.text.strip() or "no answer", style="bold"))
+    if answer.value is None and answer.of > 1:
+        console.print("no comparable answer was found in any candidate; this is the first's text")
+    if answer.of > 1 and answer.tally:
+        console.print()
+        console.print(bars(answer.tally))
+        console.print(_sentence(answer, answer.tally))
+    if result.cut:
+        console.print(f"cut short: {result.cut}")
+    console.print(Text(cost(result), style="dim"))
+
+
+def _sentence(answer: Answer, tally: Tally) -> str:
+    if not tally.classes:
+        return f"none of {answer.of} candidates gave an answer that can be compared"
+    words = f"{answer.votes} of {answer.of} votes"
+    if answer.tie:
+        return f"{words}: a tie of {' and '.join(tally.tied)}; the first answered was taken"
+    return f"{words}; {tally.confidence:.0%} sure that this is what the model says most"
+
+
+def cost(result: Result) -> str:
+    """Tokens, calls and seconds, in one line."""
+    spent = result.usage
+    parts: list[Any] = [
+        f"{spent.prompt_tokens} prompt tokens ({spent.cached_tokens} from the cache)",
+        f"{spent.completion_tokens} sampled",
+        f"{spent.model_calls} model calls",
+        f"{spent.wall_s:.1f} s",
+        f"seed {result.seed}",
+    ]
+    return " · ".join(parts)
