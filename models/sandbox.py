@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import threading
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from itertools import islice
+from string import Formatter
 from typing import Any, TypeVar
 
 from jinja2 import Template, nodes, pass_context
@@ -30,6 +32,9 @@ TURN = 128  # units of one turn of a loop, one call, one filter
 
 Made = TypeVar("Made", bound=nodes.Node)
 
+# What can make of its arguments as much as the product of their sizes.
+MULTIPLIERS = {"batch", "expandtabs", "format", "indent", "join", "replace", "slice", "tojson"}
+
 # Filters put into the parsed template, by names that no template can write.
 MEASURED, TURNS = "(measured)", "(turns)"
 
@@ -37,8 +42,8 @@ MEASURED, TURNS = "(measured)", "(turns)"
 class Sandbox(ImmutableSandboxedEnvironment):
     """A Jinja environment for untrusted templates, with the block rules of chat templates.
 
-    Text formatting (``%`` on a text, ``format``) is refused: no chat template that llama.cpp
-    can run has it, and a width in it can ask for any amount of memory.
+    Formatting a text with a width or any other such specification is refused, since a width
+    can ask for any amount of memory; ``{}`` and ``%s`` are there.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -53,9 +58,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self._left = ALLOWANCE
         self._lock = threading.Lock()
-        del self.filters["format"], self.globals["lipsum"]
+        del self.globals["lipsum"]
         for name, function in self.filters.items():
-            self.filters[name] = self._metered(function)
+            self.add_filter(name, function)
         self.filters |= {MEASURED: self._measure_filter, TURNS: self._turns}
 
     def render(self, template: Template, variables: Mapping[str, Any]) -> str:
@@ -71,48 +76,59 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
         """Give templates a filter of ours, metered as Jinja's own are."""
-        self.filters[name] = self._metered(function)
+        self.filters[name] = self._metered(name, function)
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call for a template; a text's method pays for the text too."""
         owner = getattr(function, "__self__", None)
-        self._pay_call(owner, *args, *kwargs.values())
+        self._pay_for(getattr(function, "__name__", ""), owner, *args, **kwargs)
         return self._measured(super().call(context, function, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Refuse ``format`` and ``format_map`` of a text."""
-        if super().wrap_str_format(value):
-            raise SecurityError("it formats text with format, which is refused")
-        return None
+        """The safe form of a text's ``format``, where it asks for no width."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped and any(spec for _, _, spec, _ in Formatter().parse(value.__self__)):
+            raise SecurityError("it formats text with a specification, which is refused")
+        return wrapped
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute ``+ * ** %``, which can make something large of something small."""
         if operator == "%" and isinstance(left, str):
-            raise SecurityError("it formats text with %, which is refused")
-        if operator == "**":
+            _refuse_width(left)
+            self._pay_for("format", left, right)
+        elif operator == "**":
             self._pay(_bits(left) * abs(right) if isinstance(right, int) else TURN)
-        elif operator == "*":
-            texts = [value for value in (left, right) if not isinstance(value, int)]
-            self._pay_call(left, right) if texts else self._pay(_bits(left) + _bits(right))
+        elif operator == "*" and not (isinstance(left, int) and isinstance(right, int)):
+            self._pay_for("join", left, right)
+        else:
+            self._pay(_bits(left) + _bits(right))
         return self._measured(super().call_binop(context, operator, left, right))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree: nodes.Template = _Meters().visit(super()._parse(source, name, filename))
         return tree
 
-    def _metered(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _metered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)  # keeps Jinja's marks of what a filter is passed
         def metered(*args: Any, **kwargs: Any) -> Any:
-            self._pay_call(*args, *kwargs.values())
+            if name == "format":
+                _refuse_width(str(args[0]))
+            self._pay_for(name, *args, **kwargs)
             value = function(*args, **kwargs)
             return self._turns(value) if isinstance(value, Iterator) else self._measured(value)
 
         return metered
 
-    def _pay_call(self, *args: Any) -> None:
-        """Pay the product of the arguments' sizes: no text function makes or takes more."""
-        sizes = (_extent(arg, at_most=self._left) for arg in args)
-        self._pay(TURN + math.prod(max(1, size) for size in sizes))
+    def _pay_for(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Pay for a function's arguments before it takes them, and so before it is too late."""
+        match [arg for arg in args if isinstance(arg, str)]:
+            case [text, old, new] if name == "replace" and not kwargs:
+                cost = len(text) + text.count(old) * len(new)
+            case _:
+                values = [*args, *kwargs.values()]
+                extents = [_extent(value, at_most=self._left) for value in values]
+                cost = math.prod(extents) if name in MULTIPLIERS else sum(extents)
+        self._pay(TURN + cost)
 
     def _measured(self, value: Any) -> Any:
         self._pay(_size(value, at_most=self._left))
@@ -133,6 +149,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("it takes too much work or memory")
 
 
+def _refuse_width(form: str) -> None:
+    if "%" in re.sub("%[sdr%]", "", form):
+        raise SecurityError("it formats text with a specification, which is refused")
+
+
 def _bits(number: Any) -> int:
     return number.bit_length() if isinstance(number, int) else TURN
 
@@ -141,9 +162,9 @@ def _extent(value: Any, at_most: int) -> int:
     """By how much a value, as an argument, can multiply the work of a function."""
     match value:
         case int():
-            return abs(value)
+            return max(1, abs(value))
         case str() | bytes():
-            return len(value)
+            return max(1, len(value))
         case _:
             return _size(value, at_most)
 
