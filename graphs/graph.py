@@ -34,6 +34,7 @@ from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.prompt import Prompt
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
 
     from thinkgraph.graphs.compile import Binding
@@ -232,6 +233,24 @@ class Graph:
         async with aclosing(running) as events:
             async for event in events:
                 yield event
+
+    def as_tool(
+        self, name: str | None = None, description: str | None = None, **settings: Any
+    ) -> BaseTool:
+        """The strategy as a tool for an agent.
+
+        The agent gives the question and may set the params that aren't in ``settings``. It gets
+        the answer as text; the tool message's artifact is the whole :class:`Result`. What it
+        asks wrongly it is told in words, by a ``ToolException``.
+
+        Args:
+            name: what the agent calls it by; the graph's name by default.
+            description: when to use it; what the graph says of itself by default.
+            **settings: what :meth:`stream` takes, fixed for every call.
+        """
+        from thinkgraph.graphs.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
+
+        return tool(self, name, description, **settings)
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The value of every param: those given, checked, and the defaults.

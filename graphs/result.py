@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field
+from thinkgraph.graphs.spec import Scalar, Spec
 from thinkgraph.models.model import Frozen, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism
 
@@ -27,6 +28,11 @@ class Result(Frozen):
     critiques: tuple[Criticism, ...] = ()
     usage: RunUsage
     nodes: dict[str, Usage] = Field(default_factory=dict, description="usage by NODE.ROUND")
+    spec: Spec | None = Field(None, description="the graph that was run")
+    params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
+    counts: dict[str, int] = Field(
+        default_factory=dict, description="runs of each node, and passes of each decided edge"
+    )
     cut: str | None = Field(None, description="why the run was cut short, if it was")
 
     @property
@@ -34,6 +40,12 @@ class Result(Frozen):
         """The votes of each answer, most first."""
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
+
+    def to_html(self) -> str:
+        """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
+        from thinkgraph.graphs.report import to_html  # noqa: PLC0415 (only for a report)
+
+        return to_html(self)
 
     def summary(self) -> dict[str, Any]:
         """The run as one JSON object: what ``thinkgraph run --json`` prints."""

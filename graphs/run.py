@@ -101,20 +101,26 @@ async def stream(
             yield cast(NodeEvent, piece)
         else:
             values = cast("dict[str, Any]", piece)
-    roles = cast(Roles, binding.models)
     wall = round(time.perf_counter() - began, 3)
-    yield Finished(result=_result(spec, values, roles.name, seed, wall, allowed.exhausted))
+    made = _result(spec, binding, values, seed=seed, wall=wall, cut=allowed.exhausted)
+    yield Finished(result=made)
 
 
 def _result(
-    spec: Spec, values: dict[str, Any], model: str, seed: int, wall: float, cut: str | None
+    spec: Spec,
+    binding: Binding,
+    values: dict[str, Any],
+    *,
+    seed: int,
+    wall: float,
+    cut: str | None,
 ) -> Result:
     state = channels.read(spec, values)
     if state.answer is None:
         raise ThinkgraphError(f"graph {spec.name!r} ended without an answer")
     return Result(
         graph=spec.name,
-        model=model,
+        model=cast(Roles, binding.models).name,
         seed=seed,
         question=state.question,
         answer=state.answer,
@@ -122,6 +128,9 @@ def _result(
         critiques=tuple(state.critiques.values()),
         usage=RunUsage(**channels.total_usage(values).model_dump(), wall_s=wall),
         nodes=values.get("usage", {}),
+        spec=spec,
+        params=dict(binding.params),
+        counts=values.get("counts", {}),
         cut=cut,
     )
 

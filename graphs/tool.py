@@ -1,0 +1,85 @@
+"""A strategy as a tool that an agent may call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from thinkgraph.graphs.result import Result
+from thinkgraph.graphs.spec import Input, Param, ParamType, Spec
+from thinkgraph.models.errors import ThinkgraphError
+
+if TYPE_CHECKING:
+    from thinkgraph.graphs.graph import Graph
+
+_TYPES: dict[ParamType, type] = {"boolean": bool, "integer": int, "number": float, "string": str}
+_INPUT_TYPES: dict[str, Any] = {**_TYPES, "list": list[Any], "object": dict[str, Any]}
+
+
+def tool(
+    graph: Graph,
+    name: str | None = None,
+    description: str | None = None,
+    **settings: Any,
+) -> BaseTool:
+    """A strategy as a LangChain tool; see :meth:`thinkgraph.graphs.graph.Graph.as_tool`."""
+
+    def answer(question: str, **given: Any) -> tuple[str, Result]:
+        try:
+            return _told(graph.run(question, **settings, **given))
+        except ThinkgraphError as error:
+            raise ToolException(str(error)) from error
+
+    async def aanswer(question: str, **given: Any) -> tuple[str, Result]:
+        try:
+            return _told(await graph.arun(question, **settings, **given))
+        except ThinkgraphError as error:
+            raise ToolException(str(error)) from error
+
+    return StructuredTool.from_function(
+        answer,
+        aanswer,
+        name=name or graph.name,
+        description=description or " ".join(graph.spec.about.split()) or f"Answer by {graph.name}.",
+        args_schema=arguments(graph.spec, settings.keys()),
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+        handle_validation_error=_first,
+    )
+
+
+def arguments(spec: Spec, fixed: Any = ()) -> type[BaseModel]:
+    """What an agent may set: the question, and the params and inputs that aren't fixed."""
+    fields: dict[str, Any] = {"question": (str, Field(description="the question to answer"))}
+    for name, declared in (spec.inputs | spec.params).items():
+        if name not in fixed:
+            fields[name] = _param(declared) if isinstance(declared, Param) else _input(declared)
+    return create_model(f"{spec.name}-arguments", **fields)
+
+
+def _param(param: Param) -> tuple[Any, Any]:
+    kind: Any = Literal[param.choices] if param.choices else _TYPES[param.kind]
+    numeric = param.kind in ("integer", "number") and not param.choices
+    bounds = {"ge": param.minimum, "le": param.maximum} if numeric else {}
+    default = ... if param.default is None else param.default
+    return Annotated[kind, Field(description=param.about or None, **bounds)], default
+
+
+def _input(field: Input) -> tuple[Any, Any]:
+    kind = _INPUT_TYPES[field.type]
+    about = Field(description=field.about or None)
+    return Annotated[kind, about], ... if field.default is None else field.default
+
+
+def _told(result: Result) -> tuple[str, Result]:
+    return result.answer.value or result.answer.text, result
+
+
+def _first(error: Any) -> str:
+    """A wrong argument in one sentence, for the agent to mend."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
