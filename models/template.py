@@ -107,8 +107,6 @@ class ChatTemplate:
             "add_generation_prompt": True,
             "bos_token": self._bos,
             "eos_token": self._eos,
-            "tools": None,
-            "documents": None,
         }
         try:
             text = self._sandbox.render(self._template, variables)
