@@ -1,0 +1,357 @@
+"""The engine: one worker thread that owns one llama.cpp context and serves every request."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import ModelError, PromptTooLong
+from ..model import Completion, Delta, FinishReason, TokenLogprob
+from .confidence import Logits, log_sum_exp, top
+from .kv_pool import KvPool
+from .native import NativeModel, adapter_names
+from .runner import DecodeError, Row, Runner
+from .sampler import DeadEnd, Sampler
+from .scheduler import Chunk, Scheduler
+from .sequence import Request, Sequence
+from .settings import MAX_SEQUENCES, EngineSettings
+from .stats import Counters, EngineStats
+
+_log = logging.getLogger("thinkgraph.engine")
+_log.addHandler(logging.NullHandler())
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Runs requests on a model; thread-safe.
+
+    Raises:
+        ModelError: the file can't be opened.
+    """
+
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
+        self.native = NativeModel(path, settings)
+        self.settings = resolved = self.native.settings
+        self.context_length: int = resolved.context or 0
+        self.vocabulary = self.native.vocabulary
+        self._pool = KvPool(
+            self.native.memory,
+            resolved.kv_cells or 0,
+            resolved.sequences,
+            MAX_SEQUENCES,
+            keeps=not self.native.recurrent,
+            windowed=self.native.windowed,
+        )
+        self._scheduler = Scheduler(self._pool, resolved, self.native.outputs)
+        self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
+        self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
+        self._counters = Counters()
+        self._closed = False
+        self._closing = threading.Lock()
+        self._worker = threading.Thread(target=self._work, name="thinkgraph-engine", daemon=True)
+        self._worker.start()
+
+    def submit(self, request: Request) -> None:
+        """Start a request.
+
+        Raises:
+            ModelError: it can never run here, or the engine is closed.
+        """
+        self._check(request)
+        if request.budget:
+            request.budget.spend(calls=1)
+        self._inbox.put(request)
+
+    def cancel(self, request: Request, index: int | None = None) -> None:
+        """Stop one of the request's sequences, or all, at the next step."""
+        for sequence in request.sequences:
+            if index in (None, sequence.index):
+                sequence.cancelled = True
+        self._inbox.put(int)  # wakes the worker, which looks at every step
+
+    def clear_cache(self) -> None:
+        """Forget the prefixes that no request is using."""
+        self._on_worker(self._pool.clear)
+
+    @property
+    def stats(self) -> EngineStats:
+        """What it has done so far and what it holds, as of a moment between two steps."""
+        return self._on_worker(lambda: self._counters.stats(self._scheduler))
+
+    def close(self) -> None:
+        """Fail what still runs, join the worker and free the model; may be called again."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._inbox.put(int)
+                self._worker.join()
+                self.native.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed
+
+    def _on_worker(self, ask: Callable[[], T]) -> T:
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            answer.set_result(ask())
+
+        with self._closing:
+            if self._closed:
+                return ask()  # the worker has gone and nothing changes any more
+            self._inbox.put(run)
+        return answer.result()
+
+    def _check(self, request: Request) -> None:
+        if self._closed:
+            raise ModelError("the model has been closed; open it again")
+        if request.adapter and request.adapter.name not in self.native.adapters:
+            raise ModelError(
+                f"there is no adapter {request.adapter.name!r}; the model was opened with "
+                f"{adapter_names(self.settings.adapters)}"
+            )
+        longest = max((s.given for s in request.sequences), default=0)
+        limit = self.context_length - max(1, longest)
+        if len(request.prompt) > limit:
+            raise PromptTooLong(len(request.prompt), limit, self.context_length)
+        strange = [
+            t
+            for t in (*request.sampling.logit_bias, *request.sampling.stop_tokens)
+            if not 0 <= t < self.vocabulary.size
+        ]
+        if strange:
+            raise ModelError(
+                f"there is no token {strange[0]}; this model's are 0 to {self.vocabulary.size - 1}"
+            )
+
+    # ---- on the worker's thread ----
+
+    def _work(self) -> None:
+        while not self._closed:
+            self._receive()
+            try:
+                self.step()
+            except Exception as error:
+                _log.exception("a step failed")
+                self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
+        self._receive()
+        self._fail_all(ModelError("the model was closed before the request had ended"))
+
+    def _receive(self) -> None:
+        """Take in what has arrived; with nothing to do, wait for it."""
+        busy = self._scheduler.running or self._scheduler.waiting or self._closed
+        while not (busy and self._inbox.empty()):
+            item = self._inbox.get()
+            if isinstance(item, Request):
+                self._counters.requests += 1
+                self._scheduler.waiting.extend(item.sequences)
+            else:
+                item()
+            busy = True
+
+    def step(self) -> None:
+        """Schedule, run, postprocess."""
+        began = time.perf_counter()
+        self._sweep()
+        chunks = self._scheduler.schedule()
+        if chunks:
+            rows, logits = self._run(chunks)
+            self._postprocess(rows, logits)
+        self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
+        self._counters.step_s += time.perf_counter() - began
+
+    def _sweep(self) -> None:
+        """End what was cancelled, and what has no budget left."""
+        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
+            budget = sequence.request.budget
+            if sequence.cancelled:
+                self._finish(sequence, "cancelled")
+            elif budget and budget.exhausted:
+                self._finish(sequence, "budget")
+
+    def _run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
+        self.native.use(self._scheduler.adapter)
+        began = time.perf_counter()
+        try:
+            rows, logits = self._runner.run(chunks)
+        except DecodeError as error:
+            self._recover([c.sequence for c in chunks], error)
+            return [], self._runner.no_logits
+        self._counters.native_s += time.perf_counter() - began
+        self._counters.steps += 1
+        for sequence, count in chunks:
+            self._computed(sequence, count)
+        self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
+        return rows, logits
+
+    def _computed(self, sequence: Sequence, count: int) -> None:
+        if sequence.lease is None:
+            return
+        request, counters = sequence.request, self._counters
+        if not sequence.decodes:
+            if not request.admitted:
+                request.admitted = time.monotonic()
+            if not sequence.admitted:
+                sequence.admitted = True
+                request.cached += sequence.lease.cached
+                counters.cached_tokens += sequence.lease.cached
+            request.prefilled += count
+            counters.prefilled_tokens += count
+            self._pool.grow(sequence.lease, count)
+            self._pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
+        else:
+            self._pool.grow(sequence.lease, count)
+
+    def _postprocess(self, rows: list[Row], logits: Logits) -> None:
+        """Draw or score a token for each row, and tell those who wait."""
+        if not rows:
+            return
+        began = time.perf_counter()
+        totals = log_sum_exp(logits).tolist()
+        touched = set()
+        for at, row in enumerate(rows):
+            touched.add(row.sequence.request)
+            for sequence in self._siblings(row):
+                self._advance(sequence, row, logits[at], totals[at])
+        for request in touched:
+            request.notify()
+        self._counters.rows += len(rows)
+        self._counters.sampling_s += time.perf_counter() - began
+
+    def _siblings(self, row: Row) -> list[Sequence]:
+        """The row's sequence, and those that are forked from it here: their first row is its."""
+        if row.position != len(row.sequence.prompt) - 1:
+            return [row.sequence]
+        return [row.sequence, *self._scheduler.fork(row.sequence)]
+
+    def _advance(self, sequence: Sequence, row: Row, logits: Logits, total: float) -> None:
+        request = sequence.request
+        if not request.first_token:
+            request.first_token = time.monotonic()
+        try:
+            token = self._next_token(sequence, row)
+        except DeadEnd:
+            message = "the grammar allows no token of this model here; loosen it"
+            self._fail(request, ModelError(message))
+            return
+        if token is None:
+            self._finish(sequence, "budget")
+            return
+        logprob = float(logits[token]) - total
+        sequence.confidence.add(logprob)
+        if request.sampling.confidence:
+            sequence.confidence.add_distribution(logits, total)
+        if sequence.samples:
+            self._drawn(sequence, token)
+        else:
+            sequence.scores.append(logprob)
+        if request.sampling.top_logprobs or not sequence.samples:
+            best = top(logits, total, request.sampling.top_logprobs)
+            text = self.vocabulary.text([token])
+            entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
+            sequence.logprobs.append(entry)
+        reason = self._reason_to_end(sequence, token)
+        if reason:
+            self._finish(sequence, reason)
+
+    def _next_token(self, sequence: Sequence, row: Row) -> int | None:
+        """The token drawn or given for a row, or None if the budget allows no more."""
+        if not sequence.samples:
+            return sequence.tokens[row.position + 1]
+        request = sequence.request
+        if request.budget:
+            if request.budget.exhausted:
+                return None
+            request.budget.spend(tokens=1)
+        if sequence.sampler is None:
+            sequence.sampler = Sampler(
+                self.vocabulary, request.sampling, sequence.seed, request.grammar
+            )
+        return sequence.sampler.draw(self.native.context, row.index)
+
+    def _drawn(self, sequence: Sequence, token: int) -> None:
+        sequence.tokens.append(token)
+        self._counters.completion_tokens += 1
+        if token in self.vocabulary.ends or token in sequence.request.sampling.stop_tokens:
+            return
+        sequence.stream.add(self.vocabulary.piece(token))
+        if sequence.request.streams and (text := sequence.stream.take()):
+            delta = Delta.model_construct(sample=sequence.index, text=text, tokens=sequence.drawn)
+            sequence.request.emit(delta)
+
+    def _reason_to_end(self, sequence: Sequence, token: int) -> FinishReason | None:
+        sampling = sequence.request.sampling
+        if not sequence.samples:
+            return "stop" if len(sequence.scores) == sequence.given else None
+        if token in self.vocabulary.ends and not sampling.ignore_eos:
+            return "stop"
+        if token in sampling.stop_tokens or sequence.stream.stopped:
+            return "stop"
+        full = len(sequence.tokens) >= self.context_length
+        return "length" if full or sequence.drawn >= sampling.max_tokens else None
+
+    def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
+        """End one sequence; with the last, its request."""
+        request = sequence.request
+        self._release(sequence, keep=reason != "cancelled")
+        sequence.finish = reason
+        if reason == "cancelled":
+            request.cancelled_tokens += sequence.drawn
+            self._counters.cancelled_tokens += sequence.drawn
+        sequence.stream.close()
+        if request.streams and (text := sequence.stream.take()):
+            request.emit(Delta(sample=sequence.index, text=text, tokens=sequence.drawn))
+        completion = Completion(
+            sample=sequence.index,
+            seed=sequence.seed,
+            text=sequence.stream.text,
+            tokens=sequence.drawn,
+            finish_reason=reason,
+            confidence=sequence.confidence.result(),
+            logprobs=tuple(sequence.logprobs),
+        )
+        request.completions[sequence.index] = completion
+        request.emit(completion)
+        request.open -= 1
+        if not request.open:
+            request.end()
+        else:
+            request.notify()
+
+    def _release(self, sequence: Sequence, *, keep: bool) -> None:
+        self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
+        if sequence.sampler:
+            sequence.sampler.close()
+            sequence.sampler = None
+
+    def _fail(self, request: Request, error: ModelError) -> None:
+        """End a request for which nothing more can be done; the others go on."""
+        for sequence in request.sequences:
+            self._release(sequence, keep=False)
+            sequence.finish = sequence.finish or "cancelled"
+        request.end(error)
+
+    def _fail_all(self, error: ModelError) -> None:
+        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
+            self._fail(sequence.request, error)
+
+    def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
+        """After a decode that failed: all but one wait and try again; one alone has failed."""
+        _log.warning("%s with %d sequences", error, len(sequences))
+        if len(sequences) == 1:
+            message = f"llama.cpp could not compute the request ({error})"
+            self._fail(sequences[0].request, ModelError(message))
+            return
+        for sequence in reversed(sequences[len(sequences) // 2 :]):
+            self._scheduler.preempt(sequence)
+        for sequence in reversed(sequences[: len(sequences) // 2]):
+            self._scheduler.preempt(sequence)

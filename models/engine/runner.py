@@ -1,0 +1,111 @@
+"""Runs a step's work through llama.cpp in one batch."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from .confidence import Logits
+from .scheduler import Chunk
+from .sequence import Sequence
+
+
+class Row(NamedTuple):
+    """A row of logits: what comes after the token at ``position`` of a sequence."""
+
+    sequence: Sequence
+    position: int
+    index: int
+    """The token's place in the batch, by which llama.cpp finds the row."""
+
+
+class DecodeError(Exception):
+    """llama.cpp could not compute a batch.
+
+    Attributes:
+        code: what llama_decode returned; 1 is no room in the KV cache.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"llama_decode returned {code}")
+
+
+class Runner:
+    """One context and the arrays of its batch, which are made once.
+
+    Args:
+        context: the llama_context.
+        batch: tokens a batch may have.
+        vocabulary: tokens there are, the width of a row.
+    """
+
+    def __init__(self, context: Any, batch: int, vocabulary: int) -> None:
+        self.context, self._width = context, vocabulary
+        self._tokens = np.zeros(batch, np.int32)
+        self._positions = np.zeros(batch, np.int32)
+        self._counts = np.ones(batch, np.int32)
+        self._sequences = np.zeros(batch, np.int32)
+        self._outputs = np.zeros(batch, np.int8)
+        self.no_logits = np.empty((0, vocabulary), np.float32)
+        ids = (ctypes.POINTER(llama.llama_seq_id) * batch)()
+        base, width = self._sequences.ctypes.data, self._sequences.itemsize
+        for i in range(batch):
+            ids[i] = ctypes.cast(base + i * width, ctypes.POINTER(llama.llama_seq_id))
+        self._ids = ids
+        self._batch = llama.llama_batch(
+            0,
+            _pointer(self._tokens, llama.llama_token),
+            None,
+            _pointer(self._positions, llama.llama_pos),
+            _pointer(self._counts, ctypes.c_int32),
+            ids,
+            _pointer(self._outputs, ctypes.c_int8),
+        )
+
+    def run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
+        """Compute the chunks; the rows asked for, and their logits (rows, vocabulary).
+
+        The logits are llama.cpp's own memory, valid until the next run.
+
+        Raises:
+            DecodeError: nothing was computed, or not all.
+        """
+        rows = self._fill(chunks)
+        if code := llama.llama_decode(self.context, self._batch):
+            raise DecodeError(code)
+        if not rows:
+            llama.llama_synchronize(self.context)
+            return rows, self.no_logits
+        logits = llama.llama_get_logits(self.context)
+        return rows, np.ctypeslib.as_array(logits, shape=(len(rows), self._width))
+
+    def _fill(self, chunks: list[Chunk]) -> list[Row]:
+        tokens: list[int] = []
+        positions: list[int] = []
+        sequences: list[int] = []
+        rows: list[Row] = []
+        for sequence, count in chunks:
+            if sequence.lease is None:
+                continue
+            start = sequence.computed
+            for position in range(start, start + count):
+                if sequence.needs_logits(position):
+                    rows.append(Row(sequence, position, len(tokens) + position - start))
+            tokens += sequence.tokens[start : start + count]
+            positions += range(start, start + count)
+            sequences += [sequence.lease.sequence] * count
+        size = self._batch.n_tokens = len(tokens)
+        self._tokens[:size] = tokens
+        self._positions[:size] = positions
+        self._sequences[:size] = sequences
+        self._outputs[:size] = 0
+        self._outputs[[row.index for row in rows]] = 1
+        return rows
+
+
+def _pointer(array: np.ndarray[Any, Any], kind: Any) -> Any:
+    return array.ctypes.data_as(ctypes.POINTER(kind))

@@ -1,0 +1,181 @@
+"""What each step computes: every running sequence's next token, then pieces of prompts."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from .kv_pool import KvPool
+from .radix import common_prefix
+from .sequence import Adapter, Sequence
+from .settings import EngineSettings
+
+HEADROOM = 16  # cells kept free for each running sample when another is let in
+TURN = 16  # steps an adapter has the batch to itself while others wait
+LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
+
+
+class Chunk(NamedTuple):
+    """The next ``count`` tokens of a sequence, to be computed in this step."""
+
+    sequence: Sequence
+    count: int
+
+
+class Scheduler:
+    """Decides who runs. Knows of no model: only sequences and the pool.
+
+    Args:
+        pool: the KV cache.
+        settings: limits of a step.
+        outputs: rows of logits that one step may ask for.
+    """
+
+    def __init__(self, pool: KvPool, settings: EngineSettings, outputs: int) -> None:
+        self.pool, self.settings, self.outputs = pool, settings, outputs
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.adapter: Adapter | None = None
+        self.preemptions = 0
+        self._turn = 0
+
+    def schedule(self) -> list[Chunk]:
+        """The next step's work, of one adapter; empty when there is none.
+
+        Admits what fits, and when cells run out evicts idle prefixes, then preempts the
+        newest sequences, which wait at the front and go on later where they were.
+        """
+        self._take_turns()
+        self._admit()
+        chunks = self._plan()
+        while not self.pool.evict(sum(chunk.count for chunk in chunks)):
+            self.preempt(self.running[-1])
+            chunks = self._plan()
+        return chunks
+
+    def fork(self, leader: Sequence) -> list[Sequence]:
+        """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
+        alike = [
+            s
+            for s in self.waiting
+            if s.prompt == leader.prompt and self._adapter(s) == self.adapter and not s.drawn
+        ]
+        forked = []
+        for sequence in alike:
+            if not (leader.lease and self.pool.can_run and self._has_room(sequence.given + 1)):
+                break
+            sequence.lease = self.pool.fork(leader.lease, leader.prompt)
+            if sequence.lease is None:
+                break
+            self.waiting.remove(sequence)
+            self.running.append(sequence)
+            forked.append(sequence)
+        return forked
+
+    def retire(self, sequence: Sequence, *, keep: bool) -> None:
+        """Let a sequence go; with ``keep`` its cells become a cached prefix."""
+        if sequence.lease:
+            if keep:
+                self.pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
+            self.pool.release(sequence.lease)
+            sequence.lease = None
+            self.running.remove(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
+        self.preemptions += 1
+        self.retire(sequence, keep=False)
+        self.waiting.appendleft(sequence)
+
+    @staticmethod
+    def _adapter(sequence: Sequence) -> Adapter | None:
+        return sequence.request.adapter
+
+    def _take_turns(self) -> None:
+        wanted = list(dict.fromkeys(map(self._adapter, [*self.running, *self.waiting])))
+        if not wanted or wanted == [self.adapter]:
+            return
+        self._turn += 1
+        if self.adapter in wanted and self._turn <= TURN:
+            return
+        self._turn = 0
+        at = wanted.index(self.adapter) if self.adapter in wanted else -1
+        self.adapter = wanted[(at + 1) % len(wanted)]
+
+    def _admit(self) -> None:
+        for sequence in [s for s, _ in zip(self.waiting, range(2 * self.settings.sequences))]:
+            if not self.pool.can_run:
+                return
+            if self._adapter(sequence) != self.adapter or self._soon_cached(sequence):
+                continue
+            if not self._let_in(sequence):
+                return
+
+    def _let_in(self, sequence: Sequence) -> bool:
+        lease = self.pool.lease(self.adapter, sequence.tokens, self._reusable(sequence))
+        sequence.lease = lease
+        if self.running and not self._has_room(sequence.pending):
+            self.pool.release(lease)
+            sequence.lease = None
+            return False
+        self.waiting.remove(sequence)
+        self.running.append(sequence)
+        return True
+
+    @staticmethod
+    def _reusable(sequence: Sequence) -> int:
+        """Tokens that may come from the cache: the last must be computed for its logits."""
+        return len(sequence.tokens if sequence.samples else sequence.prompt) - 1
+
+    def _has_room(self, cells: int) -> bool:
+        promised = sum(s.pending + HEADROOM for s in self.running)
+        return self.pool.free + self.pool.idle >= cells + HEADROOM + promised
+
+    def _soon_cached(self, sequence: Sequence) -> bool:
+        """Whether a running sequence is computing a prefix of it that the cache lacks."""
+        limit = self._reusable(sequence)
+        found: int | None = None
+        for other in self.running:
+            if self._adapter(other) != self.adapter or other.computed >= len(other.prompt):
+                continue
+            common = common_prefix(other.prompt, sequence.tokens)
+            if not self.pool.keeps and not (common == len(other.prompt) == len(sequence.prompt)):
+                continue
+            if found is None:
+                found = self.pool.match(self.adapter, sequence.tokens, limit)[1]
+            if min(common, limit) > max(found, other.computed):
+                return True
+        return False
+
+    def _plan(self) -> list[Chunk]:
+        mine = [s for s in self.running if self._adapter(s) == self.adapter]
+        chunks = [Chunk(s, 1) for s in mine if s.decodes]
+        prompts = [s for s in mine if not s.decodes]
+        left = self.settings.batch - len(chunks)
+        if chunks:
+            left = min(left, self.settings.prefill)
+        outputs = self.outputs - len(chunks)
+        share = max(LEAST_CHUNK, left // max(1, len(prompts)))
+        for sequence in prompts:
+            count = min(sequence.pending, share, left, _fitting(sequence, outputs))
+            if count > 0:
+                chunks.append(Chunk(sequence, count))
+                left -= count
+                outputs -= _outputs(sequence, count)
+        return chunks
+
+
+def _outputs(sequence: Sequence, count: int) -> int:
+    """Rows of logits that the sequence's next ``count`` tokens ask for."""
+    if sequence.samples:
+        return int(count == sequence.pending)
+    return max(0, sequence.computed + count - max(sequence.computed, len(sequence.prompt) - 1))
+
+
+def _fitting(sequence: Sequence, outputs: int) -> int:
+    """Most tokens of the sequence that ask for no more than ``outputs`` rows."""
+    if sequence.samples:
+        return sequence.pending if outputs else sequence.pending - 1
+    return max(0, len(sequence.prompt) - 1 - sequence.computed) + outputs

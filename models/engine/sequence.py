@@ -1,0 +1,172 @@
+"""One sequence of tokens on its way through the engine, and the request it belongs to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence as Tokens
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from ..model import Budget, Completion, Delta, FinishReason, Sampling, TokenLogprob, Usage
+from .confidence import TokenConfidence
+from .kv_pool import Lease
+from .sampler import Sampler
+from .text import TextStream
+
+Event = Delta | Completion
+
+
+class Adapter(NamedTuple):
+    """A LoRA adapter by its name in the settings, and how strongly it applies."""
+
+    name: str
+    scale: float = 1.0
+
+
+class Sequence:
+    """Tokens to compute: a prompt, then those sampled or, in scoring, those given.
+
+    ``lease.length`` of ``tokens`` are in the KV cache; the others are yet to be computed.
+    """
+
+    def __init__(
+        self, request: Request, index: int, prompt: list[int], given: Tokens[int], seed: int
+    ) -> None:
+        self.request = request
+        self.index = index
+        self.prompt = prompt
+        self.seed = seed
+        self.tokens = prompt + list(given)
+        self.given = len(given)
+        self.lease: Lease | None = None
+        self.sampler: Sampler | None = None
+        self.stream = TextStream(request.sampling.stop)
+        self.confidence = TokenConfidence(full=request.sampling.confidence)
+        self.logprobs: list[TokenLogprob] = []
+        self.scores: list[float] = []
+        self.cancelled = self.admitted = False
+        self.finish: FinishReason | None = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether its tokens are drawn rather than given."""
+        return not self.given
+
+    @property
+    def computed(self) -> int:
+        """Tokens whose keys and values are in the cache."""
+        return self.lease.length if self.lease else 0
+
+    @property
+    def pending(self) -> int:
+        """Tokens to compute before the next can be drawn, or before all are scored."""
+        return len(self.tokens) - (self.given > 0) - self.computed
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it goes on by one drawn token a step."""
+        return self.samples and len(self.tokens) - self.computed == 1 and self.drawn > 0
+
+    @property
+    def drawn(self) -> int:
+        """Tokens sampled so far."""
+        return len(self.tokens) - len(self.prompt) if self.samples else 0
+
+    def needs_logits(self, position: int) -> bool:
+        """Whether the distribution after the token at ``position`` is asked for."""
+        if self.samples:
+            return position == len(self.tokens) - 1
+        return position >= len(self.prompt) - 1
+
+
+class Request:
+    """Sequences that were asked for together; results leave it for whatever thread waits.
+
+    Args:
+        prompt: tokens that all the sequences begin with, at least one.
+        sampling: how tokens are drawn.
+        seeds: one for each sample; empty when texts are to be scored.
+        given: the texts to score after the prompt, each of at least one token.
+        grammar: checked GBNF, or None.
+        adapter: a LoRA adapter, or None.
+        budget: what may be spent, or None.
+    """
+
+    def __init__(
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        seeds: Tokens[int] = (),
+        given: Tokens[Tokens[int]] = (),
+        *,
+        grammar: str | None = None,
+        adapter: Adapter | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.prompt, self.sampling, self.grammar = prompt, sampling, grammar
+        self.adapter, self.budget = adapter, budget
+        self.sequences = [
+            *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
+            *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(given)),
+        ]
+        self.open = len(self.sequences)
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()  # a waiter that leaves must not cancel it
+        self.streams = False
+        self.completions: dict[int, Completion] = {}
+        self.prefilled = self.cached = self.cancelled_tokens = 0
+        self.submitted = time.monotonic()
+        self.admitted = self.first_token = self.ended = 0.0
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque()
+        self._wake: Callable[[], None] | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What it has cost so far."""
+        now = self.ended or time.monotonic()
+        return Usage(
+            prompt_tokens=len(self.prompt) + sum(s.given for s in self.sequences),
+            prefilled_tokens=self.prefilled,
+            cached_tokens=self.cached,
+            completion_tokens=sum(s.drawn for s in self.sequences),
+            cancelled_tokens=self.cancelled_tokens,
+            model_calls=1,
+            queue_s=(self.admitted or now) - self.submitted,
+            first_token_s=(self.first_token or now) - self.submitted,
+            decode_s=now - self.first_token if self.first_token else 0.0,
+        )
+
+    def emit(self, event: Event) -> None:
+        """Put an event where :meth:`drain` finds it."""
+        with self._lock:
+            self._events.append(event)
+
+    def drain(self, wake: Callable[[], None]) -> list[Event]:
+        """Take the events so far; with none and more to come, ``wake`` is called on the next."""
+        with self._lock:
+            events = list(self._events)
+            self._events.clear()
+            self._wake = None if events or self.done.done() else wake
+            return events
+
+    def notify(self) -> None:
+        """Wake whoever waits, if there is anything to tell."""
+        with self._lock:
+            wake = self._wake if self._events or self.done.done() else None
+            self._wake = None if wake else self._wake
+        if wake:
+            wake()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing more will come."""
+        if self.done.done():
+            return
+        self.ended = time.monotonic()
+        if error:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+        self.notify()
