@@ -102,7 +102,7 @@ async def stream(
         else:
             values = cast("dict[str, Any]", piece)
     wall = round(time.perf_counter() - began, 3)
-    made = _result(spec, binding, values, seed=seed, wall=wall, cut=allowed.exhausted)
+    made = _result(spec, binding, values, seed=seed, wall=wall, cut=allowed.cut)
     yield Finished(result=made)
 
 

@@ -128,7 +128,8 @@ class Completion(Frozen):
 class Budget:
     """What a run may still spend; shared by its requests and enforced between two steps.
 
-    Thread-safe. ``None`` is no limit. The clock of ``seconds`` starts at once.
+    Thread-safe. ``None`` is no limit. The clock of ``seconds`` starts at once. ``cut`` says what
+    was first cut short or refused for want of budget, here or in a budget below this one.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Budget:
         self._lock = threading.Lock()
         self._spent_tokens = self._spent_calls = 0
         self._began = time.monotonic()
+        self.cut: str | None = None
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""
@@ -161,6 +163,19 @@ class Budget:
         if self.seconds is not None and time.monotonic() - self._began >= self.seconds:
             return f"the budget of {self.seconds:g} seconds is spent"
         return self.parent.exhausted if self.parent else None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no further call may be made, in words, or None; those under way may go on."""
+        if self.calls is not None and self._spent_calls >= self.calls:
+            return f"the budget of {self.calls} model calls is spent"
+        return self.exhausted or (self.parent.refusal if self.parent else None)
+
+    def tell_cut(self, reason: str) -> None:
+        """Note, here and in the parents, that something was cut short or refused."""
+        self.cut = self.cut or reason
+        if self.parent:
+            self.parent.tell_cut(reason)
 
 
 class Generation(Protocol):
