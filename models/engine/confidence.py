@@ -18,10 +18,11 @@ Logits = npt.NDArray[np.float32]
 
 def log_sum_exp(logits: Logits) -> npt.NDArray[np.float32]:
     """log Σ exp of each row of ``logits``, shape (rows, vocabulary) to (rows,)."""
-    peak = logits.max(axis=1)
+    peak: npt.NDArray[np.float32] = logits.max(axis=1)
     shifted = logits - peak[:, None]
     np.exp(shifted, out=shifted)
-    return peak + np.log(shifted.sum(axis=1))
+    totals: npt.NDArray[np.float32] = peak + np.log(shifted.sum(axis=1))
+    return totals
 
 
 def top(logits: Logits, total: float, count: int) -> tuple[tuple[int, float], ...]:

@@ -188,8 +188,8 @@ class Engine:
             return [], self._runner.no_logits
         self._counters.native_s += time.perf_counter() - began
         self._counters.steps += 1
-        for sequence, count in chunks:
-            self._computed(sequence, count)
+        for chunk in chunks:
+            self._computed(chunk.sequence, chunk.count)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
         return rows, logits
 

@@ -133,9 +133,9 @@ class KvPool:
 
         None if the tree can't own them and the lease has gone on past them.
         """
-        if self.commit(lease, tokens):
-            if self.match(lease.adapter, tokens, len(tokens))[1] == len(tokens):
-                return self.lease(lease.adapter, tokens, len(tokens))
+        size = len(tokens)
+        if self.commit(lease, tokens) and self.match(lease.adapter, tokens, size)[1] == size:
+            return self.lease(lease.adapter, tokens, size)
         if lease.length != len(tokens):
             return None
         other = Lease(self._runners.pop(), lease.adapter, lease.node, lease.shared)
@@ -158,9 +158,7 @@ class KvPool:
         if len(tokens) <= lease.shared:
             return True
         node = self._descend(lease, tokens)
-        if node.end < len(tokens) and not self._append(node, lease, tokens):
-            return False
-        return True
+        return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
         """Free the lease's own cells and its sequence; what the tree owns stays."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import llama_cpp.llama_cpp as llama
+from .library import llama
 
 
 class LlamaMemory:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as llama
-
 from ..errors import ModelError
 from .gguf_file import GgufHeader, check_gguf
-from .log import capture
+from .library import llama, start
 from .memory import LlamaMemory
 from .sequence import Adapter
 from .settings import EngineSettings, available_threads
@@ -40,7 +37,7 @@ class NativeModel:
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.header = check_gguf(path)
-        _start()
+        start()
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
         self.model = _load(path, settings)
@@ -155,12 +152,6 @@ class NativeModel:
                 f"{path} can't be used as the adapter {name!r}: it is not a LoRA of this model"
             )
         return adapter
-
-
-@cache
-def _start() -> None:
-    capture()
-    llama.llama_backend_init()
 
 
 def _load(path: Path, settings: EngineSettings) -> Any:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from .confidence import Logits
+from .library import llama
 from .scheduler import Chunk
 from .sequence import Sequence
 
 
-class Row(NamedTuple):
+@dataclass(slots=True, frozen=True)
+class Row:
     """A row of logits: what comes after the token at ``position`` of a sequence."""
 
     sequence: Sequence
@@ -88,7 +90,8 @@ class Runner:
         positions: list[int] = []
         sequences: list[int] = []
         rows: list[Row] = []
-        for sequence, count in chunks:
+        for chunk in chunks:
+            sequence, count = chunk.sequence, chunk.count
             if sequence.lease is None:
                 continue
             start = sequence.computed

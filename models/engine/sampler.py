@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
 from ..model import Sampling
+from .library import llama
 from .vocabulary import Vocabulary
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
@@ -115,7 +115,9 @@ def _chain(vocabulary: Vocabulary, sampling: Sampling, seed: int) -> list[Any]:
     if s.ignore_eos:
         bias |= dict.fromkeys(vocabulary.ends, _IMPOSSIBLE)
     if bias:
-        pairs = (llama.llama_logit_bias * len(bias))(*bias.items())
+        pairs = (llama.llama_logit_bias * len(bias))(
+            *[llama.llama_logit_bias(*b) for b in bias.items()]
+        )
         chain.append(llama.llama_sampler_init_logit_bias(vocabulary.size, len(bias), pairs))
     if (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (1, 0, 0):
         window = s.penalty_last_n if s.penalty_last_n >= 0 else s.max_tokens

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import islice
 
 from .kv_pool import KvPool
 from .radix import common_prefix
@@ -15,7 +16,8 @@ TURN = 16  # steps an adapter has the batch to itself while others wait
 LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
 
 
-class Chunk(NamedTuple):
+@dataclass(slots=True, frozen=True)
+class Chunk:
     """The next ``count`` tokens of a sequence, to be computed in this step."""
 
     sequence: Sequence
@@ -105,7 +107,7 @@ class Scheduler:
         self.adapter = wanted[(at + 1) % len(wanted)]
 
     def _admit(self) -> None:
-        for sequence in [s for s, _ in zip(self.waiting, range(2 * self.settings.sequences))]:
+        for sequence in list(islice(self.waiting, 2 * self.settings.sequences)):
             if not self.pool.can_run:
                 return
             if self._adapter(sequence) != self.adapter or self._soon_cached(sequence):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import llama_cpp.llama_cpp as llama
+from .library import llama
 
 _NONE = -1
 _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -75,7 +75,7 @@ class Vocabulary:
             buffer = (llama.llama_token * room)()
             count = llama.llama_tokenize(self.pointer, data, len(data), buffer, room, bos, special)
             if count >= 0:
-                return buffer[:count]
+                return list(buffer[:count])
             room = -count
         raise AssertionError("llama_tokenize asked twice for more room")
 

@@ -1,0 +1,55 @@
+"""llama.cpp itself: loaded once, with patient threads and its log under Python's."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+logger = logging.getLogger("thinkgraph.llama_cpp")
+logger.addHandler(logging.NullHandler())
+logger.propagate = False
+
+SPINS = "1000"
+"""How long a thread of GNU's OpenMP spins for the others before it sleeps.
+
+By default it spins for about a millisecond at each of the hundreds of barriers in a step.
+Where other programs want the cores as well, that takes the core from the very thread it
+waits for, and a step takes forty times as long.
+"""
+
+
+@contextmanager
+def _brief_spins() -> Iterator[None]:
+    """Have OpenMP read the setting as it is loaded, and leave no trace for child processes."""
+    if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
+
+
+with _brief_spins():
+    llama: Any = importlib.import_module("llama_cpp.llama_cpp")
+
+_LEVELS = {1: logging.INFO, 2: logging.WARNING, 3: logging.ERROR, 4: logging.DEBUG}
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: object) -> None:
+    # A continued line (level 5) is logged as detail of its own.
+    logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip())
+
+
+@cache
+def start() -> None:
+    """Send llama.cpp's log to the logger ``thinkgraph.llama_cpp``, and make it ready."""
+    llama.llama_log_set(_log, None)
+    llama.llama_backend_init()
