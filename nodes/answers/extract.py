@@ -87,26 +87,26 @@ class Boxed(Extractor):
 
     def find(self, text: str) -> str | None:
         r"""Find the box that closes last, and in it the innermost; `\boxed 5` counts too."""
-        found = None
+        found, found_at = None, -1
         opened: list[int | None] = []
         for token in _BOX_TOKEN.finditer(text):
             if token[0] == "{":
                 opened.append(None)
-            elif token[0] == "}":
-                start = opened.pop() if opened else None
-                if start is not None and text[start : token.start()].strip():
-                    found = text[start : token.start()]
             elif token["open"]:
                 opened.append(token.end())
             elif token["bare"]:
-                found = token["bare"].rstrip(".,;")
-        inner = self.find(found) if found and _BOX.search(found) else None
-        return inner or found
+                found, found_at = token["bare"].rstrip(".,;"), token.start()
+            elif token[0] == "}" and opened:
+                start = opened.pop()
+                content = text[start : token.start()].strip() if start is not None else ""
+                if content and start is not None and found_at < start:
+                    found, found_at = content, start
+        return found
 
 
-_BOX = re.compile(r"\\+(?:boxed|fbox)(?![a-zA-Z])")
 _BOX_TOKEN = re.compile(
-    rf"{_BOX.pattern}\s*(?:(?P<open>\{{)|(?P<bare>[^\s${{}}]+))|\\.|[{{}}]", re.DOTALL
+    r"\\{1,2}(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}\\][^\s${}]*))|\\.|[{}]",
+    re.DOTALL,
 )
 
 _DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?)\d{3})+(?!\d)|\d+)"
@@ -131,7 +131,12 @@ class LastNumber(Extractor):
         found = None
         for match in _NUMBER.finditer(text):
             found = match
-        return found[0].replace("−", "-").strip() if found else None
+        if found is None:
+            return None
+        answer = found[0].replace("−", "-").strip()
+        # In $50\%$ the dollars are not money but the marks of mathematics.
+        in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
+        return answer.removeprefix("$").strip() if in_mathematics else answer
 
 
 class Choice(Extractor):
@@ -155,40 +160,39 @@ class Choice(Extractor):
     def find(self, text: str) -> str | None:
         """Find the letter by the surest sign there is; unsure signs that disagree give None."""
         for sure, pattern in self._signs:
-            found = [match[1].upper() for match in pattern.finditer(text)]
+            found = [match[match.lastindex or 0].upper() for match in pattern.finditer(text)]
             if found and (sure or len(set(found)) == 1):
                 return found[-1]
         return None
 
     @cached_property
     def _signs(self) -> list[tuple[bool, re.Pattern[str]]]:
-        upper, either = f"[{self.letters}]", f"[{self.letters}{self.letters.lower()}]"
-        wrapped = r"[\s:*_$\"'`]*(?:\\(?:boxed|text|textbf|mathrm)\s?\{\s?)*[*(\[\"']*"
+        upper, either = f"([{self.letters}])", f"([{self.letters}{self.letters.lower()}])"
         return [
-            (
-                sure,
-                re.compile(
-                    pattern.replace("LETTER", f"({upper})").replace("letter", f"({either})")
-                ),
-            )
-            for sure, pattern in [
-                (True, rf"\\boxed\s?{wrapped}letter[)\]}}.]"),
-                (
-                    True,
-                    r"(?i:\banswer\b(?:\s(?:choice|option|letter))?)"
-                    r"(?:\s?(?i:is|would be|must be))?"
-                    rf"(?:\s(?i:option|choice|letter))?{wrapped}"
-                    r"(?:LETTER(?![\w'’])(?!\s[a-z])|letter(?=[)\]*.}]|\s*$))".replace(
-                        "LETTER", "(?-i:LETTER)"
-                    ),
-                ),
-                (True, r"(?i:\b(?:option|choice|choose|select|pick)\b)\s*[*(]*LETTER(?![\w'’])"),
-                (True, r"(?<![\w)])[(\[]\s?letter\s?[)\]]"),
-                (False, r"(?<![\w'’])LETTER[*)]*\s(?:is|seems|looks|must be)\b"),
-                (False, r"(?m:^)[\s*]*LETTER[*]*(?:[.):,]|\s*$)"),
-                (False, r"(?<![\w'’])[*]*(?:is|was|be)\s[*]*LETTER[*]*(?=[.!]?\s*$)"),
-            ]
+            (sure, re.compile(pattern.replace("LETTER", upper).replace("letter", either)))
+            for sure, pattern in _CHOICE_SIGNS
         ]
+
+
+_OPENING = r"[\s:*_$\"'`]{0,9}(?:\\(?:boxed|text|textbf|mathrm)\s?\{\s?){0,3}[*(\[\"']{0,4}"
+# "A dog" has the article; "A because …" has the letter.
+_NO_ARTICLE = r"(?![\w'’])(?!(?<=A)\s(?!(?:because|since|as|for|is|and|with)\b)[a-z])"
+_CHOICE_SIGNS = [
+    (True, rf"\\boxed\s?\{{{_OPENING}letter[)\]}}.]"),
+    (
+        True,
+        r"(?i:\banswer\b(?:\s(?:choice|option|letter))?(?:\s?(?:is|would be|must be))?"
+        rf"(?:\s?:?\s(?:option|choice|letter))?){_OPENING}"
+        rf"(?:LETTER{_NO_ARTICLE}|letter(?=[)\]*.}}]|[^\S\n]{{0,9}}(?:\n|$)))",
+    ),
+    (True, rf"(?i:\b(?:option|choice|choose|select|pick)\b)[\s*(]{{1,4}}LETTER{_NO_ARTICLE}"),
+    (True, r"(?<![\w)])[(\[]\s?LETTER\s?[)\]]"),
+    (False, r"(?<![\w)])[(\[]\s?letter\s?[)\]]"),
+    (False, r"(?<![\w'’])LETTER[*)]{0,3}\s(?:is|seems|looks|must be)\b"),
+    (False, r"(?m:^)[ \t*]{0,9}LETTER[*]{0,3}(?:[.):,]|[ \t]{0,9}$)"),
+    (False, r"\b(?:is|was|be)\s[*]{0,3}LETTER[*]{0,3}(?=[.!]?\s{0,9}$)"),
+]
+"""Signs of a chosen letter, the surest first: whether the last counts where several differ."""
 
 
 class Regex(Extractor):

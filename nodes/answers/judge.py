@@ -9,22 +9,30 @@ process; it imports nothing of thinkgraph.
 
 import atexit
 import json
+import logging
+import re
 import subprocess
 import sys
 import threading
 from functools import lru_cache
 from typing import Any
 
-SECONDS = 5.0
+logger = logging.getLogger(__name__)
+SECONDS = 3.0
 """The longest that one comparison may take."""
 _START_SECONDS = 60.0
 _MEMORY = 1 << 30
 
 
 class Judge:
-    """The process, started when first asked and again after it had to be killed."""
+    """The process, started when first asked and again after it had to be killed.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: the longest that one comparison may take.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
@@ -33,7 +41,7 @@ class Judge:
         with self._lock:
             if self._process is None:
                 self._start()
-            reply = self._exchange(json.dumps([one, other]), SECONDS)
+            reply = self._exchange(json.dumps([one, other]), self._seconds)
         return reply if isinstance(reply, bool) else None
 
     def close(self) -> None:
@@ -44,16 +52,20 @@ class Judge:
             self._process = None
 
     def _start(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 (this file, by this interpreter)
-            [sys.executable, "-P", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
-        )
-        self._exchange(json.dumps(["1", "1"]), _START_SECONDS)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (this file, by this interpreter)
+                [sys.executable, "-P", __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
+            )
+        except OSError as error:
+            logger.warning("%s doesn't start: %s", sys.executable, error)
+        if self._exchange(json.dumps(["1", "1"]), _START_SECONDS) is not True:
+            logger.warning("math-verify doesn't run; expressions are compared by their spelling")
 
     def _exchange(self, line: str, seconds: float) -> Any:
         process = self._process
@@ -72,12 +84,15 @@ class Judge:
             raise
         finally:
             watchdog.cancel()
-        if not reply:
+        try:
+            return json.loads(reply)
+        except ValueError:  # killed, or out of memory
             self.close()
             return None
-        return json.loads(reply)
 
 
+# Powers of powers, and exponents and factorials beyond all answers: no need to try them.
+_HUGE = re.compile(r"\^\{?-?\d{5,}|\^\{[^{}]*\d\^|\^-?\d+\^|\)\^\{?\d{3}|\d{4}!|!!!")
 _judge = Judge()
 atexit.register(_judge.close)
 _hopeless: set[str] = set()
@@ -98,7 +113,7 @@ def same(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=16384)
 def _same(one: str, other: str) -> bool:
-    if one in _hopeless or other in _hopeless:
+    if any(text in _hopeless or _HUGE.search(text) for text in (one, other)):
         return False
     verdict = _judge.ask(one, other)
     if verdict is None:

@@ -33,9 +33,9 @@ _SYMBOLS = str.maketrans(
 _SPELLINGS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
+        (r"(?<=\d)(?:\{,\}|,\s*\\!\s*|\\[,;: ])(?=\d{3}(?!\d))", ""),
         (r"\\!\s*", ""),
         (r"\{,\}", ","),
-        (r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))", ","),
         (r"(?<!\\)\\(?:[,;:> ]|q?quad(?![a-zA-Z]))|~", " "),
         (r"\\[bB]igg?[lr]?(?![a-zA-Z])", ""),
         (r"\\m?(?:left|right)(?![a-zA-Z])\s*\.?", ""),

@@ -76,8 +76,9 @@ _SCALES = {
 _SHORT_UNITS = "mm|cm|dm|km|mg|kg|lb|lbs|oz|ft|in|yd|mi|ml|mL|cc|hr|hrs|ms|mph|kph|pm|am|kW|Hz|sq"
 _NOT_UNITS = "and|or|to|half|plus|minus|times|over|if|mod|sin|cos|tan|log|sec|csc|cot|sqrt|choose"
 _UNIT = re.compile(
-    rf"(?P<value>.*[\d}}\])]|.*\\pi)\s*(?P<unit>(?:(?<=\d)(?:{_SHORT_UNITS}|(?!{_NOT_UNITS})[A-Za-z]{{4,}})"
-    rf"|(?<=[\s\]}})])(?!(?:{_NOT_UNITS})\b)(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
+    rf"(?P<value>.*[\d}}\])]|.*\\pi)\s*(?P<unit>(?!(?:{_NOT_UNITS})\b)"
+    rf"(?:(?<=\d)(?:{_SHORT_UNITS}|[A-Za-z]{{4,}})"
+    rf"|(?<=[\s\]}})])(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
     r"(?:[\s/.-]+[A-Za-z]+)*\.?)\s*(?:\^\s*\{?[23]\}?)?"
 )
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)")

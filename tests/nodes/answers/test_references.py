@@ -303,11 +303,9 @@ def isinstance_of(text: str, *kinds: type) -> bool:
 
 def turned_sum(text: str) -> str:
     """a + b is b + a."""
-    if not isinstance_of(text, Expression) or r"\frac" not in text:
+    if not isinstance_of(text, Expression) or r"\frac" in text:
         return text
     if not re.fullmatch(r"[\w^+\- \\{}]+", text):
-        return text
-    if r"\frac" in text:
         return text
     terms = re.findall(r"[+-]?\s*[^+\-\s][^+\-]*", text)
     signed = [term.strip() if term[0] in "+-" else f"+{term.strip()}" for term in terms]
@@ -414,7 +412,7 @@ def test_every_gsm8k_answer_equals_itself_in_at_least_eight_rewritings() -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.data())
 def test_rewritings_compose(data: st.DataObject) -> None:
     answer = data.draw(st.sampled_from([each["answer"] for each in math500()]))
