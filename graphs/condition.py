@@ -8,12 +8,12 @@ that don't fit before anything runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cel_expr_python import cel
-
+from thinkgraph.graphs.problem import suggestion
 from thinkgraph.graphs.spec import Spec
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.answers import tally
@@ -26,6 +26,7 @@ _CEL_TYPES = {
     "string": cel.Type.STRING,
     "list": cel.Type.List(cel.Type.DYN),
     "object": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "any": cel.Type.DYN,
 }
 
 
@@ -33,12 +34,23 @@ class ConditionError(ThinkgraphError):
     """A condition can't be read, or isn't true or false.
 
     Attributes:
-        column: where in the expression, from 1.
+        faults: everything that is wrong with it.
     """
 
-    def __init__(self, message: str, column: int = 1) -> None:
-        self.column = column
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        self.faults = faults
         super().__init__(message)
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a condition; line and column are of its text, from 1."""
+
+    kind: Literal["syntax", "name", "type", "truth"]
+    message: str
+    line: int = 1
+    column: int = 1
+    length: int = 1
+    hint: str = ""
 
 
 class Variable(NamedTuple):
@@ -130,19 +142,109 @@ class Condition:
 
 @cache
 def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
+    if len(_MACRO.findall(text)) > MAX_MACROS:
+        said = f"more than {MAX_MACROS} of all, exists, map and filter in one condition"
+        raise ConditionError(said, [Fault("syntax", said)])
     environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
     try:
         expression = environment.compile(text)
     except RuntimeError as error:
-        raise _readable(str(error)) from None
+        faults = list(_faults(str(error), text, dict(types)))
+        raise ConditionError("; ".join(fault.message for fault in faults), faults) from None
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
-        kind = expression.return_type().name().lower()
-        raise ConditionError(f"the condition is of type {kind}, not true or false")
+        fault = _no_truth(expression.return_type().name().lower(), text)
+        raise ConditionError(fault.message, [fault])
     return expression
 
 
-def _readable(message: str) -> ConditionError:
-    found = re.search(r"ERROR: <input>:1:(\d+): (.*)", message)
+MAX_MACROS = 2
+"""How many loops over lists a condition may have; each multiplies its work."""
+_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_WORDS = {"not": "`!x`", "and": "`x && y`", "or": "`x || y`", "=": "`x == y`", "is": "`x == y`"}
+_LITERALS = {"True": "true", "False": "false", "None": "null"}
+
+
+def _faults(report: str, text: str, types: Mapping[str, str]) -> Iterator[Fault]:
+    """The faults in a report of CEL's; of its syntax errors only the first, which causes them."""
+    found = _ERROR.findall(report)
     if not found:
-        return ConditionError(message)
-    return ConditionError(found[2].removesuffix(" (in container '')"), int(found[1]))
+        yield Fault("syntax", "it nests too deep" if "recursion" in report else report)
+    for line, column, message in found:
+        said = message.removesuffix(" (in container '')")
+        place = int(line), int(column)
+        if said.startswith("undeclared reference to"):
+            yield _unknown(said.split("'")[1], place, types)
+        elif said.startswith("found no matching overload"):
+            yield _mismatch(said, place, text, types)
+        else:
+            yield _unreadable(said, place, text)
+            return
+
+
+def _unknown(name: str, place: tuple[int, int], types: Mapping[str, str]) -> Fault:
+    if name in types:
+        return Fault("name", f"`{name}` is no function", *place)
+    hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
+    first, _, rest = name.partition(".")
+    line, column = place
+    column = max(1, column - len(name) + len(name.rpartition(".")[2]) + 1) if rest else column
+    return Fault(
+        "name", f"there is no `{name}`", line, column, len(name), hint or suggestion(first, types)
+    )
+
+
+def _mismatch(said: str, place: tuple[int, int], text: str, types: Mapping[str, str]) -> Fault:
+    operator = said.split("'")[1].strip("_@").replace("_", "")
+    given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
+    message = f"`{operator}` doesn't fit ({given})"
+    if sorted(given.split(", ")) == ["double", "int"]:
+        return Fault("type", message, *place, len(operator), _as_doubles(text, place, types))
+    return Fault("type", message, *place, max(1, len(operator)))
+
+
+def _as_doubles(text: str, place: tuple[int, int], types: Mapping[str, str]) -> str:
+    """How to write the whole number beside an operator as a double."""
+    line = text.split("\n")[place[0] - 1]
+    before, after = line[: place[1] - 1], line[place[1] - 1 :]
+    beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
+    for word in [match[1] for match in beside if match]:
+        if word.isdigit():
+            return f"write `{word}.0`: a whole number isn't compared with a fraction"
+        if types.get(word) == "integer":
+            return f"write `double({word})`: a whole number isn't compared with a fraction"
+    return "write 1.0 for 1, or double(x): a whole number isn't compared with a fraction"
+
+
+def _unreadable(said: str, place: tuple[int, int], text: str) -> Fault:
+    if "$" in text:
+        column = text.index("$") + 1
+        return Fault(
+            "syntax",
+            "`$` has no meaning in a condition",
+            1,
+            column,
+            1,
+            "write the param's name alone",
+        )
+    for match in re.finditer(r"\b(not|and|or|is)\b|(?<![<>=!])=(?!=)", text):
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
+        message = f"`{match[0]}` is not an operator of CEL"
+        return Fault("syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}")
+    ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
+    message = "it ends too early" if ends else said.split(" expecting ", maxsplit=1)[0]
+    return Fault("syntax", message.removeprefix("Syntax error: "), *place)
+
+
+def _no_truth(kind: str, text: str) -> Fault:
+    hint = {"int": f"compare it: `{text} > 0`", "string": f'compare it: `{text} != ""`'}
+    brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
+    return Fault(
+        "truth",
+        f"the condition is of type {kind}, not true or false",
+        1,
+        1,
+        len(text.split("\n", maxsplit=1)[0]),
+        brief,
+    )

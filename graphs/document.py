@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 from ruamel.yaml.reader import ReaderError
-
 from thinkgraph.graphs.problem import Place, Problem
 from thinkgraph.graphs.rules import problem
 
@@ -38,6 +38,9 @@ MAX_BYTES = 128 * 1024
 """The longest file that is read; the built-in graphs have about 1 KiB."""
 MAX_DEPTH = 32
 """How deep collections may nest."""
+
+MAX_PROBLEMS = 100
+"""After how many problems a file is read no further."""
 
 Path_ = tuple[str | int, ...]
 
@@ -56,6 +59,8 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 @dataclass
 class Document:
     """The text of a spec, read.
+
+    What it says of places is also said by :class:`~thinkgraph.graphs.made.Made`, of Python.
 
     Attributes:
         file: its name, as problems show it.
@@ -114,7 +119,7 @@ class Document:
         """Note a problem with the text, at its beginning unless a place is given."""
         self.problems.append(problem(code, message, place or Place(self.file), hint))
 
-    @property
+    @cached_property
     def lines(self) -> list[str]:
         """The lines of the text, as YAML counts them."""
         return _BREAK.split(self.text)
@@ -130,24 +135,40 @@ class Document:
             return self._place(*self.values[path])
         return Place(self.file)
 
-    def within(self, path: Path_, line: int, column: int, length: int = 1) -> Place:
-        """Where a part of a text value stands: its line and column, from 1, in that text."""
-        whole = self.place(path)
-        event = self.values.get(path, (None,))[0]
-        value = self.at(path)
-        if not isinstance(event, ScalarEvent) or not isinstance(value, str):
+    def within(
+        self, path: Path_, line: int, column: int, length: int = 1, *, key: bool = False
+    ) -> Place:
+        """Where a part of a text stands: its line and column, from 1, in the value or key."""
+        whole = self.place(path, key=key)
+        event = self.keys.get(path) if key else self.values.get(path, (None,))[0]
+        if not isinstance(event, ScalarEvent):
             return whole
-        if event.style == "|":
-            number = whole.line + line
-            text = self.lines[number - 1] if number <= len(self.lines) else ""
-            wanted = value.split("\n")[line - 1] if line <= value.count("\n") + 1 else ""
-            start = len(text) - len(wanted) + column
-            return Place(self.file, number, start, number, start + length, text)
-        first = whole.column + (event.style in ("'", '"'))
-        if line > 1 or whole.source[first - 1 : first - 1 + len(value)] != value:
+        text = self._text_lines(event, whole)
+        if line > len(text) or column + length - 1 > len(text[line - 1][2]):
+            length = 1
+        if line > len(text):
             return whole
+        number, first, _ = text[line - 1]
         start = first + column - 1
-        return whole._replace(column=start, end_line=whole.line, end_column=start + length)
+        source = self.lines[number - 1] if number <= len(self.lines) else ""
+        return Place(self.file, number, start, number, start + length, source)
+
+    def _text_lines(self, event: ScalarEvent, whole: Place) -> list[tuple[int, int, str]]:
+        """The line, first column and content of each line of a text, where the file has them so.
+
+        Folded and escaped texts have none, but what stands on one line.
+        """
+        content = str(event.value).split("\n")
+        if event.style == "|":
+            numbers = range(whole.line + 1, whole.line + 1 + len(content))
+            sources = [self.lines[n - 1] if n <= len(self.lines) else "" for n in numbers]
+            firsts = [len(source) - len(source.lstrip(" ")) for source in sources if source.strip()]
+            indent = min(firsts, default=0)
+            return [(n, indent + 1, text) for n, text in zip(numbers, content, strict=True)]
+        first = whole.column + (event.style in ("'", '"'))
+        if whole.source[first - 1 : first - 1 + len(str(event.value))] == event.value:
+            return [(whole.line, first, str(event.value))]
+        return []
 
     def at(self, path: Path_) -> Any:
         """The value at a path, or None."""
@@ -332,3 +353,5 @@ class _Reader:
 
     def _note(self, code: str, message: str, event: Event, hint: str = "") -> None:
         self.document.add(code, message, self.document._place(event, event), hint)
+        if len(self.document.problems) > MAX_PROBLEMS:
+            raise _Stop

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import difflib
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from thinkgraph.models.errors import ThinkgraphError
@@ -92,3 +93,18 @@ def summary(problems: Sequence[Problem]) -> str:
     counts = [(s, sum(p.severity == s for p in problems)) for s in ("error", "warning")]
     words = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts if count]
     return ", ".join(words) or "no problems"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that looks most like one that isn't among them, or None."""
+    known = {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name.lower(), known, n=1)
+    return known[found[0]] if found else None
+
+
+def suggestion(name: str, names: Collection[str]) -> str:
+    """The way out for a name that isn't among those there are."""
+    near = nearest(name, names)
+    if near is not None:
+        return f"did you mean `{near}`?"
+    return f"there are {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
+from pydantic_core import PydanticCustomError
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.param import Referable
 
@@ -26,7 +27,21 @@ Scalar = bool | int | float | str
 ParamType = Literal["boolean", "integer", "number", "string"]
 FieldType = Literal["boolean", "integer", "number", "string", "list", "object"]
 
+CHANNELS = frozenset(
+    {"question", "messages", "candidates", "critiques", "answer", "usage", "counts", "branch"}
+)
+"""The channels of the state that every graph has; no node and no field can have their names."""
+RUN_SETTINGS = frozenset(
+    {"question", "model", "models", "seed", "budget", "prompts", "checkpointer", "self"}
+)
+"""What a run takes beside the params and inputs, which therefore can't have these names."""
+
 _TYPES: dict[type, ParamType] = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def _fault(kind: str, message: str) -> PydanticCustomError:
+    """An error of a model, of a kind that the checker has a code for."""
+    return PydanticCustomError(kind, "{said}", {"said": message})  # type: ignore[arg-type]
 
 
 class Param(Frozen):
@@ -34,8 +49,8 @@ class Param(Frozen):
 
     default: Scalar | None = Field(None, description="none makes it required")
     type: ParamType | None = Field(None, description="the default's, unless given")
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | None = Field(None, strict=True)
+    maximum: float | None = Field(None, strict=True)
     choices: tuple[Scalar, ...] = ()
     about: str = ""
 
@@ -47,10 +62,17 @@ class Param(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Param:
         if self.default is None and self.type is None:
-            raise ValueError("a param needs a default or a type")
-        if self.default is not None:
-            self.accept(self.default)
+            raise _fault("param", "a param needs a default or a type")
+        for value in (self.default, *self.choices):
+            self._fits(value)
         return self
+
+    def _fits(self, value: Scalar | None) -> None:
+        try:
+            if value is not None:
+                self.accept(value)
+        except ValueError as error:
+            raise _fault("param", f"its own value: {error}") from None
 
     @property
     def kind(self) -> ParamType:
@@ -133,9 +155,9 @@ class NodeSpec(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> NodeSpec:
         if (self.kind is None) == (self.use is None):
-            raise ValueError("a node has either a kind or a use")
+            raise _fault("node", "a node has either a `kind` or a `use`")
         if self.params is not None and self.use is None:
-            raise ValueError("params go with use")
+            raise _fault("node", "`params` goes with `use`; a kind has its settings beside it")
         return self
 
     @property
@@ -158,10 +180,10 @@ def stages(path: str) -> list[tuple[str, ...]]:
         match = _STAGE.fullmatch(part)
         names = [name.strip() for name in (match[1] or match[2]).split(",")] if match else [""]
         if not all(re.match(NAME, name) for name in names):
-            raise ValueError(f"{path!r} is not a chain such as `START -> draft -> [a, b] -> END`")
+            raise _fault("chain", f"{path!r} is no chain; write `START -> draft -> [a, b] -> END`")
         found.append(tuple(names))
     if len(found) < 2:
-        raise ValueError(f"{path!r} has no arrow; write `a -> b`")
+        raise _fault("chain", f"{path!r} has no arrow; write `a -> b`")
     return found
 
 
@@ -174,8 +196,10 @@ class Edge(Frozen):
     parallel.
     """
 
-    path: str
-    when: str | None = Field(None, description="a CEL expression over the state, true to follow")
+    path: str = Field(max_length=2000)
+    when: str | None = Field(
+        None, max_length=1000, description="a CEL expression over the state, true to follow"
+    )
     at_most: Annotated[int | None, Referable()] = Field(
         None, ge=0, description="how often it may be followed in a run"
     )
@@ -194,14 +218,14 @@ class Edge(Frozen):
                 return {"path": path}
             if isinstance(rest, dict):
                 return {"path": path, **rest}
-            raise ValueError("after the chain come `when`, `at_most` or `each`")
+            raise _fault("chain", "after the chain come `when`, `at_most` or `each`")
         return value
 
     @model_validator(mode="after")
     def _chain(self) -> Edge:
         found = stages(self.path)
         if self.is_conditional and (len(found) != 2 or len(found[0]) != 1 or len(found[1]) != 1):
-            raise ValueError("a condition goes with one arrow from one node to one node")
+            raise _fault("chain", "a condition goes with one arrow from one node to one node")
         return self
 
     @property
@@ -213,7 +237,7 @@ class Edge(Frozen):
     def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """The pairs of neighbouring stages."""
         found = stages(self.path)
-        return zip(found, found[1:], strict=False)
+        return pairwise(found)
 
     @property
     def plain(self) -> str | dict[str, Any]:
@@ -235,8 +259,10 @@ class Spec(Frozen):
     inputs: dict[Identifier, Input] = Field(default_factory=dict)
     params: dict[Identifier, Param] = Field(default_factory=dict)
     state: dict[Identifier, StateField] = Field(default_factory=dict)
-    nodes: dict[Name, NodeSpec] = Field(min_length=1)
-    edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(min_length=1)
+    nodes: dict[Name, NodeSpec] = Field(min_length=1, max_length=128)
+    edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(
+        min_length=1, max_length=512
+    )
     budget: Limits | None = None
     output: Identifier = Field("answer", description="the channel that is the run's result")
 

@@ -46,6 +46,16 @@ class Node(BaseModel):
                 field.metadata.append(Referable())
         cls.model_rebuild(force=True)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The channels that it needs with these settings; a kind may refine it."""
+        return self.needs
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """The channels that it writes with these settings; a kind may refine it."""
+        return self.gives
+
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 PATTERN = r"^\$[A-Za-z_][A-Za-z0-9_]*$"
 _REFERENCE = re.compile(PATTERN)
@@ -55,7 +55,10 @@ def bind(value: Any, params: Mapping[str, Any]) -> Any:
 
 
 class Referable:
-    """Annotation that lets a field hold a :class:`Param` in place of its own type."""
+    """Annotation that lets a field hold a :class:`Param` in place of its own type.
+
+    It also keeps text from passing for a number, and true for 1.
+    """
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -63,7 +66,7 @@ class Referable:
         inner = handler(source)
 
         def validate(value: Any, validator: core_schema.ValidatorFunctionWrapHandler) -> Any:
-            return Param(value) if is_reference(value) else validator(value)
+            return Param(value) if is_reference(value) else _alike(value, validator(value))
 
         def serialize(value: Any, serializer: core_schema.SerializerFunctionWrapHandler) -> Any:
             return str(value) if isinstance(value, Param) else serializer(value)
@@ -78,3 +81,16 @@ class Referable:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {"anyOf": [handler(schema), {"type": "string", "pattern": PATTERN}]}
+
+
+def _alike(value: Any, accepted: Any) -> Any:
+    """What was accepted for a value, if it is of its type."""
+    wanted = type(accepted)
+    if isinstance(value, str | bool) and wanted in _NUMBERS and type(value) is not wanted:
+        raise PydanticKnownError(_NUMBERS[wanted])
+    if wanted is bool and not isinstance(value, bool):
+        raise PydanticKnownError("bool_type")
+    return accepted
+
+
+_NUMBERS: dict[type, Literal["int_type", "float_type"]] = {int: "int_type", float: "float_type"}

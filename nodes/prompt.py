@@ -7,20 +7,20 @@ a user or a model wrote are its variables, and are never rendered themselves.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from jinja2 import StrictUndefined, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Message
+from thinkgraph.models.sandbox import Sandbox
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-)
+_ENVIRONMENT = Sandbox()
+_ENVIRONMENT.undefined = StrictUndefined
 
 
 class PromptError(ThinkgraphError):
@@ -29,9 +29,14 @@ class PromptError(ThinkgraphError):
 
 def _template(source: str) -> str:
     try:
-        _ENVIRONMENT.parse(source)
-    except TemplateError as error:
-        raise ValueError(f"not a Jinja template: {error}") from None
+        meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
+        _ENVIRONMENT.from_string(source)
+    except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
+        syntax = isinstance(error, TemplateSyntaxError)
+        line, said = (error.lineno, error.message) if syntax else (1, str(error))
+        raise PydanticCustomError(
+            "template", "not a Jinja template: {said}", {"said": said, "line": line}
+        ) from None
     return source
 
 
@@ -50,7 +55,7 @@ class Prompt(Frozen):
 
     about: str = ""
     system: Template | None = Field(None, description="Jinja; none leaves the chat template's own")
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = Field((), description="few-shot turns")
     user: Template = Field(description="Jinja; `question` and what the node supplies are variables")
 
     @property
@@ -85,7 +90,7 @@ class Prompt(Frozen):
 
 def _render(source: str, variables: Mapping[str, Any]) -> str:
     try:
-        return _ENVIRONMENT.from_string(source).render(variables).strip()
+        return _ENVIRONMENT.render(_ENVIRONMENT.from_string(source), variables).strip()
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise PromptError(f"the prompt can't be rendered: {error}") from None
 
@@ -119,9 +124,16 @@ def _known(value: Any) -> Any:
         try:
             load_prompt(value)
         except (PromptError, ValidationError) as error:
-            raise ValueError(str(error)) from None
+            raise PydanticCustomError("prompt", "{said}", {"said": str(error)}) from None
     return value
 
 
 PromptSetting = Annotated[str | Prompt, BeforeValidator(_known)]
 """A setting that is a built-in prompt's name, or a prompt of the spec's own."""
+
+
+def prompts_in(node: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The settings of a node that are prompts, by name, with what each holds."""
+    for name, field in type(node).model_fields.items():
+        if Prompt in get_args(field.annotation) or field.annotation is Prompt:
+            yield name, getattr(node, name)
