@@ -123,10 +123,10 @@ def _engine_settings(settings: dict[str, object]) -> EngineSettings:
         return EngineSettings.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "settings"
-        raise ModelError(
-            f"the engine's setting {place} can't be {first['input']!r}: {first['msg']}"
-        ) from error
+        reason = first["msg"].removeprefix("Value error, ")
+        place = ".".join(map(str, first["loc"]))
+        what = f"the engine's setting {place} can't be {first['input']!r}: " if place else ""
+        raise ModelError(what + reason) from error
 
 
 def _entry(short: ShortName) -> Entry:

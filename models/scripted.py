@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from .errors import ModelError
+from .errors import ModelError, PromptTooLong
 from .model import Budget, FinishReason, Message, Sampling, TokenLogprob, Usage
 from .streams import Step, Streams
 
@@ -80,9 +80,11 @@ class ScriptedModel:
         """Answer with the next replies; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
-            ModelError: the script has too few replies. A fault in it is raised by the
-                iteration instead.
+            ModelError: the script has too few replies, or the prompt is too long. A fault in
+                the script is raised by the iteration instead.
         """
+        if (words := self.count_tokens(messages)) >= self.context_length:
+            raise PromptTooLong(words, self.context_length - 1, self.context_length)
         self.calls.append(Call(list(messages), sampling, list(seeds), prefix))
         replies = [self._reply(messages, seed) for seed in seeds]
         return Streams(

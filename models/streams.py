@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
+from .errors import ModelError
 from .model import Budget, Completion, Delta, FinishReason, Usage
 
 
@@ -37,6 +38,9 @@ class Streams:
         seeds: the samples' seeds, in order.
         spent: what asking has cost already.
         budget: checked before a step is taken; a step's tokens are taken from it.
+
+    Raises:
+        ModelError: there is no seed.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Streams:
         spent: Usage,
         budget: Budget | None = None,
     ) -> None:
+        if not seeds:
+            raise ModelError("no sample was asked for; give at least one seed")
         self._samples = [
             _Sample(index, seed, stream, budget)
             for index, (seed, stream) in enumerate(zip(seeds, streams, strict=True))
