@@ -15,7 +15,7 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Critique(Sampled):
-    """Review every live candidate, and say whether it is accepted.
+    """Review every live candidate that it has not reviewed yet, and say whether it is accepted.
 
     The critic writes its review; then the probabilities of the two verdicts are read from the
     logits, as continuations of what it wrote, so that a small model's loose wording can't be
@@ -39,8 +39,13 @@ class Critique(Sampled):
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""
-        work = [self._review(c, i, state, step) for i, c in enumerate(state.live)]
+        fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
+        work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
+
+    @staticmethod
+    def _has_reviewed(candidate: Candidate, state: State, step: Step) -> bool:
+        return any(found.node == step.node for found in state.critiques_of(candidate))
 
     async def _review(
         self, candidate: Candidate, index: int, state: State, step: Step
@@ -58,8 +63,9 @@ class Critique(Sampled):
             prefix=self.prefix,
             adapter=self.adapter,
         )
-        work = [self._judge(review, candidate, first, messages, step) for review in reviews]
-        return await gather(*work)
+        whole = [review for review in reviews if review.finish_reason != "budget"]
+        work = [self._judge(review, candidate, first, messages, step) for review in whole]
+        return [found for found in await gather(*work) if found is not None]
 
     async def _judge(
         self,
@@ -68,11 +74,14 @@ class Critique(Sampled):
         first: int,
         messages: list[Message],
         step: Step,
-    ) -> Criticism:
+    ) -> Criticism | None:
+        """The critique that a review is; None if the budget ran out before its verdict."""
         text = self.prefix + review.text
         probability = None
         if self.verdict == "logits":
             probability = await self._probability(messages, text, step)
+            if probability is None:
+                return None
         criticism = Criticism(
             id=step.id(first + review.sample),
             node=step.node,
@@ -89,7 +98,7 @@ class Critique(Sampled):
         step.emit(Criticised(critique=criticism))
         return criticism
 
-    async def _probability(self, messages: list[Message], text: str, step: Step) -> float:
+    async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:
         probabilities = await step.choose(
             messages,
             [self.accept, self.reject],
@@ -97,7 +106,7 @@ class Critique(Sampled):
             prefix=text + self.lead,
             adapter=self.adapter,
         )
-        return probabilities[0]
+        return probabilities[0] if probabilities else None
 
     def _says_accept(self, text: str) -> bool:
         words = [re.escape(word.strip()) for word in (self.accept, self.reject)]

@@ -57,9 +57,11 @@ class Answer(Frozen):
     text: str = Field(description="the whole text of the candidate that gave it")
     candidate: str | None = Field(description="the id of that candidate")
     votes: int = Field(description="candidates that gave this value")
-    of: int = Field(description="candidates that were asked")
+    of: int = Field(description="candidates that voted or abstained")
     tie: bool = False
     tally: Tally | None = Field(None, description="every class of answers, with its votes")
+    cancelled: int = Field(0, description="samples that a stopping rule ended; they had no vote")
+    note: str = Field("", description="in a sentence, how sure a vote of this size can be")
 
 
 class State(Frozen):

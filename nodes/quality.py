@@ -1,4 +1,4 @@
-"""How good a candidate looks, without asking a model again."""
+"""How good a candidate looks, without asking a model again; a higher number is better."""
 
 from __future__ import annotations
 
@@ -6,30 +6,79 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.population import Candidate, State
 
-Quality = Literal["logprob", "certainty", "heuristic"]
+Quality = Literal[
+    "logprob", "certainty", "tail", "lowest_group", "heuristic", "verdict", "agreement", "score"
+]
 
 
 def logprob(candidate: Candidate, state: State) -> float:
-    """The mean log-probability of its tokens, in nats; minus infinity where there is none."""
+    """The mean log-probability of its tokens, in nats."""
     return candidate.confidence.mean_logprob if candidate.confidence else -math.inf
 
 
 def certainty(candidate: Candidate, state: State) -> float:
     """Self-certainty (arXiv 2502.18581): how far each next-token distribution is from uniform."""
-    found = candidate.confidence.self_certainty if candidate.confidence else None
-    return -math.inf if found is None else found
+    return _known(candidate.confidence and candidate.confidence.self_certainty)
+
+
+def tail(candidate: Candidate, state: State) -> float:
+    """DeepConf's confidence of the text's end (arXiv 2508.15260, section 3)."""
+    return _known(candidate.confidence and candidate.confidence.tail)
+
+
+def lowest_group(candidate: Candidate, state: State) -> float:
+    """DeepConf's confidence of the least sure stretch (arXiv 2508.15260, section 3)."""
+    return _known(candidate.confidence and candidate.confidence.lowest_group)
 
 
 def heuristic(candidate: Candidate, state: State) -> float:
-    """Form alone: an answer was found (1), the text ended by itself (1), and is brief (0 to 1)."""
+    """Form alone: an answer was found (1), the text ended by itself (1), and is brief (0 to 1).
+
+    After the heuristic score of "Build a Reasoning Model (From Scratch)", chapter 5.
+    """
     brevity = 1 / (1 + candidate.tokens / 500)
     return (candidate.answer is not None) + (candidate.finish_reason == "stop") + brevity
+
+
+def verdict(candidate: Candidate, state: State) -> float:
+    """What its critics think: the mean of the probabilities with which they accept it."""
+    found = state.critiques_of(candidate)
+    given = [float(c.accepted) if c.probability is None else c.probability for c in found]
+    return math.fsum(given) / len(given) if given else -math.inf
+
+
+def agreement(candidate: Candidate, state: State) -> float:
+    """The share of the live candidates that give its answer."""
+    if candidate.answer is None:
+        return 0.0
+    # The tally is of the whole population, so that equality is by value.
+    live = state.live
+    votes = tally([c.answer for c in live], question=state.question)
+    ids = [c.id for c in live]
+    mine = ids.index(candidate.id) if candidate.id in ids else -1
+    return next((found.votes / len(live) for found in votes.classes if mine in found.members), 0.0)
+
+
+def score(candidate: Candidate, state: State) -> float:
+    """What the last score node gave it."""
+    return _known(candidate.score)
+
+
+def _known(value: float | None) -> float:
+    return -math.inf if value is None else value
 
 
 QUALITIES: dict[str, Callable[[Candidate, State], float]] = {
     "logprob": logprob,
     "certainty": certainty,
+    "tail": tail,
+    "lowest_group": lowest_group,
     "heuristic": heuristic,
+    "verdict": verdict,
+    "agreement": agreement,
+    "score": score,
 }
+"""Each gives minus infinity for a candidate that lacks what it measures."""

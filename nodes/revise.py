@@ -17,7 +17,8 @@ class Revise(Answering):
     """Rewrite every live candidate that no critic has accepted.
 
     The new candidate takes its parent's place in the population, unless ``keep: better`` finds
-    that the parent scores higher; then the new one is retired, and still told and counted.
+    that the parent scores at least as high; then the new one is retired, and still told and
+    counted. ``keep: both`` leaves both, for a critic and a select node to judge between them.
     """
 
     kind: ClassVar[str] = "revise"
@@ -27,7 +28,9 @@ class Revise(Answering):
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "critique", "peers"})
 
     prompt: PromptSetting = "revise"
-    keep: Literal["always", "better"] = Field("always", description="when a rewriting is kept")
+    keep: Literal["always", "better", "both"] = Field(
+        "always", description="when a rewriting is kept"
+    )
     by: Quality = Field("logprob", description="what `keep: better` compares")
 
     async def run(self, state: State, step: Step) -> Update:
@@ -39,13 +42,12 @@ class Revise(Answering):
     async def _rewrite(
         self, parent: Candidate, index: int, state: State, step: Step
     ) -> tuple[Candidate, Candidate]:
-        critiques = state.critiques_of(parent)
         messages = step.messages(
             self.prompt,
             state,
             candidate=parent.text,
             answer=parent.answer or "",
-            critique=critiques[-1].text if critiques else "",
+            critique=_faults(parent, state),
             peers=[peer.text for peer in state.live if peer.id != parent.id],
         )
         (completion,) = await step.sample(
@@ -57,14 +59,27 @@ class Revise(Answering):
             adapter=self.adapter,
         )
         child = self.candidate(completion, step, first=index, parents=[parent])
-        kept, left = (child, parent) if self._is_kept(child, parent, state) else (parent, child)
-        pair = (left.retired(), kept)
+        pair = self._kept(child, parent, state)
         for candidate in pair:
             step.emit(Drafted(candidate=candidate))
         return pair
 
-    def _is_kept(self, child: Candidate, parent: Candidate, state: State) -> bool:
+    def _kept(
+        self, child: Candidate, parent: Candidate, state: State
+    ) -> tuple[Candidate, Candidate]:
         if child.finish_reason in ("budget", "cancelled"):
-            return False
+            return parent, child.retired()
+        if self.keep == "both":
+            return parent, child
         measure = QUALITIES[self.by]
-        return self.keep == "always" or measure(child, state) > measure(parent, state)
+        if self.keep == "always" or measure(child, state) > measure(parent, state):
+            return parent.retired(), child
+        return child.retired(), parent
+
+
+def _faults(candidate: Candidate, state: State) -> str:
+    """What the last critics found wrong with a candidate; all they said if they accept it."""
+    found = state.critiques_of(candidate)
+    last = [c for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+    against = [critique for critique in last if not critique.accepted] or last
+    return "\n\n".join(critique.text.strip() for critique in against)

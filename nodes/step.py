@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -62,9 +63,9 @@ class Step:
         """The identifier of what this run writes as its number ``sample``."""
         return f"{self.key}.{sample}"
 
-    def seeds(self, n: int, start: int = 0) -> list[int]:
-        """Seeds for the samples ``start`` to ``start + n``."""
-        name = f"{self.node}{self.branch and f'({self.branch})'}"
+    def seeds(self, n: int, start: int = 0, part: int = 0) -> list[int]:
+        """Seeds for the samples ``start`` to ``start + n``, or for a later ``part`` of them."""
+        name = f"{self.node}{self.branch and f'({self.branch})'}{(part and f'+{part}') or ''}"
         return [derive_seed(self.seed, name, self.round, start + i) for i in range(n)]
 
     def messages(self, prompt: str | Prompt, state: State, **variables: Any) -> list[Message]:
@@ -81,6 +82,7 @@ class Step:
         *,
         n: int = 1,
         first: int = 0,
+        part: int = 0,
         role: str = "",
         prefix: str = "",
         adapter: str | None = None,
@@ -88,37 +90,39 @@ class Step:
     ) -> list[Completion]:
         """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
 
+        With no budget left for a call, none is made: the completions are empty, and their
+        finish reason is ``budget``.
+
         Args:
             messages: the prompt.
             sampling: how to sample.
             n: how many completions.
             first: the number of the first among what this run writes.
+            part: which part of those texts this is, from 0, where they are sampled in several.
             role: whose model is asked.
             prefix: the beginning of the answer, not part of the completions.
             adapter: a LoRA adapter by name.
             done: told each completion as it ends; may cancel others of the generation.
         """
+        seeds = self.seeds(n, first, part)
+        if self._refused():
+            return [_unasked(index, seed) for index, seed in enumerate(seeds)]
         generation = self.models(role).generate(
-            messages,
-            sampling,
-            self.seeds(n, first),
-            prefix=prefix,
-            adapter=adapter,
-            budget=self.budget,
+            messages, sampling, seeds, prefix=prefix, adapter=adapter, budget=self.budget
         )
+        completions: list[Completion] = []
         try:
-            completions = []
-            async for piece in generation:
-                if isinstance(piece, Delta):
-                    name = self.id(first + piece.sample)
-                    grew = Grew(node=self.node, id=name, text=piece.text, tokens=piece.tokens)
-                    self.emit(grew)
-                    continue
-                completions.append(piece)
-                if done is not None:
-                    done(piece, generation)
+            async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        self._tell(piece, first)
+                        continue
+                    completions.append(piece)
+                    if done is not None:
+                        done(piece, generation)
         finally:
             self.usage += generation.usage
+        self._note_cut(any(c.finish_reason == "budget" for c in completions))
         return sorted(completions, key=lambda completion: completion.sample)
 
     async def choose(
@@ -129,13 +133,39 @@ class Step:
         role: str = "",
         prefix: str = "",
         adapter: str | None = None,
-    ) -> list[float]:
-        """The probability of each option as the answer's beginning, after ``prefix``."""
+    ) -> list[float] | None:
+        """The probability of each option as the answer's beginning, after ``prefix``.
+
+        None if the budget ran out first.
+        """
+        if self._refused():
+            return None
         probabilities, usage = await self.models(role).choose(
             messages, options, prefix=prefix, adapter=adapter, budget=self.budget
         )
         self.usage += usage
-        return probabilities
+        cut = bool(self.budget and self.budget.exhausted)
+        self._note_cut(cut)
+        return None if cut else probabilities
+
+    def _tell(self, delta: Delta, first: int) -> None:
+        name = self.id(first + delta.sample)
+        self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))
+
+    def _refused(self) -> bool:
+        """Whether the budget allows no further call; that it was asked for is noted."""
+        refusal = self.budget and self.budget.refusal
+        if self.budget and refusal:
+            self.budget.tell_cut(refusal)
+        return bool(refusal)
+
+    def _note_cut(self, cut: bool) -> None:
+        if cut and self.budget:
+            self.budget.tell_cut(self.budget.exhausted or "the budget is spent")
+
+
+def _unasked(sample: int, seed: int) -> Completion:
+    return Completion(sample=sample, seed=seed, text="", tokens=0, finish_reason="budget")
 
 
 async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:
