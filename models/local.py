@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from .engine.engine import Engine
+from .engine.grammar import checked_grammar, schema_grammar
 from .engine.sequence import Adapter, Event, Request
 from .engine.settings import EngineSettings
 from .errors import ModelError
@@ -154,6 +155,7 @@ class LocalModel:
                 self.tokenize(messages, prefix),
                 sampling,
                 seeds,
+                grammar=_grammar(sampling),
                 adapter=_adapter(adapter),
                 budget=budget,
             )
@@ -233,6 +235,18 @@ def _adapter(name: str | None) -> Adapter | None:
         return Adapter(head, float(scale)) if head else Adapter(name)
     except ValueError:
         return Adapter(name)
+
+
+def _grammar(sampling: Sampling) -> str | None:
+    if sampling.grammar is None and sampling.json_schema is None:
+        return None
+    if sampling.grammar is not None and sampling.json_schema is not None:
+        raise ModelError("give a grammar or a json_schema, not both")
+    if sampling.ignore_eos:
+        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
+    if sampling.grammar is not None:
+        return checked_grammar(sampling.grammar)
+    return schema_grammar(sampling.json_schema or {})
 
 
 _engines: dict[tuple[str, int, int, str], Engine] = {}

@@ -16,8 +16,8 @@ from ..model import Completion, Delta, FinishReason, TokenLogprob
 from .confidence import Logits, log_sum_exp, top
 from .kv_pool import KvPool
 from .native import NativeModel, adapter_names
-from .runner import DecodeError, Row, Runner
-from .sampler import DeadEnd, Sampler
+from .runner import NO_ROOM, DecodeError, Row, Runner
+from .sampler import DeadEnd, Sampler, can_follow
 from .scheduler import Chunk, Scheduler
 from .sequence import Request, Sequence
 from .settings import MAX_SEQUENCES, EngineSettings
@@ -119,6 +119,8 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.settings.adapters)}"
             )
+        if request.grammar and not can_follow(self.vocabulary, request.grammar):
+            raise ModelError("llama.cpp doesn't take the grammar; simplify it")
         longest = max((s.given for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
@@ -173,6 +175,8 @@ class Engine:
         """End what was cancelled, and what has no budget left."""
         for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
             budget = sequence.request.budget
+            if sequence.finish:
+                continue  # its request failed with another of its sequences
             if sequence.cancelled:
                 self._finish(sequence, "cancelled")
             elif budget and budget.exhausted:
@@ -188,6 +192,7 @@ class Engine:
             return [], self._runner.no_logits
         self._counters.native_s += time.perf_counter() - began
         self._counters.steps += 1
+        self._scheduler.suspects.difference_update(c.sequence for c in chunks)
         for chunk in chunks:
             self._computed(chunk.sequence, chunk.count)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
@@ -235,6 +240,8 @@ class Engine:
 
     def _advance(self, sequence: Sequence, row: Row, logits: Logits, total: float) -> None:
         request = sequence.request
+        if sequence.finish:
+            return
         if not request.first_token:
             request.first_token = time.monotonic()
         try:
@@ -345,13 +352,13 @@ class Engine:
             self._fail(sequence.request, error)
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
-        """After a decode that failed: all but one wait and try again; one alone has failed."""
+        """After a decode that failed: find out alone whose fault it is, and fail only that."""
         _log.warning("%s with %d sequences", error, len(sequences))
-        if len(sequences) == 1:
+        running = self._scheduler.running
+        if error.code == NO_ROOM and len(running) > 1:
+            self._scheduler.preempt(running[-1])  # what the pool counts as free was not
+        elif len(sequences) > 1:
+            self._scheduler.isolate(sequences)
+        else:
             message = f"llama.cpp could not compute the request ({error})"
             self._fail(sequences[0].request, ModelError(message))
-            return
-        for sequence in reversed(sequences[len(sequences) // 2 :]):
-            self._scheduler.preempt(sequence)
-        for sequence in reversed(sequences[: len(sequences) // 2]):
-            self._scheduler.preempt(sequence)

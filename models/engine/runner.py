@@ -13,6 +13,8 @@ from .library import llama
 from .scheduler import Chunk
 from .sequence import Sequence
 
+NO_ROOM = 1  # llama_decode's code for a full KV cache
+
 
 @dataclass(slots=True, frozen=True)
 class Row:

@@ -29,6 +29,18 @@ def native_seed(seed: int) -> int:
     return folded & 0xFFFFFFFF if folded & 0xFFFFFFFF != _RANDOM else _RANDOM - 1
 
 
+def can_follow(vocabulary: Vocabulary, grammar: str) -> bool:
+    """Whether llama.cpp takes a grammar that has been checked: it has limits of its own."""
+    sampler = _native_grammar(vocabulary, grammar)
+    if sampler:
+        llama.llama_sampler_free(sampler)
+    return bool(sampler)
+
+
+def _native_grammar(vocabulary: Vocabulary, grammar: str) -> Any:
+    return llama.llama_sampler_init_grammar(vocabulary.pointer, grammar.encode(), b"root")
+
+
 class Sampler:
     """Draws one sequence's tokens. Made and used on the worker's thread only.
 
@@ -53,12 +65,7 @@ class Sampler:
         for sampler in _chain(vocabulary, sampling, native_seed(seed)):
             llama.llama_sampler_chain_add(self._chain, sampler)
         if grammar is not None:
-            self._grammar = llama.llama_sampler_init_grammar(
-                vocabulary.pointer, grammar.encode(), b"root"
-            )
-            if not self._grammar:
-                self.close()
-                raise DeadEnd
+            self._grammar = _native_grammar(vocabulary, grammar)
 
     def draw(self, context: Any, index: int) -> int:
         """Draw from the logits that the last decode wrote for the batch's token ``index``.

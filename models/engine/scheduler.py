@@ -38,6 +38,8 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
+        self.suspects: set[Sequence] = set()
+        """Sequences of a batch that failed, each of which must next succeed alone."""
         self.preemptions = 0
         self._turn = 0
 
@@ -69,6 +71,7 @@ class Scheduler:
             sequence.lease = self.pool.fork(leader.lease, leader.prompt)
             if sequence.lease is None:
                 break
+            sequence.admitted = True  # its prompt is accounted for by the leader
             self.waiting.remove(sequence)
             self.running.append(sequence)
             forked.append(sequence)
@@ -76,6 +79,7 @@ class Scheduler:
 
     def retire(self, sequence: Sequence, *, keep: bool) -> None:
         """Let a sequence go; with ``keep`` its cells become a cached prefix."""
+        self.suspects.discard(sequence)
         if sequence.lease:
             if keep:
                 self.pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
@@ -84,6 +88,12 @@ class Scheduler:
             self.running.remove(sequence)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
+
+    def isolate(self, sequences: list[Sequence]) -> None:
+        """Have sequences of a failed batch start anew, each alone for a step."""
+        for sequence in reversed(sequences):
+            self.preempt(sequence)
+        self.suspects.update(sequences)
 
     def preempt(self, sequence: Sequence) -> None:
         """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
@@ -143,7 +153,9 @@ class Scheduler:
             if self._adapter(other) != self.adapter or other.computed >= len(other.prompt):
                 continue
             common = common_prefix(other.prompt, sequence.tokens)
-            if not self.pool.keeps and not (common == len(other.prompt) == len(sequence.prompt)):
+            if common == len(other.prompt) == len(sequence.prompt) and not sequence.drawn:
+                return True  # it will be forked
+            if not self.pool.keeps:
                 continue
             if found is None:
                 found = self.pool.match(self.adapter, sequence.tokens, limit)[1]
@@ -153,6 +165,8 @@ class Scheduler:
 
     def _plan(self) -> list[Chunk]:
         mine = [s for s in self.running if self._adapter(s) == self.adapter]
+        if suspect := next((s for s in mine if s in self.suspects), None):
+            mine = [suspect]
         chunks = [Chunk(s, 1) for s in mine if s.decodes]
         prompts = [s for s in mine if not s.decodes]
         left = self.settings.batch - len(chunks)

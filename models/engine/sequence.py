@@ -146,12 +146,13 @@ class Request:
             self._events.append(event)
 
     def drain(self, wake: Callable[[], None]) -> list[Event]:
-        """Take the events so far; with none and more to come, ``wake`` is called on the next."""
+        """Take the events so far; if there are none, ``wake`` is called when there is news."""
         with self._lock:
             events = list(self._events)
             self._events.clear()
-            self._wake = None if events or self.done.done() else wake
-            return events
+            self._wake = None if events else wake
+        self.notify()
+        return events
 
     def notify(self) -> None:
         """Wake whoever waits, if there is anything to tell."""
