@@ -9,10 +9,14 @@ import unicodedata
 
 from thinkgraph.nodes.answers.brackets import encloses
 
-_SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "−": "-", "–": "-", "’": "'", "°": ""})
-_SYMBOLS = str.maketrans(
+_SIGNS = str.maketrans(
     {
-        "⁄": "/",
+        "²": "^2",
+        "³": "^3",
+        "°": "",
+        "−": "-",
+        "–": "-",
+        "’": "'",
         "×": r"\times ",
         "·": r"\cdot ",
         "π": r"\pi ",
@@ -25,6 +29,8 @@ _SYMBOLS = str.maketrans(
         "≥": r"\ge ",
         "≠": r"\ne ",
         "√": r"\sqrt ",
+        "∅": r"\emptyset ",
+        "ℝ": r"\mathbb{R}",
         "€": "",
         "£": "",
     }
@@ -53,6 +59,8 @@ _SPELLINGS: list[tuple[re.Pattern[str], str]] = [
         (r"(?<![a-zA-Z\\])(sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln)(?![a-zA-Z])", r"\\\1"),
         (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"\*\*", "^"),
+        (r"\\(?:emptyset|varnothing)(?![a-zA-Z])", r"\\{\\}"),
+        (r"\\mathbb\s*\{?\s*R\s*\}?|\ball real numbers\b", r"(-\\infty,\\infty)"),
     ]
 ]
 _FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))")
@@ -84,7 +92,9 @@ def normal(text: str) -> str:
     Returns:
         The normal spelling; `\\text{…}` keeps its words, set off by spaces.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_SUPERSCRIPTS)).translate(_SYMBOLS)
+    # NFKC after the signs that it would flatten (x² to x2, ℝ to R), before the slash of its ½.
+    text = text.translate(_SIGNS)
+    text = unicodedata.normalize("NFKC", text).replace("⁄", "/")
     text = _unwrapped(text)
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)

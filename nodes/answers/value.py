@@ -65,6 +65,8 @@ _NUMBER = re.compile(
     r"|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\s*(?P<ten>[-+]?\s*\d{1,3})\s*\}?)?"
     r"(?:\s*/\s*(?P<plain_under>-?\d[\d.]*))?"
 )
+_REPEATING = re.compile(r"(-?)\s*(\d{0,30})\.(\d{0,30})\\overline\{\s*(\d{1,30})\s*\}")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)")
 _SCALES = {
     "dozen": 12,
     "hundred": 100,
@@ -73,18 +75,25 @@ _SCALES = {
     "billion": 10**9,
     "trillion": 10**12,
 }
-_SHORT_UNITS = "mm|cm|dm|km|mg|kg|lb|lbs|oz|ft|in|yd|mi|ml|mL|cc|hr|hrs|ms|mph|kph|pm|am|kW|Hz|sq"
-_NOT_UNITS = "and|or|to|half|plus|minus|times|over|if|mod|sin|cos|tan|log|sec|csc|cot|sqrt|choose"
+_SHORT_UNITS = "mm|cm|dm|km|mg|kg|lb|lbs|oz|ft|in|yd|mi|ml|mL|cc|hr|hrs|ms|mph|kph|kW|Hz|sq"
+_NOT_UNITS = (
+    "and|or|to|half|plus|minus|times|over|if|is|are|was|less|more|fewer|squared|cubed|factorial"
+    "|choose|mod|sin|cos|tan|log|sec|csc|cot|sqrt"
+)
 _UNIT = re.compile(
     rf"(?P<value>.*[\d}}\])]|.*\\pi)\s*(?P<unit>(?!(?:{_NOT_UNITS})\b)"
     rf"(?:(?<=\d)(?:{_SHORT_UNITS}|[A-Za-z]{{4,}})"
     rf"|(?<=[\s\]}})])(?:(?:{_SHORT_UNITS})\b|[A-Za-z]{{3,}}))"
     r"(?:[\s/.-]+[A-Za-z]+)*\.?)\s*(?:\^\s*\{?[23]\}?)?"
 )
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)")
+_NAME = re.compile(
+    r"\\?[A-Za-z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)|\(\s*[a-zA-Z](?:\s*,\s*[a-zA-Z])+\s*\)"
+)
 _MEMBER_OF = re.compile(r"[A-Za-z]\s*\\in(?![a-zA-Z])(.+)")
+_RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")  # or a time of day
 _MATRIX = re.compile(r"\\begin\{([pbB]?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
 _LETTERS = re.compile(r"[^\W\d_]{2,}(?:(?:['-]|[.,]?\s+)[^\W\d_]{2,})*")
+_SHORT_WORDS = ("no", "ok")  # other pairs of letters are products
 _IN_BASE = re.compile(r"(\w+?)_\{?\s*(\w+)\s*\}?")
 _ORDER = r"(<|>|\\[lg]e(?![a-z]))"
 _INEQUALITY = re.compile(
@@ -141,8 +150,10 @@ def _read(text: str) -> Value:
 
 def _scalar(text: str) -> Value:
     word = _LETTERS.fullmatch(text)
-    if not text or (word and (len(text) > 2 or not text.isascii())):
+    if not text or (word and (len(text) > 2 or text.lower() in _SHORT_WORDS)):
         return _words(text)
+    if _RATIO.fullmatch(text):
+        return Words(text.replace(" ", ""))
     if (digits := _IN_BASE.fullmatch(text)) and digits[1][0].isdigit():
         return Words(f"{digits[1]} in base {digits[2]}".casefold())
     if "\\" not in text and re.search(r"[A-Za-z]{4,}", text):
@@ -158,6 +169,8 @@ def _number(text: str) -> Number | None:
     head, _, tail = text.rpartition(" ")
     if tail.lower().rstrip("s") in _SCALES and head:
         text, scale = head, scale * _SCALES[tail.lower().rstrip("s")]
+    if repeating := _REPEATING.fullmatch(text):
+        return Number(scale * _repeated(*repeating.groups()))
     match = _NUMBER.fullmatch(text) if len(text) <= _MOST_DIGITS else None
     if match is None:
         return None
@@ -177,20 +190,32 @@ def _rational(parts: dict[str, str | None]) -> Fraction:
     return -value if "-" in (parts["sign"] or "", parts["sign_"] or "") else value
 
 
+def _repeated(sign: str, whole: str, fixed: str, period: str) -> Fraction:
+    """The value of whole.fixed period period period …"""
+    nines = (10 ** len(period) - 1) * 10 ** len(fixed)
+    value = Fraction(int(whole + fixed or "0"), 10 ** len(fixed)) + Fraction(int(period), nines)
+    return -value if sign else value
+
+
 def _decimal(text: str) -> Fraction:
     return Fraction(text.replace(",", "").replace(" ", "").rstrip("."))
 
 
 def _assigned(text: str) -> Value | None:
-    """`x = 5` and `x = 2 + 3 = 5` are 5, `x = 1, x = 2` are 1 and 2; `2x + y = 5` is itself."""
+    """`x = 5` and `x = 2 + 3 = 5` are 5, `x = 1, x = 2` a set, `x = 1, y = 2` two equations."""
     if match := _MEMBER_OF.fullmatch(text):
         return _read(match[1])
-    parts = split(_without_thousands(text), ",")
+    parts = _parts(text)
     sides = [[side.strip() for side in part.split("=")] for part in parts]
-    if len(sides[0]) < 2 or not _NAME.fullmatch(sides[0][0]) or re.search(r"[<>]|\\[lgn]e\b", text):
+    if (
+        not sides
+        or len(sides[0]) < 2
+        or not _NAME.fullmatch(sides[0][0])
+        or re.search(r"[<>]|\\[lgn]e\b", text)
+    ):
         return None
     if len({chain[0] for chain in sides if len(chain) > 1}) > 1:
-        return None
+        return _unordered("set", [_scalar(part) for part in parts])
     if any(re.search(r"(?<!\\)\b[a-z]", middle) for chain in sides for middle in chain[1:-1]):
         return None
     return _read(", ".join(chain[-1] for chain in sides))
@@ -244,14 +269,13 @@ def _bracketed(text: str) -> Value | None:
 
 
 def _listed(text: str) -> Value | None:
-    commas = split(_without_thousands(text), ",")
-    parts = [part for comma in commas for part in re.split(r"\b(?:and|or)\b", comma)]
-    parts = [part.strip() for part in parts if part.strip()]
+    parts = _parts(text)
     if len(parts) < 2:
         return None
     values = [_read(part) for part in parts]
     prose = any(isinstance(value, Words) and " " in value.words for value in values)
-    return None if prose else _unordered("set", values)
+    either = re.search(r"[<>]|\\[lg]e\b", text) and re.search(r"\bor\b", text)
+    return None if prose else _unordered("union" if either else "set", values)
 
 
 def _plus_minus(text: str) -> Value | None:
@@ -264,7 +288,9 @@ def _measured(text: str) -> Value | None:
     match = _UNIT.fullmatch(text)
     if match is None or match["value"].count("{") != match["value"].count("}"):
         return None
-    value = _read(match["value"])
+    first = match["unit"].split()[0]
+    scaled = first.lower().rstrip("s") in _SCALES
+    value = _read(f"{match['value']} {first}" if scaled else match["value"])
     return value if isinstance(value, Number | Expression) else None
 
 
@@ -289,11 +315,12 @@ _READERS = (
 )
 
 
-def _without_thousands(text: str) -> str:
-    """In a list without brackets `1,200` is one number; in `(1,200)` it's two."""
-    if re.search(r"[(\[{]", text):
-        return text
-    return re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)", lambda m: m[0].replace(",", ""), text)
+def _parts(text: str) -> list[str]:
+    """Split at commas, `and` and `or`; without brackets `1,200` is one number, not two."""
+    if not re.search(r"[(\[{]", text):
+        text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    parts = [part for comma in split(text, ",") for part in re.split(r"\b(?:and|or)\b", comma)]
+    return [part.strip() for part in parts if part.strip()]
 
 
 def is_relation(latex: str) -> bool:
