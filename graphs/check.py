@@ -14,6 +14,7 @@ from thinkgraph.graphs.document import Document, Path_
 from thinkgraph.graphs.draft import Draft, Enough
 from thinkgraph.graphs.made import Made
 from thinkgraph.graphs.problem import Place, Problem, SpecError
+from thinkgraph.graphs.listing import render
 from thinkgraph.graphs.rules import problem
 from thinkgraph.graphs.spec import Spec
 
@@ -72,6 +73,9 @@ def check_files(paths: Iterable[str | Path]) -> list[Problem]:
             message, _, hint = str(error).partition("; ")
             found[problem("TG001", message, Place(str(path)), hint)] = None
     return list(found)
+
+
+__all__ = ["check", "check_files", "check_spec", "load", "render"]
 
 
 class _Check:

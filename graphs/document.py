@@ -327,12 +327,12 @@ class _Reader:
             number = int(text, 0) if text[:2] in ("0o", "0x") else int(text[:25])
             if len(text) <= 25 and -(2**63) <= number < 2**63:
                 return number
-            return self._refuse(path, "TG010", "the number doesn't fit in 64 bits", event)
+            return self._refuse(path, "TG012", "the number doesn't fit in 64 bits", event)
         if _FLOAT.fullmatch(text):
             value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
             if math.isfinite(value):
                 return value
-            return self._refuse(path, "TG010", "a number must be finite", event)
+            return self._refuse(path, "TG012", "a number must be finite", event)
         return text
 
     def _text(self, value: str) -> str:

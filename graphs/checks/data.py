@@ -41,12 +41,14 @@ def too_early(draft: Draft) -> None:
     if not _is_judgeable(draft):
         return
     written = _written(draft)
+    told: set[str] = set()
     forward = arrows(draft.links)
     for name in [*draft.nodes, END]:
         missing = reads(draft, name) - written.get(name, POPULATION | reads(draft, name))
         for channel in sorted(missing & POPULATION):
-            if name == END and "answer" in written[END]:
+            if name == END and ("answer" in written[END] or channel in told):
                 continue
+            told.add(channel)
             way = _way(draft, name, channel, forward)
             verb = "a run needs" if name == END else f"`{name}` reads"
             message = f"{verb} {channel}, which nothing has written on the way {' -> '.join(way)}"

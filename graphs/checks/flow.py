@@ -58,7 +58,7 @@ def loops(draft: Draft) -> None:
     leads = arrows(free)
     told: set[str] = set()
     for link in reversed(free):
-        if link.source in told or START in (link.source, link.target):
+        if link.source in told or {START, END} & {link.source, link.target}:
             continue
         loop = _loop(link, leads)
         if loop:
