@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -251,7 +252,9 @@ class Runner:
         counts = values.get("counts") or {}
         step = self._step(counts.get(self.name, 0), values)
         step.emit(NodeStarted(node=step.node, round=step.round))
-        written = self._written(await self.work(state, step), step)
+        began = time.perf_counter()
+        update = await self.work(state, step)
+        written = self._written(update, step, round(time.perf_counter() - began, 3))
         if not self.routes.decides(self.name):
             return written
         after = {**values, **written}
@@ -260,7 +263,9 @@ class Runner:
         return self._decide(written, after, counts, step.round)
 
     def _step(self, round: int, values: Mapping[str, Any]) -> Step:
-        context: Context = get_runtime(Context).context or {}
+        given = get_runtime(Context).context
+        # As a subgraph it is handed its parent's context, which may be anything.
+        context = given if isinstance(given, dict) else Context()
         return Step(
             node=context.get("scope", "") + self.name,
             round=round,
@@ -279,12 +284,12 @@ class Runner:
             run = limited(self.spec.budget, self.binding.params, channels.total_usage(values))
         return limited(limits, self.binding.params, NOTHING, run) if limits else run
 
-    def _written(self, update: Update, step: Step) -> dict[str, Any]:
+    def _written(self, update: Update, step: Step, wall_s: float) -> dict[str, Any]:
         data = update.model_dump(mode="json", exclude={"candidates", "critiques", "fields"})
         written: dict[str, Any] = {
             "candidates": {c.id: c.model_dump(mode="json") for c in update.candidates},
             "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
-            "usage": {step.key: step.usage.model_dump()},
+            "usage": {step.key: {**step.usage.model_dump(), "wall_s": wall_s}},
             "counts": {self.name: step.round + 1},
             **update.fields,
         }

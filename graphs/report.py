@@ -13,11 +13,9 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
-
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.drawing import svg
-from thinkgraph.graphs.result import Result
-from thinkgraph.models.model import Usage
+from thinkgraph.graphs.result import Result, RunUsage
 from thinkgraph.nodes.population import Candidate, Criticism
 
 
@@ -51,14 +49,14 @@ class Filter(NamedTuple):
 
     name: str
     words: str
-    count: int
+    size: int
 
 
 class Row(NamedTuple):
     """What one run of a node spent."""
 
     name: str
-    usage: Usage
+    usage: RunUsage
     share: float
     """Its sampled tokens over those of the run that sampled most, 0 to 1."""
 
@@ -174,7 +172,7 @@ def _filters(result: Result) -> list[Filter]:
         Filter("mute", "no answer", sum(c.answer is None for c in found)),
         Filter("short", "cut off", sum(c.finish_reason != "stop" for c in found)),
     ]
-    return [shown for shown in filters if shown.name == "all" or 0 < shown.count < len(found)]
+    return [shown for shown in filters if shown.name == "all" or 0 < shown.size < len(found)]
 
 
 def _rows(result: Result) -> Iterator[Row]:

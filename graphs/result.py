@@ -11,9 +11,9 @@ from thinkgraph.nodes.population import Answer, Candidate, Criticism
 
 
 class RunUsage(Usage):
-    """What a run spent, and how long it took."""
+    """What a run, or one run of a node, spent, and how long it took."""
 
-    wall_s: float = Field(0.0, description="seconds from the start to the end of the run")
+    wall_s: float = Field(0.0, description="seconds from its start to its end")
 
 
 class Result(Frozen):
@@ -27,7 +27,7 @@ class Result(Frozen):
     candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
     critiques: tuple[Criticism, ...] = ()
     usage: RunUsage
-    nodes: dict[str, Usage] = Field(default_factory=dict, description="usage by NODE.ROUND")
+    nodes: dict[str, RunUsage] = Field(default_factory=dict, description="usage by NODE.ROUND")
     spec: Spec | None = Field(None, description="the graph that was run")
     params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
     counts: dict[str, int] = Field(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import BaseMessage, convert_to_messages
+from thinkgraph.graphs.result import RunUsage
 from thinkgraph.graphs.spec import Spec
 from thinkgraph.models.model import Message, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State
@@ -131,4 +132,4 @@ def _message(message: BaseMessage) -> Message:
 def total_usage(values: Mapping[str, Any]) -> Usage:
     """What all the nodes have spent."""
     parts = (values.get("usage") or {}).values()
-    return sum((Usage.model_validate(part) for part in parts), Usage())
+    return sum((RunUsage.model_validate(part) for part in parts), Usage())

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError, create_model
-
 from thinkgraph.graphs.result import Result
-from thinkgraph.graphs.spec import Input, Param, ParamType, Spec
+from thinkgraph.graphs.spec import Input, Param, Spec
 from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
 
-_TYPES: dict[ParamType, type] = {"boolean": bool, "integer": int, "number": float, "string": str}
-_INPUT_TYPES: dict[str, Any] = {**_TYPES, "list": list[Any], "object": dict[str, Any]}
+_TYPES: dict[str, Any] = {
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "list": list[Any],
+    "object": dict[str, Any],
+}
 
 
 def tool(
@@ -62,13 +67,13 @@ def arguments(spec: Spec, fixed: Any = ()) -> type[BaseModel]:
 def _param(param: Param) -> tuple[Any, Any]:
     kind: Any = Literal[param.choices] if param.choices else _TYPES[param.kind]
     numeric = param.kind in ("integer", "number") and not param.choices
-    bounds = {"ge": param.minimum, "le": param.maximum} if numeric else {}
+    bounds: dict[str, Any] = {"ge": param.minimum, "le": param.maximum} if numeric else {}
     default = ... if param.default is None else param.default
     return Annotated[kind, Field(description=param.about or None, **bounds)], default
 
 
 def _input(field: Input) -> tuple[Any, Any]:
-    kind = _INPUT_TYPES[field.type]
+    kind = _TYPES[field.type]
     about = Field(description=field.about or None)
     return Annotated[kind, about], ... if field.default is None else field.default
 

@@ -117,8 +117,10 @@ class Layout:
             if a.rank != b.rank
         ]
         for vertex in self.vertices:
-            under, over = ([leg for leg in legs if leg.upper is vertex],
-                           [leg for leg in legs if leg.lower is vertex])
+            under, over = (
+                [leg for leg in legs if leg.upper is vertex],
+                [leg for leg in legs if leg.lower is vertex],
+            )
             for leg, x in zip(under, _ports(vertex, [(l.rises, l.lower.x) for l in under], step)):
                 leg.upper_x = x
             for leg, x in zip(over, _ports(vertex, [(l.rises, l.upper.x) for l in over], step)):
@@ -127,9 +129,7 @@ class Layout:
 
     def turns(self) -> list[tuple[Route, Vertex, Vertex]]:
         """Where a route from a node to itself turns, within a rank."""
-        return [
-            (route, a, b) for route in self.routes for a, b in route.legs if a.rank == b.rank
-        ]
+        return [(route, a, b) for route in self.routes for a, b in route.legs if a.rank == b.rank]
 
     @property
     def vertices(self) -> list[Vertex]:
@@ -277,9 +277,7 @@ def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> N
         vertex.x -= left
 
 
-def _settle(
-    rank: list[Vertex], near: dict[Vertex, list[tuple[Vertex, float]]], gap: float
-) -> None:
+def _settle(rank: list[Vertex], near: dict[Vertex, list[tuple[Vertex, float]]], gap: float) -> None:
     wanted, offsets = [], [0.0]
     for vertex in rank:
         pulls = near.get(vertex, [])

@@ -98,7 +98,9 @@ def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:
     if samples is not None:
         kind += f" × {_value(samples, params)}"
     shown = {k: v for k, v in node.settings.items() if k not in _UNSHOWN} | (node.params or {})
-    words = [f"{k}: {_value(v, params)}" for k, v in shown.items() if not isinstance(v, dict | list)]
+    words = [
+        f"{k}: {_value(v, params)}" for k, v in shown.items() if not isinstance(v, dict | list)
+    ]
     family = "use" if node.use else _FAMILIES.get(node.kind or "", "other")
     return Box(name, "" if kind == name else kind, ", ".join(words), family)
 
@@ -122,4 +124,3 @@ def _value(value: Any, params: Mapping[str, Scalar]) -> str:
     if is_reference(value):
         value = params.get(value[1:], value)
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
-

@@ -168,7 +168,9 @@ class _Drawing:
         turns = [turn for turn in self._turns if turn[1] in rank]
         if not legs and not turns:
             return y
-        nets = _nets(legs) + [_Net(frozenset({int(a.x), int(b.x)}), frozenset()) for _, a, b in turns]
+        nets = _nets(legs) + [
+            _Net(frozenset({int(a.x), int(b.x)}), frozenset()) for _, a, b in turns
+        ]
         heads = [leg for leg in legs if leg.last]
         first = y + any(leg.rises for leg in heads)
         rows = _rows(nets)
