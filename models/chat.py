@@ -23,6 +23,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
     ConfigDict,
     Field,
@@ -89,9 +90,7 @@ class ChatGGUF(BaseChatModel):
     @model_validator(mode="after")
     def _is_usable(self) -> ChatGGUF:
         if not isinstance(self.model, str) and not hasattr(self.model, "generate"):
-            raise ValueError(
-                "model is a name, or an open model such as thinkgraph.models.open gives"
-            )
+            raise ModelError(f"model is a name or an open model, not {self.model!r}")
         self._sampling(None, {})
         return self
 
@@ -150,6 +149,8 @@ class ChatGGUF(BaseChatModel):
 
     def _seeds(self, kwargs: Mapping[str, Any]) -> list[int]:
         seeds, n = kwargs.get("seeds"), kwargs.get("n", self.n)
+        if n < 1:
+            raise ModelError(f"n is {n}; ask for at least one completion")
         if seeds is None:
             seed = kwargs.get("seed", self.seed)
             return derive_seeds(secrets.randbits(31) if seed is None else seed, n)
@@ -183,6 +184,7 @@ class ChatGGUF(BaseChatModel):
             events.append(event)
             if run_manager and isinstance(event, Delta):
                 chunk = self._chunk(event, request)
+                chunk.message.id = f"{LC_ID_PREFIX}-{run_manager.run_id}-{event.sample}"
                 run_manager.on_llm_new_token(event.text, chunk=chunk)
         return self._result(events)
 
@@ -200,6 +202,7 @@ class ChatGGUF(BaseChatModel):
                 events.append(event)
                 if run_manager and isinstance(event, Delta):
                     chunk = self._chunk(event, request)
+                    chunk.message.id = f"{LC_ID_PREFIX}-{run_manager.run_id}-{event.sample}"
                     await run_manager.on_llm_new_token(event.text, chunk=chunk)
         return self._result(events)
 
