@@ -117,13 +117,13 @@ class Layout:
             if a.rank != b.rank
         ]
         for vertex in self.vertices:
-            under, over = (
-                [leg for leg in legs if leg.upper is vertex],
-                [leg for leg in legs if leg.lower is vertex],
-            )
-            for leg, x in zip(under, _ports(vertex, [(l.rises, l.lower.x) for l in under], step)):
+            under = [leg for leg in legs if leg.upper is vertex]
+            over = [leg for leg in legs if leg.lower is vertex]
+            below = _ports(vertex, [(leg.rises, leg.lower.x) for leg in under], step)
+            above = _ports(vertex, [(leg.rises, leg.upper.x) for leg in over], step)
+            for leg, x in zip(under, below, strict=True):
                 leg.upper_x = x
-            for leg, x in zip(over, _ports(vertex, [(l.rises, l.upper.x) for l in over], step)):
+            for leg, x in zip(over, above, strict=True):
                 leg.lower_x = x
         return legs
 
@@ -173,20 +173,19 @@ def _backward(picture: Picture) -> set[Arrow]:
     for arrow in picture.arrows:
         out[arrow.source].append(arrow)
     seen: set[str] = set()
-    back = set()
-    for root in out:
-        path, todo = [root], [iter(out[root])]
+    back: set[Arrow] = set()
+    for root in [box.name for box in picture.boxes]:
+        path, todo = [root], [iter(() if root in seen else out[root])]
         while todo:
-            seen.add(path[-1])
-            arrow = next(todo[-1], None)
-            if arrow is None:
-                path.pop(), todo.pop()
-            elif arrow.target in path:
-                back.add(arrow)
-            elif arrow.target not in seen:
-                path.append(arrow.target)
-                todo.append(iter(out[arrow.target]))
-        seen.update(path)
+            found = next(todo[-1], None)
+            if found is None:
+                seen.add(path.pop())
+                todo.pop()
+            elif found.target in path:
+                back.add(found)
+            elif found.target not in seen:
+                path.append(found.target)
+                todo.append(iter(out[found.target]))
     return back
 
 

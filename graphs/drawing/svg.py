@@ -24,7 +24,10 @@ _GAP_X, _GAP_Y, _MARGIN, _PORT = 36, 40, 14, 16
 _HEAD = 7
 _WRAP = 30
 
-_LIGHT = {
+Palette = Mapping[str, str | tuple[str, str]]
+"""Colours by what they are for; a family of nodes has one to fill with and one for lines."""
+
+_LIGHT: Palette = {
     "ink": "#1d2733",
     "muted": "#5b6675",
     "line": "#8a94a3",
@@ -37,7 +40,7 @@ _LIGHT = {
     "use": ("#f1ebfc", "#7a55c0"),
     "other": ("#f1f3f6", "#5b6675"),
 }
-_DARK = {
+_DARK: Palette = {
     "ink": "#e7ebf0",
     "muted": "#a3adba",
     "line": "#748091",
@@ -71,7 +74,7 @@ def svg(
     """
     layout = lay_out(picture(spec, params), _size, _GAP_X)
     height = _stack(layout)
-    parts = [_vertex(vertex, counts) for vertex in layout.vertices if vertex.item]
+    parts = [_words_or_box(vertex, counts) for vertex in layout.vertices]
     legs = layout.legs(_PORT)
     lines = [_route(route, legs, layout, counts) for route in layout.routes]
     wide, high = layout.width + 2 * _MARGIN + (24 if counts else 0), height + 2 * _MARGIN
@@ -120,26 +123,27 @@ def _stack(layout: Layout) -> float:
     return max(vertex.bottom for vertex in layout.vertices)
 
 
-def _vertex(vertex: Vertex, counts: Mapping[str, int] | None) -> str:
-    item = vertex.item
-    assert item is not None
-    lines = _lines(item)
+def _words_or_box(vertex: Vertex, counts: Mapping[str, int] | None) -> str:
+    if vertex.item is None:
+        return ""
+    lines = _lines(vertex.item)
     first = vertex.y + (vertex.height - len(lines) * _LINE) / 2 + 12.5
     words = "".join(
         f'<text class="{name}" x="{vertex.x:.1f}" y="{first + i * _LINE:.1f}">{escape(text)}</text>'
         for i, (text, _, name) in enumerate(lines)
     )
-    if isinstance(item, Label):
-        return f"<g>{words}</g>"
+    return _box(vertex, vertex.item, words, counts) if isinstance(vertex.item, Box) else words
+
+
+def _box(vertex: Vertex, item: Box, words: str, counts: Mapping[str, int] | None) -> str:
     runs = _runs(item.name, counts)
-    faded = " faded" if runs == 0 else ""
-    left, round_ = vertex.x - vertex.width / 2, vertex.height / 2 if item.family == "end" else 9
+    left, corner = vertex.x - vertex.width / 2, vertex.height / 2 if item.family == "end" else 9
     frame = (
         f'<rect class="box" x="{left:.1f}" y="{vertex.y:.1f}" width="{vertex.width:.1f}" '
-        f'height="{vertex.height:.1f}" rx="{round_:.1f}"/>'
+        f'height="{vertex.height:.1f}" rx="{corner:.1f}"/>'
     )
     badge = _badge(left + vertex.width - 4, vertex.y, runs) if runs and item.family != "end" else ""
-    return f'<g class="{item.family}{faded}">{frame}{words}{badge}</g>'
+    return f'<g class="{item.family}{" faded" if runs == 0 else ""}">{frame}{words}{badge}</g>'
 
 
 def _badge(x: float, y: float, runs: int) -> str:
@@ -195,8 +199,8 @@ def _leg(leg: Leg, top: float, bottom: float) -> str:
 
 
 def _turn(a: Vertex, b: Vertex, end: float) -> str:
-    low = end + 18
-    return f" M{a.x:.1f} {a.bottom:.1f}V{end:.1f}C{a.x:.1f} {low:.1f} {b.x:.1f} {low:.1f} {b.x:.1f} {end:.1f}"
+    curve = f"C{a.x:.1f} {end + 18:.1f} {b.x:.1f} {end + 18:.1f} {b.x:.1f} {end:.1f}"
+    return f" M{a.x:.1f} {a.bottom:.1f}V{end:.1f}{curve}"
 
 
 def _pass(bend: Vertex, top: float, end: float) -> str:
@@ -236,7 +240,7 @@ def _style(theme: Theme) -> str:
     return light + dark if theme == "auto" else light
 
 
-def _colours(palette: Mapping[str, str | tuple[str, str]]) -> str:
+def _colours(palette: Palette) -> str:
     families = "".join(
         f".tg .{name} .box{{fill:{c[0]};stroke:{c[1]}}}.tg .{name} .badge{{fill:{c[1]}}}"
         for name, c in palette.items()

@@ -135,7 +135,7 @@ class _Drawing:
         """A vertex, and the lines from its lower side to the end of its rank."""
         x, y = int(vertex.x), int(vertex.y)
         if isinstance(vertex.item, Box):
-            self._box(vertex, x - int(vertex.width) // 2, y)
+            self._box(vertex, vertex.item)
         elif vertex.item:
             for i, line in enumerate(_lines(vertex.item, self._label_width)):
                 self._write(x - cell_len(line) // 2, y + i, line)
@@ -145,10 +145,9 @@ class _Drawing:
         if any(vertex in turn[1:] for turn in self._turns):
             self._vertical(x, int(vertex.bottom), bottom)
 
-    def _box(self, vertex: Vertex, left: int, y: int) -> None:
-        item = vertex.item
-        assert isinstance(item, Box)
-        wide = int(vertex.width) - 2
+    def _box(self, vertex: Vertex, item: Box) -> None:
+        wide, y = int(vertex.width) - 2, int(vertex.y)
+        left = int(vertex.x) - int(vertex.width) // 2
         corners = "╭╮╰╯" if item.family == "end" else "┌┐└┘"
         self._write(left, y, corners[0] + "─" * wide + corners[1])
         for i, line in enumerate(_lines(item, self._label_width), 1):
@@ -184,7 +183,7 @@ class _Drawing:
 
     def _net(self, net: _Net, top: int, row: int, bottom: int) -> None:
         if net.straight:
-            self._vertical(*net.ends, top, bottom)
+            self._vertical(min(net.ends), top, bottom)
             return
         left, right = min(net.ends), max(net.ends)
         for x in range(left, right + 1):
