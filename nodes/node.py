@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
-from thinkgraph.nodes.param import Referable, bind
+from thinkgraph.nodes.param import Referable, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 
@@ -38,6 +38,11 @@ class Node(BaseModel):
     variables: ClassVar[frozenset[str]] = frozenset()
     """What its prompts may name, beyond the question, the params and the spec's own state."""
 
+    reading: ClassVar[tuple[str, ...]] = ("reads", "each")
+    """Its settings that name a field of the spec's state, or an input, that it reads."""
+    writing: ClassVar[tuple[str, ...]] = ("writes", "into")
+    """Its settings that name a field of the spec's state that it writes."""
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
@@ -47,14 +52,18 @@ class Node(BaseModel):
         cls.model_rebuild(force=True)
 
     @property
-    def reads(self) -> frozenset[str]:
-        """The channels that it needs with these settings; a kind may refine it."""
-        return self.needs
+    def consumes(self) -> frozenset[str]:
+        """The channels that it needs with these settings, fields of the spec's state included."""
+        return self.needs | self._named(*self.reading)
 
     @property
-    def writes(self) -> frozenset[str]:
-        """The channels that it writes with these settings; a kind may refine it."""
-        return self.gives
+    def produces(self) -> frozenset[str]:
+        """The channels that it writes with these settings, fields of the spec's state included."""
+        return self.gives | self._named(*self.writing)
+
+    def _named(self, *settings: str) -> frozenset[str]:
+        values = (getattr(self, setting, None) for setting in settings)
+        return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
 
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:

@@ -13,8 +13,16 @@ from importlib import resources
 from typing import Annotated, Any, get_args
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Message
 from thinkgraph.models.sandbox import Sandbox
@@ -128,7 +136,19 @@ def _known(value: Any) -> Any:
     return value
 
 
-PromptSetting = Annotated[str | Prompt, BeforeValidator(_known)]
+class _NamesInSchema:
+    """Annotation that lists the built-in prompts in a JSON Schema, for editors to complete."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        names = {"enum": list(prompt_names())}
+        members = [names if m == {"type": "string"} else m for m in described["anyOf"]]
+        return {**described, "anyOf": members}
+
+
+PromptSetting = Annotated[str | Prompt, BeforeValidator(_known), _NamesInSchema()]
 """A setting that is a built-in prompt's name, or a prompt of the spec's own."""
 
 

@@ -12,6 +12,7 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     nodes.names,
     fields.names,
     fields.output,
+    fields.channels,
     fields.references,
     fields.values,
     fields.unused,

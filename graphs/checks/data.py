@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from thinkgraph.graphs.checks.flow import Arrows, arrows, reached
+from thinkgraph.graphs.checks.prompts import meant
 from thinkgraph.graphs.draft import Draft
 from thinkgraph.graphs.spec import END, START
 from thinkgraph.nodes.node import Node
+from thinkgraph.nodes.prompt import prompts_in
 
 COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
+SETTLING = frozenset({"choose"})
+"""Kinds that leave one candidate, so that nothing is left to compare."""
 BRIEF = 32
 """Completions of at most so many tokens are short enough to be compared as they are."""
 POPULATION = frozenset({"candidates", "critiques", "answer"})
@@ -21,15 +25,21 @@ POPULATION = frozenset({"candidates", "critiques", "answer"})
 def writes(draft: Draft, name: str) -> frozenset[str]:
     """The channels that a node writes."""
     if name in draft.kinds:
-        return draft.kinds[name].writes
+        return draft.kinds[name].produces
     return POPULATION if name in draft.nodes and draft.nodes[name].use else frozenset()
 
 
 def reads(draft: Draft, name: str) -> frozenset[str]:
-    """The channels that a node needs."""
+    """The channels that a node needs, and the fields that its prompts name and have no default."""
     if name == END:
         return frozenset({"candidates"}) if _asks_for_answer(draft) else frozenset()
-    return draft.kinds[name].reads if name in draft.kinds else frozenset()
+    node = draft.kinds.get(name)
+    if node is None:
+        return frozenset()
+    prompts = [found for _, setting in prompts_in(node) for _, found in meant(draft, setting)]
+    named = frozenset().union(node.consumes, *(prompt.variables for prompt in prompts))
+    unset = {field for field, state in draft.state.items() if state.default is None}
+    return (node.consumes & POPULATION) | (named & unset - node.variables)
 
 
 def _asks_for_answer(draft: Draft) -> bool:
@@ -44,8 +54,7 @@ def too_early(draft: Draft) -> None:
     told: set[str] = set()
     forward = arrows(draft.links)
     for name in [*draft.nodes, END]:
-        missing = reads(draft, name) - written.get(name, POPULATION | reads(draft, name))
-        for channel in sorted(missing & POPULATION):
+        for channel in sorted(reads(draft, name) - written[name]):
             if name == END and ("answer" in written[END] or channel in told):
                 continue
             told.add(channel)
@@ -55,6 +64,8 @@ def too_early(draft: Draft) -> None:
             hint = "put a node before it that writes them, such as one of kind `generate`"
             if channel != "candidates":
                 hint = f"put a node before it that writes {channel}"
+            if channel in draft.state:
+                hint = f"{hint}, or give the field a default"
             if name == END:
                 draft.add("TG405", ("edges",), message, hint, key=True)
             else:
@@ -161,15 +172,16 @@ def votes(draft: Draft) -> None:
     for name, node in draft.kinds.items():
         if not _is_free_text(node):
             continue
-        rewriting = [n for n, k in draft.kinds.items() if _is_rewritten(k) and not _is_free_text(k)]
+        rewriting = [n for n, kind in draft.kinds.items() if _settles(kind)]
         for vote in reached(name, forward, avoiding=rewriting):
             if vote in draft.kinds and draft.kinds[vote].kind in COMPARING:
                 _free(draft, name, vote)
 
 
-def _is_rewritten(node: Node) -> bool:
-    """Whether a node's candidates replace the ones before them."""
-    return hasattr(node, "extract") and "candidates" in node.reads
+def _settles(node: Node) -> bool:
+    """Whether no free text passes a node: it rewrites the candidates, or leaves one of them."""
+    rewrites = hasattr(node, "extract") and "candidates" in node.needs
+    return node.kind in SETTLING or (rewrites and not _is_free_text(node))
 
 
 def _is_free_text(node: Node) -> bool:

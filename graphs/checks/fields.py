@@ -64,6 +64,20 @@ def output(draft: Draft) -> None:
         draft.add("TG206", ("output",), f"there is no channel `{name}`", hint)
 
 
+def channels(draft: Draft) -> None:
+    """The fields that nodes read and write are ones of the spec."""
+    state = draft.declared("state")
+    readable = state | draft.declared("inputs")
+    for name, node in draft.kinds.items():
+        for settings, known in ((node.reading, readable), (node.writing, state)):
+            for setting in settings:
+                field = getattr(node, setting, None)
+                if isinstance(field, str) and not is_reference(field) and field not in known:
+                    message = f"there is no field `{field}` in the state"
+                    hint = suggestion(field, known) or f"declare it: `state: {{{field}: {{}}}}`"
+                    draft.add("TG206", ("nodes", name, setting), message, hint)
+
+
 def references(draft: Draft) -> None:
     """Every ``$name`` is a param, and stands where one may."""
     for path, name in _references(draft):
@@ -168,7 +182,7 @@ def _named(draft: Draft) -> set[str]:
     for edge in draft.edges.values():
         named |= set(re.findall(r"\w+", edge.when or ""))
     for node in draft.kinds.values():
-        named |= node.reads | node.writes
+        named |= node.consumes | node.produces
         for _, prompt in prompts_in(node):
             named = named.union(*(found.variables for _, found in meant(draft, prompt)))
     for name in draft.declared("nodes") - draft.kinds.keys():  # which can't be looked into
