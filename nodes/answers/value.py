@@ -63,7 +63,7 @@ _NUMBER = re.compile(
     rf"|{_SIGN.replace('sign', 'sign_')}(?P<plain>{_BARE})"
     r"(?:[eE](?P<e>[-+]?\d{1,3})"
     r"|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*\{?\s*(?P<ten>[-+]?\s*\d{1,3})\s*\}?)?"
-    r"(?:\s*/\s*(?P<plain_under>-?\d[\d.]*))?"
+    rf"(?:\s*/\s*(?P<plain_under>-?{_BARE}))?"
 )
 _REPEATING = re.compile(r"(-?)\s*(\d{0,30})\.(\d{0,30})\\overline\{\s*(\d{1,30})\s*\}")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)")
@@ -290,7 +290,7 @@ def _measured(text: str) -> Value | None:
         return None
     first = match["unit"].split()[0]
     scaled = first.lower().rstrip("s") in _SCALES
-    value = _read(f"{match['value']} {first}" if scaled else match["value"])
+    value = _number(f"{match['value']} {first}") if scaled else _read(match["value"])
     return value if isinstance(value, Number | Expression) else None
 
 

@@ -150,6 +150,80 @@ def test_numbers_are_equal_exactly_when_their_values_are(one: object, other: obj
     assert equal(str(one), str(other)) == (one == other)
 
 
+PIECES = [
+    "1",
+    "2",
+    "0",
+    ",",
+    ".",
+    "-",
+    "+",
+    "/",
+    "%",
+    "\\frac",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\\{",
+    "\\}",
+    "\\sqrt",
+    "^",
+    "_",
+    "x",
+    "y",
+    "\\text{",
+    "and",
+    "or",
+    "=",
+    "<",
+    "\\le ",
+    "\\pm",
+    "\\cup",
+    "\\in",
+    "\\begin{pmatrix}",
+    "\\end{pmatrix}",
+    "&",
+    "\\\\",
+    "$",
+    "\\$",
+    "\\!",
+    "apples",
+    "million",
+    "cm",
+    "e5",
+    "\\times",
+    "\\circ",
+    "\\boxed{",
+    "**",
+    '"',
+    "`",
+    "\\left",
+    "\\infty",
+    "π",
+    "½",
+    "²",
+    "1,200",
+    "\\overline{3}",
+    "\\",
+    "'",
+    ":",
+    "|",
+    "abc",
+    " ",
+    "\n",
+]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=80).map("".join))
+def test_any_text_reads_as_some_value(text: str) -> None:
+    assert hash(canonical(text)) == hash(canonical(text))
+    assert equal(text, text)
+
+
 def test_a_percentage_is_a_hundredth_and_bare_only_where_it_is_asked_for() -> None:
     assert equal("50%", "0.5") and not equal("50%", "50")
     asked = "What percent of them sing?"
