@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field
+
 from thinkgraph.graphs.spec import Scalar, Spec
 from thinkgraph.models.model import Frozen, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import BaseMessage, convert_to_messages
+
 from thinkgraph.graphs.result import RunUsage
 from thinkgraph.graphs.spec import Spec
 from thinkgraph.models.model import Message, Usage

@@ -122,10 +122,11 @@ def list_() -> None:
 def show(graph: GraphName) -> None:
     """Show a strategy: a drawing, and its spec."""
     from thinkgraph.graphs.catalogue import find
+    from thinkgraph.graphs.draw import terminal
     from thinkgraph.graphs.graph import load
 
-    typer.echo(load(graph).draw())
-    typer.echo(find(graph).text)
+    typer.echo(terminal(load(graph).spec))
+    typer.echo(find(graph).read_text("utf-8"), nl=False)
 
 
 @app.command()
@@ -134,7 +135,9 @@ def models() -> None:
     from thinkgraph.models.catalogue import known
 
     for entry in known():
-        typer.echo(entry)
+        here = f"{entry.path} ({entry.size / 1e6:.0f} MB)" if entry.size else entry.install
+        typer.echo(f"{entry.name:12} {entry.about}")
+        typer.echo(f"{'':12} {here}")
     typer.echo("A path to a .gguf file and hf:OWNER/REPO/FILE are models too.")
 
 

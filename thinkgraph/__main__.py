@@ -1,0 +1,5 @@
+"""``python -m thinkgraph``."""
+
+from thinkgraph.cli import main
+
+main()

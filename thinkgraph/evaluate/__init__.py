@@ -1,0 +1,1 @@
+"""Whether a strategy helps: questions with known answers, and statistics that hold."""
