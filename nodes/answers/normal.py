@@ -40,6 +40,7 @@ _SPELLINGS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
         (r"(?<=\d)(?:\{,\}|,\s*\\!\s*|\\[,;: ])(?=\d{3}(?!\d))", ""),
+        (r"(?<![\w.,^])(\d{1,3}) (?=\d{3}(?: \d{3})*(?![\d/]))", r"\1"),
         (r"\\!\s*", ""),
         (r"\{,\}", ","),
         (r"(?<!\\)\\(?:[,;:> ]|q?quad(?![a-zA-Z]))|~", " "),

@@ -154,6 +154,8 @@ def _scalar(text: str) -> Value:
         return _words(text)
     if _RATIO.fullmatch(text):
         return Words(text.replace(" ", ""))
+    if re.search(r"\d\s+\d", text):  # without its space another number
+        return _words(text)
     if (digits := _IN_BASE.fullmatch(text)) and digits[1][0].isdigit():
         return Words(f"{digits[1]} in base {digits[2]}".casefold())
     if "\\" not in text and re.search(r"[A-Za-z]{4,}", text):
