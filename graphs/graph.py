@@ -94,9 +94,8 @@ class Graph:
         A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
         """
         for name, node in nodes.items():
-            if isinstance(node, Node):
-                node = NodeSpec.model_validate({"kind": node.kind, **node.settings()})
-            self._nodes[name] = node
+            made = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
+            self._nodes[name] = NodeSpec.model_validate(made)
         return tuple(nodes)
 
     def edge(

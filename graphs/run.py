@@ -34,6 +34,11 @@ Allowance = Budget | Limits | Mapping[str, float]
 """What a run may spend, such as ``{"tokens": 2000}``."""
 
 
+def default_model() -> str:
+    """The model of a run that names none."""
+    return os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
+
+
 class Roles:
     """The models of a run by their roles, each loaded when it is first asked for.
 
@@ -43,7 +48,7 @@ class Roles:
     """
 
     def __init__(self, model: AnyModel | None, models: Mapping[str, AnyModel] | None) -> None:
-        self._model = model or os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
+        self._model = model or default_model()
         self._models = models or {}
         self._loaded: dict[str, Model] = {}
         self._lock = threading.Lock()

@@ -7,9 +7,11 @@ a user or a model wrote are its variables, and are never rendered themselves.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
@@ -23,6 +25,7 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
+
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Message
 from thinkgraph.models.sandbox import Sandbox
@@ -125,6 +128,28 @@ def load_prompt(name: str) -> Prompt:
 
     file = resources.files("thinkgraph.nodes").joinpath("prompts", f"{name}.yaml")
     return Prompt.model_validate(YAML(typ="safe").load(file.read_text("utf-8")))
+
+
+def read_prompt(path: str | os.PathLike[str]) -> Prompt:
+    """A prompt from a user's own YAML file, in the form of the built-in ones.
+
+    Raises:
+        PromptError: the file can't be read, or is no prompt.
+    """
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415
+
+    try:
+        return Prompt.model_validate(YAML(typ="safe").load(Path(path).read_text("utf-8")))
+    except OSError as error:
+        raise PromptError(f"can't read the prompt {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PromptError(f"the prompt {str(path)!r} isn't UTF-8 text") from None
+    except YAMLError as error:
+        raise PromptError(f"the prompt {str(path)!r} isn't YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise PromptError(f"the prompt {str(path)!r}: {place}: {first['msg']}") from None
 
 
 def _known(value: Any) -> Any:

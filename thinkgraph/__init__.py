@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from thinkgraph.models.errors import ThinkgraphError as ThinkgraphError
     from thinkgraph.models.model import Budget as Budget
     from thinkgraph.models.model import Message as Message
+    from thinkgraph.nodes.ask import Ask as Ask
+    from thinkgraph.nodes.calculate import Calculate as Calculate
+    from thinkgraph.nodes.choose import Choose as Choose
     from thinkgraph.nodes.critique import Critique as Critique
+    from thinkgraph.nodes.expand import Expand as Expand
     from thinkgraph.nodes.generate import Generate as Generate
     from thinkgraph.nodes.param import param as param
     from thinkgraph.nodes.prompt import Prompt as Prompt
     from thinkgraph.nodes.revise import Revise as Revise
+    from thinkgraph.nodes.score import Score as Score
+    from thinkgraph.nodes.search import Search as Search
+    from thinkgraph.nodes.select import Select as Select
+    from thinkgraph.nodes.synthesize import Synthesize as Synthesize
+    from thinkgraph.nodes.thinking import Thinking as Thinking
     from thinkgraph.nodes.vote import Vote as Vote
 
 _HOMES = {
@@ -37,6 +46,15 @@ _HOMES = {
     "ThinkgraphError": "models.errors",
     "Budget": "models.model",
     "Message": "models.model",
+    "Ask": "nodes.ask",
+    "Calculate": "nodes.calculate",
+    "Choose": "nodes.choose",
+    "Expand": "nodes.expand",
+    "Score": "nodes.score",
+    "Search": "nodes.search",
+    "Select": "nodes.select",
+    "Synthesize": "nodes.synthesize",
+    "Thinking": "nodes.thinking",
     "Critique": "nodes.critique",
     "Generate": "nodes.generate",
     "param": "nodes.param",

@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 import sys
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +16,29 @@ from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
+    from thinkgraph.graphs.result import Result
+    from thinkgraph.models.model import Model
     from thinkgraph.view import View
 
 INTERRUPTED = 130
+
+
+class Picture(StrEnum):
+    """How a graph can be shown."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    SVG = "svg"
+    PNG = "png"
+
+
+class Report(StrEnum):
+    """How the checker can report."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
 
 app = typer.Typer(
     name="thinkgraph",
@@ -54,38 +76,60 @@ def run(
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
     model: ModelName = None,
+    role: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE=MODEL", help="A model for a role.")
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Use this file for a built-in prompt."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="All randomness comes from it.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--budget", min=1, help="Stop after so many sampled tokens.")
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many sampled tokens.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--report", help="Write a page that shows the whole run.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Answer a question with a strategy."""
     from thinkgraph.graphs.graph import load
+    from thinkgraph.nodes.prompt import read_prompt
     from thinkgraph.view import View, report
 
     strategy = load(graph)
+    settings = _settings(strategy, param or [])
     asked = sys.stdin.read() if question == "-" else question
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
-    settings = _settings(strategy, param or [])
-    budget = {"tokens": max_tokens} if max_tokens else None
     view = View(strategy.name, shown=not quiet)
+    options = {
+        "model": _model(model, engine or []),
+        "models": {name: _model(value, []) for name, value in _pairs("--role", role or [])},
+        "prompts": {name: read_prompt(file) for name, file in _pairs("--prompt", prompt or [])},
+        "budget": {"tokens": budget, "seconds": seconds},
+        "seed": seed,
+    }
     try:
-        result = asyncio.run(
-            _watch(strategy, asked, view, model=model, seed=seed, budget=budget, **settings)
-        )
+        result = asyncio.run(_watch(strategy, asked, view, **options, **settings))
     except KeyboardInterrupt:
-        typer.echo(f"\nthinkgraph: interrupted; {view.spent}", err=True)
+        typer.echo(f"thinkgraph: interrupted; {view.spent}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    if html:
+        html.write_text(result.to_html(), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(result.summary(), ensure_ascii=False))
     else:
         report(result)
 
 
-async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Any:
+async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
     from thinkgraph.graphs.result import Finished
 
     with view:
@@ -93,18 +137,32 @@ async def _watch(strategy: Graph, question: str, view: View, **settings: Any) ->
             if isinstance(event, Finished):
                 return event.result
             view.show(event)
+    raise ThinkgraphError("the run ended without a result")
+
+
+def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
+    pairs = [item.partition("=") for item in given]
+    for (name, equals, value), item in zip(pairs, given, strict=True):
+        if not (name and equals and value):
+            raise ThinkgraphError(f"{option} {item}: write NAME=VALUE")
+    return [(name, value) for name, _, value in pairs]
 
 
 def _settings(strategy: Graph, given: list[str]) -> dict[str, str]:
     """The params and inputs set on the command line, checked before a model is loaded."""
-    settings = {}
-    for item in given:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ThinkgraphError(f"--param {item}: write NAME=VALUE")
-        settings[name] = value
+    settings = dict(_pairs("--param", given))
     strategy.bind({n: v for n, v in settings.items() if n not in strategy.spec.inputs})
     return settings
+
+
+def _model(name: str | None, engine: list[str]) -> Model | str | None:
+    """The model of that name: found now, so that a wrong name costs no time, and loaded."""
+    if name is None and not engine:
+        return None
+    from thinkgraph.graphs.run import default_model
+    from thinkgraph.models.catalogue import load
+
+    return load(name or default_model(), **dict(_pairs("--engine", engine)))
 
 
 @app.command("list")
@@ -119,14 +177,58 @@ def list_() -> None:
 
 
 @app.command()
-def show(graph: GraphName) -> None:
+def show(
+    graph: GraphName,
+    form: Annotated[
+        Picture, typer.Option("--format", help="What to print; svg and png go to --out.")
+    ] = Picture.TEXT,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+) -> None:
     """Show a strategy: a drawing, and its spec."""
+    from thinkgraph.graphs import drawing
     from thinkgraph.graphs.catalogue import find
-    from thinkgraph.graphs.draw import terminal
     from thinkgraph.graphs.graph import load
 
-    typer.echo(terminal(load(graph).spec))
-    typer.echo(find(graph).read_text("utf-8"), nl=False)
+    spec = load(graph).spec
+    if form is Picture.PNG:
+        if out is None:
+            raise ThinkgraphError("--format png needs --out FILE")
+        out.write_bytes(drawing.png(spec))
+        return
+    if form is Picture.TEXT:
+        text = f"{drawing.terminal(spec)}\n{find(graph).read_text('utf-8')}"
+    else:
+        text = drawing.svg(spec) if form is Picture.SVG else drawing.mermaid(spec)
+    if out:
+        out.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text.rstrip("\n"))
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
+    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+) -> None:
+    """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
+    from thinkgraph.graphs.check import check_files
+    from thinkgraph.graphs.listing import render
+
+    problems = check_files(files)
+    typer.echo(render(problems, form.value))
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(2)
+    if problems and strict:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the graph language, for editors."""
+    from thinkgraph.graphs.schema import schema as made
+
+    typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
 
 
 @app.command()
