@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import comb, exp, fsum, isclose, isfinite, lgamma, log, sqrt
 
 from pydantic import BaseModel, ConfigDict
+
 from thinkgraph.nodes.answers.equal import Tolerance, equal_values, parse_tolerance
 from thinkgraph.nodes.answers.value import Number, Value, canonical
 

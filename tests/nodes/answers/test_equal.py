@@ -1,12 +1,15 @@
 """Equality by value: what is equal, what isn't, and that no text can hold it up."""
 
+import random
 import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from thinkgraph.nodes.answers import canonical, equal
 from thinkgraph.nodes.answers.judge import Judge
+from thinkgraph.nodes.answers.vote import group
 
 CLASSES = {
     "a half": [
@@ -127,6 +130,13 @@ def test_spellings_of_one_value_are_equal(name: str) -> None:
 def test_different_values_are_unequal(name: str) -> None:
     spelling = CLASSES[name][-1]
     assert [each for each, other in FLAT if other != name and equal(spelling, each)] == []
+
+
+def test_a_vote_over_all_spellings_finds_exactly_their_values() -> None:
+    shuffled = random.Random(5).sample(FLAT, len(FLAT))
+    classes = group([spelling for spelling, _ in shuffled])
+    found = sorted(sorted(shuffled[i][0] for i in members) for members in classes)
+    assert found == sorted(sorted(spellings) for spellings in CLASSES.values())
 
 
 answers = (

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+
 from thinkgraph.nodes.answers import EXTRACTORS, Extract, extract, parse_extractor
 
 BOXED = [

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from thinkgraph.nodes.answers import canonical, equal, extract
 from thinkgraph.nodes.answers.brackets import split
 from thinkgraph.nodes.answers.value import Collection, Expression, Number, Words

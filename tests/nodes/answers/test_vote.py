@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from thinkgraph.nodes.answers import confidence, decided, median, tally
 
 SPELLED = {
