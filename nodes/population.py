@@ -26,6 +26,7 @@ class Candidate(Frozen):
     parents: tuple[str, ...] = Field((), description="the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")
     score: float | None = Field(None, description="given by the last score node")
+    scorer: str | None = Field(None, description="which node that was")
     seed: int
     tokens: int
     finish_reason: FinishReason

@@ -1,0 +1,81 @@
+"""ask: question → a text, or a list, in a field of the spec's own state."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import Field
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompt import PromptSetting
+from thinkgraph.nodes.sampled import Sampled
+from thinkgraph.nodes.step import Step, gather
+
+
+class Ask(Sampled):
+    """Ask the model for something that is no answer yet: a plan, a principle, sub-questions.
+
+    What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
+    later prompts name it. With ``each`` the question is put once for every item of a list field,
+    side by side, and a list is written.
+    """
+
+    kind: ClassVar[str] = "ask"
+    about: ClassVar[str] = "question → a text, or a list, in a field of the spec's own state"
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "item"})
+
+    prompt: PromptSetting = Field(description="what is asked")
+    into: str = Field(description="the field of the spec's state that it writes")
+    each: str | None = Field(None, description="a list field: ask once for every `item` of it")
+    lines: bool = Field(False, description="write the lines, without their numbers, as a list")
+    most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The question, and the list field that it goes through."""
+        return self.needs | ({self.each} if self.each else frozenset())
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """The field of the spec's state."""
+        return frozenset({self.into})
+
+    async def run(self, state: State, step: Step) -> Update:
+        """One completion, or one for each item."""
+        if self.each is None:
+            text = await self._asked("", 0, state, step)
+            return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
+        items = state.fields.get(self.each)
+        work = [
+            self._asked(str(item), index, state, step)
+            for index, item in enumerate(items if isinstance(items, list) else [])
+        ]
+        return Update(fields={self.into: await gather(*work)})
+
+    async def _asked(self, item: str, index: int, state: State, step: Step) -> str:
+        draft = next(iter(state.live), None)
+        messages = step.messages(
+            self.prompt,
+            state,
+            item=item,
+            candidate=draft.text if draft else "",
+            answer=(draft.answer if draft else None) or "",
+        )
+        (completion,) = await step.sample(
+            messages,
+            self.sampling,
+            first=index,
+            role=self.model,
+            prefix=self.prefix,
+            adapter=self.adapter,
+        )
+        return (self.prefix + completion.text).strip()
+
+
+_NUMBER = re.compile(r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)]|[-*•])\s*", re.IGNORECASE)
+
+
+def listed(text: str) -> list[str]:
+    """The lines of a text that say something, without bullets and numbers."""
+    lines = [_NUMBER.sub("", line).strip() for line in text.splitlines()]
+    return [line for line in lines if line]
