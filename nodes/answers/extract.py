@@ -305,11 +305,12 @@ class Final(Extractor):
         found = None
         for marker in _MARKER.finditer(text):
             phrase = _SENTENCE_END.split(text[marker.end() : marker.end() + 600].lstrip(), 1)[0]
-            found = phrase.strip(" *_\t:").rstrip(".") or found
+            found = _FILLER.sub("", phrase.strip(" *_\t:")).rstrip(".") or found
         return _inline_math(found) if found else None
 
 
 _MARKER = re.compile(r"(?i:\banswer\b[*_]*(?:\s+is[*_]*\s*:?|\s*:)(?:[*_]*)(?:\s+that\b)?)|####")
+_FILLER = re.compile(r"(?i)\A(?:(?:indeed|therefore|thus|then|simply|just|now)\b,?\s*)+(?=\S)")
 _SENTENCE_END = re.compile(r"\n|(?<=[^.\s])\.(?=\s|$)")
 
 

@@ -18,4 +18,4 @@ def wilson(right: int, of: int, level: float = 0.95) -> tuple[float, float]:
     share, denominator = right / of, 1 + z * z / of
     centre = (share + z * z / (2 * of)) / denominator
     half = z / denominator * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

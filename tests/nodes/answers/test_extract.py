@@ -86,6 +86,8 @@ AUTOS = [
     ("First 3. The answer is 4. I checked 5 times.", "4"),
     ("The answer is that Tom has 5 apples left over.", "5"),
     ("The answer is Paris.", "Paris"),
+    ("The answer is indeed 13.", "13"),
+    ("The answer is now.", "now"),
     ("So he has 8 - 3 = 5 apples", "5"),
     ("I can't tell.", None),
     ("", None),
