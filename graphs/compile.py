@@ -215,8 +215,10 @@ class Used:
             "emit": step.emit,
             "scope": f"{step.key}/",
         }
-        if step.budget is not None:
-            context["budget"] = step.budget
+        limits, params = self.spec.budget, self.binding.params
+        budget = limited(limits, params, NOTHING, step.budget) if limits else step.budget
+        if budget is not None:
+            context["budget"] = budget
         values = await app.ainvoke(channels.plain(state), context=context)
         step.usage += channels.total_usage(values)
         after = channels.read(self.spec, values)
@@ -257,9 +259,7 @@ class Runner:
         written = self._written(update, step, round(time.perf_counter() - began, 3))
         if not self.routes.decides(self.name):
             return written
-        after = {**values, **written}
-        for name in ("candidates", "critiques"):
-            after[name] = channels.merge(values.get(name), written[name])
+        after = channels.updated(self.spec, values, written)
         return self._decide(written, after, counts, step.round)
 
     def _step(self, round: int, values: Mapping[str, Any]) -> Step:
@@ -291,7 +291,7 @@ class Runner:
             "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
             "usage": {step.key: {**step.usage.model_dump(), "wall_s": wall_s}},
             "counts": {self.name: step.round + 1},
-            **update.fields,
+            **channels.written(self.spec, update.fields),
         }
         if update.answer is not None:
             written["answer"] = data["answer"]

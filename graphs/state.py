@@ -31,6 +31,27 @@ def append(old: list[Any] | None, new: Any) -> list[Any]:
     return [*(old or []), *(new if isinstance(new, list) else [new])]
 
 
+def written(spec: Spec, fields: Mapping[str, Any]) -> Json:
+    """What a node writes to a spec's own state, as the channels take it.
+
+    LangGraph stores a channel's first write without asking the reducer, so a single item for a
+    list must be a list from the start.
+    """
+    appended = {name for name, field in spec.state.items() if field.reducer == "append"}
+    return {k: append(None, v) if k in appended else v for k, v in fields.items()}
+
+
+def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
+    """The channels' values after a node's write, which LangGraph applies only once it returns."""
+    reducers = {name: REDUCERS[field.reducer] for name, field in spec.state.items()}
+    reducers |= {"candidates": merge, "critiques": merge}
+    return {**values, **written} | {
+        name: reducer(values.get(name), written[name])
+        for name, reducer in reducers.items()
+        if name in written
+    }
+
+
 def add(old: Any, new: Any) -> Any:
     """The sum."""
     return new if old is None else old + new
