@@ -262,5 +262,3 @@ class Model(Protocol):
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one."""
         ...
-
-

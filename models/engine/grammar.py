@@ -22,6 +22,7 @@ MAX_DEPTH = 250  # of nested groups: native code recurses into them
 MAX_RULES = 5_000
 MAX_SIZE = 200_000  # symbols, once repetitions are written out
 MAX_REPEAT = 1_000
+MAX_WEIGHT = 2_000  # llama.cpp's own limit: rules in an item, times its repetitions
 MAX_SCHEMA = 5_000  # values in a schema
 _LONG = frozenset({"minItems", "maxItems", "minLength", "maxLength"})
 
@@ -132,6 +133,7 @@ class _Grammar:
         self.rules: dict[str, Alternatives] = {}
         self.sizes: dict[str, int] = {}
         self.named: dict[str, int] = {}
+        self.symbols = 0
 
     def check(self) -> None:
         if len(self.text) > MAX_TEXT:
@@ -159,6 +161,7 @@ class _Grammar:
         self._skip(_SPACE)
         self._expect(re.compile("::="), "::=")
         self._skip(_SPACE_AND_LINES)
+        self.symbols += name not in self.named
         self.rules[name] = []
         self.rules[name] = self._alternatives(name)
         if self.at < len(self.text) and self.text[self.at] not in "\r\n":
@@ -168,7 +171,9 @@ class _Grammar:
     def _alternatives(self, name: str) -> Alternatives:
         """Everything up to the rule's end; groups become rules of their own."""
         stack: list[Alternatives] = [[[]]]
+        before: list[int] = []  # native symbols there were when each group began
         last: list[str] | None = None  # symbols of the item that a repetition would repeat
+        weight = 1  # native rules that the item has brought
         while self.at < len(self.text):
             nested = len(stack) > 1
             char = self.text[self.at]
@@ -182,6 +187,8 @@ class _Grammar:
                 self.at += 1
                 self._skip(_SPACE_AND_LINES)
                 stack.append([[]])
+                before.append(self.symbols)
+                self.symbols += 1
                 last = None
                 if len(stack) > MAX_DEPTH:
                     raise _Bad(f"its groups are nested more than {MAX_DEPTH} deep", self.at)
@@ -189,15 +196,18 @@ class _Grammar:
             if char == ")" and nested:
                 self.at += 1
                 last = [self._add(name, stack.pop())]
+                weight = self.symbols - before.pop()
                 stack[-1][-1] += last
             elif repeat := _REPEAT.match(self.text, self.at):
                 if not last:
                     raise _Bad("there is nothing before it to repeat", self.at)
                 self.at = repeat.end()
+                weight = self._times(repeat, weight)
                 del stack[-1][-1][-len(last) :]
                 last = [self._repeated(name, last, repeat)]
                 stack[-1][-1] += last
             elif (last := self._item()) is not None:
+                weight = 1
                 stack[-1][-1] += last
             else:
                 break
@@ -219,11 +229,22 @@ class _Grammar:
             return [_TERMINAL]
         if name := _NAME.match(text, at):
             self.at = name.end()
+            self.symbols += name.group() not in self.rules and name.group() not in self.named
             self.named.setdefault(name.group(), at)
             return [name.group()]
         if text[at] in "\r\n":
             return None
         raise _Bad(f"{text[at]!r} is not understood", at)
+
+    def _times(self, repeat: re.Match[str], weight: int) -> int:
+        """Count a repetition as llama.cpp does, which refuses too many rules."""
+        low, comma, high = repeat.groups()
+        least, most = int(low or 0), int(high or 0) if comma else int(low or 0)
+        weight *= (most or least) if low is not None else 1
+        if weight > MAX_WEIGHT:
+            raise _Bad(f"repeated, it has more than {MAX_WEIGHT} rules", self.at)
+        self.symbols += most - least if most else 1
+        return max(weight, 1)
 
     def _repeated(self, name: str, item: list[str], repeat: re.Match[str]) -> str:
         low, comma, high = repeat.groups()

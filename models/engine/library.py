@@ -39,7 +39,7 @@ def _brief_spins() -> Iterator[None]:
 with _brief_spins():
     llama: Any = importlib.import_module("llama_cpp.llama_cpp")
 
-_LEVELS = {1: logging.INFO, 2: logging.WARNING, 3: logging.ERROR, 4: logging.DEBUG}
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]

@@ -41,10 +41,12 @@ class NativeModel:
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
         self.model = _load(path, settings)
+        self.vocabulary = Vocabulary(self.model)
         try:
             self._refuse_what_cannot_generate()
+            template = llama.llama_model_chat_template(self.model, None)
+            self.chat_template = template.decode("utf-8", "replace") if template else None
             self.settings = self._resolve(settings)
-            self.vocabulary = Vocabulary(self.model)
             self.context = self._open_context()
             self.memory = LlamaMemory(self.context)
             self.adapters = {n: self._adapter(n, p) for n, p in settings.adapters.items()}
@@ -69,12 +71,6 @@ class NativeModel:
         """Rows of logits that one batch may ask for."""
         return self.settings.sequences + min(EXTRA_OUTPUTS, self.settings.batch)
 
-    @property
-    def chat_template(self) -> str | None:
-        """The GGUF's own Jinja template."""
-        template = llama.llama_model_chat_template(self.model, None)
-        return template.decode("utf-8", "replace") if template else None
-
     def use(self, adapter: Adapter | None) -> None:
         """Apply one adapter, or none, to the batches that follow."""
         if adapter is None:
@@ -86,6 +82,7 @@ class NativeModel:
 
     def close(self) -> None:
         """Free the context, then the model with its adapters; may be called again."""
+        self.vocabulary.close()
         if self.context:
             llama.llama_free(self.context)
         if self.model:

@@ -38,7 +38,8 @@ def can_follow(vocabulary: Vocabulary, grammar: str) -> bool:
 
 
 def _native_grammar(vocabulary: Vocabulary, grammar: str) -> Any:
-    return llama.llama_sampler_init_grammar(vocabulary.pointer, grammar.encode(), b"root")
+    with vocabulary.open() as pointer:
+        return llama.llama_sampler_init_grammar(pointer, grammar.encode(), b"root")
 
 
 class Sampler:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from ..errors import ModelError
 from .library import llama
 
 _NONE = -1
@@ -14,23 +17,43 @@ _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 
 
 class Vocabulary:
-    """Tokens of one model; usable from any thread while the model is open."""
+    """Tokens of one model; usable from any thread.
+
+    Raises:
+        ModelError: from any use that needs the model, once it has been closed.
+    """
 
     def __init__(self, model: Any) -> None:
-        self.pointer = llama.llama_model_get_vocab(model)
-        self.size: int = llama.llama_vocab_n_tokens(self.pointer)
+        self._pointer = llama.llama_model_get_vocab(model)
+        self._using = threading.RLock()
+        self.size: int = llama.llama_vocab_n_tokens(self._pointer)
         self._pieces: list[bytes | None] = [None] * self.size
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """llama.cpp's vocabulary, which stays while the block runs."""
+        with self._using:
+            if not self._pointer:
+                raise ModelError("the model has been closed; open it again")
+            yield self._pointer
+
+    def close(self) -> None:
+        """Let nobody use it any more, and wait for those who do."""
+        with self._using:
+            self._pointer = None
 
     @cached_property
     def bos(self) -> int | None:
         """The token that begins a text, if there is one."""
-        token = int(llama.llama_vocab_bos(self.pointer))
+        with self.open() as pointer:
+            token = int(llama.llama_vocab_bos(pointer))
         return None if token == _NONE else token
 
     @cached_property
     def adds_bos(self) -> bool:
         """Whether the model was trained on texts that begin with :attr:`bos`."""
-        return self.bos is not None and bool(llama.llama_vocab_get_add_bos(self.pointer))
+        with self.open() as pointer:
+            return self.bos is not None and bool(llama.llama_vocab_get_add_bos(pointer))
 
     @cached_property
     def bos_text(self) -> str:
@@ -40,26 +63,31 @@ class Vocabulary:
     @cached_property
     def eos_text(self) -> str:
         """How the token that ends a text is spelled."""
-        token = int(llama.llama_vocab_eos(self.pointer))
+        with self.open() as pointer:
+            token = int(llama.llama_vocab_eos(pointer))
         return "" if token == _NONE else self.spelling(token)
 
     @cached_property
     def ends(self) -> frozenset[int]:
         """Tokens that end a generation: end of text, of a turn and their like."""
-        return frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(self.pointer, t))
+        with self.open() as pointer:
+            return frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(pointer, t))
 
     @cached_property
     def control_texts(self) -> tuple[str, ...]:
         """Spellings of the control tokens, by which a text could forge a turn."""
-        return tuple(
-            self.spelling(t)
-            for t in range(self.size)
-            if llama.llama_vocab_get_attr(self.pointer, t) & _CONTROL
-        )
+        with self.open() as pointer:
+            return tuple(
+                self.spelling(t)
+                for t in range(self.size)
+                if llama.llama_vocab_get_attr(pointer, t) & _CONTROL
+            )
 
     def spelling(self, token: int) -> str:
         """The token's own text, control tokens included."""
-        return (llama.llama_vocab_get_text(self.pointer, token) or b"").decode("utf-8", "replace")
+        with self.open() as pointer:
+            text: bytes | None = llama.llama_vocab_get_text(pointer, token)
+        return (text or b"").decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
         """Tokens of ``text``; with ``special`` control tokens in it are read as such.
@@ -73,7 +101,8 @@ class Vocabulary:
         room = len(data) + 8
         for _ in range(2):
             buffer = (llama.llama_token * room)()
-            count = llama.llama_tokenize(self.pointer, data, len(data), buffer, room, bos, special)
+            with self.open() as pointer:
+                count = llama.llama_tokenize(pointer, data, len(data), buffer, room, bos, special)
             if count >= 0:
                 return list(buffer[:count])
             room = -count
@@ -88,7 +117,8 @@ class Vocabulary:
 
     def _read_piece(self, token: int, room: int = 64) -> bytes:
         buffer = ctypes.create_string_buffer(room)
-        count = llama.llama_token_to_piece(self.pointer, token, buffer, room, 0, False)
+        with self.open() as pointer:
+            count = llama.llama_token_to_piece(pointer, token, buffer, room, 0, False)
         return buffer.raw[:count] if count >= 0 else self._read_piece(token, -count)
 
     def text(self, tokens: Sequence[int]) -> str:
