@@ -234,22 +234,32 @@ class Graph:
                 yield event
 
     def as_tool(
-        self, name: str | None = None, description: str | None = None, **settings: Any
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        *,
+        params: Sequence[str] = (),
+        **settings: Any,
     ) -> BaseTool:
         """The strategy as a tool for an agent.
 
-        The agent gives the question and may set the params that aren't in ``settings``. It gets
-        the answer as text; the tool message's artifact is the whole :class:`Result`. What it
-        asks wrongly it is told in words, by a ``ToolException``.
+        The agent gives the question, the graph's further inputs, and the params that it is
+        allowed to set. It gets the answer as text; the tool message's artifact is the whole
+        :class:`Result`. What it asks wrongly it is told in words, by a ``ToolException``.
 
         Args:
             name: what the agent calls it by; the graph's name by default.
             description: when to use it; what the graph says of itself by default.
+            params: the names of the params that the agent may set. None by default: small
+                models fill in every argument that they see.
             **settings: what :meth:`stream` takes, fixed for every call.
+
+        Raises:
+            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
         """
         from thinkgraph.graphs.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
 
-        return tool(self, name, description, **settings)
+        return tool(self, name, description, params, settings)
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The value of every param: those given, checked, and the defaults.

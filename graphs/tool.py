@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError, create_model
+
 from thinkgraph.graphs.result import Result
 from thinkgraph.graphs.spec import Input, Param, Spec
 from thinkgraph.models.errors import ThinkgraphError
@@ -22,14 +24,19 @@ _TYPES: dict[str, Any] = {
     "object": dict[str, Any],
 }
 
+RUN_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts"})
+"""What a run takes beside its params and inputs."""
+
 
 def tool(
     graph: Graph,
-    name: str | None = None,
-    description: str | None = None,
-    **settings: Any,
+    name: str | None,
+    description: str | None,
+    params: Sequence[str],
+    settings: Mapping[str, Any],
 ) -> BaseTool:
     """A strategy as a LangChain tool; see :meth:`thinkgraph.graphs.graph.Graph.as_tool`."""
+    _check(graph, params, settings)
 
     def answer(question: str, **given: Any) -> tuple[str, Result]:
         try:
@@ -48,19 +55,34 @@ def tool(
         aanswer,
         name=name or graph.name,
         description=description or " ".join(graph.spec.about.split()) or f"Answer by {graph.name}.",
-        args_schema=arguments(graph.spec, settings.keys()),
+        args_schema=arguments(graph.spec, params, settings),
         response_format="content_and_artifact",
         handle_tool_error=True,
         handle_validation_error=_first,
     )
 
 
-def arguments(spec: Spec, fixed: Any = ()) -> type[BaseModel]:
-    """What an agent may set: the question, and the params and inputs that aren't fixed."""
+def _check(graph: Graph, params: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Tell the programmer now what the agent could only be told at each call."""
+    spec = graph.spec
+    fixed = {n: v for n, v in settings.items() if n not in RUN_SETTINGS | spec.inputs.keys()}
+    for name in params:
+        if name not in spec.params:
+            have = ", ".join(spec.params) or "none"
+            raise ThinkgraphError(f"graph {graph.name!r} has no param {name!r}; it has {have}")
+        if name in fixed:
+            raise ThinkgraphError(f"the param {name!r} is set already; an agent can't set it too")
+    if all(spec.params[name].default is not None for name in params):
+        graph.bind(fixed)
+
+
+def arguments(
+    spec: Spec, params: Sequence[str] = (), fixed: Container[str] = ()
+) -> type[BaseModel]:
+    """What an agent may set: the question, the named params, and the inputs that aren't fixed."""
     fields: dict[str, Any] = {"question": (str, Field(description="the question to answer"))}
-    for name, declared in (spec.inputs | spec.params).items():
-        if name not in fixed:
-            fields[name] = _param(declared) if isinstance(declared, Param) else _input(declared)
+    fields |= {name: _input(field) for name, field in spec.inputs.items() if name not in fixed}
+    fields |= {name: _param(spec.params[name]) for name in params}
     return create_model(f"{spec.name}-arguments", **fields)
 
 
