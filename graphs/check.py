@@ -12,9 +12,9 @@ from thinkgraph.graphs.checks import CHECKS
 from thinkgraph.graphs.checks.used import MAX_USED, params, used
 from thinkgraph.graphs.document import Document, Path_
 from thinkgraph.graphs.draft import Draft, Enough
+from thinkgraph.graphs.listing import render
 from thinkgraph.graphs.made import Made
 from thinkgraph.graphs.problem import Place, Problem, SpecError
-from thinkgraph.graphs.listing import render
 from thinkgraph.graphs.rules import problem
 from thinkgraph.graphs.spec import Spec
 

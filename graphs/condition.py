@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from cel_expr_python import cel
+
 from thinkgraph.graphs.problem import suggestion
 from thinkgraph.graphs.spec import Spec
 from thinkgraph.models.errors import ThinkgraphError

@@ -31,6 +31,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 from ruamel.yaml.reader import ReaderError
+
 from thinkgraph.graphs.problem import Place, Problem
 from thinkgraph.graphs.rules import problem
 
@@ -162,7 +163,8 @@ class Document:
         if event.style == "|":
             numbers = range(whole.line + 1, whole.line + 1 + len(content))
             sources = [self.lines[n - 1] if n <= len(self.lines) else "" for n in numbers]
-            firsts = [len(source) - len(source.lstrip(" ")) for source in sources if source.strip()]
+            said = [source for source, text in zip(sources, content, strict=True) if text.strip()]
+            firsts = [len(source) - len(source.lstrip(" ")) for source in said]
             indent = min(firsts, default=0)
             return [(n, indent + 1, text) for n, text in zip(numbers, content, strict=True)]
         first = whole.column + (event.style in ("'", '"'))
@@ -190,6 +192,22 @@ def _span(document: Document, start: Any, end: Any) -> Place:
     return Place(
         document.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1, source
     )
+
+
+_HUGE = object()
+
+
+def plain(text: str) -> Any:
+    """The value of a plain scalar by YAML 1.2's core schema (section 10.3.2)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        number = int(text, 0) if text[:2] in ("0o", "0x") else int(text[:25])
+        return number if len(text) <= 25 and -(2**63) <= number < 2**63 else _HUGE
+    if _FLOAT.fullmatch(text):
+        value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return value if math.isfinite(value) else _HUGE
+    return text
 
 
 class _Stop(Exception):
@@ -242,6 +260,8 @@ class _Reader:
             hint = "indent with spaces; YAML allows no tabs there"
         elif "scanning a tag" in said:
             hint = "put text that begins with an exclamation mark in quotes"
+        elif error.context_mark and mark and error.context_mark.line < mark.line:
+            hint = f"it begins in line {error.context_mark.line + 1}"
         elif "mapping values" in said:
             hint = "put text that contains a colon in quotes"
         self.document.add("TG004", f"this is not YAML: {said}", place, hint)
@@ -321,19 +341,11 @@ class _Reader:
         text = self._text(event.value)
         if event.style is not None or event.tag:
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if _INT.fullmatch(text):
-            number = int(text, 0) if text[:2] in ("0o", "0x") else int(text[:25])
-            if len(text) <= 25 and -(2**63) <= number < 2**63:
-                return number
-            return self._refuse(path, "TG012", "the number doesn't fit in 64 bits", event)
-        if _FLOAT.fullmatch(text):
-            value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-            if math.isfinite(value):
-                return value
-            return self._refuse(path, "TG012", "a number must be finite", event)
-        return text
+        value = plain(text)
+        if value is _HUGE:
+            said = "the number is infinite, or doesn't fit in 64 bits"
+            return self._refuse(path, "TG012", said, event)
+        return value
 
     def _text(self, value: str) -> str:
         """Text without the surrogate pairs that JSON writes rare characters with."""

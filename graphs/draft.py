@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
 from thinkgraph.graphs.document import Document, Path_
 from thinkgraph.graphs.faults import Fault, faults
 from thinkgraph.graphs.problem import Place, Problem, nearest

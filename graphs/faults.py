@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
 from thinkgraph.graphs.problem import nearest, suggestion
 
 Path = tuple[str | int, ...]
@@ -52,10 +54,10 @@ _WANTED = {
     "bool": "true or false",
     "dict": "a mapping",
     "model": "a mapping",
-    "model_attributes": "a mapping",
     "list": "a list",
     "tuple": "a list",
 }
+_TRUTHS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 _LIMITS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -65,97 +67,131 @@ _LIMITS = {
 _OWN = {"param": "TG107", "node": "TG108", "chain": "TG109", "template": "TG110", "prompt": "TG203"}
 
 
+class _Detail(NamedTuple):
+    """One of pydantic's errors, at its place in the data."""
+
+    kind: str
+    path: Path
+    name: str
+    value: Any
+    message: str
+    context: Mapping[str, Any]
+    siblings: list[str]
+    """The fields of the model that the value is, or belongs to."""
+
+
 def _fault(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Fault | None:
-    path, kind, context = _path(detail["loc"], data), detail["type"], detail.get("ctx", {})
-    name = str(detail["loc"][-1]) if detail["loc"] else ""
-    if kind == "extra_forbidden":
-        names = _fields(model, detail["loc"][:-1])
-        return Fault(
-            "TG101", path, f"there is no field `{name}` here", suggestion(name, names), True
-        )
-    if kind == "missing":
-        return _missing(path, name, _at(data, path), _fields(model, detail["loc"][:-1]))
-    if kind == "literal_error":
-        return _no_choice(path, _at(data, path), context)
-    if kind in _LIMITS:
-        words, bound = _LIMITS[kind]
-        message = f"{_shown(_at(data, path))} should be {words} {context[bound]:g}"
-        return Fault("TG104", path, message)
-    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
-        return Fault("TG104", path, _length(kind, context))
-    if kind == "string_pattern_mismatch":
-        return _no_name(path, name, _at(data, path), str(context["pattern"]))
-    if kind in _OWN:
-        line = int(context.get("line", 0))
-        return Fault(_OWN[kind], path, detail["msg"], _own_hint(kind, _at(data, path)), False, line)
-    base = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
-    if base in _WANTED and name == "[key]":
-        return Fault("TG103", path, f"{path[-1]} should be {_WANTED[base]}", "", True)
-    if base in _WANTED:
-        return _mistyped(path, base, _at(data, path))
-    said = detail["msg"].removeprefix("Value error, ")
-    message, _, hint = said.partition("; ")
-    return Fault("TG204" if "extractor" in said else "TG111", path, message, hint)
+    path, location = _path(detail["loc"], data), detail["loc"]
+    found = _Detail(
+        detail["type"],
+        path,
+        str(location[-1]) if location else "",
+        _at(data, path),
+        detail["msg"].removeprefix("Value error, "),
+        detail.get("ctx", {}),
+        _fields(model, location[:-1]),
+    )
+    return _TELLERS.get(found.kind, _mistyped)(found)
 
 
-def _missing(path: Path, name: str, found: Any, fields: list[str]) -> Fault | None:
-    given = [key for key in found if key not in fields] if isinstance(found, dict) else []
-    if nearest(name, given):  # told as a field that isn't there, with this one to suggest
-        return None
-    return Fault("TG102", path, f"the field `{name}` is missing", "", True)
+def _unknown(found: _Detail) -> Fault:
+    message = f"there is no field `{found.name}` here"
+    return Fault("TG101", found.path, message, suggestion(found.name, found.siblings), True)
 
 
-def _no_choice(path: Path, value: Any, context: Mapping[str, Any]) -> Fault:
-    choices = [
-        word.strip("'\" ") for word in str(context["expected"]).replace(" or ", ",").split(",")
-    ]
-    hint = suggestion(value, choices) if isinstance(value, str) else f"write {', '.join(choices)}"
-    return Fault("TG105", path, f"{_shown(value)} is none of {', '.join(choices)}", hint)
+def _missing(found: _Detail) -> Fault | None:
+    given = found.value if isinstance(found.value, dict) else {}
+    if nearest(found.name, [key for key in given if key not in found.siblings]):
+        return None  # told as a field that isn't there, with this one to suggest
+    return Fault("TG102", found.path, f"the field `{found.name}` is missing", "", True)
 
 
-def _length(kind: str, context: Mapping[str, Any]) -> str:
-    unit = " characters" if kind.startswith("string") else ""
-    if kind.endswith("short"):
-        least = context["min_length"]
-        return f"it should have at least {least}{unit}" if least > 1 else "it should not be empty"
-    return f"it should have at most {context['max_length']}{unit}"
+def _no_choice(found: _Detail) -> Fault:
+    listed = str(found.context["expected"]).replace(" or ", ",").split(",")
+    choices = [word.strip("'\" ") for word in listed]
+    text = isinstance(found.value, str)
+    hint = suggestion(found.value, choices) if text else f"write {', '.join(choices)}"
+    message = f"{_shown(found.value)} is none of {', '.join(choices)}"
+    return Fault("TG105", found.path, message, hint)
 
 
-def _no_name(path: Path, name: str, value: Any, pattern: str) -> Fault:
-    key = name == "[key]"
-    shown = path[-1] if key else value
+def _out_of_range(found: _Detail) -> Fault:
+    words, bound = _LIMITS[found.kind]
+    message = f"{_shown(found.value)} should be {words} {found.context[bound]:g}"
+    return Fault("TG104", found.path, message)
+
+
+def _too_short(found: _Detail) -> Fault:
+    least = found.context["min_length"]
+    message = f"it should have at least {least}" if least > 1 else "it should not be empty"
+    return Fault("TG104", found.path, message)
+
+
+def _too_long(found: _Detail) -> Fault:
+    unit = " characters" if isinstance(found.value, str) else ""
+    return Fault("TG104", found.path, f"it should have at most {found.context['max_length']}{unit}")
+
+
+def _no_name(found: _Detail) -> Fault:
+    key, pattern = found.name == "[key]", str(found.context["pattern"])
+    shown = found.path[-1] if key else found.value
     lower = "a-z" in pattern and "A-Z" not in pattern
     signs = "small letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
-    return Fault(
-        "TG106", path, f"`{shown}` is no name: names have {signs}, a letter first", "", key
-    )
+    message = f"`{shown}` is no name: names have {signs}, a letter first"
+    return Fault("TG106", found.path, message, "", key)
 
 
-def _mistyped(path: Path, base: str, value: Any) -> Fault:
-    wanted = _WANTED[base]
+def _own(found: _Detail) -> Fault:
+    """One of the errors that the models of the language raise themselves."""
+    message, _, hint = found.message.partition("; ")
+    if found.kind == "node" and isinstance(found.value, dict) and "kind" not in found.value:
+        meant = {name: nearest(name, ("kind", "use")) for name in found.value}
+        hints = [f"did you mean `{word}` with `{name}`?" for name, word in meant.items() if word]
+        hint = hints[0] if hints else hint
+    line = int(found.context.get("line", 0))
+    return Fault(_OWN[found.kind], found.path, message, hint, False, line)
+
+
+def _refused(found: _Detail) -> Fault:
+    message, _, hint = found.message.partition("; ")
+    code = "TG204" if "extractor" in found.message else "TG111"
+    return Fault(code, found.path, message, hint)
+
+
+def _mistyped(found: _Detail) -> Fault:
+    base = re.sub("_(type|parsing|from_float|attributes_type)$", "", found.kind)
+    if base not in _WANTED:
+        return _refused(found)
+    wanted, value = _WANTED[base], found.value
+    if found.name == "[key]":
+        return Fault("TG103", found.path, f"{found.path[-1]} should be {wanted}", "", True)
     if value is None:
-        return Fault(
-            "TG103",
-            path,
-            f"this is empty and should be {wanted}",
-            "delete the field, or give it a value",
-            True,
-        )
-    hint = ""
+        message = f"this is empty and should be {wanted}"
+        return Fault("TG103", found.path, message, "delete the field, or give it a value", True)
+    return Fault("TG103", found.path, f"{_shown(value)} should be {wanted}", _as(base, value))
+
+
+def _as(base: str, value: Any) -> str:
+    """How to write a value so that it has the type that is wanted."""
     if base in ("int", "float") and isinstance(value, str) and _is_number(value):
-        hint = f"write it without quotes: {value}"
-    elif base == "string" and isinstance(value, int | float):
-        hint = f'put it in quotes: "{_shown(value)}"'
-    return Fault("TG103", path, f"{_shown(value)} should be {wanted}", hint)
-
-
-def _own_hint(kind: str, value: Any) -> str:
-    if kind == "node" and isinstance(value, dict) and "kind" not in value:
-        near = [name for name in value if nearest(name, ("kind", "use"))]
-        return (
-            f"did you mean `{nearest(near[0], ('kind', 'use'))}` with `{near[0]}`?" if near else ""
-        )
+        return f"write it without quotes: {value}"
+    if base == "bool" and str(value).lower() in _TRUTHS:
+        return f"write {_TRUTHS[str(value).lower()]}"
+    if base == "string" and isinstance(value, int | float):
+        return f'put it in quotes: "{_shown(value)}"'
     return ""
+
+
+_TELLERS: dict[str, Callable[[_Detail], Fault | None]] = {
+    "extra_forbidden": _unknown,
+    "missing": _missing,
+    "literal_error": _no_choice,
+    "string_pattern_mismatch": _no_name,
+    **dict.fromkeys(_LIMITS, _out_of_range),
+    **dict.fromkeys(("too_short", "string_too_short"), _too_short),
+    **dict.fromkeys(("too_long", "string_too_long"), _too_long),
+    **dict.fromkeys(_OWN, _own),
+}
 
 
 def _is_number(text: str) -> bool:

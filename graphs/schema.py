@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
+
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.spec import NAME, Spec
 from thinkgraph.nodes.node import node_kinds

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.param import Referable
 
@@ -49,10 +50,10 @@ class Param(Frozen):
 
     default: Scalar | None = Field(None, description="none makes it required")
     type: ParamType | None = Field(None, description="the default's, unless given")
-    minimum: float | None = Field(None, strict=True)
-    maximum: float | None = Field(None, strict=True)
-    choices: tuple[Scalar, ...] = ()
-    about: str = ""
+    minimum: float | None = Field(None, strict=True, description="the least it can be")
+    maximum: float | None = Field(None, strict=True, description="the most it can be")
+    choices: tuple[Scalar, ...] = Field((), description="the only values it can have")
+    about: str = Field("", description="what it is for")
 
     @model_validator(mode="before")
     @classmethod
@@ -120,26 +121,28 @@ def _convert(value: Any, kind: ParamType) -> Scalar:
 class Input(Frozen):
     """A further input beside the question, that prompts and conditions may name."""
 
-    type: FieldType = "string"
-    default: Any = None
-    about: str = ""
+    type: FieldType = Field("string", description="for conditions")
+    default: Any = Field(None, description="where the run is given none")
+    about: str = Field("", description="what it is for")
 
 
 class StateField(Frozen):
     """A further field of the state, and how two writes to it combine."""
 
-    type: FieldType = "string"
-    reducer: Literal["replace", "append", "add", "merge", "max"] = "replace"
-    default: Any = None
-    about: str = ""
+    type: FieldType = Field("string", description="for conditions")
+    reducer: Literal["replace", "append", "add", "merge", "max"] = Field(
+        "replace", description="how a second value joins the first"
+    )
+    default: Any = Field(None, description="until a node writes it")
+    about: str = Field("", description="what it is for")
 
 
 class Limits(Frozen):
     """What may be spent; nothing is no limit. A reference to a param may stand for a number."""
 
-    tokens: Annotated[int | None, Referable()] = Field(None, ge=1)
-    seconds: Annotated[float | None, Referable()] = Field(None, gt=0)
-    calls: Annotated[int | None, Referable()] = Field(None, ge=1)
+    tokens: Annotated[int | None, Referable()] = Field(None, ge=1, description="sampled tokens")
+    seconds: Annotated[float | None, Referable()] = Field(None, gt=0, description="of wall time")
+    calls: Annotated[int | None, Referable()] = Field(None, ge=1, description="model calls")
 
 
 class NodeSpec(BaseModel):
@@ -147,10 +150,10 @@ class NodeSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    kind: str | None = None
+    kind: str | None = Field(None, description="what it does: one of the kinds below")
     use: str | None = Field(None, description="a built-in graph, or a file beside this one")
     params: dict[str, Any] | None = Field(None, description="with `use`: the other graph's params")
-    budget: Limits | None = None
+    budget: Limits | None = Field(None, description="what one run of the node may spend")
 
     @model_validator(mode="after")
     def _one(self) -> NodeSpec:
@@ -196,7 +199,7 @@ class Edge(Frozen):
     parallel.
     """
 
-    path: str = Field(max_length=2000)
+    path: str = Field(max_length=2000, description="the chain; in YAML it stands as the key")
     when: str | None = Field(
         None, max_length=1000, description="a CEL expression over the state, true to follow"
     )
@@ -251,19 +254,27 @@ def _edges(value: Any) -> Any:
 
 
 class Spec(Frozen):
-    """A saved strategy."""
+    """A saved strategy: a head, nodes, and edges between them."""
 
     thinkgraph: Literal[1] = Field(description="the version of the language")
-    name: Name
+    name: Name = Field(description="letters, digits, `-` and `_`")
     about: str = Field("", description="what it does, its source, cost, when it helps and hurts")
-    inputs: dict[Identifier, Input] = Field(default_factory=dict)
-    params: dict[Identifier, Param] = Field(default_factory=dict)
-    state: dict[Identifier, StateField] = Field(default_factory=dict)
-    nodes: dict[Name, NodeSpec] = Field(min_length=1, max_length=128)
-    edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(
-        min_length=1, max_length=512
+    inputs: dict[Identifier, Input] = Field(
+        default_factory=dict, description="further inputs beside the question, by name"
     )
-    budget: Limits | None = None
+    params: dict[Identifier, Param] = Field(
+        default_factory=dict, description="values that are set when it runs, by name"
+    )
+    state: dict[Identifier, StateField] = Field(
+        default_factory=dict, description="further fields of the state, by name"
+    )
+    nodes: dict[Name, NodeSpec] = Field(
+        min_length=1, max_length=128, description="what is done, by name"
+    )
+    edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(
+        min_length=1, max_length=512, description="what follows what; one may stand alone"
+    )
+    budget: Limits | None = Field(None, description="what a run may spend")
     output: Identifier = Field("answer", description="the channel that is the run's result")
 
     @property

@@ -102,7 +102,7 @@ def node_kinds() -> dict[str, type[Node]]:
     A package offers a kind by an entry point of the group ``thinkgraph.nodes`` that names the
     class, or a module that registers some. One that can't be loaded is left out, and logged.
     """
-    return {**_built_in(), **_installed(), **_own}
+    return {**built_in_kinds(), **_installed(), **_own}
 
 
 def register(kind: K) -> K:
@@ -111,7 +111,7 @@ def register(kind: K) -> K:
     Raises:
         ValueError: it lacks a name or its line, or another kind has its name.
     """
-    _check(kind, _built_in())
+    _check(kind, built_in_kinds())
     known = _own.get(kind.kind)
     if known is not None and _origin(known) != _origin(kind):
         raise ValueError(f"there is a node kind {kind.kind!r} already: {_origin(known)}")
@@ -140,7 +140,8 @@ def _origin(kind: type[Node]) -> str:
 
 
 @cache
-def _built_in() -> dict[str, type[Node]]:
+def built_in_kinds() -> dict[str, type[Node]]:
+    """The kinds of this folder, by their names."""
     import thinkgraph.nodes as room  # noqa: PLC0415 (it imports this module)
 
     found: dict[str, type[Node]] = {}
@@ -160,7 +161,7 @@ def _installed() -> dict[str, type[Node]]:
         try:
             offered = entry.load()
             if not inspect.ismodule(offered):  # a module has registered its kinds by now
-                _check(offered, _built_in() | found | _own)
+                _check(offered, built_in_kinds() | found | _own)
                 found[offered.kind] = offered
         except (Exception, SystemExit) as error:  # a stranger's package must not stop the rest
             _logger.warning("the node kinds of %s can't be loaded: %s", entry.value, error)

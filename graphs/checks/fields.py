@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+
 from thinkgraph.graphs.checks.prompts import meant
 from thinkgraph.graphs.condition import VARIABLES
 from thinkgraph.graphs.document import Path_
@@ -129,23 +130,23 @@ def _tried(draft: Draft, model: type[BaseModel], data: dict[str, Any], prefix: P
         for value, what, code in _possible(draft.params.get(name)):
             wrong = [f for f in faults(model, _with(data, path, value)) if _meet(f.path, path)]
             if wrong:
-                message = f"the param `{name}` {what}, and here {wrong[0].message}"
-                draft.add(code, (*prefix, *path), message, wrong[0].hint)
+                message = f"{what} of the param `{name}` doesn't fit here: {wrong[0].message}"
+                draft.add(code, (*prefix, *path), message)
                 break
 
 
 def _possible(param: Param | None) -> Iterator[tuple[Scalar, str, str]]:
-    """Values that a param can have, how it comes by them, and the code if they don't fit."""
+    """Values that a param can have, what they are to it, and the code if they don't fit."""
     if param is None:
         return
     if param.default is not None:
-        yield param.accept(param.default), "is by default what doesn't fit", "TG210"
+        yield param.accept(param.default), "the default", "TG210"
     for choice in param.choices:
-        yield param.accept(choice), "may be what doesn't fit", "TG210"
+        yield param.accept(choice), "a choice", "TG210"
     for bound in (param.minimum, param.maximum):
         if bound is not None and param.kind in ("integer", "number"):
             value = int(bound) if param.kind == "integer" else bound
-            yield value, "may be what doesn't fit", "TG211"
+            yield value, "the range", "TG211"
 
 
 def _with(data: Any, path: Path_, value: Any) -> Any:
@@ -163,17 +164,19 @@ def _meet(one: Path_, other: Path_) -> bool:
     return one[:length] == other[:length]
 
 
+_KINDS = {"params": "param", "inputs": "input", "state": "state's field"}
+
+
 def unused(draft: Draft) -> None:
     """Every param, input and field of the state is named somewhere."""
     if draft.source.broken:
         return
-    named = _named(draft)
+    named, output = _named(draft), draft.source.at(("output",))
     for section, code in (("params", "TG212"), ("inputs", "TG213"), ("state", "TG213")):
         for name in getattr(draft, section):
-            if name not in named and name != draft.source.at(("output",)):
-                what = section.removesuffix("s")
-                what = "a field of the state" if what == "state" else f"the {what}"
-                draft.add(code, (section, name), f"nothing uses {what} `{name}`", key=True)
+            if name not in named and name.isidentifier() and name != output:
+                what = _KINDS[section]
+                draft.add(code, (section, name), f"nothing uses the {what} `{name}`", key=True)
 
 
 def _named(draft: Draft) -> set[str]:

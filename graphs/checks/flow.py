@@ -54,13 +54,12 @@ def paths(draft: Draft) -> None:
 
 def loops(draft: Draft) -> None:
     """Every loop has an edge that is followed only so often."""
-    free = [link for link in draft.links if draft.edges[link.edge].at_most is None]
+    inner = [link for link in draft.links if not {START, END} & {link.source, link.target}]
+    free = [link for link in inner if draft.edges[link.edge].at_most is None]
     leads = arrows(free)
     told: set[str] = set()
     for link in reversed(free):
-        if link.source in told or {START, END} & {link.source, link.target}:
-            continue
-        loop = _loop(link, leads)
+        loop = _loop(link, leads) if link.source not in told else []
         if loop:
             told |= set(loop)
             message = f"the loop {' -> '.join(loop)} has no bound"
