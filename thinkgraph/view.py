@@ -57,7 +57,7 @@ class View:
         trace: TracebackType | None,
     ) -> None:
         if self._live:
-            self._live.update(self._picture(whole=True))
+            self._live.update(self._candidates(len(self._rows)))  # the report tells the rest
             self._live.transient = False
             self._live.stop()
 
@@ -93,20 +93,22 @@ class View:
         elif isinstance(event, Answered):
             self._answer = event.answer
 
-    def _picture(self, *, whole: bool = False) -> RenderableType:
+    def _picture(self) -> RenderableType:
+        parts: list[RenderableType] = [self._candidates(ROWS)]
+        if self._answer and self._answer.tally:
+            parts += [Text(""), bars(self._answer.tally)]
+        return Group(*parts, Text(self.spent, style="dim"))
+
+    def _candidates(self, most: int) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="dim")
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-        rows = list(self._rows.items())
-        for name, row in rows if whole else rows[-ROWS:]:
+        for name, row in list(self._rows.items())[-most:]:
             text = " ".join(row.text.split())
             shown = text if row.mark else text[-self._console.width :]
             table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
-        parts: list[RenderableType] = [table]
-        if self._answer and self._answer.tally:
-            parts += [Text(""), bars(self._answer.tally)]
-        return Group(*parts, Text(self.spent, style="dim"))
+        return table
 
 
 class Row:
