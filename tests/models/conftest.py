@@ -100,7 +100,7 @@ def write_model(path: Path, architecture: str = "llama", *, window: int = 32) ->
     writer.add_chat_template(TEMPLATE)
     random = np.random.default_rng(7)
     for name, shape in shapes(architecture, len(tokens)).items():
-        scale = 0.1 if name == "token_embd.weight" else 1.5 / np.sqrt(shape[-1])
+        scale = 0.5 if name == "token_embd.weight" else 1.5 / np.sqrt(shape[-1])
         data = random.normal(0, scale, shape).astype(np.float32)
         if name.endswith("norm.weight") or name.endswith("ssm_d"):
             data = 1 + data / 10

@@ -357,11 +357,12 @@ async def test_a_deadline_ends_what_runs(opened):
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma2", "mamba", "jamba"])
 async def test_a_preempted_sample_goes_on_with_the_same_text(opened, architecture):
-    sampling = Sampling(max_tokens=120, ignore_eos=True)
-    roomy = opened(architecture, context=256, kv_cells=8192)
+    # Without flash attention a row's result hardly depends on the others in its batch.
+    sampling, plain = Sampling(max_tokens=120, ignore_eos=True), {"flash_attention": "off"}
+    roomy = opened(architecture, context=256, kv_cells=8192, **plain)
     prompts = [ask(f"{n} words") for n in range(6)]
     expected = [(await alone(roomy, p, sampling, [9]))[0] for p in prompts]
-    tight = opened(architecture, context=256, kv_cells=512)
+    tight = opened(architecture, context=256, kv_cells=512, **plain)
     generations = [tight.generate(p, sampling, [9]) for p in prompts]
     found = [(await g.completions())[0].text for g in generations]
     assert tight.engine.stats.preemptions > 0
