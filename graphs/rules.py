@@ -413,7 +413,8 @@ RULES: dict[str, Rule] = {
         "`[a, b] -> c` waits for both. A node that decides where to go may go elsewhere, and "
         "then the join would wait for ever.",
         "nodes:\n  a: {kind: generate}\n  b: {kind: generate}\n  vote: {kind: vote}\n"
-        "edges:\n  - START -> [a, b]\n  - a -> END: {when: live > 8}\n  - '[a, b] -> vote -> END'\n",
+        "edges:\n  - START -> [a, b]\n  - a -> END: {when: live > 8}\n"
+        "  - '[a, b] -> vote -> END'\n",
         "nodes:\n  a: {kind: generate}\n  b: {kind: generate}\n  vote: {kind: vote}\n"
         "edges:\n  - START -> [a, b] -> vote -> END\n",
     ),

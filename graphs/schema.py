@@ -20,6 +20,9 @@ _STAGE = rf"\s*(?:{_NAME}|\[\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\])\s*"
 CHAIN = rf"^{_STAGE}(?:->{_STAGE})+$"
 """A chain such as ``START -> draft -> [a, b] -> END``."""
 
+ARROW = rf"^\s*{_NAME}\s*->\s*{_NAME}\s*$"
+"""One arrow from one node to one node, which may have a condition."""
+
 Schema = dict[str, Any]
 
 
@@ -83,13 +86,19 @@ def _edge(edge: Schema) -> Schema:
     """An edge as a chain, as ``chain: {when: …}``, or with its chain as ``path``."""
     rest = {name: each for name, each in edge["properties"].items() if name != "path"}
     behind = {"type": "object", "properties": rest, "additionalProperties": False}
-    short = {
+    bare = {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]}
+    short = [_one(ARROW, behind), _one(CHAIN, bare)]
+    chain = {"type": "string", "pattern": CHAIN, "maxLength": 2000}
+    edge["properties"]["path"] = chain
+    return {"description": edge.pop("description", ""), "anyOf": [chain, *short, edge]}
+
+
+def _one(key: str, value: Schema) -> Schema:
+    """A mapping of one key, which matches a pattern, to a value."""
+    return {
         "type": "object",
-        "patternProperties": {CHAIN: {"anyOf": [behind, {"type": "null"}]}},
+        "patternProperties": {key: value},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,
     }
-    chain = {"type": "string", "pattern": CHAIN, "maxLength": 2000}
-    edge["properties"]["path"] = chain
-    return {"description": edge.pop("description", ""), "anyOf": [chain, short, edge]}

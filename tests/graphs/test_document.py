@@ -1,0 +1,191 @@
+"""Documents: data with places, dangerous YAML refused, edits that keep the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from thinkgraph.graphs.catalogue import builtin_names, find
+from thinkgraph.graphs.document import MAX_BYTES, Document
+from thinkgraph.graphs.edit import drop, put
+from thinkgraph.graphs.problem import SpecError
+from thinkgraph.models.errors import ThinkgraphError
+
+
+def codes(document: Document) -> list[str]:
+    return [found.code for found in document.problems]
+
+
+def test_every_value_and_key_has_its_place():
+    document = Document.parse("name: x\nnodes:\n  draft: {kind: generate, stop: [a, bc]}\n")
+    place = document.place(("nodes", "draft", "stop", 1))
+    assert (place.line, place.column, place.end_column) == (3, 37, 39)
+    key = document.place(("nodes", "draft", "kind"), key=True)
+    assert (key.line, key.column, key.end_column) == (3, 11, 15)
+
+
+def test_the_place_of_what_isnt_there_is_what_would_hold_it():
+    document = Document.parse("nodes:\n  draft: {kind: generate}\n")
+    assert document.place(("nodes", "draft", "prompt", "user")).line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("when: abc def\n", 1, 11),
+        ("when: 'abc def'\n", 1, 12),
+        ("when: |\n  first\n  abc def\n", 3, 7),
+        ("when: >\n  abc def\n", 1, 7),  # folded: the whole
+    ],
+)
+def test_a_part_of_a_text_has_its_place(text: str, line: int, column: int):
+    document = Document.parse(text)
+    lines = document.data["when"].split("\n")
+    number = next(i for i, each in enumerate(lines) if "def" in each)
+    place = document.within(("when",), number + 1, lines[number].index("def") + 1, 3)
+    assert (place.line, place.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("0o17", 15),
+        ("0xff", 255),
+        ("1.5", 1.5),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("true", True),
+        ("~", None),
+        ("yes", "yes"),
+        ("'1'", "1"),
+        ("2024-01-01", "2024-01-01"),
+        ("1_000", "1_000"),
+        ("$rounds", "$rounds"),
+        ('"\\ud83d\\ude00"', "😀"),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(text: str, value: object):
+    document = Document.parse(f"a: {text}\n")
+    assert document.data["a"] == value
+    assert type(document.data["a"]) is type(value)
+
+
+def test_json_with_tabs_is_read_with_places():
+    text = json.dumps({"name": "x", "nodes": {"a": {"kind": "generate"}}}, indent="\t")
+    document = Document.parse(text)
+    assert document.problems == []
+    assert document.data == json.loads(text)
+    assert document.place(("nodes", "a", "kind")).line == 5
+
+
+def test_a_byte_order_mark_is_left_out():
+    document = Document.parse("\ufeffname: x\n")
+    assert document.data == {"name": "x"}
+    assert document.place(("name",)).column == 7
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_with_every_line_end(line_end: str):
+    document = Document.parse(line_end.join(["name: x", "about: y", "nodes: 3"]))
+    place = document.place(("nodes",))
+    assert (place.line, place.source) == (3, "nodes: 3")
+
+
+def test_a_file_that_isnt_text_is_refused(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"name: x\nabout: \xff\xfe\n")
+    document = Document.read(path)
+    assert codes(document) == ["TG003"]
+    assert document.problems[0].line == 2
+
+
+def test_a_control_character_is_refused_at_its_line():
+    document = Document.parse("name: x\nabout: a\x01b\n")
+    assert codes(document) == ["TG004"]
+    assert document.problems[0].line == 2
+
+
+def test_a_long_file_is_refused_unread(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("about: " + "a" * MAX_BYTES)
+    assert codes(Document.read(path)) == ["TG002"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert codes(Document.read(tmp_path / "pipe.yaml")) == ["TG001"]
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert codes(Document.read(tmp_path / "no.yaml")) == ["TG001"]
+    assert codes(Document.read(tmp_path)) == ["TG001"]
+
+
+def test_what_follows_a_repeated_key_is_still_read():
+    document = Document.parse("name: x\nname: y\nedges: &a 3\n")
+    assert codes(document) == ["TG007", "TG008"]
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_an_edit_changes_nothing_else(name: str):
+    document = Document.read(find(name))
+    edited = put(document, ("name",), "another")
+    assert edited.text.replace("name: another", f"name: {name}", 1) == document.text
+
+
+HAND = """\
+# My strategy.
+thinkgraph: 1
+name: mine  # a name
+params:
+  # how often
+  rounds: {default: 2, minimum: 0}   # not more than five
+  heat: '0.5'
+edges:
+- START -> a   # first
+- a -> END
+nodes:  # the nodes stand last
+  a:
+    kind: generate
+    prompt:
+      user: |
+        {{ question }}
+        # not a comment
+"""
+
+
+def test_comments_and_order_survive_an_edit():
+    edited = put(Document.parse(HAND), ("params", "rounds", "default"), 3)
+    assert edited.data["params"]["rounds"]["default"] == 3
+    assert edited.text == HAND.replace("default: 2", "default: 3")
+
+
+def test_fields_and_items_are_added_and_dropped():
+    document = put(Document.parse(HAND), ("nodes", "b"), {"kind": "vote"})
+    document = put(document, ("edges", 2), "a -> b")
+    assert document.data["nodes"]["b"] == {"kind": "vote"}
+    assert document.data["edges"] == ["START -> a", "a -> END", "a -> b"]
+    assert "# not more than five" in document.text
+    back = drop(drop(document, ("edges", 2)), ("nodes", "b"))
+    assert back.data == Document.parse(HAND).data
+
+
+def test_json_stays_json_after_an_edit():
+    edited = put(Document.parse('{"name": "x", "nodes": {}}'), ("name",), "y")
+    assert json.loads(edited.text) == {"name": "y", "nodes": {}}
+
+
+def test_an_edit_without_a_place_is_refused():
+    with pytest.raises(ThinkgraphError, match=r"no place for nodes\.b\.kind"):
+        put(Document.parse(HAND), ("nodes", "b", "kind"), "vote")
+    with pytest.raises(ThinkgraphError, match="no place for edges"):
+        drop(Document.parse(HAND), ("edges", 7))
+
+
+def test_a_text_that_cant_be_read_isnt_edited():
+    with pytest.raises(SpecError, match="TG007"):
+        put(Document.parse("name: x\nname: y\n"), ("name",), "z")
