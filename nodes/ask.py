@@ -6,6 +6,8 @@ import re
 from typing import ClassVar
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Cost, Extent, Shown, tokens
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompt import PromptSetting
 from thinkgraph.nodes.sampled import Sampled
@@ -51,6 +53,20 @@ class Ask(Sampled):
             for index, item in enumerate(items if isinstance(items, list) else [])
         ]
         return Update(fields={self.into: await gather(*work)})
+
+    def cost(self, before: Extent) -> Cost:
+        """One request, or one for each item."""
+        shows: dict[str, Shown] = {"candidate": before.text, "answer": before.text, "item": ""}
+        text: Shown = self.longest
+        if self.each is None:
+            written = (text,) * self.most if self.lines else text
+            return Cost(before, (self.asks(shows=shows),), written={self.into: written})
+        found = before.fields.get(self.each, ())
+        items = found if isinstance(found, tuple) else ()
+        shows["item"] = max((tokens(item) for item in items), default=0)
+        asked = self.asks(shows=shows, prompts=len(items))
+        written = (text,) * len(items)
+        return Cost(before, (asked,), exact=not items, written={self.into: written})
 
     async def _asked(self, item: str, index: int, state: State, step: Step) -> str:
         draft = next(iter(state.live), None)

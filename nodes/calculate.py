@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from thinkgraph.nodes.calculator import calculate
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.population import State, Update
@@ -28,3 +29,7 @@ class Calculate(Node):
         for candidate in worked:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(worked))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before)

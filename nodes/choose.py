@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Asked, Cost, Extent, at_most
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
 from thinkgraph.nodes.node import Node
@@ -52,6 +55,17 @@ class Choose(Node):
         for candidate in after:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(after))
+
+    def cost(self, before: Extent) -> Cost:
+        """A question for each group, until one candidate is left; empty ones need none."""
+        asked, left = list[Asked](), before.live
+        while left > 1:
+            size, groups = min(left, self.group), -(-left // self.group)
+            drafts = tuple((label, before.text) for label in LABELS[:size])
+            request = Asked(self.prompt, {"drafts": drafts}, samples=0, prefix=at_most(self.lead))
+            asked.append(replace(request, prompts=groups, options=size, room=16))
+            left = groups
+        return Cost(replace(before, exact=False), tuple(asked), exact=False)
 
     async def _scored(
         self, group: list[Candidate], state: State, step: Step

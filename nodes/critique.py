@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
+
 from thinkgraph.models.model import Completion, Message
+from thinkgraph.nodes.cost import Cost, Extent, at_most
 from thinkgraph.nodes.event import Criticised
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompt import PromptSetting
@@ -42,6 +45,22 @@ class Critique(Sampled):
         fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
         work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
+
+    def cost(self, before: Extent) -> Cost:
+        """The reviews of what it has not reviewed, and a verdict on each."""
+        shows = {"candidate": before.text, "answer": before.text}
+        review = self.asks(shows=shows, prompts=before.fresh, samples=self.samples)
+        verdict = replace(
+            review,
+            calls=self.samples,
+            samples=0,
+            max_tokens=0,
+            prefix=self.longest + at_most(self.lead),
+            options=at_most(self.accept, self.reject),
+        )
+        asked = (review, verdict) if self.verdict == "logits" else (review,)
+        said = self.samples * (self.longest + 2)
+        return Cost(before.judged(said), asked, exact=before.exact and before.first)
 
     @staticmethod
     def _has_reviewed(candidate: Candidate, state: State, step: Step) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
+
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.population import Answer, Candidate, Criticism
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
+
 from thinkgraph.models.model import Completion, Message
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
+from thinkgraph.nodes.cost import Cost, Extent, at_most
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompt import PromptSetting
@@ -58,6 +60,16 @@ class Expand(Answering):
             parents = [None]
         work = [self._grow(p, i, messages, state, step) for i, p in enumerate(parents)]
         return Update(candidates=tuple(c for family in await gather(*work) for c in family))
+
+    def cost(self, before: Extent) -> Cost:
+        """A request for each live candidate, or for the question; complete ones need none."""
+        parents = max(1, before.live)
+        certain = before.exact and (before.live == 0 or self.start == "depth")
+        begun = at_most(self.prefix) + before.text
+        request = self.asks(calls=parents, samples=self.samples, prefix=begun)
+        born = parents * self.samples
+        text = begun + self.max_tokens + at_most(self.step)
+        return Cost(before.born(born, text, live=born, exact=certain), (request,), exact=certain)
 
     def _grows(self, candidate: Candidate) -> bool:
         return self.start == "depth" or candidate.finish_reason == "length"

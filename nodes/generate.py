@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
+
 from thinkgraph.models.model import Completion, Generation, Message
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
+from thinkgraph.nodes.cost import Asked, Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompt import PromptSetting
@@ -63,6 +65,22 @@ class Generate(Answering):
             if self._settled(drafts, wave, state) or any(_is_cut(draft) for draft in wave):
                 break
         return Update(candidates=tuple(drafts))
+
+    def cost(self, before: Extent) -> Cost:
+        """A request for each wave, or the parts of each thought."""
+        size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
+        waves, rest = divmod(self.samples, size)
+        thinking, asked, longest = self.thinking, list[Asked](), self.longest
+        for turns, n in ((waves, size), (1, rest)):
+            if thinking is not None and n:
+                asked += thinking.asks(self.asks(calls=n, turns=turns))
+                longest = self.longest + thinking.longest
+            elif n:
+                asked.append(self.asks(samples=n, turns=turns))
+        alive = before.live + self.samples
+        certain = before.exact and self.until == "never"
+        after = before.born(self.samples, longest, live=alive, exact=certain)
+        return Cost(after, tuple(asked), exact=thinking is None and size == self.samples)
 
     async def _wave(
         self, messages: list[Message], n: int, before: list[Candidate], state: State, step: Step

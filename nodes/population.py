@@ -9,6 +9,7 @@ the same thing twice and nothing changes.
 from __future__ import annotations
 
 from pydantic import Field
+
 from thinkgraph.models.model import Confidence, FinishReason, Frozen, Message, TokenLogprob, Usage
 from thinkgraph.nodes.answers import Tally
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompt import PromptSetting
@@ -38,6 +40,19 @@ class Revise(Answering):
         parents = [c for c in state.live if not (state.critiques_of(c) and state.accepts(c))]
         work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
         return Update(candidates=tuple(c for pair in await gather(*work) for c in pair))
+
+    def cost(self, before: Extent) -> Cost:
+        """A request for each live candidate; those that critics accept need none."""
+        shows = {
+            "candidate": before.text,
+            "answer": before.text,
+            "critique": before.said,
+            "peers": (before.text,) * (before.live - 1),
+        }
+        certain = before.exact and not before.said
+        alive = before.live * (2 if self.keep == "both" else 1)
+        after = before.born(before.live, self.longest, live=alive, exact=before.exact)
+        return Cost(after, (self.asks(shows=shows, prompts=before.live),), exact=certain)
 
     async def _rewrite(
         self, parent: Candidate, index: int, state: State, step: Step

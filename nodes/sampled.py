@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
+
 from thinkgraph.models.model import Completion, Sampling
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
+from thinkgraph.nodes.cost import Asked, at_most
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.prompt import PromptSetting
@@ -25,6 +28,16 @@ class Sampled(Node, Sampling):
     def sampling(self) -> Sampling:
         """How to sample, apart from the node's other settings."""
         return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
+
+    def asks(self, **shape: Any) -> Asked:
+        """Requests of this node's prompt; ``shape`` is fields of :class:`Asked`."""
+        known = {"max_tokens": self.max_tokens, "prefix": at_most(self.prefix)}
+        return Asked(self.prompt, **{**known, **shape})
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that it writes, its beginning included."""
+        return at_most(self.prefix) + self.max_tokens
 
 
 class Answering(Sampled):

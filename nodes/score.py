@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Asked, Cost, Extent, Shown, at_most
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
 from thinkgraph.nodes.node import Node
@@ -71,6 +74,22 @@ class Score(Node):
         for candidate in scored:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(scored))
+
+    def cost(self, before: Extent) -> Cost:
+        """A question for each candidate, or two for each match of the knock-out, or none."""
+        text, lead = before.text, at_most(self.lead)
+        if self.by == "judge":
+            shows: dict[str, Shown] = {"candidate": text, "answer": text}
+            options = at_most(self.accept, self.reject)
+            # Another score node may have judged some since; then it judges them again.
+            asked = Asked(self.prompt, shows, before.live, samples=0, prefix=lead, options=options)
+            return Cost(before.judged(), (asked,), exact=before.exact and before.first)
+        if self.by == "pairwise":
+            shows = {"first": text, "second": text}
+            asked = Asked(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
+            asked = replace(asked, prefix=lead, options=at_most(*self.labels), room=16)
+            return Cost(before, (asked,), exact=before.exact)
+        return Cost(before)
 
     async def _judge(self, candidate: Candidate, state: State, step: Step) -> float | None:
         messages = step.messages(

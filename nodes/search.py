@@ -14,6 +14,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -56,6 +58,10 @@ class Search(Node):
         for candidate in changed:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before.recalled(1))
 
     def _uct(self, tree: Tree) -> str:
         at = ROOT

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -43,6 +45,10 @@ class Select(Node):
         for candidate in changed:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before.kept(self.best) if self.among == "live" else before.recalled(self.best))
 
 
 def _whole(state: State) -> list[Candidate]:

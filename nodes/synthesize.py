@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
+
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
 from thinkgraph.nodes.population import State, Update
@@ -51,3 +53,10 @@ class Synthesize(Answering):
         for candidate in changed:
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """One request, of all candidates."""
+        drafts = (before.text,) * before.live
+        asked = self.asks(shows={"drafts": drafts}, samples=self.samples, room=self.max_tokens)
+        after = before.born(self.samples, self.longest, live=self.samples, exact=True)
+        return Cost(after, (asked,))

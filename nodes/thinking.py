@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
+
 from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling
 from thinkgraph.nodes.answers import Extract, extract
+from thinkgraph.nodes.cost import Asked, at_most
 from thinkgraph.nodes.event import Grew
 from thinkgraph.nodes.param import Referable
 from thinkgraph.nodes.step import Step
@@ -40,6 +43,23 @@ class Thinking(Frozen):
     lead: Annotated[str, Referable()] = Field(
         "The answer is", description="begins the answer after a thought that was closed by force"
     )
+
+    @property
+    def longest(self) -> int:
+        """Tokens that the thoughts of a candidate have at most, with what is put between them."""
+        put = at_most(self.open, *[self.wait] * self.waits, self.close, "\n", self.lead, self.lead)
+        return self.tokens + put + RESCUE_TOKENS
+
+    def asks(self, answer: Asked) -> list[Asked]:
+        """The requests of the thoughts, the answer, and the rescue of an answer without one."""
+        after = replace(answer, prefix=answer.prefix + self.longest)
+        rescue = replace(after, prefix=after.prefix + answer.max_tokens, max_tokens=RESCUE_TOKENS)
+        first = replace(answer, prefix=answer.prefix + at_most(self.open), max_tokens=self.tokens)
+        # What goes on after a wait has only the tokens that the first thought left.
+        waits = min(self.waits, self.tokens - 1)
+        more = replace(after, turns=answer.turns * waits, max_tokens=0)
+        thoughts = [first, more] if waits > 0 else [first] if self.tokens else []
+        return [*thoughts, after, rescue]
 
 
 class Thought:

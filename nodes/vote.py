@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
+
 from thinkgraph.nodes.answers import median, tally
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Answered
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.population import Answer, Candidate, State, Update
@@ -22,7 +24,8 @@ class Vote(Node):
 
     Candidates without an answer abstain: they are counted apart and never win. Of tied classes
     the one that was answered first wins, and the tie is told. Candidates that the budget cut
-    short vote only where no other has an answer.
+    short vote only where no other has an answer; and in a run that was cut, where no live
+    candidate has one, the retired ones vote, so that nothing answered is lost.
 
     A vote may be weighted: by the probability that the model gave to a candidate's words
     (arXiv 2203.11171, section 2), by self-certainty with ``borda`` (arXiv 2502.18581, section
@@ -51,13 +54,22 @@ class Vote(Node):
 
     async def run(self, state: State, step: Step) -> Update:
         """Tally the population."""
-        answer = self.elect(state)
+        answer = self.elect(state, cut=bool(step.budget and step.budget.cut))
         step.emit(Answered(node=step.node, answer=answer))
         return Update(answer=answer)
 
-    def elect(self, state: State) -> Answer:
-        """The answer of a population: the winner of its vote, else its first candidate's text."""
-        voters = _voters(state.live)
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before)
+
+    def elect(self, state: State, *, cut: bool = False) -> Answer:
+        """The answer of a population: the winner of its vote, else its first candidate's text.
+
+        Args:
+            state: the population.
+            cut: whether the run was cut short.
+        """
+        voters = _voters(state, cut)
         measured = self._measured(voters, state)
         if measured is not None:
             voters, measured = self._best(voters, measured)
@@ -128,9 +140,9 @@ class Vote(Node):
         )
 
 
-def _voters(live: list[Candidate]) -> list[Candidate]:
-    """Who votes: candidates cut short only where no other has an answer."""
-    whole = [candidate for candidate in live if candidate.finish_reason != "budget"]
-    if any(candidate.answer is not None for candidate in whole):
-        return whole
-    return [candidate for candidate in live if candidate.text] or live
+def _voters(state: State, cut: bool) -> list[Candidate]:
+    """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
+    live, retired = state.live, list(state.candidates.values()) if cut else []
+    pools = [[c for c in live if c.finish_reason != "budget"], live, retired]
+    answered = (pool for pool in pools if any(c.answer is not None for c in pool))
+    return next(answered, [candidate for candidate in live if candidate.text] or live)
