@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.param import Referable, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
@@ -73,6 +74,10 @@ class Node(BaseModel):
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
+
+    def cost(self, before: Extent) -> Cost:
+        """What one run may cost at most; a kind that doesn't say so makes a plan incomplete."""
+        return Cost(before, exact=False, known=False)
 
     def settings(self) -> dict[str, Any]:
         """The settings that were given, as plain data."""
