@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fast_sugiyama import from_edges
+
 from thinkgraph.graphs.drawing.picture import Arrow, Box, Label, Picture
 
 SWEEPS = 100
@@ -57,9 +58,14 @@ class Route:
         return list(pairwise(self.stops))
 
     @property
+    def turns(self) -> bool:
+        """Whether it leads from a node to itself."""
+        return self.stops[0] is self.stops[-1]
+
+    @property
     def downward(self) -> list[tuple[Vertex, Vertex]]:
         """The legs from the upper to the lower vertex, as they are ranked."""
-        if self.stops[0] is self.stops[-1]:
+        if self.turns:
             return [(self.stops[0], stop) for stop in self.stops[1:-1]]
         return [(b, a) if self.up else (a, b) for a, b in self.legs]
 
@@ -155,7 +161,8 @@ def lay_out(picture: Picture, size: Callable[[Box | Label | None], Size], gap: f
     routes = []
     for arrow in picture.arrows:
         source, target = boxes[arrow.source], boxes[arrow.target]
-        words = [Vertex(arrow.label, *size(arrow.label))] if arrow.label else []
+        shown = arrow.label or source is target
+        words = [Vertex(arrow.label, *size(arrow.label))] if shown else []
         turn = [Vertex(None, *size(None))] if source is target else []
         routes.append(Route(arrow, [source, *words, *turn, target], up=arrow in back))
     _place(list(boxes.values()), routes, lambda: Vertex(None, *size(None)))
@@ -163,7 +170,12 @@ def lay_out(picture: Picture, size: Callable[[Box | Label | None], Size], gap: f
     ranks = _by_rank(list(vertices))
     if _is_mirrored(ranks, list(boxes.values())):
         ranks = [rank[::-1] for rank in ranks]
+    for route in routes:
+        if route.turns:
+            _turn_outside(route, ranks, routes)
     _straighten(ranks, routes, gap)
+    for route in routes:
+        _unkink([stop for stop in route.stops if not isinstance(stop.item, Box)], gap / 3)
     return Layout(ranks, routes)
 
 
@@ -202,7 +214,7 @@ def _place(boxes: list[Vertex], routes: list[Route], bend: Callable[[], Vertex])
         vertex_spacing=1,
         dummy_vertices=True,
         dummy_size=1,
-        ranking_type="down",
+        ranking_type="up",
     )
     at = {int(name): (round(-y), x) for name, (x, y) in places}
     for vertex, i in number.items():
@@ -253,6 +265,18 @@ def _is_mirrored(ranks: list[list[Vertex]], boxes: list[Vertex]) -> bool:
     return 2 * sum(pairs) < len(pairs)
 
 
+def _turn_outside(turning: Route, ranks: list[list[Vertex]], routes: list[Route]) -> None:
+    """Let a route to its own source come up on the side where that source's others don't go."""
+    source, words, bend, _ = turning.stops
+    rank = next(rank for rank in ranks if words in rank)
+    others = [
+        rank.index(b) for r in routes if not r.turns for a, b in r.legs if a is source and b in rank
+    ]
+    places = sorted((rank.index(words), rank.index(bend)))
+    left = sum(others) > len(others) * places[0]
+    rank[places[0]], rank[places[1]] = (bend, words) if left else (words, bend)
+
+
 def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> None:
     """Move every vertex towards its neighbours above and below, keeping order and distance."""
     near: dict[Vertex, list[tuple[Vertex, float]]] = {}
@@ -274,6 +298,15 @@ def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> N
     left = min(v.x - v.width / 2 for rank in ranks for v in rank)
     for vertex in (v for rank in ranks for v in rank):
         vertex.x -= left
+
+
+def _unkink(stops: list[Vertex], kink: float) -> None:
+    """Put bends exactly in line with the words, or each other, where they nearly are."""
+    anchor = next((i for i, stop in enumerate(stops) if stop.item), 0)
+    outward = [*pairwise(stops[anchor:]), *pairwise(stops[anchor::-1])]
+    for fixed, bend in outward:
+        if abs(fixed.x - bend.x) <= kink:
+            bend.x = fixed.x
 
 
 def _settle(rank: list[Vertex], near: dict[Vertex, list[tuple[Vertex, float]]], gap: float) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thinkgraph.graphs.drawing.picture import Arrow, Box, picture
+from thinkgraph.graphs.drawing.picture import NO_BREAK, Arrow, Box, picture
 from thinkgraph.graphs.spec import Scalar, Spec
 
-_ENTITIES = str.maketrans({c: f"#{ord(c)};" for c in '"#&<>`[]{}()|;\\'} | {"\n": " "})
+_ENTITIES = str.maketrans(
+    {c: f"#{ord(c)};" for c in '"#&<>`[]{}()|;\\'} | {"\n": " ", NO_BREAK: " "}
+)
 _CLASSES = {
     "end": "fill:#eef0f3,stroke:#8a93a0,color:#1d2733",
     "write": "fill:#e6effc,stroke:#3b6fc4,color:#1d2733",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -12,18 +13,15 @@ from thinkgraph.nodes.param import is_reference
 Family = Literal["end", "write", "judge", "choose", "use", "other"]
 
 _FAMILIES: dict[str, Family] = {
-    "generate": "write",
-    "revise": "write",
-    "expand": "write",
-    "synthesize": "write",
-    "critique": "judge",
-    "score": "judge",
-    "select": "choose",
-    "vote": "choose",
+    **dict.fromkeys(("generate", "revise", "expand", "synthesize", "ask"), "write"),
+    **dict.fromkeys(("critique", "score", "calculate"), "judge"),
+    **dict.fromkeys(("select", "vote", "choose", "search"), "choose"),
 }
+"""Kinds of one's own are `other`."""
 _UNSHOWN = {*Sampling.model_fields, "samples", "extract", "prefix"}
 """Settings that tune a node and don't change what the graph does."""
 OTHERWISE = "otherwise"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Box(NamedTuple):
@@ -33,7 +31,7 @@ class Box(NamedTuple):
     kind: str
     """The kind and how often it samples: ``generate × 16``; empty if the name says it."""
     settings: str
-    """The settings that tell what it does."""
+    """The settings that tell what it does; no-break spaces within each."""
     family: Family
 
 
@@ -98,11 +96,13 @@ def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:
     if samples is not None:
         kind += f" × {_value(samples, params)}"
     shown = {k: v for k, v in node.settings.items() if k not in _UNSHOWN} | (node.params or {})
-    words = [
-        f"{k}: {_value(v, params)}" for k, v in shown.items() if not isinstance(v, dict | list)
-    ]
+    words = ", ".join(
+        f"{k}: {_value(v, params)}".replace(" ", NO_BREAK)
+        for k, v in shown.items()
+        if not isinstance(v, dict | list)
+    )
     family = "use" if node.use else _FAMILIES.get(node.kind or "", "other")
-    return Box(name, "" if kind == name else kind, ", ".join(words), family)
+    return Box(name, "" if kind == name else kind, words, family)
 
 
 def _label(edge: Edge, decided: bool, params: Mapping[str, Scalar]) -> Label | None:
@@ -124,3 +124,9 @@ def _value(value: Any, params: Mapping[str, Scalar]) -> str:
     if is_reference(value):
         value = params.get(value[1:], value)
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most ``width`` letters, where its words allow it."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Literal
 
 from thinkgraph.graphs.drawing.layout import Layout, Leg, Route, Vertex, lay_out
-from thinkgraph.graphs.drawing.picture import Box, Label, picture
+from thinkgraph.graphs.drawing.picture import Box, Label, picture, wrapped
 from thinkgraph.graphs.spec import END, START, Scalar, Spec
 
 Theme = Literal["auto", "light", "dark"]
@@ -95,7 +94,7 @@ def _size(item: Box | Label | None) -> tuple[float, float]:
     if item is None:
         return 12, 0
     lines = _lines(item)
-    wide = max(len(text) * size * _ADVANCE for text, size, _ in lines)
+    wide = max((len(text) * size * _ADVANCE for text, size, _ in lines), default=0)
     if isinstance(item, Box):
         return max(wide + 36, 76), len(lines) * _LINE + (13 if item.family == "end" else 17)
     return wide + 10, len(lines) * _LINE + 2
@@ -103,12 +102,11 @@ def _size(item: Box | Label | None) -> tuple[float, float]:
 
 def _lines(item: Box | Label) -> list[tuple[str, int, str]]:
     """The lines of text, with their size and class."""
-    wrap = textwrap.TextWrapper(_WRAP, break_long_words=False, break_on_hyphens=False).wrap
     if isinstance(item, Box):
-        below = [(line, _WORDS, "sub") for text in item[1:3] for line in wrap(text)]
+        below = [(line, _WORDS, "sub") for text in item[1:3] for line in wrapped(text, _WRAP)]
         return [(item.name, _NAME, "name"), *below]
-    when = [(line, _WORDS, "cel") for line in wrap(item.when)]
-    return when + [(line, _WORDS, "bound") for line in wrap(item.bound)]
+    when = [(line, _WORDS, "cel") for line in wrapped(item.when, _WRAP)]
+    return when + [(line, _WORDS, "bound") for line in wrapped(item.bound, _WRAP)]
 
 
 def _stack(layout: Layout) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from rich.cells import cell_len
+
 from thinkgraph.graphs.drawing.layout import Layout, Leg, Vertex, lay_out
-from thinkgraph.graphs.drawing.picture import Box, Label, Picture, picture
+from thinkgraph.graphs.drawing.picture import Box, Label, Picture, picture, wrapped
 from thinkgraph.graphs.spec import Scalar, Spec
 
 UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
@@ -44,14 +44,13 @@ def _size(item: Box | Label | None, width: int) -> tuple[float, float]:
         return 1, 0
     lines = _lines(item, width)
     frame = 4 if isinstance(item, Box) else 0
-    wide = max(cell_len(line) for line in lines) + frame
+    wide = max((cell_len(line) for line in lines), default=1) + frame
     return wide + (wide % 2 == 0), len(lines) + (2 if frame else 0)
 
 
 def _lines(item: Box | Label, width: int) -> list[str]:
     words = (item.name, item.kind, item.settings) if isinstance(item, Box) else item
-    wrap = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False).wrap
-    return [line for text in words for line in wrap(text)]
+    return [line for text in words for line in wrapped(text, width)]
 
 
 class _Net(NamedTuple):
