@@ -91,7 +91,7 @@ def picture(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Picture:
 
 
 def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:
-    kind = node.kind or f"use {node.use}"
+    kind = _shown(node.kind or f"use {node.use}")
     samples = node.settings.get("samples")
     if samples is not None:
         kind += f" × {_value(samples, params)}"
@@ -113,7 +113,7 @@ def _label(edge: Edge, decided: bool, params: Mapping[str, Scalar]) -> Label | N
         bounds.append(f"for each of the {edge.each}")
     if edge.at_most is not None:
         bounds.append(f"at most {_value(edge.at_most, params)}")
-    return Label(edge.when or "", ", ".join(bounds))
+    return Label(_shown(edge.when or ""), ", ".join(bounds))
 
 
 def _key(edge: Edge, source: str, target: str) -> str:
@@ -123,7 +123,14 @@ def _key(edge: Edge, source: str, target: str) -> str:
 def _value(value: Any, params: Mapping[str, Scalar]) -> str:
     if is_reference(value):
         value = params.get(value[1:], value)
-    return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
+    return str(value).lower() if isinstance(value, bool) else _shown(str(value))
+
+
+def _shown(text: str) -> str:
+    """A text from a spec in one line, without what a terminal or an XML reader would obey."""
+    return "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
+    )
 
 
 def wrapped(text: str, width: int) -> list[str]:
