@@ -156,9 +156,13 @@ class Routes:
         """Whether a node chooses among its edges."""
         return node in self._decisions
 
+    def decisions(self, node: str) -> list[Link]:
+        """The arrows among which a deciding node chooses, in their order."""
+        return self._decisions.get(node, [])
+
     def destinations(self, node: str) -> dict[str, str]:
         """Where a deciding node may go, with a label for the drawing."""
-        return {link.target: link.label for link in self._decisions.get(node, [])}
+        return {link.target: link.label for link in self.decisions(node)}
 
     def follow(self, node: str, state: State, round: int, counts: Mapping[str, int]) -> list[Link]:
         """The edges that a deciding node follows now."""

@@ -124,6 +124,7 @@ class Condition:
     """
 
     def __init__(self, text: str, types: Mapping[str, str]) -> None:
+        self.text = text
         self._expression = _compile(text, tuple(sorted(types.items())))
         self.names = frozenset(re.findall(r"[A-Za-z_]\w*", text)) & types.keys()
 
