@@ -11,6 +11,7 @@ import io
 import json
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,7 +55,7 @@ _WORDS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAK = re.compile("\r\n|\n|\r")
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Document:
             self.text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            self.add("TG003", "the file is not UTF-8 text", Place(self.file, line))
+            self.add("TG003", "the file is not UTF-8 text", Place(self.file, line, 1, line, 1))
             return
         _Reader(self).read()
 
@@ -122,8 +123,26 @@ class Document:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines of the text, as YAML counts them."""
+        """The lines of the text."""
         return _BREAK.split(self.text)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each line begins, as an index into the text."""
+        return [0, *(found.end() for found in _BREAK.finditer(self.text))]
+
+    def _position(self, index: int) -> tuple[int, int]:
+        """The line and column, from 1, of an index into the text.
+
+        The YAML parser has its own, older idea of what ends a line.
+        """
+        line = bisect_right(self._starts, index)
+        return line, min(index - self._starts[line - 1], len(self.lines[line - 1])) + 1
+
+    def span(self, start: int, end: int) -> Place:
+        """The place between two indices into the text."""
+        (line, column), (end_line, end_column) = self._position(start), self._position(end)
+        return Place(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         """Where a value, or its key, stands; of what isn't there, what would hold it."""
@@ -183,15 +202,7 @@ class Document:
         return value
 
     def _place(self, start: Event, end: Event) -> Place:
-        return _span(self, start.start_mark, end.end_mark)
-
-
-def _span(document: Document, start: Any, end: Any) -> Place:
-    lines = document.lines
-    source = lines[start.line] if start.line < len(lines) else ""
-    return Place(
-        document.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1, source
-    )
+        return self.span(start.start_mark.index, end.end_mark.index)
 
 
 _HUGE = object()
@@ -231,14 +242,13 @@ class _Reader:
         except MarkedYAMLError as error:
             self._syntax(error)
         except ReaderError as error:
-            line = document.text.count("\n", 0, error.position) + 1
-            document.add(
-                "TG004",
-                f"the character #x{ord(document.text[error.position]):04x} is not allowed in YAML",
-                Place(document.file, line),
-            )
+            char = document.text[error.position]
+            said = f"the character #x{ord(char):04x} is not allowed in YAML"
+            document.add("TG004", said, document.span(error.position, error.position + 1))
         except (YAMLError, ValueError, RecursionError, AttributeError) as error:
-            document.add("TG004", f"this is not YAML: {error}")
+            document.add("TG004", f"this is not YAML: {str(error) or type(error).__name__}")
+        if not isinstance(document.data, dict):
+            document.data = None
 
     def _source(self) -> str:
         """The text for the YAML parser, which refuses the tabs that JSON allows."""
@@ -254,14 +264,15 @@ class _Reader:
     def _syntax(self, error: MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(filter(None, (error.context, error.problem)))
-        place = _span(self.document, mark, mark) if mark else None
+        place = self.document.span(mark.index, mark.index) if mark else None
         hint = ""
         if place and "\t" in place.source[: place.column]:
             hint = "indent with spaces; YAML allows no tabs there"
         elif "scanning a tag" in said:
             hint = "put text that begins with an exclamation mark in quotes"
         elif error.context_mark and mark and error.context_mark.line < mark.line:
-            hint = f"it begins in line {error.context_mark.line + 1}"
+            line = self.document.span(error.context_mark.index, error.context_mark.index).line
+            hint = f"it begins in line {line}"
         elif "mapping values" in said:
             hint = "put text that contains a colon in quotes"
         self.document.add("TG004", f"this is not YAML: {said}", place, hint)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import jinja2
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from pydantic import (
     AfterValidator,
@@ -38,10 +39,17 @@ class PromptError(ThinkgraphError):
     """A prompt is unknown, isn't a template, or lacks a variable."""
 
 
+@lru_cache(maxsize=1024)
+def _compiled(source: str) -> tuple[jinja2.Template, frozenset[str]]:
+    """A template, and the names that it needs."""
+    tree = _ENVIRONMENT.parse(source)
+    names = meta.find_undeclared_variables(tree)
+    return _ENVIRONMENT.from_string(tree), frozenset(names)
+
+
 def _template(source: str) -> str:
     try:
-        meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
-        _ENVIRONMENT.from_string(source)
+        _compiled(source)
     except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
         syntax = isinstance(error, TemplateSyntaxError)
         line, said = (error.lineno, error.message) if syntax else (1, str(error))
@@ -73,8 +81,7 @@ class Prompt(Frozen):
     def variables(self) -> frozenset[str]:
         """The names that the templates need."""
         sources = [self.user, self.system or ""]
-        found = [meta.find_undeclared_variables(_ENVIRONMENT.parse(text)) for text in sources]
-        return frozenset().union(*found)
+        return frozenset().union(*(_compiled(source)[1] for source in sources))
 
     def render(
         self, variables: Mapping[str, Any], history: Iterable[Message] = ()
@@ -101,7 +108,7 @@ class Prompt(Frozen):
 
 def _render(source: str, variables: Mapping[str, Any]) -> str:
     try:
-        return _ENVIRONMENT.render(_ENVIRONMENT.from_string(source), variables).strip()
+        return _ENVIRONMENT.render(_compiled(source)[0], variables).strip()
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise PromptError(f"the prompt can't be rendered: {error}") from None
 

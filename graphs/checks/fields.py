@@ -34,11 +34,11 @@ def names(draft: Draft) -> None:
     """No field has a name that already means something else."""
     seen: set[str] = set()
     for section in ("params", "inputs", "state"):
-        for name in draft.source.at((section,)) or ():
+        for name in sorted(draft.declared(section)):
             what = _taken(name, section)
             if name in seen:
                 what = "the name of another param, input or field of the state"
-            seen.add(str(name))
+            seen.add(name)
             if what:
                 hint = "choose another name"
                 draft.add("TG208", (section, name), f"`{name}` is {what}", hint, key=True)

@@ -20,14 +20,15 @@ def variables(draft: Draft) -> None:
         for setting, prompt in prompts_in(node):
             path = ("nodes", name, setting)
             for label, found in meant(draft, prompt):
-                for variable in sorted(found.variables - known):
-                    if label:
-                        message = f"the prompt `{label}` needs `{variable}`, which {node.kind}"
-                        path = path if draft.source.at(path) is not None else path[:2]
-                        hint = _other_prompts(known)
-                        draft.add("TG209", path, f"{message} doesn't supply", hint)
-                    else:
-                        _undefined(draft, path, variable, known)
+                missing = sorted(found.variables - known)
+                if label and missing:
+                    names = ", ".join(f"`{variable}`" for variable in missing)
+                    message = f"the prompt `{label}` needs {names}, which {node.kind} can't supply"
+                    place = path if draft.source.at(path) is not None else path[:2]
+                    draft.add("TG209", place, message, _other_prompts(known))
+                    continue
+                for variable in missing:
+                    _undefined(draft, path, variable, known)
 
 
 def _undefined(draft: Draft, path: Path_, variable: str, known: frozenset[str]) -> None:
