@@ -224,6 +224,55 @@ def check(
 
 
 @app.command()
+def plan(
+    graph: GraphName,
+    question: Annotated[
+        str | None, typer.Argument(help="The question, so that prompts are counted too.")
+    ] = None,
+    param: Params = None,
+    model: ModelName = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: context=8192"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a run may cost before it runs; exit status 2 if it can't fit in the context."""
+    from thinkgraph.forecast import forecast
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.plan import plan as planned
+    from thinkgraph.models.local import LocalModel
+    from thinkgraph.models.speed import speed
+
+    strategy = load(graph)
+    settings = _settings(strategy, param or [])
+    asked = sys.stdin.read() if question == "-" else question
+    chosen = _at_hand(model, engine or [])
+    found = planned(strategy, settings, chosen, asked)
+    found.check()
+    known = asyncio.run(speed(chosen)) if isinstance(chosen, LocalModel) else None
+    found = planned(strategy, settings, chosen, asked, known)
+    if as_json:
+        typer.echo(found.model_dump_json(exclude_none=True))
+    else:
+        forecast(found, known)
+
+
+def _at_hand(name: str | None, engine: list[str]) -> Model | None:
+    """The model of a plan: one that nobody named, and that isn't installed, is done without."""
+    from thinkgraph.graphs.run import default_model
+    from thinkgraph.models.catalogue import load
+    from thinkgraph.models.errors import ModelError
+
+    try:
+        return load(name or default_model(), **dict(_pairs("--engine", engine)))
+    except ModelError:
+        if name or engine:
+            raise
+        return None
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.schema import schema as made

@@ -1,0 +1,73 @@
+"""A plan as a person reads it: a table of the nodes, and what it means for this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thinkgraph.graphs.plan import Plan, Spent
+from thinkgraph.models.speed import Speed
+
+
+def forecast(plan: Plan, speed: Speed | None = None) -> None:
+    """Print a plan: each node, all together, and whether it fits."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_table(plan))
+    for line in _lines(plan, speed):
+        console.print(Text(line))
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    counted = plan.total.prompt_tokens is not None
+    names = ["runs", "calls", "samples", "tokens", *(["prompt tokens"] if counted else [])]
+    table.add_column("node")
+    for name in names:
+        table.add_column(name, justify="right")
+    for name, spent in plan.nodes.items():
+        table.add_row(name, *_cells(spent))
+    table.add_row("together", *_cells(plan.total), style="bold")
+    return table
+
+
+def _cells(spent: Spent) -> Iterator[str]:
+    """Numbers that are bounds with a sign before them; tokens always are."""
+    for count in (spent.runs, spent.calls, spent.samples):
+        yield f"{count:,}" if spent.exact or not count else f"≤ {count:,}"
+    for tokens in (spent.tokens, spent.prompt_tokens):
+        if tokens is not None:
+            yield f"≤ {tokens:,}" if tokens else "0"
+
+
+def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
+    if plan.unknown:
+        names = ", ".join(plan.unknown)
+        yield f"not counted, since their kinds don't tell their cost: {names}"
+    if plan.total.prompt_tokens is None:
+        yield "with a question, the prompts and the KV cells are counted too"
+    else:
+        yield (
+            f"context: the longest prompt with its completion has up to {plan.longest:,} tokens, "
+            f"and {plan.context:,} fit"
+        )
+    if plan.total.cells is not None and plan.cells is not None:
+        waits = "; the samples that don't fit wait" if plan.total.cells > plan.cells else ""
+        yield f"KV cells: up to {plan.total.cells:,} at once, of {plan.cells:,}{waits}"
+    if plan.warning:
+        yield plan.warning
+    if plan.total.seconds is not None and speed is not None:
+        alone, many = speed.rates
+        yield (
+            f"time: about {_time(plan.total.seconds)} at most, if every text is as long as it may "
+            f"be (on {speed.measured} this machine wrote {alone:.0f} tokens a second alone, "
+            f"{many:.0f} in sixteen samples, and read {speed.prefill:.0f})"
+        )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
