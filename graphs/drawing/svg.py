@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Literal
 
@@ -11,6 +11,8 @@ from thinkgraph.graphs.drawing.picture import Box, Label, picture, wrapped
 from thinkgraph.graphs.spec import END, START, Scalar, Spec
 
 Theme = Literal["auto", "light", "dark"]
+Band = tuple[float, float]
+"""Where a rank begins and ends, from above."""
 
 SANS = "system-ui,'Segoe UI',Roboto,'Helvetica Neue','DejaVu Sans',sans-serif"
 MONO = "ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace"
@@ -72,10 +74,13 @@ def svg(
         theme: ``auto`` follows the reader's light or dark scheme.
     """
     layout = lay_out(picture(spec, params), _size, _GAP_X)
-    height = _stack(layout)
-    parts = [_words_or_box(vertex, counts) for vertex in layout.vertices]
-    legs = layout.legs(_PORT)
-    lines = [_route(route, legs, layout, counts) for route in layout.routes]
+    bands = _stack(layout)
+    height = max(end for _, end in bands)
+    parts = [_words_or_box(vertex, counts) for vertex in layout.vertices if vertex.item]
+    legs: dict[Route, list[Leg]] = {route: [] for route in layout.routes}
+    for leg in layout.legs(_PORT):
+        legs[leg.route].append(leg)
+    lines = [_route(route, found, bands, counts) for route, found in legs.items()]
     wide, high = layout.width + 2 * _MARGIN + (24 if counts else 0), height + 2 * _MARGIN
     return "\n".join(
         [
@@ -109,28 +114,30 @@ def _lines(item: Box | Label) -> list[tuple[str, int, str]]:
     return when + [(line, _WORDS, "bound") for line in wrapped(item.bound, _WRAP)]
 
 
-def _stack(layout: Layout) -> float:
-    """Put the ranks one below the other; returns the height."""
-    y = 0.0
+def _stack(layout: Layout) -> list[Band]:
+    """Put the ranks one below the other; returns where each begins and ends."""
+    bands, y = [], 0.0
     for rank in layout.ranks:
         height = max(vertex.height for vertex in rank)
         for vertex in rank:
             vertex.y = y + (height - vertex.height) / 2
+        bands.append((y, y + height))
         words = not any(isinstance(vertex.item, Box) for vertex in rank)
         y += height + (_GAP_Y * 0.7 if words else _GAP_Y)
-    return max(vertex.bottom for vertex in layout.vertices)
+    return bands
 
 
 def _words_or_box(vertex: Vertex, counts: Mapping[str, int] | None) -> str:
-    if vertex.item is None:
+    item = vertex.item
+    if item is None:  # a bend
         return ""
-    lines = _lines(vertex.item)
+    lines = _lines(item)
     first = vertex.y + (vertex.height - len(lines) * _LINE) / 2 + 12.5
     words = "".join(
         f'<text class="{name}" x="{vertex.x:.1f}" y="{first + i * _LINE:.1f}">{escape(text)}</text>'
         for i, (text, _, name) in enumerate(lines)
     )
-    return _box(vertex, vertex.item, words, counts) if isinstance(vertex.item, Box) else words
+    return _box(vertex, item, words, counts) if isinstance(item, Box) else words
 
 
 def _box(vertex: Vertex, item: Box, words: str, counts: Mapping[str, int] | None) -> str:
@@ -169,39 +176,38 @@ def followed(route: Route, counts: Mapping[str, int]) -> int:
 
 
 def _route(
-    route: Route, legs: Iterable[Leg], layout: Layout, counts: Mapping[str, int] | None
+    route: Route, legs: Sequence[Leg], bands: Sequence[Band], counts: Mapping[str, int] | None
 ) -> str:
-    mine = [leg for leg in legs if leg.route is route]
     times = None if counts is None else followed(route, counts)
     state = "" if times is None else " taken" if times else " faded"
-    tops = {vertex: min(v.y for v in rank) for rank in layout.ranks for vertex in rank}
-    ends = {vertex: max(v.bottom for v in rank) for rank in layout.ranks for vertex in rank}
-    path = " ".join(_leg(leg, ends[leg.upper], tops[leg.lower]) for leg in mine)
-    path += "".join(_turn(a, b, ends[a]) for r, a, b in layout.turns() if r is route)
-    path += "".join(_pass(v, tops[v], ends[v]) for v in route.stops if v.item is None)
-    heads = "".join(_head(leg) for leg in mine if leg.last)
+    path = " ".join(_leg(leg, bands) for leg in legs)
+    path += "".join(_turn(a, b, bands) for a, b in route.legs if a.rank == b.rank)
+    path += "".join(_pass(stop, bands) for stop in route.stops if stop.item is None)
+    heads = "".join(_head(leg) for leg in legs if leg.last)
     return f'<g class="edge{state}"><path d="{path}"/>{heads}{_times(route, times)}</g>'
 
 
-def _leg(leg: Leg, top: float, bottom: float) -> str:
+def _leg(leg: Leg, bands: Sequence[Band]) -> str:
     """A line from the upper vertex to the lower: straight beside its rank, curved between."""
     x, y, u, v = leg.upper_x, leg.upper.bottom, leg.lower_x, leg.lower.y
     if leg.last and leg.rises:
         y += _HEAD
     elif leg.last:
         v -= _HEAD
-    top, bottom = max(top, y), min(bottom, v)
+    top, bottom = max(bands[leg.upper.rank][1], y), min(bands[leg.lower.rank][0], v)
     middle = (top + bottom) / 2
     curve = f"C{x:.1f} {middle:.1f} {u:.1f} {middle:.1f} {u:.1f} {bottom:.1f}"
     return f"M{x:.1f} {y:.1f}V{top:.1f}{curve}V{v:.1f}"
 
 
-def _turn(a: Vertex, b: Vertex, end: float) -> str:
-    curve = f"C{a.x:.1f} {end + 18:.1f} {b.x:.1f} {end + 18:.1f} {b.x:.1f} {end:.1f}"
+def _turn(a: Vertex, b: Vertex, bands: Sequence[Band]) -> str:
+    end = bands[a.rank][1]
+    curve = f"C{a.x:.1f} {end + 14:.1f} {b.x:.1f} {end + 14:.1f} {b.x:.1f} {end:.1f}"
     return f" M{a.x:.1f} {a.bottom:.1f}V{end:.1f}{curve}"
 
 
-def _pass(bend: Vertex, top: float, end: float) -> str:
+def _pass(bend: Vertex, bands: Sequence[Band]) -> str:
+    top, end = bands[bend.rank]
     return f" M{bend.x:.1f} {top:.1f}V{end:.1f}"
 
 

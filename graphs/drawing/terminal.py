@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
@@ -17,14 +18,15 @@ _LINES = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"
 """The character that joins the sides of a set of directions, by their sum."""
 _GAP = 3
 _KINK = 2
+_MOST_ARROWS = 100
 _LABEL_WIDTHS = (30, 22, 16, 12)
 
 
 def terminal(spec: Spec, width: int = 80, params: Mapping[str, Scalar] | None = None) -> str:
     """A drawing in lines of text, at most ``width`` cells wide.
 
-    Labels are broken to make it fit. A graph that is too wide all the same is told as a list of
-    its edges.
+    Labels are broken to make it fit. A graph that is too wide all the same, or has more than
+    a hundred edges, is told as a list of them.
 
     Args:
         spec: the graph.
@@ -32,8 +34,8 @@ def terminal(spec: Spec, width: int = 80, params: Mapping[str, Scalar] | None = 
         params: values to show in place of the references to params.
     """
     drawn = picture(spec, params)
-    for label_width in _LABEL_WIDTHS:
-        layout = lay_out(drawn, lambda item, w=label_width: _size(item, w), _GAP)  # type: ignore[misc]
+    for label_width in _LABEL_WIDTHS if len(drawn.arrows) <= _MOST_ARROWS else ():
+        layout = lay_out(drawn, partial(_size, width=label_width), _GAP)
         if layout.width <= width:
             return _Drawing(layout, label_width).text
     return _listed(drawn)
