@@ -171,11 +171,28 @@ class Budget:
             return f"the budget of {self.calls} model calls is spent"
         return self.exhausted or (self.parent.refusal if self.parent else None)
 
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that may still be sampled, by this budget and its parents; None is no limit."""
+        above = self.parent.tokens_left if self.parent else None
+        return _least(self.tokens, self._spent_tokens, above)
+
+    @property
+    def calls_left(self) -> int | None:
+        """Calls that may still be made, by this budget and its parents; None is no limit."""
+        above = self.parent.calls_left if self.parent else None
+        return _least(self.calls, self._spent_calls, above)
+
     def tell_cut(self, reason: str) -> None:
         """Note, here and in the parents, that something was cut short or refused."""
         self.cut = self.cut or reason
         if self.parent:
             self.parent.tell_cut(reason)
+
+
+def _least(limit: int | None, spent: int, above: int | None) -> int | None:
+    own = None if limit is None else max(limit - spent, 0)
+    return min((left for left in (own, above) if left is not None), default=None)
 
 
 class Generation(Protocol):

@@ -19,7 +19,7 @@ class Ask(Sampled):
 
     What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
     later prompts name it. With ``each`` the question is put once for every item of a list field,
-    side by side, and a list is written.
+    side by side, and a list is written. Of a budget it leaves enough for an answer.
     """
 
     kind: ClassVar[str] = "ask"
@@ -45,13 +45,11 @@ class Ask(Sampled):
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
         if self.each is None:
-            text = await self._asked("", 0, state, step)
+            text = await self._asked("", 0, 1, state, step)
             return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
-        items = state.fields.get(self.each)
-        work = [
-            self._asked(str(item), index, state, step)
-            for index, item in enumerate(items if isinstance(items, list) else [])
-        ]
+        found = state.fields.get(self.each)
+        items = found if isinstance(found, list) else []
+        work = [self._asked(str(x), i, len(items), state, step) for i, x in enumerate(items)]
         return Update(fields={self.into: await gather(*work)})
 
     def cost(self, before: Extent) -> Cost:
@@ -68,7 +66,7 @@ class Ask(Sampled):
         written = (text,) * len(items)
         return Cost(before, (asked,), exact=not items, written={self.into: written})
 
-    async def _asked(self, item: str, index: int, state: State, step: Step) -> str:
+    async def _asked(self, item: str, index: int, of: int, state: State, step: Step) -> str:
         draft = next(iter(state.live), None)
         messages = step.messages(
             self.prompt,
@@ -77,9 +75,10 @@ class Ask(Sampled):
             candidate=draft.text if draft else "",
             answer=(draft.answer if draft else None) or "",
         )
-        (completion,) = await step.sample(
+        completion = await step.prepare(
             messages,
             self.sampling,
+            texts=of,
             first=index,
             role=self.model,
             prefix=self.prefix,

@@ -14,7 +14,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from simpleeval import InvalidExpression, NumberTooHigh, SimpleEval
+from simpleeval import (  # type: ignore[import-untyped]
+    InvalidExpression,
+    NumberTooHigh,
+    SimpleEval,
+)
 
 LINES, LENGTH, BITS = 60, 300, 2048
 
@@ -50,19 +54,16 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Number]] = {
     ast.USub: _bounded(operator.neg),
     ast.UAdd: _bounded(operator.pos),
 }
-_FUNCTIONS = {
-    name: _bounded(work)
-    for name, work in {
-        "abs": abs,
-        "min": min,
-        "max": max,
-        "round": round,
-        "int": int,
-        "float": float,
-        "sqrt": math.sqrt,
-        "floor": math.floor,
-        "ceil": math.ceil,
-    }.items()
+_FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "abs": _bounded(abs),
+    "min": _bounded(min),
+    "max": _bounded(max),
+    "round": _bounded(round),
+    "int": _bounded(int),
+    "float": _bounded(float),
+    "sqrt": _bounded(math.sqrt),
+    "floor": _bounded(math.floor),
+    "ceil": _bounded(math.ceil),
 }
 _FENCE = re.compile(r"```[a-z]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)\s*=(?!=)\s*(.+)$")

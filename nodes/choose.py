@@ -86,7 +86,11 @@ class Choose(Node):
             prefix=self.lead,
             adapter=self.adapter,
         )
-        return chances and [
-            candidate.model_copy(update={"score": chance, "scorer": step.node})
-            for candidate, chance in zip(group, chances, strict=True)
-        ]
+        return (
+            None
+            if chances is None
+            else [
+                candidate.model_copy(update={"score": chance, "scorer": step.node})
+                for candidate, chance in zip(group, chances, strict=True)
+            ]
+        )

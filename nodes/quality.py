@@ -21,17 +21,17 @@ def logprob(candidate: Candidate, state: State) -> float:
 
 def certainty(candidate: Candidate, state: State) -> float:
     """Self-certainty (arXiv 2502.18581): how far each next-token distribution is from uniform."""
-    return _known(candidate.confidence and candidate.confidence.self_certainty)
+    return _known(candidate.confidence.self_certainty if candidate.confidence else None)
 
 
 def tail(candidate: Candidate, state: State) -> float:
     """DeepConf's confidence of the text's end (arXiv 2508.15260, section 3)."""
-    return _known(candidate.confidence and candidate.confidence.tail)
+    return _known(candidate.confidence.tail if candidate.confidence else None)
 
 
 def lowest_group(candidate: Candidate, state: State) -> float:
     """DeepConf's confidence of the least sure stretch (arXiv 2508.15260, section 3)."""
-    return _known(candidate.confidence and candidate.confidence.lowest_group)
+    return _known(candidate.confidence.lowest_group if candidate.confidence else None)
 
 
 def heuristic(candidate: Candidate, state: State) -> float:

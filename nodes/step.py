@@ -148,6 +148,31 @@ class Step:
         self._note_cut(cut)
         return None if cut else probabilities
 
+    async def prepare(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        texts: int = 1,
+        **rest: Any,
+    ) -> Completion:
+        """Sample one of ``texts`` texts that come before an answer, which must stay affordable.
+
+        Together they may take half of the tokens that the budget has left, and all its calls but
+        the last. The other arguments are those of :meth:`sample`.
+        """
+        calls = self.budget.calls_left if self.budget else None
+        if self.budget and calls is not None and calls <= 1:
+            self.budget.tell_cut("the last model call of the budget was kept for the answer")
+            return _unasked(0, 0)
+        tokens = self.budget.tokens_left if self.budget else None
+        most = sampling.max_tokens if tokens is None else max(tokens // (2 * texts), 1)
+        spared = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, most)})
+        (completion,) = await self.sample(messages, spared, **rest)
+        if self.budget and most < sampling.max_tokens and completion.finish_reason == "length":
+            self.budget.tell_cut("half of the tokens of the budget were kept for the answer")
+        return completion
+
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
         self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -88,17 +88,17 @@ class Thought:
     ) -> None:
         self._messages, self._sampling, self._sample, self._step = messages, sampling, sample, step
         self._role, self._adapter, self._prefix = role, adapter, prefix
-        self._text = ""
+        self._text = self._written = ""
         self._parts: list[Completion] = []
 
     async def think(self, how: Thinking, extractor: Extract) -> Completion:
         """Think, then answer; the completion is all of it."""
         self._insert(how.open)
         forced = await self._ponder(how)
-        if self._goes_on:
-            self._insert(how.close + (how.lead if forced else ""))
-            await self._write(self._sampling)
-        if self._goes_on and extract(self._text, extractor) is None:
+        self._insert(how.close + (how.lead if forced else ""))
+        await self._write(self._sampling)
+        ended = self._parts[-1].finish_reason in ("stop", "length")
+        if ended and extract(self._text, extractor) is None:
             self._insert("\n" + how.lead)
             await self._write(self._sampling.model_copy(update={"max_tokens": RESCUE_TOKENS}))
         return self._whole()
@@ -112,7 +112,8 @@ class Thought:
                 return True
             if waits:
                 self._insert(how.wait)
-            await self._write(self._sampling.model_copy(update={"max_tokens": left, "stop": stop}))
+            sampling = self._sampling.model_copy(update={"max_tokens": left, "stop": stop})
+            self._add(await self._step.prepare(self._messages, sampling, **self._rest))
             if self._parts[-1].finish_reason != "stop":
                 return True
         return False
@@ -121,34 +122,37 @@ class Thought:
     def _spent(self) -> int:
         return sum(part.tokens for part in self._parts)
 
-    @property
-    def _goes_on(self) -> bool:
-        return not self._parts or self._parts[-1].finish_reason in ("stop", "length")
-
     def _insert(self, text: str) -> None:
         self._text = (self._text.rstrip() if text.startswith("\n") else self._text) + text
         name = self._step.id(self._sample)
         if text:
             self._step.emit(Grew(node=self._step.node, id=name, text=text, tokens=self._spent))
 
+    @property
+    def _rest(self) -> dict[str, Any]:
+        return {
+            "first": self._sample,
+            "part": len(self._parts),
+            "role": self._role,
+            "prefix": self._prefix + self._text,
+            "adapter": self._adapter,
+        }
+
     async def _write(self, sampling: Sampling) -> None:
-        (part,) = await self._step.sample(
-            self._messages,
-            sampling,
-            first=self._sample,
-            part=len(self._parts),
-            role=self._role,
-            prefix=self._prefix + self._text,
-            adapter=self._adapter,
-        )
+        (part,) = await self._step.sample(self._messages, sampling, **self._rest)
+        self._add(part)
+
+    def _add(self, part: Completion) -> None:
         self._text += part.text
         self._parts.append(part)
+        if part.text:  # what was only inserted, and nothing followed, is no part of the text
+            self._written = self._text
 
     def _whole(self) -> Completion:
         return Completion(
             sample=self._sample,
             seed=self._parts[0].seed,
-            text=self._text,
+            text=self._written,
             tokens=self._spent,
             finish_reason=self._parts[-1].finish_reason,
             confidence=joined([(part.confidence, part.tokens) for part in self._parts]),
