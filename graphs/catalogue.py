@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -34,6 +35,15 @@ def builtin_names() -> tuple[str, ...]:
 def _strategies() -> list[Traversable]:
     folder = resources.files("thinkgraph.graphs").joinpath("strategies")
     return [file for file in folder.iterdir() if file.name.endswith(".yaml")]
+
+
+def about(name: str) -> str:
+    """What a built-in graph says of itself, in one line; read without checking the graph."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to find a graph)
+
+    sections = re.split(r"^(?=[a-z]+:)", find(name).read_text("utf-8"), flags=re.MULTILINE)
+    said = next((section for section in sections if section.startswith("about:")), "about: ''")
+    return " ".join(str(YAML(typ="safe").load(said)["about"]).split())
 
 
 def find(source: str | Path) -> Traversable:

@@ -238,7 +238,8 @@ class Walk:
         end = reduce(Front.__or__, [*ends, *fronts])
         total = replace(end.total, exact=end.total.exact and not fronts)
         total = total.capped(_bound(self._spec.budget, self._params))
-        return Journey(total, end.nodes, end.extent, end.unknown)
+        nodes = {name: end.nodes[name] for name in self._spec.nodes if name in end.nodes}
+        return Journey(total, nodes, end.extent, end.unknown)
 
     def _step(self, front: Front) -> Iterator[Front]:
         """All that may come of one superstep."""
@@ -264,7 +265,7 @@ class Walk:
         """What the runs of one node spend in a superstep, and the population after it."""
         before = replace(front.extent, node=name, round=front._count(name)[1])
         if name == CONCLUDE:
-            return Spend(runs=1), before, frozenset()
+            return NOTHING, before, frozenset()
         whole = before
         if times > 1:  # one run for each candidate, which sees only that
             before = replace(before, live=1)

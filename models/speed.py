@@ -78,25 +78,28 @@ async def _sampled(model: LocalModel, text: str, samples: int) -> dict[str, floa
     usage = generation.usage
     return {
         "prefilled": max(usage.prefilled_tokens, 1),
-        "first": max(usage.first_token_s - usage.queue_s, 1e-6),
+        "first": max(usage.first_token_s, 1e-6),
         "decode": max(usage.decode_s, 1e-6),
     }
 
 
-async def speed(model: LocalModel, file: Path | None = None) -> Speed:
+async def speed(model: LocalModel, file: Path | None = None, *, again: bool = False) -> Speed:
     """The speed of a model on this machine: as measured before, or measured now and kept.
 
     Args:
         model: the model.
         file: where speeds are kept; None is ``speed.json`` in the user's cache folder. One that
             can't be read or written is ignored.
+        again: measure it even if it is known.
     """
     file = file or _file()
     key, kept = _key(model), _read(file)
-    try:
-        return Speed.model_validate(kept[key])
-    except (KeyError, ValidationError):
-        found = await measure(model)
+    if key in kept and not again:
+        try:
+            return Speed.model_validate(kept[key])
+        except ValidationError:
+            pass  # an older form
+    found = await measure(model)
     _write(file, {**kept, key: found.model_dump(mode="json")})
     return found
 

@@ -168,12 +168,10 @@ def _model(name: str | None, engine: list[str]) -> Model | str | None:
 @app.command("list")
 def list_() -> None:
     """List the built-in strategies."""
-    from thinkgraph.graphs.catalogue import builtin_names
-    from thinkgraph.graphs.check import load
+    from thinkgraph.graphs.catalogue import about, builtin_names
 
     for name in builtin_names():
-        about = " ".join(load(name).about.split())
-        typer.echo(f"{name:20} {about.partition('. ')[0].rstrip('.')}")
+        typer.echo(f"{name:26} {about(name).partition('. ')[0].rstrip('.')}")
 
 
 @app.command()
@@ -235,6 +233,9 @@ def plan(
         list[str] | None,
         typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: context=8192"),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--measure", help="Measure the machine's speed again.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a run may cost before it runs; exit status 2 if it can't fit in the context."""
@@ -250,7 +251,9 @@ def plan(
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked)
     found.check()
-    known = asyncio.run(speed(chosen)) if isinstance(chosen, LocalModel) else None
+    known = None
+    if isinstance(chosen, LocalModel):
+        known = asyncio.run(speed(chosen, again=again))
     found = planned(strategy, settings, chosen, asked, known)
     if as_json:
         typer.echo(found.model_dump_json(exclude_none=True))
