@@ -22,6 +22,7 @@ from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, Send
+
 from thinkgraph.graphs import state as channels
 from thinkgraph.graphs.condition import Condition, variable_types
 from thinkgraph.graphs.spec import END, START, Edge, Limits, NodeSpec, Scalar, Spec

@@ -363,7 +363,7 @@ class _Reader:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _tag(self, event: Event, path: Path_) -> None:
-        tag = str(event.tag)
+        tag = str(getattr(event, "tag", ""))
         text = f"{tag} {getattr(event, 'value', '')}".strip()
         hint = f'put it in quotes: "{text}"' if isinstance(event, ScalarEvent) else ""
         self._refuse(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.drawing import svg
 from thinkgraph.graphs.result import Result, RunUsage

@@ -42,7 +42,7 @@ _TYPES: dict[type, ParamType] = {bool: "boolean", int: "integer", float: "number
 
 def _fault(kind: str, message: str) -> PydanticCustomError:
     """An error of a model, of a kind that the checker has a code for."""
-    return PydanticCustomError(kind, "{said}", {"said": message})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, "{said}", {"said": message})
 
 
 class Param(Frozen):

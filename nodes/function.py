@@ -61,7 +61,8 @@ def node_kind(
             "run": _running(function, list(types)),
         }
         title = "".join(part.capitalize() for part in name.replace("_", "-").split("-"))
-        return register(type(Node)(title, (Node,), members))
+        made: type[Node] = type(Node)(title, (Node,), members)  # type: ignore[misc]
+        return register(made)
 
     return decorate
 

@@ -51,8 +51,9 @@ def _template(source: str) -> str:
     try:
         _compiled(source)
     except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
-        syntax = isinstance(error, TemplateSyntaxError)
-        line, said = (error.lineno, error.message) if syntax else (1, str(error))
+        line, said = 1, str(error)
+        if isinstance(error, TemplateSyntaxError):
+            line, said = error.lineno, error.message or said
         raise PydanticCustomError(
             "template", "not a Jinja template: {said}", {"said": said, "line": line}
         ) from None
@@ -143,7 +144,8 @@ def read_prompt(path: str | os.PathLike[str]) -> Prompt:
     Raises:
         PromptError: the file can't be read, or is no prompt.
     """
-    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
         return Prompt.model_validate(YAML(typ="safe").load(Path(path).read_text("utf-8")))

@@ -10,7 +10,7 @@ from thinkgraph.graphs.spec import Scalar, Spec
 _ENTITIES = str.maketrans(
     {c: f"#{ord(c)};" for c in '"#&<>`[]{}()|;\\'} | {"\n": " ", NO_BREAK: " "}
 )
-_CLASSES = {
+_STYLES = {
     "end": "fill:#eef0f3,stroke:#8a93a0,color:#1d2733",
     "write": "fill:#e6effc,stroke:#3b6fc4,color:#1d2733",
     "judge": "fill:#fcf0dc,stroke:#b7791f,color:#1d2733",
@@ -28,13 +28,17 @@ def mermaid(spec: Spec, params: Mapping[str, Scalar] | None = None) -> str:
         params: values to show in place of the references to params.
     """
     drawn = picture(spec, params)
-    # Mermaid has words of its own ("end", "graph") that no identifier may be.
+    # Mermaid has words of its own ("end", "graph") that no identifier or class may be.
     ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
-    lines = [f"    {ids[box.name]}{_shape(box)}:::{box.family}" for box in drawn.boxes]
+    lines = [f"    {ids[box.name]}{_shape(box)}:::{_class(box)}" for box in drawn.boxes]
     lines += [f"    {_line(arrow, ids)}" for arrow in drawn.arrows]
-    used = dict.fromkeys(box.family for box in drawn.boxes)
-    lines += [f"    classDef {family} {_CLASSES[family]}" for family in used]
+    used = {_class(box): _STYLES[box.family] for box in drawn.boxes}
+    lines += [f"    classDef {name} {style}" for name, style in used.items()]
     return "\n".join(["flowchart TD", *lines, ""])
+
+
+def _class(box: Box) -> str:
+    return f"is-{box.family}"
 
 
 def _shape(box: Box) -> str:

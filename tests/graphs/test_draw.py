@@ -149,11 +149,11 @@ class TestMermaid:
     def test_writes_a_flowchart(self) -> None:
         assert mermaid(spec(LOOP)).splitlines()[:10] == [
             "flowchart TD",
-            '    n0(["START"]):::end',
-            '    n1["<b>draft</b><br/>generate<br/>prompt: question"]:::write',
-            '    n2["<b>critic</b><br/>critique"]:::judge',
-            '    n3["<b>revise</b>"]:::write',
-            '    n4(["END"]):::end',
+            '    n0(["START"]):::is-end',
+            '    n1["<b>draft</b><br/>generate<br/>prompt: question"]:::is-write',
+            '    n2["<b>critic</b><br/>critique"]:::is-judge',
+            '    n3["<b>revise</b>"]:::is-write',
+            '    n4(["END"]):::is-end',
             "    n0 --> n1",
             "    n1 --> n2",
             '    n2 -->|"!accepted<br/>at most $rounds"| n3',

@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 from httpx import Request, Response
 from huggingface_hub import errors
+
 from thinkgraph.models import catalogue
 from thinkgraph.models.errors import ModelError
 

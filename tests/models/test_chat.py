@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from langgraph.graph import START, MessagesState, StateGraph
+
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.chat import ChatGGUF, derive_seeds
 from thinkgraph.models.errors import ModelError

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
+
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.langchain import LangChainModel

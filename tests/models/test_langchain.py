@@ -9,6 +9,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
+
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.langchain import LangChainModel
 from thinkgraph.models.model import Message, Sampling

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import Budget, Delta, Message, Sampling
 from thinkgraph.models.scripted import ScriptedModel, _split

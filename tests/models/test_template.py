@@ -7,6 +7,7 @@ import pytest
 from gguf import GGUFReader
 from hypothesis import given
 from hypothesis import strategies as st
+
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message
 from thinkgraph.models.template import ChatTemplate, Piece
