@@ -7,7 +7,7 @@ has no script: candidates open as ``<details>``, and filters are radio buttons.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ class Bar(NamedTuple):
 
     value: str
     votes: int
+    weight: float | None
+    """Of the votes together, where they don't weigh one each."""
     share: float
     """Of the longest bar, 0 to 1."""
     wins: bool
@@ -68,12 +70,13 @@ def to_html(result: Result) -> str:
     Args:
         result: a finished run; one without a spec has no drawing.
     """
-    bars = _bars(result)
+    counted = _counted(result)
+    bars = _bars(result, counted)
     return _template().render(
         result=result,
         bars=bars,
         filters=_filters(result),
-        cards=list(_cards(result, bars)),
+        cards=list(_cards(result, counted)),
         rows=list(_rows(result)),
         concludes="conclude" in result.counts,
         drawing=_drawing(result),
@@ -114,22 +117,41 @@ def _drawing(result: Result) -> Markup:
     return Markup(svg(result.spec, result.counts, params=result.params))  # noqa: S704
 
 
-def _bars(result: Result) -> list[Bar]:
+def _bars(result: Result, counted: Mapping[str, int]) -> list[Bar]:
     tally = result.answer.tally
     if tally is None:
         return []
     longest = max([found.share for found in tally.classes], default=1) or 1
-    tied = set(tally.tied)
+    speaker = counted.get(result.answer.candidate or "")
     bars = [
-        Bar(found.value, found.votes, found.share / longest, wins=i == 0 or found.value in tied)
+        Bar(
+            found.value,
+            found.votes,
+            None if found.weight == found.votes else found.weight,
+            found.share / longest,
+            wins=found.value in tally.tied if result.answer.tie else i == speaker,
+        )
         for i, found in enumerate(tally.classes)
     ]
     if tally.abstentions:
-        bars.append(Bar("no answer", tally.abstentions, 0, wins=False, abstains=True))
+        bars.append(Bar("no answer", tally.abstentions, None, 0, wins=False, abstains=True))
     return bars
 
 
-def _cards(result: Result, bars: list[Bar]) -> Iterator[Card]:
+def _counted(result: Result) -> dict[str, int]:
+    """The bar that counts each candidate; where not all that live voted, those with its words."""
+    tally = result.answer.tally
+    voters = [candidate for candidate in result.candidates if candidate.live]
+    if tally is None:
+        return {}
+    if tally.of != len(voters):
+        bars = {found.value: i for i, found in enumerate(tally.classes)}
+        return {c.id: bars[c.answer] for c in voters if c.answer in bars}
+    found = dict.fromkeys((voter.id for voter in voters), len(tally.classes))
+    return found | {voters[i].id: bar for bar, c in enumerate(tally.classes) for i in c.members}
+
+
+def _cards(result: Result, counted: Mapping[str, int]) -> Iterator[Card]:
     anchors = {candidate.id: f"c{i}" for i, candidate in enumerate(result.candidates)}
     children: dict[str, list[tuple[str, str]]] = {}
     for candidate in result.candidates:
@@ -138,7 +160,6 @@ def _cards(result: Result, bars: list[Bar]) -> Iterator[Card]:
     critiques: dict[str, list[Criticism]] = {}
     for criticism in result.critiques:
         critiques.setdefault(criticism.candidate, []).append(criticism)
-    counted = _counted(result, bars)
     for candidate in result.candidates:
         yield Card(
             anchor=anchors[candidate.id],
@@ -149,19 +170,6 @@ def _cards(result: Result, bars: list[Bar]) -> Iterator[Card]:
             bar=counted.get(candidate.id),
             wins=candidate.id == result.answer.candidate,
         )
-
-
-def _counted(result: Result, bars: list[Bar]) -> dict[str, int]:
-    """The bar of each candidate that voted: those that were live when the votes were counted."""
-    tally = result.answer.tally
-    voters = [candidate for candidate in result.candidates if candidate.live]
-    if tally is None or tally.of != len(voters):
-        return {}
-    found = {voters[i].id: bar for bar, c in enumerate(tally.classes) for i in c.members}
-    abstained = next((bar for bar, shown in enumerate(bars) if shown.abstains), None)
-    if abstained is not None:
-        found |= {voter.id: abstained for voter in voters if voter.id not in found}
-    return found
 
 
 def _filters(result: Result) -> list[Filter]:
