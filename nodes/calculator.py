@@ -119,8 +119,9 @@ def _value(expression: str, names: dict[str, Number]) -> Number | None:
         return None
     except (RecursionError, MemoryError, AttributeError):
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
 
 
 def _plain(value: Number) -> str:

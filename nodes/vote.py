@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from thinkgraph.nodes.answers import median, tally
+from thinkgraph.nodes.answers import Tolerance, median, tally
+from thinkgraph.nodes.answers.equal import parse_tolerance
 from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Answered
 from thinkgraph.nodes.node import Node
@@ -17,6 +18,11 @@ from thinkgraph.nodes.quality import QUALITIES
 from thinkgraph.nodes.step import Step
 
 Weight = Literal["count", "logprob", "certainty", "tail", "lowest_group", "heuristic", "verdict"]
+
+
+def _tolerance(value: Tolerance) -> Tolerance:
+    parse_tolerance(value)
+    return value
 
 
 class Vote(Node):
@@ -48,8 +54,8 @@ class Vote(Node):
     combine: Literal["mode", "median"] = Field(
         "mode", description="median takes the middle of numeric answers"
     )
-    tolerance: float = Field(
-        0.0, ge=0, description="numbers this close, relative to their size, are one answer"
+    tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
+        0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'
     )
 
     async def run(self, state: State, step: Step) -> Update:

@@ -1,0 +1,358 @@
+"""The logic of each strategy on fixed texts: the calls that it makes, in order, are its paper's."""
+
+from thinkgraph.graphs.graph import load
+from thinkgraph.models.scripted import ScriptedModel
+
+QUESTION = "How many are left?"
+ACCEPT, REJECT = [9, 1], [1, 9]
+
+
+def run(strategy, replies, *, choices=(), models=None, **params):
+    model = ScriptedModel(replies, choices=choices)
+    result = load(strategy).run(QUESTION, model=model, models=models, seed=1, **params)
+    return result, model
+
+
+def asked(model):
+    """The last turn of every call to generate, and how many samples it was for."""
+    return [(call.messages[-1].content, len(call.seeds)) for call in model.calls]
+
+
+def test_direct_asks_the_question_alone():
+    result, model = run("direct", ["4"])
+    assert asked(model) == [(QUESTION, 1)]
+    assert model.calls[0].sampling.temperature == 0
+    assert result.answer.value == "4"
+
+
+def test_chain_of_thought_adds_the_request_to_reason():
+    _, model = run("chain-of-thought", ["So, 4."])
+    [(prompt, _)] = asked(model)
+    assert prompt.startswith(QUESTION) and "step by step" in prompt
+
+
+def test_few_shot_shows_worked_examples_first():
+    _, model = run("few-shot", ["4"])
+    roles = [m.role for m in model.calls[0].messages]
+    assert roles == ["user", "assistant"] * 3 + ["user"]
+    assert all("The answer is" in m.content for m in model.calls[0].messages[1:-1:2])
+
+
+def test_self_consistency_samples_once_and_counts():
+    result, model = run("self-consistency", ["4", "5", "four? 5", "no idea"], samples=4)
+    assert asked(model) == [(QUESTION, 4)]
+    assert (result.answer.value, result.answer.votes, result.answer.of) == ("5", 2, 4)
+    assert result.answer.tally.abstentions == 1
+
+
+def test_self_consistency_may_take_the_median():
+    result, _ = run(
+        "self-consistency", ["10", "11", "900", "900", "12"], samples=5, combine="median"
+    )
+    assert result.answer.value == "12"
+
+
+def test_self_consistency_cancels_what_can_no_longer_matter():
+    slow = "well " * 40 + "5"
+    result, _ = run("self-consistency", ["4", "4", slow], samples=3, stop="decided")
+    *whole, cut = result.candidates
+    assert [c.finish_reason for c in whole] == ["stop", "stop"]
+    assert cut.finish_reason == "cancelled" and not cut.live
+    assert (result.answer.value, result.answer.votes, result.answer.of) == ("4", 2, 2)
+    assert result.answer.cancelled == 1
+    assert result.usage.cancelled_tokens == cut.tokens < 40
+
+
+def test_adaptive_consistency_asks_one_at_a_time_until_it_is_sure():
+    """With a uniform prior, four votes to none are the first to pass 0.95: 1 - 2^-5."""
+    result, model = run("adaptive-consistency", ["4"] * 16)
+    assert asked(model) == [(QUESTION, 1)] * 4
+    assert result.answer.votes == 4
+
+
+def test_adaptive_consistency_goes_on_while_it_wavers():
+    _, model = run("adaptive-consistency", ["4", "5"] * 4, samples=8)
+    assert len(model.calls) == 8
+
+
+def test_early_stopping_ends_with_the_first_window_that_agrees():
+    replies = ["4", "5", "5", "5", "6", "6"]
+    result, model = run("early-stopping", replies, samples=6, window=2)
+    assert asked(model) == [(QUESTION, 2)] * 2
+    assert (result.answer.value, result.answer.votes) == ("5", 3)
+
+
+def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
+    result, model = run(
+        "universal-self-consistency", ["one", "two", "three"], samples=3, choices=[[1, 7, 2]]
+    )
+    assert asked(model) == [(QUESTION, 3)]
+    assert result.answer.text == "two"
+    assert [c.live for c in result.candidates] == [False, True, False]
+    assert [c.score for c in result.candidates] == [0.1, 0.7, 0.2]
+
+
+def test_universal_self_consistency_chooses_in_groups_where_there_are_many():
+    choices = [[1] * 7 + [5], [5, 1], [1, 2]]
+    replies = [str(n) for n in range(10)]
+    result, _ = run("universal-self-consistency", replies, samples=10, choices=choices)
+    assert result.answer.text == "8"
+    assert result.usage.model_calls == 4
+
+
+def test_best_of_n_by_judge_asks_once_for_each():
+    replies = ["It is 4", "It is 5", "It is 6"]
+    result, _ = run(
+        "best-of-n", replies, samples=3, scorer="judge", choices=[[1, 3], [3, 1], [2, 2]]
+    )
+    assert result.answer.value == "5"
+    assert [c.score for c in result.candidates] == [0.25, 0.75, 0.5]
+    assert result.usage.model_calls == 4
+
+
+def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
+    """1 beats 0 and 2 beats 3 in both orders; then 2 beats 1, favoured from one side only."""
+    choices = [[1, 9], [9, 1], [9, 1], [1, 9], [6, 4], [9, 1]]
+    replies = ["It is 0", "It is 1", "It is 2", "It is 3"]
+    result, _ = run("best-of-n", replies, samples=4, scorer="pairwise", choices=choices)
+    assert [c.score for c in result.candidates] == [0, 1, 2, 0]
+    assert result.answer.value == "2"
+    assert result.usage.model_calls == 1 + 2 * 3
+
+
+def test_best_of_n_by_heuristic_prefers_a_text_that_answers():
+    result, _ = run("best-of-n", ["no idea at all", "so 4"], samples=2, scorer="heuristic")
+    assert result.answer.value == "4"
+
+
+def test_self_refine_feeds_back_until_the_critic_accepts():
+    replies = ["It is 4", "You forgot one.", "It is 5", "Good.", "never asked"]
+    result, model = run("self-refine", replies, choices=[REJECT, ACCEPT], rounds=3)
+    draft, critic, revise, again = [prompt for prompt, _ in asked(model)]
+    assert draft == QUESTION
+    assert "It is 4" in critic and "It is 5" in again
+    assert "It is 4" in revise and "You forgot one." in revise
+    assert result.answer.value == "5"
+    assert [c.accepted for c in result.critiques] == [False, True]
+
+
+def test_self_refine_stops_when_the_answer_repeats():
+    replies = ["It is 4", "No.", "It is surely 4", "No."]
+    result, model = run("self-refine", replies, choices=[REJECT, REJECT], rounds=5)
+    assert len(model.calls) == 4
+    assert result.answer.value == "4"
+
+
+def test_self_refine_ends_with_its_rounds():
+    replies = ["It is 4", "No.", "It is 5", "No.", "It is 6", "No."]
+    result, model = run("self-refine", replies, choices=[REJECT] * 3, rounds=2)
+    assert len(model.calls) == 6
+    assert result.answer.value == "6"
+
+
+def test_self_refine_by_verdict_keeps_what_the_critic_likes_best():
+    replies = ["It is 4", "Hm.", "It is 5", "Worse."]
+    result, _ = run("self-refine", replies, choices=[[4, 6], [1, 9]], rounds=1, keep="both")
+    assert result.answer.value == "4"
+
+
+def test_self_refine_keeps_a_better_form_by_the_heuristic():
+    replies = ["It is 4", "Hm.", "no idea"]
+    result, _ = run(
+        "self-refine", replies, choices=[REJECT], rounds=1, keep="better", by="heuristic"
+    )
+    assert result.answer.value == "4"
+
+
+def test_a_critic_may_be_another_model():
+    critic = ScriptedModel(["Fine."], choices=[ACCEPT], name="critic")
+    _, drafter = run("self-refine", ["It is 4"], models={"critic": critic})
+    assert (len(drafter.calls), len(critic.calls)) == (1, 1)
+
+
+def test_self_verify_pool_checks_each_draft_keeps_the_best_and_refines_with_the_faults():
+    replies = ["It is 1", "It is 2", "a", "b", "c", "The sum is off.", "It is 3", "e", "f"]
+    choices = [[2, 8], [2, 8], [4, 6], [3, 7], [9, 1], [8, 2]]
+    result, model = run(
+        "self-verify-pool", replies, choices=choices, drafts=2, checks=2, best=1, rounds=1
+    )
+    counts = [n for _, n in asked(model)]
+    assert counts == [2, 2, 2, 1, 2]
+    refine = model.calls[3].messages[-1].content
+    assert "It is 2" in refine and "The sum is off." in refine
+    assert result.answer.value == "3"
+
+
+def test_parallel_think_reads_all_lines_together():
+    result, model = run("parallel-think", ["x 1", "y 2", "z 3", "It is 2"], lines=3)
+    (_, first), (together, last) = asked(model)
+    assert (first, last) == (3, 1)
+    assert all(line in together for line in ("x 1", "y 2", "z 3"))
+    assert result.answer.value == "2"
+    assert result.candidates[-1].parents == tuple(c.id for c in result.candidates[:3])
+
+
+def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
+    replies = ["It is 4", "1. Were there 9?\n2. Did 4 go?", "Yes, 9.", "No, 3.", "It is 6"]
+    result, model = run("chain-of-verification", replies)
+    draft, plan, one, two, final = [prompt for prompt, _ in asked(model)]
+    assert draft == QUESTION and "It is 4" in plan
+    assert "Were there 9?" in one and "Did 4 go?" in two
+    assert "It is 4" not in one + two
+    assert "Did 4 go? No, 3." in final and "It is 4" in final
+    assert result.answer.value == "6"
+
+
+def test_debate_shows_each_agent_the_answers_of_the_others():
+    replies = ["It is 1", "It is 2", "It is 3", "It is 2", "It is 2", "It is 2"]
+    result, model = run("debate", replies, agents=3, rounds=3)
+    assert [n for _, n in asked(model)] == [3, 1, 1, 1]
+    for own, (prompt, _) in enumerate(asked(model)[1:], 1):
+        told, mine = prompt.split("You answered:")
+        assert f"It is {own}" in mine and f"It is {own}" not in told
+        assert all(f"It is {other}" in told for other in {1, 2, 3} - {own})
+    assert (result.answer.value, result.answer.votes) == ("2", 3)
+
+
+def test_debate_goes_on_for_its_rounds_while_they_differ():
+    replies = ["It is 1", "It is 2"] * 4
+    _, model = run("debate", replies, agents=2, rounds=3)
+    assert len(model.calls) == 1 + 2 * 3
+
+
+def test_mixture_of_agents_asks_each_proposer_and_aggregates_layer_by_layer():
+    roles = {
+        name: ScriptedModel([f"{name} says 1"], name=name) for name in ("first", "second", "third")
+    }
+    roles["aggregator"] = ScriptedModel(["It is 7"], name="aggregator")
+    result, model = run(
+        "mixture-of-agents", ["m 2", "n 3", "o 4", "p 5"], models=roles, layers=3, width=2
+    )
+    layers = asked(model)
+    assert [n for _, n in layers] == [2, 2]
+    assert all(f"{name} says 1" in layers[0][0] for name in ("first", "second", "third"))
+    assert "m 2" in layers[1][0] and "n 3" in layers[1][0]
+    last = roles["aggregator"].calls[0].messages
+    assert last[0].role == "system" and "o 4" in last[-1].content and "p 5" in last[-1].content
+    assert result.answer.value == "7"
+
+
+def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
+    replies = ["a", "b", "c", "d", "The answer is 4."]
+    choices = [[1, 9], [8, 2], [7, 3], [1, 9], [5, 5]]
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=2
+    )
+    assert [call.prefix for call in model.calls] == ["", "b\n", "b\nc\n"]
+    assert [len(call.seeds) for call in model.calls] == [2, 2, 1]
+    assert "\n" in model.calls[0].sampling.stop and "\n" not in model.calls[-1].sampling.stop
+    assert result.answer.text == "b\nc\nThe answer is 4."
+
+
+def test_tree_of_thoughts_leaves_a_finished_branch_alone():
+    replies = ["The answer is 4.", "b", "The answer is 5."]
+    choices = [[9, 1], [1, 9], [9, 1]]
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=3, breadth=1, children=2
+    )
+    assert len(model.calls) == 1
+    assert result.answer.value == "4"
+
+
+def test_beam_search_keeps_the_width_and_asks_no_judge():
+    replies = ["a", "b", "c", "d", "It is 1", "It is 2"]
+    result, model = run("beam-search", replies, depth=2, width=1, children=2)
+    assert [call.prefix for call in model.calls] == ["", "a\n", "a\nc\n"]
+    assert result.usage.model_calls == 3
+
+
+def test_monte_carlo_tree_search_grows_rollouts_from_fixed_steps():
+    """The better rollout of the first growth is grown next, from its first line."""
+    replies = ["a\nb\nIt is 1", "c\nd\nIt is 2", "e\nIt is 3", "f\nIt is 4"]
+    choices = [[1, 9], [8, 2], [9, 1], [3, 7]]
+    result, model = run("monte-carlo-tree-search", replies, choices=choices, steps=2, children=2)
+    assert [call.prefix for call in model.calls] == ["", "c\n"]
+    assert [c.text for c in result.candidates][2:] == ["c\ne\nIt is 3", "c\nf\nIt is 4"]
+    assert result.answer.value == "3"
+
+
+def test_adaptive_branching_goes_wider_or_deeper_and_gives_the_best():
+    replies = [f"It is {n}" for n in range(8)]
+    choices = [[n % 5 + 1, 2] for n in range(8)]
+    result, model = run("adaptive-branching", replies, choices=choices, steps=8)
+    written = [c for c in result.candidates if c.text]
+    assert len(written) == len(model.calls) == 8
+    assert any(c.parents for c in written), "it went deeper"
+    assert sum(not c.parents for c in written) > 1, "it went wider"
+    assert result.answer.value == "4"
+    assert result.usage.model_calls == 16
+
+
+def test_plan_and_solve_asks_for_the_plan_in_the_one_prompt():
+    _, model = run("plan-and-solve", ["4"])
+    [(prompt, _)] = asked(model)
+    assert prompt.startswith(QUESTION) and "plan" in prompt
+
+
+def test_step_back_answers_with_the_principle_in_hand():
+    result, model = run("step-back", ["Subtract what is gone.", "It is 4"])
+    back, answer = [prompt for prompt, _ in asked(model)]
+    assert "Do not answer yet" in back and "Subtract what is gone." in answer
+    assert result.answer.value == "4"
+
+
+def test_least_to_most_solves_in_order_with_the_earlier_answers_in_hand():
+    replies = ["1. How many in all?\n2. How many go?", "9.", "5.", "It is 4"]
+    result, model = run("least-to-most", replies)
+    _, one, two, last = [prompt for prompt, _ in asked(model)]
+    assert "How many in all?" in one and "How many go?" not in one
+    assert "How many in all? 9." in two and "How many go?" in two
+    assert "How many in all? 9." in last and "How many go? 5." in last
+    assert result.answer.value == "4"
+
+
+def test_least_to_most_answers_at_once_where_nothing_was_broken_down():
+    result, model = run("least-to-most", ["", "It is 4"])
+    assert len(model.calls) == 2
+    assert result.answer.value == "4"
+
+
+def test_program_aided_works_the_programs_out_and_votes_on_the_results():
+    replies = ["a = 9\nanswer = a - 5", "9 - 5 = 3", "import os", "answer = 9 + 5"]
+    result, model = run("program-aided", replies, samples=4)
+    assert [n for _, n in asked(model)] == [4]
+    assert [c.answer for c in result.candidates] == ["4", "4", None, "14"]
+    assert (result.answer.value, result.answer.votes) == ("4", 2)
+
+
+def test_budget_forcing_extends_a_short_thought_and_closes_it():
+    replies = ["I see 9.", "five go", "4"]
+    result, model = run("budget-forcing", replies, thinking=20, waits=1)
+    close = "\n\nFinal answer:"
+    assert [call.prefix for call in model.calls] == [
+        "",
+        "I see 9.\nWait,",
+        f"I see 9.\nWait,five go{close}",
+    ]
+    assert [call.sampling.max_tokens for call in model.calls] == [20, 17, 128]
+    assert result.answer.value == "4"
+
+
+def test_budget_forcing_cuts_a_long_thought_and_still_gets_an_answer():
+    replies = ["on and on and on and on", "hm", "4"]
+    result, model = run(
+        "budget-forcing", replies, thinking=3, open="<think>\n", close="\n</think>\n", lead="So:"
+    )
+    assert [call.prefix for call in model.calls] == [
+        "<think>\n",
+        "<think>\non and on\n</think>\nSo:",
+        "<think>\non and on\n</think>\nSo:hm\nSo:",
+    ]
+    assert result.answer.value == "4"
+    assert result.usage.model_calls == 3
+
+
+def test_budget_forcing_without_a_thought_only_answers():
+    result, model = run("budget-forcing", ["4"], thinking=0)
+    assert len(model.calls) == 1
+    assert result.answer.value == "4"
