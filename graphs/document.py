@@ -360,7 +360,10 @@ class _Reader:
 
     def _text(self, value: str) -> str:
         """Text without the surrogate pairs that JSON writes rare characters with."""
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ValueError("a text has half of a surrogate pair") from None
 
     def _tag(self, event: Event, path: Path_) -> None:
         tag = str(getattr(event, "tag", ""))

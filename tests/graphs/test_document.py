@@ -108,6 +108,12 @@ def test_a_control_character_is_refused_at_its_line():
     assert document.problems[0].line == 2
 
 
+def test_half_of_a_surrogate_pair_is_refused():
+    document = Document.parse('{"name": "\\ud800"}')
+    assert codes(document) == ["TG004"]
+    assert "surrogate" in document.problems[0].message
+
+
 def test_a_long_file_is_refused_unread(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("about: " + "a" * MAX_BYTES)

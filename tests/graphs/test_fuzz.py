@@ -7,17 +7,16 @@ import string
 import subprocess
 import sys
 import textwrap
-from io import StringIO
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from thinkgraph.graphs.catalogue import builtin_names, find
 from thinkgraph.graphs.check import check, render
 from thinkgraph.graphs.document import MAX_BYTES, Document
+from thinkgraph.graphs.dump import dump
 from thinkgraph.graphs.problem import Problem
 from thinkgraph.graphs.rules import RULES
 from thinkgraph.graphs.schema import schema
@@ -39,14 +38,8 @@ def checked(text: str) -> list[Problem]:
         assert render(problems, form)
     if document.data is not None and not any(each.severity == "error" for each in problems):
         spec = Spec.model_validate(document.data)
-        assert Spec.model_validate(Document.parse(dumped(spec.plain)).data) == spec
+        assert Spec.model_validate(Document.parse(dump(spec.plain)).data) == spec
     return problems
-
-
-def dumped(data: Any) -> str:
-    text = StringIO()
-    YAML().dump(data, text)
-    return text.getvalue()
 
 
 def of(found: dict[str, Any], depth: int = 0) -> st.SearchStrategy[Any]:
@@ -130,7 +123,7 @@ SPECS = of(SCHEMA)
 @SLOW
 @given(SPECS)
 def test_specs_made_from_the_schema_are_checked(data: Any):
-    checked(dumped(data))
+    checked(dump(data))
 
 
 @SLOW
@@ -138,7 +131,7 @@ def test_specs_made_from_the_schema_are_checked(data: Any):
 def test_specs_made_from_the_schema_and_damaged_are_checked(data: Any, chance: random.Random):
     for _ in range(chance.randint(1, 3)):
         data = damaged(data, chance)
-    checked(dumped(data))
+    checked(dump(data))
 
 
 def damaged(data: Any, chance: random.Random) -> Any:
