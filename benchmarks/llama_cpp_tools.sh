@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Build llama-server and llama-batched-bench from the llama.cpp source that lies inside the source
+# distribution of the installed llama-cpp-python, so that the engine is compared with its own
+# llama.cpp. Usage: llama_cpp_tools.sh FOLDER [PYTHON]; what is built already stays.
+set -euo pipefail
+folder=$(realpath -m "${1:?usage: llama_cpp_tools.sh FOLDER [PYTHON]}")
+python=${2:-python}
+version=$("$python" -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
+source=$folder/llama_cpp_python-$version/vendor/llama.cpp
+build=$folder/build-$version
+mkdir -p "$folder"
+if [ ! -d "$source" ]; then
+    "$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$folder" \
+        "llama-cpp-python==$version"
+    tar -xzf "$folder/llama_cpp_python-$version.tar.gz" -C "$folder"
+fi
+# shellcheck disable=SC2086 # CMAKE_ARGS are several, as llama-cpp-python takes them
+cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF \
+    -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+    -DLLAMA_OPENSSL=OFF ${CMAKE_ARGS:-} >"$folder/cmake.log" 2>&1
+cmake --build "$build" --config Release -j "${JOBS:-$(nproc)}" \
+    --target llama-server llama-batched-bench >"$folder/build.log" 2>&1
+echo "$build/bin"
