@@ -91,6 +91,7 @@ def tune(
         ModelError: the file can't be opened, or the findings can't be written.
     """
     path = path.expanduser().resolve()
+    _findings()  # fails now rather than after minutes of trying
     with _Search(path, tell) as search:
         before = search.speed()
         cores = available_threads()
@@ -261,16 +262,25 @@ def _key(path: Path) -> str:
     return f"{path}#{digest[:16]}"
 
 
-def _write(found: Tuning) -> None:
+def _findings() -> dict[str, Any]:
+    """What was found before; its folder is made."""
     file = config_file()
     try:
-        entries = json.loads(file.read_text()) if file.is_file() else {}
-        if not isinstance(entries, dict):
-            entries = {}
-        entries[_key(found.model)] = {"use": str(found.use), "settings": found.settings}
         file.parent.mkdir(parents=True, exist_ok=True)
+        entries = json.loads(file.read_text()) if file.is_file() else {}
+        return entries if isinstance(entries, dict) else {}
+    except OSError as error:
+        raise ModelError(f"what is found can't be written to {file}: {error.strerror}") from error
+    except ValueError:
+        return {}  # broken: written anew
+
+
+def _write(found: Tuning) -> None:
+    file, entries = config_file(), _findings()
+    entries[_key(found.model)] = {"use": str(found.use), "settings": found.settings}
+    try:
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as part:
             json.dump(entries, part, indent=2)
         Path(part.name).replace(file)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ModelError(f"what was found can't be written to {file}: {error}") from error
