@@ -51,7 +51,7 @@ async def test_a_token_budget_is_kept_by_the_engine(small, model):
     result = await graph.arun(QUESTION, model=model, seed=1, budget={"tokens": 20}, **params)
     assert result.usage.completion_tokens <= 20
     assert result.answer.text.strip()
-    assert result.cut in (None, "the budget of 20 tokens is spent")
+    assert result.cut is None or "tokens" in result.cut
     assert result.cut or all(c.finish_reason != "budget" for c in result.candidates)
 
 
