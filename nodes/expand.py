@@ -142,7 +142,7 @@ def steps(text: str, end: str) -> list[str]:
         if piece.strip() or not found:
             found.append(piece + end)
         else:
-            found[-1] += end
+            found[-1] += piece + end
     if found:
         found[-1] = found[-1][: -len(end)]
     return found
