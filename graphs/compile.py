@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, TypeVar
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.graph import END as LANGGRAPH_END
 from langgraph.graph import START as LANGGRAPH_START
@@ -85,10 +85,10 @@ def build(spec: Spec, binding: Binding) -> StateGraph[Any, Context, Any, Any]:
     routes = Routes(spec, binding.params)
     for name, node in spec.nodes.items():
         runner = Runner(name, _work(node, binding), spec, binding, routes)
-        graph.add_node(name, runner.runnable, destinations=routes.destinations(name) or None)
+        graph.add_node(name, NodeRunnable(runner), destinations=routes.destinations(name) or None)
     if routes.concludes:
         runner = Runner(CONCLUDE, _work(NodeSpec(kind="vote"), binding), spec, binding, routes)
-        graph.add_node(CONCLUDE, runner.runnable)
+        graph.add_node(CONCLUDE, NodeRunnable(runner))
         graph.add_edge(CONCLUDE, LANGGRAPH_END)
     for sources, target in routes.fixed:
         graph.add_edge(sources[0] if len(sources) == 1 else list(sources), target)
@@ -234,6 +234,30 @@ class Used:
         )
 
 
+class NodeRunnable(Runnable[dict[str, Any], Any]):
+    """A node as LangGraph calls it, with or without an event loop.
+
+    LangGraph traces a node itself; a ``RunnableLambda`` would do so once more, which takes
+    longer than the rest of the layer.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.name = runner.name
+        self._runner = runner
+
+    def invoke(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the node to its end."""
+        return wait_for(self._runner.run(input))
+
+    async def ainvoke(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the node."""
+        return await self._runner.run(input)
+
+
 @dataclass(frozen=True)
 class Runner:
     """A node in its graph: reads the channels, runs, writes them, and says where to go."""
@@ -244,15 +268,8 @@ class Runner:
     binding: Binding
     routes: Routes
 
-    @property
-    def runnable(self) -> RunnableLambda[Any, Any]:
-        """What LangGraph calls, with or without an event loop."""
-        return RunnableLambda(self._run_sync, self._run, name=self.name)
-
-    def _run_sync(self, values: dict[str, Any], config: RunnableConfig) -> Any:
-        return wait_for(self._run(values, config))
-
-    async def _run(self, values: dict[str, Any], config: RunnableConfig) -> Any:
+    async def run(self, values: dict[str, Any]) -> Any:
+        """Run once on the channels' values; what it writes, or a command that also leads on."""
         state = channels.read(self.spec, values)
         if not state.question.strip():
             raise ThinkgraphError("the question is empty")
