@@ -136,7 +136,8 @@ class Graph:
             SpecError: the report of every error.
         """
         spec = self.spec
-        problems = [found for found in check_spec(spec) if found.severity == "error"]
+        found = check_spec(spec, folder=self._folder)
+        problems = [problem for problem in found if problem.severity == "error"]
         if problems:
             raise SpecError(problems)
         return spec

@@ -37,7 +37,8 @@ def test_a_used_graphs_budget_holds_within_the_runs(tmp_path):
     outer.edge("START", "first", "then", "END")
     outer.save(tmp_path / "outer.yaml")
     model = ScriptedModel(["a b c d e f", "It is 4 now"])
-    result = load(tmp_path / "outer.yaml").run("How many?", model=model, seed=1, budget={"tokens": 6})
+    graph = load(tmp_path / "outer.yaml")
+    result = graph.run("How many?", model=model, seed=1, budget={"tokens": 6})
     assert [c.tokens for c in result.candidates] == [3, 3]
     assert result.usage.completion_tokens == 6
 
