@@ -31,11 +31,12 @@ class View:
     Args:
         title: the name of the graph.
         shown: whether to show anything; what was spent is counted all the same.
+        console: where; standard error, unless given.
     """
 
-    def __init__(self, title: str, *, shown: bool = True) -> None:
+    def __init__(self, title: str, *, shown: bool = True, console: Console | None = None) -> None:
         self._title, self._shown = title, shown
-        self._console = Console(stderr=True, highlight=False)
+        self._console = console or Console(stderr=True, highlight=False)
         self._began = time.perf_counter()
         self._rows: dict[str, Row] = {}
         self._answer: Answer | None = None
@@ -148,9 +149,9 @@ def bars(tally: Tally) -> Table:
     return table
 
 
-def report(result: Result) -> None:
-    """Print a result for a person: the answer, the vote, the cost."""
-    console = Console(highlight=False, soft_wrap=True)
+def report(result: Result, console: Console | None = None) -> None:
+    """Print a result for a person, to standard output: the answer, the vote, the cost."""
+    console = console or Console(highlight=False, soft_wrap=True)
     answer = result.answer
     console.print(Text(answer.value or answer.text.strip() or "no answer", style="bold"))
     if answer.value is None and answer.of > 1:
