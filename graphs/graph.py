@@ -78,6 +78,8 @@ class Graph:
         self._nodes: dict[str, NodeSpec] = {}
         self._edges: list[Edge] = []
         self._folder: Path | None = None
+        self._spec: Spec | None = None
+        self._sound = False
 
     @classmethod
     def of(cls, spec: Spec, folder: Path | None = None) -> Self:
@@ -96,6 +98,7 @@ class Graph:
         for name, node in nodes.items():
             made = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._nodes[name] = NodeSpec.model_validate(made)
+        self._changed()
         return tuple(nodes)
 
     def edge(
@@ -116,7 +119,11 @@ class Graph:
         rest = {"when": when, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
         self._edges.append(Edge.model_validate({"path": chain(*path), **given}))
+        self._changed()
         return self
+
+    def _changed(self) -> None:
+        self._spec, self._sound = None, False
 
     @property
     def name(self) -> str:
@@ -126,8 +133,11 @@ class Graph:
     @property
     def spec(self) -> Spec:
         """The spec that it is."""
-        head = {key: value for key, value in self._head.items() if value not in (None, "")}
-        return Spec.model_validate({**head, "nodes": self._nodes, "edges": tuple(self._edges)})
+        if self._spec is None:
+            head = {key: value for key, value in self._head.items() if value not in (None, "")}
+            made = {**head, "nodes": dict(self._nodes), "edges": tuple(self._edges)}
+            self._spec = Spec.model_validate(made)
+        return self._spec
 
     def check(self) -> Spec:
         """Its spec, once the checker has found no error in it.
@@ -135,12 +145,13 @@ class Graph:
         Raises:
             SpecError: the report of every error.
         """
-        spec = self.spec
-        found = check_spec(spec, folder=self._folder)
-        problems = [problem for problem in found if problem.severity == "error"]
-        if problems:
-            raise SpecError(problems)
-        return spec
+        if not self._sound:
+            found = check_spec(self.spec, folder=self._folder)
+            problems = [problem for problem in found if problem.severity == "error"]
+            if problems:
+                raise SpecError(problems)
+            self._sound = True
+        return self.spec
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as YAML."""
