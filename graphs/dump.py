@@ -64,10 +64,10 @@ def _is_short(data: dict[str, Any]) -> bool:
     return len(text) < WIDTH - 30 and "\\n" not in text and not _is_odd(data)
 
 
-def _text(text: str) -> str:
+def _text(text: str) -> Any:
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise ThinkgraphError(f"{text!r} has half of a surrogate pair, which no file can hold")
-    if _ODD.search(text):
+    if _ODD.search(text) or text[:1] in (":", "?", "-"):  # which a flow mapping would misread
         return DoubleQuotedScalarString(text)
     if "\n" in text and _BLOCK.fullmatch(text):
         return LiteralScalarString(text)

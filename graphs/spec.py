@@ -181,7 +181,8 @@ def stages(path: str) -> list[tuple[str, ...]]:
     found = []
     for part in path.split("->"):
         match = _STAGE.fullmatch(part)
-        names = [name.strip() for name in (match[1] or match[2]).split(",")] if match else [""]
+        listed = (match[2] or match[1]) if match else ""
+        names = [name.strip() for name in listed.split(",")]
         if not all(re.match(NAME, name) for name in names):
             raise _fault("chain", f"{path!r} is no chain; write `START -> draft -> [a, b] -> END`")
         found.append(tuple(names))

@@ -93,7 +93,9 @@ def number(found: dict[str, Any], depth: int) -> st.SearchStrategy[Any]:
 
 NAMES = st.sampled_from(["a", "b", "draft", "vote", "n", "rounds"])
 CHAINS = st.lists(
-    st.sampled_from(["START", "END", "a", "b", "draft", "vote", "[a, b]"]), min_size=2, max_size=5
+    st.sampled_from(["START", "END", "a", "b", "draft", "vote", "[a, b]", "[]", "[a", ""]),
+    min_size=2,
+    max_size=5,
 ).map(" -> ".join)
 
 
