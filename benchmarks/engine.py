@@ -1,7 +1,7 @@
 """Speed and memory of the engine beside llama.cpp's own tools and llama-cpp-python.
 
 Every contestant runs in a process of its own, on the same GGUF with the same threads, flash
-attention and sampler, and draws 100 tokens a sample with the end of text ignored. They take
+attention and sampler, and draws as many tokens a sample with the end of text ignored. They take
 turns within a round, so that a busy machine slows them alike; what is reported are medians of
 the rounds and ratios within a round. Each run starts without a cached prefix, and a rate is
 tokens drawn over the seconds from asking to the last token, prompts included.
@@ -31,6 +31,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from thinkgraph.models.engine.settings import EngineSettings
+from thinkgraph.models.local import open_model
+from thinkgraph.models.model import Message, Sampling
+
 HERE = Path(__file__).resolve().parent
 TOKENS = 100
 SYSTEM = "You are a careful assistant. You reason step by step and check each step. " * 8
@@ -53,10 +57,6 @@ def questions(count: int) -> list[str]:
 
 
 def engine_worker(options: Job) -> Callable[[Job], Result]:
-    from thinkgraph.models.engine.settings import EngineSettings
-    from thinkgraph.models.local import open_model
-    from thinkgraph.models.model import Message, Sampling
-
     model = open_model(
         str(options["model"]),
         settings=EngineSettings(
@@ -66,7 +66,7 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
             gpu_layers=options["gpu_layers"],
         ),
     )
-    sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, **SAMPLER)
+    sampling = Sampling(max_tokens=options["tokens"], ignore_eos=True, **SAMPLER)
 
     def messages(question: str) -> list[Message]:
         return [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
@@ -94,7 +94,7 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
 
 
 def llama_worker(options: Job) -> Callable[[Job], Result]:
-    from llama_cpp import Llama
+    from llama_cpp import Llama  # noqa: PLC0415 - only its own worker needs it
 
     threads = options["threads"]
     llama = Llama(
@@ -108,6 +108,7 @@ def llama_worker(options: Job) -> Callable[[Job], Result]:
     )
 
     def draw(job: Job) -> Result:
+        llama.reset()  # nothing is cached from an earlier run
         drawn, began = 0, time.perf_counter()
         for question in job["questions"]:
             tokens = llama.tokenize(prompt(question).encode(), add_bos=False, special=True)
@@ -115,7 +116,7 @@ def llama_worker(options: Job) -> Callable[[Job], Result]:
                 for count, _token in enumerate(
                     llama.generate(tokens, temp=0.8, top_k=40, top_p=0.95, min_p=0.05), 1
                 ):
-                    if count == TOKENS:
+                    if count == options["tokens"]:
                         drawn += count
                         break
         return {"rate": drawn / (time.perf_counter() - began)}
@@ -169,13 +170,13 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        threads = str(options["threads"])
+        threads, self.tokens = str(options["threads"]), int(options["tokens"])
         self.process = subprocess.Popen(
             [
                 tools / "llama-server", "-m", options["model"], "-np", "16", "-kvu",
                 "-c", str(CELLS), "-t", threads, "-tb", threads, "-fa", "on",
                 "-ngl", str(options["gpu_layers"]), "--port", str(self.port), "--no-webui",
-                "--cache-ram", "0",
+                "--cache-ram", "0", "--slot-save-path", "/tmp/",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -190,7 +191,7 @@ class Server:
         sys.exit("llama-server did not start")
 
     def __call__(self, asked: list[str], samples: int, *, at_once: bool) -> Result:
-        body = {"n_predict": TOKENS, "ignore_eos": True, "cache_prompt": True, **SAMPLER}
+        body = {"n_predict": self.tokens, "ignore_eos": True, "cache_prompt": True, **SAMPLER}
         bodies = [
             {**body, "prompt": prompt(q), "seed": n, **({"n_cmpl": samples} if at_once else {})}
             for q in asked
@@ -202,7 +203,7 @@ class Server:
         seconds = time.perf_counter() - began
         each = [a for answer in answers for a in (answer if isinstance(answer, list) else [answer])]
         drawn = sum(answer["tokens_predicted"] for answer in each)
-        if drawn != TOKENS * samples * len(asked):
+        if drawn != self.tokens * samples * len(asked):
             sys.exit(f"llama-server drew {drawn} tokens")
         for slot in range(16):
             self._ask(f"/slots/{slot}?action=erase", {})
@@ -230,7 +231,7 @@ def ceiling(tools: Path, options: Job, length: int, widths: tuple[int, ...]) -> 
         [
             tools / "llama-batched-bench", "-m", options["model"], "-pps", "-kvu",
             "-c", str(CELLS), "-b", "512", "-ub", "512", "-npp", str(length),
-            "-ntg", str(TOKENS), "-npl", ",".join(map(str, widths)), "-t", threads,
+            "-ntg", str(options["tokens"]), "-npl", ",".join(map(str, widths)), "-t", threads,
             "-tb", threads, "-fa", "on", "-ngl", str(options["gpu_layers"]),
             "--output-format", "jsonl",
         ],
@@ -286,8 +287,9 @@ def measure(options: Job, rounds: int, tools: Path | None) -> tuple[list[Result]
     return found, memory
 
 
+CEILING = "the ceiling (llama-batched-bench), N = "
 ROWS = [
-    *((f"the ceiling (llama-batched-bench), N = {n}", f"engine {n}", f"ceiling {n}", 0.95) for n in WIDTHS),
+    *((f"{CEILING}{n}", f"engine {n}", f"ceiling {n}", 0.95) for n in WIDTHS),
     ("`Llama`, same threads, N = 16", "engine 16", "llama 16", 1.8),
     ("`Llama`, its defaults, N = 16", "engine 16", "llama default 16", 2.2),
     ("`Llama`, same threads, N = 1", "engine 1", "llama 1", 0.95),
@@ -303,17 +305,16 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
     def median(key: str) -> float:
         return statistics.median(r[key] for r in found)
 
-    cpu = next(
-        (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x),
-        platform.machine(),
-    )  # fmt: skip
+    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+    cpu = names[0].split(":")[1].strip() if names else platform.machine()
     lines = [
         "# The engine's speed",
         "",
         f"Measured by `{command}` on {os.cpu_count()} cores ({cpu}), "
         f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}, "
         f"{Path(str(options['model'])).name}, {options['threads']} threads, flash attention on, "
-        f"{options['gpu_layers']} GPU layers. Medians of {len(found)} interleaved rounds; "
+        f"{options['gpu_layers']} GPU layers, GOMP_SPINCOUNT={os.environ['GOMP_SPINCOUNT']} for "
+        f"all. Medians of {len(found)} interleaved rounds; "
         "tokens a second of all samples together, prompts included.",
         "",
         "| against | engine | other | ratio | least and most | to reach |",
@@ -350,6 +351,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=default)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="drawn for each sample")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--gpu-layers", type=int, default=0)
     parser.add_argument("--tools", type=Path, default=HERE / ".tools", help="where they are built")
@@ -357,6 +359,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="where to write the table")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # One patience for all: what else runs on the machine must not stall some more than others.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if arguments.worker:
         serve(arguments.worker[0], json.loads(arguments.worker[1]))
         return
@@ -370,10 +374,14 @@ def main() -> None:
         "model": str(arguments.model),
         "threads": arguments.threads,
         "gpu_layers": arguments.gpu_layers,
+        "tokens": arguments.tokens,
     }
     found, memory = measure(options, arguments.rounds, tools)
     table = report(
-        found, memory, options, f"python benchmarks/engine.py --rounds {arguments.rounds}"
+        found,
+        memory,
+        options,
+        f"python benchmarks/engine.py --rounds {arguments.rounds} --tokens {arguments.tokens}",
     )
     print(table)
     if arguments.output:

@@ -35,6 +35,8 @@ from typing import Annotated, Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 
 import thinkgraph
+from thinkgraph import Critique, Generate, Graph, Revise, Score, Select, Vote
+from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.models.catalogue import load as load_model
 from thinkgraph.models.model import Completion, Confidence, Delta, Message, Sampling, Usage
 from thinkgraph.nodes.answers import extract, parse_extractor, tally
@@ -252,10 +254,8 @@ def self_refine(model: Any, samples: int, max_tokens: int) -> Any:
 # ---- the same strategies as graphs ----
 
 
-def graphs() -> list[tuple[thinkgraph.Graph, Callable[..., Any], int]]:
+def graphs() -> list[tuple[Graph, Callable[..., Any], int]]:
     """Each with the hand-written one and its size; every text is as long as it may be."""
-    from thinkgraph import Critique, Generate, Graph, Revise, Score, Select, Vote
-
     size = {"max_tokens": "$max_tokens", "ignore_eos": True}
     votes = Graph("self-consistency", params={"samples": 8, "max_tokens": 8})
     votes.add(sample=Generate(samples="$samples", temperature=0.7, **size), vote=Vote())
@@ -366,8 +366,6 @@ STARTS = {
 
 def starts(rounds: int) -> dict[str, float]:
     """Seconds of whole processes, in turns."""
-    from thinkgraph.graphs.catalogue import builtin_names
-
     spent: dict[str, list[float]] = {name: [] for name in STARTS}
     for _ in range(rounds + 1):
         for name, command in STARTS.items():

@@ -24,7 +24,20 @@ from thinkgraph.models.model import Budget, Message, Sampling
 
 AT_ONCE = 24
 FIRST = 100
-WORDS = "the cat sat on a mat and thought about seven trains that leave two towns at noon".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "thought",
+    "of",
+    "seven",
+    "trains",
+    "at noon",
+]
 
 
 def memory() -> int:
