@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ruamel.yaml import YAML
+from pydantic import BaseModel
 
 from thinkgraph.graphs.catalogue import find, find_used
 from thinkgraph.graphs.check import check_spec
 from thinkgraph.graphs.check import load as load_spec
+from thinkgraph.graphs.dump import dump
 from thinkgraph.graphs.problem import SpecError
 from thinkgraph.graphs.result import Finished, Result
 from thinkgraph.graphs.spec import (
-    Edge,
     Input,
     Limits,
     NodeSpec,
@@ -66,28 +66,25 @@ class Graph:
         state: Mapping[str, StateField] | None = None,
         budget: Limits | None = None,
     ) -> None:
-        self._head = {
-            "thinkgraph": 1,
-            "name": name,
+        head = {
             "about": about,
             "params": params,
             "inputs": inputs,
             "state": state,
             "budget": budget,
         }
-        self._nodes: dict[str, NodeSpec] = {}
-        self._edges: list[Edge] = []
+        self._data: dict[str, Any] = {"thinkgraph": 1, "name": name}
+        self._data |= {key: _plain(value) for key, value in head.items() if value}
+        self._data |= {"nodes": {}, "edges": []}
+        self._places = {(): _caller()}
         self._folder: Path | None = None
         self._spec: Spec | None = None
-        self._sound = False
 
     @classmethod
     def of(cls, spec: Spec, folder: Path | None = None) -> Self:
         """The graph of a spec; ``folder`` is where the files lie that it uses."""
         graph = cls(spec.name)
-        graph._head = {name: getattr(spec, name) for name in spec.model_fields_set}
-        graph._nodes, graph._edges = dict(spec.nodes), list(spec.edges)
-        graph._folder = folder
+        graph._data, graph._folder = spec.plain, folder
         return graph
 
     def add(self, **nodes: Node | NodeSpec) -> tuple[str, ...]:
@@ -96,9 +93,10 @@ class Graph:
         A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
         """
         for name, node in nodes.items():
-            made = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
-            self._nodes[name] = NodeSpec.model_validate(made)
-        self._changed()
+            kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
+            self._data["nodes"][name] = _plain(kind)
+            self._places["nodes", name] = _caller()
+        self._spec = None
         return tuple(nodes)
 
     def edge(
@@ -118,40 +116,31 @@ class Graph:
         """
         rest = {"when": when, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
-        self._edges.append(Edge.model_validate({"path": chain(*path), **given}))
-        self._changed()
+        edges = self._data["edges"]
+        self._places["edges", len(edges)] = _caller()
+        edges.append({chain(*path): given} if given else chain(*path))
+        self._spec = None
         return self
-
-    def _changed(self) -> None:
-        self._spec, self._sound = None, False
 
     @property
     def name(self) -> str:
         """Its name."""
-        return str(self._head["name"])
+        return str(self._data["name"])
 
     @property
     def spec(self) -> Spec:
-        """The spec that it is."""
-        if self._spec is None:
-            head = {key: value for key, value in self._head.items() if value not in (None, "")}
-            made = {**head, "nodes": dict(self._nodes), "edges": tuple(self._edges)}
-            self._spec = Spec.model_validate(made)
-        return self._spec
-
-    def check(self) -> Spec:
-        """Its spec, once the checker has found no error in it.
+        """The spec that it is.
 
         Raises:
-            SpecError: the report of every error.
+            SpecError: the report of every error that the checker finds, with the lines of Python.
         """
-        if not self._sound:
-            found = check_spec(self.spec, folder=self._folder)
+        if self._spec is None:
+            found = check_spec(self._data, self._places, self._folder)
             problems = [problem for problem in found if problem.severity == "error"]
             if problems:
                 raise SpecError(problems)
-            self._sound = True
-        return self.spec
+            self._spec = Spec.model_validate(self._data)
+        return self._spec
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as YAML."""
@@ -160,9 +149,7 @@ class Graph:
     @property
     def yaml(self) -> str:
         """It as YAML, with the same words."""
-        text = StringIO()
-        YAML().dump(self.spec.plain, text)
-        return text.getvalue()
+        return dump(self.spec.plain)
 
     def compile(
         self,
@@ -193,7 +180,7 @@ class Graph:
         """
         from thinkgraph.graphs.run import app  # noqa: PLC0415 (LangGraph is slow to import)
 
-        return app(self.check(), self._bound(model, models, prompts, params, seed), checkpointer)
+        return app(self.spec, self._bound(model, models, prompts, params, seed), checkpointer)
 
     def run(self, question: Question, **settings: Any) -> Result:
         """Answer a question; takes what :meth:`stream` takes.
@@ -237,7 +224,7 @@ class Graph:
         """
         from thinkgraph.graphs.run import stream  # noqa: PLC0415
 
-        spec = self.check()
+        spec = self.spec
         inputs = {name: params.pop(name) for name in spec.inputs if name in params}
         binding = self._bound(model, models, prompts, params)
         running = stream(spec, binding, question, seed=seed, budget=budget, inputs=inputs)
@@ -314,6 +301,21 @@ class Graph:
     def _used(self, name: str) -> Spec:
         """The spec that a node of this graph uses: a built-in one, or a file beside it."""
         return load_spec(find_used(name, self._folder))
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it would stand in a spec."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _caller() -> tuple[str, int]:
+    """The file and line that called a method of a graph."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def load(source: str | os.PathLike[str]) -> Graph:

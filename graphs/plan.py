@@ -123,7 +123,7 @@ def plan(
     Raises:
         ThinkgraphError: the graph has errors, or no such param, or the param no such value.
     """
-    spec, given = graph.check(), dict(params or {})
+    spec, given = graph.spec, dict(params or {})
     inputs = {name: given.pop(name) for name in spec.inputs if name in given}
     used = cache(graph._used)
 

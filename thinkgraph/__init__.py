@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.choose import Choose as Choose
     from thinkgraph.nodes.critique import Critique as Critique
     from thinkgraph.nodes.expand import Expand as Expand
+    from thinkgraph.nodes.function import node_kind as node_kind
     from thinkgraph.nodes.generate import Generate as Generate
+    from thinkgraph.nodes.node import Node as Node
+    from thinkgraph.nodes.node import register as register
     from thinkgraph.nodes.param import param as param
     from thinkgraph.nodes.prompt import Prompt as Prompt
     from thinkgraph.nodes.revise import Revise as Revise
@@ -56,7 +59,10 @@ _HOMES = {
     "Synthesize": "nodes.synthesize",
     "Thinking": "nodes.thinking",
     "Critique": "nodes.critique",
+    "node_kind": "nodes.function",
     "Generate": "nodes.generate",
+    "Node": "nodes.node",
+    "register": "nodes.node",
     "param": "nodes.param",
     "Prompt": "nodes.prompt",
     "Revise": "nodes.revise",

@@ -7,6 +7,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 import thinkgraph as tg
+from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.result import Finished
 from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.nodes.event import Answered, Drafted, Grew, NodeStarted
@@ -174,3 +175,21 @@ def test_an_empty_question_is_refused(question):
 def test_an_unknown_graph_has_its_nearest_name_told():
     with pytest.raises(tg.ThinkgraphError, match="did you mean 'self-refine'"):
         tg.load("self-refin")
+
+
+def test_a_mistake_in_python_is_reported_with_its_line():
+    graph = tg.Graph("bad")
+    graph.add(draft=tg.Generate())
+    graph.edge(tg.START, "draft", "vot", tg.END)
+    with pytest.raises(tg.ThinkgraphError) as caught:
+        graph.save("never-written.yaml")
+    assert "test_graph.py" in str(caught.value)
+    assert 'graph.edge(tg.START, "draft", "vot", tg.END)' in str(caught.value)
+    assert "there is no node `vot`" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_built_in_graph_is_the_same_after_yaml(name, tmp_path):
+    graph = tg.load(name)
+    graph.save(tmp_path / "again.yaml")
+    assert tg.load(tmp_path / "again.yaml").spec == graph.spec
