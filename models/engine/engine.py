@@ -41,15 +41,7 @@ class Engine:
         self.settings = resolved = self.native.settings
         self.context_length: int = resolved.context or 0
         self.vocabulary = self.native.vocabulary
-        self._pool = KvPool(
-            self.native.memory,
-            resolved.kv_cells or 0,
-            resolved.sequences,
-            MAX_SEQUENCES,
-            keeps=not self.native.recurrent,
-            windowed=self.native.windowed,
-        )
-        self._scheduler = Scheduler(self._pool, resolved, self.native.outputs)
+        self._begin()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._counters = Counters()
@@ -65,9 +57,12 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
-        if request.budget:
-            request.budget.spend(calls=1)
-        self._inbox.put(request)
+        with self._closing:
+            if self._closed:
+                raise ModelError("the model has been closed; open it again")
+            if request.budget:
+                request.budget.spend(calls=1)
+            self._inbox.put(request)
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
@@ -78,7 +73,11 @@ class Engine:
 
     def clear_cache(self) -> None:
         """Forget the prefixes that no request is using."""
-        self._on_worker(self._pool.clear)
+
+        def clear() -> None:
+            self._pool.clear()  # of whichever pool there is by then
+
+        self._on_worker(clear)
 
     @property
     def stats(self) -> EngineStats:
@@ -112,8 +111,6 @@ class Engine:
         return answer.result()
 
     def _check(self, request: Request) -> None:
-        if self._closed:
-            raise ModelError("the model has been closed; open it again")
         if request.adapter and request.adapter.name not in self.native.adapters:
             raise ModelError(
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
@@ -145,8 +142,23 @@ class Engine:
             except Exception as error:
                 _log.exception("a step failed")
                 self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
+                self.native.memory.clear()  # whatever state it is in
+                self._begin()
         self._receive()
         self._fail_all(ModelError("the model was closed before the request had ended"))
+
+    def _begin(self) -> None:
+        """Start with an empty cache and nothing to do."""
+        settings, native = self.settings, self.native
+        self._pool = KvPool(
+            native.memory,
+            settings.kv_cells or 0,
+            settings.sequences,
+            MAX_SEQUENCES,
+            keeps=not native.recurrent,
+            windowed=native.windowed,
+        )
+        self._scheduler = Scheduler(self._pool, settings, native.outputs)
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
@@ -224,8 +236,8 @@ class Engine:
         totals = log_sum_exp(logits).tolist()
         touched = set()
         for at, row in enumerate(rows):
-            touched.add(row.sequence.request)
             for sequence in self._siblings(row):
+                touched.add(sequence.request)
                 self._advance(sequence, row, logits[at], totals[at])
         for request in touched:
             request.notify()
@@ -236,7 +248,13 @@ class Engine:
         """The row's sequence, and those that are forked from it here: their first row is its."""
         if row.position != len(row.sequence.prompt) - 1:
             return [row.sequence]
-        return [row.sequence, *self._scheduler.fork(row.sequence)]
+        forked = self._scheduler.fork(row.sequence)
+        for request in {s.request for s in forked} - {row.sequence.request}:
+            if not request.admitted:  # another request of the same prompt
+                request.admitted = time.monotonic()
+                request.cached += len(request.prompt)
+                self._counters.cached_tokens += len(request.prompt)
+        return [row.sequence, *forked]
 
     def _advance(self, sequence: Sequence, row: Row, logits: Logits, total: float) -> None:
         request = sequence.request
@@ -249,6 +267,10 @@ class Engine:
         except DeadEnd:
             message = "the grammar allows no token of this model here; loosen it"
             self._fail(request, ModelError(message))
+            return
+        except Exception as error:  # its neighbours go on
+            _log.exception("a sampler failed")
+            self._fail(request, ModelError(f"a token could not be drawn: {error}"))
             return
         if token is None:
             self._finish(sequence, "budget")
@@ -348,8 +370,13 @@ class Engine:
         request.end(error)
 
     def _fail_all(self, error: ModelError) -> None:
-        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
-            self._fail(sequence.request, error)
+        sequences = [*self._scheduler.running, *self._scheduler.waiting]
+        for request in {sequence.request for sequence in sequences}:
+            try:
+                self._fail(request, error)
+            except Exception:  # no caller may be left waiting
+                _log.exception("a request could not be taken down")
+                request.end(error)
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""

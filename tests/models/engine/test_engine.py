@@ -8,9 +8,9 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from thinkgraph.models.engine.sequence import Adapter, Request
+from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Completion, Delta, Message, Sampling
+from thinkgraph.models.model import Budget, Completion, Delta, Message, Sampling, Usage
 
 GREEDY = Sampling(temperature=0, max_tokens=24, ignore_eos=True)
 TOLERANCE = 0.05
@@ -500,5 +500,24 @@ async def test_an_exception_in_the_worker_reaches_every_caller(opened, monkeypat
     assert model.engine.stats.running == 0
 
 
-def test_an_adapter_is_a_name_and_a_scale():
-    assert Adapter("a") == Adapter("a", 1.0)
+async def test_a_sampler_that_fails_fails_only_its_request(opened, monkeypatch):
+    model = opened("llama")
+    other = model.generate(ask("y"), Sampling(max_tokens=300, ignore_eos=True), [1])
+    generation = model.generate(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    await until(lambda: generation.usage.completion_tokens > 4)
+    sampler = generation._request.sequences[1].sampler
+    monkeypatch.setattr(sampler, "draw", lambda *_: 1 / 0)
+    with pytest.raises(ModelError, match="could not be drawn"):
+        await generation.completions()
+    assert (await other.completions())[0].tokens == 300
+
+
+async def test_requests_of_one_prompt_at_the_same_time_are_computed_once(opened):
+    model = opened("llama")
+    length = model.count_tokens(ask("the same"))
+    generations = [model.generate(ask("the same"), GREEDY, [n]) for n in range(5)]
+    for generation in generations:
+        await generation.completions()
+    total = sum((g.usage for g in generations), Usage())
+    assert total.prefilled_tokens == length
+    assert total.prompt_tokens == total.prefilled_tokens + total.cached_tokens
