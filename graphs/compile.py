@@ -234,7 +234,7 @@ class Used:
         )
 
 
-class NodeRunnable(Runnable[dict[str, Any], Any]):
+class NodeRunnable(Runnable[Any, Any]):
     """A node as LangGraph calls it, with or without an event loop.
 
     LangGraph traces a node itself; a ``RunnableLambda`` would do so once more, which takes
@@ -245,15 +245,11 @@ class NodeRunnable(Runnable[dict[str, Any], Any]):
         self.name = runner.name
         self._runner = runner
 
-    def invoke(
-        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the node to its end."""
         return wait_for(self._runner.run(input))
 
-    async def ainvoke(
-        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Any:
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the node."""
         return await self._runner.run(input)
 
