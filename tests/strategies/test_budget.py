@@ -6,7 +6,16 @@ from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.graphs.spec import Limits, NodeSpec
 from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.nodes.generate import Generate
-from thinkgraph.nodes.revise import Revise
+
+
+OUTER = """\
+thinkgraph: 1
+name: outer
+nodes:
+  first: {use: ./inner.yaml}
+  then: {kind: revise}
+edges: START -> first -> then -> END
+"""
 
 
 def chained(**nodes):
@@ -32,10 +41,7 @@ def test_a_used_graphs_budget_holds_within_the_runs(tmp_path):
     inner.add(draft=Generate())
     inner.edge("START", "draft", "END")
     inner.save(tmp_path / "inner.yaml")
-    outer = Graph("outer")
-    outer.add(first=NodeSpec(use="./inner.yaml"), then=Revise())
-    outer.edge("START", "first", "then", "END")
-    outer.save(tmp_path / "outer.yaml")
+    (tmp_path / "outer.yaml").write_text(OUTER)
     model = ScriptedModel(["a b c d e f", "It is 4 now"])
     graph = load(tmp_path / "outer.yaml")
     result = graph.run("How many?", model=model, seed=1, budget={"tokens": 6})
