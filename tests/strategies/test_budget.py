@@ -7,7 +7,6 @@ from thinkgraph.graphs.spec import Limits, NodeSpec
 from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.nodes.generate import Generate
 
-
 OUTER = """\
 thinkgraph: 1
 name: outer
