@@ -305,12 +305,14 @@ class Final(Extractor):
         found = None
         for marker in _MARKER.finditer(text):
             phrase = _SENTENCE_END.split(text[marker.end() : marker.end() + 600].lstrip(), 1)[0]
-            found = _FILLER.sub("", phrase.strip(" *_\t:")).rstrip(".") or found
+            phrase = _SUM.sub("", _FILLER.sub("", phrase.strip(" *_\t:")))
+            found = phrase.rstrip(".") or found
         return _inline_math(found) if found else None
 
 
 _MARKER = re.compile(r"(?i:\banswer\b[*_]*(?:\s+is[*_]*\s*:?|\s*:)(?:[*_]*)(?:\s+that\b)?)|####")
 _FILLER = re.compile(r"(?i)\A(?:(?:indeed|therefore|thus|then|simply|just|now)\b,?\s*)+(?=\S)")
+_SUM = re.compile(r"\A[\d\s.,+*/()×÷$-]+=\s*(?=[\d$-])")  # 2 * 3 = 6: the sum is not the answer
 _SENTENCE_END = re.compile(r"\n|(?<=[^.\s])\.(?=\s|$)")
 
 

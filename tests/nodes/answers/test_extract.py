@@ -87,6 +87,8 @@ AUTOS = [
     ("The answer is that Tom has 5 apples left over.", "5"),
     ("The answer is Paris.", "Paris"),
     ("The answer is indeed 13.", "13"),
+    ("The answer is 2 * 3 = 6 pencils.", "6 pencils"),
+    ("The answer is $x = 5$.", "x = 5"),
     ("The answer is now.", "now"),
     ("So he has 8 - 3 = 5 apples", "5"),
     ("I can't tell.", None),
