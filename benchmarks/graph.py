@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import operator
 import os
 import platform
@@ -126,6 +127,8 @@ async def replay(model: Any, calls: Sequence[Any]) -> None:
 class Votes(TypedDict, total=False):
     question: str
     candidates: Annotated[list[dict[str, Any]], operator.add]
+    scores: list[float]
+    best: dict[str, Any]
     answer: dict[str, Any]
 
 
@@ -155,13 +158,7 @@ def self_consistency(model: Any, samples: int, max_tokens: int) -> Any:
     async def vote(state: Votes) -> Any:
         return {"answer": elected(state["question"], state["candidates"])}
 
-    graph = StateGraph(Votes)
-    graph.add_node("sample", sample)
-    graph.add_node("vote", vote)
-    graph.add_edge(START, "sample")
-    graph.add_edge("sample", "vote")
-    graph.add_edge("vote", END)
-    return graph.compile()
+    return chained(sample, vote)
 
 
 def elected(question: str, candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -177,16 +174,26 @@ def best_of_n(model: Any, samples: int, max_tokens: int) -> Any:
         made = await sampled(model.generate(user(state["question"]), sampling, range(samples)))
         return {"candidates": written(made)}
 
-    async def best(state: Votes) -> Any:
-        found = max(state["candidates"], key=lambda c: c["logprob"])
-        return {"answer": elected(state["question"], [found])}
+    async def score(state: Votes) -> Any:
+        return {"scores": [c["logprob"] for c in state["candidates"]]}
 
+    async def best(state: Votes) -> Any:
+        scores = state["scores"]
+        return {"best": state["candidates"][scores.index(max(scores))]}
+
+    async def vote(state: Votes) -> Any:
+        return {"answer": elected(state["question"], [state["best"]])}
+
+    return chained(sample, score, best, vote)
+
+
+def chained(*nodes: Callable[..., Any]) -> Any:
     graph = StateGraph(Votes)
-    graph.add_node("sample", sample)
-    graph.add_node("best", best)
-    graph.add_edge(START, "sample")
-    graph.add_edge("sample", "best")
-    graph.add_edge("best", END)
+    for node in nodes:
+        graph.add_node(f"do-{node.__name__}", node)
+    names = [START, *(f"do-{node.__name__}" for node in nodes), END]
+    for pair in itertools.pairwise(names):
+        graph.add_edge(*pair)
     return graph.compile()
 
 
