@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from thinkgraph.graphs.catalogue import find, find_used
 from thinkgraph.graphs.check import check_spec
 from thinkgraph.graphs.check import load as load_spec
+from thinkgraph.graphs.document import Path_
 from thinkgraph.graphs.dump import dump
 from thinkgraph.graphs.problem import SpecError
 from thinkgraph.graphs.result import Finished, Result
@@ -76,7 +77,7 @@ class Graph:
         self._data: dict[str, Any] = {"thinkgraph": 1, "name": name}
         self._data |= {key: _plain(value) for key, value in head.items() if value}
         self._data |= {"nodes": {}, "edges": []}
-        self._places = {(): _caller()}
+        self._places: dict[Path_, tuple[str, int]] = {(): _caller()}
         self._folder: Path | None = None
         self._spec: Spec | None = None
 
