@@ -156,11 +156,9 @@ class Worker:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def close(self) -> float:
-        peak = peak_memory(self.process.pid)
+    def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
-        return peak
 
 
 class Server:
@@ -217,11 +215,9 @@ class Server:
         with urllib.request.urlopen(request, timeout=600) as answer:
             return json.loads(answer.read())
 
-    def close(self) -> float:
-        peak = peak_memory(self.process.pid)
+    def close(self) -> None:
         self.process.terminate()
         self.process.wait()
-        return peak
 
 
 def ceiling(tools: Path, options: Job, length: int, widths: tuple[int, ...]) -> dict[int, float]:
@@ -249,7 +245,10 @@ def peak_memory(pid: int) -> float:
     return int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1]) / 1024
 
 
-def measure(options: Job, rounds: int, tools: Path | None) -> tuple[list[Result], Result]:
+def measure(
+    options: Job, rounds: int, tools: Path | None, tell: Callable[[list[Result], Result], None]
+) -> None:
+    """Run the rounds; ``tell`` is given all so far, and the peaks of memory, after each."""
     engine, same = Worker("engine", options), Worker("llama", options)
     default = Worker("llama", {**options, "threads": None})
     server = Server(tools, options) if tools else None
@@ -280,11 +279,10 @@ def measure(options: Job, rounds: int, tools: Path | None) -> tuple[list[Result]
         result["engine warm"] = engine(many, 1, warm=True)["rate"]
         found.append(result)
         print(f"round {number + 1}:", {k: round(v, 3) for k, v in result.items()}, file=sys.stderr)
-    memory = {"engine": engine.close(), "Llama": same.close()}
-    default.close()
-    if server:
-        memory["llama-server"] = server.close()
-    return found, memory
+        processes = {"engine": engine, "Llama": same} | ({"llama-server": server} if server else {})
+        tell(found, {name: peak_memory(c.process.pid) for name, c in processes.items()})
+    for contestant in (engine, same, default, *([server] if server else [])):
+        contestant.close()
 
 
 CEILING = "the ceiling (llama-batched-bench), N = "
@@ -314,7 +312,7 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
         f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}, "
         f"{Path(str(options['model'])).name}, {options['threads']} threads, flash attention on, "
         f"{options['gpu_layers']} GPU layers, GOMP_SPINCOUNT={os.environ['GOMP_SPINCOUNT']} for "
-        f"all. Medians of {len(found)} interleaved rounds; "
+        f"all, load average {os.getloadavg()[2]:.1f}. Medians of {len(found)} interleaved rounds; "
         "tokens a second of all samples together, prompts included.",
         "",
         "| against | engine | other | ratio | least and most | to reach |",
@@ -376,16 +374,16 @@ def main() -> None:
         "gpu_layers": arguments.gpu_layers,
         "tokens": arguments.tokens,
     }
-    found, memory = measure(options, arguments.rounds, tools)
-    table = report(
-        found,
-        memory,
-        options,
-        f"python benchmarks/engine.py --rounds {arguments.rounds} --tokens {arguments.tokens}",
-    )
-    print(table)
-    if arguments.output:
-        arguments.output.write_text(table)
+    command = f"python benchmarks/engine.py --rounds {arguments.rounds} --tokens {arguments.tokens}"
+
+    def tell(found: list[Result], memory: Result) -> None:
+        table = report(found, memory, options, command)
+        if arguments.output:
+            arguments.output.write_text(table)
+        if len(found) == arguments.rounds:
+            print(table)
+
+    measure(options, arguments.rounds, tools, tell)
 
 
 if __name__ == "__main__":
