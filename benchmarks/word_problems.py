@@ -21,6 +21,7 @@ from thinkgraph.nodes.answers import equal, tally
 
 AT_ONCE = 4
 SAMPLES = 16
+MAX_TOKENS = 200
 
 
 class Row:
@@ -52,7 +53,9 @@ async def measure(problems: list[WordProblem], model: str, seed: int) -> list[Ro
     async def ask(graph: tg.Graph, problem: WordProblem, **params: int) -> Result:
         nonlocal asked
         async with gate:
-            result = await graph.arun(problem.question, model=model, seed=seed, **params)
+            result = await graph.arun(
+                problem.question, model=model, seed=seed, max_tokens=MAX_TOKENS, **params
+            )
         asked += 1
         print(f"\r{asked} of {3 * len(problems)} runs", end="", file=sys.stderr, flush=True)
         return result

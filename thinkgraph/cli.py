@@ -295,6 +295,28 @@ def models() -> None:
     typer.echo("A path to a .gguf file and hf:OWNER/REPO/FILE are models too.")
 
 
+@app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="A catalogue name, a .gguf, or hf:OWNER/REPO/FILE.")],
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Also quantizations that change the model.")
+    ] = False,
+) -> None:
+    """Find what runs a model fastest on this machine, and keep it for the next runs."""
+    from thinkgraph.models.catalogue import find
+    from thinkgraph.models.tune import config_file
+    from thinkgraph.models.tune import tune as search
+
+    found = search(find(model).path, lossy=lossy, tell=lambda trial: typer.echo(trial, err=True))
+    typer.echo(
+        f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before"
+    )
+    typer.echo(f"file      {found.use}")
+    for name, value in found.settings.items():
+        typer.echo(f"{name:9} {value}")
+    typer.echo(f"kept in   {config_file()}")
+
+
 def main() -> None:
     """Run the command line; an error is one line and exit status 2."""
     debug = "--debug" in sys.argv

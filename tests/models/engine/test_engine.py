@@ -519,5 +519,6 @@ async def test_requests_of_one_prompt_at_the_same_time_are_computed_once(opened)
     for generation in generations:
         await generation.completions()
     total = sum((g.usage for g in generations), Usage())
-    assert total.prefilled_tokens == length
+    late = len(generations) - 1  # who comes after the first has gone on computes its last token
+    assert length <= total.prefilled_tokens <= length + late
     assert total.prompt_tokens == total.prefilled_tokens + total.cached_tokens
