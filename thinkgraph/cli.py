@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
     from thinkgraph.graphs.result import Result
     from thinkgraph.models.model import Model
+    from thinkgraph.models.tune import Trial
     from thinkgraph.view import View
 
 INTERRUPTED = 130
@@ -307,7 +308,11 @@ def tune(
     from thinkgraph.models.tune import config_file
     from thinkgraph.models.tune import tune as search
 
-    found = search(find(model).path, lossy=lossy, tell=lambda trial: typer.echo(trial, err=True))
+    def tell(trial: Trial) -> None:
+        ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
+        typer.echo(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}", err=True)
+
+    found = search(find(model).path, lossy=lossy, tell=tell)
     typer.echo(
         f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before"
     )
