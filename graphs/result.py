@@ -25,6 +25,7 @@ class Result(Frozen):
     seed: int
     question: str
     answer: Answer
+    output: Any = Field(None, description="of the spec's output: the answer, or a state field")
     candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
     critiques: tuple[Criticism, ...] = ()
     usage: RunUsage
@@ -61,6 +62,8 @@ class Result(Frozen):
         }
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
+        if self.spec is not None and self.spec.output != "answer":
+            data["output"] = self.output
         return {**data, "cut": self.cut} if self.cut else data
 
 

@@ -18,6 +18,7 @@ from thinkgraph.graphs.spec import Limits, Scalar, Spec
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Message, Model
 from thinkgraph.nodes.event import NodeEvent
+from thinkgraph.nodes.population import State
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -129,6 +130,7 @@ def _result(
         seed=seed,
         question=state.question,
         answer=state.answer,
+        output=_output(spec, state, values),
         candidates=tuple(state.candidates.values()),
         critiques=tuple(state.critiques.values()),
         usage=RunUsage(**channels.total_usage(values).model_dump(), wall_s=wall),
@@ -138,6 +140,13 @@ def _result(
         counts=values.get("counts", {}),
         cut=cut,
     )
+
+
+def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
+    """The value of the channel that the spec says is its result."""
+    if spec.output == "answer" and state.answer is not None:
+        return state.answer.value or state.answer.text
+    return state.fields.get(spec.output, values.get(spec.output))
 
 
 def _asked(question: Question) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _input(field: Input) -> tuple[Any, Any]:
 
 
 def _told(result: Result) -> tuple[str, Result]:
-    return result.answer.value or result.answer.text, result
+    return str(result.output), result
 
 
 def _first(error: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +68,7 @@ def options(
     ] = False,
 ) -> None:
     """Set what holds for every command."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 

@@ -58,7 +58,7 @@ class View:
         trace: TracebackType | None,
     ) -> None:
         if self._live:
-            self._live.update(self._candidates(len(self._rows)))  # the report tells the rest
+            self._live.update(self.candidates())  # the report tells the rest
             self._live.transient = False
             self._live.stop()
 
@@ -95,12 +95,13 @@ class View:
             self._answer = event.answer
 
     def _picture(self) -> RenderableType:
-        parts: list[RenderableType] = [self._candidates(ROWS)]
+        parts: list[RenderableType] = [self.candidates(ROWS)]
         if self._answer and self._answer.tally:
             parts += [Text(""), bars(self._answer.tally)]
         return Group(*parts, Text(self.spent, style="dim"))
 
-    def _candidates(self, most: int) -> Table:
+    def candidates(self, most: int = 0) -> Table:
+        """The last ``most`` candidates and critiques, a line each; 0 is all."""
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="dim")
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
@@ -153,7 +154,7 @@ def report(result: Result, console: Console | None = None) -> None:
     """Print a result for a person, to standard output: the answer, the vote, the cost."""
     console = console or Console(highlight=False, soft_wrap=True)
     answer = result.answer
-    console.print(Text(answer.value or answer.text.strip() or "no answer", style="bold"))
+    console.print(Text(str(result.output).strip() or "no answer", style="bold"))
     if answer.value is None and answer.of > 1:
         console.print("no comparable answer was found in any candidate; this is the first's text")
     if answer.of > 1 and answer.tally:

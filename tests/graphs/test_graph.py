@@ -193,3 +193,14 @@ def test_every_built_in_graph_is_the_same_after_yaml(name, tmp_path):
     graph = tg.load(name)
     graph.save(tmp_path / "again.yaml")
     assert tg.load(tmp_path / "again.yaml").spec == graph.spec
+
+
+def test_the_output_is_the_answer_or_the_channel_that_the_spec_names():
+    assert tg.load("direct").run("?", model=ScriptedModel(["so 7"])).output == "7"
+    source = tg.load("least-to-most").spec
+    field = next(iter(source.state))
+    graph = tg.Graph.of(source.model_copy(update={"output": field}))
+    result = graph.run("?", model=ScriptedModel(lambda messages, seed: "1. One? 7"))
+    assert result.output == result.summary()["output"]
+    assert result.output
+    assert isinstance(result.output, list)
