@@ -1,9 +1,10 @@
 """Is a vote right more often than one answer? One-step word problems on a local model.
 
-    python benchmarks/word_problems.py [--problems 80] [--model smollm2] [--seed 0]
+    python benchmarks/word_problems.py [--problems 64] [--model smollm2] [--seed 0]
+        [--strategies direct,chain-of-thought,self-consistency,program-aided]
 
-Prints a Markdown table with 95 % Wilson intervals. One sample, a vote of four and a vote of
-sixteen are the first one, the first four and all of the same sixteen samples.
+Prints a Markdown table with 95 % Wilson intervals. Of self-consistency, one sample, a vote of
+four and a vote of sixteen are the first one, the first four and all of the same sixteen samples.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 
 import thinkgraph as tg
 from thinkgraph.evaluate.statistics import wilson
@@ -22,6 +22,7 @@ from thinkgraph.nodes.answers import equal, tally
 AT_ONCE = 4
 SAMPLES = 16
 MAX_TOKENS = 200
+STRATEGIES = ("direct", "chain-of-thought", "self-consistency", "program-aided")
 
 
 class Row:
@@ -37,59 +38,60 @@ class Row:
 
     def __str__(self) -> str:
         low, high = wilson(self.right, self.of)
-        share = f"{self.right / self.of:.0%}"
         return (
-            f"| {self.name} | {self.right} of {self.of} | {share} | "
+            f"| {self.name} | {self.right} of {self.of} | {self.right / self.of:.0%} | "
             f"{low:.0%} to {high:.0%} | {self.tokens / self.of:.0f} |"
         )
 
 
-async def measure(problems: list[WordProblem], model: str, seed: int) -> list[Row]:
-    names = ["direct", "chain-of-thought", "one sample", "vote of 4", f"vote of {SAMPLES}"]
-    rows = {name: Row(name) for name in names}
-    gate = asyncio.Semaphore(AT_ONCE)
-    asked = 0
+class Measurement:
+    """The rows of a table, filled as the runs end."""
 
-    async def ask(graph: tg.Graph, problem: WordProblem, **params: int) -> Result:
-        nonlocal asked
-        async with gate:
-            result = await graph.arun(
-                problem.question, model=model, seed=seed, max_tokens=MAX_TOKENS, **params
-            )
-        asked += 1
-        print(f"\r{asked} of {3 * len(problems)} runs", end="", file=sys.stderr, flush=True)
-        return result
+    def __init__(self, model: str, seed: int, runs: int) -> None:
+        self.model, self.seed, self.runs, self.ended = model, seed, runs, 0
+        self.rows: dict[str, Row] = {}
+        self.gate = asyncio.Semaphore(AT_ONCE)
 
-    async def once(name: str, problem: WordProblem) -> None:
-        result = await ask(tg.load(name), problem)
-        rows[name].add(result.answer.value, problem, result.usage.completion_tokens)
+    async def run(self, strategy: str, problem: WordProblem) -> None:
+        samples = SAMPLES if strategy == "self-consistency" else 1
+        graph = tg.load(strategy)
+        given = {"max_tokens": MAX_TOKENS, "samples": samples}
+        params = {name: value for name, value in given.items() if name in graph.spec.params}
+        async with self.gate:
+            result = await graph.arun(problem.question, model=self.model, seed=self.seed, **params)
+        self.ended += 1
+        print(f"\r{self.ended} of {self.runs} runs", end="", file=sys.stderr, flush=True)
+        if samples == 1:
+            self.row(strategy).add(result.answer.value, problem, result.usage.completion_tokens)
+        else:
+            self.votes(strategy, result, problem)
 
-    async def vote(problem: WordProblem) -> None:
-        result = await ask(tg.load("self-consistency"), problem, samples=SAMPLES)
-        for name, n in [("one sample", 1), ("vote of 4", 4), (f"vote of {SAMPLES}", SAMPLES)]:
-            first = list(result.candidates[:n])
+    def votes(self, strategy: str, result: Result, problem: WordProblem) -> None:
+        for n in (1, 4, SAMPLES):
+            first = result.candidates[:n]
             winner = tally([c.answer for c in first], question=problem.question).winner
-            rows[name].add(
-                winner and winner.value, problem, sum(candidate.tokens for candidate in first)
-            )
+            name = f"{strategy}, a vote of {n}" if n > 1 else "one sample of those that vote"
+            self.row(name).add(winner and winner.value, problem, sum(c.tokens for c in first))
 
-    work: list[Callable[[WordProblem], Awaitable[None]]] = [
-        lambda problem: once("direct", problem),
-        lambda problem: once("chain-of-thought", problem),
-        vote,
-    ]
-    await asyncio.gather(*(do(problem) for problem in problems for do in work))
-    return list(rows.values())
+    def row(self, name: str) -> Row:
+        return self.rows.setdefault(name, Row(name))
+
+
+async def measure(problems: list[WordProblem], strategies: list[str], options) -> list[Row]:
+    made = Measurement(options.model, options.seed, len(problems) * len(strategies))
+    await asyncio.gather(*(made.run(name, problem) for name in strategies for problem in problems))
+    return list(made.rows.values())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--problems", type=int, default=80)
+    parser.add_argument("--problems", type=int, default=64)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--strategies", default=",".join(STRATEGIES))
     options = parser.parse_args()
     problems = word_problems(options.problems, options.seed)
-    rows = asyncio.run(measure(problems, options.model, options.seed))
+    rows = asyncio.run(measure(problems, options.strategies.split(","), options))
     print(file=sys.stderr)
     print("| strategy | right | share | 95 % interval | tokens a question |")
     print("| --- | --- | --- | --- | --- |")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +32,7 @@ from thinkgraph.graphs.spec import (
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.node import Node
+from thinkgraph.nodes.param import is_reference
 from thinkgraph.nodes.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -291,6 +292,7 @@ class Graph:
         from thinkgraph.graphs.compile import Binding  # noqa: PLC0415
         from thinkgraph.graphs.run import Roles  # noqa: PLC0415
 
+        self._check_roles(models or {})
         return Binding(
             params=self.bind(params),
             models=Roles(model, models),
@@ -298,6 +300,25 @@ class Graph:
             seed=seed,
             prompts=prompts or {},
         )
+
+    def _check_roles(self, given: Iterable[str]) -> None:
+        known = self._roles(self.spec)
+        if any(is_reference(role) for role in known):
+            return  # a param names it
+        for role in given:
+            if role not in known:
+                have = ", ".join(sorted(known)) or "none"
+                raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; it has {have}")
+
+    def _roles(self, spec: Spec) -> set[str]:
+        """The roles of a spec's nodes, and of the graphs that it uses."""
+        found: set[str] = set()
+        for node in spec.nodes.values():
+            if node.use is not None:
+                found |= self._roles(self._used(node.use))
+            elif role := node.settings.get("model"):
+                found.add(str(role))
+        return found
 
     def _used(self, name: str) -> Spec:
         """The spec that a node of this graph uses: a built-in one, or a file beside it."""

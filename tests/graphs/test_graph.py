@@ -144,6 +144,11 @@ def test_a_role_may_have_its_own_model():
     assert len(critic.calls) == 1
 
 
+def test_a_model_for_a_role_that_the_graph_lacks_is_refused():
+    with pytest.raises(tg.ThinkgraphError, match="no role 'critc'; it has critic"):
+        tg.load("self-refine").run("?", models={"critc": ScriptedModel()})
+
+
 def test_a_budget_ends_a_run_with_the_best_answer_so_far():
     model = ScriptedModel(lambda messages, seed: "4", choices=[[1, 9]] * 9)
     result = refine().run("2 + 2?", model=model, rounds=9, budget={"tokens": 3})
