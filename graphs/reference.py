@@ -20,6 +20,7 @@ from thinkgraph.graphs.catalogue import find
 from thinkgraph.graphs.condition import VARIABLES
 from thinkgraph.graphs.document import MAX_BYTES, MAX_DEPTH
 from thinkgraph.graphs.rules import RULES
+from thinkgraph.graphs.schema import schema
 from thinkgraph.graphs.spec import (
     CHANNELS,
     RUN_SETTINGS,
@@ -246,8 +247,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+def json_schema() -> str:
+    """The JSON Schema of the language, as text."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 def write(folder: Path) -> None:
-    """Write ``language.md`` and ``errors.md`` into a folder."""
+    """Write ``language.md``, ``errors.md`` and the JSON Schema into a folder."""
+    (folder / "thinkgraph.schema.json").write_text(json_schema(), encoding="utf-8")
     (folder / "language.md").write_text(language(), encoding="utf-8")
     (folder / "errors.md").write_text(errors(), encoding="utf-8")
 

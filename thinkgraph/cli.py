@@ -281,9 +281,9 @@ def _at_hand(name: str | None, engine: list[str]) -> Model | None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
-    from thinkgraph.graphs.schema import schema as made
+    from thinkgraph.graphs.reference import json_schema
 
-    typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
+    typer.echo(json_schema(), nl=False)
 
 
 @app.command()

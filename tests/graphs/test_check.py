@@ -15,7 +15,7 @@ from thinkgraph.graphs.catalogue import GraphNotFound, builtin_names, find
 from thinkgraph.graphs.check import check, check_files, check_spec, load, render
 from thinkgraph.graphs.document import Document
 from thinkgraph.graphs.problem import Place, Problem, SpecError
-from thinkgraph.graphs.reference import COMMAND, errors, language
+from thinkgraph.graphs.reference import COMMAND, errors, json_schema, language
 from thinkgraph.graphs.rules import RULES, problem
 from thinkgraph.graphs.spec import CHANNELS, Spec
 
@@ -60,7 +60,10 @@ def test_codes_are_only_those_that_are_documented():
     assert used == RULES.keys()
 
 
-@pytest.mark.parametrize(("file", "text"), [("language.md", language), ("errors.md", errors)])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("language.md", language), ("errors.md", errors), ("thinkgraph.schema.json", json_schema)],
+)
 def test_the_documentation_is_what_the_code_says(file: str, text):
     assert (ROOT / "docs" / file).read_text("utf-8") == text(), f"drifted; run {COMMAND}"
 
