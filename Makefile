@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-QUESTION ?= Tom has 8 apples. He buys 5 more apples. How many apples does Tom have now?
+QUESTION ?= Ben has 4 bags with 6 marbles in each bag. How many marbles does Ben have in all?
 
 .PHONY: demo test clean
 

@@ -14,7 +14,7 @@ from thinkgraph.graphs.result import Finished, Result
 from thinkgraph.view import View, report
 
 WIDTH = 100
-QUESTION = "Tom has 8 apples. He buys 5 more apples. How many apples does Tom have now?"
+QUESTION = "Ben has 4 bags with 6 marbles in each bag. How many marbles does Ben have in all?"
 
 
 async def run(view: View) -> Result:
