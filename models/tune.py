@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path, user_config_path
 from pydantic import ValidationError
 
 from .engine.engine import Engine
@@ -127,15 +128,13 @@ def tuned(path: Path, settings: EngineSettings) -> tuple[Path, EngineSettings]:
 
 
 def config_file() -> Path:
-    """Where findings are kept: ``thinkgraph/tuned.json`` in the user's configuration folder."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("APPDATA")
-    return (Path(home) if home else Path.home() / ".config") / "thinkgraph" / "tuned.json"
+    """Where findings are kept: ``tuned.json`` in the user's configuration folder."""
+    return user_config_path("thinkgraph") / "tuned.json"
 
 
 def cache_folder() -> Path:
     """Where quantized copies are kept: ``thinkgraph`` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(home) if home else Path.home() / ".cache") / "thinkgraph"
+    return user_cache_path("thinkgraph")
 
 
 class _Search:

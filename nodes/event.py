@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.population import Answer, Candidate, Criticism
@@ -53,4 +53,3 @@ class Answered(Frozen):
 NodeEvent = Annotated[
     NodeStarted | Grew | Drafted | Criticised | Answered, Field(discriminator="event")
 ]
-EVENT: TypeAdapter[NodeEvent] = TypeAdapter(NodeEvent)
