@@ -1,0 +1,19 @@
+"""A question with its right answer."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen, Message
+
+
+class Question(Frozen):
+    """One question of a task."""
+
+    id: str = Field(description="unique in its task")
+    text: str = Field(description="the question, with its options where it has some")
+    reference: str = Field(description="the right answer")
+    messages: tuple[Message, ...] = Field(
+        (), description="the conversation before it, oldest first: system prompt, earlier turns"
+    )
+    choices: tuple[str, ...] = Field((), description="the options of a choice, in the order A, B")

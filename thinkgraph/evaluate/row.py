@@ -1,0 +1,87 @@
+"""What one strategy made of one question."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field
+
+from thinkgraph.graphs.result import Result
+from thinkgraph.models.model import FinishReason, Frozen
+
+
+class Draft(Frozen):
+    """A candidate answer of the run."""
+
+    id: str
+    text: str
+    answer: str | None
+    tokens: int
+    live: bool
+    finish_reason: FinishReason
+    score: float | None = None
+
+
+class Remark(Frozen):
+    """What a critic wrote about a draft."""
+
+    draft: str
+    text: str
+    accepted: bool
+
+
+class Row(Frozen):
+    """One question answered by one strategy, with its cost as if the strategy had run alone."""
+
+    question: str = Field(description="the question's id")
+    strategy: str = Field(description="the strategy's label")
+    answer: str | None = Field(description="the comparable answer; None abstains")
+    text: str = Field(description="the whole text that gave it")
+    tokens: int = Field(description="sampled, those of cancelled and rejected texts too")
+    prompt_tokens: int = Field(description="asked for, once a call")
+    calls: int = Field(description="of the model: one is one prompt with all its samples")
+    votes: dict[str, int] = Field(default_factory=dict, description="by answer, most first")
+    tie: bool = False
+    cut: str | None = Field(None, description="why the run was cut short, if it was")
+    failure: str | None = Field(None, description="why there is no answer, if the run failed")
+    drafts: tuple[Draft, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    @classmethod
+    def of(cls, question: str, strategy: str, result: Result) -> Self:
+        """The row of a finished run."""
+        answer, usage = result.answer, result.usage
+        return cls(
+            question=question,
+            strategy=strategy,
+            answer=answer.value,
+            text=answer.text,
+            tokens=usage.completion_tokens,
+            prompt_tokens=usage.prompt_tokens,
+            calls=usage.model_calls,
+            votes=result.votes,
+            tie=answer.tie,
+            cut=result.cut,
+            drafts=tuple(
+                Draft(**{name: getattr(c, name) for name in Draft.model_fields})
+                for c in result.candidates
+            ),
+            remarks=tuple(
+                Remark(draft=c.candidate, text=c.text, accepted=c.accepted)
+                for c in result.critiques
+            ),
+        )
+
+    @classmethod
+    def failed(cls, question: str, strategy: str, failure: str) -> Self:
+        """The row of a run that came to no answer."""
+        return cls(
+            question=question,
+            strategy=strategy,
+            answer=None,
+            text="",
+            tokens=0,
+            prompt_tokens=0,
+            calls=0,
+            failure=failure,
+        )
