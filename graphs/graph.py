@@ -144,6 +144,24 @@ class Graph:
             self._spec = Spec.model_validate(self._data)
         return self._spec
 
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """Its spec, under an empty name, and those of the graphs that it uses, by theirs."""
+        found = {"": self.spec}
+        waiting = [self.spec]
+        while waiting:
+            for node in waiting.pop().nodes.values():
+                if node.use is not None and node.use not in found:
+                    found[node.use] = self._used(node.use)
+                    waiting.append(found[node.use])
+        return found
+
+    @property
+    def roles(self) -> set[str]:
+        """The roles that its nodes ask for, and those of the graphs that it uses."""
+        nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
+        return {str(role) for node in nodes if (role := node.settings.get("model"))}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as YAML."""
         Path(path).write_text(self.yaml, encoding="utf-8")
@@ -302,23 +320,13 @@ class Graph:
         )
 
     def _check_roles(self, given: Iterable[str]) -> None:
-        known = self._roles(self.spec)
+        known = self.roles
         if any(is_reference(role) for role in known):
             return  # a param names it
         for role in given:
             if role not in known:
                 have = ", ".join(sorted(known)) or "none"
                 raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; it has {have}")
-
-    def _roles(self, spec: Spec) -> set[str]:
-        """The roles of a spec's nodes, and of the graphs that it uses."""
-        found: set[str] = set()
-        for node in spec.nodes.values():
-            if node.use is not None:
-                found |= self._roles(self._used(node.use))
-            elif role := node.settings.get("model"):
-                found.add(str(role))
-        return found
 
     def _used(self, name: str) -> Spec:
         """The spec that a node of this graph uses: a built-in one, or a file beside it."""

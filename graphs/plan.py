@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -125,7 +124,7 @@ def plan(
     """
     spec, given = graph.spec, dict(params or {})
     inputs = {name: given.pop(name) for name in spec.inputs if name in given}
-    used = cache(graph._used)
+    used = graph.specs.__getitem__
 
     def planned(values: Mapping[str, Any]) -> Plan:
         meter = Meter(model, question, speed)

@@ -172,6 +172,12 @@ class Budget:
         return self.exhausted or (self.parent.refusal if self.parent else None)
 
     @property
+    def may_cut(self) -> bool:
+        """Whether it, or a parent, may end a completion that is under way."""
+        limited = self.tokens is not None or self.seconds is not None
+        return limited or bool(self.parent and self.parent.may_cut)
+
+    @property
     def tokens_left(self) -> int | None:
         """Tokens that may still be sampled, by this budget and its parents; None is no limit."""
         above = self.parent.tokens_left if self.parent else None

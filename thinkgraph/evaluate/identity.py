@@ -1,0 +1,35 @@
+"""What tells one model from another, so that neither's samples are taken for the other's."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from thinkgraph.models.local import LocalModel
+from thinkgraph.models.model import Model
+
+ENDS = 1 << 20
+"""Bytes read at either end of a model file: its header, and a part of its weights."""
+
+
+def identity(model: Model) -> str:
+    """The name of a model; of a GGUF file, what is in it and the adapters it may load."""
+    if not isinstance(model, LocalModel):
+        return model.name
+    settings = model.engine.settings
+    files = [model.engine.native.header.path, *settings.adapters.values()]
+    return ":".join(
+        [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
+    )
+
+
+@lru_cache
+def _content(file: Path, changed: int) -> str:
+    size = file.stat().st_size
+    with file.open("rb") as content:
+        head = content.read(ENDS)
+        content.seek(max(size - ENDS, 0))
+        return hashlib.blake2b(
+            head + content.read() + str(size).encode(), digest_size=8
+        ).hexdigest()
