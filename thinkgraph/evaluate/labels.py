@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 DIRECTIONS = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
@@ -59,7 +59,8 @@ def place(axes: Axes, marks: Sequence[Mark]) -> None:
 
 def _size(axes: Axes, label: str) -> tuple[float, float]:
     text = axes.text(0, 0, label)
-    box = text.get_window_extent(FigureCanvasAgg(axes.figure.get_figure(root=True)).get_renderer())
+    canvas: Any = FigureCanvasAgg(axes.figure.get_figure(root=True))
+    box = text.get_window_extent(canvas.get_renderer())
     text.remove()
     return box.width + 2, box.height
 
@@ -84,7 +85,7 @@ def _obstacles(axes: Axes, marks: Sequence[Mark]) -> Iterator[tuple[Bbox, float]
         yield Bbox.from_extents(x - 1, low, x + 1, high), 3
     for line in axes.get_lines():
         path = axes.transData.transform(line.get_xydata())
-        for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(path):
             steps = max(2, round(np.hypot(x1 - x0, y1 - y0) / 6))
             for x, y in zip(np.linspace(x0, x1, steps), np.linspace(y0, y1, steps), strict=True):
                 yield Bbox.from_extents(x - 2, y - 2, x + 2, y + 2), 3
@@ -104,14 +105,14 @@ def _overlap(one: Bbox, other: Bbox) -> float:
     """In square pixels."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(width, 0) * max(height, 0)
+    return float(max(width, 0) * max(height, 0))
 
 
-def _write(axes: Axes, mark: Mark, spot: Spot) -> Annotation:
+def _write(axes: Axes, mark: Mark, spot: Spot) -> None:
     x, y = axes.transData.transform(mark.point)
     far = spot.distance >= DISTANCES[2]
     scale = 72 / axes.figure.get_figure(root=True).dpi
-    return axes.annotate(
+    axes.annotate(
         mark.label,
         mark.point,
         xytext=((spot.anchor[0] - x) * scale, (spot.anchor[1] - y) * scale),
@@ -119,5 +120,6 @@ def _write(axes: Axes, mark: Mark, spot: Spot) -> Annotation:
         ha=("right", "center", "left")[spot.direction[0] + 1],
         va=("top", "center", "bottom")[spot.direction[1] + 1],
         color=mark.colour,
+        bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         arrowprops={"arrowstyle": "-", "color": mark.colour, "linewidth": 0.6} if far else None,
     )

@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ FAMILIES = (BLUE, GREEN, PURPLE, ORANGE, SKY)
 WIDTH, DPI = 8.0, 100
 """Inches, and pixels an inch: 800 pixels on a page. PNGs are twice as fine."""
 LEFT = 0.015
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "thinkgraph",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -49,7 +50,7 @@ def tradeoff(summary: Summary) -> Figure:
     A strategy that has sampled nothing yet has no place on the logarithmic axis and is left out.
     """
     found = [s for s in summary.standings if s.questions and s.tokens > 0]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), _quiet():
         figure = Figure(figsize=(WIDTH, 5.2), dpi=DPI, facecolor=PAPER, layout=None)
         axes = figure.subplots()
         figure.subplots_adjust(left=0.075, right=0.975, top=0.9, bottom=0.11)
@@ -125,7 +126,7 @@ def _fill(axes: Axes, found: Sequence[Standing]) -> None:
     spots = {s.label: (xs[s.label], s.share) for s in found}
     _front(axes, [spots[s.label] for s in found if s.on_front])
     for family in _families(found).values():
-        line = sorted((spots[s.label] for s in family))
+        line = sorted(spots[s.label] for s in family)
         axes.plot(*zip(*line, strict=True), color=colours[family[0].label], linewidth=1.4)
     marks = []
     for s in found:
