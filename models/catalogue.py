@@ -1,8 +1,9 @@
 """The catalogue of models: from a name that a person writes to a GGUF file on this machine.
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
-or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. Importing this module imports
-neither llama.cpp nor huggingface_hub.
+or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which
+is no file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.endpoint`). Importing this module
+imports neither llama.cpp nor huggingface_hub.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from .engine.settings import EngineSettings
 
 HUB = "hf:"
-FORMS = "a short name (thinkgraph models lists them), a path to a .gguf file, or hf:OWNER/REPO/FILE"
+SERVER = "openai:"
+FORMS = (
+    "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
+    "or openai:MODEL@URL"
+)
 
 
 class ShortName(NamedTuple):
@@ -80,6 +85,8 @@ def find(name: str) -> ModelFile:
     Raises:
         ModelError: the name has none of the three forms, or its file can't be had.
     """
+    if name.startswith(SERVER):
+        raise ModelError(f"{name} is a model of a server and has no file on this machine")
     if name.startswith(HUB):
         return _on_the_hub(name)
     if short := next((short for short in SHORT_NAMES if short.name == name), None):
@@ -97,19 +104,31 @@ def known() -> list[Entry]:
 
 
 def load(name: str, **settings: object) -> Model:
-    """Find the GGUF that ``name`` stands for and open it with llama.cpp.
+    """Find the GGUF that ``name`` stands for and open it with llama.cpp, or ask a server for it.
 
     Args:
-        name: see :func:`find`.
-        settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`.
+        name: see :func:`find`; or ``openai:MODEL@URL``.
+        settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`; none for
+            a model of a server.
 
     Raises:
-        ModelError: the file can't be had or opened, or a setting is unknown or out of range.
+        ModelError: the file can't be had or opened, or a setting is unknown or out of range; or
+            see :class:`~thinkgraph.models.endpoint.EndpointModel`.
     """
+    if name.startswith(SERVER):
+        return _at_a_server(name, settings)
     found = find(name)
     from .local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
 
     return open_model(found.path, name=name, settings=_engine_settings(settings))
+
+
+def _at_a_server(name: str, settings: dict[str, object]) -> Model:
+    from .endpoint import EndpointModel  # noqa: PLC0415 - LangChain is slow to import
+
+    if settings:
+        raise ModelError(f"{name} runs at its server, so {min(settings)!r} can't be set here")
+    return EndpointModel(name)
 
 
 def _engine_settings(settings: dict[str, object]) -> EngineSettings:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
@@ -17,7 +18,7 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from .errors import ModelError, ThinkgraphError
-from .model import Budget, FinishReason, Message, Sampling, TokenLogprob, Usage
+from .model import Budget, Confidence, FinishReason, Message, Sampling, TokenLogprob, Usage
 from .streams import Step, Streams
 
 ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
@@ -27,9 +28,11 @@ CUT = {"length", "max_tokens"}  # what providers call a completion that met its 
 class LangChainModel:
     """Samples a chat model with one concurrent ``astream`` for each seed.
 
-    Such a model tells no probabilities, so :meth:`score` and :meth:`choose` refuse. Tokens
-    are counted by its ``usage_metadata`` where it sends that, and else estimated, with one for
-    each chunk of text. A budget is checked as chunks come: one under way is paid for and dropped.
+    Such a model gives no probabilities of texts of others, so :meth:`score` and :meth:`choose`
+    refuse; of its own tokens it may send ``logprobs``, as OpenAI's API does, and then a completion
+    has its mean. Tokens are counted by its ``usage_metadata`` where it sends that, and else
+    estimated, with one for each chunk of text. A budget is checked as chunks come: one under way
+    is paid for and dropped.
 
     Args:
         model: the chat model.
@@ -39,6 +42,9 @@ class LangChainModel:
             Only settings that were given are passed on.
         context_length: in tokens; by default what the model's profile says, or 8192.
     """
+
+    about: ClassVar[str] = "a LangChain model"
+    """What its errors call it."""
 
     def __init__(
         self,
@@ -76,7 +82,7 @@ class LangChainModel:
         """
         if prefix or adapter:
             what = f"the adapter {adapter}" if adapter else "a text that its answer begins with"
-            raise ModelError(f"{self.name} is a LangChain model and can't be given {what}")
+            raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
         settings = self._settings(sampling)
         if budget:
             budget.spend(calls=1)
@@ -114,7 +120,7 @@ class LangChainModel:
 
     def _no_probabilities(self, what: str) -> ModelError:
         return ModelError(
-            f"{self.name} is a LangChain model, which tells no probabilities, "
+            f"{self.name} is {self.about}, which tells no probabilities, "
             f"so it can't {what}; use a GGUF model there"
         )
 
@@ -124,7 +130,7 @@ class LangChainModel:
             if given[name] != Sampling.model_fields[name].get_default(call_default_factory=True):
                 taken = ", ".join(sorted(self._accepts))
                 raise ModelError(
-                    f"{self.name} is a LangChain model and doesn't take {name}; it takes {taken}"
+                    f"{self.name} is {self.about} and doesn't take {name}; it takes {taken}"
                 )
         settings = {name: value for name, value in given.items() if name in self._accepts}
         return settings | {"stop": list(sampling.stop) or None}
@@ -149,29 +155,42 @@ class LangChainModel:
         except ThinkgraphError:
             raise
         except Exception as error:  # a provider's client raises errors of its own
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ModelError(f"{self.name} failed: {reason}") from error
+            raise self._failure(error) from error
         if whole:
-            yield _last_step(whole, counted, count_tokens_approximately(turns))
+            yield self._last_step(whole, counted, count_tokens_approximately(turns))
+
+    def _failure(self, error: Exception) -> ModelError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return ModelError(f"{self.name} failed: {reason}")
+
+    def _last_step(self, whole: AIMessageChunk, counted: int, prompt: int) -> Step:
+        """The end of a stream: its reason, and what the provider says that it took."""
+        told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
+        finish: FinishReason = "length" if told & CUT else "stop"
+        sure = _confidence(whole.response_metadata.get("logprobs"))
+        used = whole.usage_metadata
+        if not used:
+            return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0), confidence=sure)
+        cached = used.get("input_token_details", {}).get("cache_read") or 0
+        return Step(
+            tokens=used["output_tokens"] - counted,
+            finish=finish,
+            prompt=_prompt_usage(used["input_tokens"], cached),
+            confidence=sure,
+        )
 
 
 def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     return [ROLES[m.role](content=m.content) for m in messages]
 
 
-def _last_step(whole: AIMessageChunk, counted: int, prompt: int) -> Step:
-    """The end of a stream: its reason, and what the provider says that it took."""
-    told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
-    finish: FinishReason = "length" if told & CUT else "stop"
-    used = whole.usage_metadata
-    if not used:
-        return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0))
-    cached = used.get("input_token_details", {}).get("cache_read", 0)
-    return Step(
-        tokens=used["output_tokens"] - counted,
-        finish=finish,
-        prompt=_prompt_usage(used["input_tokens"], cached),
-    )
+def _confidence(logprobs: Any) -> Confidence | None:
+    """The mean and the least of ``logprobs`` as OpenAI's API gives them, where it does."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    found = [token["logprob"] for token in tokens or ()]
+    if not found:
+        return None
+    return Confidence(mean_logprob=math.fsum(found) / len(found), min_logprob=min(found))
 
 
 def _prompt_usage(tokens: int, cached: int) -> Usage:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from .errors import ModelError
-from .model import Budget, Completion, Delta, FinishReason, Usage
+from .model import Budget, Completion, Confidence, Delta, FinishReason, Usage
 
 
 class Step(NamedTuple):
@@ -28,6 +28,8 @@ class Step(NamedTuple):
     finish: FinishReason | None = None
     prompt: Usage | None = None
     """The prompt's part of the usage, where the stream learns it."""
+    confidence: Confidence | None = None
+    """How sure the model was of the whole text, where the stream learns it."""
 
 
 class Streams:
@@ -108,6 +110,7 @@ class _Sample:
     ) -> None:
         self._index, self._seed, self._stream, self._budget = index, seed, stream, budget
         self._text, self._tokens, self._prompt = "", 0, Usage()
+        self._confidence: Confidence | None = None
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
@@ -129,6 +132,7 @@ class _Sample:
             text=self._text,
             tokens=self._tokens,
             finish_reason=reason,
+            confidence=self._confidence,
         )
         news.put_nowait(self.completion)
 
@@ -160,6 +164,7 @@ class _Sample:
         self._text += step.text
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
+        self._confidence = step.confidence or self._confidence
         if self._budget:
             self._budget.spend(tokens=step.tokens)
 
