@@ -51,10 +51,12 @@ class Store:
         self._began = time.perf_counter()
         self._spent = Usage()
         try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=1, isolation_level=None)
             self._open()
         except sqlite3.Error as error:
-            raise StoreError(f"can't use {path} as the comparison's database: {error}") from error
+            locked = "locked" in str(error)
+            reason = "another process is using it" if locked else str(error)
+            raise StoreError(f"can't use {path} as a comparison's database: {reason}") from error
         done = self._database.execute(
             "INSERT INTO starts (comparison, usage, seconds) VALUES (?, ?, 0)", (comparison, "{}")
         )
