@@ -1,0 +1,23 @@
+"""What an answer is worth."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen
+
+
+class Mark(Frozen):
+    """The judgement of one answer."""
+
+    score: float = Field(ge=0, le=1, description="1 is right; own metrics may give part of it")
+    abstained: bool = Field(False, description="there was no answer that the metric can read")
+    error: float | None = Field(None, description="of an estimate: how far off, in its own unit")
+    log_error: float | None = Field(
+        None, description="of an estimate: log(1 + estimate) - log(1 + truth)"
+    )
+
+    @property
+    def right(self) -> bool:
+        """Whether it has the full score."""
+        return self.score == 1
