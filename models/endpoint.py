@@ -104,7 +104,7 @@ class EndpointModel(LangChainModel):
 
 def _client(endpoint: Endpoint) -> BaseChatOpenAI:
     try:
-        import httpx  # noqa: PLC0415 - slow to import, and optional
+        import openai  # noqa: PLC0415 - slow to import, and optional
         from langchain_openai.chat_models.base import BaseChatOpenAI  # noqa: PLC0415
         from pydantic import SecretStr  # noqa: PLC0415
     except ImportError as error:
@@ -114,9 +114,11 @@ def _client(endpoint: Endpoint) -> BaseChatOpenAI:
         model=endpoint.model,
         base_url=endpoint.url,
         api_key=SecretStr(os.environ.get(KEY) or "none"),
-        timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
+        timeout=openai.Timeout(SILENCE_S, connect=CONNECT_S),
         stream_chunk_timeout=SILENCE_S,
         max_retries=RETRIES,
+        # A connection can't be used again by another event loop, and a model may serve several.
+        default_headers={"Connection": "close"},
         stream_usage=True,
         logprobs=True,
         use_responses_api=False,

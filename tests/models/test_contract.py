@@ -36,8 +36,10 @@ def local():
     return load("smollm2", context=512, sequences=8)
 
 
-@pytest.fixture(scope="module", params=[scripted, hosted, local])
+@pytest.fixture(scope="module", params=[scripted, hosted, local, "endpoint"])
 def model(request):
+    if request.param == "endpoint":
+        return load(f"openai:smollm2@{request.getfixturevalue('served')}")
     return request.param()
 
 
