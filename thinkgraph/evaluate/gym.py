@@ -17,7 +17,7 @@ from thinkgraph.models.errors import ThinkgraphError
 PREFIX = "reasoning-gym"
 """What a task, a question's id and the metric begin with."""
 _FULL = 0.99
-_LARGEST = 1_000_000
+_SIZE = 500  # of the package's own default; some generators depend on it
 
 
 def gym_questions(name: str, count: int, seed: int) -> list[Question]:
@@ -26,7 +26,7 @@ def gym_questions(name: str, count: int, seed: int) -> list[Question]:
     Raises:
         ThinkgraphError: the package isn't installed, or has no such generator.
     """
-    dataset = _dataset(name, seed)
+    dataset = _dataset(name, max(count, _SIZE), seed)
     entries = (dataset[place] for place in range(count))
     return [
         Question(
@@ -49,8 +49,14 @@ def gym_score(answer: str, reference: str, question: Question) -> bool:
     """
     match question.id.split("/"):
         case [prefix, name, seed, place] if prefix == PREFIX and (seed + place).isdigit():
-            dataset = _dataset(name, int(seed))
-            return bool(dataset.score_answer(answer, dataset[int(place)]) >= _FULL)
+            dataset = _dataset(name, max(int(place) + 1, _SIZE), int(seed))
+            entry = dataset[int(place)]
+            if entry["question"] != question.text:
+                raise ThinkgraphError(
+                    f"{PREFIX} doesn't make question {question.id!r} again as it was: its version "
+                    "has changed, or this generator isn't repeatable; take the metric exact"
+                )
+            return bool(dataset.score_answer(answer, entry) >= _FULL)
     raise ThinkgraphError(
         f"the metric {PREFIX} judges only questions that {PREFIX} made, and {question.id!r} "
         f"is none; take --data {PREFIX}:NAME, or another metric"
@@ -58,7 +64,7 @@ def gym_score(answer: str, reference: str, question: Question) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _dataset(name: str, seed: int) -> Any:
+def _dataset(name: str, size: int, seed: int) -> Any:
     try:
         factory = importlib.import_module("reasoning_gym.factory")
     except ImportError as error:
@@ -68,4 +74,7 @@ def _dataset(name: str, seed: int) -> Any:
     if name not in factory.DATASETS:
         hint = suggestion(name, factory.DATASETS) or f"there are {len(factory.DATASETS)}"
         raise ThinkgraphError(f"{PREFIX} has no generator {name!r}; {hint}")
-    return factory.create_dataset(name, size=_LARGEST, seed=seed)
+    try:
+        return factory.create_dataset(name, size=size, seed=seed)
+    except (AssertionError, ValueError) as error:
+        raise ThinkgraphError(f"{PREFIX} can't make {name}: {error}") from None
