@@ -121,7 +121,7 @@ class Runner:
         for variant in variants:
             keys = {self._key(Pair(question, variant)): question for question in questions}
             strategy = next(iter(keys))[1] if keys else ""
-            kept = self.store.rows(strategy, (key for key, _ in keys))
+            kept = self.store.rows(strategy, [key for key, _ in keys])
             for (key, _), question in keys.items():
                 if key in kept:
                     same = {"strategy": variant.label, "question": question.id}

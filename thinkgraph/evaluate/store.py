@@ -87,7 +87,7 @@ class Store:
     def add_sample(self, key: str, number: int, completion: Completion, spent: Usage) -> None:
         """Keep a sample, and count what was spent since the last."""
         data = completion.model_dump_json(exclude={"logprobs"})
-        self._write("INSERT INTO samples VALUES (?, ?, ?)", key, number, data)
+        self._write("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", key, number, data)
         self.spend(spent)
 
     def answer(self, key: str) -> Any:
@@ -97,7 +97,7 @@ class Store:
 
     def add_answer(self, key: str, answer: Any, spent: Usage) -> None:
         """Keep an answer, and count what was spent on it."""
-        self._write("INSERT INTO answers VALUES (?, ?)", key, json.dumps(answer))
+        self._write("INSERT OR IGNORE INTO answers VALUES (?, ?)", key, json.dumps(answer))
         self.spend(spent)
 
     def rows(self, strategy: str, questions: Iterable[str]) -> dict[str, Row]:
@@ -124,7 +124,6 @@ class Store:
         self._spent += usage
         self._note()
 
-    @property
     def spent(self) -> tuple[Usage, float]:
         """Tokens and seconds that the comparison took, all its starts together."""
         found = self._database.execute(

@@ -115,7 +115,7 @@ def test_every_run_pays_what_it_used(sizes):
                 assert len(await generation.completions()) == n
                 assert generation.usage.completion_tokens == 3 * n
                 assert generation.usage.model_calls == 1
-            assert store.spent[0].completion_tokens == 3 * max(sizes)
+            assert store.spent()[0].completion_tokens == 3 * max(sizes)
 
     asyncio.run(check(":memory:"))
 

@@ -1,0 +1,163 @@
+"""A comparison spread over a Ray cluster: an engine in each worker, one database for all.
+
+The database is an actor beside the driver, and every worker's pools read and write it: samples
+are shared between workers, and what a lost worker had computed stays. Ray starts a worker that
+died again, and gives it its questions again. A spec, a prompt or a model that is named by a path
+has to be at that path on every machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from thinkgraph.evaluate.question import Question
+from thinkgraph.evaluate.row import Row
+from thinkgraph.evaluate.runner import AT_ONCE, Runner
+from thinkgraph.evaluate.store import Store
+from thinkgraph.evaluate.variant import Variant
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Usage
+from thinkgraph.nodes.prompt import Prompt
+
+try:
+    import ray
+    from ray.exceptions import RayActorError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as error:
+    raise ThinkgraphError('--ray needs Ray; install it: pip install "thinkgraph[ray]"') from error
+
+QUESTIONS = 4
+"""Side by side in one worker: enough to fill its engine's batch."""
+RESTARTS = 3
+"""How often a worker may die before the comparison ends."""
+
+
+class RemoteStore:
+    """The one database as a worker sees it: every call goes to its actor and waits."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args: ray.get(getattr(self._actor, name).remote(*args))
+
+
+class Setup(NamedTuple):
+    """What the workers need to know beside the question.
+
+    Attributes:
+        model: a name of the catalogue.
+        settings: of its engine.
+        models: a name by role.
+        seed: all randomness comes from it.
+        prompts: prompts that replace built-in ones of the same name.
+        at_once: runs side by side for one question.
+    """
+
+    model: str
+    settings: dict[str, Any]
+    models: dict[str, str]
+    seed: int
+    prompts: dict[str, Prompt]
+    at_once: int = AT_ONCE
+
+    def runner(self, store: Store) -> Runner:
+        """A runner on this process's engine, which is opened for the first."""
+        model = load(self.model, **self.settings)
+        roles = {role: load(name) for role, name in self.models.items()}
+        return Runner(model, store, self.seed, roles, self.prompts, self.at_once)
+
+
+class Worker:
+    """A process with an engine; it has no state of its own, so that Ray can start it again."""
+
+    def answer(
+        self, store: Any, setup: Setup, question: Question, variants: Sequence[Variant]
+    ) -> list[tuple[Row, bool]]:
+        """What every strategy makes of a question, and whether that was known before."""
+        found: list[tuple[Row, bool]] = []
+        runner = setup.runner(cast(Store, RemoteStore(store)))
+        asyncio.run(runner.run([question], variants, lambda row, kept: found.append((row, kept))))
+        return found
+
+
+async def spread(
+    questions: Sequence[Question],
+    variants: Sequence[Variant],
+    database: Path,
+    comparison: str,
+    setup: Setup,
+    *,
+    workers: int = 2,
+    tell: Callable[[Row, bool], None] = lambda row, kept: None,
+) -> tuple[list[Row], Usage, float]:
+    """Answer every question with every strategy, on the cluster that ``RAY_ADDRESS`` names.
+
+    Without that, the one that runs on this machine is used, or started.
+
+    Args:
+        questions: each is one task of a worker, with all the strategies.
+        variants: each is asked every question.
+        database: the file of the :class:`Store`.
+        comparison: what tokens and seconds are counted under.
+        setup: the model, and how it is asked; its engine's threads are, unless given, a worker's
+            share of the cluster's cores.
+        workers: how many engines.
+        tell: told every row, and whether it was kept from an earlier start.
+
+    Returns:
+        The rows, what all workers spent, and the seconds it took.
+
+    Raises:
+        StoreError: the database can't be used.
+        ThinkgraphError: a worker died too often; what was computed is in the database.
+    """
+    ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    store = (
+        ray.remote(Store)
+        .options(num_cpus=0, scheduling_strategy=here)
+        .remote(str(database.resolve()), comparison)
+    )
+    share = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
+    if not setup.model.startswith("openai:"):
+        setup = setup._replace(settings={"threads": share, **setup.settings})
+    worker = ray.remote(Worker).options(
+        num_cpus=share, max_restarts=RESTARTS, max_task_retries=RESTARTS, max_concurrency=QUESTIONS
+    )
+    crew = [worker.remote() for _ in range(workers)]
+    rows: list[Row] = []
+    waiting = iter(questions)
+
+    async def feed(member: Any) -> None:
+        for question in waiting:
+            for row, kept in await member.answer.remote(store, setup, question, variants):
+                rows.append(row)
+                tell(row, kept)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for member in crew * QUESTIONS:
+                group.create_task(feed(member))
+        return rows, *(await store.spent.remote())
+    except ExceptionGroup as failures:
+        raise _told(failures.exceptions[0], database) from None
+    finally:
+        for actor in (*crew, store):
+            ray.kill(actor)
+
+
+def _told(error: Exception, database: Path) -> Exception:
+    """A failure in the words of who has to mend it."""
+    if isinstance(error, RayActorError):
+        return ThinkgraphError(
+            f"a worker died more than {RESTARTS} times; what was computed is kept in {database}, "
+            "and the same command goes on from it"
+        )
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, ThinkgraphError) else error
