@@ -17,21 +17,24 @@ DISTANCES = (9, 17, 28, 42)
 ROUNDS = 3
 
 
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top, in pixels."""
+
+
 class Mark(NamedTuple):
     """A point with its label."""
 
     label: str
     point: tuple[float, float]
-    interval: tuple[float, float]
-    """Of y: the error bar."""
     colour: str
 
 
 class Spot(NamedTuple):
     """A place for a label, in pixels."""
 
-    box: Bbox
-    anchor: tuple[float, float]
+    box: Box
+    offset: tuple[float, float]
+    """Of its nearest edge or corner from the point."""
     direction: tuple[int, int]
     distance: int
 
@@ -42,19 +45,22 @@ def place(axes: Axes, marks: Sequence[Mark]) -> None:
     Greedy: one after another takes its best place given the others', for a few rounds. Limits
     and scales of the axes must be set.
     """
-    sizes = [_size(axes, mark.label) for mark in marks]
-    points = [axes.transData.transform(mark.point) for mark in marks]
-    obstacles = list(_obstacles(axes, marks))
+    obstacles, weights = _obstacles(axes, marks)
+    choices = [list(_spots(_pixels(axes, mark.point), _size(axes, mark.label))) for mark in marks]
+    fixed = [_harm(spots, axes.get_window_extent(), obstacles, weights) for spots in choices]
     chosen: dict[int, Spot] = {}
     for _ in range(ROUNDS):
-        for i, (point, size) in enumerate(zip(points, sizes, strict=True)):
-            others = [spot.box for j, spot in chosen.items() if j != i]
-            chosen[i] = min(
-                _spots(point, size),
-                key=lambda spot: _harm(spot, others, obstacles, axes.get_window_extent()),
-            )
+        for i, spots in enumerate(choices):
+            others = np.array([spot.box for j, spot in chosen.items() if j != i]).reshape(-1, 4)
+            harm = fixed[i] + 20 * _overlaps(spots, others).sum(axis=1)
+            chosen[i] = spots[int(harm.argmin())]
     for i, spot in chosen.items():
         _write(axes, marks[i], spot)
+
+
+def _pixels(axes: Axes, point: tuple[float, float]) -> tuple[float, float]:
+    x, y = axes.transData.transform(point)
+    return float(x), float(y)
 
 
 def _size(axes: Axes, label: str) -> tuple[float, float]:
@@ -65,57 +71,57 @@ def _size(axes: Axes, label: str) -> tuple[float, float]:
     return box.width + 2, box.height
 
 
-def _spots(point: np.ndarray, size: tuple[float, float]) -> Iterator[Spot]:
+def _spots(point: tuple[float, float], size: tuple[float, float]) -> Iterator[Spot]:
     for distance in DISTANCES:
         for right, up in DIRECTIONS:
             reach = distance if not (right and up) else 0.75 * distance
             x, y = point[0] + right * reach, point[1] + up * reach
-            left = x - size[0] * (1 - right) / 2
-            bottom = y - size[1] * (1 - up) / 2
-            box = Bbox.from_bounds(left, bottom, *size)
-            yield Spot(box, (float(x), float(y)), (right, up), distance)
+            left, bottom = x - size[0] * (1 - right) / 2, y - size[1] * (1 - up) / 2
+            box = (left, bottom, left + size[0], bottom + size[1])
+            yield Spot(box, (x - point[0], y - point[1]), (right, up), distance)
 
 
-def _obstacles(axes: Axes, marks: Sequence[Mark]) -> Iterator[tuple[Bbox, float]]:
+def _obstacles(axes: Axes, marks: Sequence[Mark]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes with what it costs to hide them: points, error bars, and the lines drawn so far."""
+    boxes: list[Box] = []
     for mark in marks:
-        x, y = axes.transData.transform(mark.point)
-        yield Bbox.from_extents(x - 6, y - 6, x + 6, y + 6), 20
-        (_, low), (_, high) = axes.transData.transform([(mark.point[0], v) for v in mark.interval])
-        yield Bbox.from_extents(x - 1, low, x + 1, high), 3
+        x, y = _pixels(axes, mark.point)
+        boxes.append((x - 6, y - 6, x + 6, y + 6))
+    weights = [20.0] * len(boxes)
     for line in axes.get_lines():
         path = axes.transData.transform(line.get_xydata())
         for (x0, y0), (x1, y1) in pairwise(path):
             steps = max(2, round(np.hypot(x1 - x0, y1 - y0) / 6))
             for x, y in zip(np.linspace(x0, x1, steps), np.linspace(y0, y1, steps), strict=True):
-                yield Bbox.from_extents(x - 2, y - 2, x + 2, y + 2), 3
+                boxes.append((x - 2, y - 2, x + 2, y + 2))
+    return np.array(boxes), np.array(weights + [3.0] * (len(boxes) - len(weights)))
 
 
 def _harm(
-    spot: Spot, others: Sequence[Bbox], obstacles: Sequence[tuple[Bbox, float]], frame: Bbox
-) -> float:
-    harm = float(spot.distance + DIRECTIONS.index(spot.direction))
-    harm += sum(20 * _overlap(spot.box, other) for other in others)
-    harm += sum(weight * _overlap(spot.box, box) for box, weight in obstacles)
-    inside = _overlap(spot.box, frame)
-    return harm + 40 * (spot.box.width * spot.box.height - inside)
+    spots: Sequence[Spot], frame: Bbox, obstacles: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Of each place: what it hides, how far it lies, and how much of it is outside the axes."""
+    far = [spot.distance + DIRECTIONS.index(spot.direction) for spot in spots]
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (spot.box for spot in spots)]
+    inside = _overlaps(spots, np.array([frame.extents]))[:, 0]
+    outside = 40 * (np.array(areas) - inside)
+    return np.asarray(far + _overlaps(spots, obstacles) @ weights + outside)
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
-    """In square pixels."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return float(max(width, 0) * max(height, 0))
+def _overlaps(spots: Sequence[Spot], boxes: np.ndarray) -> np.ndarray:
+    """Of each place with each box, in square pixels: places × boxes."""
+    own = np.array([spot.box for spot in spots])[:, None]
+    sides = np.minimum(own[..., 2:], boxes[..., 2:]) - np.maximum(own[..., :2], boxes[..., :2])
+    return np.asarray(sides.clip(min=0).prod(axis=-1))
 
 
 def _write(axes: Axes, mark: Mark, spot: Spot) -> None:
-    x, y = axes.transData.transform(mark.point)
     far = spot.distance >= DISTANCES[2]
     scale = 72 / axes.figure.get_figure(root=True).dpi
     axes.annotate(
         mark.label,
         mark.point,
-        xytext=((spot.anchor[0] - x) * scale, (spot.anchor[1] - y) * scale),
+        xytext=(spot.offset[0] * scale, spot.offset[1] * scale),
         textcoords="offset points",
         ha=("right", "center", "left")[spot.direction[0] + 1],
         va=("top", "center", "bottom")[spot.direction[1] + 1],

@@ -134,7 +134,7 @@ def _fill(axes: Axes, found: Sequence[Standing]) -> None:
         axes.plot([x, x], [s.low, s.high], color=colour, linewidth=1.1, alpha=0.45)
         face = colour if s.on_front else PAPER
         axes.plot(x, s.share, "o", color=colour, markerfacecolor=face, markersize=7)
-        marks.append(Mark(_short(s, found), (x, s.share), (s.low, s.high), colour))
+        marks.append(Mark(_short(s, found), (x, s.share), colour))
     axes.text(
         1, 1.025, "● on the Pareto front (dashed)   ○ not on it",
         transform=axes.transAxes, ha="right", fontsize=9, color=MUTED,

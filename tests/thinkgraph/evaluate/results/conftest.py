@@ -73,7 +73,7 @@ def problem(dice: random.Random, number: int) -> Question:
 
 def draft(dice: random.Random, question: Question, number: int) -> Draft:
     answer = str(int(question.reference) + dice.choice([0, 0, 0, 1, -1, 10, 2]))
-    text = REASONS.format(a=dice.randint(2, 60), b=dice.randint(2, 40), c=answer) * 3
+    text = REASONS.format(a=dice.randint(2, 60), b=dice.randint(2, 40), c=answer) * 6
     return Draft(
         id=f"draft:{number}",
         text=f"{text}The answer is {answer}.",
@@ -181,3 +181,46 @@ def summary(comparison: Comparison, marks: dict[tuple[str, str], bool | None]) -
 @pytest.fixture(scope="session")
 def made() -> Made:
     return make()
+
+
+HOSTILE = (
+    "</script></pre><script>alert(1)</script><img src=x onerror=alert(2)><!-- {{ 7 * 7 }} $x^$"
+)
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Made:
+    """Every text that a user or a model can write tries to become markup."""
+    question = Question(
+        id=HOSTILE, text=HOSTILE, reference=HOSTILE, choices=(HOSTILE,), messages=()
+    )
+    found = Draft(
+        id=HOSTILE, text=HOSTILE, answer=HOSTILE, tokens=3, live=True, finish_reason="stop",
+        score=float("nan"),
+    )  # fmt: skip
+    rows = tuple(
+        Row(
+            question=HOSTILE, strategy=label, answer=HOSTILE, text=HOSTILE, tokens=3,
+            prompt_tokens=5, calls=1, votes={HOSTILE: 2, "__proto__": 1}, tie=True, cut=HOSTILE,
+            failure=HOSTILE, drafts=(found, found),
+            remarks=(Remark(draft=HOSTILE, text=HOSTILE, accepted=False),),
+        )
+        for label in ("direct", HOSTILE)
+    )  # fmt: skip
+    comparison = Comparison(
+        task=HOSTILE, model=HOSTILE, seed=0, metric=HOSTILE, questions=(question,), rows=rows,
+        variants=(Variant(label="direct", graph="direct"), Variant(label=HOSTILE, graph="x")),
+    )  # fmt: skip
+    marks: dict[tuple[str, str], bool | None] = {
+        (HOSTILE, "direct"): True,
+        (HOSTILE, HOSTILE): False,
+    }
+    told = summary(comparison, marks).model_copy(
+        update={"sentences": (HOSTILE,), "equal_budget": (HOSTILE,)}
+    )
+    return Made(comparison, told, marks)
+
+
+@pytest.fixture(scope="session")
+def large() -> Made:
+    return make(200)
