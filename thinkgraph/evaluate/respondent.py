@@ -1,0 +1,89 @@
+"""A strategy in the place of a model, for harnesses that know models and no strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from thinkgraph.graphs.graph import load
+from thinkgraph.graphs.result import Result
+from thinkgraph.graphs.run import default_model
+from thinkgraph.models import catalogue
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Message, Model
+from thinkgraph.nodes.answers import equal, extract, parse_extractor
+
+AT_ONCE = 16
+"""Questions side by side: enough to fill the engine's batch, few enough for the KV cache."""
+
+
+class Respondent:
+    """A strategy with its model and its params, ready to answer.
+
+    Args:
+        graph: a built-in name, or the path of a spec.
+        model: a name of the catalogue; None is THINKGRAPH_MODEL, or smollm2. Respondents with
+            models of one name share its engine.
+        params: values of the graph's params and of its further inputs.
+
+    Raises:
+        ThinkgraphError: there is no such graph or model, or a param that it doesn't have.
+    """
+
+    def __init__(self, graph: str, model: str | None = None, **params: Any) -> None:
+        self._graph = load(graph)
+        inputs = self._graph.spec.inputs
+        self._graph.bind({name: v for name, v in params.items() if name not in inputs})
+        self._params = params
+        self._model = _opened(model or default_model())
+
+    @property
+    def name(self) -> str:
+        """The graph and its model."""
+        return f"{self._graph.name} on {self._model.name}"
+
+    def check(self, **params: Any) -> None:
+        """Check params that a harness sets, under their names in the graph.
+
+        Raises:
+            ThinkgraphError: the graph has no such param, or it can't have that value.
+        """
+        self._graph.bind(params)
+
+    async def answer(
+        self, conversation: Sequence[Message], *, seed: int | None = None, **params: Any
+    ) -> Result:
+        """Answer the last turn of a conversation; ``params`` go before those of the start.
+
+        Raises:
+            ThinkgraphError: the last turn isn't the user's, or the run fails.
+        """
+        if not conversation or conversation[-1].role != "user":
+            raise ThinkgraphError("the last message is not the user's, so there is no question")
+        return await self._graph.arun(
+            list(conversation), model=self._model, seed=seed, **{**self._params, **params}
+        )
+
+
+@cache
+def _opened(model: str) -> Model:
+    return catalogue.load(model)
+
+
+def reply(result: Result, text: str | None = None) -> str:
+    """What a strategy says, for a scorer that reads texts.
+
+    It is the text of the winning candidate. Where that would be read as another answer than the
+    strategy's (a program, whose result is the answer; a median) a line ``ANSWER: …`` follows.
+
+    Args:
+        result: of the run.
+        text: in place of the winning candidate's, if it was shortened.
+    """
+    said = result.answer.text if text is None else text
+    value = result.answer.value
+    read = extract(said, parse_extractor("auto"))
+    if value is None or (read is not None and equal(read, value)):
+        return said
+    return f"{said}\n\nANSWER: {value}".lstrip()
