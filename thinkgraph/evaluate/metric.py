@@ -46,6 +46,8 @@ class Metric(ABC):
     """What `find_metric` reads back: `numeric:1%`."""
     claim: str = "right"
     """What an answer with the full score is, in a sentence."""
+    estimates: bool = False
+    """Whether answers are near or far rather than right or wrong."""
 
     def fits(self, question: Question) -> bool:
         """Whether a question can be judged; what it needs says `needs`."""
@@ -154,6 +156,7 @@ class Estimate(Metric):
     """
 
     needs = "a number as right answer"
+    estimates = True
 
     def __init__(self, tolerance: str = "20%") -> None:
         self.tolerance = tolerance

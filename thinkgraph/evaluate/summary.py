@@ -13,10 +13,15 @@ class Standing(Frozen):
     label: str
     questions: int = Field(description="answered so far, failures included")
     right: int | None = Field(description="None where the metric has no right and wrong")
-    share: float = Field(description="of right answers, 0 to 1; for estimates, within tolerance")
+    share: float = Field(
+        description="of right answers, 0 to 1; for estimates, of those within the tolerance; the "
+        "mean score where a metric gives parts of one"
+    )
     low: float = Field(description="of the 95 % interval of `share`")
     high: float
-    abstained: int = Field(description="runs without a comparable answer")
+    abstained: int = Field(
+        description="runs without an answer that the metric can read, failures apart; wrong, too"
+    )
     failures: int = Field(description="runs that ended with an error; counted as wrong")
     tokens: float = Field(description="sampled a question, as if it ran alone")
     prompt_tokens: float = Field(description="asked for a question")
@@ -29,19 +34,40 @@ class Standing(Frozen):
     )
 
 
+class ErrorDifference(Frozen):
+    """How much farther off one strategy's estimates are than the baseline's."""
+
+    mean: float = Field(description="of the absolute errors' differences; below 0 is better")
+    low: float = Field(description="of the 95 % interval, a paired bootstrap")
+    high: float
+    p: float = Field(description="of the sign-flip test")
+    p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
+    questions: int = Field(description="that both gave a number for")
+
+    @property
+    def sure(self) -> bool:
+        """Whether a difference is claimed."""
+        return self.p_adjusted < 0.05
+
+
 class Difference(Frozen):
-    """One strategy against the baseline, question by question."""
+    """One strategy against the baseline, on the questions that both have answered."""
 
     label: str
     baseline: str
+    questions: int = Field(0, description="that both have answered, failures included")
     points: float = Field(description="of share, in percentage points; above 0 is better")
     low: float = Field(description="of the 95 % interval, a paired bootstrap")
     high: float
     p: float = Field(description="of the paired test")
     p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
-    gained: tuple[str, ...] = Field(description="questions only this one gets right")
-    lost: tuple[str, ...] = Field(description="questions only the baseline gets right")
-    needed: int | None = Field(description="questions that would tell them apart, at 80 % power")
+    gained: tuple[str, ...] = Field(description="questions on which this one scores higher")
+    lost: tuple[str, ...] = Field(description="questions on which the baseline does")
+    needed: int | None = Field(
+        description="questions that would tell them apart, at 80 % power, if the difference is "
+        "what it seems; None if it is told already, or none was seen"
+    )
+    error: ErrorDifference | None = Field(None, description="for metrics of estimates")
 
     @property
     def sure(self) -> bool:
@@ -55,9 +81,13 @@ class Summary(Frozen):
     standings: tuple[Standing, ...]
     differences: tuple[Difference, ...] = Field(description="of each strategy but the baseline")
     overthought: dict[str, tuple[str, ...]] = Field(
-        description="by label: questions right by the direct answer and wrong with more thought"
+        description="by label: questions on which more thought does worse than the direct answer; "
+        "chance alone finds some"
+    )
+    overthinking: tuple[str, ...] = Field(
+        (), description="labels that lose more by thought than they gain, beyond chance"
     )
     equal_budget: tuple[str, ...] = Field(
-        description="sentences: for the tokens that one spends, what others would come to"
+        description="sentences: for no more tokens than one spends, what another came to"
     )
     sentences: tuple[str, ...] = Field(description="what was found, in plain words")
