@@ -59,7 +59,7 @@ class Overthought(NamedTuple):
     """What one strategy lost by thinking more."""
 
     label: str
-    count: int
+    questions: int
     examples: list[Example]
 
 
