@@ -16,10 +16,13 @@ import typer
 from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
+    from thinkgraph.evaluate.comparison import Comparison
+    from thinkgraph.evaluate.metric import Metric
     from thinkgraph.graphs.graph import Graph
     from thinkgraph.graphs.result import Result
     from thinkgraph.models.model import Model
     from thinkgraph.models.tune import Trial
+    from thinkgraph.nodes.prompt import Prompt
     from thinkgraph.view import View
 
 INTERRUPTED = 130
@@ -59,6 +62,17 @@ ModelName = Annotated[
 Params = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param.")
 ]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help="A model for a role.")
+]
+Engine = Annotated[
+    list[str] | None,
+    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
+]
+PromptFiles = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", metavar="NAME=FILE", help="Use this file for a built-in prompt."),
+]
 
 
 @app.callback()
@@ -79,17 +93,9 @@ def run(
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
     model: ModelName = None,
-    role: Annotated[
-        list[str] | None, typer.Option(metavar="ROLE=MODEL", help="A model for a role.")
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
-    ] = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Use this file for a built-in prompt."),
-    ] = None,
+    role: Roles = None,
+    engine: Engine = None,
+    prompt: PromptFiles = None,
     seed: Annotated[int | None, typer.Option(help="All randomness comes from it.")] = None,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many sampled tokens.")
@@ -103,7 +109,6 @@ def run(
 ) -> None:
     """Answer a question with a strategy."""
     from thinkgraph.graphs.graph import load
-    from thinkgraph.nodes.prompt import read_prompt
     from thinkgraph.view import View, report
 
     strategy = load(graph)
@@ -115,7 +120,7 @@ def run(
     options = {
         "model": _model(model, engine or []),
         "models": {name: _model(value, []) for name, value in _pairs("--role", role or [])},
-        "prompts": {name: read_prompt(file) for name, file in _pairs("--prompt", prompt or [])},
+        "prompts": _prompts(prompt),
         "budget": {"tokens": budget, "seconds": seconds},
         "seed": seed,
     }
@@ -149,6 +154,13 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
         if not (name and equals and value):
             raise ThinkgraphError(f"{option} {item}: write NAME=VALUE")
     return [(name, value) for name, _, value in pairs]
+
+
+def _prompts(given: list[str] | None) -> dict[str, Prompt]:
+    """The prompts that replace built-in ones, read from their files."""
+    from thinkgraph.nodes.prompt import read_prompt
+
+    return {name: read_prompt(file) for name, file in _pairs("--prompt", given or [])}
 
 
 def _settings(strategy: Graph, given: list[str]) -> dict[str, str]:
@@ -232,10 +244,7 @@ def plan(
     ] = None,
     param: Params = None,
     model: ModelName = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: context=8192"),
-    ] = None,
+    engine: Engine = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the machine's speed again.")
     ] = False,
@@ -322,6 +331,117 @@ def tune(
     for name, value in found.settings.items():
         typer.echo(f"{name:9} {value}")
     typer.echo(f"kept in   {config_file()}")
+
+
+@app.command()
+def compare(
+    data: Annotated[
+        str,
+        typer.Option(help="A .jsonl, .json or .csv file, a saved dataset, or word-problems:COUNT."),
+    ],
+    graphs: Annotated[
+        str,
+        typer.Option(
+            help="Strategies, by commas: direct,self-consistency@4,16. The others are held "
+            "against the first. GRAPH@SAMPLES:PARAM=VALUE sets params."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The folder of the database, the plots, the page and the results.")
+    ] = Path("comparison"),
+    metric: Annotated[
+        str | None,
+        typer.Option(help="exact, numeric:TOLERANCE, choice, estimate:TOLERANCE, or your own."),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT=NAME", help="A field of the data: question=prompt"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many questions at most.")] = None,
+    param: Params = None,
+    model: ModelName = None,
+    role: Roles = None,
+    engine: Engine = None,
+    prompt: PromptFiles = None,
+    seed: Annotated[int, typer.Option(help="All randomness comes from it.")] = 0,
+    at_once: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 16,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Spread over the Ray cluster of RAY_ADDRESS, or here.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Engines, with --ray.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Find out which strategies are worth their cost, on your own questions.
+
+    Every strategy answers every question. Started again, it goes on where it was.
+    """
+    from thinkgraph.evaluate.compare import compare as run_all
+    from thinkgraph.evaluate.data import read_questions
+    from thinkgraph.evaluate.metric import find_metric
+    from thinkgraph.evaluate.progress import ComparisonProgress
+    from thinkgraph.evaluate.setup import Setup
+    from thinkgraph.evaluate.variant import parse_variants
+    from thinkgraph.graphs.run import default_model
+
+    fields = dict(_pairs("--field", field or []))
+    task = read_questions(data, fields=fields, limit=limit, seed=seed)
+    judge = find_metric(metric or task.metric)
+    judge.check(task.questions)
+    prompts = _prompts(prompt)
+    variants = parse_variants(graphs, dict(_pairs("--param", param or [])), prompts)
+    setup = Setup(
+        model or default_model(),
+        dict(_pairs("--engine", engine or [])),
+        dict(_pairs("--role", role or [])),
+        seed,
+        prompts,
+        at_once,
+    )
+    progress = ComparisonProgress(task, variants, judge, shown=not quiet)
+    try:
+        with progress:
+            work = run_all(
+                task.model_copy(update={"metric": judge.name}),
+                variants,
+                setup,
+                out,
+                workers=workers if ray else 0,
+                tell=progress.take,
+            )
+            comparison = asyncio.run(work)
+    except KeyboardInterrupt:
+        typer.echo(f"thinkgraph: interrupted; the same command goes on from {out}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _conclude(comparison, judge, out, as_json=as_json)
+
+
+def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool) -> None:
+    """Say what a comparison comes to, and write it all down."""
+    from thinkgraph.evaluate.export import export, to_json
+    from thinkgraph.evaluate.summary import summarize
+    from thinkgraph.evaluate.table import report
+
+    questions = {question.id: question for question in comparison.questions}
+    marks = {
+        (row.question, row.strategy): judge.mark(questions[row.question], row).right
+        for row in comparison.rows
+    }
+    summary = summarize(comparison, judge)
+    if as_json:
+        typer.echo(to_json(comparison, summary, marks), nl=False)
+    else:
+        report(comparison, summary)
+    failures = [row for row in comparison.rows if row.failure]
+    if failures:
+        first = failures[0]
+        typer.echo(
+            f"thinkgraph: {len(failures)} runs failed and count as wrong; {first.strategy} on "
+            f"{first.question}: {first.failure}. The same command tries them again.",
+            err=True,
+        )
+    page = next(p for p in export(out, comparison, summary, marks) if p.suffix == ".html")
+    typer.echo(f"Every question, with its candidates: {page}", err=True)
 
 
 def main() -> None:

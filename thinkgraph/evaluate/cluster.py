@@ -11,18 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from thinkgraph.evaluate.question import Question
 from thinkgraph.evaluate.row import Row
-from thinkgraph.evaluate.runner import AT_ONCE, Runner
+from thinkgraph.evaluate.setup import Setup
 from thinkgraph.evaluate.store import Store
 from thinkgraph.evaluate.variant import Variant
-from thinkgraph.models.catalogue import load
+from thinkgraph.models.catalogue import SERVER
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
-from thinkgraph.nodes.prompt import Prompt
 
 try:
     import ray
@@ -45,32 +45,6 @@ class RemoteStore:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *args: ray.get(getattr(self._actor, name).remote(*args))
-
-
-class Setup(NamedTuple):
-    """What the workers need to know beside the question.
-
-    Attributes:
-        model: a name of the catalogue.
-        settings: of its engine.
-        models: a name by role.
-        seed: all randomness comes from it.
-        prompts: prompts that replace built-in ones of the same name.
-        at_once: runs side by side for one question.
-    """
-
-    model: str
-    settings: dict[str, Any]
-    models: dict[str, str]
-    seed: int
-    prompts: dict[str, Prompt]
-    at_once: int = AT_ONCE
-
-    def runner(self, store: Store) -> Runner:
-        """A runner on this process's engine, which is opened for the first."""
-        model = load(self.model, **self.settings)
-        roles = {role: load(name) for role, name in self.models.items()}
-        return Runner(model, store, self.seed, roles, self.prompts, self.at_once)
 
 
 class Worker:
@@ -125,8 +99,8 @@ async def spread(
         .remote(str(database.resolve()), comparison)
     )
     share = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
-    if not setup.model.startswith("openai:"):
-        setup = setup._replace(settings={"threads": share, **setup.settings})
+    if not setup.name.startswith(SERVER):
+        setup = replace(setup, settings={"threads": share, **setup.settings})
     worker = ray.remote(Worker).options(
         num_cpus=share, max_restarts=RESTARTS, max_task_retries=RESTARTS, max_concurrency=QUESTIONS
     )

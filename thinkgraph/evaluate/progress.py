@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from thinkgraph.evaluate.metric import Metric
 from thinkgraph.evaluate.row import Row
+from thinkgraph.evaluate.task import Task
+from thinkgraph.evaluate.variant import Variant
 
 EVERY = 30.0
 """Seconds between two lines, where there is no terminal."""
@@ -23,23 +26,26 @@ class ComparisonProgress:
     """Shows on standard error what is done, what is left, and how often each is right so far.
 
     Args:
-        total: the rows that there will be.
-        right: whether a row is right; None where the metric has no right and wrong.
+        task: the questions.
+        variants: the strategies.
+        metric: what is right.
         shown: whether to show anything.
         console: where; standard error, unless given.
     """
 
     def __init__(
         self,
-        total: int,
-        right: Callable[[Row], bool | None],
+        task: Task,
+        variants: Sequence[Variant],
+        metric: Metric,
         *,
         shown: bool = True,
         console: Console | None = None,
     ) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._total, self._right, self._shown = total, right, shown
-        self._counts: dict[str, list[int]] = {}
+        self._questions = {question.id: question for question in task.questions}
+        self._total, self._metric, self._shown = len(task.questions) * len(variants), metric, shown
+        self._counts = {variant.label: [0, 0] for variant in variants}
         self._done = self._kept = self._failed = 0
         self._began = self._told = time.perf_counter()
         self._bar = Progress(
@@ -52,7 +58,7 @@ class ComparisonProgress:
             console=self._console,
             speed_estimate_period=600,
         )
-        self._task = self._bar.add_task("comparing", total=total)
+        self._task = self._bar.add_task("comparing", total=self._total)
         alive = shown and self._console.is_terminal
         self._live = Live(console=self._console, refresh_per_second=4) if alive else None
 
@@ -77,8 +83,8 @@ class ComparisonProgress:
         self._done += 1
         self._kept += kept
         self._failed += row.failure is not None
-        right = self._counts.setdefault(row.strategy, [0, 0])
-        right[0] += bool(self._right(row))
+        right = self._counts[row.strategy]
+        right[0] += self._metric.mark(self._questions[row.question], row).right
         right[1] += 1
         if self._live:
             if kept:
@@ -93,7 +99,9 @@ class ComparisonProgress:
     def _picture(self) -> Table:
         picture = Table.grid()
         picture.add_row(self._bar)
-        picture.add_row(Text(f"right so far: {self._shares()}{self._notes()}", style="dim"))
+        picture.add_row(
+            Text(f"{self._metric.claim} so far: {self._shares()}{self._notes()}", style="dim")
+        )
         return picture
 
     def _line(self) -> str:
@@ -103,7 +111,8 @@ class ComparisonProgress:
         return f"{self._done} of {self._total} runs, {still}{self._shares()}{self._notes()}"
 
     def _shares(self) -> str:
-        return ", ".join(f"{name} {right / of:.0%}" for name, (right, of) in self._counts.items())
+        counts = self._counts.items()
+        return ", ".join(f"{name} {right / of:.0%}" for name, (right, of) in counts if of)
 
     def _notes(self) -> str:
         kept = f"; {self._kept} runs were kept from before" if self._kept else ""

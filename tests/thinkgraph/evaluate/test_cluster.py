@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from thinkgraph.evaluate.question import Question
+from thinkgraph.evaluate.setup import Setup
 from thinkgraph.evaluate.variant import parse_variants
 from thinkgraph.evaluate.word_problems import word_problems
 from thinkgraph.models.errors import ModelError
 
 ray = pytest.importorskip("ray")
-from thinkgraph.evaluate.cluster import Setup, spread
+from thinkgraph.evaluate.cluster import spread  # noqa: E402 (needs Ray)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +64,7 @@ async def test_a_killed_worker_costs_no_row_and_draws_no_sample_twice(tmp_path):
             killed.append(workers()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    setup = Setup("smollm2", {}, {}, 0, {})
+    setup = Setup("smollm2")
     rows, spent, seconds = await spread(QUESTIONS, variants(), database, "x", setup, tell=tell)
     assert killed
     assert len(rows) == len({(row.question, row.strategy) for row in rows}) == 30
@@ -81,6 +82,6 @@ async def test_a_killed_worker_costs_no_row_and_draws_no_sample_twice(tmp_path):
 
 
 async def test_a_model_that_is_not_there_is_said_in_one_sentence(tmp_path):
-    setup = Setup("no-such.gguf", {}, {}, 0, {})
+    setup = Setup("no-such.gguf")
     with pytest.raises(ModelError, match=r"no-such\.gguf"):
         await spread(QUESTIONS, variants(), tmp_path / "c.sqlite", "x", setup)
