@@ -20,7 +20,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "messages": ("messages",),
 }
 """The usual names of each role, the surest first; capitals don't matter."""
-SET = "--fields"
+SET = "--field"
 """The option by which a user names them; errors point to it."""
 
 MISSING = object()

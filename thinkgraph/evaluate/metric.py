@@ -176,7 +176,7 @@ class Estimate(Metric):
         return Mark(
             score=within(number, truth, self.tolerance),
             error=float(abs(number - truth)),
-            log_error=math.log1p(max(number, 0)) - math.log1p(truth) if truth >= 0 else None,
+            log_error=_log1p(number) - _log1p(truth) if truth >= 0 else None,
         )
 
     def errors(self, marks: Sequence[Mark]) -> dict[str, float]:
@@ -220,6 +220,10 @@ class Own(Metric):
                 "a bool, or a number from 0 to 1"
             )
         return Mark(score=score)
+
+
+def _log1p(number: Fraction) -> float:
+    return math.log1p(max(float(number), 0.0))
 
 
 def within(number: Fraction, truth: Fraction, tolerance: str) -> bool:

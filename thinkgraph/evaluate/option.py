@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from string import ascii_uppercase as LETTERS
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from thinkgraph.nodes.answers import equal
 from thinkgraph.nodes.answers.extract import Choice
 
+LETTERS = ascii_uppercase
 _LISTED = re.compile(r"(?m)^\s*\(?A[).:]\s")
 _BARE = re.compile(r"[\s(\[*\"'`$]*([A-Za-z])[\s)\].:*\"'`$]*")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from thinkgraph.evaluate.difference import Difference, ErrorDifference
 from thinkgraph.evaluate.metric import Metric
+from thinkgraph.evaluate.standing import Standing
 from thinkgraph.evaluate.statistics import Interval
-from thinkgraph.evaluate.summary import Difference, ErrorDifference, Standing
 
 _MANY = 10_000  # a number of questions that nobody asks
 

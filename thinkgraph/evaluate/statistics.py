@@ -91,7 +91,8 @@ def _bootstrap(
     if not values:
         raise ValueError("an interval needs at least one measurement")
     drawn, place = np.unique([*values, *pseudo], return_inverse=True)
-    mass = np.bincount(place, weights=[*[1.0] * len(values), *pseudo.values()])
+    weights = np.array([*[1.0] * len(values), *pseudo.values()])
+    mass = np.bincount(place, weights=weights).astype(np.float64)
     means = _resampled(drawn, mass, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     mean = math.fsum(values) / len(values)
@@ -136,7 +137,7 @@ def mcnemar(gained: int, lost: int) -> float:
     for heads in range(fewer + 1):
         tail += ways
         ways = ways * (flips - heads) // (heads + 1)
-    return min(1.0, 2 * tail / 2**flips)
+    return min(1.0, 2 * tail / (1 << flips))
 
 
 def _sign_flips(differences: NDArray[np.float64], seed: int) -> float:

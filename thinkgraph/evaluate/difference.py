@@ -1,0 +1,48 @@
+"""How far two strategies are apart, on the same questions."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen
+
+
+class ErrorDifference(Frozen):
+    """How much farther off one strategy's estimates are than the baseline's."""
+
+    mean: float = Field(description="of the absolute errors' differences; below 0 is better")
+    low: float = Field(description="of the 95 % interval, a paired bootstrap")
+    high: float
+    p: float = Field(description="of the sign-flip test")
+    p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
+    questions: int = Field(description="that both gave a number for")
+
+    @property
+    def sure(self) -> bool:
+        """Whether a difference is claimed."""
+        return self.p_adjusted < 0.05
+
+
+class Difference(Frozen):
+    """One strategy against the baseline, on the questions that both have answered."""
+
+    label: str
+    baseline: str
+    questions: int = Field(0, description="that both have answered, failures included")
+    points: float = Field(description="of share, in percentage points; above 0 is better")
+    low: float = Field(description="of the 95 % interval, a paired bootstrap")
+    high: float
+    p: float = Field(description="of the paired test")
+    p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
+    gained: tuple[str, ...] = Field(description="questions on which this one scores higher")
+    lost: tuple[str, ...] = Field(description="questions on which the baseline does")
+    needed: int | None = Field(
+        description="questions that would tell them apart, at 80 % power, if the difference is "
+        "what it seems; None if it is told already, or none was seen"
+    )
+    error: ErrorDifference | None = Field(None, description="for metrics of estimates")
+
+    @property
+    def sure(self) -> bool:
+        """Whether a difference is claimed: at most 5 % of such claims are wrong, together."""
+        return self.p_adjusted < 0.05
