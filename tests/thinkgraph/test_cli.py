@@ -1,0 +1,107 @@
+"""The command line: results on standard output, one line for a mistake, and the exit status."""
+
+import io
+import json
+
+import pytest
+
+QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
+
+
+def test_run_prints_the_result_alone_on_standard_output(cli):
+    found = cli("run", "direct", QUESTION, "--seed", 1, "-p", "max_tokens=8", "--json")
+    assert found.status == 0
+    data = json.loads(found.out)
+    assert data["seed"] == 1
+    assert data["usage"]["completion_tokens"] <= 8
+    assert found.err
+
+
+def test_quiet_shows_no_progress(cli):
+    found = cli("run", "direct", QUESTION, "-p", "max_tokens=4", "-q", "--json")
+    assert found.status == 0
+    assert found.err == ""
+
+
+def test_the_question_can_come_from_a_pipe(cli, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(QUESTION))
+    found = cli("run", "direct", "-", "-p", "max_tokens=4", "-q", "--json")
+    assert found.status == 0
+
+
+def test_a_budget_holds(cli):
+    words = ("run", "self-consistency", QUESTION, "-p", "samples=4", "--budget", 20, "--json")
+    data = json.loads(cli(*words).out)
+    assert data["usage"]["completion_tokens"] <= 24  # within one step of four samples
+    assert "20 tokens" in data["cut"]
+
+
+def test_a_report_is_written(cli, tmp_path):
+    page = tmp_path / "run.html"
+    assert cli("run", "direct", QUESTION, "-p", "max_tokens=4", "--report", page).status == 0
+    assert "<html" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "dirct", "?"), "direct"),
+        (("run", "direct", " "), "the question is empty"),
+        (("run", "direct", "?", "-p", "max_token=3"), "max_tokens"),
+        (("run", "direct", "?", "-p", "max_tokens"), "write NAME=VALUE"),
+        (("run", "direct", "?", "-m", "smolm2"), "did you mean smollm2"),
+        (("run", "direct", "?", "-m", "none.gguf"), "there is no file none.gguf"),
+        (("run", "direct", "?", "-e", "thread=3"), "thread"),
+        (("run", "direct", "?", "--prompt", "question=none.yaml"), "none.yaml"),
+        (("run", "direct", "?", "--role", "critic=smollm2"), "critic"),
+        (("show", "dirct"), "direct"),
+        (("show", "direct", "--format", "png"), "needs --out"),
+        (("plan", "dirct"), "direct"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(cli, words, says):
+    found = cli(*words)
+    assert found.status == 2
+    assert found.out == ""
+    assert says in found.err
+    assert found.err.startswith("thinkgraph: ")
+    assert len(found.err.strip().splitlines()) == 1
+
+
+def test_check_tells_errors_by_its_status(cli, tmp_path):
+    good = tmp_path / "good.yaml"
+    good.write_text(
+        "thinkgraph: 1\nname: good\nnodes: {a: {kind: generate}}\nedges: START -> a -> END\n"
+    )
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(good.read_text().replace("generate", "generat"))
+    assert cli("check", good).status == 0
+    found = cli("check", bad)
+    assert found.status == 2
+    assert "generate" in found.out
+
+
+def test_list_names_every_strategy(cli):
+    found = cli("list")
+    assert found.status == 0
+    assert len(found.out.splitlines()) == 26
+    assert "self-consistency" in found.out
+
+
+def test_show_writes_a_drawing(cli, tmp_path):
+    file = tmp_path / "debate.svg"
+    assert cli("show", "debate", "--format", "svg", "--out", file).status == 0
+    assert file.read_text("utf-8").startswith("<svg")
+
+
+def test_plan_says_what_a_run_may_cost(cli):
+    found = cli("plan", "self-consistency", QUESTION, "-p", "samples=3", "--json")
+    assert found.status == 0
+    assert json.loads(found.out)["total"]["samples"] == 3
+
+
+def test_models_says_where_they_are(cli):
+    found = cli("models")
+    assert found.status == 0
+    assert "smollm2" in found.out
+    assert ".gguf" in found.out
