@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import (
     ChatCompletionChoice,
     ChatMessage,
@@ -21,6 +22,7 @@ from inspect_ai.model import (
     modelapi,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
+from rich.markup import escape
 
 from thinkgraph.evaluate.respondent import AT_ONCE, Respondent, reply
 from thinkgraph.graphs.result import Result
@@ -70,7 +72,8 @@ class StrategyAPI(ModelAPI):
         params: values of the graph's params and of its further inputs.
 
     Raises:
-        ThinkgraphError: there is no such graph or model, or a setting that it can't have.
+        PrerequisiteError: there is no such graph or model, or a setting that it can't have;
+            Inspect shows it as one line.
     """
 
     def __init__(
@@ -85,10 +88,13 @@ class StrategyAPI(ModelAPI):
     ) -> None:
         config = config or GenerateConfig()
         super().__init__(model_name, base_url, api_key, [], config)
-        if base_url:
-            raise ThinkgraphError("a strategy has no base URL; use -M llm=openai:MODEL@URL")
-        self._respondent = Respondent(model_name, llm, **params)
-        self._respondent.check(**_params(config))
+        try:
+            if base_url:
+                raise ThinkgraphError("a strategy has no base URL; use -M llm=openai:MODEL@URL")
+            self._respondent = Respondent(model_name, llm, **params)
+            self._respondent.check(**_params(config))
+        except ThinkgraphError as error:
+            raise PrerequisiteError(escape(f"thinkgraph: {error}")) from error
 
     async def generate(
         self,

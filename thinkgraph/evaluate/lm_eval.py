@@ -118,8 +118,9 @@ class StrategyLM(LM):
             bar = progress.add_task(self._respondent.name, total=len(requests))
 
             async def answer(request: Instance, again: int) -> str:
+                context, settings = request.args
                 async with room:
-                    said = await self._answer(*request.args, again)
+                    said = await self._answer(context, settings, again)
                 self.cache_hook.add_partial("generate_until", request.args, said)
                 progress.advance(bar)
                 return said
