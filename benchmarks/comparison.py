@@ -1,0 +1,94 @@
+"""What one engine and shared samples save: a comparison against the same work one by one.
+
+    python benchmarks/comparison.py [--questions 24] [--max-tokens 64]
+
+Eight strategies answer word problems. Together: all questions and strategies side by side in one
+engine, samples shared (``thinkgraph compare``). One by one: a strategy after another, a question
+after another, as a script of one's own would run them. Blocks of questions are asked in both ways
+in turn, each time with an empty cache; every block has its ratio.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+from thinkgraph.evaluate.question import Question
+from thinkgraph.evaluate.runner import Runner
+from thinkgraph.evaluate.store import Store
+from thinkgraph.evaluate.variant import parse_variants
+from thinkgraph.evaluate.word_problems import word_problems
+from thinkgraph.models.catalogue import load
+from thinkgraph.nodes.seed import derive_seed
+
+GRAPHS = (
+    "direct,chain-of-thought,program-aided,self-consistency@4,8,self-certainty@8,best-of-n@8,"
+    "adaptive-consistency@8"
+)
+
+
+async def one_by_one(model, questions, variants, seed):
+    """Every strategy alone, each on one question at a time; the tokens it sampled."""
+    tokens = 0
+    for variant in variants:
+        graph = variant.load()
+        for question in questions:
+            each = derive_seed(seed, question.id, 0, 0)
+            result = await graph.arun(question.text, model=model, seed=each, **variant.params)
+            tokens += result.usage.completion_tokens
+    return tokens
+
+
+async def together(model, questions, variants, seed):
+    """The comparison's way, with a database in memory; the tokens it sampled."""
+    with Store(":memory:") as store:
+        await Runner(model, store, seed).run(questions, variants)
+        return store.spent()[0].completion_tokens
+
+
+def timed(model, work, *given):
+    model.engine.clear_cache()
+    began = time.perf_counter()
+    tokens = asyncio.run(work(model, *given))
+    return time.perf_counter() - began, tokens
+
+
+def ratio(rounds, what):
+    """Of the seconds (0) or the tokens (1) of all rounds: one by one over together."""
+    return round(sum(slow[what] for _, slow in rounds) / sum(fast[what] for fast, _ in rounds), 2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--questions", type=int, default=24)
+    parser.add_argument("--block", type=int, default=8, help="questions between two turns")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    model = load(args.model)
+    variants = parse_variants(GRAPHS, {"max_tokens": args.max_tokens}, {})
+    questions = [
+        Question(id=str(place), text=problem.question, reference=problem.answer)
+        for place, problem in enumerate(word_problems(args.questions, args.seed))
+    ]
+    timed(model, together, questions[:1], variants, args.seed)  # the first steps are slow
+    rounds = []
+    for first in range(0, len(questions), args.block):
+        block = questions[first : first + args.block]
+        both = [timed(model, work, block, variants, args.seed) for work in (together, one_by_one)]
+        rounds.append(both)
+        print(f"{first + len(block)} of {len(questions)}: {both}", file=sys.stderr)
+    found = {
+        "strategies": len(variants),
+        "questions": len(questions),
+        "time_ratio": ratio(rounds, 0),
+        "time_ratios": [ratio([both], 0) for both in rounds],
+        "token_ratio": ratio(rounds, 1),
+    }
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
