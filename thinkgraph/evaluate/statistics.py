@@ -49,7 +49,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95, seed: int = 0) -
     Raises:
         ValueError: nothing was measured.
     """
-    return _bootstrap(values, {}, level, seed)
+    return _bootstrap(values, (), level, seed)
 
 
 def score_interval(scores: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
@@ -60,7 +60,7 @@ def score_interval(scores: Sequence[float], level: float = 0.95, seed: int = 0) 
     Raises:
         ValueError: nothing was measured.
     """
-    return _bootstrap(scores, {0.0: 1.0, 1.0: 1.0}, level, seed)
+    return _bootstrap(scores, (0.0, 0.0, 1.0, 1.0), level, seed)
 
 
 def difference_interval(
@@ -81,32 +81,27 @@ def difference_interval(
     Raises:
         ValueError: nothing was measured.
     """
-    return _bootstrap(differences, {-1.0: 0.5, 0.0: 1.0, 1.0: 0.5}, level, seed)
+    return _bootstrap(differences, (-1.0, 0.0, 0.0, 1.0), level, seed)
 
 
 def _bootstrap(
-    values: Sequence[float], pseudo: dict[float, float], level: float, seed: int
+    values: Sequence[float], halves: Sequence[float], level: float, seed: int
 ) -> Interval:
-    """The percentile interval of the mean, with pseudo-values that have weights."""
+    """The percentile interval of the mean; each of `halves` counts as half a value."""
     if not values:
         raise ValueError("an interval needs at least one measurement")
-    drawn, place = np.unique([*values, *pseudo], return_inverse=True)
-    weights = np.array([*[1.0] * len(values), *pseudo.values()])
-    mass = np.bincount(place, weights=weights).astype(np.float64)
-    means = _resampled(drawn, mass, seed)
+    drawn = np.array([*values, *values, *halves])
+    means = _resampled_means(drawn, len(drawn) // 2, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     mean = math.fsum(values) / len(values)
     return Interval(min(float(low), mean), max(float(high), mean))
 
 
-def _resampled(
-    values: NDArray[np.float64], mass: NDArray[np.float64], seed: int
-) -> NDArray[np.float64]:
-    """Means of samples as large as the mass, drawn with replacement; one a resample."""
-    source, size = np.random.default_rng(seed), round(mass.sum())
-    step = max(_AT_ONCE // len(values), 1)
+def _resampled_means(drawn: NDArray[np.float64], size: int, seed: int) -> NDArray[np.float64]:
+    """The means of `RESAMPLES` samples of a size, drawn with replacement."""
+    source, step = np.random.default_rng(seed), max(_AT_ONCE // size, 1)
     pieces = [
-        source.multinomial(size, mass / mass.sum(), min(step, RESAMPLES - start)) @ values / size
+        drawn[source.integers(len(drawn), size=(min(step, RESAMPLES - start), size))].mean(axis=1)
         for start in range(0, RESAMPLES, step)
     ]
     return np.concatenate(pieces)
