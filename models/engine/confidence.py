@@ -16,13 +16,12 @@ TOP = 20  # alternatives that make up a token's confidence there
 Logits = npt.NDArray[np.float32]
 
 
-def log_sum_exp(logits: Logits) -> npt.NDArray[np.float32]:
-    """log Σ exp of each row of ``logits``, shape (rows, vocabulary) to (rows,)."""
-    peak: npt.NDArray[np.float32] = logits.max(axis=1)
-    shifted = logits - peak[:, None]
+def log_sum_exp(logits: Logits) -> float:
+    """log Σ exp of one row of logits."""
+    peak = logits.max()
+    shifted = logits - peak
     np.exp(shifted, out=shifted)
-    totals: npt.NDArray[np.float32] = peak + np.log(shifted.sum(axis=1))
-    return totals
+    return float(peak) + math.log(shifted.sum())
 
 
 def top(logits: Logits, total: float, count: int) -> tuple[tuple[int, float], ...]:

@@ -233,12 +233,12 @@ class Engine:
         if not rows:
             return
         began = time.perf_counter()
-        totals = log_sum_exp(logits).tolist()
         touched = set()
-        for at, row in enumerate(rows):
+        for row, outcomes in zip(rows, logits, strict=True):
+            total = log_sum_exp(outcomes)
             for sequence in self._siblings(row):
                 touched.add(sequence.request)
-                self._advance(sequence, row, logits[at], totals[at])
+                self._advance(sequence, row, outcomes, total)
         for request in touched:
             request.notify()
         self._counters.rows += len(rows)
@@ -263,7 +263,7 @@ class Engine:
         if not request.first_token:
             request.first_token = time.monotonic()
         try:
-            token = self._next_token(sequence, row)
+            token = self._next_token(sequence, row, logits)
         except DeadEnd:
             message = "the grammar allows no token of this model here; loosen it"
             self._fail(request, ModelError(message))
@@ -292,7 +292,7 @@ class Engine:
         if reason:
             self._finish(sequence, reason)
 
-    def _next_token(self, sequence: Sequence, row: Row) -> int | None:
+    def _next_token(self, sequence: Sequence, row: Row, logits: Logits) -> int | None:
         """The token drawn or given for a row, or None if the budget allows no more."""
         if not sequence.samples:
             return sequence.tokens[row.position + 1]
@@ -305,7 +305,7 @@ class Engine:
             sequence.sampler = Sampler(
                 self.vocabulary, request.sampling, sequence.seed, request.grammar
             )
-        return sequence.sampler.draw(self.native.context, row.index)
+        return sequence.sampler.draw(logits)
 
     def _drawn(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)

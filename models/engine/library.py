@@ -19,7 +19,9 @@ SPINS = "1000"
 
 By default it spins for about a millisecond at each of the hundreds of barriers in a step.
 Where other programs want the cores as well, that takes the core from the very thread it
-waits for, and a step takes forty times as long.
+waits for, and a step takes forty times as long. A tenth of it, to which OpenMP goes down by
+itself once two engines have threads unless they wait actively, is too short: every barrier
+then ends in sleep.
 """
 
 
@@ -29,11 +31,11 @@ def _brief_spins() -> Iterator[None]:
     if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         yield
         return
-    os.environ["GOMP_SPINCOUNT"] = SPINS
+    os.environ |= {"GOMP_SPINCOUNT": SPINS, "OMP_WAIT_POLICY": "active"}
     try:
         yield
     finally:
-        del os.environ["GOMP_SPINCOUNT"]
+        del os.environ["GOMP_SPINCOUNT"], os.environ["OMP_WAIT_POLICY"]
 
 
 with _brief_spins():

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model import Sampling
+from .confidence import Logits
 from .library import llama
 from .vocabulary import Vocabulary
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = float("-inf")
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_GROUP = 64  # tokens of which at first only the likeliest is looked at
 
 Candidates = npt.NDArray[np.void]
 
@@ -62,21 +64,28 @@ class Sampler:
     ) -> None:
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         self._grammar: Any = None
-        self._size = vocabulary.size
+        self._enough = _enough(vocabulary, sampling)
         for sampler in _chain(vocabulary, sampling, native_seed(seed)):
             llama.llama_sampler_chain_add(self._chain, sampler)
         if grammar is not None:
             self._grammar = _native_grammar(vocabulary, grammar)
 
-    def draw(self, context: Any, index: int) -> int:
-        """Draw from the logits that the last decode wrote for the batch's token ``index``.
+    def draw(self, logits: Logits) -> int:
+        """Draw from one row of logits.
 
         Raises:
             DeadEnd: the grammar allows no token.
         """
-        if not self._grammar:
-            return int(llama.llama_sampler_sample(self._chain, context, index))
-        return self._draw_by_grammar(context, index)
+        token = self._pick(self._likeliest(logits))
+        if self._grammar:
+            if not len(self._allowed(_candidates(np.array([token]), logits))):
+                allowed = self._allowed(_candidates(np.arange(len(logits)), logits))
+                if not len(allowed):
+                    raise DeadEnd
+                token = self._pick(allowed)
+            llama.llama_sampler_accept(self._grammar, token)
+        llama.llama_sampler_accept(self._chain, token)
+        return token
 
     def close(self) -> None:
         """Free the native samplers; may be called again."""
@@ -85,24 +94,20 @@ class Sampler:
                 llama.llama_sampler_free(sampler)
         self._chain = self._grammar = None
 
-    def _draw_by_grammar(self, context: Any, index: int) -> int:
-        logits = np.ctypeslib.as_array(
-            llama.llama_get_logits_ith(context, index), shape=(self._size,)
-        )
-        every = np.zeros(self._size, _CANDIDATE)
-        every["id"], every["logit"] = np.arange(self._size), logits
-        token = self._pick(every.copy())
-        probe = every[token : token + 1].copy()
-        self._apply(self._grammar, probe)
-        if probe["logit"][0] == _IMPOSSIBLE:
-            self._apply(self._grammar, every)
-            allowed = every[every["logit"] != _IMPOSSIBLE]
-            if not len(allowed):
-                raise DeadEnd
-            token = self._pick(allowed)
-        llama.llama_sampler_accept(self._grammar, token)
-        llama.llama_sampler_accept(self._chain, token)
-        return token
+    def _likeliest(self, logits: Logits) -> Candidates:
+        """As many candidates as the chain can tell from all: few, where it begins with top-k."""
+        if 0 < self._enough <= len(logits) // _GROUP:
+            # Of the largest of each group, the k-th is at most the k-th of all.
+            groups = logits[: len(logits) // _GROUP * _GROUP].reshape(_GROUP, -1).max(axis=0)
+            least = np.partition(groups, -self._enough)[-self._enough]
+            if len(near := np.flatnonzero(logits >= least)) >= self._enough:
+                return _candidates(near, logits)
+        return _candidates(np.arange(len(logits)), logits)
+
+    def _allowed(self, candidates: Candidates) -> Candidates:
+        self._apply(self._grammar, candidates)
+        allowed: Candidates = candidates[candidates["logit"] != _IMPOSSIBLE]
+        return allowed
 
     def _pick(self, candidates: Candidates) -> int:
         array = self._apply(self._chain, candidates)
@@ -116,18 +121,40 @@ class Sampler:
         return array
 
 
+def _candidates(tokens: npt.NDArray[np.integer[Any]], logits: Logits) -> Candidates:
+    found = np.empty(len(tokens), _CANDIDATE)
+    found["id"], found["logit"] = tokens, logits[tokens]
+    return found
+
+
+def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:
+    ends = dict.fromkeys(vocabulary.ends, _IMPOSSIBLE) if sampling.ignore_eos else {}
+    return sampling.logit_bias | ends
+
+
+def _penalizes(s: Sampling) -> bool:
+    return (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (1, 0, 0)
+
+
+def _enough(vocabulary: Vocabulary, sampling: Sampling) -> int:
+    """Of the likeliest tokens, how many surely hold those that the chain draws from; 0: all.
+
+    Each that a bias pushes down may make room for one more.
+    """
+    bias, drawn_from = _bias(vocabulary, sampling), sampling.top_k if sampling.temperature else 1
+    lifts = _penalizes(sampling) or any(value > 0 for value in bias.values())
+    return 0 if lifts or not drawn_from else drawn_from + len(bias)
+
+
 def _chain(vocabulary: Vocabulary, sampling: Sampling, seed: int) -> list[Any]:
     s = sampling
     chain = []
-    bias = dict(s.logit_bias)
-    if s.ignore_eos:
-        bias |= dict.fromkeys(vocabulary.ends, _IMPOSSIBLE)
-    if bias:
+    if bias := _bias(vocabulary, sampling):
         pairs = (llama.llama_logit_bias * len(bias))(
             *[llama.llama_logit_bias(*b) for b in bias.items()]
         )
         chain.append(llama.llama_sampler_init_logit_bias(vocabulary.size, len(bias), pairs))
-    if (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (1, 0, 0):
+    if _penalizes(s):
         window = s.penalty_last_n if s.penalty_last_n >= 0 else s.max_tokens
         chain.append(
             llama.llama_sampler_init_penalties(

@@ -156,6 +156,8 @@ class Request:
 
     def notify(self) -> None:
         """Wake whoever waits, if there is anything to tell."""
+        if not self._wake:
+            return  # seen without the lock: whoever begins to wait looks for news after
         with self._lock:
             wake = self._wake if self._events or self.done.done() else None
             self._wake = None if wake else self._wake
