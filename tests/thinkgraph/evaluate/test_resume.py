@@ -88,3 +88,41 @@ def test_killed_at_three_random_moments_it_ends_with_the_rows_of_one_that_ran_th
     assert finished(tmp_path, "killed") == whole
     assert had.isdisjoint(asked(tmp_path, "killed")[before:])
     assert Counter(stored(database)) == Counter(stored(tmp_path / "whole.sqlite"))
+
+
+def compared(out, *more):
+    words = ["--data", "word-problems:6", "--graphs", "direct,self-consistency@2,4"]
+    rest = ["-p", "max_tokens=24", "--out", str(out), "--json", "--quiet", *more]
+    return [sys.executable, "-m", "thinkgraph", "compare", *words, *rest]
+
+
+LOG = "comparison.sqlite-wal"
+"""What SQLite has written since the last checkpoint; a start begins a new one."""
+WRITTEN = 30_000
+
+
+def size(file):
+    return file.stat().st_size if file.exists() else 0
+
+
+@pytest.mark.slow
+def test_the_real_model_draws_no_sample_again_after_a_kill(tmp_path):
+    database, log = tmp_path / "out" / "comparison.sqlite", tmp_path / "out" / LOG
+    moments, kept = random.Random(5), []
+    for _ in range(3):
+        process = subprocess.Popen(compared(tmp_path / "out"), stdout=subprocess.DEVNULL)
+        while size(log) < WRITTEN and process.poll() is None:
+            time.sleep(0.02)  # it is killed at work, not while it loads the model
+        time.sleep(moments.uniform(0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        now = stored(database)
+        assert set(kept) <= set(now)
+        kept = now
+    assert kept
+    done = subprocess.run(compared(tmp_path / "out"), capture_output=True, text=True, check=True)
+    rows = json.loads(done.stdout)["comparison"]["rows"]
+    assert len({(row["question"], row["strategy"]) for row in rows}) == len(rows) == 6 * 3
+    assert not any(row["failure"] for row in rows)
+    # For each question a greedy answer, and four samples for both votes.
+    assert len(stored(database)) == len(set(stored(database))) == 6 * (1 + 4)
