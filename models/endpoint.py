@@ -82,6 +82,9 @@ class EndpointModel(LangChainModel):
         super().__init__(client, name=name, accepts=(*STANDARD, *BESIDE), context_length=context)
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
+        if sampling.confidence:
+            tells = "tells log-probabilities at most, and no entropies (`confidence: true`)"
+            raise ModelError(f"{self.name} is {self.about}, which {tells}; use a GGUF model there")
         settings = super()._settings(sampling)
         given = {name: settings.pop(name) for name in BESIDE if name in settings}
         fields = type(sampling).model_fields

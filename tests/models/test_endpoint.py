@@ -242,6 +242,8 @@ class TestFailure:
 
     async def test_what_it_cannot_tell_is_told(self, scripted):
         model = load(scripted.model)
+        with pytest.raises(ModelError, match="no entropies .*; use a GGUF model there"):
+            model.generate(ASKED, Sampling(confidence=True), [1])
         with pytest.raises(ModelError, match="can't score a text; use a GGUF model there"):
             await model.score(ASKED, "21")
         with pytest.raises(ModelError, match="can't choose between options"):
