@@ -430,6 +430,18 @@ RULES: dict[str, Rule] = {
         "edges:\n  - draft -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
+    "TG414": Rule(
+        "a stop that its vote doesn't allow",
+        "`until: decided` cancels samples once they can't change a vote that counts one each, "
+        "compares exactly and takes the mode. A vote with other weights, a tolerance or the "
+        "median could still be changed by them. Where params make it so when the graph runs, "
+        "the answer's note says whether they might have.",
+        "nodes:\n  draft: {kind: generate, samples: 8, until: decided}\n"
+        "  vote: {kind: vote, by: logprob}\nedges:\n  - START -> draft -> vote -> END\n",
+        "nodes:\n  draft: {kind: generate, samples: 8}\n  vote: {kind: vote, by: logprob}\n"
+        "edges:\n  - START -> draft -> vote -> END\n",
+        "warning",
+    ),
     "TG501": Rule(
         "an unknown graph",
         "`use` names a built-in graph, or a file in the spec's own folder or below it. A spec "

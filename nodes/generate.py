@@ -29,7 +29,8 @@ class Generate(Answering):
     ``until`` may end the sampling early. ``decided`` is lossless: as soon as nothing that the
     samples under way could answer would change the winner of a vote that weighs all alike, or
     whether it is a tie, they are cancelled. They stay on record, with their tokens, outside the
-    population. ``confident`` samples wave by wave until the leading answer is more frequent than
+    population. Any other vote may come out otherwise without them, and its note says so.
+    ``confident`` samples wave by wave until the leading answer is more frequent than
     the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860, section
     3); ``unanimous`` until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
     """

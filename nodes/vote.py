@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from thinkgraph.nodes.answers import Tolerance, median, tally
+from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
 from thinkgraph.nodes.answers.equal import parse_tolerance
 from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Answered
@@ -36,7 +36,8 @@ class Vote(Node):
     A vote may be weighted: by the probability that the model gave to a candidate's words
     (arXiv 2203.11171, section 2), by self-certainty with ``borda`` (arXiv 2502.18581, section
     4), or by DeepConf's ``tail`` or ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260,
-    section 3). Where a candidate lacks the measure, all weigh the same, and the note says so.
+    section 3). Where a candidate lacks the measure, all weigh the same. The note says so, and
+    also where samples that were cancelled might have changed the vote.
     """
 
     kind: ClassVar[str] = "vote"
@@ -57,6 +58,12 @@ class Vote(Node):
     tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
         0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'
     )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each vote weighs one, and exact equality and the mode decide."""
+        exact = parse_tolerance(self.tolerance)[0] == 0
+        return self.by == "count" and self.combine == "mode" and exact
 
     async def run(self, state: State, step: Step) -> Update:
         """Tally the population."""
@@ -82,9 +89,18 @@ class Vote(Node):
         weights = None if measured is None else self._weights(measured)
         answer = self._tallied(voters, weights, state.question)
         cancelled = sum(c.finish_reason == "cancelled" for c in state.candidates.values())
-        unmeasured = self.by != "count" and measured is None and bool(voters)
-        note = f" No {self.by} is known, so every vote weighs the same." if unmeasured else ""
-        return answer.model_copy(update={"cancelled": cancelled, "note": answer.note + note})
+        notes = [answer.note]
+        if self.by != "count" and measured is None and voters:
+            notes.append(f"No {self.by} is known, so every vote weighs the same.")
+        if answer.tally and not self._is_settled(answer.tally, cancelled):
+            what = "1 sample was" if cancelled == 1 else f"{cancelled} samples were"
+            notes.append(f"{what} cancelled that might have changed this vote.")
+        return answer.model_copy(update={"cancelled": cancelled, "note": " ".join(notes)})
+
+    def _is_settled(self, tally: Tally, cancelled: int) -> bool:
+        """Whether the votes of samples that were cancelled could have changed nothing."""
+        votes = [each.votes for each in tally.classes]
+        return not cancelled or (self.is_plain and decided(votes, cancelled))
 
     def _measured(self, voters: Sequence[Candidate], state: State) -> list[float] | None:
         if self.by == "count":

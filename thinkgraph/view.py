@@ -161,6 +161,8 @@ def report(result: Result, console: Console | None = None) -> None:
         console.print()
         console.print(bars(answer.tally))
         console.print(_sentence(answer, answer.tally))
+    if answer.tally and (more := answer.note.removeprefix(answer.tally.note).strip()):
+        console.print(more)
     if result.cut:
         console.print(f"cut short: {result.cut}")
     console.print(Text(cost(result), style="dim"))

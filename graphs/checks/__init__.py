@@ -29,5 +29,6 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     data.too_early,
     data.races,
     data.votes,
+    data.stops,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""

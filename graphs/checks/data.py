@@ -6,12 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 
+from pydantic import ValidationError
+
 from thinkgraph.graphs.checks.flow import Arrows, arrows, reached
 from thinkgraph.graphs.checks.prompts import meant
 from thinkgraph.graphs.draft import Draft
 from thinkgraph.graphs.spec import END, START
+from thinkgraph.nodes.generate import Generate
 from thinkgraph.nodes.node import Node
 from thinkgraph.nodes.prompt import prompts_in
+from thinkgraph.nodes.vote import Vote
 
 COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
@@ -200,3 +204,33 @@ def _free(draft: Draft, writer: str, vote: str) -> None:
         "(`choose`), or score them and select the best"
     )
     draft.add("TG406", ("nodes", writer, "extract"), f"{message} comparable answers", hint)
+
+
+def stops(draft: Draft) -> None:
+    """What stops once a plain vote is decided leads to no vote of another sort."""
+    sorts = {n: node for n, node in draft.kinds.items() if isinstance(node, Generate | Vote)}
+    found = {name: _by_default(draft, node) for name, node in sorts.items()}
+    forward = arrows(draft.links)
+    for name, node in found.items():
+        if isinstance(node, Generate) and node.until == "decided":
+            for target in sorted(reached(name, forward)):
+                vote = found.get(target)
+                if isinstance(vote, Vote) and not vote.is_plain:
+                    _lossy(draft, name, target)
+
+
+def _by_default(draft: Draft, node: Node) -> Node | None:
+    """A node with the params' defaults for the references to them, if they fit."""
+    try:
+        return node.bound({name: param.default for name, param in draft.params.items()})
+    except (KeyError, ValidationError):
+        return None
+
+
+def _lossy(draft: Draft, writer: str, vote: str) -> None:
+    message = f"`{writer}` stops once a plain count is decided, and `{vote}` is not one"
+    hint = (
+        f"let `{vote}` count one vote each, exact and by the mode, or leave out `until: decided`; "
+        "as it is, samples are cancelled that could change the vote"
+    )
+    draft.add("TG414", ("nodes", writer, "until"), message, hint)

@@ -14,7 +14,7 @@ from thinkgraph.nodes.vote import Vote
 LONG = 30
 
 
-def voted(answers, lengths, until):
+def voted(answers, lengths, until, vote=Vote()):  # noqa: B008 (it is frozen)
     """The vote over samples that are given: each an answer after so many words."""
     texts = [
         "hm " * length + (f"{answer}." if answer else "none")
@@ -25,7 +25,7 @@ def voted(answers, lengths, until):
     node = Generate(samples=len(texts), until=until, max_tokens=LONG + 2)
     update = asyncio.run(node.run(State(question="How many?"), step))
     state = State(question="How many?", candidates={c.id: c for c in update.candidates})
-    return Vote().elect(state), update.candidates, step.usage
+    return vote.elect(state), update.candidates, step.usage
 
 
 SAMPLES = st.lists(
@@ -49,6 +49,40 @@ def test_the_stop_changes_neither_the_winner_nor_the_tie(samples):
     assert less.completion_tokens <= spent.completion_tokens
     assert less.completion_tokens == sum(c.tokens for c in candidates)
     assert stopped.of + stopped.cancelled == len(candidates)
+    assert "might have" not in stopped.note
+
+
+OTHERS = [
+    Vote(by="heuristic"),
+    Vote(by="heuristic", borda=1),
+    Vote(by="heuristic", keep=0.5),
+    Vote(combine="median"),
+    Vote(tolerance=1),
+    Vote(tolerance="20%"),
+]
+
+
+@settings(max_examples=250, deadline=None)
+@given(SAMPLES, st.sampled_from(OTHERS))
+def test_a_vote_that_the_stop_may_have_changed_says_so(samples, vote):
+    answers, lengths = zip(*samples, strict=True)
+    full, _, _ = voted(answers, lengths, "never", vote)
+    stopped, _, _ = voted(answers, lengths, "decided", vote)
+    assert ("might have changed" in stopped.note) == (stopped.cancelled > 0)
+    if (stopped.value, stopped.tie) != (full.value, full.tie):
+        assert "might have changed" in stopped.note
+
+
+def test_votes_of_another_node_can_undo_what_was_decided():
+    decided, others = (
+        voted([answer] * samples, range(samples), until)[1]
+        for answer, samples, until in [("4", 5, "decided"), ("5", 3, "never")]
+    )
+    renamed = [c.model_copy(update={"id": f"other.{c.id}"}) for c in others]
+    pooled = {c.id: c for c in [*decided, *renamed]}
+    answer = Vote().elect(State(question="How many?", candidates=pooled))
+    assert (answer.tie, answer.cancelled) == (True, 2)
+    assert answer.note.endswith("2 samples were cancelled that might have changed this vote.")
 
 
 def test_it_saves_what_a_decided_vote_does_not_need():

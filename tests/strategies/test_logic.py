@@ -61,6 +61,15 @@ def test_self_consistency_cancels_what_can_no_longer_matter():
     assert (result.answer.value, result.answer.votes, result.answer.of) == ("4", 2, 2)
     assert result.answer.cancelled == 1
     assert result.usage.cancelled_tokens == cut.tokens < 40
+    assert result.answer.note == result.answer.tally.note
+
+
+def test_self_consistency_says_what_a_stop_may_have_done_to_another_vote():
+    slow = "well " * 40 + "900"
+    result, _ = run(
+        "self-consistency", ["4", "4", slow], samples=3, stop="decided", combine="median"
+    )
+    assert result.answer.note.endswith("1 sample was cancelled that might have changed this vote.")
 
 
 def test_adaptive_consistency_asks_one_at_a_time_until_it_is_sure():
