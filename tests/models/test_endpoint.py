@@ -242,7 +242,7 @@ class TestFailure:
 
     async def test_what_it_cannot_tell_is_told(self, scripted):
         model = load(scripted.model)
-        with pytest.raises(ModelError, match="no entropies .*; use a GGUF model there"):
+        with pytest.raises(ModelError, match=r"no entropies .*; use a GGUF model there"):
             model.generate(ASKED, Sampling(confidence=True), [1])
         with pytest.raises(ModelError, match="can't score a text; use a GGUF model there"):
             await model.score(ASKED, "21")
