@@ -93,7 +93,7 @@ def _json_lines(path: Path) -> Iterator[Record]:
             continue
         lines += 1
         try:
-            values = json.loads(line)
+            values = json.loads(line.rstrip())
         except (ValueError, RecursionError) as error:
             faults.append(f"line {number} ({_reason(error)})")
             continue
@@ -145,7 +145,7 @@ def _table(path: Path) -> Iterator[Record]:
     reader = csv.reader(_again(first, lines), delimiter=separator, strict=True)
     faults: list[str] = []
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in next(filter(None, reader), [])]
         if twice := sorted({name for name in header if header.count(name) > 1}):
             raise DataError(f"{path}: its first line names {', '.join(twice)} more than once")
         start = reader.line_num + 1
