@@ -52,11 +52,12 @@ class Result(Frozen):
     def summary(self) -> dict[str, Any]:
         """The run as one JSON object: what ``thinkgraph run --json`` prints."""
         shown = {"id", "node", "text", "answer", "seed", "tokens", "finish_reason"}
+        told = {"value", "text", "votes", "of", "tie", "cancelled", "note"}
         data = {
             "graph": self.graph,
             "model": self.model,
             "seed": self.seed,
-            "answer": self.answer.model_dump(include={"value", "text", "votes", "of", "tie"}),
+            "answer": self.answer.model_dump(include=told),
             "candidates": [c.model_dump(include=shown) for c in self.candidates],
             "usage": self.usage.model_dump(),
         }
