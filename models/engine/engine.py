@@ -44,6 +44,7 @@ class Engine:
         self._begin()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
+        self._requests: set[Request] = set()
         self._counters = Counters()
         self._closed = False
         self._closing = threading.Lock()
@@ -166,6 +167,7 @@ class Engine:
         while not (busy and self._inbox.empty()):
             item = self._inbox.get()
             if isinstance(item, Request):
+                self._requests.add(item)
                 self._counters.requests += 1
                 self._scheduler.waiting.extend(item.sequences)
             else:
@@ -186,12 +188,11 @@ class Engine:
     def _sweep(self) -> None:
         """End what was cancelled, and what has no budget left."""
         for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
-            budget = sequence.request.budget
             if sequence.finish:
                 continue  # its request failed with another of its sequences
             if sequence.cancelled:
                 self._finish(sequence, "cancelled")
-            elif budget and budget.exhausted:
+            elif (budget := sequence.request.budget) and budget.exhausted:
                 self._finish(sequence, "budget")
 
     def _run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
@@ -257,9 +258,9 @@ class Engine:
         return [row.sequence, *forked]
 
     def _advance(self, sequence: Sequence, row: Row, logits: Logits, total: float) -> None:
-        request = sequence.request
         if sequence.finish:
             return
+        request = sequence.request
         if not request.first_token:
             request.first_token = time.monotonic()
         try:
@@ -352,9 +353,13 @@ class Engine:
         request.emit(completion)
         request.open -= 1
         if not request.open:
-            request.end()
+            self._end(request)
         else:
             request.notify()
+
+    def _end(self, request: Request, error: ModelError | None = None) -> None:
+        self._requests.discard(request)
+        request.end(error)
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
         self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
@@ -367,16 +372,15 @@ class Engine:
         for sequence in request.sequences:
             self._release(sequence, keep=False)
             sequence.finish = sequence.finish or "cancelled"
-        request.end(error)
+        self._end(request, error)
 
     def _fail_all(self, error: ModelError) -> None:
-        sequences = [*self._scheduler.running, *self._scheduler.waiting]
-        for request in {sequence.request for sequence in sequences}:
+        for request in list(self._requests):
             try:
                 self._fail(request, error)
             except Exception:  # no caller may be left waiting
                 _log.exception("a request could not be taken down")
-                request.end(error)
+                self._end(request, error)
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""

@@ -54,6 +54,8 @@ class Runner:
         self._counts = np.ones(batch, np.int32)
         self._sequences = np.zeros(batch, np.int32)
         self._outputs = np.zeros(batch, np.int8)
+        # One type, for ctypes keeps each that it makes.
+        self._room: Any = ctypes.c_float * (batch * vocabulary)
         self.no_logits = np.empty((0, vocabulary), np.float32)
         ids = (ctypes.POINTER(llama.llama_seq_id) * batch)()
         base, width = self._sequences.ctypes.data, self._sequences.itemsize
@@ -84,8 +86,9 @@ class Runner:
         if not rows:
             llama.llama_synchronize(self.context)
             return rows, self.no_logits
-        logits = llama.llama_get_logits(self.context)
-        return rows, np.ctypeslib.as_array(logits, shape=(len(rows), self._width))
+        address = ctypes.addressof(llama.llama_get_logits(self.context).contents)
+        logits = np.frombuffer(self._room.from_address(address), np.float32)
+        return rows, logits[: len(rows) * self._width].reshape(-1, self._width)
 
     def _fill(self, chunks: list[Chunk]) -> list[Row]:
         tokens: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
@@ -35,7 +36,8 @@ class Sequence:
     def __init__(
         self, request: Request, index: int, prompt: list[int], given: Tokens[int], seed: int
     ) -> None:
-        self.request = request
+        # A strong reference would be a cycle, and hold memory until Python looks for those.
+        self._request = weakref.ref(request)
         self.index = index
         self.prompt = prompt
         self.seed = seed
@@ -49,6 +51,13 @@ class Sequence:
         self.scores: list[float] = []
         self.cancelled = self.admitted = False
         self.finish: FinishReason | None = None
+
+    @property
+    def request(self) -> Request:
+        """What it belongs to; the engine keeps it until it has ended."""
+        if (request := self._request()) is None:
+            raise ReferenceError("the request has ended")
+        return request
 
     @property
     def samples(self) -> bool:
