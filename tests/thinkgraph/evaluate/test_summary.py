@@ -267,6 +267,14 @@ class TestOverthinking:
             "gains 8." in found.sentences
         )
 
+    def test_is_not_named_for_a_few_losses_more_than_gains(self):
+        found = summary(
+            {"direct": "+" * 8 + "-" * 92, "chain-of-thought": "-" * 8 + "+" * 5 + "-" * 87}
+        )
+        assert found.differences[0].points < 0
+        assert found.overthinking == ()
+        assert not [each for each in found.sentences if "overthinks" in each]
+
     def test_losses_are_told_beside_greater_gains(self):
         verdicts = {"direct": "++" + "-" * 50, "self-consistency@16": "--" + "+" * 50}
         assert (
