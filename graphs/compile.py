@@ -273,7 +273,10 @@ class Runner:
         step = self._step(counts.get(self.name, 0), values)
         step.emit(NodeStarted(node=step.node, round=step.round))
         began = time.perf_counter()
-        update = await self.work(state, step)
+        try:
+            update = await self.work(state, step)
+        except ThinkgraphError as error:
+            raise error.at(f"node {step.node!r}") from error
         written = self._written(update, step, round(time.perf_counter() - began, 3))
         if not self.routes.decides(self.name):
             return written

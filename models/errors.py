@@ -1,8 +1,27 @@
 """The errors a caller can act on: one clear sentence each, with the way out in it."""
 
+from typing import Self
+
 
 class ThinkgraphError(Exception):
-    """Base of every error that is the user's to mend; shown as one line, exit status 2."""
+    """Base of every error that is the user's to mend; shown as one line, exit status 2.
+
+    Attributes:
+        place: where in the user's work it arose, told before the sentence; empty if unknown.
+    """
+
+    place: str = ""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{self.place}: {said}" if self.place else said
+
+    def at(self, place: str) -> Self:
+        """The same error with its place, unless it has one; several requests may share this one."""
+        told = type(self).__new__(type(self), *self.args)
+        told.__dict__.update(self.__dict__)
+        told.place = self.place or place
+        return told
 
 
 class ModelError(ThinkgraphError):

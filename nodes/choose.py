@@ -34,7 +34,7 @@ class Choose(Node):
 
     prompt: PromptSetting = "most-consistent"
     model: str = Field("", description="the role whose model is asked; empty is the run's model")
-    adapter: str | None = Field(None, description="a LoRA adapter, by name")
+    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
     lead: str = Field("", description="begins the model's answer, before the label")
     group: int = Field(8, ge=2, le=len(LABELS), description="candidates in one prompt, at most")
 

@@ -50,7 +50,7 @@ class Score(Node):
     prompt: PromptSetting = Field("judge", description="what `judge` asks")
     versus: PromptSetting = Field("compare", description="what `pairwise` asks")
     model: str = Field("", description="the role whose model is asked; empty is the run's model")
-    adapter: str | None = Field(None, description="a LoRA adapter, by name")
+    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
     lead: str = Field("", description="begins the model's answer, before the options")
     accept: str = Field("Yes", description="the option that is for a candidate, in `judge`")
     reject: str = Field("No", description="the option that is against it")

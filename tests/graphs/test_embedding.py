@@ -157,7 +157,7 @@ class TestTool:
         assert tool.invoke({"question": " "}) == "the question is empty"
         assert "rounds" in tool.invoke({"question": QUESTION, "rounds": "many"})
         broken = refine().as_tool(model=refining(ModelError("out of memory")))
-        assert broken.invoke({"question": QUESTION}) == "out of memory"
+        assert broken.invoke({"question": QUESTION}) == "node 'draft': out of memory"
 
     @pytest.mark.parametrize(
         ("settings", "message"),

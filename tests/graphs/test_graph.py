@@ -9,6 +9,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 import thinkgraph as tg
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.result import Finished
+from thinkgraph.models.errors import PromptTooLong
 from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.nodes.event import Answered, Drafted, Grew, NodeStarted
 
@@ -147,6 +148,20 @@ def test_a_role_may_have_its_own_model():
 def test_a_model_for_a_role_that_the_graph_lacks_is_refused():
     with pytest.raises(tg.ThinkgraphError, match="no role 'critc'; it has critic"):
         tg.load("self-refine").run("?", models={"critc": ScriptedModel()})
+
+
+def test_what_a_model_refuses_is_told_with_the_node_and_stays_what_it_is(tmp_path):
+    inner = tg.Graph("inner")
+    inner.add(draft=tg.Generate())
+    inner.edge(tg.START, "draft", tg.END)
+    inner.save(tmp_path / "inner.yaml")
+    outer = tg.Graph("outer")
+    outer.add(first=tg.use("./inner.yaml"))
+    outer.edge(tg.START, "first", tg.END)
+    outer.save(tmp_path / "outer.yaml")
+    with pytest.raises(PromptTooLong, match=r"^node 'first\.0/draft': the prompt has") as error:
+        tg.load(tmp_path / "outer.yaml").run("so " * 9000, model=ScriptedModel(["4"]))
+    assert error.value.tokens == 9000
 
 
 def test_a_budget_ends_a_run_with_the_best_answer_so_far():

@@ -1,9 +1,14 @@
 """The command line: results on standard output, one line for a mistake, and the exit status."""
 
+import asyncio
 import io
 import json
 
 import pytest
+
+from thinkgraph import Critique, Generate, Graph
+from thinkgraph.models.model import Sampling
+from thinkgraph.nodes.prompt import load_prompt
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 
@@ -34,6 +39,30 @@ def test_a_budget_holds(cli):
     data = json.loads(cli(*words).out)
     assert data["usage"]["completion_tokens"] <= 24  # within one step of four samples
     assert "20 tokens" in data["cut"]
+
+
+def test_a_role_has_a_model_file_of_its_own(cli, tiny, opened):
+    draft = {"temperature": 0, "max_tokens": 12, "ignore_eos": True}
+    graph = Graph("two-models")
+    graph.add(draft=Generate(**draft), critic=Critique(model="critic", **draft))
+    graph.edge("START", "draft", "critic", "END")
+    graph.save(spec := tiny("llama").parent / "two-models.yaml")
+    words = ("--model", tiny("llama"), "--role", f"critic={tiny('gemma2')}", "-q", "--json")
+    data = json.loads(cli("run", spec, "hello", *words).out)
+    text, review = data["candidates"][0]["text"], data["critiques"][0]["text"]
+    sampling = Sampling(**draft)
+    drafted = load_prompt("question").render({"question": "hello"}, ())
+    reviewed = load_prompt("critique").render(
+        {"question": "hello", "candidate": text, "answer": ""}, ()
+    )
+    assert text == said(opened("llama"), drafted, sampling)
+    assert text != said(opened("gemma2"), drafted, sampling)
+    assert review == said(opened("gemma2"), reviewed, sampling)
+    assert review != said(opened("llama"), reviewed, sampling)
+
+
+def said(model, messages, sampling):
+    return asyncio.run(model.generate(messages, sampling, [1]).completions())[0].text
 
 
 def test_a_report_is_written(cli, tmp_path):
