@@ -68,7 +68,8 @@ class Pool:
         self, model: Model, store: Store, identity: str, seed: int, *, confidence: bool = True
     ) -> None:
         self.model = model
-        self._store, self._seed, self._confidence = store, seed, confidence
+        self.confidence = confidence
+        self._store, self._seed = store, seed
         self._scope = digest(identity, seed)
         self._under_way: dict[tuple[str, int], asyncio.Future[Completion]] = {}
         self._answers: dict[str, asyncio.Task[Any]] = {}
@@ -114,7 +115,7 @@ class Pool:
         try:
             generation = self.model.generate(
                 asked.messages,
-                asked.sampling.model_copy(update={"confidence": self._confidence}),
+                asked.sampling.model_copy(update={"confidence": self.confidence}),
                 [derive_seed(self._seed, asked.key, 0, n) for n in numbers],
                 prefix=asked.prefix,
                 adapter=asked.adapter,
@@ -189,7 +190,8 @@ class PooledModel:
         budget: Budget | None = None,
     ) -> Generation:
         """The next samples of the prompt that this run hasn't had."""
-        if budget and budget.may_cut:
+        untold = sampling.confidence and not self._pool.confidence
+        if untold or (budget and budget.may_cut):
             return self._model.generate(
                 messages, sampling, seeds, prefix=prefix, adapter=adapter, budget=budget
             )

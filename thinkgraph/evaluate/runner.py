@@ -16,6 +16,7 @@ from thinkgraph.evaluate.store import Store, StoreError
 from thinkgraph.evaluate.variant import Variant
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.local import LocalModel
 from thinkgraph.models.model import Message, Model
 from thinkgraph.nodes.prompt import Prompt
 from thinkgraph.nodes.seed import derive_seed
@@ -145,5 +146,10 @@ class Runner:
     def _pools(self) -> dict[str, Pool]:
         """A pool by role; roles of one model share it."""
         named = {role: (identity(model), model) for role, model in self._by_role.items()}
-        pools = {name: Pool(model, self.store, name, self.seed) for name, model in named.values()}
+        pools = {
+            name: Pool(
+                model, self.store, name, self.seed, confidence=isinstance(model, LocalModel)
+            )
+            for name, model in named.values()
+        }
         return {role: pools[name] for role, (name, _) in named.items()}

@@ -112,7 +112,9 @@ async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
 
     model = Fragile(speak)
     rows = await Runner(model, store).run(questions, variants("direct"))
-    assert [(row.question, row.failure) for row in rows if row.failure] == [("q3", "too hard")]
+    assert [(row.question, row.failure) for row in rows if row.failure] == [
+        ("q3", "node 'reply': too hard")
+    ]
     model.broken = False
     rows = await Runner(model, store).run(questions, variants("direct"))
     assert len(rows) == len(questions)
