@@ -14,11 +14,11 @@ import json
 import sys
 import time
 
-from thinkgraph.evaluate.question import Question
-from thinkgraph.evaluate.runner import Runner
-from thinkgraph.evaluate.store import Store
-from thinkgraph.evaluate.variant import parse_variants
-from thinkgraph.evaluate.word_problems import word_problems
+from thinkgraph.evaluate.runs.runner import Runner
+from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.word_problems import word_problems
 from thinkgraph.models.catalogue import load
 from thinkgraph.nodes.seed import derive_seed
 

@@ -12,7 +12,7 @@ import asyncio
 import json
 import time
 
-from thinkgraph.evaluate.word_problems import word_problems
+from thinkgraph.evaluate.tasks.word_problems import word_problems
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.catalogue import load as load_model
 from thinkgraph.nodes.answers import decided, tally

@@ -14,8 +14,8 @@ import asyncio
 import sys
 
 import thinkgraph as tg
-from thinkgraph.evaluate.statistics import wilson
-from thinkgraph.evaluate.word_problems import WordProblem, word_problems
+from thinkgraph.evaluate.findings.statistics import wilson
+from thinkgraph.evaluate.tasks.word_problems import WordProblem, word_problems
 from thinkgraph.graphs.result import Result
 from thinkgraph.nodes.answers import equal, tally
 

@@ -11,7 +11,7 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import match
 from inspect_ai.solver import generate
 
-from thinkgraph.evaluate.word_problems import word_problems
+from thinkgraph.evaluate.tasks.word_problems import word_problems
 
 
 @task

@@ -16,8 +16,8 @@ import typer
 from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
-    from thinkgraph.evaluate.comparison import Comparison
-    from thinkgraph.evaluate.metric import Metric
+    from thinkgraph.evaluate.findings.metric import Metric
+    from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.graphs.graph import Graph
     from thinkgraph.graphs.result import Result
     from thinkgraph.models.model import Model
@@ -376,12 +376,12 @@ def compare(
 
     Every strategy answers every question. Started again, it goes on where it was.
     """
-    from thinkgraph.evaluate.compare import compare as run_all
-    from thinkgraph.evaluate.data import read_questions
-    from thinkgraph.evaluate.metric import find_metric
-    from thinkgraph.evaluate.progress import ComparisonProgress
-    from thinkgraph.evaluate.setup import Setup
-    from thinkgraph.evaluate.variant import parse_variants
+    from thinkgraph.evaluate.findings.metric import find_metric
+    from thinkgraph.evaluate.runs.compare import compare as run_all
+    from thinkgraph.evaluate.runs.progress import ComparisonProgress
+    from thinkgraph.evaluate.runs.setup import Setup
+    from thinkgraph.evaluate.runs.variant import parse_variants
+    from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.run import default_model
 
     fields = dict(_pairs("--field", field or []))
@@ -418,9 +418,9 @@ def compare(
 
 def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool) -> None:
     """Say what a comparison comes to, and write it all down."""
-    from thinkgraph.evaluate.export import export, to_json
-    from thinkgraph.evaluate.summary import summarize
-    from thinkgraph.evaluate.table import report
+    from thinkgraph.evaluate.findings.summary import summarize
+    from thinkgraph.evaluate.results.export import export, to_json
+    from thinkgraph.evaluate.results.table import report
 
     questions = {question.id: question for question in comparison.questions}
     marks = {

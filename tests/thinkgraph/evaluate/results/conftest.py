@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import pytest
 
-from thinkgraph.evaluate.comparison import Comparison
-from thinkgraph.evaluate.question import Question
-from thinkgraph.evaluate.row import Draft, Remark, Row
-from thinkgraph.evaluate.statistics import wilson
-from thinkgraph.evaluate.summary import Difference, Standing, Summary
-from thinkgraph.evaluate.variant import Variant
+from thinkgraph.evaluate.findings.statistics import wilson
+from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.row import Draft, Remark, Row
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Usage
 
 STRATEGIES = {  # label: chance to be right, tokens, calls, drafts

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from thinkgraph.evaluate.export import ExportError, Results, export, to_csv, to_json
+from thinkgraph.evaluate.results.export import ExportError, Results, export, to_csv, to_json
 
 
 def table(made):

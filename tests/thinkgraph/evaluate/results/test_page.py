@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from thinkgraph.evaluate.page import to_data, to_html
+from thinkgraph.evaluate.results.page import to_data, to_html
 from thinkgraph.models.model import Message
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from thinkgraph.evaluate.labels import Mark, place
-from thinkgraph.evaluate.plot import differences, files, to_png, to_svg, tradeoff
+from thinkgraph.evaluate.results.labels import Mark, place
+from thinkgraph.evaluate.results.plot import differences, files, to_png, to_svg, tradeoff
 
 
 def boxes(figure):

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from thinkgraph.evaluate.columns import accuracy, difference, lines, signed, verdict
-from thinkgraph.evaluate.summary import Difference, Standing, Summary
-from thinkgraph.evaluate.table import markdown, report
+from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.results.columns import accuracy, difference, lines, signed, verdict
+from thinkgraph.evaluate.results.table import markdown, report
 
 
 def printed(made, width=80, **settings):

@@ -1,0 +1,166 @@
+"""All pairs are answered once; what was answered before is not asked again."""
+
+from itertools import pairwise
+
+import pytest
+
+from thinkgraph.evaluate.runs.pool import Pool
+from thinkgraph.evaluate.runs.runner import Runner
+from thinkgraph.evaluate.runs.store import Store, StoreError
+from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.scripted import ScriptedModel
+
+from .conftest import speak
+
+GRAPHS = "direct,chain-of-thought,self-consistency@1,2,4,8,adaptive-consistency@8"
+
+
+def variants(text=GRAPHS):
+    return parse_variants(text, {}, {})
+
+
+def drawn(model):
+    return sum(len(call.seeds) for call in model.calls)
+
+
+async def test_every_strategy_answers_every_question(scripted, store, questions):
+    rows = await Runner(scripted, store).run(questions, variants())
+    assert len({(row.question, row.strategy) for row in rows}) == len(rows) == 6 * 7
+    assert all(row.answer is not None and row.failure is None for row in rows)
+
+
+async def test_votes_of_every_size_share_their_samples(scripted, store, questions):
+    await Runner(scripted, store).run(questions, variants())
+    # For a question: one greedy answer, one greedy chain of thought, eight samples for all votes.
+    assert drawn(scripted) == len(questions) * (1 + 1 + 8)
+
+
+async def test_the_shared_samples_cost_each_strategy_what_it_used(scripted, store, questions):
+    rows = await Runner(scripted, store).run(questions, variants())
+    by = {(row.question, row.strategy): row for row in rows}
+    for question in questions:
+        votes = [by[question.id, f"self-consistency@{n}"] for n in (1, 2, 4, 8)]
+        assert [len(row.drafts) for row in votes] == [1, 2, 4, 8]
+        for few, many in pairwise(votes):
+            assert [d.text for d in many.drafts][: len(few.drafts)] == [d.text for d in few.drafts]
+        assert all(row.tokens == sum(d.tokens for d in row.drafts) for row in votes)
+
+
+async def test_the_lossless_stop_elects_who_the_full_vote_elects(scripted, store, questions):
+    both = variants("self-consistency@8,self-consistency@8:stop=decided")
+    rows = await Runner(scripted, store).run(questions, both)
+    full = {row.question: row for row in rows if row.strategy == both[0].label}
+    for row in rows:
+        assert row.answer == full[row.question].answer
+        assert row.tie == full[row.question].tie
+        assert row.tokens <= full[row.question].tokens
+    assert drawn(scripted) == 8 * len(questions)
+
+
+async def test_a_second_start_asks_nothing(scripted, store, questions):
+    first = await Runner(scripted, store).run(questions, variants())
+    silent, kept = ScriptedModel(), []
+    again = await Runner(silent, store).run(
+        questions, variants(), lambda row, old: kept.append(old)
+    )
+    assert sorted(again, key=repr) == sorted(first, key=repr)
+    assert kept == [True] * len(first)
+    assert silent.calls == []
+
+
+async def test_more_questions_and_strategies_ask_only_for_themselves(scripted, store, questions):
+    await Runner(scripted, store).run(questions[:4], variants("direct,self-consistency@4"))
+    before = drawn(scripted)
+    await Runner(scripted, store).run(questions, variants("direct,self-consistency@8"))
+    assert drawn(scripted) - before == 4 * 4 + 2 * (1 + 8)
+
+
+async def test_a_changed_question_is_asked_again(scripted, store, questions):
+    await Runner(scripted, store).run(questions, variants("direct"))
+    changed = [questions[0].model_copy(update={"text": "What else?"}), *questions[1:]]
+    before = drawn(scripted)
+    await Runner(scripted, store).run(changed, variants("direct"))
+    assert drawn(scripted) - before == 1
+
+
+async def test_a_changed_reference_is_not(scripted, store, questions):
+    await Runner(scripted, store).run(questions, variants("direct"))
+    before = drawn(scripted)
+    corrected = [q.model_copy(update={"reference": "7"}) for q in questions]
+    await Runner(scripted, store).run(corrected, variants("direct"))
+    assert drawn(scripted) == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"model": ScriptedModel(speak, name="other")}])
+async def test_another_seed_or_model_begins_anew(scripted, store, questions, change):
+    await Runner(scripted, store).run(questions, variants("self-consistency@2"))
+    kept = []
+    runner = Runner(**{"model": scripted, "store": store, **change})
+    await runner.run(questions, variants("self-consistency@2"), lambda row, old: kept.append(old))
+    assert not any(kept)
+
+
+async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
+    class Fragile(ScriptedModel):
+        broken = True
+
+        def generate(self, messages, *rest, **options):
+            if self.broken and "3 + 1" in messages[-1].content:
+                raise ModelError("too hard")
+            return super().generate(messages, *rest, **options)
+
+    model = Fragile(speak)
+    rows = await Runner(model, store).run(questions, variants("direct"))
+    assert [(row.question, row.failure) for row in rows if row.failure] == [
+        ("q3", "node 'reply': too hard")
+    ]
+    model.broken = False
+    rows = await Runner(model, store).run(questions, variants("direct"))
+    assert len(rows) == len(questions)
+    assert not any(row.failure for row in rows)
+    assert drawn(model) == len(questions)
+
+
+async def test_the_order_of_the_runs_changes_nothing(scripted, tmp_path, questions):
+    found = []
+    for at_once in (1, 3, 40):
+        with Store(tmp_path / f"{at_once}.sqlite") as store:
+            rows = await Runner(scripted, store, at_once=at_once).run(questions, variants())
+        found.append(sorted(rows, key=lambda row: (row.question, row.strategy)))
+    assert found[0] == found[1] == found[2]
+
+
+async def test_a_full_disk_ends_it_with_one_message_and_nothing_lost(scripted, tmp_path, questions):
+    path = tmp_path / "c.sqlite"
+    with Store(path) as store:
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages + 12}")
+        with pytest.raises(StoreError, match=r"disk is full.*goes on from it"):
+            await Runner(scripted, store, at_once=2).run(questions, variants())
+    kept = []
+    with Store(path) as store:
+        rows = await Runner(scripted, store).run(
+            questions, variants(), lambda row, old: kept.append(old)
+        )
+    assert len(rows) == 6 * 7
+    assert any(kept)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database at all, " * 100)
+    with pytest.raises(StoreError, match=r"can't use .*notes\.txt"):
+        Store(path)
+
+
+def test_two_comparisons_do_not_write_to_one_file(tmp_path):
+    with Store(tmp_path / "c.sqlite"), pytest.raises(StoreError, match="another process"):
+        Store(tmp_path / "c.sqlite")
+
+
+async def test_roles_of_one_model_share_its_pool(scripted, store):
+    runner = Runner(scripted, store, models={"critic": scripted})
+    pools = runner._pools()
+    assert isinstance(pools[""], Pool)
+    assert pools[""] is pools["critic"]

@@ -1,0 +1,79 @@
+"""A strategy in a comparison: its label, its params, and what its rows depend on."""
+
+import pytest
+
+from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.prompt import Prompt
+
+
+def parsed(text, common=None, prompts=None):
+    return parse_variants(text, common or {}, prompts or {})
+
+
+def test_a_bare_number_is_another_number_of_samples():
+    found = parsed("direct, self-consistency@1,4,16")
+    assert [v.label for v in found] == [
+        "direct",
+        "self-consistency@1",
+        "self-consistency@4",
+        "self-consistency@16",
+    ]
+    assert [v.params.get("samples") for v in found] == [None, 1, 4, 16]
+
+
+def test_params_may_follow_a_label():
+    (found,) = parsed("best-of-n@4:scorer=judge:temperature=0.5")
+    assert found.graph == "best-of-n"
+    assert found.params == {"samples": 4, "scorer": "judge", "temperature": 0.5}
+
+
+def test_params_go_on_to_the_next_number():
+    found = parsed("self-consistency@2:stop=decided,4")
+    assert [(v.params["samples"], v.params["stop"]) for v in found] == [
+        (2, "decided"),
+        (4, "decided"),
+    ]
+
+
+def test_common_params_go_to_those_who_have_them():
+    found = parsed("direct,self-consistency@2", {"top_p": "0.9"})
+    assert [v.params.get("top_p") for v in found] == [None, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("text", "common", "says"),
+    [
+        ("", {}, "no strategy"),
+        ("direct,direct", {}, "'direct' stands there twice"),
+        ("dirct", {}, "direct"),
+        ("direct@4", {}, "has no param 'samples'"),
+        ("self-consistency@0", {}, "less than 1"),
+        ("self-consistency@4:sampels=2", {}, "did you mean 'samples'"),
+        ("direct", {"sampels": "2"}, "none of the strategies has a param 'sampels'"),
+        ("@4", {}, "write GRAPH"),
+    ],
+)
+def test_what_is_wrong_is_said(text, common, says):
+    with pytest.raises(ThinkgraphError, match=says.replace("[", r"\[")):
+        parsed(text, common)
+
+
+def test_the_digest_depends_on_what_the_answers_depend_on(tmp_path):
+    spec = tmp_path / "mine.yaml"
+    lines = [
+        "thinkgraph: 1",
+        "name: mine",
+        "about: {about}",
+        "nodes:",
+        "  draft: {{kind: generate, temperature: {temperature}}}",
+        "edges: START -> draft -> END",
+    ]
+
+    def of(about="one", temperature=0.5, prompts=None, common=None):
+        spec.write_text("\n".join(lines).format(about=about, temperature=temperature))
+        return parsed(str(spec), common, prompts)[0].digest
+
+    assert of() == of(about="two")
+    assert of() != of(temperature=0.6)
+    assert of() != of(prompts={"question": Prompt(user="Say: {{ question }}")})

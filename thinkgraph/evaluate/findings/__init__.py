@@ -1,0 +1,1 @@
+"""What is right, and what can be said of it: metrics, statistics, sentences."""

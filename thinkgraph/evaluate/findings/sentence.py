@@ -1,0 +1,214 @@
+"""What was found, in plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from thinkgraph.evaluate.findings.difference import Difference, ErrorDifference
+from thinkgraph.evaluate.findings.metric import Metric
+from thinkgraph.evaluate.findings.standing import Standing
+from thinkgraph.evaluate.findings.statistics import Interval
+
+_MANY = 10_000  # a number of questions that nobody asks
+
+
+def found(
+    standings: Sequence[Standing],
+    differences: Sequence[Difference],
+    thoughts: Sequence[Difference],
+    metric: Metric,
+    questions: int,
+) -> Iterator[str]:
+    """All sentences of a summary.
+
+    Args:
+        standings: the baseline's first.
+        differences: of the others to it.
+        thoughts: of the costlier ones to the direct answer.
+        metric: what "right" is.
+        questions: how many the comparison has.
+    """
+    yield _baseline(standings[0], metric)
+    for each in differences:
+        yield _difference(each, questions, len(differences))
+    for each in differences:
+        if each.error is not None:
+            yield _error(each, each.error)
+    yield from _overthinking(thoughts)
+    yield from _front(standings)
+    yield from _left_out(standings, metric, questions)
+
+
+def equal_budget(one: Standing, best: Standing, gain: float, interval: Interval) -> str:
+    """What a strategy off the front could have been had for.
+
+    Args:
+        one: the strategy off the front.
+        best: the best of those that cost no more.
+        gain: its score less the other's, on the questions of both, -1 to 1.
+        interval: of that.
+    """
+    both = f"{one.label} ({_tokens(one)}, {_percent(one.share)})"
+    other = f"{best.label} ({_tokens(best)}, {_percent(best.share)})"
+    apart = _spread(100 * gain, 100 * interval.low, 100 * interval.high)
+    return f"For no more than the tokens of {both}, there is {other}: {apart}."
+
+
+def _baseline(standing: Standing, metric: Metric) -> str:
+    if not standing.questions:
+        return f"{standing.label} has answered no question yet."
+    share = f"{_percent(standing.share)} [{100 * standing.low:.0f}, {100 * standing.high:.0f}]"
+    if standing.right is None and not metric.estimates:
+        return f"{standing.label} scores {share} on {_count(standing.questions)}."
+    hits = round(standing.share * standing.questions)
+    of = f"{hits:,} of {_count(standing.questions)}"
+    return f"{standing.label} is {metric.claim} on {of}: {share}."
+
+
+def _difference(each: Difference, questions: int, comparisons: int) -> str:
+    pair = f"{each.label} and {each.baseline}"
+    if not each.questions:
+        return f"{pair} have no question in common yet."
+    if each.sure:
+        return f"{_claim(each)}{_on_both(each.questions, questions)}."
+    on = f"on {_count(each.questions)}"
+    if each.questions < questions:
+        on = _on_both(each.questions, questions).strip()
+    if not (each.gained or each.lost):
+        width = f"[{_signed(each.low)}, {_signed(each.high)}]"
+        return f"{pair} do alike {on}: no difference to be seen {width}."
+    apart = _spread(each.points, each.low, each.high)
+    unsure = f"{each.label} can't be told from {each.baseline} {on}: {apart}"
+    if each.p < 0.05:
+        unsure += f", not enough for one of {comparisons} comparisons"
+    elif each.low > 0 or each.high < 0:
+        unsure += ", too few to be sure"
+    return f"{unsure}{_needed(each.needed)}."
+
+
+def _claim(each: Difference) -> str:
+    verdict, low, high = "better", each.low, each.high
+    if each.points < 0:
+        verdict, low, high = "worse", -each.high, -each.low
+    points = f"{_points(abs(each.points))} [{_plain(low)}, {_plain(high)}]"
+    return f"{each.label} is {verdict} than {each.baseline} by {points}"
+
+
+def _on_both(count: int, questions: int) -> str:
+    if count == questions:
+        return ""
+    return f" on the {_count(count)} that both have answered"
+
+
+def _needed(needed: int | None) -> str:
+    if needed is None:
+        return ""
+    if needed > _MANY:
+        return f"; more than {_MANY:,} would be needed"
+    unit = 10 ** max(len(str(needed)) - 2, 0)
+    return f"; about {math.ceil(needed / unit) * unit:,} would be needed"
+
+
+def _error(each: Difference, error: ErrorDifference) -> str:
+    on = f"on the {_count(error.questions)} that both gave a number for"
+    low, high = error.low, error.high
+    whose = f"The mean absolute error of {each.label}"
+    if not error.sure:
+        spread = f"{_figures(error.mean)} [{_figures(low)}, {_figures(high)}]"
+        return f"{whose} can't be told from that of {each.baseline} {on}: {spread}."
+    verdict = "larger" if error.mean > 0 else "smaller"
+    if error.mean < 0:
+        low, high = -high, -low
+    spread = f"{_figures(abs(error.mean))} [{_figures(low)}, {_figures(high)}]"
+    return f"{whose} is {verdict} than that of {each.baseline} by {spread} {on}."
+
+
+def _overthinking(thoughts: Sequence[Difference]) -> Iterator[str]:
+    """Losses beside gains: harm is named only where it is more than chance makes."""
+    for each in thoughts:
+        if each.sure and each.points < 0:
+            yield (
+                f"{each.label} overthinks: {each.baseline} does better on "
+                f"{_count(len(each.lost))}, and it on {len(each.gained):,}."
+            )
+    helped = [_balance(each) for each in thoughts if each.sure and each.points > 0 and each.lost]
+    if helped:
+        yield f"More thought than {thoughts[0].baseline} helps on the whole: {'; '.join(helped)}."
+    unsure = [_balance(each) for each in thoughts if not each.sure and each.lost]
+    if unsure:
+        yield (
+            f"Whether more thought than {thoughts[0].baseline} harms can't be told: "
+            f"{'; '.join(unsure)}."
+        )
+
+
+def _balance(each: Difference) -> str:
+    return f"{each.label} loses {len(each.lost):,} and gains {len(each.gained):,}"
+
+
+def _front(standings: Sequence[Standing]) -> Iterator[str]:
+    front = [each.label for each in standings if each.on_front]
+    if len(standings) > 1 and front:
+        yield f"As measured, the front of accuracy against tokens is {_listed(front)}."
+
+
+def _left_out(standings: Sequence[Standing], metric: Metric, questions: int) -> Iterator[str]:
+    for each in standings:
+        if each.failures:
+            wrong = "counted as wrong" if not metric.estimates else f"counted as not {metric.claim}"
+            yield f"{each.label} failed on {_count(each.failures)}, {wrong}."
+        if metric.estimates and each.abstained:
+            yield (
+                f"{each.label} gave no number for {_count(each.abstained)}: not {metric.claim}, "
+                "and left out of its mean errors."
+            )
+        if each.questions < questions:
+            yield f"{each.label} has answered {each.questions:,} of {_count(questions)} so far."
+
+
+def _count(questions: int) -> str:
+    return f"{questions:,} question{'' if questions == 1 else 's'}"
+
+
+def _tokens(standing: Standing) -> str:
+    count = f"{standing.tokens:,.0f}"
+    return f"{count} token{'' if count == '1' else 's'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _spread(points: float, low: float, high: float) -> str:
+    """`+3 points [−5, +11]`."""
+    unit = "point" if _plain(abs(points)) == "1" else "points"
+    return f"{_signed(points)} {unit} [{_signed(low)}, {_signed(high)}]"
+
+
+def _points(points: float) -> str:
+    return f"{_plain(points)} point{'' if _plain(points) == '1' else 's'}"
+
+
+def _plain(number: float) -> str:
+    """Whole, or with one decimal where it would be 0."""
+    digits = 0 if abs(number) >= 0.5 else 1
+    written = f"{number:.{digits}f}"
+    return written.replace("-", "−") if float(written) else "0"
+
+
+def _signed(number: float) -> str:
+    written = _plain(number)
+    return written if written == "0" or written[0] == "−" else f"+{written}"
+
+
+def _figures(number: float) -> str:
+    """Three figures, without an exponent where it can be read."""
+    if number and not 1e-3 <= abs(number) < 1e9:
+        return f"{number:.3g}".replace("-", "−")
+    digits = max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0
+    return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def _listed(things: Sequence[str]) -> str:
+    return " and ".join([", ".join(things[:-1]), things[-1]]) if len(things) > 1 else things[0]

@@ -1,0 +1,214 @@
+"""What a comparison comes to: how often each strategy is right, at what cost, and what is sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from pydantic import Field
+
+from thinkgraph.evaluate.findings import sentence
+from thinkgraph.evaluate.findings.difference import Difference, ErrorDifference
+from thinkgraph.evaluate.findings.metric import Metric
+from thinkgraph.evaluate.findings.sheet import Sheet, mark_all, mean
+from thinkgraph.evaluate.findings.standing import Standing
+from thinkgraph.evaluate.findings.statistics import (
+    Interval,
+    difference_interval,
+    holm,
+    mean_interval,
+    paired_test,
+    questions_needed,
+    score_interval,
+    wilson,
+)
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.models.model import Frozen
+
+__all__ = ["Difference", "ErrorDifference", "Standing", "Summary", "summarize"]
+
+
+class Summary(Frozen):
+    """The standings, in the order asked for, and what can be said of them."""
+
+    standings: tuple[Standing, ...]
+    differences: tuple[Difference, ...] = Field(description="of each strategy but the baseline")
+    overthought: dict[str, tuple[str, ...]] = Field(
+        description="by label: questions on which more thought does worse than the direct answer; "
+        "chance alone finds some"
+    )
+    overthinking: tuple[str, ...] = Field(
+        (), description="labels that lose more by thought than they gain, beyond chance"
+    )
+    equal_budget: tuple[str, ...] = Field(
+        description="sentences: for no more tokens than one spends, what another came to"
+    )
+    sentences: tuple[str, ...] = Field(description="what was found, in plain words")
+
+
+def summarize(comparison: Comparison, metric: Metric) -> Summary:
+    """What a comparison comes to, finished or not.
+
+    Two strategies are compared on the questions that both have answered. A run that failed is
+    a wrong answer. Shares have Wilson's interval, differences a paired bootstrap's; each
+    strategy is tested against the baseline, corrected for their number by Holm.
+
+    Raises:
+        MetricError: a metric from another package failed.
+    """
+    sheets = mark_all(comparison, metric)
+    baseline = sheets[0]
+    direct = next(
+        (s for s, v in zip(sheets, comparison.variants, strict=True) if v.graph == "direct"),
+        baseline,
+    )
+    standings = _standings(sheets, metric, comparison)
+    differences = _differences(sheets, baseline, comparison.seed)
+    # One family of tests where the direct answer is the baseline, so that no two contradict.
+    thoughts = differences if direct is baseline else _differences(sheets, direct, comparison.seed)
+    thoughts = [each for each in thoughts if _costlier(sheets, each)]
+    return Summary(
+        standings=tuple(standings),
+        differences=tuple(differences),
+        overthought={each.label: each.lost for each in thoughts if each.lost},
+        overthinking=tuple(each.label for each in thoughts if each.sure and each.points < 0),
+        equal_budget=tuple(_equal_budget(standings, sheets, comparison.seed)),
+        sentences=tuple(
+            sentence.found(standings, differences, thoughts, metric, len(comparison.questions))
+        ),
+    )
+
+
+def _standings(sheets: Sequence[Sheet], metric: Metric, comparison: Comparison) -> list[Standing]:
+    standings = [_standing(sheet, metric, comparison) for sheet in sheets]
+    return [each.model_copy(update={"on_front": _on_front(each, standings)}) for each in standings]
+
+
+def _standing(sheet: Sheet, metric: Metric, comparison: Comparison) -> Standing:
+    rows, marks = list(sheet.rows.values()), list(sheet.marks.values())
+    scores = [mark.score for mark in marks]
+    total, tokens = math.fsum(scores), mean([row.tokens for row in rows])
+    low, high = _share_interval(scores, comparison.seed)
+    judged = not metric.estimates and all(score in (0, 1) for score in scores)
+    return Standing(
+        label=sheet.label,
+        questions=len(rows),
+        right=round(total) if judged else None,
+        share=mean(scores),
+        low=low,
+        high=high,
+        abstained=sum(mark.abstained for mark in marks),
+        failures=sum(row.failure is not None for row in rows),
+        tokens=tokens,
+        prompt_tokens=mean([row.prompt_tokens for row in rows]),
+        calls=mean([row.calls for row in rows]),
+        seconds=tokens * comparison.seconds_per_token,
+        tokens_per_right=tokens * len(rows) / total if total else None,
+        on_front=False,
+        errors=metric.errors(marks),
+    )
+
+
+def _share_interval(scores: Sequence[float], seed: int) -> Interval:
+    if not scores:
+        return Interval(0.0, 1.0)
+    if all(score in (0, 1) for score in scores):
+        return wilson(round(sum(scores)), len(scores))
+    return score_interval(scores, seed=seed)
+
+
+def _on_front(one: Standing, standings: Sequence[Standing]) -> bool:
+    return one.questions > 0 and not any(_beats(other, one) for other in standings)
+
+
+def _beats(one: Standing, other: Standing) -> bool:
+    """Whether one is at least as right for no more tokens, and better in one of the two."""
+    if not one.questions:
+        return False
+    better = (one.share, -one.tokens) != (other.share, -other.tokens)
+    return better and one.share >= other.share and one.tokens <= other.tokens
+
+
+def _differences(sheets: Sequence[Sheet], baseline: Sheet, seed: int) -> list[Difference]:
+    """Each strategy but the baseline against it, corrected for their number."""
+    others = [sheet for sheet in sheets if sheet is not baseline]
+    found = [_difference(sheet, baseline, seed, len(others)) for sheet in others]
+    adjusted = holm([each.p for each in found])
+    errors = [each.error for each in found if each.error is not None]
+    corrected = iter(holm([each.p for each in errors]))
+    return [
+        each.model_copy(
+            update={
+                "p_adjusted": p,
+                "needed": None if p < 0.05 else each.needed,
+                "error": each.error
+                and each.error.model_copy(update={"p_adjusted": next(corrected)}),
+            }
+        )
+        for each, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def _difference(sheet: Sheet, baseline: Sheet, seed: int, comparisons: int) -> Difference:
+    by_question = sheet.gains(baseline)
+    gains = list(by_question.values())
+    low, high = difference_interval(gains, seed=seed) if gains else Interval(-1.0, 1.0)
+    needed = questions_needed(gains, comparisons=comparisons)
+    p = paired_test(gains, seed)
+    return Difference(
+        label=sheet.label,
+        baseline=baseline.label,
+        questions=len(gains),
+        points=100 * mean(gains),
+        low=100 * low,
+        high=100 * high,
+        p=p,
+        p_adjusted=p,
+        gained=_where(by_question, lambda gain: gain > 0),
+        lost=_where(by_question, lambda gain: gain < 0),
+        # The normal approximation can be done with fewer questions than the exact test.
+        needed=max(needed, len(gains) + 1) if needed else None,
+        error=_error_difference(sheet, baseline, seed),
+    )
+
+
+def _where(gains: dict[str, float], holds: Callable[[float], bool]) -> tuple[str, ...]:
+    return tuple(question for question, gain in gains.items() if holds(gain))
+
+
+def _error_difference(sheet: Sheet, baseline: Sheet, seed: int) -> ErrorDifference | None:
+    errors = [
+        (sheet.marks[each].error, baseline.marks[each].error) for each in sheet.shared(baseline)
+    ]
+    more = [one - other for one, other in errors if one is not None and other is not None]
+    if not more:
+        return None
+    low, high = mean_interval(more, seed=seed)
+    p = paired_test(more, seed)
+    return ErrorDifference(
+        mean=mean(more), low=low, high=high, p=p, p_adjusted=p, questions=len(more)
+    )
+
+
+def _costlier(sheets: Sequence[Sheet], difference: Difference) -> bool:
+    """Whether a strategy samples more than the other, on the questions of both."""
+    by_label = {sheet.label: sheet for sheet in sheets}
+    one, other = by_label[difference.label], by_label[difference.baseline]
+    shared = one.shared(other)
+    return one.tokens(shared) > other.tokens(shared)
+
+
+def _equal_budget(standings: Sequence[Standing], sheets: Sequence[Sheet], seed: int) -> list[str]:
+    """For each strategy off the front, the best of those that cost no more."""
+    by_label = {sheet.label: sheet for sheet in sheets}
+    said = []
+    for one in standings:
+        cheaper = [each for each in standings if _beats(each, one)]
+        if not cheaper or not one.questions:
+            continue
+        best = max(cheaper, key=lambda each: (each.share, -each.tokens))
+        gains = list(by_label[best.label].gains(by_label[one.label]).values())
+        if gains:
+            interval = difference_interval(gains, seed=seed)
+            said.append(sentence.equal_budget(one, best, mean(gains), interval))
+    return said

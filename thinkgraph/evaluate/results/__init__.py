@@ -1,0 +1,1 @@
+"""What a comparison looks like: a table, plots, a page, files for other tools."""

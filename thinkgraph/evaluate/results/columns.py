@@ -1,0 +1,175 @@
+"""The columns of the table of a comparison, in a terminal, in Markdown and on the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+
+NOTHING = "–"
+
+
+class Line(NamedTuple):
+    """One strategy of the table."""
+
+    standing: Standing
+    difference: Difference | None
+    """None for the baseline."""
+
+
+class Column(NamedTuple):
+    """What of a line is shown, and by what lines are sorted; lines without a key come last."""
+
+    head: str
+    cell: Callable[[Line], str]
+    key: Callable[[Line], float | None]
+    about: str
+
+
+def lines(summary: Summary) -> Iterator[Line]:
+    """A line for each strategy, in the order asked for."""
+    differences = {found.label: found for found in summary.differences}
+    for standing in summary.standings:
+        yield Line(standing, differences.get(standing.label))
+
+
+def accuracy(summary: Summary) -> list[Column]:
+    """How good the answers are, and whether they are better than the baseline's."""
+    found = summary.standings
+    estimates = any(standing.right is None for standing in found)
+    columns = list(_share("within" if estimates else "right"))
+    columns += [_error(name) for name in _errors(summary)]
+    if any(standing.abstained for standing in found):
+        columns.append(_count("silent", "abstained", "runs without a comparable answer"))
+    if any(standing.failures for standing in found):
+        columns.append(_count("failed", "failures", "runs that ended with an error: wrong"))
+    return columns + (_against(summary.differences[0].baseline) if summary.differences else [])
+
+
+def cost(summary: Summary) -> list[Column]:
+    """What a question costs, and who is on the Pareto front."""
+    estimates = any(standing.right is None for standing in summary.standings)
+    per = "tokens/hit" if estimates else "tokens/right"
+    return [
+        _mean("tokens", "tokens", 0, "sampled a question, as if the strategy ran alone"),
+        _mean("prompt", "prompt_tokens", 0, "prompt tokens a question, once a call"),
+        _mean("calls", "calls", 1, "model calls a question"),
+        _mean("seconds", "seconds", 2, "a question: its tokens at the comparison's pace"),
+        Column(
+            per,
+            lambda line: _number(line.standing.tokens_per_right, 0),
+            lambda line: line.standing.tokens_per_right,
+            "sampled tokens for one right answer",
+        ),
+        Column(
+            "front",
+            lambda line: "◆" if line.standing.on_front else "",
+            lambda line: float(line.standing.on_front),
+            "◆: no other is at least as right for fewer tokens",
+        ),
+    ]
+
+
+def signed(points: float) -> str:
+    """Percentage points with their sign; 0 has none."""
+    rounded = round(points)
+    return f"{rounded:+d}".replace("-", "−") if rounded else "0"
+
+
+def difference(found: Difference) -> str:
+    """A difference with its interval, in percentage points: ``+21 [+12, +30]``."""
+    return f"{signed(found.points)} [{signed(found.low)}, {signed(found.high)}]"
+
+
+def verdict(found: Difference) -> str:
+    """What is claimed of a difference: better, worse, or not sure."""
+    if not found.sure:
+        return "not sure"
+    return "better" if found.points > 0 else "worse"
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as a percentage."""
+    return f"{100 * share:.1f}%"
+
+
+def interval(standing: Standing) -> str:
+    """The 95 % interval of a share."""
+    return f"{100 * standing.low:.0f} to {100 * standing.high:.0f}%"
+
+
+def _share(head: str) -> Iterator[Column]:
+    yield Column(
+        head,
+        lambda line: percent(line.standing.share) if line.standing.questions else NOTHING,
+        lambda line: line.standing.share if line.standing.questions else None,
+        "share of the questions",
+    )
+    yield Column(
+        "95 %",
+        lambda line: interval(line.standing) if line.standing.questions else NOTHING,
+        lambda line: line.standing.low if line.standing.questions else None,
+        "Wilson's interval of the share",
+    )
+
+
+def _errors(summary: Summary) -> list[str]:
+    """Every error measured, in the order met; ``within`` is the share already."""
+    names = dict.fromkeys(name for found in summary.standings for name in found.errors)
+    return [name for name in names if name != "within"]
+
+
+def _error(name: str) -> Column:
+    def found(line: Line) -> float | None:
+        return line.standing.errors.get(name)
+
+    return Column(name, lambda line: _figures(found(line)), found, "less is better")
+
+
+def _count(head: str, field: str, about: str) -> Column:
+    def found(line: Line) -> int:
+        return int(getattr(line.standing, field))
+
+    return Column(head, lambda line: str(found(line)), found, about)
+
+
+def _mean(head: str, field: str, decimals: int, about: str) -> Column:
+    def found(line: Line) -> float | None:
+        return float(getattr(line.standing, field)) if line.standing.questions else None
+
+    return Column(head, lambda line: _number(found(line), decimals), found, about)
+
+
+def _against(baseline: str) -> list[Column]:
+    def points(line: Line) -> float | None:
+        return line.difference.points if line.difference else None
+
+    def sureness(line: Line) -> float | None:
+        return line.difference.p_adjusted if line.difference else None
+
+    return [
+        Column(
+            "points",
+            lambda line: difference(line.difference) if line.difference else NOTHING,
+            points,
+            f"more than {baseline} has, with the 95 % interval: a paired bootstrap",
+        ),
+        Column(
+            "",
+            lambda line: verdict(line.difference) if line.difference else "baseline",
+            sureness,
+            "whether the difference is sure: a paired test, corrected for many (Holm)",
+        ),
+    ]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return NOTHING if value is None else f"{value:.{decimals}f}"
+
+
+def _figures(value: float | None) -> str:
+    """Three figures at least, and no exponent before it is needed."""
+    if value is None:
+        return NOTHING
+    return f"{value:.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"

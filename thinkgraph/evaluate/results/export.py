@@ -1,0 +1,159 @@
+"""A comparison as files, for people and for others' tools.
+
+``results.json`` is everything, as :class:`Results` documents it. ``results.csv`` has a line for
+each row, for spreadsheets and data frames. A spreadsheet takes a cell that begins with ``=``,
+``+``, ``-`` or ``@`` for a formula, and models write such cells; so each of these gets an
+apostrophe before it, unless it is a number: ``-5`` is an answer as it stands. Who needs the very
+text reads the JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.results import plot
+from thinkgraph.evaluate.results.page import Marks, to_html
+from thinkgraph.evaluate.results.table import markdown
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen
+
+COLUMNS = (
+    *("question", "strategy", "answer", "reference", "right"),
+    *("tokens", "prompt_tokens", "calls", "seconds"),
+    *("drafts", "votes", "tie", "cut", "failure"),
+)
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet may take for the start of a formula, the full-width forms too."""
+
+
+class ExportError(ThinkgraphError):
+    """A result can't be written."""
+
+
+class Judgement(Frozen):
+    """Whether one strategy's answer to one question is right."""
+
+    question: str
+    strategy: str
+    right: bool | None = Field(description="None where the metric has no right and wrong")
+
+
+class Results(Frozen):
+    """The content of ``results.json``."""
+
+    version: Literal[1] = Field(1, description="of this format")
+    comparison: Comparison
+    summary: Summary
+    judgements: tuple[Judgement, ...] = Field(description="one for each row, in the rows' order")
+
+
+def to_json(comparison: Comparison, summary: Summary, marks: Marks) -> str:
+    """All of it, as :class:`Results`; numbers that aren't finite become null."""
+    judgements = tuple(
+        Judgement(question=row.question, strategy=row.strategy, right=_mark(row, marks))
+        for row in comparison.rows
+    )
+    results = Results(comparison=comparison, summary=summary, judgements=judgements)
+    return results.model_dump_json(indent=1) + "\n"
+
+
+def to_csv(comparison: Comparison, marks: Marks) -> str:
+    """A line for each row, question by question, strategies in the order asked for.
+
+    ``right`` is ``true``, ``false`` or empty; ``votes`` is a JSON object; ``seconds`` are the
+    row's tokens at the comparison's pace. Missing answers are empty.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row, reference in _ordered(comparison):
+        line = {
+            **row.model_dump(include=set(COLUMNS)),
+            "reference": reference,
+            "right": _mark(row, marks),
+            "seconds": f"{row.tokens * comparison.seconds_per_token:.4g}",
+            "drafts": len(row.drafts),
+            "votes": json.dumps(row.votes, ensure_ascii=False),
+        }
+        writer.writerow({name: _cell(value) for name, value in line.items()})
+    return text.getvalue()
+
+
+def export(out: Path, comparison: Comparison, summary: Summary, marks: Marks) -> list[Path]:
+    """Write everything into a folder, which is made if it is missing, and return the files.
+
+    These are results.json, results.csv, table.md, index.html, and both plots as SVG and PNG. A
+    file is replaced when its content is complete, so that a full disk leaves the one before.
+
+    Raises:
+        ExportError: a file can't be written.
+    """
+    written = []
+    for name, content in _files(comparison, summary, marks):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            written.append(_replace(out / name, content))
+        except OSError as error:
+            raise ExportError(
+                f"{out / name} can't be written: {error.strerror or error}; no answer is lost, "
+                "run the same command again with room there or another --out"
+            ) from None
+    return written
+
+
+def _files(comparison: Comparison, summary: Summary, marks: Marks) -> Iterator[tuple[str, bytes]]:
+    yield "results.json", to_json(comparison, summary, marks).encode()
+    yield "results.csv", to_csv(comparison, marks).encode()
+    yield "table.md", markdown(summary).encode()
+    yield "index.html", to_html(comparison, summary, marks).encode()
+    yield from plot.files(summary)
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _ordered(comparison: Comparison) -> Iterator[tuple[Row, str]]:
+    """Each row with its question's right answer, question by question."""
+    rows = {(row.question, row.strategy): row for row in comparison.rows}
+    for question in comparison.questions:
+        for variant in comparison.variants:
+            if row := rows.get((question.id, variant.label)):
+                yield row, question.reference
+
+
+def _mark(row: Row, marks: Marks) -> bool | None:
+    return marks.get((row.question, row.strategy))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,227 @@
+"""A comparison as one page of HTML that loads nothing else.
+
+Table, plots, sentences and examples of overthinking are plain HTML. The questions, which open to
+their candidates and votes, are rendered by a script from one block of JSON, so that thousands of
+drafts stay small and a page opens at once. Whatever a user or a model wrote is escaped by Jinja,
+in HTML and in JSON, and reaches the page as text only; the Content-Security-Policy names the
+script by its hash, so that nothing else would run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from jinja2 import PackageLoader, StrictUndefined, Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.results import plot
+from thinkgraph.evaluate.results.columns import accuracy, cost, lines
+from thinkgraph.evaluate.results.table import LEGEND
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.row import Draft, Row
+from thinkgraph.evaluate.tasks.question import Question
+
+T = TypeVar("T", bound=Hashable)
+Marks = Mapping[tuple[str, str], bool | None]
+"""Which row is right, by question id and label; None, or no entry, where nothing is judged."""
+
+THEME = {
+    plot.INK: "var(--ink)",
+    plot.MUTED: "var(--muted)",
+    plot.LINE: "var(--line)",
+    plot.PAPER: "var(--card)",
+    plot.BLUE: "var(--blue)",
+    plot.GREEN: "var(--green)",
+    plot.VERMILION: "var(--vermilion)",
+    plot.PURPLE: "var(--purple)",
+}
+EXAMPLES = 3
+
+
+class Example(NamedTuple):
+    """A question that a strategy lost by thinking more."""
+
+    anchor: str
+    question: Question
+    row: Row
+
+
+class Overthought(NamedTuple):
+    """What one strategy lost by thinking more."""
+
+    label: str
+    questions: int
+    examples: list[Example]
+
+
+class Shared(Generic[T]):
+    """Each value once, in the order met; others refer to it by its place."""
+
+    def __init__(self) -> None:
+        self._places: dict[T, int] = {}
+
+    def place(self, value: T) -> int:
+        """Where the value stands; it is added if it is new."""
+        return self._places.setdefault(value, len(self._places))
+
+    def values(self) -> list[T]:
+        """All of them, each at its place."""
+        return list(self._places)
+
+
+def to_html(comparison: Comparison, summary: Summary, marks: Marks) -> str:
+    """The page: the table, the plots, what was found, and every question with its candidates.
+
+    Args:
+        comparison: what was asked and answered; rows may be missing.
+        summary: what it comes to.
+        marks: which answers are right.
+    """
+    script = files("thinkgraph.evaluate.results").joinpath("page.js").read_text(encoding="utf-8")
+    return _template().render(
+        comparison=comparison,
+        summary=summary,
+        columns=[*accuracy(summary), *cost(summary)],
+        lines=list(lines(summary)),
+        legend=LEGEND,
+        plots=[
+            _inline(plot.to_svg(plot.tradeoff(summary)), "Accuracy against tokens a question"),
+            _inline(plot.to_svg(plot.differences(summary)), "Differences to the baseline"),
+        ],
+        overthought=list(_overthought(comparison, summary)),
+        alone=sum(row.tokens for row in comparison.rows),
+        data=to_data(comparison, summary, marks),
+        script=Markup(script),  # noqa: S704 - our own file
+        digest=_digest(script),
+    )
+
+
+def to_data(comparison: Comparison, summary: Summary, marks: Marks) -> dict[str, Any]:
+    """What the page's script reads: JSON in which equal drafts and equal texts stand once.
+
+    ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
+    out. ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
+    """
+    texts, drafts = Shared[str](), Shared[tuple[Any, ...]]()
+    rows = {(row.question, row.strategy): row for row in comparison.rows}
+    labels = [variant.label for variant in comparison.variants]
+    lost = {question for found in summary.overthought.values() for question in found}
+
+    def row(question: str, label: str) -> dict[str, Any] | None:
+        found = rows.get((question, label))
+        mark = marks.get((question, label))
+        return _row(found, mark, texts, drafts) if found else None
+
+    questions = [
+        _kept(
+            id=question.id,
+            text=question.text,
+            reference=question.reference,
+            choices=question.choices,
+            messages=[(said.role, said.content) for said in question.messages],
+            lost=question.id in lost,
+            rows=[row(question.id, label) for label in labels],
+        )
+        for question in comparison.questions
+    ]
+    return {
+        "strategies": labels,
+        "questions": questions,
+        "drafts": drafts.values(),
+        "texts": texts.values(),
+    }
+
+
+def _row(
+    row: Row, right: bool | None, texts: Shared[str], drafts: Shared[tuple[Any, ...]]
+) -> dict[str, Any]:
+    return _kept(
+        answer=row.answer,
+        text=texts.place(row.text),
+        tokens=row.tokens,
+        prompt=row.prompt_tokens,
+        calls=row.calls,
+        votes=list(row.votes.items()),
+        tie=row.tie,
+        cut=row.cut,
+        failure=row.failure,
+        drafts=[drafts.place(_draft(draft, texts)) for draft in row.drafts],
+        remarks=[(said.draft, texts.place(said.text), said.accepted) for said in row.remarks],
+    ) | {"right": right}
+
+
+def _draft(draft: Draft, texts: Shared[str]) -> tuple[Any, ...]:
+    """A list in place of an object, for there are many of them."""
+    score = draft.score
+    return (
+        draft.id,
+        texts.place(draft.text),
+        draft.answer,
+        draft.tokens,
+        draft.live,
+        draft.finish_reason,
+        float(f"{score:.4g}") if score is not None and math.isfinite(score) else None,
+    )
+
+
+def _kept(**fields: Any) -> dict[str, Any]:
+    """Those that say something: 0 does, False, None and what is empty don't."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if value or (value == 0 and value is not False)
+    }
+
+
+def _overthought(comparison: Comparison, summary: Summary) -> Iterator[Overthought]:
+    rows = {(row.question, row.strategy): row for row in comparison.rows}
+    places = {question.id: i for i, question in enumerate(comparison.questions)}
+    for label, lost in summary.overthought.items():
+        known = [i for i in lost if i in places and (i, label) in rows]
+        if known:
+            examples = [
+                Example(f"q-{places[i]}", comparison.questions[places[i]], rows[i, label])
+                for i in known[:EXAMPLES]
+            ]
+            yield Overthought(label, len(known), examples)
+
+
+def _inline(drawn: str, label: str) -> Markup:
+    """A plot as part of the page: in its colours, light or dark, and with a name."""
+    drawn = re.sub(r'<g id="[^"]*">', "<g>", drawn)  # two plots would have the same ids
+    for colour, name in THEME.items():
+        drawn = drawn.replace(colour, name)
+    # Matplotlib draws every label as shapes, and its comments were taken out.
+    return Markup(drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
+
+
+def _digest(script: str) -> str:
+    """As a Content-Security-Policy names a script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _template() -> Template:
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("thinkgraph.evaluate.results", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
+    environment.policies["json.dumps_kwargs"] = {
+        "ensure_ascii": False,
+        "allow_nan": False,
+        "separators": (",", ":"),
+    }
+    return environment.get_template("page.html.jinja")

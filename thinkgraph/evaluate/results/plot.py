@@ -1,0 +1,229 @@
+"""Plots of a comparison: accuracy against cost, and the differences to the baseline.
+
+The colours are Okabe and Ito's, which the colour-blind can tell apart, and no colour says
+anything that a shape or a label doesn't. The same summary gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.transforms import blended_transform_factory
+
+from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.results.columns import difference
+from thinkgraph.evaluate.results.labels import Mark, place
+
+INK, MUTED, LINE, PAPER = "#1d2733", "#5b6675", "#dfe3e8", "#ffffff"
+BLUE, GREEN, VERMILION, PURPLE, ORANGE, SKY = (
+    *("#0072b2", "#009e73", "#d55e00", "#a8588a", "#b07a00", "#3a8fc0"),
+)
+FAMILIES = (BLUE, GREEN, PURPLE, ORANGE, SKY)
+WIDTH, DPI = 8.0, 100
+"""Inches, and pixels an inch: 800 pixels on a page. PNGs are twice as fine."""
+LEFT = 0.015
+STYLE: Any = {
+    "svg.hashsalt": "thinkgraph",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.parse_math": False,  # a label is text, and a dollar a dollar
+}
+
+
+def tradeoff(summary: Summary) -> Figure:
+    """Accuracy against tokens a question: 95 % intervals, the Pareto front, families joined.
+
+    A strategy that has sampled nothing yet has no place on the logarithmic axis and is left out.
+    """
+    found = [s for s in summary.standings if s.questions and s.tokens > 0]
+    with mpl.rc_context(STYLE), _quiet():
+        figure = Figure(figsize=(WIDTH, 5.2), dpi=DPI, facecolor=PAPER, layout=None)
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.075, right=0.975, top=0.9, bottom=0.11)
+        _frame(axes, found, estimates=any(s.right is None for s in found))
+        if found:
+            _fill(axes, found)
+        else:
+            _nothing(axes)
+    return figure
+
+
+def differences(summary: Summary) -> Figure:
+    """Each strategy against the baseline: percentage points with their 95 % intervals."""
+    found = summary.differences
+    with mpl.rc_context(STYLE):
+        height = 1.1 + 0.32 * max(len(found), 2)
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=PAPER, layout=None)
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.3, right=0.82, top=1 - 0.45 / height, bottom=0.55 / height)
+        if found:
+            words = f"Difference to {_clipped(found[0].baseline)}, with 95 % intervals"
+            figure.text(LEFT, 1 - 0.1 / height, words, fontsize=11, va="top")
+            _forest(axes, found)
+        else:
+            _nothing(axes)
+    return figure
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG element, without declaration, date or comments."""
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE), _quiet():
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator")))
+    drawn = buffer.getvalue()
+    return re.sub(r"<!--.*?-->\n?", "", drawn[drawn.index("<svg") :], flags=re.DOTALL)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG, 1600 pixels wide."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE), _quiet():
+        figure.savefig(buffer, format="png", dpi=2 * DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """A label's letter that the font lacks is drawn as a box, and no matter for a warning."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
+
+
+def _frame(axes: Axes, found: Sequence[Standing], *, estimates: bool) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    words = "Share within the tolerance" if estimates else "Right answers"
+    axes.set_title(f"{words}, with 95 % intervals", loc="left", fontsize=11, pad=14)
+    axes.set_xlabel("tokens sampled a question, as if alone (logarithmic)")
+    axes.set_xscale("log")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: f"{tokens:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    if found:
+        tokens = [s.tokens for s in found]
+        axes.set_xlim(min(tokens) / 1.4, max(tokens) * 1.6)
+        low, high = min(s.low for s in found), max(s.high for s in found)
+        axes.set_ylim(max(low - 0.05, -0.01), min(high + 0.05, 1.01))
+
+
+def _fill(axes: Axes, found: Sequence[Standing]) -> None:
+    xs, colours = _apart(axes, found), _colours(found)
+    spots = {s.label: (xs[s.label], s.share) for s in found}
+    _front(axes, [spots[s.label] for s in found if s.on_front])
+    for family in _families(found).values():
+        line = sorted(spots[s.label] for s in family)
+        axes.plot(*zip(*line, strict=True), color=colours[family[0].label], linewidth=1.4)
+    marks = []
+    for s in found:
+        x, colour = xs[s.label], colours[s.label]
+        axes.plot([x, x], [s.low, s.high], color=colour, linewidth=1.1, alpha=0.45)
+        face = colour if s.on_front else PAPER
+        axes.plot(x, s.share, "o", color=colour, markerfacecolor=face, markersize=7)
+        marks.append(Mark(_short(s, found), (x, s.share), colour))
+    axes.text(
+        1, 1.025, "● on the Pareto front (dashed)   ○ not on it",
+        transform=axes.transAxes, ha="right", fontsize=9, color=MUTED,
+    )  # fmt: skip
+    place(axes, marks)
+
+
+def _front(axes: Axes, spots: Sequence[tuple[float, float]]) -> None:
+    """What the tokens on the axis can buy at best, as steps."""
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted(spots):
+        corners += [(x, corners[-1][1]), (x, y)] if corners else [(x, y)]
+    if corners:
+        corners.append((axes.get_xlim()[1], corners[-1][1]))
+        axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+
+
+def _apart(axes: Axes, found: Sequence[Standing], pixels: float = 9) -> dict[str, float]:
+    """Where on the x axis each stands: those that cost the same stand side by side."""
+    xs: dict[str, float] = {}
+    transform, last = axes.transData, -pixels
+    for s in sorted(found, key=lambda s: s.tokens):
+        last = max(transform.transform((s.tokens, 0.5))[0], last + pixels)
+        xs[s.label] = float(transform.inverted().transform((last, 0))[0])
+    return xs
+
+
+def _families(found: Sequence[Standing]) -> dict[str, list[Standing]]:
+    """Strategies that differ by a number only, as ``self-consistency@4`` and ``@16`` do."""
+    families: dict[str, list[Standing]] = {}
+    for s in found:
+        base, _, number = s.label.rpartition("@")
+        if base and number.isdigit():
+            families.setdefault(base, []).append(s)
+    return {base: members for base, members in families.items() if len(members) > 1}
+
+
+def _colours(found: Sequence[Standing]) -> dict[str, str]:
+    """A colour for each family; the others are grey, and told apart by their labels."""
+    colours = dict.fromkeys((s.label for s in found), MUTED)
+    for i, family in enumerate(_families(found).values()):
+        colours |= dict.fromkeys((s.label for s in family), FAMILIES[i % len(FAMILIES)])
+    return colours
+
+
+def _short(standing: Standing, found: Sequence[Standing]) -> str:
+    """The label; of a family only its largest is named in full."""
+    base, _, number = standing.label.rpartition("@")
+    family = _families(found).get(base)
+    if not family or standing is max(family, key=lambda s: s.tokens):
+        return _clipped(standing.label)
+    return f"@{number}"
+
+
+def _clipped(label: str, letters: int = 32) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in label)
+    return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
+
+
+def _forest(axes: Axes, found: Sequence[Difference]) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    for y, d in enumerate(found):
+        colour = (BLUE if d.points > 0 else VERMILION) if d.sure else MUTED
+        axes.plot([d.low, d.high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        face = colour if d.sure else PAPER
+        axes.plot(d.points, y, "o", color=colour, markerfacecolor=face, markersize=7)
+        axes.text(
+            1.03, y, difference(d), color=colour, va="center_baseline",
+            transform=blended_transform_factory(axes.transAxes, axes.transData),
+        )  # fmt: skip
+    axes.set_yticks(range(len(found)), [_clipped(d.label, 27) for d in found])
+    axes.tick_params(length=0)
+    axes.tick_params(axis="y", labelcolor=INK, pad=0)
+    axes.grid(axis="x", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlabel("percentage points   ● sure   ○ not sure (paired test, Holm)")
+    for tick in axes.get_yticklabels():
+        tick.set(horizontalalignment="left", x=-(0.3 - LEFT) / 0.52)
+
+
+def _nothing(axes: Axes) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def files(summary: Summary) -> Iterator[tuple[str, bytes]]:
+    """Both plots as PNG and SVG: a file's name and its content."""
+    for name, figure in (("tradeoff", tradeoff(summary)), ("differences", differences(summary))):
+        yield f"{name}.svg", to_svg(figure).encode()
+        yield f"{name}.png", to_png(figure)

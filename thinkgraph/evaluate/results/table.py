@@ -1,0 +1,111 @@
+"""The table of a comparison: in a terminal or a pipe, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.results.columns import Column, Line, accuracy, cost, lines
+from thinkgraph.evaluate.runs.comparison import Comparison
+
+BAR = 10
+LEGEND = (
+    "Intervals are of 95 %; points are percentage points. Tokens (sampled), prompt tokens, calls "
+    "and seconds are of one question. ◆: no other is at least as right for fewer tokens."
+)
+STYLES = {"better": "bold green", "worse": "bold red", "not sure": "dim", "baseline": "dim"}
+
+
+def report(comparison: Comparison, summary: Summary, console: Console | None = None) -> None:
+    """Print the tables and what was found, to standard output.
+
+    How good and at what cost are two tables where one would be too wide. A pipe gets the same
+    without colours, 80 characters wide unless ``COLUMNS`` says otherwise.
+    """
+    console = console or Console(highlight=False)
+    console.print(Text(title(comparison), style="bold"))
+    good, price = accuracy(summary), cost(summary)
+    whole = _table(summary, [*good, *price])
+    if console.measure(whole).maximum < console.width:
+        tables = [whole]
+    else:
+        tables = [_table(summary, good), _table(summary, price, bar=False)]
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
+    console.print(Text(LEGEND, style="dim"))
+    for sentence in [*summary.sentences, *summary.equal_budget]:
+        console.print(_item(sentence))
+
+
+def title(comparison: Comparison) -> str:
+    """What was compared, in one line."""
+    asked = len(comparison.questions)
+    missing = asked * len(comparison.variants) - len(comparison.rows)
+    parts = [
+        comparison.task,
+        f"{asked} questions",
+        comparison.model,
+        f"metric {comparison.metric}",
+        f"seed {comparison.seed}",
+        *([f"{missing} answers are still missing"] if missing else []),
+    ]
+    return _printable(" · ".join(parts))
+
+
+def markdown(summary: Summary) -> str:
+    """The table and what was found, for a README: GitHub's Markdown, ending with a newline."""
+    columns = [*accuracy(summary), *cost(summary)]
+    rows = [["strategy", *(column.head for column in columns)], ["---"] * (len(columns) + 1)]
+    for line in lines(summary):
+        label = f"`{line.standing.label.replace('`', '')}`"
+        rows.append([label, *(column.cell(line) for column in columns)])
+    table = [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
+    found = [f"- {_escaped(said)}" for said in [*summary.sentences, *summary.equal_budget]]
+    return "\n".join([*table, "", LEGEND, *(["", *found] if found else []), ""])
+
+
+def _table(summary: Summary, columns: Sequence[Column], *, bar: bool = True) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("strategy", overflow="fold", min_width=16)
+    for i, column in enumerate(columns):
+        if bar and i == 2:
+            table.add_column("", no_wrap=True, width=BAR)
+        table.add_column(
+            column.head,
+            justify="left" if column.head in {"", "front"} else "right",
+            no_wrap=True,
+        )
+    for line in lines(summary):
+        table.add_row(*_cells(line, columns, bar=bar))
+    return table
+
+
+def _cells(line: Line, columns: Sequence[Column], *, bar: bool) -> Iterator[Text]:
+    yield Text(_printable(line.standing.label), "bold" if line.standing.on_front else "")
+    for i, column in enumerate(columns):
+        if bar and i == 2:
+            yield Text("█" * round(BAR * line.standing.share))
+        text = column.cell(line)
+        yield Text(text, STYLES.get(text, ""))
+
+
+def _item(sentence: str) -> Table:
+    """A sentence after a dash, its further lines under the first."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row("-", Text(_printable(sentence)))
+    return grid
+
+
+def _printable(text: str) -> str:
+    """Without control characters: a label or an id may come from a file."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _escaped(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,67 @@
+"""Comparing strategies from Python: what ``thinkgraph compare`` does, without the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.setup import Setup
+from thinkgraph.evaluate.runs.store import Store, StoreError
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.task import Task
+
+DATABASE = "comparison.sqlite"
+
+
+async def compare(
+    task: Task,
+    variants: Sequence[Variant],
+    setup: Setup,
+    out: Path,
+    *,
+    workers: int = 0,
+    tell: Callable[[Row, bool], None] = lambda row, kept: None,
+) -> Comparison:
+    """Answer every question with every strategy, or what is left of that.
+
+    Args:
+        task: the questions, and the metric that the comparison is to be judged by.
+        variants: the strategies; the first is the baseline.
+        setup: the model, and how it is asked.
+        out: the folder of the database, made if there is none.
+        workers: engines of a Ray cluster that share the work; 0 is this process alone.
+        tell: told every row, and whether it was kept from an earlier start.
+
+    Raises:
+        StoreError: the database can't be used; what was computed before is in it.
+        ModelError: a model can't be found or opened.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
+    database, counted = out / DATABASE, digest(task.name, setup.name, setup.seed)
+    if workers:
+        from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
+
+        rows, spent, seconds = await spread(
+            task.questions, variants, database, counted, setup, workers=workers, tell=tell
+        )
+    else:
+        with Store(database, counted) as store:
+            rows = await setup.runner(store).run(task.questions, variants, tell)
+            spent, seconds = store.spent()
+    return Comparison(
+        task=task.name,
+        model=setup.name,
+        seed=setup.seed,
+        metric=task.metric,
+        variants=tuple(variants),
+        questions=task.questions,
+        rows=tuple(rows),
+        spent=spent,
+        seconds=seconds,
+    )

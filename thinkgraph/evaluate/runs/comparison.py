@@ -1,0 +1,29 @@
+"""A comparison: strategies, questions, and what became of each pair."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.models.model import Frozen, Usage
+
+
+class Comparison(Frozen):
+    """All that was asked and answered; what the table, the plots and the page are made from."""
+
+    task: str = Field(description="the name of the data")
+    model: str
+    seed: int
+    metric: str = Field(description="how answers are judged, as it was asked for")
+    variants: tuple[Variant, ...] = Field(description="the strategies; the first is the baseline")
+    questions: tuple[Question, ...]
+    rows: tuple[Row, ...] = Field(description="in no order; a missing one was not run yet")
+    spent: Usage = Field(Usage(), description="what the model really computed; samples are shared")
+    seconds: float = Field(0.0, description="that the comparison took, all its starts together")
+
+    @property
+    def seconds_per_token(self) -> float:
+        """The pace of the whole comparison: its seconds over the tokens it sampled."""
+        return self.seconds / max(self.spent.completion_tokens, 1)

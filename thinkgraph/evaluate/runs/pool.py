@@ -1,0 +1,339 @@
+"""Samples drawn once and shared: what every strategy of a comparison asks its model through.
+
+Sample number i of a prompt is the same for whoever asks, so that votes of 1, 4 and 16, every
+weighting and every stopping rule are judged on the same samples, and the second to ask pays
+nothing. Each run is still charged as if it had been alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.models.model import (
+    USAGE_FIELDS,
+    Budget,
+    Completion,
+    Delta,
+    Generation,
+    Message,
+    Model,
+    Sampling,
+    TokenLogprob,
+    Usage,
+)
+from thinkgraph.nodes.seed import derive_seed
+
+T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """What a model was asked, apart from how often."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    prefix: str = ""
+    adapter: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The same for the same question to a model, whoever asks."""
+        return digest(
+            [turn.model_dump() for turn in self.messages],
+            # Every sample is drawn with its confidence, whether or not this asker reads it.
+            self.sampling.model_dump(exclude={"confidence", "top_logprobs"}),
+            self.prefix,
+            self.adapter,
+        )
+
+
+class Pool:
+    """The samples of one model, kept in a store; for use within one event loop.
+
+    Args:
+        model: what draws them.
+        store: where they are kept, from one start of the program to the next.
+        identity: tells the model from others that share the store.
+        seed: all samples' seeds come from it.
+        confidence: whether samples carry entropy and self-certainty, which a strategy may read.
+    """
+
+    def __init__(
+        self, model: Model, store: Store, identity: str, seed: int, *, confidence: bool = True
+    ) -> None:
+        self.model = model
+        self.confidence = confidence
+        self._store, self._seed = store, seed
+        self._scope = digest(identity, seed)
+        self._under_way: dict[tuple[str, int], asyncio.Future[Completion]] = {}
+        self._answers: dict[str, asyncio.Task[Any]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def samples(self, asked: Asked, numbers: Sequence[int]) -> list[Completion]:
+        """The samples of those numbers: kept ones, those under way, and the rest drawn now."""
+        key = self._key(asked.key)
+        kept = self._store.samples(key, numbers)
+        missing = [n for n in numbers if n not in kept and (key, n) not in self._under_way]
+        if missing:
+            loop = asyncio.get_running_loop()
+            self._under_way |= {(key, n): loop.create_future() for n in dict.fromkeys(missing)}
+            task = asyncio.create_task(self._draw(asked, key, list(dict.fromkeys(missing))))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        waited = {n: self._under_way[key, n] for n in numbers if n not in kept}
+        found = await asyncio.gather(*(asyncio.shield(future) for future in waited.values()))
+        kept |= dict(zip(waited, found, strict=True))
+        return [kept[n] for n in numbers]
+
+    async def answer(
+        self, key: str, ask: Callable[[], Awaitable[tuple[T, Usage]]], read: Callable[[Any], T]
+    ) -> tuple[T, Usage]:
+        """The answer to a question that has only one, asked once."""
+        key = self._key(key)
+        if (kept := self._store.answer(key)) is not None:
+            return read(kept["value"]), Usage.model_validate(kept["usage"])
+        if key not in self._answers:
+            self._answers[key] = asyncio.create_task(self._ask(key, ask))
+        found: tuple[T, Usage] = await asyncio.shield(self._answers[key])
+        return found
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        tasks = [*self._tasks, *self._answers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _draw(self, asked: Asked, key: str, numbers: list[int]) -> None:
+        waiting = [self._under_way[key, n] for n in numbers]
+        try:
+            generation = self.model.generate(
+                asked.messages,
+                asked.sampling.model_copy(update={"confidence": self.confidence}),
+                [derive_seed(self._seed, asked.key, 0, n) for n in numbers],
+                prefix=asked.prefix,
+                adapter=asked.adapter,
+            )
+            before = Usage()
+            async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        continue
+                    number, now = numbers[piece.sample], generation.usage
+                    self._store.add_sample(key, number, piece, _minus(now, before))
+                    before = now
+                    waiting[piece.sample].set_result(piece)
+            self._store.spend(_minus(generation.usage, before))
+        except BaseException as error:
+            _fail(waiting, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for n in numbers:
+                del self._under_way[key, n]
+
+    async def _ask(
+        self, key: str, ask: Callable[[], Awaitable[tuple[T, Usage]]]
+    ) -> tuple[T, Usage]:
+        try:
+            value, usage = await ask()
+            self._store.add_answer(
+                key, {"value": _plain(value), "usage": usage.model_dump()}, usage
+            )
+            return value, usage
+        finally:
+            del self._answers[key]
+
+    def _key(self, key: str) -> str:
+        return digest(self._scope, key)
+
+
+class PooledModel:
+    """A pool as the model of one run, which numbers the run's samples; see :class:`Model`.
+
+    A request under a budget of tokens or seconds draws samples of its own, since what the
+    budget cuts off depends on the run.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._model = pool, pool.model
+        self._used: Counter[str] = Counter()
+
+    @property
+    def name(self) -> str:
+        """The name of the pool's model."""
+        return self._model.name
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and one completion may have together."""
+        return self._model.context_length
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The length in tokens of the rendered prompt."""
+        return self._model.count_tokens(messages)
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> Generation:
+        """The next samples of the prompt that this run hasn't had."""
+        untold = sampling.confidence and not self._pool.confidence
+        if untold or (budget and budget.may_cut):
+            return self._model.generate(
+                messages, sampling, seeds, prefix=prefix, adapter=adapter, budget=budget
+            )
+        asked = Asked(tuple(messages), sampling, prefix, adapter)
+        if budget:
+            budget.spend(calls=1)
+        if sampling.temperature == 0:
+            return Replay(self._pool, asked, [0] * len(seeds), budget)
+        first = self._used[asked.key]
+        self._used[asked.key] += len(seeds)
+        return Replay(self._pool, asked, range(first, first + len(seeds)), budget)
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """The log-probability of each token of ``text``, worked out once for all runs."""
+
+        def ask() -> Awaitable[tuple[list[TokenLogprob], Usage]]:
+            return self._model.score(messages, text, prefix=prefix, adapter=adapter)
+
+        key = digest("score", [m.model_dump() for m in messages], text, prefix, adapter)
+        return await self._answered(key, ask, lambda v: list(map(_logprob, v)), budget)
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        prefix: str = "",
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """The probability of each option, worked out once for all runs."""
+
+        def ask() -> Awaitable[tuple[list[float], Usage]]:
+            return self._model.choose(messages, options, prefix=prefix, adapter=adapter)
+
+        key = digest("choose", [m.model_dump() for m in messages], [*options], prefix, adapter)
+        return await self._answered(key, ask, list, budget)
+
+    async def _answered(
+        self,
+        key: str,
+        ask: Callable[[], Awaitable[tuple[T, Usage]]],
+        read: Callable[[Any], T],
+        budget: Budget | None,
+    ) -> tuple[T, Usage]:
+        value, usage = await self._pool.answer(key, ask, read)
+        if budget:
+            budget.spend(tokens=usage.completion_tokens, calls=usage.model_calls)
+        return value, _alone(usage)
+
+
+class Replay:
+    """Samples of a pool as a generation of their own: each takes a step a token, side by side.
+
+    They end in the order of their lengths, so that a stopping rule sees what it would have seen
+    live; a sample that it cancels is charged up to that step, and its text is not kept.
+    """
+
+    def __init__(
+        self, pool: Pool, asked: Asked, numbers: Sequence[int], budget: Budget | None
+    ) -> None:
+        self._pool, self._asked, self._numbers, self._budget = pool, asked, numbers, budget
+        self._cancelled: set[int] = set()
+        self._ended: dict[int, Completion] = {}
+
+    async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
+        """The completions, in the order in which they end."""
+        drawn = await self._pool.samples(self._asked, self._numbers)
+        step = 0
+        for index in sorted(range(len(drawn)), key=lambda i: (drawn[i].tokens, i)):
+            sample = drawn[index].model_copy(update={"sample": index})
+            if index in self._cancelled:
+                changes = {"text": "", "tokens": step, "finish_reason": "cancelled"}
+                sample = sample.model_copy(update=changes)
+            step = sample.tokens
+            self._ended[index] = sample
+            if self._budget:
+                self._budget.spend(tokens=sample.tokens)
+            yield sample
+
+    async def completions(self) -> list[Completion]:
+        """All samples, in their order."""
+        if not self._ended:
+            async with aclosing(aiter(self)) as pieces:  # type: ignore[type-var]
+                async for _ in pieces:
+                    pass
+        return [self._ended[index] for index in sorted(self._ended)]
+
+    def cancel(self, sample: int | None = None) -> None:
+        """End one sample, or all, at the step that has been reached."""
+        self._cancelled |= {*range(len(self._numbers))} if sample is None else {sample}
+
+    @cached_property
+    def _prompt_tokens(self) -> int:
+        return self._pool.model.count_tokens(self._asked.messages)
+
+    @property
+    def usage(self) -> Usage:
+        """What a run of its own would have spent."""
+        ended = self._ended.values()
+        return Usage(
+            prompt_tokens=self._prompt_tokens,
+            prefilled_tokens=self._prompt_tokens,
+            completion_tokens=sum(c.tokens for c in ended),
+            cancelled_tokens=sum(c.tokens for c in ended if c.finish_reason == "cancelled"),
+            model_calls=1,
+        )
+
+
+def _alone(usage: Usage) -> Usage:
+    """A usage whose prompt was read by the run itself, as no other had cached it."""
+    changes = {"prefilled_tokens": usage.prompt_tokens, "cached_tokens": 0}
+    return usage.model_copy(update=changes)
+
+
+def _minus(usage: Usage, other: Usage) -> Usage:
+    return Usage(**{name: getattr(usage, name) - getattr(other, name) for name in USAGE_FIELDS})
+
+
+def _fail(waiting: Sequence[asyncio.Future[Any]], error: BaseException) -> None:
+    """Tell who waits, if anyone does."""
+    for future in waiting:
+        if future.done():
+            continue
+        if isinstance(error, Exception):
+            future.set_exception(error)
+            future.exception()  # so that asyncio doesn't complain that nobody looked
+        else:
+            future.cancel()
+
+
+def _plain(value: Any) -> Any:
+    return [v.model_dump() if isinstance(v, TokenLogprob) else v for v in value]
+
+
+def _logprob(value: Any) -> TokenLogprob:
+    return TokenLogprob.model_validate(value)

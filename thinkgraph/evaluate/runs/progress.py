@@ -1,0 +1,124 @@
+"""How far a comparison is: a bar in a terminal, a line now and then in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from thinkgraph.evaluate.findings.metric import Metric
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.task import Task
+
+EVERY = 30.0
+"""Seconds between two lines, where there is no terminal."""
+
+
+class ComparisonProgress:
+    """Shows on standard error what is done, what is left, and how often each is right so far.
+
+    Args:
+        task: the questions.
+        variants: the strategies.
+        metric: what is right.
+        shown: whether to show anything.
+        console: where; standard error, unless given.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        variants: Sequence[Variant],
+        metric: Metric,
+        *,
+        shown: bool = True,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._questions = {question.id: question for question in task.questions}
+        self._total, self._metric, self._shown = len(task.questions) * len(variants), metric, shown
+        self._counts = {variant.label: [0, 0] for variant in variants}
+        self._done = self._kept = self._failed = 0
+        self._began = self._told = time.perf_counter()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("runs,"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("left"),
+            console=self._console,
+            speed_estimate_period=600,
+        )
+        self._task = self._bar.add_task("comparing", total=self._total)
+        alive = shown and self._console.is_terminal
+        self._live = Live(console=self._console, refresh_per_second=4) if alive else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+        elif self._shown:
+            self._console.print(self._line(), soft_wrap=True)
+
+    def take(self, row: Row, kept: bool) -> None:
+        """Count a row that came, or one that was kept from an earlier start."""
+        self._done += 1
+        self._kept += kept
+        self._failed += row.failure is not None
+        right = self._counts[row.strategy]
+        right[0] += self._metric.mark(self._questions[row.question], row).right
+        right[1] += 1
+        if self._live:
+            if kept:
+                self._bar.update(self._task, total=self._total - self._kept)
+            else:
+                self._bar.advance(self._task)
+            self._live.update(self._picture())
+        elif self._shown and time.perf_counter() - self._told >= EVERY:
+            self._told = time.perf_counter()
+            self._console.print(self._line(), soft_wrap=True)
+
+    def _picture(self) -> Table:
+        picture = Table.grid()
+        picture.add_row(self._bar)
+        picture.add_row(
+            Text(f"{self._metric.claim} so far: {self._shares()}{self._notes()}", style="dim")
+        )
+        return picture
+
+    def _line(self) -> str:
+        spent, new = time.perf_counter() - self._began, self._done - self._kept
+        left = (self._total - self._done) * spent / new if new else 0.0
+        still = f"about {_duration(left)} left, " if left else ""
+        return f"{self._done} of {self._total} runs, {still}{self._shares()}{self._notes()}"
+
+    def _shares(self) -> str:
+        counts = self._counts.items()
+        return ", ".join(f"{name} {right / of:.0%}" for name, (right, of) in counts if of)
+
+    def _notes(self) -> str:
+        kept = f"; {self._kept} runs were kept from before" if self._kept else ""
+        return kept + (f"; {self._failed} failed" if self._failed else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min" if minutes > 1 else f"{minutes * 60 + rest} s"

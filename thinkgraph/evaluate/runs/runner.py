@@ -1,0 +1,153 @@
+"""Runs a comparison: every strategy on every question, side by side in one engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.evaluate.runs.identity import identity
+from thinkgraph.evaluate.runs.pool import Pool, PooledModel
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.store import Store, StoreError
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.local import LocalModel
+from thinkgraph.models.model import Message, Model
+from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.seed import derive_seed
+
+AT_ONCE = 16
+"""Runs side by side: enough to fill the engine's batch, few enough for the KV cache."""
+
+
+class Pair(NamedTuple):
+    """A question, and the strategy that is to answer it."""
+
+    question: Question
+    variant: Variant
+
+
+@dataclass
+class Runner:
+    """What runs share.
+
+    Attributes:
+        model: answers, for every role that ``models`` doesn't name.
+        store: keeps what was computed.
+        seed: all randomness comes from it.
+        models: a model by its role.
+        prompts: prompts that replace built-in ones of the same name.
+        at_once: runs side by side.
+    """
+
+    model: Model
+    store: Store
+    seed: int = 0
+    models: Mapping[str, Model] = field(default_factory=dict)
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    at_once: int = AT_ONCE
+
+    async def run(
+        self,
+        questions: Sequence[Question],
+        variants: Sequence[Variant],
+        tell: Callable[[Row, bool], None] = lambda row, kept: None,
+    ) -> list[Row]:
+        """Answer every question with every strategy that hasn't answered it before.
+
+        A run that fails gives a row with its failure, and is tried again by the next start.
+
+        Args:
+            questions: in this order; their ids are unique.
+            variants: each is asked every question.
+            tell: told every row, and whether it was kept from an earlier start.
+
+        Raises:
+            StoreError: the database can't be written; what was computed before is in it.
+        """
+        rows, missing = self._kept(questions, variants)
+        for row in rows:
+            tell(row, True)
+        graphs = {variant.label: variant.load() for variant in variants}
+        pools = self._pools()
+        waiting = iter(missing)
+
+        async def work() -> None:
+            for pair in waiting:
+                row = await self._answer(pair, graphs[pair.variant.label], pools)
+                self.store.add_row(*self._key(pair), row)
+                rows.append(row)
+                tell(row, False)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.at_once, len(missing))):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            for pool in set(pools.values()):
+                await pool.close()
+        return rows
+
+    async def _answer(self, pair: Pair, graph: Graph, pools: Mapping[str, Pool]) -> Row:
+        question, variant = pair
+        models = {role: PooledModel(pool) for role, pool in pools.items()}
+        asked = [*question.messages, Message(role="user", content=question.text)]
+        try:
+            result = await graph.arun(
+                asked if question.messages else question.text,
+                model=models[""],
+                models={role: models[role] for role in graph.roles & models.keys()},
+                seed=derive_seed(self.seed, question.id, 0, 0),
+                prompts=self.prompts,
+                **variant.params,
+            )
+        except StoreError:
+            raise
+        except ThinkgraphError as error:
+            return Row.failed(question.id, variant.label, str(error))
+        return Row.of(question.id, variant.label, result)
+
+    def _kept(
+        self, questions: Sequence[Question], variants: Sequence[Variant]
+    ) -> tuple[list[Row], list[Pair]]:
+        """The rows of earlier starts, and the pairs that have none, question by question."""
+        rows: dict[tuple[str, str], Row] = {}
+        for variant in variants:
+            keys = {self._key(Pair(question, variant)): question for question in questions}
+            strategy = next(iter(keys))[1] if keys else ""
+            kept = self.store.rows(strategy, [key for key, _ in keys])
+            for (key, _), question in keys.items():
+                if key in kept:
+                    same = {"strategy": variant.label, "question": question.id}
+                    rows[question.id, variant.label] = kept[key].model_copy(update=same)
+        pairs = [Pair(question, variant) for question in questions for variant in variants]
+        return [*rows.values()], [p for p in pairs if (p.question.id, p.variant.label) not in rows]
+
+    def _key(self, pair: Pair) -> tuple[str, str]:
+        """What a row depends on, of its question and of the rest."""
+        asked = pair.question.model_dump(include={"id", "text", "messages"})
+        return digest(asked), digest(pair.variant.digest, self._scope)
+
+    @property
+    def _by_role(self) -> dict[str, Model]:
+        return {"": self.model, **self.models}
+
+    @property
+    def _scope(self) -> list[object]:
+        return [self.seed, {role: identity(model) for role, model in self._by_role.items()}]
+
+    def _pools(self) -> dict[str, Pool]:
+        """A pool by role; roles of one model share it."""
+        named = {role: (identity(model), model) for role, model in self._by_role.items()}
+        pools = {
+            name: Pool(model, self.store, name, self.seed, confidence=isinstance(model, LocalModel))
+            for name, model in named.values()
+        }
+        return {role: pools[name] for role, (name, _) in named.items()}

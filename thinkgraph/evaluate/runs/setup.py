@@ -1,0 +1,53 @@
+"""What a comparison asks, and how: all that its runs share, apart from the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
+from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.model import Model
+from thinkgraph.nodes.prompt import Prompt
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The model of a comparison, and how it is asked.
+
+    Attributes:
+        model: a model, or its name.
+        settings: of its engine, where it is a name.
+        models: the same by role.
+        seed: all randomness comes from it.
+        prompts: prompts that replace built-in ones of the same name.
+        at_once: runs side by side.
+    """
+
+    model: Model | str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Model | str] = field(default_factory=dict)
+    seed: int = 0
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    at_once: int = AT_ONCE
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.model if isinstance(self.model, str) else self.model.name
+
+    def runner(self, store: Store) -> Runner:
+        """A runner on this process's engine.
+
+        Raises:
+            ModelError: a model can't be found or opened.
+        """
+        model = _opened(self.model, **self.settings)
+        roles = {role: _opened(name) for role, name in self.models.items()}
+        return Runner(model, store, self.seed, roles, self.prompts, self.at_once)
+
+
+def _opened(model: Model | str, **settings: Any) -> Model:
+    return load(model, **settings) if isinstance(model, str) else model

@@ -1,0 +1,165 @@
+"""Everything a comparison has computed, in one SQLite file that outlives its process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Completion, Usage
+
+FORMAT = 1
+"""Of the file; SQLite's ``user_version``."""
+
+_TABLES = """
+    CREATE TABLE samples (key TEXT, number INTEGER, completion TEXT, PRIMARY KEY (key, number))
+        WITHOUT ROWID;
+    CREATE TABLE answers (key TEXT PRIMARY KEY, answer TEXT) WITHOUT ROWID;
+    CREATE TABLE rows (question TEXT, strategy TEXT, row TEXT, PRIMARY KEY (question, strategy))
+        WITHOUT ROWID;
+    CREATE TABLE starts (id INTEGER PRIMARY KEY, comparison TEXT, usage TEXT, seconds REAL);
+"""
+
+
+class StoreError(ThinkgraphError):
+    """The database can't be opened, read or written."""
+
+
+class Store:
+    """The samples, answers and rows of comparisons; each is on disk once it was added.
+
+    Keys are digests of all that a value depends on, so that one file may serve comparisons of
+    several models, seeds and tasks, and a changed strategy finds none of its old rows. Thread-safe
+    only as SQLite's connection is: used from the one event loop of a comparison.
+
+    Args:
+        path: the file; made if there is none.
+        comparison: what the time and tokens of this start are counted under.
+
+    Raises:
+        StoreError: it can't be opened, is no such database, or another process is writing to it.
+    """
+
+    def __init__(self, path: str | Path, comparison: str = "") -> None:
+        self.path, self._comparison = Path(path), comparison
+        self._began = time.perf_counter()
+        self._spent = Usage()
+        try:
+            self._database = sqlite3.connect(path, timeout=1, isolation_level=None)
+            self._open()
+        except sqlite3.Error as error:
+            locked = "locked" in str(error)
+            reason = "another process is using it" if locked else str(error)
+            raise StoreError(f"can't use {path} as a comparison's database: {reason}") from error
+        done = self._database.execute(
+            "INSERT INTO starts (comparison, usage, seconds) VALUES (?, ?, 0)", (comparison, "{}")
+        )
+        self._start = done.lastrowid
+
+    def _open(self) -> None:
+        database = self._database
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two writers would draw things twice
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+        elif version != FORMAT:
+            raise StoreError(
+                f"{self.path} is of format {version} and this thinkgraph reads {FORMAT}; "
+                "give another folder"
+            )
+
+    def samples(self, key: str, numbers: Sequence[int]) -> dict[int, Completion]:
+        """Those of the samples that were drawn, by number."""
+        found = self._database.execute(
+            "SELECT number, completion FROM samples WHERE key = ?", (key,)
+        )
+        wanted = set(numbers)
+        return {n: Completion.model_validate_json(data) for n, data in found if n in wanted}
+
+    def add_sample(self, key: str, number: int, completion: Completion, spent: Usage) -> None:
+        """Keep a sample, and count what was spent since the last."""
+        data = completion.model_dump_json(exclude={"logprobs"})
+        self._write("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", key, number, data)
+        self.spend(spent)
+
+    def answer(self, key: str) -> Any:
+        """What a question that has one answer was answered, as plain data, or None."""
+        found = self._database.execute("SELECT answer FROM answers WHERE key = ?", (key,))
+        return next((json.loads(data) for (data,) in found), None)
+
+    def add_answer(self, key: str, answer: Any, spent: Usage) -> None:
+        """Keep an answer, and count what was spent on it."""
+        self._write("INSERT OR IGNORE INTO answers VALUES (?, ?)", key, json.dumps(answer))
+        self.spend(spent)
+
+    def rows(self, strategy: str, questions: Iterable[str]) -> dict[str, Row]:
+        """The rows of a strategy, by the digest of their question; failures are left out."""
+        found = self._database.execute(
+            "SELECT question, row FROM rows WHERE strategy = ?", (strategy,)
+        )
+        wanted = set(questions)
+        rows = {key: Row.model_validate_json(data) for key, data in found if key in wanted}
+        return {key: row for key, row in rows.items() if row.failure is None}
+
+    def add_row(self, question: str, strategy: str, row: Row) -> None:
+        """Keep what became of a question."""
+        self._write(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
+            question,
+            strategy,
+            row.model_dump_json(),
+        )
+        self._note()
+
+    def spend(self, usage: Usage) -> None:
+        """Count what this start spent."""
+        self._spent += usage
+        self._note()
+
+    def spent(self) -> tuple[Usage, float]:
+        """Tokens and seconds that the comparison took, all its starts together."""
+        found = self._database.execute(
+            "SELECT usage, seconds FROM starts WHERE comparison = ?", (self._comparison,)
+        ).fetchall()
+        usage = sum((Usage.model_validate_json(usage) for usage, _ in found), Usage())
+        return usage, sum(seconds for _, seconds in found)
+
+    def _note(self) -> None:
+        self._write(
+            "UPDATE starts SET usage = ?, seconds = ? WHERE id = ?",
+            self._spent.model_dump_json(),
+            time.perf_counter() - self._began,
+            self._start,
+        )
+
+    def _write(self, statement: str, *values: Any) -> int | None:
+        try:
+            return self._database.execute(statement, values).lastrowid
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"can't write to {self.path}: {error}; what was computed before is kept there, "
+                "and the same command goes on from it"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

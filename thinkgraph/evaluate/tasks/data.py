@@ -1,0 +1,283 @@
+"""Questions from a file, a dataset on disk, or a built-in task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkgraph.evaluate.tasks.field import MISSING, SET, Fields, find_fields, lookup
+from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
+from thinkgraph.evaluate.tasks.gym import gym_questions
+from thinkgraph.evaluate.tasks.option import Options, read_options, with_options
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.record import FEW, DataError, Record, read_records, told
+from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.evaluate.tasks.word_problems import word_problems
+from thinkgraph.graphs.problem import nearest
+from thinkgraph.models.model import Message
+from thinkgraph.nodes.answers.extract import Boxed
+
+WORD_PROBLEMS = "word-problems"
+COUNT = 200
+"""How many questions a built-in task has, unless it is said."""
+_FINAL = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
+
+
+def read_questions(
+    source: str | Path,
+    *,
+    fields: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Task:
+    """Read a task.
+
+    A record's answer may be worked out in it: what follows `####` on its last line counts, or
+    what its last `\\boxed{…}` holds. Options are put below their question, lettered, and the
+    right answer becomes a letter. A question without an id gets one from what it asks, so that
+    it keeps it when the file grows, is sorted, or has its answers mended.
+
+    Args:
+        source: a .jsonl, .json (a list), .csv or .tsv file; the folder of a Hugging Face dataset;
+            `word-problems` or `word-problems:COUNT`; `reasoning-gym:NAME` or
+            `reasoning-gym:NAME:COUNT`, if that package is installed. A COUNT is 200 by default.
+        fields: the names of the fields for `question`, `answer`, `id`, `choices`, `messages`;
+            see `find_fields`. Those not given are guessed by the first record.
+        limit: at most so many questions, a random sample by the seed, in the file's order: a
+            file is often sorted. A larger limit adds to a smaller one's questions.
+        seed: of the sample, and of the questions of built-in tasks.
+
+    Raises:
+        DataError: the source doesn't exist or can't be read; a broken line, a missing field, an
+            empty answer, ids that are there twice, no question at all.
+        ThinkgraphError: reasoning-gym isn't installed, or has no such generator.
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"the limit is {limit}: it must be at least 1")
+    name, _, rest = str(source).partition(":")
+    if name in (WORD_PROBLEMS, GYM):
+        if fields:
+            raise DataError(f"{name} makes its questions itself: {SET} is for files")
+        task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
+    else:
+        task = _from_file(Path(source), fields or {})
+    return task.model_copy(update={"questions": sampled(task.questions, limit, seed)})
+
+
+def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tuple[Question, ...]:
+    """A random sample by ids, in the order given; a smaller one is part of a larger one."""
+    if limit is None or limit >= len(questions):
+        return questions
+    ranks = {each.id: hashlib.sha256(f"{seed}:{each.id}".encode()).digest() for each in questions}
+    last = sorted(ranks.values())[limit - 1]
+    return tuple(each for each in questions if ranks[each.id] <= last)
+
+
+def _word_problems(count: str, seed: int) -> Task:
+    problems = word_problems(_counted(WORD_PROBLEMS, count), seed)
+    questions = [
+        Question(id=_digest(each.question, ()), text=each.question, reference=each.answer)
+        for each in problems
+    ]
+    return Task(name=WORD_PROBLEMS, questions=tuple(questions))
+
+
+def _gym(rest: str, seed: int) -> Task:
+    name, _, count = rest.partition(":")
+    questions = gym_questions(name, _counted(f"{GYM}:{name}", count), seed)
+    return Task(name=f"{GYM}:{name}", questions=tuple(questions), metric=GYM)
+
+
+def _counted(name: str, count: str) -> int:
+    if count and not (count.isdecimal() and 0 < int(count) <= 100_000):
+        raise DataError(f"{name}:{count}: a number of questions must follow, as in {name}:{COUNT}")
+    return int(count or COUNT)
+
+
+def _from_file(path: Path, given: Mapping[str, str]) -> Task:
+    near = None if path.suffix or path.parent.name else nearest(path.name, (WORD_PROBLEMS, GYM))
+    if near and not path.exists():
+        raise DataError(f"there is no file {path}; did you mean {near}?")
+    records = read_records(path)
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{path} is empty: it has no question")
+    fields = find_fields(given, first.values, f"{path}, {first.place}")
+    questions = _Reader(path, fields).read(_chained(first, records))
+    metric = "choice" if all(each.choices for each in questions) else "exact"
+    return Task(name=path.stem, questions=tuple(questions), metric=metric)
+
+
+def _chained(first: Record, rest: Iterable[Record]) -> Iterator[Record]:
+    yield first
+    yield from rest
+
+
+class _Fault(Exception):
+    """What is wrong with one record, and the way out."""
+
+
+class _Reader:
+    """Makes questions of records, and gathers what is wrong with them."""
+
+    def __init__(self, path: Path, fields: Fields) -> None:
+        self.path, self.fields = path, fields
+        self.places: dict[str, list[str]] = defaultdict(list)
+        self.faults: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def read(self, records: Iterable[Record]) -> list[Question]:
+        questions, count = [], 0
+        for count, record in enumerate(records, 1):  # noqa: B007 (told below)
+            try:
+                question = self._question(record.values)
+            except _Fault as fault:
+                self.faults[fault.args[0], fault.args[1]].append(record.place)
+                continue
+            self.places[question.id].append(record.place)
+            if self.fields.id is None and len(self.places[question.id]) > 1:
+                again = f"{question.id}-{len(self.places[question.id])}"
+                question = question.model_copy(update={"id": again})
+            questions.append(question)
+        self._tell(count)
+        return questions
+
+    def _tell(self, count: int) -> None:
+        """Raise what was found wrong, all in one message."""
+        wrong = [
+            f"{what} in {len(places)} of {count} records: {told(places)}; {way_out}"
+            for (what, way_out), places in self.faults.items()
+        ]
+        twice = {id: places for id, places in self.places.items() if len(places) > 1}
+        if twice and self.fields.id is not None:
+            some = [f"{id!r} at {told(places)}" for id, places in list(twice.items())[:FEW]]
+            more = f" and {len(twice) - FEW} more" if len(twice) > FEW else ""
+            wrong.append(
+                f"the same {self.fields.id!r} more than once: {'; '.join(some)}{more}; ids must "
+                f"differ: mend them, or make them from the questions by {SET} id="
+            )
+        if wrong:
+            raise DataError(f"{self.path}: " + "\n".join(wrong))
+
+    def _question(self, values: Mapping[str, Any]) -> Question:
+        text, messages = self._asked(values)
+        answer: Any = None
+        if self.fields.answer is not None:
+            answer = self._value(values, self.fields.answer)
+        elif messages and messages[-1].role == "assistant":
+            *messages, last = messages
+            answer = last.content
+        if text is None:
+            if not messages or messages[-1].role != "user":
+                raise _Fault("messages that don't end with the user's", _ROLES)
+            *messages, last = messages
+            text = last.content
+        if not text.strip():
+            raise _Fault("an empty question", "fill it in, or remove the record")
+        options = self._options(values)
+        if options is not None:
+            text = with_options(text, options.texts)
+        return Question(
+            id=self._id(values) or _digest(text, messages),
+            text=text,
+            reference=_reference(answer, options),
+            messages=tuple(messages),
+            choices=options.texts if options else (),
+        )
+
+    def _asked(self, values: Mapping[str, Any]) -> tuple[str | None, list[Message]]:
+        """The question's text, unless the last message is it; and the messages."""
+        said = self._value(values, self.fields.messages) if self.fields.messages else []
+        asked = self._value(values, self.fields.question) if self.fields.question else None
+        if isinstance(asked, list):  # a conversation under the question's name
+            said, asked = asked, None
+        return (None if asked is None else _text(asked, "question")), _messages(said)
+
+    def _options(self, values: Mapping[str, Any]) -> Options | None:
+        if self.fields.choices is None:
+            return None
+        options = read_options(self._value(values, self.fields.choices))
+        if options is None:
+            raise _Fault(
+                f"a {self.fields.choices!r} that isn't 2 to 26 different options",
+                f"it must be a list, or an object from label to text; {SET} choices= for none",
+            )
+        return options
+
+    def _id(self, values: Mapping[str, Any]) -> str | None:
+        if self.fields.id is None:
+            return None
+        found = _text(self._value(values, self.fields.id), "id").strip()
+        if not found:
+            raise _Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
+        return found
+
+    def _value(self, values: Mapping[str, Any], name: str) -> Any:
+        found = lookup(values, name)
+        if found is MISSING:
+            has = ", ".join(values) or "none"
+            raise _Fault(f"no field {name!r}", f"the fields there are {has}; add it or remove them")
+        return found
+
+
+_ROLES = "each needs a role (system, user or assistant) and a content, and the last is the question"
+
+
+def _text(value: Any, what: str) -> str:
+    """A plain value as text."""
+    match value:
+        case [one]:
+            return _text(one, what)
+        case None:
+            return ""
+        case float() if math.isnan(value):
+            return ""
+        case bool() | int() | float():
+            return json.dumps(value)
+        case list() | dict():
+            kind = "a list" if isinstance(value, list) else "an object"
+            raise _Fault(f"{kind} as {what}", f"name a field with a text by {SET} {what}=NAME")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Fault("half a character (a lone surrogate)", "mend or remove it") from None
+    return text
+
+
+def _messages(value: Any) -> list[Message]:
+    try:
+        return [
+            Message(role=each["role"], content=_text(each["content"], "message"))
+            for each in value or ()
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise _Fault("messages that can't be read", _ROLES) from None
+
+
+def _reference(answer: Any, options: Options | None) -> str:
+    if options is not None:
+        letter = options.letter(answer[0] if isinstance(answer, list) and answer else answer)
+        if letter is None:
+            raise _Fault(
+                "an answer that is none of the options",
+                "it must be a label, a letter, an option's words, or its place counted from 0",
+            )
+        return letter
+    text = _text(answer, "answer").strip()
+    if not text:
+        raise _Fault("an empty answer", "fill it in, or remove the record")
+    if final := _FINAL.search(text):
+        return final[1].strip()
+    return (Boxed().find(text) if "\\boxed" in text else None) or text
+
+
+def _digest(text: str, messages: Sequence[Message]) -> str:
+    """An id from what is asked."""
+    asked = json.dumps([text, *([each.role, each.content] for each in messages)])
+    return hashlib.sha256(asked.encode()).hexdigest()[:12]

@@ -1,0 +1,16 @@
+"""A task: questions with their right answers, under a name."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.models.model import Frozen
+
+
+class Task(Frozen):
+    """What the strategies are asked."""
+
+    name: str
+    questions: tuple[Question, ...]
+    metric: str = Field("exact", description="that fits it, unless another is asked for")

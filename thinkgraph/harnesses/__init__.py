@@ -1,0 +1,1 @@
+"""Strategies as models of evaluation harnesses: Inspect AI and lm-evaluation-harness."""
