@@ -57,7 +57,11 @@ app = typer.Typer(
 GraphName = Annotated[str, typer.Argument(help="A built-in name, or the path of a spec.")]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A catalogue name, a .gguf, or hf:OWNER/REPO/FILE."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+    ),
 ]
 Params = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param.")
@@ -304,7 +308,7 @@ def models() -> None:
         here = f"{entry.path} ({entry.size / 1e6:.0f} MB)" if entry.size else entry.install
         typer.echo(f"{entry.name:12} {entry.about}")
         typer.echo(f"{'':12} {here}")
-    typer.echo("A path to a .gguf file and hf:OWNER/REPO/FILE are models too.")
+    typer.echo("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
 
 
 @app.command()
@@ -384,7 +388,7 @@ def compare(
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.run import default_model
 
-    fields = dict(_pairs("--field", field or []))
+    fields = {what: name for what, _, name in (item.partition("=") for item in field or [])}
     task = read_questions(data, fields=fields, limit=limit, seed=seed)
     judge = find_metric(metric or task.metric)
     judge.check(task.questions)
@@ -418,14 +422,15 @@ def compare(
 
 def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool) -> None:
     """Say what a comparison comes to, and write it all down."""
+    from thinkgraph.evaluate.findings.sheet import mark_all
     from thinkgraph.evaluate.findings.summary import summarize
     from thinkgraph.evaluate.results.export import export, to_json
     from thinkgraph.evaluate.results.table import report
 
-    questions = {question.id: question for question in comparison.questions}
     marks = {
-        (row.question, row.strategy): judge.mark(questions[row.question], row).right
-        for row in comparison.rows
+        (question, sheet.label): mark.right
+        for sheet in mark_all(comparison, judge)
+        for question, mark in sheet.marks.items()
     }
     summary = summarize(comparison, judge)
     if as_json:

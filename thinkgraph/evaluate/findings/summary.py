@@ -118,12 +118,12 @@ def _share_interval(scores: Sequence[float], seed: int) -> Interval:
 
 
 def _on_front(one: Standing, standings: Sequence[Standing]) -> bool:
-    return one.questions > 0 and not any(_beats(other, one) for other in standings)
+    return one.questions > one.failures and not any(_beats(other, one) for other in standings)
 
 
 def _beats(one: Standing, other: Standing) -> bool:
     """Whether one is at least as right for no more tokens, and better in one of the two."""
-    if not one.questions:
+    if one.questions == one.failures:
         return False
     better = (one.share, -one.tokens) != (other.share, -other.tokens)
     return better and one.share >= other.share and one.tokens <= other.tokens
