@@ -3,7 +3,7 @@
 All must end, or be refused with a reason; and the memory at the end must equal that after the
 first hundred within five per cent. Exits with 1 where either fails.
 
-    python benchmarks/soak.py [--requests 2000] [--model PATH]
+    python benchmarks/soak.py [--requests 2000] [--model PATH] [--shorter 4]
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def memory() -> int:
     return pages * 4096
 
 
-def messages(dice: random.Random) -> list[Message]:
+def messages(dice: random.Random, shorter: int) -> list[Message]:
     beginning = "You know everything about " + " ".join(WORDS[: dice.randrange(1, 4)])
-    text = " ".join(dice.choices(WORDS, k=dice.choice([3, 10, 40, 120, 600])))
+    text = " ".join(dice.choices(WORDS, k=dice.choice([3, 10, 40, 120, 600]) // shorter))
     return [Message(role="system", content=beginning), Message(role="user", content=text)]
 
 
-async def one(model: LocalModel, dice: random.Random) -> str:
+async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
     """Make one request of a random kind; how it ended."""
-    asked, kind = messages(dice), dice.random()
+    asked, kind = messages(dice, shorter), dice.random()
     try:
         if kind < 0.1:
             await model.score(asked, " ".join(dice.choices(WORDS, k=dice.randrange(1, 40))))
@@ -63,7 +63,7 @@ async def one(model: LocalModel, dice: random.Random) -> str:
             await model.choose(asked, ["yes", "no", "perhaps not"])
             return "chosen"
         sampling = Sampling(
-            max_tokens=dice.choice([1, 5, 20, 60]),
+            max_tokens=max(1, dice.choice([1, 5, 20, 60]) // shorter),
             ignore_eos=dice.random() < 0.5,
             confidence=dice.random() < 0.2,
             stop=("train",) if dice.random() < 0.3 else (),
@@ -85,7 +85,7 @@ async def one(model: LocalModel, dice: random.Random) -> str:
         return f"refused ({type(error).__name__})"
 
 
-async def soak(model: LocalModel, count: int) -> tuple[Counter[str], int, int]:
+async def soak(model: LocalModel, count: int, shorter: int) -> tuple[Counter[str], int, int]:
     """Run ``count`` requests; how they ended, and the memory after the first and the last."""
     dice, ended = random.Random(1), Counter[str]()
     early = 0
@@ -95,7 +95,7 @@ async def soak(model: LocalModel, count: int) -> tuple[Counter[str], int, int]:
 
         async def guarded(seed: int, gate: asyncio.Semaphore = gate) -> str:
             async with gate:
-                return await one(model, random.Random(seed))
+                return await one(model, random.Random(seed), shorter)
 
         seeds = [dice.getrandbits(32) for _ in range(min(FIRST, count - start))]
         ended.update(await asyncio.gather(*map(guarded, seeds)))
@@ -114,11 +114,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=default)
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--cells", type=int, default=768)
+    parser.add_argument(
+        "--shorter", type=int, default=1, help="divides every length, for a slow model"
+    )
     arguments = parser.parse_args()
-    settings = EngineSettings(context=512, kv_cells=arguments.cells, sequences=16, idle_cells=512)
+    shorter = arguments.shorter
+    settings = EngineSettings(
+        context=512 // shorter, kv_cells=768 // shorter, sequences=16, idle_cells=512 // shorter
+    )
     model = open_model(arguments.model, settings=settings)
-    ended, early, late = asyncio.run(soak(model, arguments.requests))
+    ended, early, late = asyncio.run(soak(model, arguments.requests, shorter))
     stats = model.engine.stats
     model.close()
     print(f"ended: {dict(ended.most_common())}")

@@ -28,12 +28,14 @@ from .engine.settings import EngineSettings, available_threads
 from .errors import ModelError
 from .model import Frozen, Sampling
 
+CONTEXT = 512
 TOKENS = 24
 ROUNDS = 3
 WIDTHS = (8, 16, 32, 64)
 WORTH_IT = 1.03  # a gain that is more than noise
 ALMOST = 0.97  # a loss that is no more than noise
-LOSSLESS = 0.005  # relative change of perplexity that counts as none
+LOSSLESS = 0.02  # relative change of perplexity that counts as none: a kernel's rounding makes 0.01
+BUSY = 0.5  # load of each core before anything was tried
 QUANTIZATIONS = {"Q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0}
 LOSSY = {
     "Q4_K_M": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M,
@@ -43,7 +45,16 @@ TEXT = (
     "The river was low that summer, and the stones of the old ford lay dry. Anna counted the "
     "barges as they passed: three before noon, five after it, and one, late in the evening, "
     "without a light. Her brother kept the lock. He wrote each name in a book, with the hour "
-    "and the load, and if the water fell by more than a hand he closed the gate and waited."
+    "and the load, and if the water fell by more than a hand he closed the gate and waited. "
+    "In the second week a man came from the ministry with a measuring rod and a folded map. He "
+    "asked how deep the channel had been in the spring, who had dredged it, and what was paid. "
+    "Anna told him what she knew. The rest was in the book, she said, and the book was at the "
+    "lock, where he could read it himself if he did not mind the dog. He thanked her, drank a "
+    "glass of water, and walked along the towpath with the rod over his shoulder. By evening "
+    "the whole village had heard that a new canal would be dug, that none would, and that the "
+    "railway had bought both banks as far as the mill. It rained on the ninth of September, "
+    "first a little, then for three days without a pause. On the fourth morning the ford was "
+    "gone, eleven barges lay below the lock, and nobody spoke of the canal until next summer."
 )
 
 
@@ -70,6 +81,8 @@ class Tuning(Frozen):
     """Tokens a second with the defaults, 16 samples at once."""
     after: float
     trials: tuple[Trial, ...]
+    busy: bool
+    """Whether other programs wanted the cores too, and had a say in what was fastest."""
 
     @property
     def gain(self) -> float:
@@ -85,7 +98,8 @@ def tune(
     Args:
         path: the model's file.
         lossy: whether quantizations that change the model may be chosen too; by default only
-            those that leave the perplexity of a short text within half a per cent.
+            those that leave the perplexity of a short text within two per cent, which is about
+            what another kernel's rounding does to it.
         tell: called with every trial as it ends.
 
     Raises:
@@ -93,6 +107,7 @@ def tune(
     """
     path = path.expanduser().resolve()
     _findings()  # fails now rather than after minutes of trying
+    busy = _busy()  # before this has a load of its own
     with _Search(path, tell) as search:
         before = search.speed()
         cores = available_threads()
@@ -110,6 +125,7 @@ def tune(
             before=before,
             after=before * search.gain,
             trials=tuple(search.trials),
+            busy=busy,
         )
     _write(found)
     return found
@@ -209,7 +225,7 @@ class _Search:
 
 
 def _open(path: Path, settings: dict[str, Any]) -> Engine:
-    return Engine(path, EngineSettings.model_validate({"context": 512, **settings}))
+    return Engine(path, EngineSettings.model_validate({"context": CONTEXT, **settings}))
 
 
 def _speed(engine: Engine, width: int) -> float:
@@ -222,13 +238,19 @@ def _speed(engine: Engine, width: int) -> float:
     return width * TOKENS / (time.perf_counter() - began)
 
 
+def _busy() -> bool:
+    """Whether other programs want the cores."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return load > BUSY * available_threads()
+
+
 def _perplexity(engine: Engine) -> float:
-    tokens = engine.vocabulary.tokenize(TEXT, bos=True)
+    """Of :data:`TEXT`, or its beginning where it has too many tokens."""
+    tokens = engine.vocabulary.tokenize(TEXT, bos=True)[:CONTEXT]
     request = Request(tokens[:1], Sampling(), given=[tokens[1:]])
     engine.submit(request)
     request.done.result()
-    scores = request.sequences[0].scores
-    return math.exp(-statistics.fmean(scores))
+    return math.exp(-statistics.fmean(request.sequences[0].scores))
 
 
 def _quantize(path: Path, name: str, kind: int) -> Path:
