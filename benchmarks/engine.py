@@ -379,7 +379,9 @@ def main() -> None:
     def tell(found: list[Result], memory: Result) -> None:
         table = report(found, memory, options, command)
         if arguments.output:
-            arguments.output.write_text(table)
+            earlier = arguments.output.read_text() if arguments.output.is_file() else ""
+            _, heading, rest = earlier.partition("\n## ")  # other measurements, which stay
+            arguments.output.write_text(table + heading + rest)
         if len(found) == arguments.rounds:
             print(table)
 
