@@ -20,6 +20,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END as LANGGRAPH_END
 from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, Send
 
@@ -108,8 +109,8 @@ def _work(node: NodeSpec, binding: Binding) -> Work:
         settings = bind(node.settings, binding.params)
         return node_kinds()[node.kind].model_validate(settings).run
     spec = binding.used(str(node.use))
-    params = spec.bind(bind(node.params or {}, binding.params))
-    return Used(spec, replace(binding, params=params)).run
+    inner = replace(binding, params=spec.bind(bind(node.params or {}, binding.params)))
+    return Used(spec, inner.params, build(spec, inner).compile()).run
 
 
 class Routes:
@@ -209,22 +210,22 @@ class Used:
     """Another graph as the work of a node: it works on the population as a node does."""
 
     spec: Spec
-    binding: Binding
+    params: Mapping[str, Scalar]
+    app: CompiledStateGraph[Any, Context, Any, Any]
 
     async def run(self, state: State, step: Step) -> Update:
         """Run the graph on the state; what it spends is the node's."""
-        app = build(self.spec, self.binding).compile()
         context: Context = {
             "seed": step.seed,
             "models": step.models,
             "emit": step.emit,
             "scope": f"{step.key}/",
         }
-        limits, params = self.spec.budget, self.binding.params
-        budget = limited(limits, params, NOTHING, step.budget) if limits else step.budget
+        limits = self.spec.budget
+        budget = limited(limits, self.params, NOTHING, step.budget) if limits else step.budget
         if budget is not None:
             context["budget"] = budget
-        values = await app.ainvoke(channels.plain(state), context=context)
+        values = await self.app.ainvoke(channels.plain(state), context=context)
         step.usage += channels.total_usage(values)
         after = channels.read(self.spec, values)
         return Update(

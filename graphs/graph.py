@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,7 +32,7 @@ from thinkgraph.graphs.spec import (
 )
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.event import NodeEvent
-from thinkgraph.nodes.node import Node
+from thinkgraph.nodes.node import Node, node_kinds
 from thinkgraph.nodes.param import is_reference
 from thinkgraph.nodes.prompt import Prompt
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
     from thinkgraph.graphs.compile import Binding
     from thinkgraph.graphs.run import Allowance, AnyModel, Question
+
+KEPT = 16
+"""How many compiled graphs a graph keeps, for so many sets of params and prompts."""
 
 
 class Graph:
@@ -80,7 +84,7 @@ class Graph:
         self._data |= {"nodes": {}, "edges": []}
         self._places: dict[Path_, tuple[str, int]] = {(): _caller()}
         self._folder: Path | None = None
-        self._spec: Spec | None = None
+        self._changed()
 
     @classmethod
     def of(cls, spec: Spec, folder: Path | None = None) -> Self:
@@ -98,7 +102,7 @@ class Graph:
             kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._data["nodes"][name] = _plain(kind)
             self._places["nodes", name] = _caller()
-        self._spec = None
+        self._changed()
         return tuple(nodes)
 
     def edge(
@@ -121,8 +125,18 @@ class Graph:
         edges = self._data["edges"]
         self._places["edges", len(edges)] = _caller()
         edges.append({chain(*path): given} if given else chain(*path))
-        self._spec = None
+        self._changed()
         return self
+
+    def _changed(self) -> None:
+        """Forget what was made of the graph as it was."""
+        self._spec: Spec | None = None
+        self._specs: dict[str, Spec] = {}
+        self._apps: dict[Hashable, CompiledStateGraph[Any, Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has; it compiles for itself."""
+        return {**self.__dict__, "_apps": {}}
 
     @property
     def name(self) -> str:
@@ -146,15 +160,20 @@ class Graph:
 
     @property
     def specs(self) -> dict[str, Spec]:
-        """Its spec, under an empty name, and those of the graphs that it uses, by theirs."""
-        found = {"": self.spec}
-        waiting = [self.spec]
-        while waiting:
-            for node in waiting.pop().nodes.values():
-                if node.use is not None and node.use not in found:
-                    found[node.use] = self._used(node.use)
-                    waiting.append(found[node.use])
-        return found
+        """Its spec, under an empty name, and those of the graphs that it uses, by theirs.
+
+        A built-in graph or a file beside this one is read once, as this one is.
+        """
+        if not self._specs:
+            found = {"": self.spec}
+            waiting = [self.spec]
+            while waiting:
+                for node in waiting.pop().nodes.values():
+                    if node.use is not None and node.use not in found:
+                        found[node.use] = load_spec(find_used(node.use, self._folder))
+                        waiting.append(found[node.use])
+            self._specs = found
+        return self._specs
 
     @property
     def roles(self) -> set[str]:
@@ -247,7 +266,8 @@ class Graph:
         spec = self.spec
         inputs = {name: params.pop(name) for name in spec.inputs if name in params}
         binding = self._bound(model, models, prompts, params)
-        running = stream(spec, binding, question, seed=seed, budget=budget, inputs=inputs)
+        app = self._app(binding)
+        running = stream(app, spec, binding, question, seed=seed, budget=budget, inputs=inputs)
         async with aclosing(running) as events:
             async for event in events:
                 yield event
@@ -314,10 +334,25 @@ class Graph:
         return Binding(
             params=self.bind(params),
             models=Roles(model, models),
-            used=self._used,
+            used=self.specs.__getitem__,
             seed=seed,
-            prompts=prompts or {},
+            prompts=dict(prompts or {}),
         )
+
+    def _app(self, binding: Binding) -> CompiledStateGraph[Any, Any]:
+        """The compiled graph of a run, kept for the next with the same params and prompts.
+
+        Models, seed and budget come with each run's context, and none of them is kept.
+        """
+        from thinkgraph.graphs.run import Roles, app  # noqa: PLC0415
+
+        key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
+        found = self._apps.get(key)
+        if found is None:
+            if len(self._apps) >= KEPT:
+                self._apps.clear()
+            found = self._apps[key] = app(self.spec, replace(binding, models=Roles(None, None)))
+        return found
 
     def _check_roles(self, given: Iterable[str]) -> None:
         known = self.roles
@@ -327,10 +362,6 @@ class Graph:
             if role not in known:
                 have = ", ".join(sorted(known)) or "none"
                 raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; it has {have}")
-
-    def _used(self, name: str) -> Spec:
-        """The spec that a node of this graph uses: a built-in one, or a file beside it."""
-        return load_spec(find_used(name, self._folder))
 
 
 def _plain(value: Any) -> Any:

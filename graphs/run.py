@@ -86,6 +86,7 @@ def app(spec: Spec, binding: Binding, checkpointer: Any = None) -> CompiledState
 
 
 async def stream(
+    app: CompiledStateGraph[Any, Any],
     spec: Spec,
     binding: Binding,
     question: Question,
@@ -94,13 +95,16 @@ async def stream(
     budget: Allowance | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[NodeEvent | Finished, None]:
-    """Run a spec on a question; the last event is :class:`Finished`."""
+    """Run a compiled spec on a question; the last event is :class:`Finished`.
+
+    The models are the binding's, whatever the graph was compiled with.
+    """
     began = time.perf_counter()
     allowed = _allowed(budget, spec.budget, binding.params)
     seed = secrets.randbits(31) if seed is None else seed
-    context: Context = {"seed": seed, "budget": allowed}
+    context: Context = {"seed": seed, "models": binding.models, "budget": allowed}
     values: dict[str, Any] = {}
-    async for mode, piece in app(spec, binding).astream(
+    async for mode, piece in app.astream(
         {**_asked(question), **(inputs or {})}, context=context, stream_mode=["custom", "values"]
     ):
         if mode == "custom":
