@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
-import numpy as np
 from anyio.from_thread import start_blocking_portal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -36,6 +35,7 @@ from pydantic import (
 from .catalogue import load
 from .errors import ModelError
 from .model import Completion, Delta, Message, Model, Role, Sampling, Usage
+from .seed import derive_seed
 
 Event = Delta | Completion | Usage
 EXTRAS = {"n", "seed", "seeds", "prefix", "adapter", "budget", "stream"}  # stream: LangChain's own
@@ -152,8 +152,9 @@ class ChatGGUF(BaseChatModel):
         if n < 1:
             raise ModelError(f"n is {n}; ask for at least one completion")
         if seeds is None:
-            seed = kwargs.get("seed", self.seed)
-            return derive_seeds(secrets.randbits(31) if seed is None else seed, n)
+            given = kwargs.get("seed", self.seed)
+            seed = secrets.randbits(31) if given is None else given
+            return [seed, *(derive_seed(seed, index) for index in range(1, n))]
         if not seeds or len(seeds) != kwargs.get("n", len(seeds)):
             raise ModelError(f"{len(seeds)} seeds are given for {n} completions; give one for each")
         return list(seeds)
@@ -297,16 +298,6 @@ class _Request(NamedTuple):
     sampling: Sampling
     seeds: list[int]
     rest: dict[str, Any]
-
-
-def derive_seeds(seed: int, n: int) -> list[int]:
-    """``seed`` itself and n - 1 more of it, each below 2³¹; more never change the first.
-
-    They are words of NumPy's ``SeedSequence``, so the seeds of near seeds have nothing in
-    common, which those of counting up from each would.
-    """
-    words = np.random.SeedSequence(seed).generate_state(n)
-    return [seed, *(int(word) >> 1 for word in words[1:])]
 
 
 ROLES: list[tuple[type[BaseMessage], Role]] = [

@@ -18,10 +18,10 @@ from thinkgraph.models.model import (
     Sampling,
     Usage,
 )
+from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import Grew, NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompt import Prompt, load_prompt
-from thinkgraph.nodes.seed import derive_seed
 
 T = TypeVar("T")
 

@@ -11,10 +11,11 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from langgraph.graph import START, MessagesState, StateGraph
 
 from thinkgraph.models.catalogue import load
-from thinkgraph.models.chat import ChatGGUF, derive_seeds
+from thinkgraph.models.chat import ChatGGUF
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, Sampling
 from thinkgraph.models.scripted import ScriptedModel
+from thinkgraph.models.seed import derive_seed
 
 ENGINE = {"context": 1024, "sequences": 8}
 
@@ -58,7 +59,7 @@ def test_n_completions_of_one_prompt(smollm2):
     several = generations(smollm2, "Name a colour.", n=3, seed=5)
     infos = [g.generation_info for g in several]
     assert [info["index"] for info in infos] == [0, 1, 2]
-    assert [info["seed"] for info in infos] == derive_seeds(5, 3)
+    assert [info["seed"] for info in infos] == [5, derive_seed(5, 1), derive_seed(5, 2)]
     assert {info["finish_reason"] for info in infos} <= {"stop", "length"}
     assert all(info["mean_logprob"] < 0 for info in infos)
     assert all(g.text for g in several)
@@ -110,10 +111,12 @@ def test_a_fresh_seed_is_drawn_where_none_is_given():
 
 
 def test_derived_seeds_begin_alike_and_keep_apart():
-    assert derive_seeds(7, 1) == [7]
-    assert derive_seeds(7, 9)[:4] == derive_seeds(7, 4)
-    assert not set(derive_seeds(1, 50)) & set(derive_seeds(2, 50))
-    assert all(0 <= seed < 2**31 for seed in derive_seeds(0, 50))
+    def seeds(seed, n):
+        return [g.generation_info["seed"] for g in generations(scripted(), seed=seed, n=n)]
+
+    assert seeds(7, 1) == [7]
+    assert seeds(7, 9)[:4] == seeds(7, 4)
+    assert not set(seeds(1, 50)) & set(seeds(2, 50))
 
 
 def test_roles_and_text_parts_are_taken():

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkgraph.nodes.seed import derive_seed
+from thinkgraph.models.seed import derive_seed
 
 
 @given(st.integers(), st.text(), st.integers(0, 9), st.integers(0, 99))

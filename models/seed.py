@@ -1,0 +1,18 @@
+"""Seeds from a seed: one for each sample of each run of each node, all from the run's one."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def derive_seed(seed: int, *path: str | int) -> int:
+    """A 32-bit seed that depends on all of them, the same on every machine and in every process.
+
+    llama.cpp takes 0xFFFFFFFF to mean "choose one", so that value is never returned.
+
+    Args:
+        seed: what it comes from, such as a run's seed.
+        path: what it is for, such as a node, its round and a sample's number.
+    """
+    key = "\0".join(map(str, (seed, *path))).encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "little") % 0xFFFFFFFF
