@@ -6,7 +6,7 @@ Three strategies, each four ways on one model and one event loop:
 - by hand: a plain LangGraph ``StateGraph`` with the same calls, prompts as f-strings, and the
   same functions that find and count answers;
 - compiled: ``load(NAME).compile(model=…)`` once, then ``ainvoke``, as in the hand-written one;
-- run: ``Graph.arun``, which checks and compiles for each question, and returns a whole result.
+- run: ``Graph.arun``, which keeps what it compiled, and returns a whole result.
 
 The ways take turns within a round, so that a busy machine slows them alike; what is told are
 medians of the rounds, and the median of the ratios within a round. A model that answers at once
