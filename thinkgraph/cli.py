@@ -325,12 +325,15 @@ def tune(
 
     def tell(trial: Trial) -> None:
         ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
-        typer.echo(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}", err=True)
+        lost = f", perplexity {trial.perplexity:.2f}" if trial.perplexity else ""
+        typer.echo(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}{lost}", err=True)
 
     found = search(find(model).path, lossy=lossy, tell=tell)
     typer.echo(
         f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before"
     )
+    if found.busy:
+        typer.echo("other programs kept the machine busy; tune again when it is quiet", err=True)
     typer.echo(f"file      {found.use}")
     for name, value in found.settings.items():
         typer.echo(f"{name:9} {value}")

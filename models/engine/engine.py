@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ..errors import ModelError, PromptTooLong
 from ..model import Completion, Delta, FinishReason, TokenLogprob
+from .callers import Callers
 from .confidence import Logits, log_sum_exp, top
 from .kv_pool import KvPool
 from .native import NativeModel, adapter_names
@@ -45,6 +46,7 @@ class Engine:
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
+        self._callers = Callers()
         self._counters = Counters()
         self._closed = False
         self._closing = threading.Lock()
@@ -163,16 +165,20 @@ class Engine:
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
+        self._callers.settle()
         busy = self._scheduler.running or self._scheduler.waiting or self._closed
         while not (busy and self._inbox.empty()):
             item = self._inbox.get()
             if isinstance(item, Request):
                 self._requests.add(item)
+                self._callers.disturb(item.loop)
                 self._counters.requests += 1
                 self._scheduler.waiting.extend(item.sequences)
             else:
                 item()
             busy = True
+            if self._inbox.empty():
+                self._callers.settle()
 
     def step(self) -> None:
         """Schedule, run, postprocess."""
@@ -351,6 +357,7 @@ class Engine:
         )
         request.completions[sequence.index] = completion
         request.emit(completion)
+        self._callers.disturb(request.loop)
         request.open -= 1
         if not request.open:
             self._end(request)

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from ..model import Budget, Completion, Delta, FinishReason, Sampling, TokenLogprob, Usage
+from .callers import running_loop
 from .confidence import TokenConfidence
 from .kv_pool import Lease
 from .sampler import Sampler
@@ -102,6 +103,9 @@ class Request:
         grammar: checked GBNF, or None.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
+
+    Attributes:
+        loop: the event loop that it was made in, if there is one.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Request:
     ) -> None:
         self.prompt, self.sampling, self.grammar = prompt, sampling, grammar
         self.adapter, self.budget = adapter, budget
+        self.loop = running_loop()
         self.sequences = [
             *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
             *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(given)),
