@@ -20,7 +20,7 @@ from thinkgraph.evaluate.runs.variant import parse_variants
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.word_problems import word_problems
 from thinkgraph.models.catalogue import load
-from thinkgraph.nodes.seed import derive_seed
+from thinkgraph.models.seed import derive_seed
 
 GRAPHS = (
     "direct,chain-of-thought,program-aided,self-consistency@4,8,self-certainty@8,best-of-n@8,"
@@ -34,7 +34,7 @@ async def one_by_one(model, questions, variants, seed):
     for variant in variants:
         graph = variant.load()
         for question in questions:
-            each = derive_seed(seed, question.id, 0, 0)
+            each = derive_seed(seed, question.id)
             result = await graph.arun(question.text, model=model, seed=each, **variant.params)
             tokens += result.usage.completion_tokens
     return tokens

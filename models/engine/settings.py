@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ..model import Frozen
 
 MAX_SEQUENCES = 256  # what llama.cpp is compiled for
+
+
+def _read_adapters(given: object) -> object:
+    """Adapters as a command line gives them."""
+    if not isinstance(given, str):
+        return given
+    pairs = [part.partition("=") for part in given.split(",")]
+    if not all(name and file for name, _, file in pairs):
+        raise ValueError("write NAME=FILE, and a comma before the next")
+    return {name: file for name, _, file in pairs}
 
 
 class EngineSettings(Frozen):
@@ -55,8 +65,10 @@ class EngineSettings(Frozen):
     flash_attention: Literal["auto", "on", "off"] = Field(
         "auto", description="auto lets llama.cpp decide; without it, cached prefixes cost more"
     )
-    adapters: dict[str, Path] = Field(
-        default_factory=dict, description="LoRA adapters in GGUF form, by the name requests give"
+    adapters: Annotated[dict[str, Path], BeforeValidator(_read_adapters)] = Field(
+        default_factory=dict,
+        description="LoRA adapters in GGUF form, by the name requests give; "
+        "as text: sums=sums.gguf,words=words.gguf",
     )
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ from thinkgraph.graphs.compile import wait_for
 from thinkgraph.harnesses.respondent import AT_ONCE, Respondent, reply
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message
-from thinkgraph.nodes.seed import derive_seed
+from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.step import gather
 
 logger = logging.getLogger(__name__)

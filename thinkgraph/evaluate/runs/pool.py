@@ -28,7 +28,7 @@ from thinkgraph.models.model import (
     TokenLogprob,
     Usage,
 )
-from thinkgraph.nodes.seed import derive_seed
+from thinkgraph.models.seed import derive_seed
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class Pool:
             generation = self.model.generate(
                 asked.messages,
                 asked.sampling.model_copy(update={"confidence": self.confidence}),
-                [derive_seed(self._seed, asked.key, 0, n) for n in numbers],
+                [derive_seed(self._seed, asked.key, n) for n in numbers],
                 prefix=asked.prefix,
                 adapter=asked.adapter,
             )

@@ -18,8 +18,8 @@ from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.local import LocalModel
 from thinkgraph.models.model import Message, Model
+from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.prompt import Prompt
-from thinkgraph.nodes.seed import derive_seed
 
 AT_ONCE = 16
 """Runs side by side: enough to fill the engine's batch, few enough for the KV cache."""
@@ -104,7 +104,7 @@ class Runner:
                 asked if question.messages else question.text,
                 model=models[""],
                 models={role: models[role] for role in graph.roles & models.keys()},
-                seed=derive_seed(self.seed, question.id, 0, 0),
+                seed=derive_seed(self.seed, question.id),
                 prompts=self.prompts,
                 **variant.params,
             )
