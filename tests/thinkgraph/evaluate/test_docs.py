@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from thinkgraph.evaluate.results import export
+from thinkgraph.evaluate.runs.compare import DATABASE
+
 PAGE = (Path(__file__).parents[3] / "docs" / "comparing.md").read_text("utf-8")
 
 
@@ -18,9 +21,6 @@ def test_its_python_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_files_that_it_names_are_those_that_are_written():
-    from thinkgraph.evaluate.results import export
-    from thinkgraph.evaluate.runs.compare import DATABASE
-
     named = set(re.findall(r"`([a-z]+\.[a-z]+)`", PAGE))
     assert {"results.csv", "results.json", "table.md", "index.html", DATABASE} <= named
     assert export.COLUMNS[0] == "question"

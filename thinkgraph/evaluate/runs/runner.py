@@ -21,8 +21,8 @@ from thinkgraph.models.model import Message, Model
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.prompt import Prompt
 
-AT_ONCE = 16
-"""Runs side by side: enough to fill the engine's batch, few enough for the KV cache."""
+AT_ONCE = 48
+"""Runs side by side. Most wait for samples that another draws, so it takes many to fill a batch."""
 
 
 class Pair(NamedTuple):
