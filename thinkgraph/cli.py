@@ -371,7 +371,7 @@ def compare(
     engine: Engine = None,
     prompt: PromptFiles = None,
     seed: Annotated[int, typer.Option(help="All randomness comes from it.")] = 0,
-    at_once: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 48,
+    at_once: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 24,
     ray: Annotated[
         bool, typer.Option("--ray", help="Spread over the Ray cluster of RAY_ADDRESS, or here.")
     ] = False,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,6 @@ from thinkgraph.evaluate.runs.setup import Setup
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.models.catalogue import SERVER
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
 
@@ -93,8 +91,7 @@ async def spread(
     """
     ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
     share = _share(workers)
-    if not setup.name.startswith(SERVER):
-        setup = replace(setup, settings={"threads": share, **setup.settings})
+    setup = setup.preferring(threads=share)
     store, crew = _actors(database.resolve(), comparison, workers, share)
     rows: list[Row] = []
     waiting = iter(questions)

@@ -21,7 +21,7 @@ from thinkgraph.models.model import Message, Model
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.prompt import Prompt
 
-AT_ONCE = 48
+AT_ONCE = 24
 """Runs side by side. Most wait for samples that another draws, so it takes many to fill a batch."""
 
 

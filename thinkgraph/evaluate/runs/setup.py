@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
 from thinkgraph.evaluate.runs.store import Store
-from thinkgraph.models.catalogue import load
+from thinkgraph.models.catalogue import SERVER, load
 from thinkgraph.models.model import Model
 from thinkgraph.nodes.prompt import Prompt
+
+IDLE_CELLS = 512
+"""KV cells kept for prompts that come again: in a comparison few do, and each costs every step."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,20 @@ class Setup:
         """The name of the model."""
         return self.model if isinstance(self.model, str) else self.model.name
 
+    def preferring(self, **settings: Any) -> Self:
+        """The same with settings of the engine, where it has one and they weren't given."""
+        if self.name.startswith(SERVER):
+            return self
+        return replace(self, settings={**settings, **self.settings})
+
     def runner(self, store: Store) -> Runner:
         """A runner on this process's engine.
 
         Raises:
             ModelError: a model can't be found or opened.
         """
-        model = _opened(self.model, **self.settings)
+        settings = self.preferring(idle_cells=IDLE_CELLS).settings
+        model = _opened(self.model, **settings)
         roles = {role: _opened(name) for role, name in self.models.items()}
         return Runner(model, store, self.seed, roles, self.prompts, self.at_once)
 
