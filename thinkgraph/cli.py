@@ -384,8 +384,8 @@ def compare(
     Every strategy answers every question. Started again, it goes on where it was.
     """
     from thinkgraph.evaluate.findings.metric import find_metric
+    from thinkgraph.evaluate.results.progress import ComparisonProgress
     from thinkgraph.evaluate.runs.compare import compare as run_all
-    from thinkgraph.evaluate.runs.progress import ComparisonProgress
     from thinkgraph.evaluate.runs.setup import Setup
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
@@ -444,8 +444,9 @@ def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool
     if failures:
         first = failures[0]
         typer.echo(
-            f"thinkgraph: {len(failures)} runs failed and count as wrong; {first.strategy} on "
-            f"{first.question}: {first.failure}. The same command tries them again.",
+            f"thinkgraph: failed, and counted as wrong: {len(failures)} of {len(comparison.rows)} "
+            f"runs; {first.strategy} on {first.question}: {first.failure}. "
+            "The same command tries them again.",
             err=True,
         )
     page = next(p for p in export(out, comparison, summary, marks) if p.suffix == ".html")

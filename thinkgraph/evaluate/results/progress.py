@@ -115,7 +115,8 @@ class ComparisonProgress:
         return ", ".join(f"{name} {right / of:.0%}" for name, (right, of) in counts if of)
 
     def _notes(self) -> str:
-        kept = f"; {self._kept} runs were kept from before" if self._kept else ""
+        were = "run was" if self._kept == 1 else "runs were"
+        kept = f"; {self._kept} {were} kept from before" if self._kept else ""
         return kept + (f"; {self._failed} failed" if self._failed else "")
 
 
