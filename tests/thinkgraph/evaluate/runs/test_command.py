@@ -85,7 +85,7 @@ def test_runs_that_fail_are_told_after_the_table(cli, data, fixed, tmp_path):
     fixed.context_length = 6
     found = cli("compare", "--data", data, "--graphs", "direct,debate", "--out", tmp_path / "out")
     assert found.status == 0
-    assert "failed, and counted as wrong: 10 of 10 runs" in found.err
+    assert "failed, and counted as wrong: 5 of 10 runs" in found.err
     assert "The same command tries them again" in found.err
 
 
