@@ -1,103 +1,61 @@
-"""How many tokens the lossless stop saves, and that it never changes a vote.
+"""Does the lossless stop ever change a vote, and what does it save? From a comparison's results.
 
-Every question is voted on in full by the real model. The stop is then replayed on the recorded
-samples: they decode side by side, a token each step, so they end in the order of their lengths.
-The first ``--live`` questions are voted on again, without and with the stop in the engine itself.
+    thinkgraph compare --data word-problems:200 \\
+        --graphs self-consistency@8,self-consistency@8:stop=decided --out stop
+    python benchmarks/lossless_stop.py stop/results.json
 
-    python benchmarks/lossless_stop.py --questions 200 --samples 8 --max-tokens 160
+Both strategies vote on the same samples of each question. With the stop, samples still being
+written are cancelled once no outcome of theirs could change the winner, or whether it is a tie.
 """
 
 import argparse
-import asyncio
 import json
-import time
+from pathlib import Path
 
-from thinkgraph.evaluate.tasks.word_problems import word_problems
-from thinkgraph.graphs.graph import load
-from thinkgraph.models.catalogue import load as load_model
-from thinkgraph.nodes.answers import decided, tally
-from thinkgraph.nodes.answers.vote import group
+from thinkgraph.evaluate.results.export import Results
+from thinkgraph.nodes.answers import equal
 
-
-def replayed(candidates, question):
-    """The vote with the stop on recorded samples: the tally, and the tokens it takes."""
-    ended = []
-    for candidate in sorted(candidates, key=lambda c: c.tokens):
-        ended.append(candidate)
-        votes = [len(members) for members in group([c.answer for c in ended], question=question)]
-        if decided(votes, len(candidates) - len(ended)):
-            break
-    ended.sort(key=candidates.index)
-    steps = max(c.tokens for c in ended)
-    return tally([c.answer for c in ended], question=question), sum(
-        min(c.tokens, steps) for c in candidates
-    )
+STOP = ":stop=decided"
 
 
-def alike(one, other, question):
-    """Whether two votes have the same winner, by value, and the same ties."""
-    winners = [vote.winner.value if vote.winner else None for vote in (one, other)]
-    same = winners[0] == winners[1] or len(group(winners, question=question)) == 1
-    return same and one.tie == other.tie and len(one.tied) == len(other.tied)
+def pairs(results):
+    """For each question that was voted on: the row of the full vote, and that with the stop."""
+    rows = {(row.strategy, row.question): row for row in results.comparison.rows}
+    for (strategy, question), stopped in rows.items():
+        full = rows.get((strategy.removesuffix(STOP), question))
+        if strategy.endswith(STOP) and full and not (full.failure or stopped.failure):
+            yield full, stopped
 
 
-async def measure(args):
-    model, graph = load_model(args.model), load("self-consistency")
-    problems = word_problems(args.questions, seed=args.seed)
-    at_once = asyncio.Semaphore(args.at_once)
-    settings = {"seed": args.seed, "samples": args.samples, "max_tokens": args.max_tokens}
-    began = time.perf_counter()
-
-    async def vote(problem, stop):
-        async with at_once:
-            return await graph.arun(problem.question, model=model, stop=stop, **settings)
-
-    async def alone(problem, stop):
-        model.engine.clear_cache()  # the same batches in both votes, and so the same samples
-        return await vote(problem, stop)
-
-    full = await asyncio.gather(*(vote(problem, "never") for problem in problems))
-    stopped = [replayed(result.candidates, result.question) for result in full]
-    spent = sum(result.usage.completion_tokens for result in full)
-    live = [
-        (await alone(problem, "never"), await alone(problem, "decided"))
-        for problem in problems[: args.live]
-    ]
-    return {
-        "model": model.name,
-        "questions": len(full),
-        "samples": args.samples,
-        "max_tokens": args.max_tokens,
-        "tokens": spent,
-        "saved": round(1 - sum(tokens for _, tokens in stopped) / spent, 4),
-        "votes_alike": sum(
-            alike(result.answer.tally, vote, result.question)
-            for result, (vote, _) in zip(full, stopped, strict=True)
-        ),
-        "ties": sum(result.answer.tie for result in full),
-        "live_questions": len(live),
-        "live_votes_alike": sum(
-            alike(one.answer.tally, other.answer.tally, one.question) for one, other in live
-        ),
-        "live_saved": round(1 - tokens(live, 1) / max(1, tokens(live, 0)), 4),
-        "seconds": round(time.perf_counter() - began, 1),
-    }
-
-
-def tokens(pairs, which):
-    return sum(pair[which].usage.completion_tokens for pair in pairs)
+def alike(full, stopped, question):
+    """Whether two votes have the same winner, by value, and the same tie report."""
+    answers = (full.answer, stopped.answer)
+    same = answers[0] == answers[1] or (None not in answers and equal(*answers, question))
+    return same and full.tie == stopped.tie
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--samples", type=int, default=8)
-    parser.add_argument("--max-tokens", type=int, default=160)
-    parser.add_argument("--at-once", type=int, default=4, help="questions side by side")
-    parser.add_argument("--live", type=int, default=10, help="voted on again with the stop")
-    parser.add_argument("--seed", type=int, default=1)
-    print(json.dumps(asyncio.run(measure(parser.parse_args())), indent=2))
+    parser.add_argument("results", type=Path)
+    results = Results.model_validate_json(parser.parse_args().results.read_text("utf-8"))
+    texts = {question.id: question.text for question in results.comparison.questions}
+    both = list(pairs(results))
+    if not both:
+        parser.error(f"no strategy there ends with {STOP} beside the same one without it")
+    tokens = [sum(row.tokens for row in rows) for rows in zip(*both, strict=True)]
+    cancelled = [
+        sum(draft.finish_reason == "cancelled" for draft in stopped.drafts) for _, stopped in both
+    ]
+    found = {
+        "votes": len(both),
+        "alike": sum(alike(full, stopped, texts[full.question]) for full, stopped in both),
+        "ties": sum(full.tie for full, _ in both),
+        "stopped_early": sum(map(bool, cancelled)),
+        "samples_cancelled": sum(cancelled),
+        "tokens": tokens[0],
+        "saved": round(1 - tokens[1] / tokens[0], 4),
+    }
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":
