@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from thinkgraph.evaluate.findings.difference import Difference, ErrorDifference
 from thinkgraph.evaluate.findings.metric import Metric
@@ -40,19 +41,29 @@ def found(
     yield from _left_out(standings, metric, questions)
 
 
-def equal_budget(one: Standing, best: Standing, gain: float, interval: Interval) -> str:
-    """What a strategy off the front could have been had for.
+class Beaten(NamedTuple):
+    """A strategy off the front, and how far another is ahead of it for no more tokens.
 
-    Args:
-        one: the strategy off the front.
-        best: the best of those that cost no more.
-        gain: its score less the other's, on the questions of both, -1 to 1.
+    Attributes:
+        standing: of the strategy off the front.
+        gain: the other's score less its own, on the questions of both, -1 to 1.
         interval: of that.
     """
-    both = f"{one.label} ({_tokens(one)}, {_percent(one.share)})"
-    other = f"{best.label} ({_tokens(best)}, {_percent(best.share)})"
-    apart = _spread(100 * gain, 100 * interval.low, 100 * interval.high)
-    return f"For no more than the tokens of {both}, there is {other}: {apart}."
+
+    standing: Standing
+    gain: float
+    interval: Interval
+
+
+def equal_budget(best: Standing, beaten: Sequence[Beaten]) -> str:
+    """What strategies off the front could have been had for."""
+    ahead = [
+        f"{one.label} ({_tokens(one)}, {_percent(one.share)}: "
+        f"{_spread(100 * gain, 100 * interval.low, 100 * interval.high)})"
+        for one, gain, interval in beaten
+    ]
+    what = f"{best.label} ({_tokens(best)}, {_percent(best.share)})"
+    return f"For no more tokens, {what} does at least as well as {_listed(ahead)}."
 
 
 def _baseline(standing: Standing, metric: Metric) -> str:

@@ -41,7 +41,7 @@ class Summary(Frozen):
         (), description="labels that lose more by thought than they gain, beyond chance"
     )
     equal_budget: tuple[str, ...] = Field(
-        description="sentences: for no more tokens than one spends, what another came to"
+        description="sentences: for no more tokens than some spend, what another came to"
     )
     sentences: tuple[str, ...] = Field(description="what was found, in plain words")
 
@@ -199,9 +199,9 @@ def _costlier(sheets: Sequence[Sheet], difference: Difference) -> bool:
 
 
 def _equal_budget(standings: Sequence[Standing], sheets: Sequence[Sheet], seed: int) -> list[str]:
-    """For each strategy off the front, the best of those that cost no more."""
+    """For each strategy on the front, those off it for which it is the best that costs no more."""
     by_label = {sheet.label: sheet for sheet in sheets}
-    said = []
+    beaten: dict[str, list[sentence.Beaten]] = {}
     for one in standings:
         cheaper = [each for each in standings if _beats(each, one)]
         if not cheaper or not one.questions:
@@ -210,5 +210,10 @@ def _equal_budget(standings: Sequence[Standing], sheets: Sequence[Sheet], seed: 
         gains = list(by_label[best.label].gains(by_label[one.label]).values())
         if gains:
             interval = difference_interval(gains, seed=seed)
-            said.append(sentence.equal_budget(one, best, mean(gains), interval))
-    return said
+            found = sentence.Beaten(one, mean(gains), interval)
+            beaten.setdefault(best.label, []).append(found)
+    return [
+        sentence.equal_budget(each, beaten[each.label])
+        for each in standings
+        if each.label in beaten
+    ]

@@ -308,8 +308,8 @@ class TestEqualBudget:
         }
         (budget,) = summary(verdicts, tokens=tokens).equal_budget
         assert budget.startswith(
-            "For no more than the tokens of debate (1,200 tokens, 50 %), there is "
-            "self-consistency@4 (500 tokens, 60 %): +10 points ["
+            "For no more tokens, self-consistency@4 (500 tokens, 60 %) does at least as well as "
+            "debate (1,200 tokens, 50 %: +10 points ["
         )
 
     def test_says_nothing_where_all_are_on_the_front(self):
