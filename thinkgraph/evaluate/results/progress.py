@@ -107,8 +107,9 @@ class ComparisonProgress:
     def _line(self) -> str:
         spent, new = time.perf_counter() - self._began, self._done - self._kept
         left = (self._total - self._done) * spent / new if new else 0.0
-        still = f"about {_duration(left)} left, " if left else ""
-        return f"{self._done} of {self._total} runs, {still}{self._shares()}{self._notes()}"
+        still = f"about {_duration(left)} left" if left else ""
+        told = [f"{self._done} of {self._total} runs", still, self._shares()]
+        return ", ".join(filter(None, told)) + self._notes()
 
     def _shares(self) -> str:
         counts = self._counts.items()
