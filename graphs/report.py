@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.drawing import svg
+from thinkgraph.graphs.page import page_template
 from thinkgraph.graphs.result import Result, RunUsage
 from thinkgraph.nodes.population import Candidate, Criticism
 
@@ -72,7 +71,7 @@ def to_html(result: Result) -> str:
     """
     counted = _counted(result)
     bars = _bars(result, counted)
-    return _template().render(
+    return page_template("thinkgraph.graphs", "report.html.jinja").render(
         result=result,
         bars=bars,
         filters=_filters(result),
@@ -95,19 +94,6 @@ def reproduce(result: Result) -> str:
             shown = str(value).lower() if isinstance(value, bool) else value
             words += ["-p", f"{name}={shown}"]
     return shlex.join(words)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("thinkgraph.graphs", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
-    return environment.get_template("report.html.jinja")
 
 
 def _drawing(result: Result) -> Markup:

@@ -430,12 +430,13 @@ def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool
     from thinkgraph.evaluate.results.export import export, to_json
     from thinkgraph.evaluate.results.table import report
 
+    sheets = mark_all(comparison, judge)
     marks = {
         (question, sheet.label): mark.right
-        for sheet in mark_all(comparison, judge)
+        for sheet in sheets
         for question, mark in sheet.marks.items()
     }
-    summary = summarize(comparison, judge)
+    summary = summarize(comparison, judge, sheets)
     if as_json:
         typer.echo(to_json(comparison, summary, marks), nl=False)
     else:

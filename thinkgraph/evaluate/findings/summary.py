@@ -46,17 +46,24 @@ class Summary(Frozen):
     sentences: tuple[str, ...] = Field(description="what was found, in plain words")
 
 
-def summarize(comparison: Comparison, metric: Metric) -> Summary:
+def summarize(
+    comparison: Comparison, metric: Metric, sheets: Sequence[Sheet] | None = None
+) -> Summary:
     """What a comparison comes to, finished or not.
 
     Two strategies are compared on the questions that both have answered. A run that failed is
     a wrong answer. Shares have Wilson's interval, differences a paired bootstrap's; each
     strategy is tested against the baseline, corrected for their number by Holm.
 
+    Args:
+        comparison: what was asked and answered.
+        metric: what is right.
+        sheets: every row with its mark, where that is known; else each is judged now.
+
     Raises:
         MetricError: a metric from another package failed.
     """
-    sheets = mark_all(comparison, metric)
+    sheets = sheets or mark_all(comparison, metric)  # an own metric may be slow: judge once
     baseline = sheets[0]
     direct = next(
         (s for s, v in zip(sheets, comparison.variants, strict=True) if v.graph == "direct"),

@@ -14,12 +14,9 @@ import hashlib
 import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from functools import cache
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from jinja2 import PackageLoader, StrictUndefined, Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from thinkgraph.evaluate.findings.summary import Summary
@@ -29,6 +26,7 @@ from thinkgraph.evaluate.results.table import LEGEND
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.graphs.page import page_template
 
 T = TypeVar("T", bound=Hashable)
 Marks = Mapping[tuple[str, str], bool | None]
@@ -87,7 +85,7 @@ def to_html(comparison: Comparison, summary: Summary, marks: Marks) -> str:
         marks: which answers are right.
     """
     script = files("thinkgraph.evaluate.results").joinpath("page.js").read_text(encoding="utf-8")
-    return _template().render(
+    return page_template("thinkgraph.evaluate.results", "page.html.jinja").render(
         comparison=comparison,
         summary=summary,
         columns=[*accuracy(summary), *cost(summary)],
@@ -207,21 +205,3 @@ def _inline(drawn: str, label: str) -> Markup:
 def _digest(script: str) -> str:
     """As a Content-Security-Policy names a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-@cache
-def _template() -> Template:
-    environment = ImmutableSandboxedEnvironment(
-        loader=PackageLoader("thinkgraph.evaluate.results", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
-    environment.policies["json.dumps_kwargs"] = {
-        "ensure_ascii": False,
-        "allow_nan": False,
-        "separators": (",", ":"),
-    }
-    return environment.get_template("page.html.jinja")

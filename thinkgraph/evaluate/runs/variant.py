@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Self
 
 from pydantic import Field
@@ -57,8 +58,13 @@ class Variant(Frozen):
         )
 
     def load(self) -> Graph:
-        """Its graph."""
-        return load(self.graph)
+        """Its graph: read and checked once a process, and with it what was compiled of it."""
+        return _loaded(self.graph, self.digest)
+
+
+@lru_cache(maxsize=256)
+def _loaded(graph: str, digest: str) -> Graph:  # the digest tells a changed file from the old one
+    return load(graph)
 
 
 def parse_variants(
