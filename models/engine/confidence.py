@@ -6,34 +6,12 @@ import math
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
 from ..model import Confidence
+from .distribution import Distribution
 
 GROUP = 2048  # tokens of a window, as in DeepConf (arXiv 2508.15260, section 4.1)
 TOP = 20  # alternatives that make up a token's confidence there
-
-Logits = npt.NDArray[np.float32]
-
-
-def log_sum_exp(logits: Logits) -> float:
-    """log Σ exp of one row of logits."""
-    peak = logits.max()
-    shifted = logits - peak
-    np.exp(shifted, out=shifted)
-    return float(peak) + math.log(shifted.sum())
-
-
-def top(logits: Logits, total: float, count: int) -> tuple[tuple[int, float], ...]:
-    """The ``count`` likeliest tokens of one row with their log-probabilities, best first.
-
-    ``total`` is the row's :func:`log_sum_exp`.
-    """
-    if not count:
-        return ()
-    best = np.argpartition(logits, -count)[-count:]
-    best = best[np.argsort(-logits[best], kind="stable")]
-    return tuple((int(t), float(logits[t]) - total) for t in best)
 
 
 class TokenConfidence:
@@ -56,14 +34,14 @@ class TokenConfidence:
         self._logprobs += logprob
         self._least = min(self._least, logprob)
 
-    def add_distribution(self, logits: Logits, total: float) -> None:
-        """Count the distribution one token was drawn from: its row and log Σ exp."""
-        logprobs = logits - np.float32(total)
+    def add_distribution(self, distribution: Distribution) -> None:
+        """Count the distribution that one token was drawn from."""
+        logprobs = distribution.logits - np.float32(distribution.log_total)
         probabilities = np.exp(logprobs)
         finite = np.maximum(logprobs, np.float32(-1e4))  # 0 · -inf is 0 here
         self._entropy -= float(probabilities @ finite)
-        self._certainty -= float(finite.mean(dtype=np.float64)) + math.log(len(logits))
-        best = min(TOP, len(logits))
+        self._certainty -= float(finite.mean(dtype=np.float64)) + math.log(len(logprobs))
+        best = min(TOP, len(logprobs))
         self._slide(-float(np.partition(finite, -best)[-best:].mean()))
 
     def _slide(self, confidence: float) -> None:

@@ -14,11 +14,11 @@ from typing import TypeVar
 from ..errors import ModelError, PromptTooLong
 from ..model import Completion, Delta, FinishReason, TokenLogprob
 from .callers import Callers
-from .confidence import Logits, log_sum_exp, top
+from .distribution import Distribution, Logits
 from .kv_pool import KvPool
 from .native import NativeModel, adapter_names
 from .runner import NO_ROOM, DecodeError, Row, Runner
-from .sampler import DeadEnd, Sampler, can_follow
+from .sampler import Candidates, DeadEnd, Sampler, can_follow
 from .scheduler import Chunk, Scheduler
 from .sequence import Request, Sequence
 from .settings import MAX_SEQUENCES, EngineSettings
@@ -44,6 +44,7 @@ class Engine:
         self.vocabulary = self.native.vocabulary
         self._begin()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
+        self._candidates = Candidates(self.vocabulary.size)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
         self._callers = Callers()
@@ -242,10 +243,10 @@ class Engine:
         began = time.perf_counter()
         touched = set()
         for row, outcomes in zip(rows, logits, strict=True):
-            total = log_sum_exp(outcomes)
+            distribution = Distribution(outcomes)
             for sequence in self._siblings(row):
                 touched.add(sequence.request)
-                self._advance(sequence, row, outcomes, total)
+                self._advance(sequence, row, distribution)
         for request in touched:
             request.notify()
         self._counters.rows += len(rows)
@@ -263,14 +264,14 @@ class Engine:
                 self._counters.cached_tokens += len(request.prompt)
         return [row.sequence, *forked]
 
-    def _advance(self, sequence: Sequence, row: Row, logits: Logits, total: float) -> None:
+    def _advance(self, sequence: Sequence, row: Row, distribution: Distribution) -> None:
         if sequence.finish:
             return
         request = sequence.request
         if not request.first_token:
             request.first_token = time.monotonic()
         try:
-            token = self._next_token(sequence, row, logits)
+            token = self._next_token(sequence, row, distribution)
         except DeadEnd:
             message = "the grammar allows no token of this model here; loosen it"
             self._fail(request, ModelError(message))
@@ -282,16 +283,16 @@ class Engine:
         if token is None:
             self._finish(sequence, "budget")
             return
-        logprob = float(logits[token]) - total
+        logprob = distribution.logprob(token)
         sequence.confidence.add(logprob)
         if request.sampling.confidence:
-            sequence.confidence.add_distribution(logits, total)
+            sequence.confidence.add_distribution(distribution)
         if sequence.samples:
             self._drawn(sequence, token)
         else:
             sequence.scores.append(logprob)
         if request.sampling.top_logprobs or not sequence.samples:
-            best = top(logits, total, request.sampling.top_logprobs)
+            best = distribution.top(request.sampling.top_logprobs)
             text = self.vocabulary.text([token])
             entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
             sequence.logprobs.append(entry)
@@ -299,7 +300,7 @@ class Engine:
         if reason:
             self._finish(sequence, reason)
 
-    def _next_token(self, sequence: Sequence, row: Row, logits: Logits) -> int | None:
+    def _next_token(self, sequence: Sequence, row: Row, distribution: Distribution) -> int | None:
         """The token drawn or given for a row, or None if the budget allows no more."""
         if not sequence.samples:
             return sequence.tokens[row.position + 1]
@@ -310,9 +311,13 @@ class Engine:
             request.budget.spend(tokens=1)
         if sequence.sampler is None:
             sequence.sampler = Sampler(
-                self.vocabulary, request.sampling, sequence.seed, request.grammar
+                self.vocabulary,
+                request.sampling,
+                sequence.seed,
+                request.grammar,
+                self._candidates,
             )
-        return sequence.sampler.draw(logits)
+        return sequence.sampler.draw(distribution)
 
     def _drawn(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)

@@ -40,6 +40,7 @@ class NativeModel:
         start()
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
+        self._used: Adapter | None = None
         self.model = _load(path, settings)
         self.vocabulary = Vocabulary(self.model)
         try:
@@ -73,6 +74,9 @@ class NativeModel:
 
     def use(self, adapter: Adapter | None) -> None:
         """Apply one adapter, or none, to the batches that follow."""
+        if adapter == self._used:
+            return
+        self._used = adapter
         if adapter is None:
             llama.llama_set_adapters_lora(self.context, None, 0, None)
             return

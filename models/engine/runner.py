@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .confidence import Logits
+from .distribution import Logits
 from .library import llama
 from .scheduler import Chunk
 from .sequence import Sequence

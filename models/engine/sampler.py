@@ -6,19 +6,15 @@ import ctypes
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..model import Sampling
-from .confidence import Logits
+from .distribution import Distribution, Logits, Tokens
 from .library import llama
 from .vocabulary import Vocabulary
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = float("-inf")
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-_GROUP = 64  # tokens of which at first only the likeliest is looked at
-
-Candidates = npt.NDArray[np.void]
 
 
 class DeadEnd(Exception):
@@ -44,6 +40,48 @@ def _native_grammar(vocabulary: Vocabulary, grammar: str) -> Any:
         return llama.llama_sampler_init_grammar(pointer, grammar.encode(), b"root")
 
 
+class Candidates:
+    """The tokens that a draw is made from, with their logits: room made once, filled for each.
+
+    Used by one thread, for one draw at a time.
+
+    Args:
+        size: most tokens it can hold, those of the vocabulary.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._room = np.empty(size, _CANDIDATE)
+        self._ids, self._logits = self._room["id"], self._room["logit"]
+        data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
+        self._array = llama.llama_token_data_array(data, 0, -1, False)
+        self._reference = ctypes.byref(self._array)
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def fill(self, logits: Logits, tokens: Tokens | None = None) -> None:
+        """Hold ``tokens``, or all, with their logits out of a whole row."""
+        size = len(logits) if tokens is None else len(tokens)
+        self._ids[:size] = np.arange(size) if tokens is None else tokens
+        self._logits[:size] = logits if tokens is None else logits[tokens]
+        self._resize(size)
+
+    def allow(self, grammar: Any) -> None:
+        """Keep those that a grammar's sampler takes next."""
+        llama.llama_sampler_apply(grammar, self._reference)
+        allowed = self._room[: len(self)][self._logits[: len(self)] != _IMPOSSIBLE]
+        self._room[: len(allowed)] = allowed
+        self._resize(len(allowed))
+
+    def pick(self, chain: Any) -> int:
+        """The token that a chain of samplers draws."""
+        llama.llama_sampler_apply(chain, self._reference)
+        return int(self._ids[self._array.selected])
+
+    def _resize(self, size: int) -> None:
+        self._array.size, self._array.selected, self._array.sorted = size, -1, False
+
+
 class Sampler:
     """Draws one sequence's tokens. Made and used on the worker's thread only.
 
@@ -57,11 +95,18 @@ class Sampler:
         sampling: what to do.
         seed: any integer; 0 is a seed like others.
         grammar: GBNF that has been checked, or None.
+        candidates: room for the vocabulary, which samplers of one thread may share.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, sampling: Sampling, seed: int, grammar: str | None
+        self,
+        vocabulary: Vocabulary,
+        sampling: Sampling,
+        seed: int,
+        grammar: str | None,
+        candidates: Candidates,
     ) -> None:
+        self._candidates = candidates
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         self._grammar: Any = None
         self._enough = _enough(vocabulary, sampling)
@@ -70,20 +115,17 @@ class Sampler:
         if grammar is not None:
             self._grammar = _native_grammar(vocabulary, grammar)
 
-    def draw(self, logits: Logits) -> int:
-        """Draw from one row of logits.
+    def draw(self, distribution: Distribution) -> int:
+        """Draw one token.
 
         Raises:
-            DeadEnd: the grammar allows no token.
+            DeadEnd: the grammar allows none.
         """
-        token = self._pick(self._likeliest(logits))
+        # What the chain draws from a few candidates, it would draw from all.
+        self._candidates.fill(distribution.logits, distribution.likeliest(self._enough))
+        token = self._candidates.pick(self._chain)
         if self._grammar:
-            if not len(self._allowed(_candidates(np.array([token]), logits))):
-                allowed = self._allowed(_candidates(np.arange(len(logits)), logits))
-                if not len(allowed):
-                    raise DeadEnd
-                token = self._pick(allowed)
-            llama.llama_sampler_accept(self._grammar, token)
+            token = self._follow(token, distribution.logits)
         llama.llama_sampler_accept(self._chain, token)
         return token
 
@@ -94,37 +136,19 @@ class Sampler:
                 llama.llama_sampler_free(sampler)
         self._chain = self._grammar = None
 
-    def _likeliest(self, logits: Logits) -> Candidates:
-        """As many candidates as the chain can tell from all: few, where it begins with top-k."""
-        if 0 < self._enough <= len(logits) // _GROUP:
-            # Of the largest of each group, the k-th is at most the k-th of all.
-            groups = logits[: len(logits) // _GROUP * _GROUP].reshape(_GROUP, -1).max(axis=0)
-            least = np.partition(groups, -self._enough)[-self._enough]
-            if len(near := np.flatnonzero(logits >= least)) >= self._enough:
-                return _candidates(near, logits)
-        return _candidates(np.arange(len(logits)), logits)
-
-    def _allowed(self, candidates: Candidates) -> Candidates:
-        self._apply(self._grammar, candidates)
-        allowed: Candidates = candidates[candidates["logit"] != _IMPOSSIBLE]
-        return allowed
-
-    def _pick(self, candidates: Candidates) -> int:
-        array = self._apply(self._chain, candidates)
-        return int(array.data[array.selected].id)
-
-    @staticmethod
-    def _apply(sampler: Any, candidates: Candidates) -> Any:
-        data = candidates.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
-        array = llama.llama_token_data_array(data, len(candidates), -1, False)
-        llama.llama_sampler_apply(sampler, ctypes.byref(array))
-        return array
-
-
-def _candidates(tokens: npt.NDArray[np.integer[Any]], logits: Logits) -> Candidates:
-    found = np.empty(len(tokens), _CANDIDATE)
-    found["id"], found["logit"] = tokens, logits[tokens]
-    return found
+    def _follow(self, token: int, logits: Logits) -> int:
+        """The token, or another one if the grammar objects."""
+        candidates = self._candidates
+        candidates.fill(logits, np.array([token]))
+        candidates.allow(self._grammar)
+        if not len(candidates):
+            candidates.fill(logits)
+            candidates.allow(self._grammar)
+            if not len(candidates):
+                raise DeadEnd
+            token = candidates.pick(self._chain)
+        llama.llama_sampler_accept(self._grammar, token)
+        return token
 
 
 def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:

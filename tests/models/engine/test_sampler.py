@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinkgraph.models.engine.sampler import Sampler
+from thinkgraph.models.engine.distribution import Distribution
+from thinkgraph.models.engine.sampler import Candidates, Sampler
 from thinkgraph.models.model import Sampling
 
 DRAWS = 20
 
 
 def draws(vocabulary, sampling, rows):
-    sampler = Sampler(vocabulary, sampling, 1, None)
+    sampler = Sampler(vocabulary, sampling, 1, None, Candidates(vocabulary.size))
     try:
-        return [sampler.draw(row) for row in rows]
+        return [sampler.draw(Distribution(row)) for row in rows]
     finally:
         sampler.close()
 

@@ -1,0 +1,58 @@
+"""What may come next: one row of logits, and what is asked of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
+Tokens = npt.NDArray[np.integer[Any]]
+
+_GROUP = 64  # tokens of which at first only the likeliest is looked at
+
+
+class Distribution:
+    """Over the token that comes next.
+
+    Args:
+        logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
+
+    Attributes:
+        log_total: log Σ exp of the logits, by which they become log-probabilities.
+    """
+
+    __slots__ = ("_peaks", "log_total", "logits")
+
+    def __init__(self, logits: Logits) -> None:
+        self.logits = logits
+        groups = len(logits) // _GROUP
+        self._peaks: Logits = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+        rest = logits[groups * _GROUP :]
+        peak = max(self._peaks.max(initial=-np.inf), rest.max(initial=-np.inf))
+        shifted = logits - peak
+        np.exp(shifted, out=shifted)
+        self.log_total = float(peak) + math.log(shifted.sum())
+
+    def logprob(self, token: int) -> float:
+        """The log-probability of one token, in nats."""
+        return float(self.logits[token]) - self.log_total
+
+    def top(self, count: int) -> tuple[tuple[int, float], ...]:
+        """The ``count`` likeliest tokens with their log-probabilities, best first."""
+        if not count:
+            return ()
+        best = np.argpartition(self.logits, -count)[-count:]
+        best = best[np.argsort(-self.logits[best], kind="stable")]
+        return tuple((int(t), self.logprob(t)) for t in best)
+
+    def likeliest(self, count: int) -> Tokens | None:
+        """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told."""
+        if not 0 < count <= len(self._peaks):
+            return None
+        # Of the largest of each group, the k-th is at most the k-th of all.
+        least = np.partition(self._peaks, -count)[-count]
+        near = np.flatnonzero(self.logits >= least)
+        return near if len(near) >= count else None
