@@ -40,7 +40,15 @@ import thinkgraph
 from thinkgraph import Critique, Generate, Graph, Revise, Score, Select, Vote
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.models.catalogue import load as load_model
-from thinkgraph.models.model import Completion, Confidence, Delta, Message, Sampling, Usage
+from thinkgraph.models.model import (
+    Completion,
+    Confidence,
+    Delta,
+    Message,
+    Sampling,
+    Usage,
+    continued,
+)
 from thinkgraph.nodes.answers import extract, parse_extractor, tally
 
 QUESTION = "Tom has 8 apples. He buys 5 more apples. How many apples does Tom have now?"
@@ -225,9 +233,8 @@ def self_refine(model: Any, samples: int, max_tokens: int) -> Any:
             "whether every step and the final answer are right."
         )
         said = await one(messages)
-        chances, _ = await model.choose(
-            messages, [" correct", " wrong"], prefix=said + "\n\nVerdict:"
-        )
+        review = continued(messages, said + "\n\nVerdict:")
+        chances, _ = await model.choose(review, [" correct", " wrong"])
         return {"critique": said, "accepted": chances[0] >= 1.0}
 
     async def revise(state: Draft) -> Any:

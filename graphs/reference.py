@@ -147,6 +147,10 @@ def _type(found: Schema, schema: Schema) -> str:
     if "const" in found:
         return f"`{json.dumps(found['const'])}`"
     if "enum" in found:
+        listed = {"prompt": prompt_names(), "extractor": EXTRACTORS}
+        for name, names in listed.items():
+            if found["enum"] == list(names):
+                return f"[{name}](#{name}s)"
         return " or ".join(f"`{each}`" for each in found["enum"])
     if "anyOf" in found:
         parts = [_type(each, schema) for each in found["anyOf"] if not _is_unsaid(each)]
@@ -223,7 +227,8 @@ def _extractors() -> str:
 
 def _kind(kind: type[Node]) -> str:
     sampled = issubclass(kind, Sampling)
-    own = {n: f for n, f in kind.model_fields.items() if n not in Sampling.model_fields}
+    shared = Sampling.model_fields if sampled else {}
+    own = {name: field for name, field in kind.model_fields.items() if name not in shared}
     facts = [f"Needs {_listed(kind.needs)}"]
     if kind.gives:
         facts.append(f"writes {_listed(kind.gives)}")

@@ -34,11 +34,11 @@ from pydantic import (
 
 from .catalogue import load
 from .errors import ModelError
-from .model import Completion, Delta, Message, Model, Role, Sampling, Usage
+from .model import Budget, Completion, Delta, Message, Model, Role, Sampling, Usage
 from .seed import derive_seed
 
 Event = Delta | Completion | Usage
-EXTRAS = {"n", "seed", "seeds", "prefix", "adapter", "budget", "stream"}  # stream: LangChain's own
+EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 
 
@@ -47,8 +47,9 @@ class ChatGGUF(BaseChatModel):
 
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
     below by their names, every other field of :class:`~thinkgraph.models.model.Sampling`, and
-    ``seeds`` (one for each completion), ``prefix`` (the beginning of the answer, not part of
-    it), ``adapter`` and ``budget``; anything else is an error.
+    ``seeds`` (one for each completion) and ``budget``; anything else is an error. Messages that
+    end with an :class:`AIMessage` are gone on from there: it begins the answer and is not part
+    of it.
 
     ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in
@@ -144,7 +145,7 @@ class ChatGGUF(BaseChatModel):
             messages=[_message(message) for message in messages],
             sampling=self._sampling(stop, given),
             seeds=self._seeds(kwargs),
-            rest={name: kwargs[name] for name in ("prefix", "adapter", "budget") if name in kwargs},
+            budget=kwargs.get("budget"),
         )
 
     def _seeds(self, kwargs: Mapping[str, Any]) -> list[int]:
@@ -163,7 +164,7 @@ class ChatGGUF(BaseChatModel):
         """The samples' deltas and completions as they come, and the usage at the end."""
         model = await asyncio.to_thread(self.open)
         generation = model.generate(
-            request.messages, request.sampling, request.seeds, **request.rest
+            request.messages, request.sampling, request.seeds, budget=request.budget
         )
         try:
             async for event in generation:
@@ -297,7 +298,7 @@ class _Request(NamedTuple):
     messages: list[Message]
     sampling: Sampling
     seeds: list[int]
-    rest: dict[str, Any]
+    budget: Budget | None
 
 
 ROLES: list[tuple[type[BaseMessage], Role]] = [

@@ -18,7 +18,16 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from .errors import ModelError, ThinkgraphError
-from .model import Budget, Confidence, FinishReason, Message, Sampling, TokenLogprob, Usage
+from .model import (
+    Budget,
+    Confidence,
+    FinishReason,
+    Message,
+    Sampling,
+    TokenLogprob,
+    Usage,
+    parted,
+)
 from .streams import Step, Streams
 
 ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
@@ -70,18 +79,16 @@ class LangChainModel:
         sampling: Sampling,
         seeds: Sequence[int],
         *,
-        prefix: str = "",
-        adapter: str | None = None,
         budget: Budget | None = None,
     ) -> Streams:
         """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
-            ModelError: a setting, a prefix or an adapter that the model doesn't take. The
-                iteration raises one if the model fails.
+            ModelError: a setting, or the beginning of an answer, that the model doesn't take.
+                The iteration raises one if the model fails.
         """
-        if prefix or adapter:
-            what = f"the adapter {adapter}" if adapter else "a text that its answer begins with"
+        if parted(messages)[1]:
+            what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
         settings = self._settings(sampling)
         if budget:
@@ -99,7 +106,6 @@ class LangChainModel:
         messages: Sequence[Message],
         text: str,
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[TokenLogprob], Usage]:
@@ -111,7 +117,6 @@ class LangChainModel:
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[float], Usage]:

@@ -118,14 +118,14 @@ class LocalModel:
         """The length in tokens of the rendered prompt."""
         return len(self.tokenize(messages))
 
-    def tokenize(self, messages: Sequence[Message], prefix: str = "") -> list[int]:
+    def tokenize(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the rendered prompt.
 
         Raises:
             ModelError: the chat template refuses the messages.
         """
         vocabulary = self.engine.vocabulary
-        pieces = self._template.pieces(messages, prefix)
+        pieces = self._template.pieces(messages)
         text = pieces[0].text if pieces else ""
         written = bool(vocabulary.bos_text) and text.startswith(vocabulary.bos_text)
         tokens = [vocabulary.bos] if vocabulary.adds_bos and not written else []
@@ -139,8 +139,6 @@ class LocalModel:
         sampling: Sampling,
         seeds: Sequence[int],
         *,
-        prefix: str = "",
-        adapter: str | None = None,
         budget: Budget | None = None,
     ) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.
@@ -153,11 +151,11 @@ class LocalModel:
             raise ModelError("no sample was asked for; give at least one seed")
         return self._submit(
             Request(
-                self.tokenize(messages, prefix),
+                self.tokenize(messages),
                 sampling,
                 seeds,
                 grammar=_grammar(sampling),
-                adapter=_adapter(adapter),
+                adapter=_adapter(sampling.adapter),
                 budget=budget,
             )
         )
@@ -167,12 +165,11 @@ class LocalModel:
         messages: Sequence[Message],
         text: str,
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[TokenLogprob], Usage]:
         """The log-probability of each token of ``text`` as the answer to ``messages``."""
-        scored, usage = await self._score(messages, [text], prefix, adapter, budget)
+        scored, usage = await self._score(messages, [text], adapter, budget)
         return scored[0], usage
 
     async def choose(
@@ -180,7 +177,6 @@ class LocalModel:
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[float], Usage]:
@@ -190,7 +186,7 @@ class LocalModel:
         """
         if not options:
             raise ModelError("there is nothing to choose from; give at least one option")
-        scored, usage = await self._score(messages, options, prefix, adapter, budget)
+        scored, usage = await self._score(messages, options, adapter, budget)
         totals = [sum(token.logprob for token in tokens) for tokens in scored]
         best = max(totals)
         weights = [math.exp(total - best) for total in totals]
@@ -200,7 +196,6 @@ class LocalModel:
         self,
         messages: Sequence[Message],
         texts: Sequence[str],
-        prefix: str,
         adapter: str | None,
         budget: Budget | None,
     ) -> tuple[list[list[TokenLogprob]], Usage]:
@@ -209,7 +204,7 @@ class LocalModel:
             raise ModelError("an empty text can't be scored: it has no tokens")
         generation = self._submit(
             Request(
-                self.tokenize(messages, prefix),
+                self.tokenize(messages),
                 _SCORING,
                 given=given,
                 adapter=_adapter(adapter),

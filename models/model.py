@@ -30,6 +30,23 @@ class Message(Frozen):
     content: str
 
 
+def continued(messages: Sequence[Message], text: str) -> list[Message]:
+    """The conversation with ``text`` as the beginning of what the assistant says next."""
+    if not text:
+        return list(messages)
+    *before, last = messages
+    if last.role != "assistant":
+        return [*messages, Message(role="assistant", content=text)]
+    return [*before, Message(role="assistant", content=last.content + text)]
+
+
+def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
+    """A conversation without what the assistant has begun to say at its end, and that."""
+    if messages and messages[-1].role == "assistant":
+        return list(messages[:-1]), messages[-1].content
+    return list(messages), ""
+
+
 class Sampling(Frozen):
     """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
 
@@ -51,6 +68,7 @@ class Sampling(Frozen):
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
+    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
 
 
 class Confidence(Frozen):
@@ -226,7 +244,11 @@ class Generation(Protocol):
 
 
 class Model(Protocol):
-    """A language model that nodes can sample, score with, and ask to choose."""
+    """A language model that nodes can sample, score with, and ask to choose.
+
+    A conversation that ends with a message of the assistant is gone on from there: that message
+    is the beginning of its answer, and not part of a completion.
+    """
 
     @property
     def name(self) -> str:
@@ -248,13 +270,9 @@ class Model(Protocol):
         sampling: Sampling,
         seeds: Sequence[int],
         *,
-        prefix: str = "",
-        adapter: str | None = None,
         budget: Budget | None = None,
     ) -> Generation:
         """Sample one completion per seed, all of the same prompt.
-
-        ``prefix`` begins the assistant's message and is not part of the completions.
 
         Raises:
             ModelError: the prompt can't fit in the context, or a setting is not one this
@@ -267,7 +285,6 @@ class Model(Protocol):
         messages: Sequence[Message],
         text: str,
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[TokenLogprob], Usage]:
@@ -279,7 +296,6 @@ class Model(Protocol):
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[float], Usage]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from .errors import ModelError, PromptTooLong
-from .model import Budget, FinishReason, Message, Sampling, TokenLogprob, Usage
+from .model import Budget, FinishReason, Message, Sampling, TokenLogprob, Usage, parted
 from .streams import Step, Streams
 
 T = TypeVar("T")
@@ -22,9 +22,10 @@ class Call(NamedTuple):
     """What a scripted model was asked."""
 
     messages: list[Message]
+    prefix: str
+    """What the answers were to go on from."""
     sampling: Sampling
     seeds: list[int]
-    prefix: str
 
 
 class ScriptedModel:
@@ -73,8 +74,6 @@ class ScriptedModel:
         sampling: Sampling,
         seeds: Sequence[int],
         *,
-        prefix: str = "",
-        adapter: str | None = None,
         budget: Budget | None = None,
     ) -> Streams:
         """Answer with the next replies; see :class:`~thinkgraph.models.model.Model`.
@@ -85,12 +84,12 @@ class ScriptedModel:
         """
         if (words := self.count_tokens(messages)) >= self.context_length:
             raise PromptTooLong(words, self.context_length - 1, self.context_length)
-        self.calls.append(Call(list(messages), sampling, list(seeds), prefix))
-        replies = [self._reply(messages, seed) for seed in seeds]
+        self.calls.append(Call(*parted(messages), sampling, list(seeds)))
+        replies = [self._reply(self.calls[-1].messages, seed) for seed in seeds]
         return Streams(
             [_words(reply, sampling) for reply in replies],
             seeds,
-            spent=self._spend(messages, budget, prefix),
+            spent=self._spend(messages, budget),
             budget=budget,
         )
 
@@ -99,7 +98,6 @@ class ScriptedModel:
         messages: Sequence[Message],
         text: str,
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[TokenLogprob], Usage]:
@@ -115,14 +113,13 @@ class ScriptedModel:
             TokenLogprob(token=index, text=word, logprob=logprob)
             for index, (word, logprob) in enumerate(zip(words, logprobs, strict=True))
         ]
-        return scored, self._spend(messages, budget, prefix, text)
+        return scored, self._spend(messages, budget, text)
 
     async def choose(
         self,
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[float], Usage]:
@@ -134,7 +131,7 @@ class ScriptedModel:
         weights = self._next("choices", self._choices)
         self._match("weights", len(weights), "options", len(options))
         total = math.fsum(weights)
-        return [weight / total for weight in weights], self._spend(messages, budget, prefix)
+        return [weight / total for weight in weights], self._spend(messages, budget)
 
     def _reply(self, messages: Sequence[Message], seed: int) -> Reply:
         if self._function:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Never
 import jinja2
 
 from .errors import ModelError
-from .model import Message
+from .model import Message, parted
 from .sandbox import Sandbox
 
 MAX_TEXT = 1 << 20  # characters a template may write beyond those of the messages
@@ -65,7 +65,7 @@ class ChatTemplate:
         except Exception as error:  # the compiler meets any text, and fails in many ways
             raise ModelError(f"the model's chat template is not valid: {_reason(error)}") from error
 
-    def pieces(self, messages: Sequence[Message], prefix: str = "") -> list[Piece]:
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """The prompt that asks for the assistant's next message.
 
         Normally one piece. Where a message spells a control token, that spelling is a piece
@@ -75,19 +75,20 @@ class ChatTemplate:
         neighbours of one role as one message.
 
         Args:
-            messages: the conversation so far, at least one message.
-            prefix: beginning of the assistant's message, put after the generation prompt.
+            messages: the conversation so far. What the assistant says at its end is put after
+                the generation prompt, to be gone on from; there is a message before that.
 
         Raises:
             ModelError: the template refuses the messages, fails, or writes too much.
         """
-        if not messages:
+        turns, begun = parted(messages)
+        if not turns:
             raise ModelError("there is no message to put to the model; give at least one")
-        guard = _Guard(self._specials, [*(m.content for m in messages), prefix])
-        hidden = [m.model_copy(update={"content": guard.hide(m.content)}) for m in messages]
+        guard = _Guard(self._specials, [m.content for m in messages])
+        hidden = [m.model_copy(update={"content": guard.hide(m.content)}) for m in turns]
         text = self._render_or_fold(hidden)
-        if prefix:
-            text += self._gap + guard.hide(prefix)
+        if begun:
+            text += self._gap + guard.hide(begun)
         return list(guard.reveal(text))
 
     def _render_or_fold(self, messages: Sequence[Message]) -> str:

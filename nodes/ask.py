@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from thinkgraph.models.model import continued
 from thinkgraph.nodes.cost import Cost, Extent, Shown, tokens
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompt import PromptSetting
@@ -76,13 +77,11 @@ class Ask(Sampled):
             answer=(draft.answer if draft else None) or "",
         )
         completion = await step.prepare(
-            messages,
+            continued(messages, self.prefix),
             self.sampling,
             texts=of,
             first=index,
             role=self.model,
-            prefix=self.prefix,
-            adapter=self.adapter,
         )
         return (self.prefix + completion.text).strip()
 

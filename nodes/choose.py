@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from thinkgraph.models.model import continued
 from thinkgraph.nodes.cost import Asked, Cost, Extent, at_most
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
@@ -80,10 +81,9 @@ class Choose(Node):
             step.models(self.model),
         )
         chances = await step.choose(
-            messages,
+            continued(messages, self.lead),
             list(LABELS[: len(group)]),
             role=self.model,
-            prefix=self.lead,
             adapter=self.adapter,
         )
         return (

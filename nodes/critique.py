@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Message
+from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.cost import Cost, Extent, at_most
 from thinkgraph.nodes.event import Criticised
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
@@ -74,13 +74,11 @@ class Critique(Sampled):
         )
         first = index * self.samples
         reviews = await step.sample(
-            messages,
+            continued(messages, self.prefix),
             self.sampling,
             n=self.samples,
             first=first,
             role=self.model,
-            prefix=self.prefix,
-            adapter=self.adapter,
         )
         whole = [review for review in reviews if review.finish_reason != "budget"]
         work = [self._judge(review, candidate, first, messages, step) for review in whole]
@@ -119,10 +117,9 @@ class Critique(Sampled):
 
     async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:
         probabilities = await step.choose(
-            messages,
+            continued(messages, text + self.lead),
             [self.accept, self.reject],
             role=self.model,
-            prefix=text + self.lead,
             adapter=self.adapter,
         )
         return probabilities[0] if probabilities else None

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Message
+from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.cost import Cost, Extent, at_most
 from thinkgraph.nodes.event import Drafted
@@ -54,7 +54,7 @@ class Expand(Answering):
 
     async def run(self, state: State, step: Step) -> Update:
         """All children of all candidates side by side."""
-        messages = step.messages(self.prompt, state)
+        messages = continued(step.messages(self.prompt, state), self.prefix)
         parents: list[Candidate | None] = [c for c in state.live if self._grows(c)]
         if not state.live:
             parents = [None]
@@ -86,13 +86,11 @@ class Expand(Answering):
         stop = (*self.stop, self.step) if self.write == "step" else self.stop
         first = index * self.samples
         completions = await step.sample(
-            messages,
+            continued(messages, begun),
             self.sampling.model_copy(update={"stop": stop}),
             n=self.samples,
             first=first,
             role=self.model,
-            prefix=self.prefix + begun,
-            adapter=self.adapter,
         )
         branch = Branch(parent, begun, first)
         children = [self._child(completion, branch, state, step) for completion in completions]

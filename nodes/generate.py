@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from thinkgraph.models.model import Completion, Generation, Message
+from thinkgraph.models.model import Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
 from thinkgraph.nodes.cost import Asked, Cost, Extent
@@ -56,7 +56,7 @@ class Generate(Answering):
 
     async def run(self, state: State, step: Step) -> Update:
         """One prompt; a candidate for each completion."""
-        messages = step.messages(self.prompt, state)
+        messages = continued(step.messages(self.prompt, state), self.prefix)
         size = self.wave or WAVE.get(self.until, self.samples)
         drafts: list[Candidate] = []
         while len(drafts) < self.samples:
@@ -97,8 +97,6 @@ class Generate(Answering):
             n=n,
             first=first,
             role=self.model,
-            prefix=self.prefix,
-            adapter=self.adapter,
             done=poll.take,
         )
         return [poll.drafts.get(c.sample) or poll.draft(c) for c in completions]
@@ -106,15 +104,7 @@ class Generate(Answering):
     async def _thought(
         self, messages: list[Message], sample: int, thinking: Thinking, step: Step
     ) -> Candidate:
-        thought = Thought(
-            messages,
-            self.sampling,
-            sample,
-            step,
-            role=self.model,
-            adapter=self.adapter,
-            prefix=self.prefix,
-        )
+        thought = Thought(messages, self.sampling, sample, step, role=self.model)
         candidate = self.candidate(await thought.think(thinking, self.extract), step)
         step.emit(Drafted(candidate=candidate))
         return candidate

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.model import continued
 from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -66,12 +67,7 @@ class Revise(Answering):
             peers=[peer.text for peer in state.live if peer.id != parent.id],
         )
         (completion,) = await step.sample(
-            messages,
-            self.sampling,
-            first=index,
-            role=self.model,
-            prefix=self.prefix,
-            adapter=self.adapter,
+            continued(messages, self.prefix), self.sampling, first=index, role=self.model
         )
         child = self.candidate(completion, step, first=index, parents=[parent])
         pair = self._kept(child, parent, state)

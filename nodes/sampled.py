@@ -21,7 +21,6 @@ class Sampled(Node, Sampling):
 
     prompt: PromptSetting
     model: str = Field("", description="the role whose model is asked; empty is the run's model")
-    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
     prefix: str = Field("", description="the beginning of the model's answer")
 
     @property

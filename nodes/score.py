@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.model import continued
 from thinkgraph.nodes.cost import Asked, Cost, Extent, Shown, at_most
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
@@ -96,10 +97,9 @@ class Score(Node):
             self.prompt, state, candidate=candidate.text, answer=candidate.answer or ""
         )
         probabilities = await step.choose(
-            messages,
+            continued(messages, self.lead),
             [self.accept, self.reject],
             role=self.model,
-            prefix=self.lead,
             adapter=self.adapter,
         )
         return probabilities[0] if probabilities else None
@@ -140,6 +140,9 @@ class Score(Node):
             step.models(self.model),
         )
         probabilities = await step.choose(
-            messages, list(self.labels), role=self.model, prefix=self.lead, adapter=self.adapter
+            continued(messages, self.lead),
+            list(self.labels),
+            role=self.model,
+            adapter=self.adapter,
         )
         return probabilities[0] if probabilities else None

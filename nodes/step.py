@@ -84,8 +84,6 @@ class Step:
         first: int = 0,
         part: int = 0,
         role: str = "",
-        prefix: str = "",
-        adapter: str | None = None,
         done: Callable[[Completion, Generation], None] | None = None,
     ) -> list[Completion]:
         """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
@@ -94,22 +92,18 @@ class Step:
         finish reason is ``budget``.
 
         Args:
-            messages: the prompt.
+            messages: the prompt; of what the assistant says at its end, the completions go on.
             sampling: how to sample.
             n: how many completions.
             first: the number of the first among what this run writes.
             part: which part of those texts this is, from 0, where they are sampled in several.
             role: whose model is asked.
-            prefix: the beginning of the answer, not part of the completions.
-            adapter: a LoRA adapter by name.
             done: told each completion as it ends; may cancel others of the generation.
         """
         seeds = self.seeds(n, first, part)
         if self._refused():
             return [_unasked(index, seed) for index, seed in enumerate(seeds)]
-        generation = self.models(role).generate(
-            messages, sampling, seeds, prefix=prefix, adapter=adapter, budget=self.budget
-        )
+        generation = self.models(role).generate(messages, sampling, seeds, budget=self.budget)
         completions: list[Completion] = []
         try:
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
@@ -131,17 +125,16 @@ class Step:
         options: Sequence[str],
         *,
         role: str = "",
-        prefix: str = "",
         adapter: str | None = None,
     ) -> list[float] | None:
-        """The probability of each option as the answer's beginning, after ``prefix``.
+        """The probability of each option as what the assistant says next.
 
         None if the budget ran out first.
         """
         if self._refused():
             return None
         probabilities, usage = await self.models(role).choose(
-            messages, options, prefix=prefix, adapter=adapter, budget=self.budget
+            messages, options, adapter=adapter, budget=self.budget
         )
         self.usage += usage
         cut = bool(self.budget and self.budget.exhausted)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from thinkgraph.models.model import continued
 from thinkgraph.nodes.cost import Cost, Extent
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.excerpt import fitted
@@ -31,19 +32,12 @@ class Synthesize(Answering):
         """One prompt that holds every candidate; what the budget cuts short replaces none."""
         read = [candidate for candidate in state.live if candidate.text.strip()]
         messages = fitted(
-            lambda texts: step.messages(self.prompt, state, drafts=texts),
+            lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
             [candidate.text for candidate in read],
             step.models(self.model),
             room=self.max_tokens,
         )
-        completions = await step.sample(
-            messages,
-            self.sampling,
-            n=self.samples,
-            role=self.model,
-            prefix=self.prefix,
-            adapter=self.adapter,
-        )
+        completions = await step.sample(messages, self.sampling, n=self.samples, role=self.model)
         written = [self.candidate(completion, step, parents=read) for completion in completions]
         whole = [candidate for candidate in written if candidate.finish_reason != "budget"]
         if whole or not read:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling
+from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling, continued
 from thinkgraph.nodes.answers import Extract, extract
 from thinkgraph.nodes.cost import Asked, at_most
 from thinkgraph.nodes.event import Grew
@@ -66,13 +66,11 @@ class Thought:
     """One candidate's text, written in parts that each go on from the last.
 
     Args:
-        messages: the prompt.
+        messages: the prompt, with what the text begins with.
         sampling: how to sample; its ``max_tokens`` is for the answer.
         sample: the candidate's number among what the node's run writes.
         step: the node's run.
         role: whose model is asked.
-        adapter: a LoRA adapter by name.
-        prefix: what the text begins with.
     """
 
     def __init__(
@@ -83,11 +81,9 @@ class Thought:
         step: Step,
         *,
         role: str = "",
-        adapter: str | None = None,
-        prefix: str = "",
     ) -> None:
         self._messages, self._sampling, self._sample, self._step = messages, sampling, sample, step
-        self._role, self._adapter, self._prefix = role, adapter, prefix
+        self._role = role
         self._text = self._written = ""
         self._parts: list[Completion] = []
 
@@ -113,7 +109,7 @@ class Thought:
             if waits:
                 self._insert(how.wait)
             sampling = self._sampling.model_copy(update={"max_tokens": left, "stop": stop})
-            self._add(await self._step.prepare(self._messages, sampling, **self._rest))
+            self._add(await self._step.prepare(self._so_far, sampling, **self._rest))
             if self._parts[-1].finish_reason != "stop":
                 return True
         return False
@@ -130,16 +126,14 @@ class Thought:
 
     @property
     def _rest(self) -> dict[str, Any]:
-        return {
-            "first": self._sample,
-            "part": len(self._parts),
-            "role": self._role,
-            "prefix": self._prefix + self._text,
-            "adapter": self._adapter,
-        }
+        return {"first": self._sample, "part": len(self._parts), "role": self._role}
+
+    @property
+    def _so_far(self) -> list[Message]:
+        return continued(self._messages, self._text)
 
     async def _write(self, sampling: Sampling) -> None:
-        (part,) = await self._step.sample(self._messages, sampling, **self._rest)
+        (part,) = await self._step.sample(self._so_far, sampling, **self._rest)
         self._add(part)
 
     def _add(self, part: Completion) -> None:

@@ -18,7 +18,7 @@ _FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("select", "vote", "choose", "search"), "choose"),
 }
 """Kinds of one's own are `other`."""
-_UNSHOWN = {*Sampling.model_fields, "samples", "extract", "prefix"}
+_UNSHOWN = {*Sampling.model_fields, "samples", "extract", "prefix"} - {"adapter"}
 """Settings that tune a node and don't change what the graph does."""
 OTHERWISE = "otherwise"
 NO_BREAK = "\N{NO-BREAK SPACE}"

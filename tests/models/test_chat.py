@@ -119,6 +119,13 @@ def test_derived_seeds_begin_alike_and_keep_apart():
     assert not set(seeds(1, 50)) & set(seeds(2, 50))
 
 
+def test_an_answer_that_has_begun_is_gone_on_from(smollm2):
+    asked = HumanMessage("Count from one to ten.")
+    begun = "one, two, three, four,"
+    reply = smollm2.invoke([asked, AIMessage(begun)], temperature=0, max_tokens=4)
+    assert reply.text.strip().startswith("five")
+
+
 def test_roles_and_text_parts_are_taken():
     chat = scripted()
     parts = ["a", {"type": "text", "text": "b"}]

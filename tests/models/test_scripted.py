@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Delta, Message, Sampling
+from thinkgraph.models.model import Budget, Delta, Message, Sampling, continued
 from thinkgraph.models.scripted import ScriptedModel, _split
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
 
-async def answers(model, n=1, sampling=None, **more):
-    generation = model.generate(ASKED, sampling or Sampling(), list(range(n)), **more)
+async def answers(model, n=1, sampling=None, asked=ASKED, **more):
+    generation = model.generate(asked, sampling or Sampling(), list(range(n)), **more)
     return [c.text for c in await generation.completions()]
 
 
@@ -29,9 +29,9 @@ async def test_replies_can_be_computed_from_messages_and_seed():
 
 async def test_what_was_asked_is_recorded():
     model = ScriptedModel(["4"])
-    await answers(model, sampling=Sampling(temperature=0), prefix="It is")
+    await answers(model, asked=continued(ASKED, "It is"), sampling=Sampling(temperature=0))
     (call,) = model.calls
-    assert call == (ASKED, Sampling(temperature=0), [0], "It is")
+    assert call == (ASKED, "It is", Sampling(temperature=0), [0])
 
 
 async def test_running_out_of_replies_is_told():

@@ -8,7 +8,7 @@ import pytest
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message
+from thinkgraph.models.model import Message, parted
 from thinkgraph.models.scripted import Call, ScriptedModel
 
 SMALL = {
@@ -59,11 +59,12 @@ class Oracle(ScriptedModel):
         self._fail()
         return super().generate(messages, sampling, seeds, **rest)
 
-    async def choose(self, messages, options, *, prefix="", adapter=None, budget=None):
+    async def choose(self, messages, options, *, adapter=None, budget=None):
         self._fail()
-        self.calls.append(Call(list(messages), None, [], prefix))  # type: ignore[arg-type]
-        weights = [1 + digest([m.content for m in messages], o) % 100 for o in options]
-        return [w / sum(weights) for w in weights], self._spend(messages, budget, prefix)
+        turns, begun = parted(messages)
+        self.calls.append(Call(turns, begun, None, []))  # type: ignore[arg-type]
+        weights = [1 + digest([m.content for m in turns], o) % 100 for o in options]
+        return [w / sum(weights) for w in weights], self._spend(messages, budget)
 
 
 @pytest.fixture

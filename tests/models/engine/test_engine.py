@@ -21,8 +21,12 @@ def ask(text: str) -> list[Message]:
     return [Message(role="user", content=text)]
 
 
-async def texts(model, messages, sampling, seeds, **how) -> list[str]:
-    return [c.text for c in await model.generate(messages, sampling, seeds, **how).completions()]
+async def texts(model, messages, sampling, seeds) -> list[str]:
+    return [c.text for c in await model.generate(messages, sampling, seeds).completions()]
+
+
+def with_adapter(sampling, name):
+    return sampling.model_copy(update={"adapter": name})
 
 
 async def alone(model, messages, sampling, seeds) -> list[str]:
@@ -421,11 +425,13 @@ async def test_adapters_are_applied_by_name_and_scale_and_take_turns(opened, ada
     expected = []
     for name in names:
         model.engine.clear_cache()
-        expected += await texts(model, ask("hello"), GREEDY, [1], adapter=name)
+        expected += await texts(model, ask("hello"), with_adapter(GREEDY, name), [1])
     assert len(set(expected[:4])) == 4
     assert expected[4] == expected[0]
     sampling = Sampling(temperature=0, max_tokens=400, ignore_eos=True)
-    together = [model.generate(ask("hello"), sampling, [1, 2], adapter=name) for name in names]
+    together = [
+        model.generate(ask("hello"), with_adapter(sampling, name), [1, 2]) for name in names
+    ]
     await until(lambda: all(g.usage.completion_tokens > 20 for g in together))
     spread = [g.usage.completion_tokens for g in together]
     assert max(spread) - min(spread) <= 160  # two turns of two samples, and a little
@@ -437,7 +443,7 @@ async def test_adapters_are_applied_by_name_and_scale_and_take_turns(opened, ada
 def test_an_unknown_adapter_is_refused_with_those_there_are(opened, adapters):
     model = opened("llama", adapters=adapters)
     with pytest.raises(ModelError, match="left, right"):
-        model.generate(ask("x"), GREEDY, [1], adapter="middle")
+        model.generate(ask("x"), with_adapter(GREEDY, "middle"), [1])
 
 
 def test_an_adapter_that_is_none_of_this_model_is_refused(opened, smollm2_path):

@@ -38,8 +38,6 @@ class Asked(NamedTuple):
 
     messages: tuple[Message, ...]
     sampling: Sampling
-    prefix: str = ""
-    adapter: str | None = None
 
     @property
     def key(self) -> str:
@@ -48,8 +46,6 @@ class Asked(NamedTuple):
             [turn.model_dump() for turn in self.messages],
             # Every sample is drawn with its confidence, whether or not this asker reads it.
             self.sampling.model_dump(exclude={"confidence", "top_logprobs"}),
-            self.prefix,
-            self.adapter,
         )
 
 
@@ -117,8 +113,6 @@ class Pool:
                 asked.messages,
                 asked.sampling.model_copy(update={"confidence": self.confidence}),
                 [derive_seed(self._seed, asked.key, n) for n in numbers],
-                prefix=asked.prefix,
-                adapter=asked.adapter,
             )
             before = Usage()
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
@@ -185,17 +179,13 @@ class PooledModel:
         sampling: Sampling,
         seeds: Sequence[int],
         *,
-        prefix: str = "",
-        adapter: str | None = None,
         budget: Budget | None = None,
     ) -> Generation:
         """The next samples of the prompt that this run hasn't had."""
         untold = sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
-            return self._model.generate(
-                messages, sampling, seeds, prefix=prefix, adapter=adapter, budget=budget
-            )
-        asked = Asked(tuple(messages), sampling, prefix, adapter)
+            return self._model.generate(messages, sampling, seeds, budget=budget)
+        asked = Asked(tuple(messages), sampling)
         if budget:
             budget.spend(calls=1)
         if sampling.temperature == 0:
@@ -209,16 +199,15 @@ class PooledModel:
         messages: Sequence[Message],
         text: str,
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[TokenLogprob], Usage]:
         """The log-probability of each token of ``text``, worked out once for all runs."""
 
         def ask() -> Awaitable[tuple[list[TokenLogprob], Usage]]:
-            return self._model.score(messages, text, prefix=prefix, adapter=adapter)
+            return self._model.score(messages, text, adapter=adapter)
 
-        key = digest("score", [m.model_dump() for m in messages], text, prefix, adapter)
+        key = digest("score", [m.model_dump() for m in messages], text, adapter)
         return await self._answered(key, ask, lambda v: list(map(_logprob, v)), budget)
 
     async def choose(
@@ -226,16 +215,15 @@ class PooledModel:
         messages: Sequence[Message],
         options: Sequence[str],
         *,
-        prefix: str = "",
         adapter: str | None = None,
         budget: Budget | None = None,
     ) -> tuple[list[float], Usage]:
         """The probability of each option, worked out once for all runs."""
 
         def ask() -> Awaitable[tuple[list[float], Usage]]:
-            return self._model.choose(messages, options, prefix=prefix, adapter=adapter)
+            return self._model.choose(messages, options, adapter=adapter)
 
-        key = digest("choose", [m.model_dump() for m in messages], [*options], prefix, adapter)
+        key = digest("choose", [m.model_dump() for m in messages], [*options], adapter)
         return await self._answered(key, ask, list, budget)
 
     async def _answered(
