@@ -28,6 +28,10 @@ class ModelError(ThinkgraphError):
     """A model can't be found, opened, or asked this."""
 
 
+class NoProbabilities(ModelError):
+    """A model tells no probabilities of given texts, and was asked for some."""
+
+
 class PromptTooLong(ModelError):
     """A prompt has more tokens than fit.
 

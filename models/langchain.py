@@ -17,7 +17,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 
-from .errors import ModelError, ThinkgraphError
+from .errors import ModelError, NoProbabilities, ThinkgraphError
 from .model import (
     Budget,
     Confidence,
@@ -123,8 +123,8 @@ class LangChainModel:
         """Refuse: such a model gives no probabilities."""
         raise self._no_probabilities("choose between options")
 
-    def _no_probabilities(self, what: str) -> ModelError:
-        return ModelError(
+    def _no_probabilities(self, what: str) -> NoProbabilities:
+        return NoProbabilities(
             f"{self.name} is {self.about}, which tells no probabilities, "
             f"so it can't {what}; use a GGUF model there"
         )

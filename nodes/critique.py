@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.cost import Cost, Extent, at_most
 from thinkgraph.nodes.event import Criticised
@@ -23,18 +24,18 @@ class Critique(Sampled):
     The critic writes its review; then the probabilities of the two verdicts are read from the
     logits, as continuations of what it wrote, so that a small model's loose wording can't be
     misread. ``verdict: text`` reads the last verdict in the review itself, for models that
-    give no probabilities.
+    give no probabilities; the prompt then asks for one of the ``verdicts``.
     """
 
     kind: ClassVar[str] = "critique"
     about: ClassVar[str] = "each candidate → a critique with a verdict"
     needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     gives: ClassVar[frozenset[str]] = frozenset({"critiques"})
-    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
 
     prompt: PromptSetting = "critique"
     samples: int = Field(1, ge=1, le=64, description="critiques of each candidate")
-    verdict: Literal["logits", "text"] = "logits"
+    verdict: Literal["logits", "text"] = Field("logits", description="where the verdict is read")
     lead: str = Field("\n\nVerdict:", description="what leads from the review to the verdict")
     accept: str = Field(" correct", description="the verdict that accepts")
     reject: str = Field(" wrong", description="the verdict that does not")
@@ -48,7 +49,7 @@ class Critique(Sampled):
 
     def cost(self, before: Extent) -> Cost:
         """The reviews of what it has not reviewed, and a verdict on each."""
-        shows = {"candidate": before.text, "answer": before.text}
+        shows = {"candidate": before.text, "answer": before.text, "verdicts": self._verdicts}
         review = self.asks(shows=shows, prompts=before.fresh, samples=self.samples)
         verdict = replace(
             review,
@@ -70,7 +71,11 @@ class Critique(Sampled):
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> list[Criticism]:
         messages = step.messages(
-            self.prompt, state, candidate=candidate.text, answer=candidate.answer or ""
+            self.prompt,
+            state,
+            candidate=candidate.text,
+            answer=candidate.answer or "",
+            verdicts=self._verdicts,
         )
         first = index * self.samples
         reviews = await step.sample(
@@ -116,13 +121,21 @@ class Critique(Sampled):
         return criticism
 
     async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:
-        probabilities = await step.choose(
-            continued(messages, text + self.lead),
-            [self.accept, self.reject],
-            role=self.model,
-            adapter=self.adapter,
-        )
+        try:
+            probabilities = await step.choose(
+                continued(messages, text + self.lead),
+                [self.accept, self.reject],
+                role=self.model,
+                adapter=self.adapter,
+            )
+        except NoProbabilities as error:
+            raise NoProbabilities(f"{error}, or set `verdict: text`") from error
         return probabilities[0] if probabilities else None
+
+    @property
+    def _verdicts(self) -> tuple[str, ...]:
+        """The words that the review itself must end with."""
+        return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
 
     def _says_accept(self, text: str) -> bool:
         words = [re.escape(word.strip()) for word in (self.accept, self.reject)]

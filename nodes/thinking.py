@@ -55,11 +55,9 @@ class Thinking(Frozen):
         after = replace(answer, prefix=answer.prefix + self.longest)
         rescue = replace(after, prefix=after.prefix + answer.max_tokens, max_tokens=RESCUE_TOKENS)
         first = replace(answer, prefix=answer.prefix + at_most(self.open), max_tokens=self.tokens)
-        # What goes on after a wait has only the tokens that the first thought left.
-        waits = min(self.waits, self.tokens - 1)
-        more = replace(after, turns=answer.turns * waits, max_tokens=0)
-        thoughts = [first, more] if waits > 0 else [first] if self.tokens else []
-        return [*thoughts, after, rescue]
+        # What goes on after a wait has only the tokens that were left: all, if nothing was said.
+        more = replace(after, turns=answer.turns * self.waits, max_tokens=0)
+        return [*([first, more] if self.tokens else []), after, rescue]
 
 
 class Thought:

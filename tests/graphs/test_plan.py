@@ -116,6 +116,14 @@ def test_no_run_of_a_strategy_spends_more_than_its_plan(name: str, data: st.Data
     assert not found.unknown
 
 
+def test_thoughts_that_say_nothing_are_calls_all_the_same() -> None:
+    graph, params = load("budget-forcing"), {"thinking": 1, "waits": 2, "samples": 1}
+    model = ScriptedModel(lambda messages, seed: "")
+    found = plan(graph, params, model, QUESTION)
+    held(found, model, graph.run(QUESTION, model=model, **params))
+    assert len(model.calls) == 5
+
+
 REAL = {
     "self-refine": {"rounds": 1, "max_tokens": 24},
     "tree-of-thoughts": {"depth": 2, "max_tokens": 16},

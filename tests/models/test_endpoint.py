@@ -261,6 +261,15 @@ class TestServed:
         assert (result.model, len(result.candidates)) == (name, 2)
         assert result.usage.completion_tokens == sum(c.tokens for c in result.candidates) == 16
 
+    def test_a_critic_on_it_says_its_verdict_in_words(self, served):
+        graph, name = load_graph("self-refine"), f"openai:smollm2@{served}"
+        with pytest.raises(ModelError, match=r"use a GGUF model there, or set `verdict: text`"):
+            graph.run(ASKED[0].content, model=name, max_tokens=8)
+        result = graph.run(
+            ASKED[0].content, model=name, max_tokens=8, verdict="text", rounds=1, seed=1
+        )
+        assert result.critiques and all(c.probability is None for c in result.critiques)
+
     async def test_an_answer_that_is_broken_off_is_no_answer(self, served):
         with pytest.raises(ModelError, match="broke off an answer"):
             await ask(load(f"openai:smollm2@{served}"), asked=TOO_LONG)

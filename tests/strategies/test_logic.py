@@ -165,6 +165,15 @@ def test_self_refine_by_verdict_keeps_what_the_critic_likes_best():
     assert result.answer.value == "4"
 
 
+def test_self_refine_reads_the_verdict_in_the_review_of_a_model_without_probabilities():
+    replies = ["It is 4", "Is it correct? One is forgotten.\nWrong", "It is 5", "Good.\ncorrect"]
+    result, model = run("self-refine", replies, verdict="text")
+    assert [c.accepted for c in result.critiques] == [False, True]
+    assert result.answer.value == "5"
+    critics = [prompt for prompt, _ in asked(model)][1::2]
+    assert all(prompt.endswith("on a line of its own: correct or wrong.") for prompt in critics)
+
+
 def test_self_refine_keeps_a_better_form_by_the_heuristic():
     replies = ["It is 4", "Hm.", "no idea"]
     result, _ = run(
