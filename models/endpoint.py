@@ -37,6 +37,10 @@ BESIDE = ("top_k", "min_p", "ignore_eos", "json_schema")
 """Settings that llama-server, vLLM and SGLang take too, passed on only where they were changed."""
 
 
+WEIGHTS = ("root", "n_params", "size", "n_vocab", "n_embd", "ftype")
+"""What a server's list may tell of a model's weights, in vLLM's words and in llama-server's."""
+
+
 class Endpoint(NamedTuple):
     """A model of a server."""
 
@@ -68,6 +72,10 @@ class EndpointModel(LangChainModel):
     Args:
         name: ``openai:MODEL@URL``.
 
+    Attributes:
+        weights: what the server tells of the model's weights, if anything: another model that it
+            serves under the same name later differs in it.
+
     Raises:
         ModelError: the name has another form, nobody listens there, the server refuses the
             key or doesn't know the model, or langchain-openai isn't installed.
@@ -78,7 +86,10 @@ class EndpointModel(LangChainModel):
     def __init__(self, name: str) -> None:
         self._endpoint = Endpoint.parse(name)
         client = _client(self._endpoint)
-        context = _context_length(client, self._endpoint)
+        listed = _listed(client, self._endpoint)
+        meta = listed["meta"] if isinstance(listed.get("meta"), dict) else {}
+        self.weights = {key: told[key] for told in (listed, meta) for key in WEIGHTS if key in told}
+        context = meta.get("n_ctx") or listed.get("max_model_len")
         super().__init__(client, name=name, accepts=(*STANDARD, *BESIDE), context_length=context)
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
@@ -128,8 +139,8 @@ def _client(endpoint: Endpoint) -> BaseChatOpenAI:
     )
 
 
-def _context_length(client: BaseChatOpenAI, endpoint: Endpoint) -> int | None:
-    """What the server's list of models says, in llama-server's words or in vLLM's.
+def _listed(client: BaseChatOpenAI, endpoint: Endpoint) -> dict[str, Any]:
+    """What the server's list of models says of this one.
 
     Raises:
         ModelError: the server can't be asked, or the model isn't in its list.
@@ -145,8 +156,7 @@ def _context_length(client: BaseChatOpenAI, endpoint: Endpoint) -> int | None:
         raise ModelError(f"{endpoint.url} lists no models; most such URLs end in /v1") from error
     for model in listed:
         if endpoint.model in (model["id"], *(model.get("aliases") or ())):
-            meta = model.get("meta") or {}
-            return meta.get("n_ctx") or model.get("max_model_len")
+            return model
     names = ", ".join(str(model["id"]) for model in listed) or "none"
     raise ModelError(f"{endpoint.url} has no model {endpoint.model!r}; it has {names}")
 

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from thinkgraph.evaluate.runs.identity import identity
 from thinkgraph.graphs.graph import load as load_graph
 from thinkgraph.models.catalogue import find, load
 from thinkgraph.models.endpoint import INSTALL, KEY, Endpoint
@@ -172,6 +173,15 @@ class TestRequest:
         listed = {"object": "list", "data": [{"id": "m", "object": "model", "max_model_len": 99}]}
         scripted.replies["models"] = [(200, json.dumps(listed))]
         assert load(scripted.model).context_length == 99
+
+    def test_another_model_of_the_same_name_is_told_by_its_weights(self, scripted):
+        identities = []
+        for more in ({}, {"meta": {"n_params": 7, "n_ctx": 9}}, {"root": "a"}, {"root": "b"}):
+            listed = {"object": "list", "data": [{"id": "m", "object": "model", **more}]}
+            scripted.replies["models"] = [(200, json.dumps(listed))]
+            identities.append(identity(load(scripted.model)))
+        assert len(set(identities)) == 4
+        assert "n_ctx" not in identities[1]
 
     def test_a_context_that_nobody_tells_is_the_default(self, scripted):
         assert load(scripted.model).context_length == 8192

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 
+from thinkgraph.models.endpoint import EndpointModel
 from thinkgraph.models.local import LocalModel
 from thinkgraph.models.model import Model
 
@@ -14,7 +16,12 @@ ENDS = 1 << 20
 
 
 def identity(model: Model) -> str:
-    """The name of a model; of a GGUF file, what is in it and the adapters it may load."""
+    """The name of a model; of a GGUF file, what is in it and the adapters it may load.
+
+    Of a model behind an endpoint, its name and what the server tells of its weights.
+    """
+    if isinstance(model, EndpointModel):
+        return f"{model.name}:{json.dumps(model.weights)}"
     if not isinstance(model, LocalModel):
         return model.name
     settings = model.engine.settings
