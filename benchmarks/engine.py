@@ -2,9 +2,10 @@
 
 Every contestant runs in a process of its own, on the same GGUF with the same threads, flash
 attention and sampler, and draws as many tokens a sample with the end of text ignored. They take
-turns within a round, so that a busy machine slows them alike; what is reported are medians of
-the rounds and ratios within a round. Each run starts without a cached prefix, and a rate is
-tokens drawn over the seconds from asking to the last token, prompts included.
+turns within a round, so that a busy machine slows them alike; this engine has both the first and
+the last turn, so that a machine that gets slower or faster favours nobody. What is reported are
+medians of the rounds and ratios within a round. Each run starts without a cached prefix, and a
+rate is tokens drawn over the seconds from asking to the last token, prompts included.
 
     python benchmarks/engine.py --rounds 5 --output benchmarks/engine.md
 
@@ -259,10 +260,7 @@ def measure(
     for number in range(rounds):
         result: Result = {}
         for width in WIDTHS:
-            run = engine(one, width)
-            result[f"engine {width}"] = run["rate"]
-            if width == 16:
-                result["python"] = run["python"]
+            first = engine(one, width)
             if tools:
                 result[f"ceiling {width}"] = ceiling(tools, options, length, (width,))[width]
             if width == 16 and server:
@@ -271,6 +269,10 @@ def measure(
             if width in (1, 16):
                 result[f"llama {width}"] = same(one, width)["rate"]
                 result[f"llama default {width}"] = default(one, width)["rate"]
+            last = engine(one, width)
+            result[f"engine {width}"] = statistics.harmonic_mean([first["rate"], last["rate"]])
+            if width == 16:
+                result["python"] = (first["python"] + last["python"]) / 2
         run = engine(many, 1)
         result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
         if server:
