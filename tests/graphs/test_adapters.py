@@ -96,7 +96,13 @@ def test_a_critic_may_be_an_adapter_at_half_its_strength(opened, adapters):
     result = graph.run(QUESTION, model=model)
     (draft,), (critique,) = result.candidates, result.critiques
     asked = load_prompt("critique").render(
-        {"question": QUESTION, "candidate": draft.text, "answer": draft.answer or ""}, ()
+        {
+            "question": QUESTION,
+            "candidate": draft.text,
+            "answer": draft.answer or "",
+            "verdicts": (),
+        },
+        (),
     )
     model.engine.clear_cache()
     assert draft.text == written(model, user(QUESTION), "left")

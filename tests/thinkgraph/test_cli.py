@@ -53,7 +53,7 @@ def test_a_role_has_a_model_file_of_its_own(cli, tiny, opened):
     sampling = Sampling(**draft)
     drafted = load_prompt("question").render({"question": "hello"}, ())
     reviewed = load_prompt("critique").render(
-        {"question": "hello", "candidate": text, "answer": ""}, ()
+        {"question": "hello", "candidate": text, "answer": "", "verdicts": ()}, ()
     )
     assert text == said(opened("llama"), drafted, sampling)
     assert text != said(opened("gemma2"), drafted, sampling)
