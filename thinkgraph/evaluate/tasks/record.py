@@ -177,8 +177,8 @@ def _dataset(path: Path) -> Iterator[Record]:
         datasets = importlib.import_module("datasets")
     except ImportError:
         raise DataError(
-            f"{path} is a Hugging Face dataset, and to read it the package datasets is needed: "
-            "pip install datasets"
+            f"{path} is a Hugging Face dataset, and to read it the package datasets is needed; "
+            'run: pip install "thinkgraph[datasets]"'
         ) from None
     try:
         found = datasets.load_from_disk(str(path))

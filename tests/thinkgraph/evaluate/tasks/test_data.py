@@ -6,6 +6,7 @@ import os
 import random
 import re
 
+import datasets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +72,6 @@ class TestFormats:
         assert self.asked(path) == [('He said:\n"3, 4; 5\t6"', "é"), *EXPECTED]
 
     def test_a_hugging_face_dataset(self, tmp_path):
-        datasets = pytest.importorskip("datasets")
         table = datasets.Dataset.from_list(PAIRS)
         table.save_to_disk(str(tmp_path / "one"))
         assert self.asked(tmp_path / "one") == EXPECTED
@@ -83,7 +83,7 @@ class TestFormats:
     def test_a_dataset_without_the_package_says_how_to_get_it(self, tmp_path, monkeypatch):
         (tmp_path / "dataset_info.json").write_text("{}")
         monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-        assert "pip install datasets" in fault(tmp_path)
+        assert "thinkgraph[datasets]" in fault(tmp_path)
 
     @given(
         st.lists(
