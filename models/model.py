@@ -32,12 +32,9 @@ class Message(Frozen):
 
 def continued(messages: Sequence[Message], text: str) -> list[Message]:
     """The conversation with ``text`` as the beginning of what the assistant says next."""
-    if not text:
-        return list(messages)
-    *before, last = messages
-    if last.role != "assistant":
-        return [*messages, Message(role="assistant", content=text)]
-    return [*before, Message(role="assistant", content=last.content + text)]
+    turns, begun = parted(messages)
+    said = begun + text
+    return [*turns, Message(role="assistant", content=said)] if said else turns
 
 
 def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:

@@ -84,8 +84,9 @@ class ScriptedModel:
         """
         if (words := self.count_tokens(messages)) >= self.context_length:
             raise PromptTooLong(words, self.context_length - 1, self.context_length)
-        self.calls.append(Call(*parted(messages), sampling, list(seeds)))
-        replies = [self._reply(self.calls[-1].messages, seed) for seed in seeds]
+        turns, prefix = parted(messages)
+        self.calls.append(Call(turns, prefix, sampling, list(seeds)))
+        replies = [self._reply(turns, seed) for seed in seeds]
         return Streams(
             [_words(reply, sampling) for reply in replies],
             seeds,

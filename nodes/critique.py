@@ -138,6 +138,6 @@ class Critique(Sampled):
         return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
 
     def _says_accept(self, text: str) -> bool:
-        words = [re.escape(word.strip()) for word in (self.accept, self.reject)]
-        said = re.findall(rf"\b({'|'.join(words)})\b", text, re.IGNORECASE)
-        return bool(said) and said[-1].lower() == self.accept.strip().lower()
+        words = "|".join(map(re.escape, self._verdicts))
+        said = re.findall(rf"\b({words})\b", text, re.IGNORECASE)
+        return bool(said) and said[-1].lower() == self._verdicts[0].lower()

@@ -52,6 +52,7 @@ class Candidates:
     def __init__(self, size: int) -> None:
         self._room = np.empty(size, _CANDIDATE)
         self._ids, self._logits = self._room["id"], self._room["logit"]
+        self._every = np.arange(size, dtype=np.int32)
         data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         self._array = llama.llama_token_data_array(data, 0, -1, False)
         self._reference = ctypes.byref(self._array)
@@ -61,10 +62,11 @@ class Candidates:
 
     def fill(self, logits: Logits, tokens: Tokens | None = None) -> None:
         """Hold ``tokens``, or all, with their logits out of a whole row."""
-        size = len(logits) if tokens is None else len(tokens)
-        self._ids[:size] = np.arange(size) if tokens is None else tokens
-        self._logits[:size] = logits if tokens is None else logits[tokens]
-        self._resize(size)
+        chosen = slice(None) if tokens is None else tokens
+        held = logits[chosen]
+        self._ids[: len(held)] = self._every[chosen]
+        self._logits[: len(held)] = held
+        self._resize(len(held))
 
     def allow(self, grammar: Any) -> None:
         """Keep those that a grammar's sampler takes next."""
