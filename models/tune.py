@@ -163,8 +163,6 @@ class _Search:
         self.gain = 1.0
         self.trials: list[Trial] = []
         self.engine = _open(path, {})
-        # Decided once: the memory that a second engine finds is less.
-        self.fixed = {"weights": self.engine.settings.weights}
 
     def __enter__(self) -> _Search:
         return self
@@ -182,7 +180,7 @@ class _Search:
     def try_settings(self, change: dict[str, Any]) -> None:
         """Keep a change of settings if it is worth it."""
         (field, value) = next(iter(change.items()))
-        engine = _open(self.use, self.fixed | self.settings | change)
+        engine = _open(self.use, self.settings | change)
         if self._faster(f"{field} {value}", engine):
             self.settings |= change
 
@@ -191,7 +189,7 @@ class _Search:
         plain = _perplexity(self.engine)
         for name, kind in kinds.items():
             file = _quantize(self.path, name, kind)
-            engine = _open(file, self.fixed | self.settings)
+            engine = _open(file, self.settings)
             perplexity = _perplexity(engine)
             allowed = lossy or perplexity <= plain * (1 + LOSSLESS)
             if self._faster(name, engine, perplexity, allowed=allowed):

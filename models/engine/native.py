@@ -14,7 +14,6 @@ from .memory import LlamaMemory
 from .sequence import Adapter
 from .settings import EngineSettings, available_threads
 from .vocabulary import Vocabulary
-from .weights import load_weights, offloads, place
 
 DEFAULT_CONTEXT = 4096
 KV_BYTES = 256 << 20  # what the KV cache takes by default on a CPU
@@ -42,8 +41,7 @@ class NativeModel:
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
         self._used: Adapter | None = None
-        settings = settings.model_copy(update={"weights": place(self.header, settings)})
-        self.model = load_weights(path, settings)
+        self.model = _load(path, settings)
         self.vocabulary = Vocabulary(self.model)
         try:
             self._refuse_what_cannot_generate()
@@ -157,8 +155,20 @@ class NativeModel:
         return adapter
 
 
+def _load(path: Path, settings: EngineSettings) -> Any:
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers
+    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise ModelError(
+            f"llama.cpp can't load {path}; its log (logger thinkgraph.llama_cpp) says why"
+        )
+    return model
+
+
 def _affordable_cells(header: GgufHeader, settings: EngineSettings) -> int:
-    return (KV_BYTES_GPU if offloads(settings) else KV_BYTES) // max(_cell_bytes(header), 1 << 12)
+    gpu = settings.gpu_layers != 0 and llama.llama_supports_gpu_offload()
+    return (KV_BYTES_GPU if gpu else KV_BYTES) // max(_cell_bytes(header), 1 << 12)
 
 
 def _cell_bytes(header: GgufHeader) -> int:

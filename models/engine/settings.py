@@ -65,12 +65,6 @@ class EngineSettings(Frozen):
     flash_attention: Literal["auto", "on", "off"] = Field(
         "auto", description="auto lets llama.cpp decide; without it, cached prefixes cost more"
     )
-    weights: Literal["auto", "mapped", "loaded"] = Field(
-        "auto",
-        description="mapped: the file's own pages, shared with other processes; loaded: copied "
-        "into memory of this one, which makes a token faster on a CPU; auto loads what takes a "
-        "quarter at most of the memory available, and maps what is larger or for a GPU",
-    )
     adapters: Annotated[dict[str, Path], BeforeValidator(_read_adapters)] = Field(
         default_factory=dict,
         description="LoRA adapters in GGUF form, by the name requests give; "
