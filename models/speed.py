@@ -11,15 +11,18 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from .local import LocalModel
 from .model import Frozen, Message, Sampling
 
-TOKENS = 24
+if TYPE_CHECKING:
+    from .local import LocalModel
+
 MANY = 16
+SAMPLING = Sampling(max_tokens=24, ignore_eos=True, temperature=5, top_p=1, min_p=0)
+"""Hot, so that samples differ at once: while they agree, the engine computes one for all."""
 _TEXT = "Count slowly: " + ", ".join(str(number) for number in range(100, 140))
 
 
@@ -61,19 +64,15 @@ async def measure(model: LocalModel) -> Speed:
     many = await _sampled(model, f"Again. {_TEXT}", MANY)
     return Speed(
         prefill=alone["prefilled"] / alone["first"],
-        alone=alone["decode"] / (TOKENS - 1),
-        many=many["decode"] / (TOKENS - 1),
+        alone=alone["decode"] / (SAMPLING.max_tokens - 1),
+        many=many["decode"] / (SAMPLING.max_tokens - 1),
         sequences=model.engine.settings.sequences,
         measured=date.today(),
     )
 
 
 async def _sampled(model: LocalModel, text: str, samples: int) -> dict[str, float]:
-    generation = model.generate(
-        [Message(role="user", content=text)],
-        Sampling(max_tokens=TOKENS, ignore_eos=True),
-        list(range(samples)),
-    )
+    generation = model.generate([Message(role="user", content=text)], SAMPLING, range(samples))
     await generation.completions()
     usage = generation.usage
     return {

@@ -27,9 +27,9 @@ from .engine.sequence import Request
 from .engine.settings import EngineSettings, available_threads
 from .errors import ModelError
 from .model import Frozen, Sampling
+from .speed import SAMPLING
 
 CONTEXT = 512
-TOKENS = 24
 ROUNDS = 3
 WIDTHS = (8, 16, 32, 64)
 WORTH_IT = 1.03  # a gain that is more than noise
@@ -231,11 +231,11 @@ def _open(path: Path, settings: dict[str, Any]) -> Engine:
 def _speed(engine: Engine, width: int) -> float:
     """Tokens a second of ``width`` samples, their prompt included."""
     prompt = engine.vocabulary.tokenize(TEXT, bos=True)[:64]
-    request = Request(prompt, Sampling(max_tokens=TOKENS, ignore_eos=True), range(width))
+    request = Request(prompt, SAMPLING, range(width))
     began = time.perf_counter()
     engine.submit(request)
     request.done.result()
-    return width * TOKENS / (time.perf_counter() - began)
+    return width * SAMPLING.max_tokens / (time.perf_counter() - began)
 
 
 def _busy() -> bool:

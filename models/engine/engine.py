@@ -208,33 +208,32 @@ class Engine:
         try:
             rows, logits = self._runner.run(chunks)
         except DecodeError as error:
-            self._recover([c.sequence for c in chunks], error)
+            self._recover([s for chunk in chunks for s in chunk.sequences], error)
             return [], self._runner.no_logits
         self._counters.native_s += time.perf_counter() - began
         self._counters.steps += 1
-        self._scheduler.suspects.difference_update(c.sequence for c in chunks)
         for chunk in chunks:
-            self._computed(chunk.sequence, chunk.count)
+            self._scheduler.suspects.difference_update(chunk.sequences)
+            self._computed(chunk)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
         return rows, logits
 
-    def _computed(self, sequence: Sequence, count: int) -> None:
-        if sequence.lease is None:
-            return
+    def _computed(self, chunk: Chunk) -> None:
+        sequence, lease, count = chunk.sequences[0], chunk.lease, chunk.count
         request, counters = sequence.request, self._counters
         if not sequence.decodes:
             if not request.admitted:
                 request.admitted = time.monotonic()
             if not sequence.admitted:
                 sequence.admitted = True
-                request.cached += sequence.lease.cached
-                counters.cached_tokens += sequence.lease.cached
+                request.cached += lease.cached
+                counters.cached_tokens += lease.cached
             request.prefilled += count
             counters.prefilled_tokens += count
-            self._pool.grow(sequence.lease, count)
-            self._pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
+            self._pool.grow(lease, count)
+            self._pool.commit(lease, sequence.tokens[: lease.length])
         else:
-            self._pool.grow(sequence.lease, count)
+            self._pool.grow(lease, count)
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
         """Draw or score a token for each row, and tell those who wait."""
@@ -244,25 +243,29 @@ class Engine:
         touched = set()
         for row, outcomes in zip(rows, logits, strict=True):
             distribution = Distribution(outcomes)
-            for sequence in self._siblings(row):
+            sequences = self._sequences(row)
+            for sequence in sequences:
                 touched.add(sequence.request)
                 self._advance(sequence, row, distribution)
+            if len(sequences) > 1:
+                self._scheduler.part(row.chunk.lease, sequences)
         for request in touched:
             request.notify()
         self._counters.rows += len(rows)
         self._counters.sampling_s += time.perf_counter() - began
 
-    def _siblings(self, row: Row) -> list[Sequence]:
-        """The row's sequence, and those that are forked from it here: their first row is its."""
-        if row.position != len(row.sequence.prompt) - 1:
-            return [row.sequence]
-        forked = self._scheduler.fork(row.sequence)
-        for request in {s.request for s in forked} - {row.sequence.request}:
+    def _sequences(self, row: Row) -> list[Sequence]:
+        """Those that the row is for; at the end of a prompt also those that wait for the same."""
+        leader = row.chunk.sequences[0]
+        if row.position != len(leader.prompt) - 1:
+            return row.chunk.sequences
+        admitted = self._scheduler.admit_alike(leader)
+        for request in {s.request for s in admitted} - {leader.request}:
             if not request.admitted:  # another request of the same prompt
                 request.admitted = time.monotonic()
                 request.cached += len(request.prompt)
                 self._counters.cached_tokens += len(request.prompt)
-        return [row.sequence, *forked]
+        return [leader, *admitted]
 
     def _advance(self, sequence: Sequence, row: Row, distribution: Distribution) -> None:
         if sequence.finish:
@@ -398,8 +401,8 @@ class Engine:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""
         _log.warning("%s with %d sequences", error, len(sequences))
         running = self._scheduler.running
-        if error.code == NO_ROOM and len(running) > 1:
-            self._scheduler.preempt(running[-1])  # what the pool counts as free was not
+        if error.code == NO_ROOM and len({s.lease for s in running}) > 1:
+            self._scheduler.preempt_newest()  # what the pool counts as free was not
         elif len(sequences) > 1:
             self._scheduler.isolate(sequences)
         else:

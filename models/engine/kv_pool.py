@@ -4,11 +4,12 @@ llama.cpp marks each cell with the set of sequences that see it. The pool gives 
 owner: a node of the prefix tree (whose own sequence id holds just the node's positions), or
 one running sequence. A sequence sees the nodes of its prefix and owns what comes after. So
 the cells in use are the nodes' lengths plus the sequences' private tails, and nothing else.
+Samples that agree so far are one sequence, with one lease, until they draw different tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol
 
 from .radix import Node, common_prefix
@@ -35,7 +36,7 @@ class Memory(Protocol):
 class Lease:
     """A running sequence's hold on the cache: ``length`` cells, of which ``shared`` the tree's."""
 
-    __slots__ = ("adapter", "cached", "length", "node", "sequence", "shared")
+    __slots__ = ("adapter", "cached", "holders", "length", "node", "sequence", "shared")
 
     def __init__(self, sequence: int, adapter: Hashable, node: Node, length: int) -> None:
         self.sequence = sequence
@@ -44,6 +45,8 @@ class Lease:
         """The deepest node whose cells it sees; it uses that node and all above it."""
         self.length = self.shared = self.cached = length
         """``cached`` stays what was found when the lease began."""
+        self.holders = 1
+        """Samples whose sequence it is: with the last that releases it, it ends."""
 
     @property
     def private(self) -> int:
@@ -93,12 +96,7 @@ class KvPool:
     @property
     def idle(self) -> int:
         """Cells of prefixes that no lease uses."""
-        return sum(node.length for node in self.nodes() if not node.users)
-
-    @property
-    def can_run(self) -> bool:
-        """Whether another lease can be had."""
-        return bool(self._runners)
+        return sum(map(_spare, self.nodes()))
 
     def nodes(self) -> Iterator[Node]:
         """All nodes of all trees, parents first."""
@@ -146,6 +144,19 @@ class KvPool:
         self.grow(other, lease.private)  # counted again: more than is taken, never less
         return other
 
+    def join(self, lease: Lease) -> Lease:
+        """The same lease, for one holder more."""
+        lease.holders += 1
+        return lease
+
+    def part(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
+        """Fork for some of the lease's holders, who have the new one instead."""
+        other = self.fork(lease, tokens)
+        if other:
+            lease.holders -= holders
+            other.holders = holders
+        return other
+
     def grow(self, lease: Lease, count: int) -> None:
         """Count cells that the lease's sequence has taken."""
         lease.length += count
@@ -161,7 +172,10 @@ class KvPool:
         return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
-        """Free the lease's own cells and its sequence; what the tree owns stays."""
+        """With its last holder, free the lease's own cells; what the tree owns stays."""
+        lease.holders -= 1
+        if lease.holders:
+            return
         self.memory.remove(lease.sequence, 0, END)
         self.private -= lease.private
         for node in lease.node.path():
@@ -182,7 +196,7 @@ class KvPool:
         self.clock += 1
         if self.clock % 16:
             return
-        while (leaf := self._oldest_leaf()) and (
+        while (leaf := self._oldest_leaf(_spare)) and (
             leaf.last_used < self.clock - idle_steps or self.idle > idle_cells
         ):
             self._drop(leaf)
@@ -201,21 +215,26 @@ class KvPool:
         return True
 
     def _evict_one(self) -> bool:
-        leaf = self._oldest_leaf()
+        leaf = self._oldest_leaf(_spare)
         if leaf:
             self.evictions += 1
             self._drop(leaf)
         return leaf is not None
 
-    def _oldest_leaf(self) -> Node | None:
-        leaves = (n for n in self.nodes() if not n.children and not n.users)
+    def _oldest_leaf(self, wanted: Callable[[Node], object]) -> Node | None:
+        leaves = (n for n in self.nodes() if not n.children and wanted(n))
         return min(leaves, key=lambda n: n.last_used, default=None)
 
     def _drop(self, leaf: Node) -> None:
-        self.memory.remove(leaf.sequence, 0, END)
-        self._holders.append(leaf.sequence)
-        self.kept -= leaf.length
-        leaf.detach()
+        """Free the cells of a leaf that no lease uses, and the leaf if those are all."""
+        spare = _spare(leaf)
+        self.kept -= spare
+        self.memory.remove(leaf.sequence, leaf.end - spare, END)
+        if spare < leaf.length:
+            del leaf.tokens[-spare:]
+        else:
+            self._holders.append(leaf.sequence)
+            leaf.detach()
 
     def _touch(self, node: Node) -> None:
         for above in node.path():
@@ -225,8 +244,9 @@ class KvPool:
         self.memory.copy(node.sequence, sequence, node.start, min(node.end, end))
 
     def _holder(self) -> int | None:
-        if not self._holders:
-            self._evict_one()
+        if not self._holders and (leaf := self._oldest_leaf(lambda n: not n.users)):
+            self.evictions += 1
+            self._drop(leaf)
         return self._holders.pop() if self._holders else None
 
     def _descend(self, lease: Lease, tokens: Sequence[int]) -> Node:
@@ -296,3 +316,9 @@ class KvPool:
         self.kept += moved
         self._touch(node)
         return True
+
+
+def _spare(node: Node) -> int:
+    """Cells at the node's end that no lease uses."""
+    used = max((lease.shared for lease in node.users), default=node.start)
+    return max(0, node.end - used)

@@ -11,16 +11,15 @@ import numpy as np
 from .distribution import Logits
 from .library import llama
 from .scheduler import Chunk
-from .sequence import Sequence
 
 NO_ROOM = 1  # llama_decode's code for a full KV cache
 
 
 @dataclass(slots=True, frozen=True)
 class Row:
-    """A row of logits: what comes after the token at ``position`` of a sequence."""
+    """A row of logits: what comes after the token at ``position`` of a chunk's sequences."""
 
-    sequence: Sequence
+    chunk: Chunk
     position: int
     index: int
     """The token's place in the batch, by which llama.cpp finds the row."""
@@ -96,16 +95,12 @@ class Runner:
         sequences: list[int] = []
         rows: list[Row] = []
         for chunk in chunks:
-            sequence, count = chunk.sequence, chunk.count
-            if sequence.lease is None:
-                continue
-            start = sequence.computed
-            for position in range(start, start + count):
-                if sequence.needs_logits(position):
-                    rows.append(Row(sequence, position, len(tokens) + position - start))
+            sequence, count, start = chunk.sequences[0], chunk.count, chunk.lease.length
+            for position in range(max(start, sequence.next_output), start + count):
+                rows.append(Row(chunk, position, len(tokens) + position - start))
             tokens += sequence.tokens[start : start + count]
             positions += range(start, start + count)
-            sequences += [sequence.lease.sequence] * count
+            sequences += [chunk.lease.sequence] * count
         size = self._batch.n_tokens = len(tokens)
         self._tokens[:size] = tokens
         self._positions[:size] = positions

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from .kv_pool import KvPool
+from .kv_pool import KvPool, Lease
 from .radix import common_prefix
 from .sequence import Adapter, Sequence
 from .settings import EngineSettings
@@ -18,9 +18,10 @@ LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
 
 @dataclass(slots=True, frozen=True)
 class Chunk:
-    """The next ``count`` tokens of a sequence, to be computed in this step."""
+    """The next ``count`` tokens of a lease and of all who hold it, to be computed in this step."""
 
-    sequence: Sequence
+    lease: Lease
+    sequences: list[Sequence]
     count: int
 
 
@@ -53,29 +54,43 @@ class Scheduler:
         self._admit()
         chunks = self._plan()
         while not self.pool.evict(sum(chunk.count for chunk in chunks)):
-            self.preempt(self.running[-1])
+            self.preempt_newest()
             chunks = self._plan()
         return chunks
 
-    def fork(self, leader: Sequence) -> list[Sequence]:
+    def admit_alike(self, leader: Sequence) -> list[Sequence]:
         """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
         alike = [
             s
             for s in self.waiting
             if s.prompt == leader.prompt and self._adapter(s) == self.adapter and not s.drawn
         ]
-        forked = []
+        admitted = []
         for sequence in alike:
-            if not (leader.lease and self.pool.can_run and self._has_room(sequence.given + 1)):
+            if not (leader.lease and self._has_place and self._has_room(sequence.given + 1)):
                 break
-            sequence.lease = self.pool.fork(leader.lease, leader.prompt)
+            if leader.samples and sequence.samples:
+                sequence.lease = self.pool.join(leader.lease)
+            else:
+                sequence.lease = self.pool.fork(leader.lease, leader.prompt)
             if sequence.lease is None:
                 break
             sequence.admitted = True  # its prompt is accounted for by the leader
             self.waiting.remove(sequence)
             self.running.append(sequence)
-            forked.append(sequence)
-        return forked
+            admitted.append(sequence)
+        return admitted
+
+    def part(self, lease: Lease, sequences: list[Sequence]) -> None:
+        """Leave the lease to those that drew what the first did, and part it for the others."""
+        alike: dict[int, list[Sequence]] = {}
+        for sequence in sequences:
+            if sequence.lease is lease:
+                alike.setdefault(sequence.tokens[-1], []).append(sequence)
+        for group in list(alike.values())[1:]:
+            branch = self.pool.part(lease, group[0].tokens[:-1], len(group))
+            for sequence in group:
+                sequence.lease = branch
 
     def retire(self, sequence: Sequence, *, keep: bool) -> None:
         """Let a sequence go; with ``keep`` its cells become a cached prefix."""
@@ -94,6 +109,12 @@ class Scheduler:
         for sequence in reversed(sequences):
             self.preempt(sequence)
         self.suspects.update(sequences)
+
+    def preempt_newest(self) -> None:
+        """Preempt the newest sequence, with all that hold its lease: else no cell comes free."""
+        lease = self.running[-1].lease
+        for sequence in [s for s in reversed(self.running) if s.lease is lease]:
+            self.preempt(sequence)
 
     def preempt(self, sequence: Sequence) -> None:
         """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
@@ -118,7 +139,7 @@ class Scheduler:
 
     def _admit(self) -> None:
         for sequence in list(islice(self.waiting, 2 * self.settings.sequences)):
-            if not self.pool.can_run:
+            if not self._has_place:
                 return
             if self._adapter(sequence) != self.adapter or self._soon_cached(sequence):
                 continue
@@ -126,7 +147,7 @@ class Scheduler:
                 return
 
     def _let_in(self, sequence: Sequence) -> bool:
-        lease = self.pool.lease(self.adapter, sequence.tokens, self._reusable(sequence))
+        lease = self.pool.lease(self.adapter, sequence.tokens, sequence.next_output)
         sequence.lease = lease
         if self.running and not self._has_room(sequence.pending):
             self.pool.release(lease)
@@ -136,10 +157,9 @@ class Scheduler:
         self.running.append(sequence)
         return True
 
-    @staticmethod
-    def _reusable(sequence: Sequence) -> int:
-        """Tokens that may come from the cache: the last must be computed for its logits."""
-        return len(sequence.tokens if sequence.samples else sequence.prompt) - 1
+    @property
+    def _has_place(self) -> bool:
+        return len(self.running) < self.settings.sequences
 
     def _has_room(self, cells: int) -> bool:
         promised = sum(s.pending + HEADROOM for s in self.running)
@@ -147,7 +167,7 @@ class Scheduler:
 
     def _soon_cached(self, sequence: Sequence) -> bool:
         """Whether a running sequence is computing a prefix of it that the cache lacks."""
-        limit = self._reusable(sequence)
+        limit = sequence.next_output
         found: int | None = None
         for other in self.running:
             if self._adapter(other) != self.adapter or other.computed >= len(other.prompt):
@@ -166,32 +186,23 @@ class Scheduler:
     def _plan(self) -> list[Chunk]:
         mine = [s for s in self.running if self._adapter(s) == self.adapter]
         if suspect := next((s for s in mine if s in self.suspects), None):
-            mine = [suspect]
-        chunks = [Chunk(s, 1) for s in mine if s.decodes]
-        prompts = [s for s in mine if not s.decodes]
+            mine = [s for s in mine if s.lease is suspect.lease]
+        alike: dict[Lease, list[Sequence]] = {}
+        for sequence in mine:
+            if sequence.lease:
+                alike.setdefault(sequence.lease, []).append(sequence)
+        chunks = [Chunk(lease, them, 1) for lease, them in alike.items() if them[0].decodes]
+        prompts = [(lease, s) for lease, (s, *_) in alike.items() if not s.decodes]
         left = self.settings.batch - len(chunks)
         if chunks:
             left = min(left, self.settings.prefill)
         outputs = self.outputs - len(chunks)
         share = max(LEAST_CHUNK, left // max(1, len(prompts)))
-        for sequence in prompts:
-            count = min(sequence.pending, share, left, _fitting(sequence, outputs))
+        for lease, sequence in prompts:
+            silent = max(0, sequence.next_output - lease.length)  # those ask for no logits
+            count = min(sequence.pending, share, left, silent + outputs)
             if count > 0:
-                chunks.append(Chunk(sequence, count))
+                chunks.append(Chunk(lease, [sequence], count))
                 left -= count
-                outputs -= _outputs(sequence, count)
+                outputs -= max(0, count - silent)
         return chunks
-
-
-def _outputs(sequence: Sequence, count: int) -> int:
-    """Rows of logits that the sequence's next ``count`` tokens ask for."""
-    if sequence.samples:
-        return int(count == sequence.pending)
-    return max(0, sequence.computed + count - max(sequence.computed, len(sequence.prompt) - 1))
-
-
-def _fitting(sequence: Sequence, outputs: int) -> int:
-    """Most tokens of the sequence that ask for no more than ``outputs`` rows."""
-    if sequence.samples:
-        return sequence.pending if outputs else sequence.pending - 1
-    return max(0, len(sequence.prompt) - 1 - sequence.computed) + outputs

@@ -32,6 +32,7 @@ class Sequence:
     """Tokens to compute: a prompt, then those sampled or, in scoring, those given.
 
     ``lease.length`` of ``tokens`` are in the KV cache; the others are yet to be computed.
+    Samples of one prompt have one lease for as long as they have drawn the same tokens.
     """
 
     def __init__(
@@ -85,11 +86,10 @@ class Sequence:
         """Tokens sampled so far."""
         return len(self.tokens) - len(self.prompt) if self.samples else 0
 
-    def needs_logits(self, position: int) -> bool:
-        """Whether the distribution after the token at ``position`` is asked for."""
-        if self.samples:
-            return position == len(self.tokens) - 1
-        return position >= len(self.prompt) - 1
+    @property
+    def next_output(self) -> int:
+        """The first position of which the distribution after it is yet asked for."""
+        return len(self.tokens if self.samples else self.prompt) + len(self.scores) - 1
 
 
 class Request:

@@ -13,7 +13,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tuning, "ROUNDS", 1)
-    monkeypatch.setattr(tuning, "TOKENS", 4)
+    short = tuning.SAMPLING.model_copy(update={"max_tokens": 4})
+    monkeypatch.setattr(tuning, "SAMPLING", short)
     return tmp_path
 
 

@@ -38,6 +38,17 @@ async def alone(model, messages, sampling, seeds) -> list[str]:
     return found
 
 
+def beginnings(samples) -> Counter[tuple[int, ...]]:
+    """How many of the samples begin with each run of tokens; they need ``top_logprobs``."""
+    drawn = [[entry.token for entry in sample.logprobs] for sample in samples]
+    return Counter(tuple(d[: n + 1]) for d in drawn for n in range(len(d)))
+
+
+def shared_beginnings(samples) -> int:
+    """Tokens that several samples have in common, each counted once."""
+    return sum(count > 1 for count in beginnings(samples).values())
+
+
 async def until(condition) -> None:
     async with asyncio.timeout(30):
         while not condition():
@@ -96,6 +107,41 @@ async def test_forked_greedy_samples_equal_one_alone(opened, architecture):
     model = opened(architecture)
     [expected] = await alone(model, ask("Hello there " * 9), GREEDY, [1])
     assert await texts(model, ask("Hello there " * 9), GREEDY, range(7)) == [expected] * 7
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "mamba", "jamba"])
+async def test_samples_are_computed_once_for_as_long_as_they_agree(opened, architecture):
+    model = opened(architecture)
+    drawn = {"temperature": 3, "top_k": 2, "top_p": 1, "min_p": 0, "ignore_eos": True}
+    sampling = Sampling(max_tokens=12, top_logprobs=1, **drawn)
+    samples = await model.generate(ask("Hello there"), sampling, range(9)).completions()
+    found = beginnings(samples)
+    last = sum(len(drawn) == 12 for drawn in found)  # nothing is drawn after those
+    assert 12 < len(found) - last + 1 == model.engine.stats.rows < 9 * 12
+    before = model.engine.stats.rows
+    await model.generate(ask("Hello there"), GREEDY, range(9)).completions()
+    assert model.engine.stats.rows - before == GREEDY.max_tokens
+
+
+async def test_samples_that_agree_take_the_cells_of_one(opened):
+    model = opened("llama", idle_cells=0)
+    await texts(model, ask("x"), GREEDY, range(30))
+    stats = model.engine.stats
+    assert stats.cells_peak == model.count_tokens(ask("x")) + GREEDY.max_tokens - 1
+    assert stats.cells_used == stats.cells_idle
+
+
+async def test_of_samples_that_agree_one_can_be_cancelled(opened):
+    model = opened("llama")
+    sampling = GREEDY.model_copy(update={"max_tokens": 400})
+    [expected] = await alone(model, ask("x"), sampling, [1])
+    generation = model.generate(ask("x"), sampling, range(3))
+    await until(lambda: generation.usage.completion_tokens > 30)
+    generation.cancel(0)
+    cancelled, *others = await generation.completions()
+    assert (cancelled.finish_reason, cancelled.tokens < 400) == ("cancelled", True)
+    assert expected.startswith(cancelled.text)
+    assert [sample.text for sample in others] == [expected] * 2
 
 
 async def test_forked_samples_of_the_real_model_equal_those_alone(smollm2):
@@ -301,7 +347,7 @@ async def test_every_setting_of_sampling_reaches_the_sampler(opened):
 
 async def test_a_cancelled_sample_stops_and_frees_its_cells(opened):
     model = opened("llama")
-    sampling = Sampling(max_tokens=1500, ignore_eos=True)
+    sampling = Sampling(max_tokens=1500, ignore_eos=True, top_logprobs=1)
     generation = model.generate(ask("x"), sampling, range(4))
     await until(lambda: generation.usage.completion_tokens > 40)
     generation.cancel(2)
@@ -312,7 +358,8 @@ async def test_a_cancelled_sample_stops_and_frees_its_cells(opened):
     assert samples[2].tokens < samples[0].tokens
     assert generation.usage.cancelled_tokens == sum(s.tokens for s in samples)
     stats = model.engine.stats
-    assert stats.cells_used == stats.cells_idle == model.count_tokens(ask("x"))
+    left = model.count_tokens(ask("x")) + shared_beginnings(samples)  # those are prefixes
+    assert stats.cells_used == stats.cells_idle == left
 
 
 @pytest.mark.parametrize("leave", ["break", "task", "forget"])
@@ -372,6 +419,55 @@ async def test_a_preempted_sample_goes_on_with_the_same_text(opened, architectur
     assert tight.engine.stats.preemptions > 0
     assert tight.engine.stats.cells_peak <= 512
     assert sum(a == b for a, b in zip(found, expected, strict=True)) >= 5  # one may tip over
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "mamba", "jamba"])
+async def test_samples_that_agree_are_preempted_together_and_go_on(opened, architecture):
+    plain = {"flash_attention": "off"}
+    roomy = opened(architecture, context=256, kv_cells=8192, **plain)
+    sampling = GREEDY.model_copy(update={"max_tokens": 120})
+    prompts = [ask(f"{n} words") for n in range(6)]
+    expected = [(await alone(roomy, p, sampling, [1]))[0] for p in prompts]
+    tight = opened(architecture, context=256, kv_cells=512, **plain)
+    generations = [tight.generate(p, sampling, range(3)) for p in prompts]
+    found = [[s.text for s in await g.completions()] for g in generations]
+    assert tight.engine.stats.preemptions > 0
+    assert tight.engine.stats.cells_peak <= 512
+    same = sum(text == want for three, want in zip(found, expected, strict=True) for text in three)
+    assert same >= 15  # one may tip over, or three together
+
+
+async def test_a_preempted_scoring_goes_on_where_it_was(opened):
+    model = opened("llama", sequences=8, batch=16, flash_attention="off")
+    text = "Words to be scored, in many steps. " * 30
+    expected, _ = await model.score(ask("x"), text)
+    model.engine.clear_cache()
+    scheduler = model.engine._scheduler
+
+    def preempt() -> None:
+        for sequence in [s for s in scheduler.running if 0 < len(s.scores) < s.given]:
+            scheduler.preempt(sequence)
+
+    scoring = asyncio.create_task(model.score(ask("x"), text))
+    while not scheduler.preemptions and not scoring.done():
+        model.engine._on_worker(preempt)
+        await asyncio.sleep(0)
+    found, _ = await scoring
+    assert scheduler.preemptions > 0
+    assert [t.text for t in found] == [t.text for t in expected]
+    assert np.allclose([t.logprob for t in found], [t.logprob for t in expected], atol=TOLERANCE)
+
+
+async def test_a_sequence_alone_never_lacks_room(opened):
+    """A kept completion of which it uses the beginning must not hold cells that it needs."""
+    model = opened("llama", context=256, kv_cells=256, prefill=32)
+    running = model.generate(ask("y"), Sampling(max_tokens=200, ignore_eos=True), range(2))
+    await until(lambda: running.usage.completion_tokens > 60)
+    scored, _ = await model.score(ask("x"), "Words to be scored, in some steps. " * 4)
+    samples = await running.completions()
+    assert model.engine.stats.preemptions > 0
+    assert [s.tokens for s in samples] == [200, 200]
+    assert len(scored) > 100
 
 
 async def test_idle_prefixes_make_room(opened):

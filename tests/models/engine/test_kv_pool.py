@@ -67,6 +67,8 @@ class Cells:
 
 @dataclass(eq=False)
 class Running:
+    """Of one lease the holders have one list of tokens."""
+
     lease: Lease
     tokens: list[int]
 
@@ -81,7 +83,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool = KvPool(self.memory, CELLS, SEQUENCES, IDS, keeps=self.keeps)
         self.held: list[Running] = []
 
-    @precondition(lambda self: self.pool.can_run)
+    @precondition(lambda self: len(self.pool.leases) < SEQUENCES)
     @rule(
         target=running,
         tokens=st.lists(st.integers(0, 2), min_size=1, max_size=14),
@@ -107,7 +109,7 @@ class PoolMachine(RuleBasedStateMachine):
     def commit(self, one: Running) -> None:
         self.pool.commit(one.lease, one.tokens[: one.lease.length])
 
-    @precondition(lambda self: self.pool.can_run)
+    @precondition(lambda self: len(self.pool.leases) < SEQUENCES)
     @rule(target=running, one=running, beginning=st.integers(0, 14))
     def fork(self, one: Running, beginning: int) -> object:
         length = min(beginning, one.lease.length)
@@ -121,6 +123,21 @@ class PoolMachine(RuleBasedStateMachine):
         other = Running(lease, one.tokens[:length])
         self.held.append(other)
         return other
+
+    @rule(target=running, one=running)
+    def join(self, one: Running) -> Running:
+        other = Running(self.pool.join(one.lease), one.tokens)
+        self.held.append(other)
+        return other
+
+    @precondition(lambda self: len(self.pool.leases) < SEQUENCES)
+    @rule(one=running)
+    def part(self, one: Running) -> None:
+        if one.lease.holders == 1 or one.lease.length < len(one.tokens):
+            return
+        if self.pool.free >= 2 * one.lease.private:
+            one.tokens = list(one.tokens)
+            one.lease = self.pool.part(one.lease, one.tokens, 1)
 
     @rule(one=consumes(running), keep=st.booleans())
     def release(self, one: Running, keep: bool) -> None:
@@ -138,6 +155,13 @@ class PoolMachine(RuleBasedStateMachine):
     def evict(self, cells: int) -> None:
         could = self.pool.free + self.pool.idle >= cells
         assert self.pool.evict(cells) == could == (self.pool.free >= cells)
+
+    @precondition(lambda self: self.keeps)
+    @rule()
+    def clear(self) -> None:
+        self.pool.clear()
+        used = {tuple(o.tokens[: n + 1]) for o in self.held for n in range(o.lease.length)}
+        assert {cell.prefix for cell in self.memory.cells} == used
 
     @rule(idle=st.integers(0, 20), steps=st.integers(1, 40))
     def expire(self, idle: int, steps: int) -> None:
@@ -182,7 +206,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_id_is_used_twice(self) -> None:
-        ids = [o.lease.sequence for o in self.held] + [n.sequence for n in self.pool.nodes()]
+        leases = {o.lease for o in self.held}
+        assert leases == self.pool.leases
+        assert all(lease.holders == sum(o.lease is lease for o in self.held) for lease in leases)
+        ids = [lease.sequence for lease in leases] + [n.sequence for n in self.pool.nodes()]
         assert len(ids) == len(set(ids))
         assert all(o.lease.sequence < SEQUENCES for o in self.held)
 
@@ -238,6 +265,16 @@ def test_a_prefix_in_use_is_never_evicted(pool):
     lease = run(pool, [1, 2, 3])
     assert not pool.evict(CELLS)
     assert pool.match(None, [1, 2, 3, 4], 3)[1] == 3
+    pool.release(lease)
+    assert pool.evict(CELLS)
+
+
+def test_of_a_prefix_in_use_what_comes_after_is_evicted(pool):
+    pool.release(run(pool, [1, 2, 3, 4, 5, 6]))
+    lease = pool.lease(None, [1, 2, 9], 2)
+    assert pool.idle == 4
+    assert pool.evict(CELLS - 2)
+    assert pool.match(None, [1, 2, 3, 4], 4)[1] == 2
     pool.release(lease)
     assert pool.evict(CELLS)
 
