@@ -88,6 +88,7 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
             "rate": drawn / seconds,
             "prefilled": sum(g.usage.prefilled_tokens for g in running) / len(distinct),
             "python": 1 - (after.native_s - before.native_s) / steps,
+            "shared": drawn / (after.rows - before.rows),
             "prompt": len(rendered[0]),
         }
 
@@ -273,6 +274,7 @@ def measure(
             result[f"engine {width}"] = statistics.harmonic_mean([first["rate"], last["rate"]])
             if width == 16:
                 result["python"] = (first["python"] + last["python"]) / 2
+                result["shared"] = (first["shared"] + last["shared"]) / 2
         run = engine(many, 1)
         result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
         if server:
@@ -332,8 +334,11 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
         "",
         f"Tokens prefilled ÷ distinct prefix tokens, 16 prompts: {median('prefilled'):.3f} "
         "(to reach: 1.02 at most).",
-        f"Share of a step of 16 rows outside llama.cpp's decoding, samplers included: "
+        f"Share of a step of 16 samples outside llama.cpp's decoding, samplers included: "
         f"{median('python'):.1%} (to reach: 5 % at most without the samplers).",
+        f"Tokens drawn for each row computed, 16 samples of one prompt: {median('shared'):.3f}. "
+        "Samples that have drawn the same tokens share their rows; the other programs compute one "
+        "for each.",
         f"The same 16 prompts again, with the cache full of earlier completions: "
         f"{median('engine warm'):.1f} tokens a second.",
         "",

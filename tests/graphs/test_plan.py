@@ -381,7 +381,8 @@ def test_a_condition_is_decided_as_far_as_it_can_be(text: str, truth: bool | Non
 async def test_a_speed_is_measured_once_and_kept(
     real: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "TOKENS", 3)
+    short = measuring.SAMPLING.model_copy(update={"max_tokens": 3})
+    monkeypatch.setattr(measuring, "SAMPLING", short)
     file = tmp_path / "cache" / "speed.json"
     first = await speed(real, file)
     assert first.prefill > 0

