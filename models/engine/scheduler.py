@@ -183,16 +183,21 @@ class Scheduler:
                 return True
         return False
 
-    def _plan(self) -> list[Chunk]:
+    def _holders(self) -> dict[Lease, list[Sequence]]:
+        """Leases of the adapter whose turn it is, or of one suspect, and the sequences of each."""
         mine = [s for s in self.running if self._adapter(s) == self.adapter]
         if suspect := next((s for s in mine if s in self.suspects), None):
             mine = [s for s in mine if s.lease is suspect.lease]
-        alike: dict[Lease, list[Sequence]] = {}
+        holders: dict[Lease, list[Sequence]] = {}
         for sequence in mine:
             if sequence.lease:
-                alike.setdefault(sequence.lease, []).append(sequence)
-        chunks = [Chunk(lease, them, 1) for lease, them in alike.items() if them[0].decodes]
-        prompts = [(lease, s) for lease, (s, *_) in alike.items() if not s.decodes]
+                holders.setdefault(sequence.lease, []).append(sequence)
+        return holders
+
+    def _plan(self) -> list[Chunk]:
+        holders = self._holders()
+        chunks = [Chunk(lease, alike, 1) for lease, alike in holders.items() if alike[0].decodes]
+        prompts = [(lease, s) for lease, (s, *_) in holders.items() if not s.decodes]
         left = self.settings.batch - len(chunks)
         if chunks:
             left = min(left, self.settings.prefill)
