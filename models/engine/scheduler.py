@@ -63,7 +63,7 @@ class Scheduler:
         alike = [
             s
             for s in self.waiting
-            if s.prompt == leader.prompt and self._adapter(s) == self.adapter and not s.drawn
+            if s.begins and s.prompt == leader.prompt and self._adapter(s) == self.adapter
         ]
         admitted = []
         for sequence in alike:
@@ -173,8 +173,8 @@ class Scheduler:
             if self._adapter(other) != self.adapter or other.computed >= len(other.prompt):
                 continue
             common = common_prefix(other.prompt, sequence.tokens)
-            if common == len(other.prompt) == len(sequence.prompt) and not sequence.drawn:
-                return True  # it will be forked
+            if common == len(other.prompt) == len(sequence.prompt) and sequence.begins:
+                return True  # it will be let in with its cells
             if not self.pool.keeps:
                 continue
             if found is None:

@@ -87,6 +87,11 @@ class Sequence:
         return len(self.tokens) - len(self.prompt) if self.samples else 0
 
     @property
+    def begins(self) -> bool:
+        """Whether nothing has been drawn or scored yet."""
+        return not (self.drawn or self.scores)
+
+    @property
     def next_output(self) -> int:
         """The first position of which the distribution after it is yet asked for."""
         return len(self.tokens if self.samples else self.prompt) + len(self.scores) - 1

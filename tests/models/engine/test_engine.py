@@ -437,16 +437,23 @@ async def test_samples_that_agree_are_preempted_together_and_go_on(opened, archi
     assert same >= 15  # one may tip over, or three together
 
 
-async def test_a_preempted_scoring_goes_on_where_it_was(opened):
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "behind one of its prompt"])
+async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
     model = opened("llama", sequences=8, batch=16, flash_attention="off")
     text = "Words to be scored, in many steps. " * 30
     expected, _ = await model.score(ask("x"), text)
     model.engine.clear_cache()
     scheduler = model.engine._scheduler
 
+    other = Request(model.tokenize(ask("x")), GREEDY, [1])
+
     def preempt() -> None:
         for sequence in [s for s in scheduler.running if 0 < len(s.scores) < s.given]:
             scheduler.preempt(sequence)
+            if beside and scheduler.preemptions == 1:
+                scheduler.pool.clear()
+                model.engine._requests.add(other)
+                scheduler.waiting.extendleft(other.sequences)
 
     scoring = asyncio.create_task(model.score(ask("x"), text))
     while not scheduler.preemptions and not scoring.done():
