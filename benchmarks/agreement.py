@@ -1,9 +1,11 @@
-"""How much of the work do samples share that begin alike? Tokens drawn for each row computed.
+"""How much of the work do samples share that begin alike?
 
     python benchmarks/agreement.py ../shared/data/gsm8k_test.jsonl --output benchmarks/agreement.md
 
 Sixteen samples of each question, with the end of text heeded, in the ways that strategies ask:
-reasoning, a short answer, JSON. The seeds are the same each time.
+reasoning, a short answer, JSON. The seeds are the same each time. A sample has a row of logits
+for each of its tokens, of which the first, the prompt's, is one for all samples anyway; how many
+had to be computed?
 """
 
 import argparse
@@ -65,13 +67,14 @@ def main() -> None:
         f"`python benchmarks/agreement.py {arguments.questions}`: {arguments.count} questions, "
         f"{SAMPLES} samples of each, {arguments.model.name}.",
         "",
-        "| samples | tokens drawn | rows computed | tokens a row |",
+        "| samples | rows of all samples | computed | times |",
         "| --- | --- | --- | --- |",
     ]
     for name, request, options in WAYS:
         sampling = Sampling(**options)
-        tokens, rows = asyncio.run(draw(model, [q + request for q in chosen], sampling))
-        lines.append(f"| {name} | {tokens:,} | {rows:,} | {tokens / rows:.2f} |")
+        tokens, computed = asyncio.run(draw(model, [q + request for q in chosen], sampling))
+        rows = tokens - len(chosen) * (SAMPLES - 1)
+        lines.append(f"| {name} | {rows:,} | {computed:,} | {rows / computed:.2f} |")
         print(lines[-1], file=sys.stderr)
     model.close()
     table = "\n".join(lines) + "\n"

@@ -88,7 +88,7 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
             "rate": drawn / seconds,
             "prefilled": sum(g.usage.prefilled_tokens for g in running) / len(distinct),
             "python": 1 - (after.native_s - before.native_s) / steps,
-            "shared": drawn / (after.rows - before.rows),
+            "shared": (drawn - len(prompts) * (samples - 1)) / (after.rows - before.rows),
             "prompt": len(rendered[0]),
         }
 
@@ -336,9 +336,8 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
         "(to reach: 1.02 at most).",
         f"Share of a step of 16 samples outside llama.cpp's decoding, samplers included: "
         f"{median('python'):.1%} (to reach: 5 % at most without the samplers).",
-        f"Tokens drawn for each row computed, 16 samples of one prompt: {median('shared'):.3f}. "
-        "Samples that have drawn the same tokens share their rows; the other programs compute one "
-        "for each.",
+        f"Rows of 16 samples of one prompt ÷ rows computed: {median('shared'):.3f} (those that "
+        "have drawn the same tokens share their rows; the other programs compute one for each).",
         f"The same 16 prompts again, with the cache full of earlier completions: "
         f"{median('engine warm'):.1f} tokens a second.",
         "",
