@@ -99,8 +99,9 @@ class Usage(Frozen):
 
     ``prompt_tokens`` were asked for (once a request, however many samples), of which
     ``prefilled_tokens`` were computed and ``cached_tokens`` found in the KV cache.
-    ``completion_tokens`` were sampled, of which ``cancelled_tokens`` belong to samples
-    that were cancelled. Times are in seconds and summed over requests.
+    ``completion_tokens`` were sampled, each sample's counted, also those that several drew
+    alike and that were computed once; ``cancelled_tokens`` of them belong to samples that
+    were cancelled. Times are in seconds and summed over requests.
     """
 
     prompt_tokens: int = 0

@@ -17,7 +17,7 @@ class EngineStats(Frozen):
     requests: int
     steps: int
     rows: int
-    """Rows of logits that were drawn from or scored."""
+    """Rows of logits that were drawn from or scored; samples that agree so far share theirs."""
     prefilled_tokens: int
     cached_tokens: int
     completion_tokens: int
