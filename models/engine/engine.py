@@ -220,20 +220,19 @@ class Engine:
 
     def _computed(self, chunk: Chunk) -> None:
         sequence, lease, count = chunk.sequences[0], chunk.lease, chunk.count
-        request, counters = sequence.request, self._counters
-        if not sequence.decodes:
-            if not request.admitted:
-                request.admitted = time.monotonic()
-            if not sequence.admitted:
-                sequence.admitted = True
-                request.cached += lease.cached
-                counters.cached_tokens += lease.cached
-            request.prefilled += count
-            counters.prefilled_tokens += count
-            self._pool.grow(lease, count)
-            self._pool.commit(lease, sequence.tokens[: lease.length])
-        else:
-            self._pool.grow(lease, count)
+        request, counters, decoded = sequence.request, self._counters, sequence.decodes
+        self._pool.grow(lease, count)
+        if decoded:
+            return
+        if not request.admitted:
+            request.admitted = time.monotonic()
+        if not sequence.admitted:
+            sequence.admitted = True
+            request.cached += lease.cached
+            counters.cached_tokens += lease.cached
+        request.prefilled += count
+        counters.prefilled_tokens += count
+        self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
         """Draw or score a token for each row, and tell those who wait."""

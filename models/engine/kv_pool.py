@@ -9,7 +9,7 @@ Samples that agree so far are one sequence, with one lease, until they draw diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Protocol
 
 from .radix import Node, common_prefix
@@ -96,7 +96,7 @@ class KvPool:
     @property
     def idle(self) -> int:
         """Cells of prefixes that no lease uses."""
-        return sum(map(_spare, self.nodes()))
+        return sum(node.spare for node in self.nodes())
 
     def nodes(self) -> Iterator[Node]:
         """All nodes of all trees, parents first."""
@@ -196,7 +196,7 @@ class KvPool:
         self.clock += 1
         if self.clock % 16:
             return
-        while (leaf := self._oldest_leaf(_spare)) and (
+        while (leaf := self._oldest_leaf()) and (
             leaf.last_used < self.clock - idle_steps or self.idle > idle_cells
         ):
             self._drop(leaf)
@@ -214,20 +214,21 @@ class KvPool:
             self._drop(node)
         return True
 
-    def _evict_one(self) -> bool:
-        leaf = self._oldest_leaf(_spare)
+    def _evict_one(self, *, whole: bool = False) -> bool:
+        leaf = self._oldest_leaf(whole=whole)
         if leaf:
             self.evictions += 1
             self._drop(leaf)
         return leaf is not None
 
-    def _oldest_leaf(self, wanted: Callable[[Node], object]) -> Node | None:
-        leaves = (n for n in self.nodes() if not n.children and wanted(n))
+    def _oldest_leaf(self, *, whole: bool = False) -> Node | None:
+        """Of the leaves with cells that no lease uses (all of them, if ``whole``), the oldest."""
+        leaves = (n for n in self.nodes() if not n.children and (not n.users if whole else n.spare))
         return min(leaves, key=lambda n: n.last_used, default=None)
 
     def _drop(self, leaf: Node) -> None:
         """Free the cells of a leaf that no lease uses, and the leaf if those are all."""
-        spare = _spare(leaf)
+        spare = leaf.spare
         self.kept -= spare
         self.memory.remove(leaf.sequence, leaf.end - spare, END)
         if spare < leaf.length:
@@ -244,9 +245,8 @@ class KvPool:
         self.memory.copy(node.sequence, sequence, node.start, min(node.end, end))
 
     def _holder(self) -> int | None:
-        if not self._holders and (leaf := self._oldest_leaf(lambda n: not n.users)):
-            self.evictions += 1
-            self._drop(leaf)
+        if not self._holders:
+            self._evict_one(whole=True)
         return self._holders.pop() if self._holders else None
 
     def _descend(self, lease: Lease, tokens: Sequence[int]) -> Node:
@@ -316,9 +316,3 @@ class KvPool:
         self.kept += moved
         self._touch(node)
         return True
-
-
-def _spare(node: Node) -> int:
-    """Cells at the node's end that no lease uses."""
-    used = max((lease.shared for lease in node.users), default=node.start)
-    return max(0, node.end - used)

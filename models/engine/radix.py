@@ -49,6 +49,12 @@ class Node:
         """Tokens from the root to this node's end."""
         return self.start + len(self.tokens)
 
+    @property
+    def spare(self) -> int:
+        """Cells at its end that no lease uses."""
+        used = max((lease.shared for lease in self.users), default=self.start)
+        return max(0, self.end - used)
+
     def path(self) -> Iterator[Node]:
         """This node and those above it, without the root."""
         node = self

@@ -407,34 +407,23 @@ async def test_a_deadline_ends_what_runs(opened):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma2", "mamba", "jamba"])
-async def test_a_preempted_sample_goes_on_with_the_same_text(opened, architecture):
+@pytest.mark.parametrize(
+    ("temperature", "seeds"), [(0.8, [9]), (0, [1, 2, 3])], ids=["alone", "three that agree"]
+)
+async def test_preempted_samples_go_on_with_the_same_text(opened, architecture, temperature, seeds):
     # Without flash attention a row's result hardly depends on the others in its batch.
-    sampling, plain = Sampling(max_tokens=120, ignore_eos=True), {"flash_attention": "off"}
-    roomy = opened(architecture, context=256, kv_cells=8192, **plain)
-    prompts = [ask(f"{n} words") for n in range(6)]
-    expected = [(await alone(roomy, p, sampling, [9]))[0] for p in prompts]
-    tight = opened(architecture, context=256, kv_cells=512, **plain)
-    generations = [tight.generate(p, sampling, [9]) for p in prompts]
-    found = [(await g.completions())[0].text for g in generations]
-    assert tight.engine.stats.preemptions > 0
-    assert tight.engine.stats.cells_peak <= 512
-    assert sum(a == b for a, b in zip(found, expected, strict=True)) >= 5  # one may tip over
-
-
-@pytest.mark.parametrize("architecture", ["llama", "gemma2", "mamba", "jamba"])
-async def test_samples_that_agree_are_preempted_together_and_go_on(opened, architecture):
     plain = {"flash_attention": "off"}
+    sampling = Sampling(max_tokens=120, ignore_eos=True, temperature=temperature)
     roomy = opened(architecture, context=256, kv_cells=8192, **plain)
-    sampling = GREEDY.model_copy(update={"max_tokens": 120})
     prompts = [ask(f"{n} words") for n in range(6)]
-    expected = [(await alone(roomy, p, sampling, [1]))[0] for p in prompts]
+    expected = [(await alone(roomy, p, sampling, seeds[:1]))[0] for p in prompts]
     tight = opened(architecture, context=256, kv_cells=512, **plain)
-    generations = [tight.generate(p, sampling, range(3)) for p in prompts]
+    generations = [tight.generate(p, sampling, seeds) for p in prompts]
     found = [[s.text for s in await g.completions()] for g in generations]
     assert tight.engine.stats.preemptions > 0
     assert tight.engine.stats.cells_peak <= 512
-    same = sum(text == want for three, want in zip(found, expected, strict=True) for text in three)
-    assert same >= 15  # one may tip over, or three together
+    same = sum(text == want for texts, want in zip(found, expected, strict=True) for text in texts)
+    assert same >= 5 * len(seeds)  # those of one prompt may tip over
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "behind one of its prompt"])
