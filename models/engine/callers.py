@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 TURNS = 100
 """Of an event loop: more than it takes from a completion to the requests of the nodes after it."""
 PATIENCE_S = 0.1
 """A loop that is busy for longer is not waited for."""
+GLANCE_S = 0.001
+"""How often it is looked whether a loop still runs: one that has ended says nothing more."""
 
 
 class Callers:
@@ -35,7 +38,9 @@ class Callers:
                 loop.call_soon_threadsafe(_turn, loop, TURNS, settled)
             except RuntimeError:  # it has been closed
                 continue
-            settled.wait(PATIENCE_S)
+            until = time.monotonic() + PATIENCE_S
+            while not settled.wait(GLANCE_S) and loop.is_running() and time.monotonic() < until:
+                pass
 
 
 def _turn(loop: asyncio.AbstractEventLoop, left: int, settled: threading.Event) -> None:

@@ -55,7 +55,8 @@ class Runner:
         self._outputs = np.zeros(batch, np.int8)
         # One type, for ctypes keeps each that it makes.
         self._room: Any = ctypes.c_float * (batch * vocabulary)
-        self.no_logits = np.empty((0, vocabulary), np.float32)
+        self.no_logits = self._logits = np.empty((0, vocabulary), np.float32)
+        self._address = 0  # of the logits: llama.cpp moves them only to make them larger
         ids = (ctypes.POINTER(llama.llama_seq_id) * batch)()
         base, width = self._sequences.ctypes.data, self._sequences.itemsize
         for i in range(batch):
@@ -86,8 +87,10 @@ class Runner:
             llama.llama_synchronize(self.context)
             return rows, self.no_logits
         address = ctypes.addressof(llama.llama_get_logits(self.context).contents)
-        logits = np.frombuffer(self._room.from_address(address), np.float32)
-        return rows, logits[: len(rows) * self._width].reshape(-1, self._width)
+        if address != self._address:
+            room = np.frombuffer(self._room.from_address(address), np.float32)
+            self._address, self._logits = address, room.reshape(-1, self._width)
+        return rows, self._logits[: len(rows)]
 
     def _fill(self, chunks: list[Chunk]) -> list[Row]:
         tokens: list[int] = []

@@ -46,6 +46,21 @@ def test_a_closed_loop_is_not_waited_for():
     callers.settle()
 
 
+def test_a_loop_that_ends_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("thinkgraph.models.engine.callers.PATIENCE_S", 3600)
+    callers = Callers()
+
+    async def ask():
+        callers.disturb(asyncio.get_running_loop())
+        waiting = threading.Thread(target=callers.settle, daemon=True)
+        waiting.start()
+        return waiting
+
+    waiting = asyncio.run(ask())  # it ends long before it has turned so often
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 def test_there_may_be_no_loop():
     callers = Callers()
     callers.disturb(running_loop())
