@@ -7,7 +7,10 @@ the last turn, so that a machine that gets slower or faster favours nobody. What
 medians of the rounds and ratios within a round. Each run starts without a cached prefix, and a
 rate is tokens drawn over the seconds from asking to the last token, prompts included.
 
-    python benchmarks/engine.py --rounds 5 --output benchmarks/engine.md
+    python benchmarks/engine.py --record benchmarks/engine.jsonl --output benchmarks/engine.md
+
+Rounds are added to the record, and the table is of all in it, so that no run is left out;
+with ``--rounds 0`` it is only written anew.
 
 llama-server and llama-batched-bench are built from llama-cpp-python's own source on the first
 run (``llama_cpp_tools.sh``; some twenty minutes on two cores). ``--without-tools`` leaves them out.
@@ -30,6 +33,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
@@ -46,6 +50,7 @@ CELLS = 8192
 
 Job = dict[str, object]
 Result = dict[str, float]
+Row = tuple[str, str, str, float | None]
 
 
 def questions(count: int) -> list[str]:
@@ -248,16 +253,15 @@ def peak_memory(pid: int) -> float:
 
 
 def measure(
-    options: Job, rounds: int, tools: Path | None, tell: Callable[[list[Result], Result], None]
+    options: Job, rounds: int, tools: Path | None, tell: Callable[[Result, Result], None]
 ) -> None:
-    """Run the rounds; ``tell`` is given all so far, and the peaks of memory, after each."""
+    """Run the rounds; ``tell`` is given each, and the peaks of memory so far."""
     engine, same = Worker("engine", options), Worker("llama", options)
     default = Worker("llama", {**options, "threads": None})
     server = Server(tools, options) if tools else None
     one, many = [QUESTION], questions(16)
     length = int(engine(one, 1)["prompt"])
     same(one, 1), default(one, 1)
-    found = []
     for number in range(rounds):
         result: Result = {}
         for width in WIDTHS:
@@ -281,16 +285,15 @@ def measure(
             result["server parted"] = server(many, 1, at_once=False)["rate"]
         result["llama parted"] = same(many, 1)["rate"]
         result["engine warm"] = engine(many, 1, warm=True)["rate"]
-        found.append(result)
         print(f"round {number + 1}:", {k: round(v, 3) for k, v in result.items()}, file=sys.stderr)
         processes = {"engine": engine, "Llama": same} | ({"llama-server": server} if server else {})
-        tell(found, {name: peak_memory(c.process.pid) for name, c in processes.items()})
+        tell(result, {name: peak_memory(c.process.pid) for name, c in processes.items()})
     for contestant in (engine, same, default, *([server] if server else [])):
         contestant.close()
 
 
 CEILING = "the ceiling (llama-batched-bench), N = "
-ROWS = [
+ROWS: list[Row] = [
     *((f"{CEILING}{n}", f"engine {n}", f"ceiling {n}", 0.95) for n in WIDTHS),
     ("`Llama`, same threads, N = 16", "engine 16", "llama 16", 1.8),
     ("`Llama`, its defaults, N = 16", "engine 16", "llama default 16", 2.2),
@@ -303,33 +306,84 @@ ROWS = [
 ]  # fmt: skip
 
 
-def report(found: list[Result], memory: Result, options: Job, command: str) -> str:
+def settings_of(options: Job) -> Job:
+    """What rounds must have in common for one table."""
+    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+    return {
+        **options,
+        "model": Path(str(options["model"])).name,
+        "cores": os.cpu_count(),
+        "cpu": names[0].split(":")[1].strip() if names else platform.machine(),
+        "llama-cpp-python": importlib.metadata.version("llama-cpp-python"),
+        "GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"],
+    }
+
+
+class Record:
+    """The rounds of all runs with the same settings, kept in a file if one is given."""
+
+    def __init__(self, file: Path | None, settings: Job) -> None:
+        self.file, self.settings = file, settings
+        self.run = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        kept = file.read_text().splitlines() if file and file.is_file() else []
+        self.rounds: list[dict[str, Any]] = [json.loads(line) for line in kept]
+        if strange := [r["settings"] for r in self.rounds if r["settings"] != settings]:
+            sys.exit(f"{file} has rounds of other settings, {strange[0]}; name another file")
+
+    def add(self, result: Result, memory: Result) -> None:
+        facts = {"run": self.run, "settings": self.settings, "load": os.getloadavg()[2]}
+        self.rounds.append({**facts, "memory": memory, "result": result})
+        if self.file:
+            with self.file.open("a") as file:
+                file.write(json.dumps(self.rounds[-1]) + "\n")
+
+    @property
+    def runs(self) -> dict[str, list[Result]]:
+        """The results of the rounds of each run, by the time it began."""
+        runs: dict[str, list[Result]] = {}
+        for one in self.rounds:
+            runs.setdefault(one["run"], []).append(one["result"])
+        return runs
+
+
+def ratios(found: list[Result], ours: str, theirs: str) -> list[float]:
+    return [r[ours] / r[theirs] for r in found]
+
+
+def report(record: Record) -> str:
+    if not record.rounds:
+        sys.exit("there are no rounds yet; ask for some with --rounds")
+    found = [one["result"] for one in record.rounds]
+    rows = [row for row in ROWS if row[2] in found[0]]
+    peaks = {
+        name: max(one["memory"][name] for one in record.rounds)
+        for name in record.rounds[0]["memory"]
+    }
+
     def median(key: str) -> float:
         return statistics.median(r[key] for r in found)
 
-    names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
-    cpu = names[0].split(":")[1].strip() if names else platform.machine()
+    settings, loads = record.settings, [one["load"] for one in record.rounds]
     lines = [
         "# The engine's speed",
         "",
-        f"Measured by `{command}` on {os.cpu_count()} cores ({cpu}), "
-        f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}, "
-        f"{Path(str(options['model'])).name}, {options['threads']} threads, flash attention on, "
-        f"{options['gpu_layers']} GPU layers, GOMP_SPINCOUNT={os.environ['GOMP_SPINCOUNT']} for "
-        f"all, load average {os.getloadavg()[2]:.1f}. Medians of {len(found)} interleaved rounds; "
-        "tokens a second of all samples together, prompts included.",
+        f"Measured by `python benchmarks/engine.py` on {settings['cores']} cores "
+        f"({settings['cpu']}), llama-cpp-python {settings['llama-cpp-python']}, "
+        f"{settings['model']}, {settings['tokens']} tokens a sample, {settings['threads']} "
+        f"threads, flash attention on, {settings['gpu_layers']} GPU layers, GOMP_SPINCOUNT="
+        f"{settings['GOMP_SPINCOUNT']} for all, load average {statistics.median(loads):.1f}. "
+        f"Medians of {len(found)} interleaved rounds; tokens a second of all samples together, "
+        "prompts included.",
         "",
         "| against | engine | other | ratio | least and most | to reach |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, ours, theirs, goal in ROWS:
-        if theirs in found[0]:
-            ratios = [r[ours] / r[theirs] for r in found]
-            lines.append(
-                f"| {name} | {median(ours):.1f} | {median(theirs):.1f} | "
-                f"{statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | "
-                f"{goal if goal else ''} |"
-            )
+    for name, ours, theirs, goal in rows:
+        each = ratios(found, ours, theirs)
+        lines.append(
+            f"| {name} | {median(ours):.1f} | {median(theirs):.1f} | "
+            f"{statistics.median(each):.2f} | {min(each):.2f} to {max(each):.2f} | {goal or ''} |"
+        )
     lines += [
         "",
         f"Tokens prefilled ÷ distinct prefix tokens, 16 prompts: {median('prefilled'):.3f} "
@@ -342,11 +396,38 @@ def report(found: list[Result], memory: Result, options: Job, command: str) -> s
         f"{median('engine warm'):.1f} tokens a second.",
         "",
         "Peak resident memory: "
-        + ", ".join(f"{name} {size:.0f} MiB" for name, size in memory.items())
+        + ", ".join(f"{name} {size:.0f} MiB" for name, size in peaks.items())
         + f" (a KV cache of {CELLS} cells; `Llama`: one context of 2048).",
         "",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + by_run(record.runs, rows))
+
+
+def show(record: Record, output: Path | None) -> str:
+    """The report, also written to ``output``, where other measurements below it stay."""
+    text = report(record)
+    if output:
+        earlier = output.read_text() if output.is_file() else ""
+        _, heading, rest = earlier.partition("\n## ")
+        output.write_text(text + heading + rest)
+    return text
+
+
+def by_run(runs: dict[str, list[Result]], rows: list[Row]) -> list[str]:
+    """The ratios of each run apart: how much they move from day to day."""
+    if len(runs) == 1:
+        return []
+    titles = [f"{began}, {len(found)} rounds" for began, found in runs.items()]
+    lines = [
+        "The medians of each run, by when it began:",
+        "",
+        f"| against | {' | '.join(titles)} | to reach |",
+        "| --- |" + " --- |" * (len(runs) + 1),
+    ]
+    for name, ours, theirs, goal in rows:
+        each = [f"{statistics.median(ratios(r, ours, theirs)):.2f}" for r in runs.values()]
+        lines.append(f"| {name} | {' | '.join(each)} | {goal or ''} |")
+    return [*lines, ""]
 
 
 def main() -> None:
@@ -358,6 +439,7 @@ def main() -> None:
     parser.add_argument("--gpu-layers", type=int, default=0)
     parser.add_argument("--tools", type=Path, default=HERE / ".tools", help="where they are built")
     parser.add_argument("--without-tools", action="store_true")
+    parser.add_argument("--record", type=Path, help="where rounds are kept, and added to")
     parser.add_argument("--output", type=Path, help="where to write the table")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -378,18 +460,15 @@ def main() -> None:
         "gpu_layers": arguments.gpu_layers,
         "tokens": arguments.tokens,
     }
-    command = f"python benchmarks/engine.py --rounds {arguments.rounds} --tokens {arguments.tokens}"
+    record = Record(arguments.record, settings_of(options))
 
-    def tell(found: list[Result], memory: Result) -> None:
-        table = report(found, memory, options, command)
-        if arguments.output:
-            earlier = arguments.output.read_text() if arguments.output.is_file() else ""
-            _, heading, rest = earlier.partition("\n## ")  # other measurements, which stay
-            arguments.output.write_text(table + heading + rest)
-        if len(found) == arguments.rounds:
-            print(table)
+    def tell(result: Result, memory: Result) -> None:
+        record.add(result, memory)
+        show(record, arguments.output)
 
-    measure(options, arguments.rounds, tools, tell)
+    if arguments.rounds:
+        measure(options, arguments.rounds, tools, tell)
+    print(show(record, arguments.output))
 
 
 if __name__ == "__main__":
