@@ -2,10 +2,10 @@
 
 Every contestant runs in a process of its own, on the same GGUF with the same threads, flash
 attention and sampler, and draws as many tokens a sample with the end of text ignored. They take
-turns within a round, so that a busy machine slows them alike; this engine has both the first and
-the last turn, so that a machine that gets slower or faster favours nobody. What is reported are
-medians of the rounds and ratios within a round. Each run starts without a cached prefix, and a
-rate is tokens drawn over the seconds from asking to the last token, prompts included.
+turns within a round, so that a busy machine slows them alike, there and back in reverse order, so
+that one that gets slower or faster favours nobody. What is reported are medians of the rounds and
+ratios within a round. Each run starts without a cached prefix, and a rate is tokens drawn over the
+seconds from asking to the last token, prompts included.
 
     python benchmarks/engine.py --record benchmarks/engine.jsonl --output benchmarks/engine.md
 
@@ -32,6 +32,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,14 +228,14 @@ class Server:
         self.process.wait()
 
 
-def ceiling(tools: Path, options: Job, length: int, widths: tuple[int, ...]) -> dict[int, float]:
-    """Tokens a second of llama-batched-bench, which draws nothing, at each width."""
+def ceiling(tools: Path, options: Job, length: int, width: int) -> Result:
+    """Tokens a second of llama-batched-bench, which draws nothing."""
     threads = str(options["threads"])
     found = subprocess.run(
         [
             tools / "llama-batched-bench", "-m", options["model"], "-pps", "-kvu",
             "-c", str(CELLS), "-b", "512", "-ub", "512", "-npp", str(length),
-            "-ntg", str(options["tokens"]), "-npl", ",".join(map(str, widths)), "-t", threads,
+            "-ntg", str(options["tokens"]), "-npl", str(width), "-t", threads,
             "-tb", threads, "-fa", "on", "-ngl", str(options["gpu_layers"]),
             "--output-format", "jsonl",
         ],
@@ -242,14 +243,25 @@ def ceiling(tools: Path, options: Job, length: int, widths: tuple[int, ...]) -> 
         text=True,
         check=True,
     ).stdout  # fmt: skip
-    rows = [json.loads(line) for line in found.splitlines() if line.startswith("{")]
-    return {row["pl"]: row["pl"] * row["tg"] / row["t"] for row in rows}
+    row = next(json.loads(line) for line in found.splitlines() if line.startswith("{"))
+    return {"rate": row["pl"] * row["tg"] / row["t"]}
 
 
 def peak_memory(pid: int) -> float:
     """Peak resident memory of a process, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(x for x in status.splitlines() if x.startswith("VmHWM")).split()[1]) / 1024
+
+
+def there_and_back(turns: dict[str, Callable[[], Result]], times: int) -> dict[str, Result]:
+    """What a contestant's turns have in the mean: some in order, and as many in reverse."""
+    found: dict[str, list[Result]] = {name: [] for name in turns}
+    for name in [*turns, *reversed(turns)] * times:
+        found[name].append(turns[name]())
+    return {
+        name: {key: statistics.harmonic_mean([r[key] for r in each]) for key in each[0]}
+        for name, each in found.items()
+    }
 
 
 def measure(
@@ -265,20 +277,19 @@ def measure(
     for number in range(rounds):
         result: Result = {}
         for width in WIDTHS:
-            first = engine(one, width)
+            turns = {f"engine {width}": partial(engine, one, width)}
             if tools:
-                result[f"ceiling {width}"] = ceiling(tools, options, length, (width,))[width]
-            if width == 16 and server:
-                result["server 16"] = server(one, 16, at_once=False)["rate"]
-                result["server n=16"] = server(one, 16, at_once=True)["rate"]
+                turns[f"ceiling {width}"] = partial(ceiling, tools, options, length, width)
+            if server and width == 16:
+                turns["server 16"] = partial(server, one, 16, at_once=False)
+                turns["server n=16"] = partial(server, one, 16, at_once=True)
             if width in (1, 16):
-                result[f"llama {width}"] = same(one, width)["rate"]
-                result[f"llama default {width}"] = default(one, width)["rate"]
-            last = engine(one, width)
-            result[f"engine {width}"] = statistics.harmonic_mean([first["rate"], last["rate"]])
+                turns[f"llama {width}"] = partial(same, one, width)
+                turns[f"llama default {width}"] = partial(default, one, width)
+            means = there_and_back(turns, 2 if width < 16 else 1)
+            result |= {name: mean["rate"] for name, mean in means.items()}
             if width == 16:
-                for key in ("python", "shared"):
-                    result[key] = (first[key] + last[key]) / 2
+                result |= {key: means["engine 16"][key] for key in ("python", "shared")}
         run = engine(many, 1)
         result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
         if server:

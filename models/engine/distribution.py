@@ -12,6 +12,7 @@ Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
 
 _GROUP = 64  # tokens of which at first only the likeliest is looked at
+_SAFE = 60.0  # logits up to here, and sums of their powers, are within a float32's range
 
 
 class Distribution:
@@ -32,9 +33,9 @@ class Distribution:
         self._peaks: Logits = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
         rest = logits[groups * _GROUP :]
         peak = max(self._peaks.max(initial=-np.inf), rest.max(initial=-np.inf))
-        shifted = logits - peak
-        np.exp(shifted, out=shifted)
-        self.log_total = float(peak) + math.log(shifted.sum())
+        shift = 0.0 if -_SAFE < peak < _SAFE else float(peak)
+        powers = np.exp(logits - np.float32(shift) if shift else logits)
+        self.log_total = shift + math.log(powers.sum())
 
     def logprob(self, token: int) -> float:
         """The log-probability of one token, in nats."""
