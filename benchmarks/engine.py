@@ -317,7 +317,7 @@ ROWS: list[Row] = [
 ]  # fmt: skip
 
 
-def settings_of(options: Job) -> Job:
+def settings_of(options: Job, *, tools: bool) -> Job:
     """What rounds must have in common for one table."""
     names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
     return {
@@ -327,6 +327,7 @@ def settings_of(options: Job) -> Job:
         "cpu": names[0].split(":")[1].strip() if names else platform.machine(),
         "llama-cpp-python": importlib.metadata.version("llama-cpp-python"),
         "GOMP_SPINCOUNT": os.environ["GOMP_SPINCOUNT"],
+        "tools": tools,
     }
 
 
@@ -460,7 +461,7 @@ def main() -> None:
         serve(arguments.worker[0], json.loads(arguments.worker[1]))
         return
     tools = None
-    if not arguments.without_tools:
+    if arguments.rounds and not arguments.without_tools:
         build = [HERE / "llama_cpp_tools.sh", arguments.tools, sys.executable]
         tools = Path(
             subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
@@ -471,7 +472,7 @@ def main() -> None:
         "gpu_layers": arguments.gpu_layers,
         "tokens": arguments.tokens,
     }
-    record = Record(arguments.record, settings_of(options))
+    record = Record(arguments.record, settings_of(options, tools=not arguments.without_tools))
 
     def tell(result: Result, memory: Result) -> None:
         record.add(result, memory)
