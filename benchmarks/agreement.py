@@ -15,8 +15,8 @@ import random
 import sys
 from pathlib import Path
 
+from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
-from thinkgraph.models.local import LocalModel, open_model
 from thinkgraph.models.model import Message, Sampling
 
 SAMPLES = 16

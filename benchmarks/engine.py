@@ -36,9 +36,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
-from thinkgraph.models.local import open_model
 from thinkgraph.models.model import Message, Sampling
 
 HERE = Path(__file__).resolve().parent

@@ -16,10 +16,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.local import LocalModel, open_model
 from thinkgraph.models.model import Budget, Message, Sampling
 
 AT_ONCE = 24

@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 
 import thinkgraph as tg
-from thinkgraph.graphs.result import Finished, Result
+from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.view import View, report
 
 WIDTH = 100

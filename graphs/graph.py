@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from thinkgraph.graphs.catalogue import find, find_used
-from thinkgraph.graphs.check import check_spec
-from thinkgraph.graphs.check import load as load_spec
-from thinkgraph.graphs.document import Path_
-from thinkgraph.graphs.dump import dump
-from thinkgraph.graphs.problem import SpecError
-from thinkgraph.graphs.result import Finished, Result
-from thinkgraph.graphs.spec import (
+from thinkgraph.graphs.checker.check import check_spec
+from thinkgraph.graphs.checker.check import load as load_spec
+from thinkgraph.graphs.language.document import Path_
+from thinkgraph.graphs.language.dump import dump
+from thinkgraph.graphs.language.problem import SpecError
+from thinkgraph.graphs.language.spec import (
     Input,
     Limits,
     NodeSpec,
@@ -30,18 +29,20 @@ from thinkgraph.graphs.spec import (
     StateField,
     chain,
 )
+from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.event import NodeEvent
-from thinkgraph.nodes.node import Node, node_kinds
-from thinkgraph.nodes.param import is_reference
-from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.registry import node_kinds
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
 
-    from thinkgraph.graphs.compile import Binding
-    from thinkgraph.graphs.run import Allowance, AnyModel, Question
+    from thinkgraph.graphs.runtime.compile import Binding
+    from thinkgraph.graphs.runtime.run import Allowance, AnyModel, Question
 
 KEPT = 16
 """How many compiled graphs a graph keeps, for so many sets of params and prompts."""
@@ -204,7 +205,7 @@ class Graph:
 
         Invoke it with ``{"question": …}`` or ``{"messages": […]}``; the answer is in the channel
         ``answer``. One invocation may have its own seed, models and budget by LangGraph's
-        ``context=`` (:class:`thinkgraph.graphs.compile.Context`).
+        ``context=`` (:class:`thinkgraph.graphs.runtime.compile.Context`).
 
         Args:
             checkpointer: any LangGraph checkpointer.
@@ -217,7 +218,7 @@ class Graph:
         Raises:
             ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
         """
-        from thinkgraph.graphs.run import app  # noqa: PLC0415 (LangGraph is slow to import)
+        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415 (LangGraph is slow to import)
 
         return app(self.spec, self._bound(model, models, prompts, params, seed), checkpointer)
 
@@ -227,7 +228,7 @@ class Graph:
         Raises:
             ThinkgraphError: bad input, in one clear sentence.
         """
-        from thinkgraph.graphs.compile import wait_for  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.compile import wait_for  # noqa: PLC0415
 
         return wait_for(self.arun(question, **settings))
 
@@ -261,7 +262,7 @@ class Graph:
             prompts: prompts that replace built-in ones of the same name.
             **params: values of the graph's params and of its further inputs.
         """
-        from thinkgraph.graphs.run import stream  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import stream  # noqa: PLC0415
 
         spec = self.spec
         inputs = {name: params.pop(name) for name in spec.inputs if name in params}
@@ -296,7 +297,7 @@ class Graph:
         Raises:
             ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
         """
-        from thinkgraph.graphs.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
+        from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
 
         return tool(self, name, description, params, settings)
 
@@ -327,8 +328,8 @@ class Graph:
         params: Mapping[str, Any],
         seed: int = 0,
     ) -> Binding:
-        from thinkgraph.graphs.compile import Binding  # noqa: PLC0415
-        from thinkgraph.graphs.run import Roles  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.compile import Binding  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import Roles  # noqa: PLC0415
 
         self._check_roles(models or {})
         return Binding(
@@ -344,7 +345,7 @@ class Graph:
 
         Models, seed and budget come with each run's context, and none of them is kept.
         """
-        from thinkgraph.graphs.run import Roles, app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import Roles, app  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)

@@ -2,7 +2,7 @@
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
 or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which
-is no file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.endpoint`). Importing this module
+is no file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.backends.endpoint`). Importing this module
 imports neither llama.cpp nor huggingface_hub.
 """
 
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from .errors import ModelError
-from .model import Frozen, Model
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Frozen, Model
 
 if TYPE_CHECKING:
-    from .engine.settings import EngineSettings
+    from thinkgraph.models.engine.settings import EngineSettings
 
 HUB = "hf:"
 SERVER = "openai:"
@@ -113,18 +113,18 @@ def load(name: str, **settings: object) -> Model:
 
     Raises:
         ModelError: the file can't be had or opened, or a setting is unknown or out of range; or
-            see :class:`~thinkgraph.models.endpoint.EndpointModel`.
+            see :class:`~thinkgraph.models.backends.endpoint.EndpointModel`.
     """
     if name.startswith(SERVER):
         return _at_a_server(name, settings)
     found = find(name)
-    from .local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
+    from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
 
     return open_model(found.path, name=name, settings=_engine_settings(settings))
 
 
 def _at_a_server(name: str, settings: dict[str, object]) -> Model:
-    from .endpoint import EndpointModel  # noqa: PLC0415 - LangChain is slow to import
+    from thinkgraph.models.backends.endpoint import EndpointModel  # noqa: PLC0415 - LangChain is slow to import
 
     if settings:
         raise ModelError(f"{name} runs at its server, so {min(settings)!r} can't be set here")
@@ -132,7 +132,7 @@ def _at_a_server(name: str, settings: dict[str, object]) -> Model:
 
 
 def _engine_settings(settings: dict[str, object]) -> EngineSettings:
-    from .engine.settings import EngineSettings  # noqa: PLC0415
+    from thinkgraph.models.engine.settings import EngineSettings  # noqa: PLC0415
 
     unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())
     if unknown:

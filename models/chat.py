@@ -32,10 +32,10 @@ from pydantic import (
     model_validator,
 )
 
-from .catalogue import load
-from .errors import ModelError
-from .model import Budget, Completion, Delta, Message, Model, Role, Sampling, Usage
-from .seed import derive_seed
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Budget, Completion, Delta, Message, Model, Role, Sampling, Usage
+from thinkgraph.models.seed import derive_seed
 
 Event = Delta | Completion | Usage
 EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own

@@ -1,6 +1,6 @@
 """What the nodes ask of a model: samples of a prompt, the probability of a text, a choice.
 
-The llama.cpp engine serves it (:mod:`thinkgraph.models.local`), and so can anything that
+The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
 answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
 """
 

@@ -21,7 +21,7 @@ from thinkgraph.models.model import (
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import Grew, NodeEvent
 from thinkgraph.nodes.population import State
-from thinkgraph.nodes.prompt import Prompt, load_prompt
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import gguf
 import numpy as np
 import pytest
 
+from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
-from thinkgraph.models.local import LocalModel, open_model
 
 EMBEDDING, HEADS, LAYERS, FEED, STATE, RANK, CONV = 64, 4, 2, 96, 8, 4, 4
 TEMPLATE = (

@@ -12,70 +12,93 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph as Graph
     from thinkgraph.graphs.graph import load as load
     from thinkgraph.graphs.graph import use as use
-    from thinkgraph.graphs.result import Result as Result
-    from thinkgraph.graphs.spec import END as END
-    from thinkgraph.graphs.spec import START as START
-    from thinkgraph.graphs.spec import Spec as Spec
+    from thinkgraph.graphs.language.problem import SpecError as SpecError
+    from thinkgraph.graphs.language.spec import END as END
+    from thinkgraph.graphs.language.spec import START as START
+    from thinkgraph.graphs.language.spec import Input as Input
+    from thinkgraph.graphs.language.spec import Limits as Limits
+    from thinkgraph.graphs.language.spec import Param as Param
+    from thinkgraph.graphs.language.spec import Spec as Spec
+    from thinkgraph.graphs.language.spec import StateField as StateField
+    from thinkgraph.graphs.runtime.result import Finished as Finished
+    from thinkgraph.graphs.runtime.result import Result as Result
+    from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.errors import ThinkgraphError as ThinkgraphError
     from thinkgraph.models.model import Budget as Budget
+    from thinkgraph.models.model import Completion as Completion
     from thinkgraph.models.model import Message as Message
-    from thinkgraph.nodes.ask import Ask as Ask
-    from thinkgraph.nodes.calculate import Calculate as Calculate
-    from thinkgraph.nodes.choose import Choose as Choose
-    from thinkgraph.nodes.critique import Critique as Critique
-    from thinkgraph.nodes.expand import Expand as Expand
-    from thinkgraph.nodes.function import node_kind as node_kind
-    from thinkgraph.nodes.generate import Generate as Generate
-    from thinkgraph.nodes.node import Node as Node
-    from thinkgraph.nodes.node import register as register
-    from thinkgraph.nodes.param import param as param
-    from thinkgraph.nodes.prompt import Prompt as Prompt
-    from thinkgraph.nodes.revise import Revise as Revise
-    from thinkgraph.nodes.score import Score as Score
-    from thinkgraph.nodes.search import Search as Search
-    from thinkgraph.nodes.select import Select as Select
-    from thinkgraph.nodes.synthesize import Synthesize as Synthesize
-    from thinkgraph.nodes.thinking import Thinking as Thinking
-    from thinkgraph.nodes.vote import Vote as Vote
+    from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import Usage as Usage
+    from thinkgraph.nodes.base.function import node_kind as node_kind
+    from thinkgraph.nodes.base.node import Node as Node
+    from thinkgraph.nodes.base.param import param as param
+    from thinkgraph.nodes.base.thinking import Thinking as Thinking
+    from thinkgraph.nodes.event import Answered as Answered
+    from thinkgraph.nodes.event import Criticised as Criticised
+    from thinkgraph.nodes.event import Drafted as Drafted
+    from thinkgraph.nodes.event import Grew as Grew
+    from thinkgraph.nodes.event import NodeEvent as NodeEvent
+    from thinkgraph.nodes.event import NodeStarted as NodeStarted
+    from thinkgraph.nodes.kinds.ask import Ask as Ask
+    from thinkgraph.nodes.kinds.calculate import Calculate as Calculate
+    from thinkgraph.nodes.kinds.choose import Choose as Choose
+    from thinkgraph.nodes.kinds.critique import Critique as Critique
+    from thinkgraph.nodes.kinds.expand import Expand as Expand
+    from thinkgraph.nodes.kinds.generate import Generate as Generate
+    from thinkgraph.nodes.kinds.revise import Revise as Revise
+    from thinkgraph.nodes.kinds.score import Score as Score
+    from thinkgraph.nodes.kinds.search import Search as Search
+    from thinkgraph.nodes.kinds.select import Select as Select
+    from thinkgraph.nodes.kinds.synthesize import Synthesize as Synthesize
+    from thinkgraph.nodes.kinds.vote import Vote as Vote
+    from thinkgraph.nodes.population import Answer as Answer
+    from thinkgraph.nodes.population import Candidate as Candidate
+    from thinkgraph.nodes.population import Criticism as Criticism
+    from thinkgraph.nodes.population import State as State
+    from thinkgraph.nodes.population import Update as Update
+    from thinkgraph.nodes.prompts.prompt import Prompt as Prompt
+    from thinkgraph.nodes.registry import register as register
+    from thinkgraph.nodes.step import Step as Step
 
-_HOMES = {
-    "Graph": "graphs.graph",
-    "load": "graphs.graph",
-    "use": "graphs.graph",
-    "Result": "graphs.result",
-    "END": "graphs.spec",
-    "START": "graphs.spec",
-    "Spec": "graphs.spec",
-    "ThinkgraphError": "models.errors",
-    "Budget": "models.model",
-    "Message": "models.model",
-    "Ask": "nodes.ask",
-    "Calculate": "nodes.calculate",
-    "Choose": "nodes.choose",
-    "Expand": "nodes.expand",
-    "Score": "nodes.score",
-    "Search": "nodes.search",
-    "Select": "nodes.select",
-    "Synthesize": "nodes.synthesize",
-    "Thinking": "nodes.thinking",
-    "Critique": "nodes.critique",
-    "node_kind": "nodes.function",
-    "Generate": "nodes.generate",
-    "Node": "nodes.node",
-    "register": "nodes.node",
-    "param": "nodes.param",
-    "Prompt": "nodes.prompt",
-    "Revise": "nodes.revise",
-    "Vote": "nodes.vote",
+_EXPORTS = {
+    "graphs.graph": ["Graph", "load", "use"],
+    "graphs.language.problem": ["SpecError"],
+    "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
+    "graphs.runtime.result": ["Finished", "Result"],
+    "models.chat": ["ChatGGUF"],
+    "models.errors": ["ThinkgraphError"],
+    "models.model": ["Budget", "Completion", "Message", "Sampling", "Usage"],
+    "nodes.base.function": ["node_kind"],
+    "nodes.base.node": ["Node"],
+    "nodes.base.param": ["param"],
+    "nodes.base.thinking": ["Thinking"],
+    "nodes.event": ["Answered", "Criticised", "Drafted", "Grew", "NodeEvent", "NodeStarted"],
+    "nodes.kinds.ask": ["Ask"],
+    "nodes.kinds.calculate": ["Calculate"],
+    "nodes.kinds.choose": ["Choose"],
+    "nodes.kinds.critique": ["Critique"],
+    "nodes.kinds.expand": ["Expand"],
+    "nodes.kinds.generate": ["Generate"],
+    "nodes.kinds.revise": ["Revise"],
+    "nodes.kinds.score": ["Score"],
+    "nodes.kinds.search": ["Search"],
+    "nodes.kinds.select": ["Select"],
+    "nodes.kinds.synthesize": ["Synthesize"],
+    "nodes.kinds.vote": ["Vote"],
+    "nodes.population": ["Answer", "Candidate", "Criticism", "State", "Update"],
+    "nodes.prompts.prompt": ["Prompt"],
+    "nodes.registry": ["register"],
+    "nodes.step": ["Step"],
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605 (the names above)
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = sorted(_MODULES)  # noqa: PLE0605 (the names above)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from thinkgraph.evaluate.findings.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.graphs.graph import Graph
-    from thinkgraph.graphs.result import Result
+    from thinkgraph.graphs.runtime.result import Result
     from thinkgraph.models.model import Model
-    from thinkgraph.models.tune import Trial
-    from thinkgraph.nodes.prompt import Prompt
+    from thinkgraph.models.tuning.tune import Trial
+    from thinkgraph.nodes.prompts.prompt import Prompt
     from thinkgraph.view import View
 
 INTERRUPTED = 130
@@ -142,7 +142,7 @@ def run(
 
 
 async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
-    from thinkgraph.graphs.result import Finished
+    from thinkgraph.graphs.runtime.result import Finished
 
     with view:
         async for event in strategy.stream(question, **settings):
@@ -162,7 +162,7 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
 def _prompts(given: list[str] | None) -> dict[str, Prompt]:
     """The prompts that replace built-in ones, read from their files."""
-    from thinkgraph.nodes.prompt import read_prompt
+    from thinkgraph.nodes.prompts.prompt import read_prompt
 
     return {name: read_prompt(file) for name, file in _pairs("--prompt", given or [])}
 
@@ -178,7 +178,7 @@ def _model(name: str | None, engine: list[str]) -> Model | str | None:
     """The model of that name: found now, so that a wrong name costs no time, and loaded."""
     if name is None and not engine:
         return None
-    from thinkgraph.graphs.run import default_model
+    from thinkgraph.graphs.runtime.run import default_model
     from thinkgraph.models.catalogue import load
 
     return load(name or default_model(), **dict(_pairs("--engine", engine)))
@@ -202,9 +202,9 @@ def show(
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
 ) -> None:
     """Show a strategy: a drawing, and its spec."""
-    from thinkgraph.graphs import drawing
     from thinkgraph.graphs.catalogue import find
     from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.pictures import drawing
 
     spec = load(graph).spec
     if form is Picture.PNG:
@@ -229,8 +229,8 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
     """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
-    from thinkgraph.graphs.check import check_files
-    from thinkgraph.graphs.listing import render
+    from thinkgraph.graphs.checker.check import check_files
+    from thinkgraph.graphs.checker.reporters import render
 
     problems = check_files(files)
     typer.echo(render(problems, form.value))
@@ -257,9 +257,9 @@ def plan(
     """Say what a run may cost before it runs; exit status 2 if it can't fit in the context."""
     from thinkgraph.forecast import forecast
     from thinkgraph.graphs.graph import load
-    from thinkgraph.graphs.plan import plan as planned
-    from thinkgraph.models.local import LocalModel
-    from thinkgraph.models.speed import speed
+    from thinkgraph.graphs.planning.plan import plan as planned
+    from thinkgraph.models.backends.local import LocalModel
+    from thinkgraph.models.tuning.speed import speed
 
     strategy = load(graph)
     settings = _settings(strategy, param or [])
@@ -279,7 +279,7 @@ def plan(
 
 def _at_hand(name: str | None, engine: list[str]) -> Model | None:
     """The model of a plan: one that nobody named, and that isn't installed, is done without."""
-    from thinkgraph.graphs.run import default_model
+    from thinkgraph.graphs.runtime.run import default_model
     from thinkgraph.models.catalogue import load
     from thinkgraph.models.errors import ModelError
 
@@ -294,7 +294,7 @@ def _at_hand(name: str | None, engine: list[str]) -> Model | None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
-    from thinkgraph.graphs.reference import json_schema
+    from thinkgraph.graphs.language.reference import json_schema
 
     typer.echo(json_schema(), nl=False)
 
@@ -320,8 +320,8 @@ def tune(
 ) -> None:
     """Find what runs a model fastest on this machine, and keep it for the next runs."""
     from thinkgraph.models.catalogue import find
-    from thinkgraph.models.tune import config_file
-    from thinkgraph.models.tune import tune as search
+    from thinkgraph.models.tuning.tune import config_file
+    from thinkgraph.models.tuning.tune import tune as search
 
     def tell(trial: Trial) -> None:
         ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
@@ -389,7 +389,7 @@ def compare(
     from thinkgraph.evaluate.runs.setup import Setup
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.graphs.run import default_model
+    from thinkgraph.graphs.runtime.run import default_model
 
     fields = {what: name for what, _, name in (item.partition("=") for item in field or [])}
     task = read_questions(data, fields=fields, limit=limit, seed=seed)

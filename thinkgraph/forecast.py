@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.graphs.plan import Plan, Spent
-from thinkgraph.models.speed import Speed
+from thinkgraph.graphs.planning.plan import Plan, Spent
+from thinkgraph.models.tuning.speed import Speed
 
 
 def forecast(plan: Plan, speed: Speed | None = None) -> None:

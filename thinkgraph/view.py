@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.graphs.result import Result
+from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.nodes.answers import Tally
 from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
 from thinkgraph.nodes.population import Answer

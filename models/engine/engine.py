@@ -11,18 +11,18 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ModelError, PromptTooLong
-from ..model import Completion, Delta, FinishReason, TokenLogprob
-from .callers import Callers
-from .distribution import Distribution, Logits
-from .kv_pool import KvPool
-from .native import NativeModel, adapter_names
-from .runner import NO_ROOM, DecodeError, Row, Runner
-from .sampler import Candidates, DeadEnd, Sampler, can_follow
-from .scheduler import Chunk, Scheduler
-from .sequence import Request, Sequence
-from .settings import MAX_SEQUENCES, EngineSettings
-from .stats import Counters, EngineStats
+from thinkgraph.models.engine.callers import Callers
+from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
+from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
+from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
+from thinkgraph.models.engine.sampling.distribution import Distribution, Logits
+from thinkgraph.models.engine.sampling.sampler import Candidates, DeadEnd, Sampler, can_follow
+from thinkgraph.models.engine.scheduler import Chunk, Scheduler
+from thinkgraph.models.engine.sequence import Request, Sequence
+from thinkgraph.models.engine.settings import MAX_SEQUENCES, EngineSettings
+from thinkgraph.models.engine.stats import Counters, EngineStats
+from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.models.model import Completion, Delta, FinishReason, TokenLogprob
 
 _log = logging.getLogger("thinkgraph.engine")
 _log.addHandler(logging.NullHandler())

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .distribution import Logits
-from .library import llama
-from .scheduler import Chunk
+from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.engine.sampling.distribution import Logits
+from thinkgraph.models.engine.scheduler import Chunk
 
 NO_ROOM = 1  # llama_decode's code for a full KV cache
 

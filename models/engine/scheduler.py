@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from .kv_pool import KvPool, Lease
-from .radix import common_prefix
-from .sequence import Adapter, Sequence
-from .settings import EngineSettings
+from thinkgraph.models.engine.kv_cache.kv_pool import KvPool, Lease
+from thinkgraph.models.engine.kv_cache.radix import common_prefix
+from thinkgraph.models.engine.sequence import Adapter, Sequence
+from thinkgraph.models.engine.settings import EngineSettings
 
 HEADROOM = 16  # cells kept free for each running sample when another is let in
 TURN = 16  # steps an adapter has the batch to itself while others wait

@@ -11,12 +11,20 @@ from collections.abc import Sequence as Tokens
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from ..model import Budget, Completion, Delta, FinishReason, Sampling, TokenLogprob, Usage
-from .callers import running_loop
-from .confidence import TokenConfidence
-from .kv_pool import Lease
-from .sampler import Sampler
-from .text import TextStream
+from thinkgraph.models.engine.callers import running_loop
+from thinkgraph.models.engine.kv_cache.kv_pool import Lease
+from thinkgraph.models.engine.sampling.confidence import TokenConfidence
+from thinkgraph.models.engine.sampling.sampler import Sampler
+from thinkgraph.models.engine.text import TextStream
+from thinkgraph.models.model import (
+    Budget,
+    Completion,
+    Delta,
+    FinishReason,
+    Sampling,
+    TokenLogprob,
+    Usage,
+)
 
 Event = Delta | Completion
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..model import Frozen
+from thinkgraph.models.model import Frozen
 
 MAX_SEQUENCES = 256  # what llama.cpp is compiled for
 

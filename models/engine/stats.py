@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model import Frozen
+from thinkgraph.models.model import Frozen
 
 if TYPE_CHECKING:
-    from .scheduler import Scheduler
+    from thinkgraph.models.engine.scheduler import Scheduler
 
 
 class EngineStats(Frozen):

@@ -8,9 +8,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 import thinkgraph as tg
 from thinkgraph.graphs.catalogue import builtin_names
-from thinkgraph.graphs.result import Finished
+from thinkgraph.graphs.runtime.result import Finished
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import PromptTooLong
-from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.nodes.event import Answered, Drafted, Grew, NodeStarted
 
 

@@ -10,11 +10,11 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from langgraph.graph import START, MessagesState, StateGraph
 
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.chat import ChatGGUF
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, Sampling
-from thinkgraph.models.scripted import ScriptedModel
 from thinkgraph.models.seed import derive_seed
 
 ENGINE = {"context": 1024, "sequences": 8}

@@ -7,11 +7,11 @@ from contextlib import aclosing
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
+from thinkgraph.models.backends.langchain import LangChainModel
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.langchain import LangChainModel
 from thinkgraph.models.model import Budget, Completion, Delta, Message, Sampling
-from thinkgraph.models.scripted import ScriptedModel
 
 ASKED = [Message(role="user", content="Count from one to twenty in words.")]
 LONG = Sampling(max_tokens=24, temperature=1.0)

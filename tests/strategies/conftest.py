@@ -7,9 +7,9 @@ import pytest
 
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import load
+from thinkgraph.models.backends.scripted import Call, ScriptedModel
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, parted
-from thinkgraph.models.scripted import Call, ScriptedModel
 
 SMALL = {
     "samples": 3,

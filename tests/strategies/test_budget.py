@@ -3,9 +3,9 @@
 import pytest
 
 from thinkgraph.graphs.graph import Graph, load
-from thinkgraph.graphs.spec import Limits, NodeSpec
-from thinkgraph.models.scripted import ScriptedModel
-from thinkgraph.nodes.generate import Generate
+from thinkgraph.graphs.language.spec import Limits, NodeSpec
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.nodes.kinds.generate import Generate
 
 OUTER = """\
 thinkgraph: 1

@@ -1,7 +1,7 @@
 """The logic of each strategy on fixed texts: the calls that it makes, in order, are its paper's."""
 
 from thinkgraph.graphs.graph import load
-from thinkgraph.models.scripted import ScriptedModel
+from thinkgraph.models.backends.scripted import ScriptedModel
 
 QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]

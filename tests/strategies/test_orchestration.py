@@ -3,7 +3,7 @@
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from thinkgraph.graphs.state import total_usage
+from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.event import Answered, NodeStarted

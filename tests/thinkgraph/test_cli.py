@@ -8,7 +8,7 @@ import pytest
 
 from thinkgraph import Critique, Generate, Graph
 from thinkgraph.models.model import Sampling
-from thinkgraph.nodes.prompt import load_prompt
+from thinkgraph.nodes.prompts.prompt import load_prompt
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 

@@ -24,7 +24,7 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 from rich.markup import escape
 
-from thinkgraph.graphs.result import Result
+from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.harnesses.respondent import AT_ONCE, Respondent, reply
 from thinkgraph.models.errors import PromptTooLong, ThinkgraphError
 from thinkgraph.models.model import FinishReason, Message, Usage

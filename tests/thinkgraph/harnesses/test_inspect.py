@@ -24,8 +24,8 @@ from inspect_ai.tool import tool
 
 import thinkgraph.harnesses.inspect_provider  # noqa: F401 - registers the provider
 from thinkgraph.harnesses import respondent
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load
-from thinkgraph.models.scripted import ScriptedModel
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "inspect_word_problems.py"
 

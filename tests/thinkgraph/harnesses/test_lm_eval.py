@@ -15,9 +15,9 @@ from lm_eval.tasks import TaskManager
 
 from thinkgraph.harnesses import respondent
 from thinkgraph.harnesses.lm_eval import StrategyLM
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.scripted import ScriptedModel
 
 TOP = Path(__file__).parents[3]
 EXAMPLE = "examples/lm_eval/word_problems.yaml"

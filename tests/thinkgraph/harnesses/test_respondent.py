@@ -4,9 +4,9 @@ import pytest
 
 from thinkgraph.harnesses import respondent
 from thinkgraph.harnesses.respondent import Respondent, reply
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message
-from thinkgraph.models.scripted import ScriptedModel
 
 ASKED = [Message(role="user", content="How much is 3 times 7?")]
 

@@ -20,7 +20,7 @@ from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
 from thinkgraph.evaluate.tasks.gym import gym_score
 from thinkgraph.evaluate.tasks.option import LETTERS, chosen
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.graphs.problem import suggestion
+from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.answers import equal
 from thinkgraph.nodes.answers.equal import parse_tolerance

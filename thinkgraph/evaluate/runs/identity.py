@@ -7,8 +7,8 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from thinkgraph.models.endpoint import EndpointModel
-from thinkgraph.models.local import LocalModel
+from thinkgraph.models.backends.endpoint import EndpointModel
+from thinkgraph.models.backends.local import LocalModel
 from thinkgraph.models.model import Model
 
 ENDS = 1 << 20

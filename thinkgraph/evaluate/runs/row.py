@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from thinkgraph.graphs.result import Result
+from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.model import FinishReason, Frozen
 
 

@@ -15,11 +15,11 @@ from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.graphs.graph import Graph
+from thinkgraph.models.backends.local import LocalModel
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.local import LocalModel
 from thinkgraph.models.model import Message, Model
 from thinkgraph.models.seed import derive_seed
-from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt
 
 AT_ONCE = 24
 """Runs side by side. Most wait for samples that another draws, so it takes many to fill a batch."""

@@ -10,7 +10,7 @@ from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.catalogue import SERVER, load
 from thinkgraph.models.model import Model
-from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt
 
 IDLE_CELLS = 512
 """KV cells kept for prompts that come again: in a comparison few do, and each costs every step."""

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.graphs.graph import Graph, load
-from thinkgraph.graphs.spec import Scalar
+from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
-from thinkgraph.nodes.prompt import Prompt, load_prompt, prompt_names
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
 
 _LABEL = re.compile(r"(?P<graph>[^@]+?)(?:@(?P<samples>\d+))?(?P<params>(?::\w+=[^:]*)*)")
 

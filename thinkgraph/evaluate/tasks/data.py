@@ -19,7 +19,7 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.record import FEW, DataError, Record, read_records, told
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.evaluate.tasks.word_problems import word_problems
-from thinkgraph.graphs.problem import nearest
+from thinkgraph.graphs.language.problem import nearest
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers.extract import Boxed
 

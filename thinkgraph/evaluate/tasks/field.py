@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from thinkgraph.evaluate.tasks.record import DataError
-from thinkgraph.graphs.problem import nearest, suggestion
+from thinkgraph.graphs.language.problem import nearest, suggestion
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "prompt", "input", "query", "instruction", "text"),

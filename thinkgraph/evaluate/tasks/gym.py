@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.graphs.problem import suggestion
+from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.models.errors import ThinkgraphError
 
 PREFIX = "reasoning-gym"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thinkgraph.graphs.problem import nearest
+from thinkgraph.graphs.language.problem import nearest
 from thinkgraph.models.errors import ThinkgraphError
 
 FEW = 5  # places named of many

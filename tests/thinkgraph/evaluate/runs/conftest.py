@@ -4,7 +4,7 @@ import pytest
 
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.models.scripted import ScriptedModel
+from thinkgraph.models.backends.scripted import ScriptedModel
 
 
 def speak(messages, seed):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from thinkgraph.evaluate.runs import setup
-from thinkgraph.models.scripted import ScriptedModel
+from thinkgraph.models.backends.scripted import ScriptedModel
 
 from .conftest import speak
 

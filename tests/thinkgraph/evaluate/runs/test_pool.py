@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from thinkgraph.evaluate.runs.pool import Pool, PooledModel
 from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Budget, Message, Sampling
-from thinkgraph.models.scripted import ScriptedModel
 
 ASKED = [Message(role="user", content="Why?")]
 WARM = Sampling(temperature=0.7)

@@ -18,7 +18,7 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.runs.runner import Runner
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.evaluate.runs.variant import parse_variants
-from thinkgraph.models.scripted import ScriptedModel
+from thinkgraph.models.backends.scripted import ScriptedModel
 
 class Logged(ScriptedModel):
     def generate(self, messages, sampling, seeds, **options):

@@ -8,8 +8,8 @@ from thinkgraph.evaluate.runs.pool import Pool
 from thinkgraph.evaluate.runs.runner import Runner
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.scripted import ScriptedModel
 
 from .conftest import speak
 

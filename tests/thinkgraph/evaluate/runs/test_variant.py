@@ -4,7 +4,7 @@ import pytest
 
 from thinkgraph.evaluate.runs.variant import parse_variants
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt
 
 
 def parsed(text, common=None, prompts=None):

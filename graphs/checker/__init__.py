@@ -1,0 +1,1 @@
+"""The checker: static analysis and type checks of a spec, before a model is loaded."""

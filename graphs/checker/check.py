@@ -1,0 +1,130 @@
+"""The checker: every error of a spec at once, each at its place, before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from thinkgraph.graphs.catalogue import GraphNotFound, find
+from thinkgraph.graphs.checker.checks import CHECKS
+from thinkgraph.graphs.checker.checks.used import MAX_USED, params, used
+from thinkgraph.graphs.checker.draft import Draft, Enough
+from thinkgraph.graphs.checker.python_source import Made
+from thinkgraph.graphs.checker.reporters import render
+from thinkgraph.graphs.language.document import Document, Path_
+from thinkgraph.graphs.language.problem import Place, Problem, SpecError
+from thinkgraph.graphs.language.rules import problem
+from thinkgraph.graphs.language.spec import Spec
+
+
+def load(source: str | Path | Traversable) -> Spec:
+    """A graph by its built-in name or its file's path, checked.
+
+    Raises:
+        GraphNotFound: there is no such graph.
+        SpecError: it has errors; the message is the whole report.
+    """
+    document = Document.read(find(source) if isinstance(source, str | Path) else source)
+    problems = check(document)
+    if any(found.severity == "error" for found in problems):
+        raise SpecError(problems)
+    return Spec.model_validate(document.data)
+
+
+def check(document: Document) -> list[Problem]:
+    """Everything that is wrong with a spec and with the graphs that it uses.
+
+    Args:
+        document: the spec, read by :meth:`Document.read` or :meth:`Document.parse`.
+
+    Returns:
+        Errors and warnings in the order of the text, those of used graphs behind; empty if
+        there are none.
+    """
+    return _Check().problems(document)
+
+
+def check_spec(
+    spec: Spec | Mapping[str, Any],
+    places: Mapping[Path_, tuple[str, int]] | None = None,
+    folder: Path | None = None,
+) -> list[Problem]:
+    """Everything that is wrong with a graph made in Python.
+
+    Args:
+        spec: the graph; plain data need not be a valid :class:`Spec`.
+        places: the file and line of Python that made each part, by its path in the spec, such
+            as ``("nodes", "draft")``, ``("edges", 0)`` or ``()`` for the whole.
+        folder: where the files lie that it uses.
+    """
+    data = spec.plain if isinstance(spec, Spec) else dict(spec)
+    return check(Made(data, places, folder))
+
+
+def check_files(paths: Iterable[str | Path]) -> list[Problem]:
+    """Everything that is wrong with several specs; a file that isn't there is a problem too."""
+    found: dict[Problem, None] = {}
+    for path in paths:
+        try:
+            found |= dict.fromkeys(check(Document.read(find(path))))
+        except GraphNotFound as error:
+            message, _, hint = str(error).partition("; ")
+            found[problem("TG001", message, Place(str(path)), hint)] = None
+    return list(found)
+
+
+__all__ = ["check", "check_files", "check_spec", "load", "render"]
+
+
+class _Check:
+    """One check of a spec and of all the graphs that it uses, each of them once."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[str, Draft] = {}
+        self._open: list[str] = []
+
+    def problems(self, document: Document) -> list[Problem]:
+        """The problems of the spec, and then those of each graph that it uses."""
+        self._check(document)
+        return [
+            found
+            for draft in self._drafts.values()
+            for found in sorted(draft.found, key=lambda each: (each.file, each.line, each.column))
+        ]
+
+    def _check(self, document: Document) -> Draft:
+        draft = self._drafts[_key(document)] = Draft.of(document)
+        self._open.append(_key(document))
+        try:
+            draft.form()
+            for each in CHECKS:
+                each(draft)
+            params(draft, self._used(draft))
+        except Enough:
+            pass
+        self._open.pop()
+        return draft
+
+    def _used(self, draft: Draft) -> dict[str, Draft]:
+        graphs = {}
+        for name, document in used(draft).items():
+            node = next(node for node, spec in draft.nodes.items() if spec.use == name)
+            path = ("nodes", node, "use")
+            key = _key(document)
+            if key in self._open:
+                draft.add("TG502", path, f"`{name}` would use itself without end")
+                continue
+            if key not in self._drafts and len(self._drafts) > MAX_USED:
+                draft.add("TG502", path, f"more than {MAX_USED} graphs are used in one")
+                continue
+            graphs[name] = self._drafts.get(key) or self._check(document)
+            if any(found.severity == "error" for found in graphs[name].found):
+                hint = "they are listed with that file"
+                draft.add("TG506", path, f"the graph `{name}` has errors", hint)
+        return graphs
+
+
+def _key(document: Document) -> str:
+    return document.file if isinstance(document, Made) else str(Path(document.file).resolve())

@@ -1,0 +1,94 @@
+"""The paths through a graph: every node lies on one from START to END, and loops end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from thinkgraph.graphs.checker.draft import Draft, Link
+from thinkgraph.graphs.language.spec import END, START
+
+Arrows = Mapping[str, set[str]]
+
+
+def arrows(links: Iterable[Link], *, back: bool = False) -> Arrows:
+    """Where each node leads, or from where each is reached."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for link in links:
+        source, target = (link.target, link.source) if back else (link.source, link.target)
+        found[source].add(target)
+    return found
+
+
+def reached(start: str, leads: Arrows, avoiding: Iterable[str] = ()) -> set[str]:
+    """The nodes that can be reached from one, itself included, not going on from some."""
+    found, waiting, stops = {start}, [start], set(avoiding)
+    while waiting:
+        for name in leads.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                if name not in stops:
+                    waiting.append(name)
+    return found
+
+
+def paths(draft: Draft) -> None:
+    """Every node can be reached, and can reach END."""
+    if not draft.is_whole:
+        return
+    forward = reached(START, arrows(draft.links))
+    back = reached(END, arrows(draft.links, back=True))
+    if START not in {link.source for link in draft.links}:
+        return
+    for name in draft.nodes:
+        if name not in forward:
+            hint = f"lead an edge to it, such as `START -> {name}`, or delete it"
+            message = f"`{name}` can't be reached from START"
+            draft.add("TG401", ("nodes", name), message, hint, key=True)
+        elif name not in back:
+            hint = f"lead an edge on, such as `{name} -> END`"
+            message = f"`{name}` can't reach END"
+            draft.add("TG402", ("nodes", name), message, hint, key=True)
+
+
+def loops(draft: Draft) -> None:
+    """Every loop has an edge that is followed only so often."""
+    inner = [link for link in draft.links if not {START, END} & {link.source, link.target}]
+    free = [link for link in inner if draft.edges[link.edge].at_most is None]
+    leads = arrows(free)
+    told: set[str] = set()
+    for link in reversed(free):
+        loop = _loop(link, leads) if link.source not in told else []
+        if loop:
+            told |= set(loop)
+            message = f"the loop {' -> '.join(loop)} has no bound"
+            hint = f"bound one of its edges: `{_decision(draft, loop)}: {{at_most: 3}}`"
+            place = draft.chain_place(link.edge, link.source)
+            draft.add_at("TG403", ("edges", link.edge), place, message, hint)
+
+
+def _loop(link: Link, leads: Arrows) -> list[str]:
+    """The shortest loop that an arrow closes, its first node again at the end; else nothing."""
+    before: dict[str, str] = {link.target: ""}
+    waiting = [link.target]
+    for name in waiting:
+        for following in sorted(leads.get(name, ())):
+            if following not in before:
+                before[following] = name
+                waiting.append(following)
+    if link.source not in before:
+        return []
+    way = [link.source]
+    while before[way[-1]]:
+        way.append(before[way[-1]])
+    return [*reversed(way), link.target]
+
+
+def _decision(draft: Draft, loop: list[str]) -> str:
+    """The arrow of a loop that is best bounded: one that has a condition, or its last."""
+    pairs = list(pairwise(loop))
+    for link in draft.links:
+        if (link.source, link.target) in pairs and draft.edges[link.edge].when:
+            return f"{link.source} -> {link.target}"
+    return " -> ".join(pairs[-1])

@@ -1,0 +1,245 @@
+"""A spec under check: the parts of it that are well-formed, and what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from thinkgraph.graphs.checker.schema_errors import Fault, faults
+from thinkgraph.graphs.language.document import Document, Path_
+from thinkgraph.graphs.language.problem import Place, Problem, nearest
+from thinkgraph.graphs.language.rules import problem
+from thinkgraph.graphs.language.spec import (
+    END,
+    START,
+    Edge,
+    Input,
+    Limits,
+    NodeSpec,
+    Param,
+    Spec,
+    StateField,
+)
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.registry import node_kinds
+
+M = TypeVar("M", bound=BaseModel)
+
+
+MAX_PROBLEMS = 100
+"""How many problems of one spec are told."""
+MAX_LINKS = 2048
+"""How many arrows between two nodes a spec may have."""
+
+
+class Enough(Exception):
+    """There are more problems than are told."""
+
+
+class Link(NamedTuple):
+    """One arrow of an edge; ``sources`` are those of the join that it is part of."""
+
+    edge: int
+    source: str
+    target: str
+    sources: tuple[str, ...]
+
+
+@dataclass
+class Draft:
+    """The well-formed parts of a spec.
+
+    Attributes:
+        source: its text, or the Python that made it.
+        nodes: the nodes whose form is right, by name.
+        kinds: of those, the ones whose kind is known and whose settings it accepts.
+        edges: the edges whose form is right, by their number in the text.
+        found: the problems, as they are found.
+    """
+
+    source: Document
+    inputs: dict[str, Input] = field(default_factory=dict)
+    params: dict[str, Param] = field(default_factory=dict)
+    state: dict[str, StateField] = field(default_factory=dict)
+    nodes: dict[str, NodeSpec] = field(default_factory=dict)
+    kinds: dict[str, Node] = field(default_factory=dict)
+    edges: dict[int, Edge] = field(default_factory=dict)
+    found: list[Problem] = field(default_factory=list)
+    _meanings: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Document) -> Draft:
+        """The draft of a source, with the problems of its form still to be reported."""
+        draft = cls(source, found=list(source.problems))
+        data = source.data or {}
+        draft.inputs = _well_formed(Input, data.get("inputs"))
+        draft.params = _well_formed(Param, data.get("params"))
+        draft.state = _well_formed(StateField, data.get("state"))
+        draft.nodes = _well_formed(NodeSpec, data.get("nodes"))
+        draft.edges = _edges(data.get("edges"))
+        draft.kinds = {n: node for n in draft.nodes if (node := draft._kind(n)) is not None}
+        return draft
+
+    def form(self) -> None:
+        """Report what the models of the language refuse."""
+        if self.source.data is not None:
+            for fault in faults(Spec, self.source.data):
+                self.report(fault)
+            if len(self.links) > MAX_LINKS:
+                message = f"the edges are more than {MAX_LINKS} arrows from node to node"
+                self.add("TG104", ("edges",), message, key=True)
+
+    def _kind(self, name: str) -> Node | None:
+        node = self.nodes[name]
+        kind = node_kinds().get(node.kind or "")
+        if kind is None:
+            return None
+        try:
+            return kind.model_validate(node.settings)
+        except ValidationError:
+            return None
+
+    def add(
+        self, code: str, path: Path_, message: str, hint: str = "", *, key: bool = False
+    ) -> None:
+        """Report a problem of a value, or of its key."""
+        self.add_at(code, path, self.source.place(path, key=key), message, hint)
+
+    def add_at(self, code: str, path: Path_, place: Place, message: str, hint: str = "") -> None:
+        """Report a problem at a place; nothing is said of what couldn't even be read."""
+        if not any(path[: len(broken)] == broken for broken in self.source.broken):
+            self.found.append(problem(code, message, place, hint))
+        if len(self.found) >= MAX_PROBLEMS:
+            raise Enough
+
+    def report(self, fault: Fault, prefix: Path_ = ()) -> None:
+        """Report what a model refuses, its data lying at ``prefix``."""
+        path = prefix + fault.path
+        place = self.source.place(path, key=fault.key)
+        if fault.line:
+            place = self.source.within(path, fault.line, 1)
+        self.add_at(fault.code, path, place, fault.message, fault.hint)
+
+    def declared(self, section: str) -> set[str]:
+        """The names that a section of the text has, well-formed or not."""
+        data = self.source.data or {}
+        found = data.get(section)
+        return {str(name) for name in found} if isinstance(found, dict) else set()
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the params, inputs and state."""
+        return self.declared("params") | self.declared("inputs") | self.declared("state")
+
+    @property
+    def targets(self) -> set[str]:
+        """What an edge may name."""
+        return self.declared("nodes") | {START, END}
+
+    def edge_path(self, number: int) -> Path_:
+        """The path of an edge's fields."""
+        item = self.source.at(("edges", number))
+        if isinstance(item, dict) and len(item) == 1 and "path" not in item:
+            return ("edges", number, next(iter(item)))
+        return ("edges", number) if isinstance(self.source.at(("edges",)), list) else ("edges",)
+
+    def chain_place(self, number: int, name: str | None = None) -> Place:
+        """Where an edge's chain stands, or the first place where it names a node."""
+        path = self.edge_path(number)
+        written = self.source.at(path)
+        key = len(path) == 3
+        if not key and isinstance(written, dict):
+            path = (*path, "path")
+        whole = self.source.place(path, key=key)
+        column = _column(self.edges[number].path, name) if name else None
+        if name is None or column is None:
+            return whole
+        return self.source.within(path, 1, column, len(name), key=key)
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """The arrows, with a misspelt name read as the one that it looks like."""
+        found = (
+            Link(number, source, target, tuple(map(self._meant, sources)))
+            for number, edge in self.edges.items()
+            for sources, targets in edge.links
+            for source in map(self._meant, sources)
+            for target in map(self._meant, targets)
+        )
+        return list(islice(found, MAX_LINKS + 1))
+
+    def _meant(self, name: str) -> str:
+        if name not in self._meanings:
+            guesses = len(self._meanings) < MAX_PROBLEMS + len(self.targets)
+            known = name in self.targets or not guesses
+            self._meanings[name] = name if known else nearest(name, self.targets) or name
+        return self._meanings[name]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every node and edge is there, so that the paths through them can be judged."""
+        data = self.source.data or {}
+        edges = data.get("edges")
+        count = len(edges) if isinstance(edges, list) else 1
+        known = all({link.source, link.target} <= self.targets for link in self.links)
+        complete = self.nodes.keys() == self.declared("nodes") and len(self.edges) == count
+        few = len(self.links) <= MAX_LINKS
+        return bool(self.nodes and self.edges and few and known and complete)
+
+    @property
+    def spec(self) -> Spec:
+        """The well-formed parts, as a spec."""
+        data = self.source.data or {}
+        return Spec.model_construct(
+            thinkgraph=1,
+            name=str(data.get("name")),
+            inputs=self.inputs,
+            params=self.params,
+            state=self.state,
+            nodes=self.nodes,
+            edges=tuple(self.edges.values()),
+        )
+
+    @property
+    def limits(self) -> Iterator[tuple[Path_, dict[str, Any]]]:
+        """The budgets, with their paths."""
+        for path in [("budget",), *(("nodes", name, "budget") for name in self.nodes)]:
+            value = self.source.at(path)
+            if isinstance(value, dict) and not faults(Limits, value):
+                yield path, value
+
+
+def _well_formed(model: type[M], section: Any) -> dict[str, M]:
+    if not isinstance(section, Mapping):
+        return {}
+    found = {}
+    for name, data in section.items():
+        try:
+            found[str(name)] = model.model_validate(data)
+        except ValidationError:
+            continue
+    return found
+
+
+def _edges(section: Any) -> dict[int, Edge]:
+    items = section if isinstance(section, list) else [section] if isinstance(section, str) else []
+    numbered = {str(number): item for number, item in enumerate(items)}
+    return {int(number): edge for number, edge in _well_formed(Edge, numbered).items()}
+
+
+def _column(chain: str, name: str) -> int | None:
+    """The column, from 1, of a node's name in the text of a chain."""
+    start = 0
+    for stage in chain.split("->"):
+        at = 0
+        for part in stage.replace("[", ",").replace("]", ",").split(","):
+            if part.strip() == name:
+                return start + at + len(part) - len(part.lstrip()) + 1
+            at += len(part) + 1
+        start += len(stage) + 2
+    return None

@@ -1,0 +1,49 @@
+"""A graph made in Python, for the checker: its data, with the line of Python of each part."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thinkgraph.graphs.language.document import Document, Path_
+from thinkgraph.graphs.language.problem import Place
+
+
+class Made(Document):
+    """What a graph made in Python would be as a spec, with the lines that made it.
+
+    Args:
+        data: the spec as plain data.
+        places: the file and line of Python that made a part, by its path in the spec, such as
+            ``("nodes", "draft")`` or ``("edges", 0)``; of the whole, by ``()``.
+        folder: where the files lie that it uses.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        places: Mapping[Path_, tuple[str, int]] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        name = data.get("name") if isinstance(data, dict) else None
+        super().__init__(file=f"<graph {name}>", folder=folder, data=data)
+        self._places = places or {}
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """The line that made a part, or what holds it."""
+        while path and path not in self._places:
+            path = path[:-1]
+        if path not in self._places:
+            return Place(self.file)
+        file, line = self._places[path]
+        source = linecache.getline(file, line).rstrip()
+        first = len(source) - len(source.lstrip()) + 1
+        return Place(file, line, first, line, len(source) + 1, source)
+
+    def within(
+        self, path: Path_, line: int, column: int, length: int = 1, *, key: bool = False
+    ) -> Place:
+        """The line that made a part."""
+        return self.place(path)

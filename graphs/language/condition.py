@@ -1,0 +1,252 @@
+"""Conditions on edges: expressions of CEL, type-checked against what a state offers.
+
+CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
+functions, so a condition ends and touches nothing. Its checker finds unknown names and types
+that don't fit before anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from cel_expr_python import cel
+
+from thinkgraph.graphs.language.problem import suggestion
+from thinkgraph.graphs.language.spec import Spec
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.answers import tally
+from thinkgraph.nodes.population import State
+
+_CEL_TYPES = {
+    "boolean": cel.Type.BOOL,
+    "integer": cel.Type.INT,
+    "number": cel.Type.DOUBLE,
+    "string": cel.Type.STRING,
+    "list": cel.Type.List(cel.Type.DYN),
+    "object": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "any": cel.Type.DYN,
+}
+
+
+class ConditionError(ThinkgraphError):
+    """A condition can't be read, or isn't true or false.
+
+    Attributes:
+        faults: everything that is wrong with it.
+    """
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        self.faults = faults
+        super().__init__(message)
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a condition; line and column are of its text, from 1."""
+
+    kind: Literal["syntax", "name", "type", "truth"]
+    message: str
+    line: int = 1
+    column: int = 1
+    length: int = 1
+    hint: str = ""
+
+
+class Variable(NamedTuple):
+    """Something that a condition may name: its type, how it is read off a state, what it is."""
+
+    type: str
+    read: Callable[[State], Any]
+    about: str
+
+
+def _agreement(state: State) -> float:
+    """The share of the live candidates that the largest class of answers has."""
+    votes = tally([candidate.answer for candidate in state.live], question=state.question)
+    return votes.winner.votes / len(state.live) if votes.winner else 0.0
+
+
+def _repeated(state: State) -> bool:
+    """Whether every live candidate was written from others and repeats an answer of theirs."""
+    for candidate in state.live:
+        before = [state.candidates[p].answer for p in candidate.parents if p in state.candidates]
+        votes = tally([candidate.answer, *before], question=state.question)
+        first = next((c for c in votes.classes if 0 in c.members), None)
+        if first is None or first.votes < 2:
+            return False
+    return bool(state.live)
+
+
+def _best_score(state: State) -> float:
+    return max((c.score for c in state.live if c.score is not None), default=float("-inf"))
+
+
+VARIABLES: dict[str, Variable] = {
+    "question": Variable("string", lambda state: state.question, "the question"),
+    "live": Variable("integer", lambda state: len(state.live), "how many candidates live"),
+    "answered": Variable(
+        "integer",
+        lambda state: sum(c.answer is not None for c in state.live),
+        "how many live candidates have an answer",
+    ),
+    "accepted": Variable("boolean", lambda state: state.accepted, "critics accept all that live"),
+    "agreement": Variable("number", _agreement, "share of the live that the first answer has"),
+    "repeated": Variable("boolean", _repeated, "every live candidate repeats a parent's answer"),
+    "score": Variable("number", _best_score, "the best score of the live candidates"),
+    "answer": Variable(
+        "string", lambda state: (state.answer and state.answer.value) or "", "the answer so far"
+    ),
+}
+"""What every state offers; `round`, the params, inputs and the spec's own state come on top."""
+
+
+def variable_types(spec: Spec) -> dict[str, str]:
+    """The name and type of everything that a condition in this spec may name."""
+    return {
+        "round": "integer",
+        **{name: variable.type for name, variable in VARIABLES.items()},
+        **{name: param.kind for name, param in spec.params.items()},
+        **{name: declared.type for name, declared in (spec.inputs | spec.state).items()},
+    }
+
+
+class Condition:
+    """A compiled expression that is true or false of a state.
+
+    Args:
+        text: the expression.
+        types: what it may name, from :func:`variable_types`.
+
+    Raises:
+        ConditionError: it doesn't parse, names what isn't there, or isn't a truth value.
+    """
+
+    def __init__(self, text: str, types: Mapping[str, str]) -> None:
+        self.text = text
+        self._expression = _compile(text, tuple(sorted(types.items())))
+        self.names = frozenset(re.findall(r"[A-Za-z_]\w*", text)) & types.keys()
+
+    def holds(self, state: State, round: int, params: Mapping[str, Any]) -> bool:
+        """Whether it is true of the state; only what it names is computed.
+
+        Raises:
+            ConditionError: the evaluation fails (a missing key, a division by zero).
+        """
+        known = {**state.fields, **params, "round": round}
+        data = {n: VARIABLES[n].read(state) if n in VARIABLES else known[n] for n in self.names}
+        value = self._expression.eval(data=data).value()
+        if not isinstance(value, bool):
+            raise ConditionError(f"the condition gives {value}, not true or false")
+        return value
+
+
+@cache
+def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
+    if len(_MACRO.findall(text)) > MAX_MACROS:
+        said = f"more than {MAX_MACROS} of all, exists, map and filter in one condition"
+        raise ConditionError(said, [Fault("syntax", said)])
+    environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
+    try:
+        expression = environment.compile(text)
+    except RuntimeError as error:
+        faults = list(_faults(str(error), text, dict(types)))
+        raise ConditionError("; ".join(fault.message for fault in faults), faults) from None
+    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        fault = _no_truth(expression.return_type().name().lower(), text)
+        raise ConditionError(fault.message, [fault])
+    return expression
+
+
+MAX_MACROS = 2
+"""How many loops over lists a condition may have; each multiplies its work."""
+_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_WORDS = {"not": "`!x`", "and": "`x && y`", "or": "`x || y`", "=": "`x == y`", "is": "`x == y`"}
+_LITERALS = {"True": "true", "False": "false", "None": "null"}
+
+
+def _faults(report: str, text: str, types: Mapping[str, str]) -> Iterator[Fault]:
+    """The faults in a report of CEL's; of its syntax errors only the first, which causes them."""
+    found = _ERROR.findall(report)
+    if not found:
+        yield Fault("syntax", "it nests too deep" if "recursion" in report else report)
+    for line, column, message in found:
+        said = message.removesuffix(" (in container '')")
+        place = int(line), int(column)
+        if said.startswith("undeclared reference to"):
+            yield _unknown(said.split("'")[1], place, types)
+        elif said.startswith("found no matching overload"):
+            yield _mismatch(said, place, text, types)
+        else:
+            yield _unreadable(said, place, text)
+            return
+
+
+def _unknown(name: str, place: tuple[int, int], types: Mapping[str, str]) -> Fault:
+    if name in types:
+        return Fault("name", f"`{name}` is no function", *place)
+    hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
+    first, _, rest = name.partition(".")
+    line, column = place
+    column = max(1, column - len(name) + len(name.rpartition(".")[2]) + 1) if rest else column
+    return Fault(
+        "name", f"there is no `{name}`", line, column, len(name), hint or suggestion(first, types)
+    )
+
+
+def _mismatch(said: str, place: tuple[int, int], text: str, types: Mapping[str, str]) -> Fault:
+    operator = said.split("'")[1].strip("_@").replace("_", "")
+    given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
+    message = f"`{operator}` doesn't fit ({given})"
+    if sorted(given.split(", ")) == ["double", "int"]:
+        return Fault("type", message, *place, len(operator), _as_doubles(text, place, types))
+    return Fault("type", message, *place, max(1, len(operator)))
+
+
+def _as_doubles(text: str, place: tuple[int, int], types: Mapping[str, str]) -> str:
+    """How to write the whole number beside an operator as a double."""
+    line = text.split("\n")[place[0] - 1]
+    before, after = line[: place[1] - 1], line[place[1] - 1 :]
+    beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
+    for word in [match[1] for match in beside if match]:
+        if word.isdigit():
+            return f"write `{word}.0`: a whole number isn't compared with a fraction"
+        if types.get(word) == "integer":
+            return f"write `double({word})`: a whole number isn't compared with a fraction"
+    return "write 1.0 for 1, or double(x): a whole number isn't compared with a fraction"
+
+
+def _unreadable(said: str, place: tuple[int, int], text: str) -> Fault:
+    if "$" in text:
+        column = text.index("$") + 1
+        return Fault(
+            "syntax",
+            "`$` has no meaning in a condition",
+            1,
+            column,
+            1,
+            "write the param's name alone",
+        )
+    for match in re.finditer(r"\b(not|and|or|is)\b|(?<![<>=!])=(?!=)", text):
+        line = text.count("\n", 0, match.start()) + 1
+        column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
+        message = f"`{match[0]}` is not an operator of CEL"
+        return Fault("syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}")
+    ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
+    message = "it ends too early" if ends else said.split(" expecting ", maxsplit=1)[0]
+    return Fault("syntax", message.removeprefix("Syntax error: "), *place)
+
+
+def _no_truth(kind: str, text: str) -> Fault:
+    hint = {"int": f"compare it: `{text} > 0`", "string": f'compare it: `{text} != ""`'}
+    brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
+    return Fault(
+        "truth",
+        f"the condition is of type {kind}, not true or false",
+        1,
+        1,
+        len(text.split("\n", maxsplit=1)[0]),
+        brief,
+    )

@@ -1,0 +1,383 @@
+"""A spec's text: its data, with the place in the file of every key and value.
+
+YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
+tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text
+is read event by event, so that a deep or huge file is refused before it is built.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from thinkgraph.graphs.language.problem import Place, Problem
+from thinkgraph.graphs.language.rules import problem
+
+MAX_BYTES = 128 * 1024
+"""The longest file that is read; the built-in graphs have about 1 KiB."""
+MAX_DEPTH = 32
+"""How deep collections may nest."""
+
+MAX_PROBLEMS = 100
+"""After how many problems a file is read no further."""
+
+Path_ = tuple[str | int, ...]
+
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_BREAK = re.compile("\r\n|\n|\r")
+
+
+@dataclass
+class Document:
+    """The text of a spec, read.
+
+    :class:`~thinkgraph.graphs.checker.python_source.Made` does the same for a graph made in Python.
+
+    Attributes:
+        file: its name, as problems show it.
+        text: all of it.
+        folder: where it lies; None if it isn't a file.
+        data: the plain data in it; None if it couldn't be read.
+        problems: what is wrong with the text itself.
+        broken: paths whose values couldn't be read; nothing more is said of them.
+    """
+
+    file: str
+    text: str = ""
+    folder: Path | None = None
+    data: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[Path_] = field(default_factory=set)
+    keys: dict[Path_, Event] = field(default_factory=dict, repr=False)
+    values: dict[Path_, tuple[Event, Event]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path: Traversable | Path) -> Document:
+        """Read a file; what is wrong with it stands in :attr:`problems`."""
+        document = cls(str(path), folder=path.parent if isinstance(path, Path) else None)
+        try:
+            if not path.is_file():
+                raise OSError("it is not a regular file")
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            document.add("TG001", f"the file can't be read: {reason}")
+            return document
+        document._decode(content)
+        return document
+
+    @classmethod
+    def parse(cls, text: str, file: str = "<text>", folder: Path | None = None) -> Document:
+        """Read a text."""
+        document = cls(file, folder=folder)
+        document._decode(text.encode("utf-8", "surrogatepass"))
+        return document
+
+    def _decode(self, content: bytes) -> None:
+        if len(content) > MAX_BYTES:
+            self.add("TG002", f"the file is longer than {MAX_BYTES // 1024} KiB")
+            return
+        try:
+            self.text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            self.add("TG003", "the file is not UTF-8 text", Place(self.file, line, 1, line, 1))
+            return
+        _Reader(self).read()
+
+    def add(self, code: str, message: str, place: Place | None = None, hint: str = "") -> None:
+        """Note a problem with the text, at its beginning unless a place is given."""
+        self.problems.append(problem(code, message, place or Place(self.file), hint))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text."""
+        return _BREAK.split(self.text)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each line begins, as an index into the text."""
+        return [0, *(found.end() for found in _BREAK.finditer(self.text))]
+
+    def _position(self, index: int) -> tuple[int, int]:
+        """The line and column, from 1, of an index into the text.
+
+        The YAML parser has its own, older idea of what ends a line.
+        """
+        line = bisect_right(self._starts, index)
+        return line, min(index - self._starts[line - 1], len(self.lines[line - 1])) + 1
+
+    def span(self, start: int, end: int) -> Place:
+        """The place between two indices into the text."""
+        (line, column), (end_line, end_column) = self._position(start), self._position(end)
+        return Place(self.file, line, column, end_line, end_column, self.lines[line - 1])
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """Where a value, or its key, stands; of what isn't there, what would hold it."""
+        while path not in self.values and path:
+            path = path[:-1]
+        if key and path in self.keys:
+            event = self.keys[path]
+            return self._place(event, event)
+        if path in self.values:
+            return self._place(*self.values[path])
+        return Place(self.file)
+
+    def within(
+        self, path: Path_, line: int, column: int, length: int = 1, *, key: bool = False
+    ) -> Place:
+        """Where a part of a text stands: its line and column, from 1, in the value or key."""
+        whole = self.place(path, key=key)
+        event = self.keys.get(path) if key else self.values.get(path, (None,))[0]
+        if not isinstance(event, ScalarEvent):
+            return whole
+        text = self._text_lines(event, whole)
+        if line > len(text) or column + length - 1 > len(text[line - 1][2]):
+            length = 1
+        if line > len(text):
+            return whole
+        number, first, _ = text[line - 1]
+        start = first + column - 1
+        source = self.lines[number - 1] if number <= len(self.lines) else ""
+        return Place(self.file, number, start, number, start + length, source)
+
+    def _text_lines(self, event: ScalarEvent, whole: Place) -> list[tuple[int, int, str]]:
+        """The line, first column and content of each line of a text, where the file has them so.
+
+        Folded and escaped texts have none, but what stands on one line.
+        """
+        content = str(event.value).split("\n")
+        if event.style == "|":
+            numbers = range(whole.line + 1, whole.line + 1 + len(content))
+            sources = [self.lines[n - 1] if n <= len(self.lines) else "" for n in numbers]
+            said = [source for source, text in zip(sources, content, strict=True) if text.strip()]
+            firsts = [len(source) - len(source.lstrip(" ")) for source in said]
+            indent = min(firsts, default=0)
+            return [(n, indent + 1, text) for n, text in zip(numbers, content, strict=True)]
+        first = whole.column + (event.style in ("'", '"'))
+        if whole.source[first - 1 : first - 1 + len(str(event.value))] == event.value:
+            return [(whole.line, first, str(event.value))]
+        return []
+
+    def at(self, path: Path_) -> Any:
+        """The value at a path, or None."""
+        value = self.data
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def _place(self, start: Event, end: Event) -> Place:
+        return self.span(start.start_mark.index, end.end_mark.index)
+
+
+_HUGE = object()
+
+
+def plain(text: str) -> Any:
+    """The value of a plain scalar by YAML 1.2's core schema (section 10.3.2)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        number = int(text, 0) if text[:2] in ("0o", "0x") else int(text[:25])
+        return number if len(text) <= 25 and -(2**63) <= number < 2**63 else _HUGE
+    if _FLOAT.fullmatch(text):
+        value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return value if math.isfinite(value) else _HUGE
+    return text
+
+
+class _Stop(Exception):
+    """The text can't be read any further."""
+
+
+class _Reader:
+    """Builds a document's data from the events of the YAML parser."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.events: Iterator[Event] = iter(())
+
+    def read(self) -> None:
+        document = self.document
+        self.events = YAML(typ="safe", pure=True).parse(io.StringIO(self._source()))
+        try:
+            self._documents()
+        except _Stop:
+            pass
+        except MarkedYAMLError as error:
+            self._syntax(error)
+        except ReaderError as error:
+            char = document.text[error.position]
+            said = f"the character #x{ord(char):04x} is not allowed in YAML"
+            document.add("TG004", said, document.span(error.position, error.position + 1))
+        except (YAMLError, ValueError, RecursionError, AttributeError) as error:
+            document.add("TG004", f"this is not YAML: {str(error) or type(error).__name__}")
+        if not isinstance(document.data, dict):
+            document.data = None
+
+    def _source(self) -> str:
+        """The text for the YAML parser, which refuses the tabs that JSON allows."""
+        text = self.document.text
+        if "\t" in text and text.lstrip().startswith("{"):
+            try:
+                json.loads(text)
+            except (ValueError, RecursionError):
+                return text
+            return text.replace("\t", " ")
+        return text
+
+    def _syntax(self, error: MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        place = self.document.span(mark.index, mark.index) if mark else None
+        hint = ""
+        if place and "\t" in place.source[: place.column]:
+            hint = "indent with spaces; YAML allows no tabs there"
+        elif "scanning a tag" in said:
+            hint = "put text that begins with an exclamation mark in quotes"
+        elif error.context_mark and mark and error.context_mark.line < mark.line:
+            line = self.document.span(error.context_mark.index, error.context_mark.index).line
+            hint = f"it begins in line {line}"
+        elif "mapping values" in said:
+            hint = "put text that contains a colon in quotes"
+        self.document.add("TG004", f"this is not YAML: {said}", place, hint)
+
+    def _documents(self) -> None:
+        count = 0
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                count += 1
+                if count > 1:
+                    place = self.document._place(event, event)
+                    self.document.add("TG006", "the file has a second document", place)
+                    raise _Stop
+                self.document.data = self._value(next(self.events), ())
+        if not isinstance(self.document.data, dict):
+            self._no_mapping()
+
+    def _no_mapping(self) -> None:
+        data, place = self.document.data, self.document.place(())
+        what = "the file is empty" if data is None else "a graph is a mapping, not this"
+        if () not in self.document.broken:
+            self.document.add("TG005", what, place)
+        self.document.data = None
+
+    def _value(self, event: Event, path: Path_) -> Any:
+        if len(path) > MAX_DEPTH:
+            self._note("TG009", f"the collections nest deeper than {MAX_DEPTH}", event)
+            raise _Stop
+        self.document.values[path] = (event, event)
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            self._refuse(path, "TG008", "anchors and aliases (`&a`, `*a`) are not allowed", event)
+        if getattr(event, "tag", None):
+            self._tag(event, path)
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(event, path)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(event, path)
+        return self._scalar(event, path) if isinstance(event, ScalarEvent) else None
+
+    def _sequence(self, start: Event, path: Path_) -> list[Any]:
+        found: list[Any] = []
+        for event in self.events:
+            if isinstance(event, SequenceEndEvent):
+                self.document.values[path] = (start, event)
+                break
+            found.append(self._value(event, (*path, len(found))))
+        return found
+
+    def _mapping(self, start: Event, path: Path_) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for event in self.events:
+            if isinstance(event, MappingEndEvent):
+                self.document.values[path] = (start, event)
+                break
+            if not isinstance(event, ScalarEvent):
+                self._note("TG010", "a key is a name, not a collection", event)
+                raise _Stop
+            if event.anchor or event.tag:
+                self._note("TG010", "a key has no tag and no anchor", event)
+            key = self._text(event.value)
+            twice = key in found
+            if twice:
+                self._twice(key, (*path, key), event)
+            self.document.keys[*path, key] = event
+            found[key] = self._value(next(self.events), (*path, key))
+            if twice:
+                self.document.broken.add((*path, key))
+        return found
+
+    def _twice(self, key: str, path: Path_, event: Event) -> None:
+        first = self.document.keys[path].start_mark.line + 1
+        self._note(
+            "TG007", f"{key!r} is here for the second time; the first is in line {first}", event
+        )
+
+    def _scalar(self, event: ScalarEvent, path: Path_) -> Any:
+        text = self._text(event.value)
+        if event.style is not None or event.tag:
+            return text
+        value = plain(text)
+        if value is _HUGE:
+            said = "the number is infinite, or doesn't fit in 64 bits"
+            return self._refuse(path, "TG012", said, event)
+        return value
+
+    def _text(self, value: str) -> str:
+        """Text without the surrogate pairs that JSON writes rare characters with."""
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ValueError("a text has half of a surrogate pair") from None
+
+    def _tag(self, event: Event, path: Path_) -> None:
+        tag = str(getattr(event, "tag", ""))
+        text = f"{tag} {getattr(event, 'value', '')}".strip()
+        hint = f'put it in quotes: "{text}"' if isinstance(event, ScalarEvent) else ""
+        self._refuse(
+            path, "TG011", f"YAML reads `{tag}` as a tag, and tags are not allowed", event, hint
+        )
+
+    def _refuse(self, path: Path_, code: str, message: str, event: Event, hint: str = "") -> None:
+        self._note(code, message, event, hint)
+        self.document.broken.add(path)
+
+    def _note(self, code: str, message: str, event: Event, hint: str = "") -> None:
+        self.document.add(code, message, self.document._place(event, event), hint)
+        if len(self.document.problems) > MAX_PROBLEMS:
+            raise _Stop

@@ -1,0 +1,270 @@
+"""The reference of the language and of the checker's codes, made from the code itself.
+
+``python -m thinkgraph.graphs.language.reference`` writes ``docs/language.md`` and
+``docs/errors.md``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from thinkgraph.graphs.catalogue import find
+from thinkgraph.graphs.language.condition import VARIABLES
+from thinkgraph.graphs.language.document import MAX_BYTES, MAX_DEPTH
+from thinkgraph.graphs.language.rules import RULES
+from thinkgraph.graphs.language.schema import schema
+from thinkgraph.graphs.language.spec import (
+    CHANNELS,
+    RUN_SETTINGS,
+    Edge,
+    Input,
+    Limits,
+    NodeSpec,
+    Param,
+    Spec,
+    StateField,
+)
+from thinkgraph.models.model import Sampling
+from thinkgraph.nodes.answers import EXTRACTORS
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.param import PATTERN
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
+from thinkgraph.nodes.registry import built_in_kinds
+
+COMMAND = "python -m thinkgraph.graphs.language.reference"
+NOTE = f"<!-- Made from the code by `{COMMAND}`; edit the code instead. -->\n"
+
+Schema = dict[str, Any]
+
+
+def language() -> str:
+    """The reference of the language, as Markdown."""
+    parts = [
+        NOTE,
+        "# The graph language, version 1\n",
+        _intro(),
+        f"```yaml\n{find('self-refine').read_text('utf-8')}```\n",
+        _section("The whole", Spec),
+        _section("Params", Param),
+        "In any setting `$name` stands for the value of the param `name`. "
+        f"No param or input can be called {_listed(RUN_SETTINGS - {'self'})}: a run takes these "
+        "beside them.\n",
+        _section("Inputs", Input),
+        _section("State", StateField),
+        f"Every graph has the channels {_listed(CHANNELS)}; further fields come on top.\n",
+        _section("Nodes", NodeSpec),
+        "Beside its `kind` a node has that kind's settings, which stand below.\n",
+        _section("Edges", Edge),
+        _section("Budgets", Limits),
+        _conditions(),
+        _prompts(),
+        _extractors(),
+        "## Node kinds\n",
+        *(_kind(kind) for kind in built_in_kinds().values()),
+        _section("Sampling", Sampling, "Every kind that samples a model has these settings too."),
+    ]
+    return "\n".join(parts)
+
+
+def errors() -> str:
+    """The codes of the checker, each with an example and its mend, as Markdown."""
+    parts = [
+        NOTE,
+        "# What the checker finds\n",
+        inspect.cleandoc(
+            """
+            `thinkgraph check FILE…` reports every problem at once, each with its place in the
+            file. The exit status is 0 without problems, 2 with errors, and 1 with warnings where
+            `--strict` is given. The examples leave out what doesn't matter to them.
+            """
+        )
+        + "\n",
+    ]
+    for code, rule in RULES.items():
+        warning = " (a warning)" if rule.severity == "warning" else ""
+        parts.append(f"## {code}: {rule.title}{warning}\n\n{rule.why}\n")
+        if rule.bad:
+            parts.append(f"```yaml\n{rule.bad}```\n\nInstead:\n\n```yaml\n{rule.good}```\n")
+    return "\n".join(parts)
+
+
+def _intro() -> str:
+    return (
+        inspect.cleandoc(
+            f"""
+        A graph is a file of YAML 1.2 or JSON, of at most {MAX_BYTES // 1024} KiB and
+        {MAX_DEPTH} levels. It is data and runs no code: conditions are CEL, prompts are rendered
+        in a sandbox, and nothing names Python. Tags, anchors, aliases and duplicate keys are
+        refused. `thinkgraph check` finds the errors in a file, `thinkgraph schema` prints its
+        JSON Schema, and [errors.md](errors.md) explains every error.
+        """
+        )
+        + "\n"
+    )
+
+
+def _section(title: str, model: type[BaseModel], words: str = "") -> str:
+    words = words or _doc(model)
+    table = _fields(model.model_fields, model.model_json_schema(by_alias=False))
+    return f"## {title}\n\n{words}\n\n{table}"
+
+
+def _doc(thing: object) -> str:
+    text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", inspect.getdoc(thing) or "").replace("``", "`")
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _fields(fields: Mapping[str, FieldInfo], schema: Schema) -> str:
+    rows = []
+    for name, field in fields.items():
+        found = schema["properties"][name]
+        default = "required" if field.is_required() else _default(field)
+        rows.append((f"`{name}`", _type(found, schema), default, field.description or ""))
+    return _table(("field", "type", "default", "what it is"), rows)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    short = getattr(value, "short", None)
+    if value is None or value in ("", (), {}):
+        return ""
+    return f"`{json.dumps(short() if short else value, ensure_ascii=False)}`"
+
+
+def _type(found: Schema, schema: Schema) -> str:
+    """A JSON Schema in a few words."""
+    if "$ref" in found:
+        name = found["$ref"].rpartition("/")[2]
+        return _type({"type": "object"} | schema["$defs"][name], schema)
+    if "const" in found:
+        return f"`{json.dumps(found['const'])}`"
+    if "enum" in found:
+        listed = {"prompt": prompt_names(), "extractor": EXTRACTORS}
+        for name, names in listed.items():
+            if found["enum"] == list(names):
+                return f"[{name}](#{name}s)"
+        return " or ".join(f"`{each}`" for each in found["enum"])
+    if "anyOf" in found:
+        parts = [_type(each, schema) for each in found["anyOf"] if not _is_unsaid(each)]
+        return " or ".join(dict.fromkeys(part for part in parts if part))
+    return _scalar(found, schema)
+
+
+def _is_unsaid(found: Schema) -> bool:
+    return found.get("type") == "null" or found.get("pattern") == PATTERN
+
+
+def _scalar(found: Schema, schema: Schema) -> str:
+    kind = found.get("type")
+    if kind == "array":
+        return f"list of {_type(found.get('items', {}), schema) or 'anything'}"
+    words = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "boolean": "true or false",
+        "object": "mapping",
+    }
+    bounds = {
+        "minimum": "≥ {}",
+        "exclusiveMinimum": "> {}",
+        "maximum": "≤ {}",
+        "exclusiveMaximum": "< {}",
+    }
+    limits = [form.format(f"{found[key]:g}") for key, form in bounds.items() if key in found]
+    return ", ".join([words.get(str(kind), "anything"), *limits])
+
+
+def _conditions() -> str:
+    rows = [(f"`{name}`", each.type, each.about) for name, each in VARIABLES.items()]
+    rows.insert(0, ("`round`", "integer", "which run of the node this is, from 0"))
+    words = inspect.cleandoc(
+        """
+        ## Conditions
+
+        A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
+        `!accepted && agreement < 0.8`. It is typed: a whole number isn't compared with a fraction
+        (write `1.0`). It may name the params, inputs and state of the spec, and:
+        """
+    )
+    return f"{words}\n\n{_table(('name', 'type', 'what it is'), rows)}"
+
+
+def _prompts() -> str:
+    rows = []
+    for name in prompt_names():
+        prompt = load_prompt(name)
+        rows.append((f"`{name}`", _listed(prompt.variables), prompt.about))
+    words = inspect.cleandoc(
+        """
+        ## Prompts
+
+        A setting that is a prompt takes the name of a built-in one, or a mapping with the fields
+        below. Its templates are Jinja, and may name the `question`, the `round`, the params,
+        inputs and state of the spec, and what the node's kind supplies.
+        """
+    )
+    fields = _fields(Prompt.model_fields, Prompt.model_json_schema())
+    return "\n".join([f"{words}\n", fields, _table(("prompt", "names", "what it says"), rows)])
+
+
+def _extractors() -> str:
+    rows = [(f"`{name}`", each.about) for name, each in EXTRACTORS.items()]
+    words = (
+        "## Extractors\n\nHow an answer is found in a text: a name, a name with its setting such "
+        "as `{regex: PATTERN}`, or a list of these, tried in order.\n"
+    )
+    return f"{words}\n{_table(('extractor', 'what it finds'), rows)}"
+
+
+def _kind(kind: type[Node]) -> str:
+    sampled = issubclass(kind, Sampling)
+    shared = Sampling.model_fields if sampled else {}
+    own = {name: field for name, field in kind.model_fields.items() if name not in shared}
+    facts = [f"Needs {_listed(kind.needs)}"]
+    if kind.gives:
+        facts.append(f"writes {_listed(kind.gives)}")
+    if kind.variables:
+        facts.append(f"its prompts may name {_listed(kind.variables)}")
+    parts = [f"### {kind.kind}\n", f"{kind.about}\n", f"{_doc(kind)}\n", f"{'; '.join(facts)}.\n"]
+    if own:
+        parts.append(_fields(own, kind.model_json_schema()))
+    if sampled:
+        parts.append("It also has the settings of [sampling](#sampling).\n")
+    return "\n".join(parts)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def json_schema() -> str:
+    """The JSON Schema of the language, as text."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def write(folder: Path) -> None:
+    """Write ``language.md``, ``errors.md`` and the JSON Schema into a folder."""
+    (folder / "thinkgraph.schema.json").write_text(json_schema(), encoding="utf-8")
+    (folder / "language.md").write_text(language(), encoding="utf-8")
+    (folder / "errors.md").write_text(errors(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

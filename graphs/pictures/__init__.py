@@ -1,0 +1,1 @@
+"""Pictures: drawings of graphs, and the HTML report of a run."""

@@ -1,0 +1,353 @@
+"""Where the boxes and the words of a drawing stand, in characters or in pixels.
+
+The ranks and the order in them are Sugiyama's (from the library fast-sugiyama). The words of an
+arrow are a vertex of their own, so that they have a place where nothing else is. Across, each
+rank is moved as near to its neighbours as the sizes allow (isotonic regression, by pooling
+adjacent violators), which lines chains up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fast_sugiyama import from_edges
+
+from thinkgraph.graphs.pictures.drawing.picture import Arrow, Box, Label, Picture
+
+WORK = 20_000
+"""How many vertices are moved in all, in ten sweeps at least and a hundred at most."""
+Size = tuple[float, float]
+
+
+@dataclass(eq=False)
+class Vertex:
+    """A box, the words on an arrow, or a bend where an arrow passes a rank (neither)."""
+
+    item: Box | Label | None
+    width: float
+    height: float
+    rank: int = 0
+    x: float = 0.0
+    """Of its centre."""
+    y: float = 0.0
+    """Of its top."""
+
+    @property
+    def bottom(self) -> float:
+        """Of its lower side."""
+        return self.y + self.height
+
+
+@dataclass(eq=False)
+class Route:
+    """The vertices that an arrow goes through, from its source to its target.
+
+    A route that goes ``up`` closes a loop. From a node to itself it goes down to its words,
+    turns, and comes up beside them.
+    """
+
+    arrow: Arrow
+    stops: list[Vertex]
+    up: bool
+
+    @property
+    def legs(self) -> list[tuple[Vertex, Vertex]]:
+        """The neighbouring stops."""
+        return list(pairwise(self.stops))
+
+    @property
+    def turns(self) -> bool:
+        """Whether it leads from a node to itself."""
+        return self.stops[0] is self.stops[-1]
+
+    @property
+    def downward(self) -> list[tuple[Vertex, Vertex]]:
+        """The legs from the upper to the lower vertex, as they are ranked."""
+        if self.turns:
+            return [(self.stops[0], stop) for stop in self.stops[1:-1]]
+        return [(b, a) if self.up else (a, b) for a, b in self.legs]
+
+    def pass_through(self, bends: dict[tuple[Vertex, Vertex], list[Vertex]]) -> None:
+        """Add the bends of the legs, which are named downwards."""
+        stops = self.stops[:1]
+        for a, b in self.legs:
+            between = bends.get((a, b)) or bends.get((b, a), [])[::-1]
+            stops += [*between, b]
+        self.stops = stops
+
+
+@dataclass(eq=False)
+class Leg:
+    """A route's way between two ranks, and where it leaves the one and reaches the other."""
+
+    route: Route
+    upper: Vertex
+    lower: Vertex
+    rises: bool
+    """Whether it is followed upwards."""
+    upper_x: float = 0.0
+    lower_x: float = 0.0
+
+    @property
+    def last(self) -> bool:
+        """Whether it reaches the route's target, and so has the arrowhead."""
+        return (self.upper if self.rises else self.lower) is self.route.stops[-1]
+
+
+@dataclass
+class Layout:
+    """A drawing's vertices, rank by rank from left to right, and its routes."""
+
+    ranks: list[list[Vertex]]
+    routes: list[Route]
+
+    def legs(self, step: float) -> list[Leg]:
+        """The ways between the ranks, with the ports at their ends.
+
+        What goes down shares the port in the middle of a box's side; what goes up has a port
+        of its own beside it.
+
+        Args:
+            step: the distance of two ports, and of a port from a corner.
+        """
+        legs = [
+            Leg(route, *((a, b) if a.rank < b.rank else (b, a)), rises=a.rank > b.rank)
+            for route in self.routes
+            for a, b in route.legs
+            if a.rank != b.rank
+        ]
+        under: dict[Vertex, list[Leg]] = {}
+        over: dict[Vertex, list[Leg]] = {}
+        for leg in legs:
+            under.setdefault(leg.upper, []).append(leg)
+            over.setdefault(leg.lower, []).append(leg)
+        for vertex, found in under.items():
+            ports = _ports(vertex, [(leg.rises, leg.lower.x) for leg in found], step)
+            for leg, x in zip(found, ports, strict=True):
+                leg.upper_x = x
+        for vertex, found in over.items():
+            ports = _ports(vertex, [(leg.rises, leg.upper.x) for leg in found], step)
+            for leg, x in zip(found, ports, strict=True):
+                leg.lower_x = x
+        return legs
+
+    def turns(self) -> list[tuple[Route, Vertex, Vertex]]:
+        """Where a route from a node to itself turns, within a rank."""
+        return [(route, a, b) for route in self.routes for a, b in route.legs if a.rank == b.rank]
+
+    @property
+    def vertices(self) -> list[Vertex]:
+        """All of them."""
+        return [vertex for rank in self.ranks for vertex in rank]
+
+    @property
+    def width(self) -> float:
+        """From the leftmost to the rightmost side."""
+        return max(vertex.x + vertex.width / 2 for vertex in self.vertices)
+
+
+def lay_out(picture: Picture, size: Callable[[Box | Label | None], Size], gap: float) -> Layout:
+    """Give every vertex its rank and its x; what stands above what is left to the caller.
+
+    Args:
+        picture: what to draw.
+        size: width and height of a box, a label or a bend.
+        gap: the least distance between two vertices of a rank.
+    """
+    boxes = {box.name: Vertex(box, *size(box)) for box in picture.boxes}
+    back = _backward(picture)
+    routes = []
+    for arrow in picture.arrows:
+        source, target = boxes[arrow.source], boxes[arrow.target]
+        shown = arrow.label or source is target
+        words = [Vertex(arrow.label, *size(arrow.label))] if shown else []
+        turn = [Vertex(None, *size(None))] if source is target else []
+        routes.append(Route(arrow, [source, *words, *turn, target], up=arrow in back))
+    _place(list(boxes.values()), routes, lambda: Vertex(None, *size(None)))
+    vertices = dict.fromkeys([*boxes.values(), *(v for route in routes for v in route.stops)])
+    ranks = _by_rank(list(vertices))
+    if _is_mirrored(ranks, list(boxes.values())):
+        ranks = [rank[::-1] for rank in ranks]
+    for route in routes:
+        if route.turns:
+            _turn_outside(route, ranks, routes)
+    _straighten(ranks, routes, gap)
+    for route in routes:
+        _unkink([stop for stop in route.stops if not isinstance(stop.item, Box)], gap / 3)
+    return Layout(ranks, routes)
+
+
+def _backward(picture: Picture) -> set[Arrow]:
+    """The arrows that lead back to a node on the way to their own source: they close loops."""
+    out: dict[str, list[Arrow]] = {box.name: [] for box in picture.boxes}
+    for arrow in picture.arrows:
+        out[arrow.source].append(arrow)
+    seen: set[str] = set()
+    back: set[Arrow] = set()
+    for root in [box.name for box in picture.boxes]:
+        path, todo = [root], [iter(() if root in seen else out[root])]
+        while todo:
+            found = next(todo[-1], None)
+            if found is None:
+                seen.add(path.pop())
+                todo.pop()
+            elif found.target in path:
+                back.add(found)
+            elif found.target not in seen:
+                path.append(found.target)
+                todo.append(iter(out[found.target]))
+    return back
+
+
+def _place(boxes: list[Vertex], routes: list[Route], bend: Callable[[], Vertex]) -> None:
+    """Set ranks and a first x, and add the bends where routes pass a rank."""
+    vertices = list(dict.fromkeys([*boxes, *(v for route in routes for v in route.stops)]))
+    number = {vertex: i for i, vertex in enumerate(vertices)}
+    legs = [(number[a], number[b]) for route in routes for a, b in route.downward]
+    below = {b for _, b in legs}
+    rootless = [(0, i) for i in range(1, len(vertices)) if i not in below]
+    ((places, _, _, parts),) = from_edges(
+        [*legs, *rootless],
+        minimum_length=1,
+        vertex_spacing=1,
+        dummy_vertices=True,
+        dummy_size=1,
+        ranking_type="up",
+    )
+    at = {int(name): (round(-y), x) for name, (x, y) in places}
+    for vertex, i in number.items():
+        vertex.rank, vertex.x = at[i]
+    bends = _bends([(int(a), int(b)) for a, b in parts or ()], len(vertices))
+    for route in routes:
+        route.pass_through(
+            {
+                (a, b): [_at(bend(), at[d]) for d in bends.get((number[a], number[b]), ())]
+                for a, b in route.downward
+            }
+        )
+
+
+def _bends(parts: list[tuple[int, int]], count: int) -> dict[tuple[int, int], list[int]]:
+    """The library's dummy vertices (from ``count`` on) of each edge that has some."""
+    after = {a: b for a, b in parts if a >= count}
+    found = {}
+    for a, b in parts:
+        chain = [b]
+        while chain[-1] in after:
+            chain.append(after[chain[-1]])
+        if a < count and len(chain) > 1:
+            found[a, chain[-1]] = chain[:-1]
+    return found
+
+
+def _at(vertex: Vertex, place: tuple[int, float]) -> Vertex:
+    vertex.rank, vertex.x = place
+    return vertex
+
+
+def _by_rank(vertices: list[Vertex]) -> list[list[Vertex]]:
+    ranks: dict[int, list[Vertex]] = {}
+    for vertex in sorted(vertices, key=lambda v: (v.rank, v.x)):
+        ranks.setdefault(vertex.rank, []).append(vertex)
+    for number, rank in enumerate(ranks.values()):
+        for vertex in rank:
+            vertex.rank = number
+    return list(ranks.values())
+
+
+def _is_mirrored(ranks: list[list[Vertex]], boxes: list[Vertex]) -> bool:
+    """Whether most of the boxes that are side by side stand against the spec's order."""
+    number = {vertex: i for i, vertex in enumerate(boxes)}
+    pairs = [
+        number[a] < number[b]
+        for rank in ranks
+        for a, b in pairwise(vertex for vertex in rank if vertex in number)
+    ]
+    return 2 * sum(pairs) < len(pairs)
+
+
+def _turn_outside(turning: Route, ranks: list[list[Vertex]], routes: list[Route]) -> None:
+    """Let a route to its own source come up on the side where that source's others don't go."""
+    source, words, bend, _ = turning.stops
+    rank = next(rank for rank in ranks if words in rank)
+    others = [
+        rank.index(b) for r in routes if not r.turns for a, b in r.legs if a is source and b in rank
+    ]
+    places = sorted((rank.index(words), rank.index(bend)))
+    left = sum(others) > len(others) * places[0]
+    rank[places[0]], rank[places[1]] = (bend, words) if left else (words, bend)
+
+
+def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> None:
+    """Move every vertex towards its neighbours above and below, keeping order and distance."""
+    near: dict[Vertex, list[tuple[Vertex, float]]] = {}
+    legs = [(route, a, b) for route in routes for a, b in route.legs if a.rank != b.rank]
+    leaving = Counter(a for route, a, _ in legs if not route.up)
+    reaching = Counter(b for route, _, b in legs if not route.up)
+    for route, a, b in legs:
+        inner = not (isinstance(a.item, Box) or isinstance(b.item, Box))
+        alone = not route.up and leaving[a] == reaching[b] == 1
+        pull = 16.0 if inner or alone else 0.1 if route.up else 1.0
+        near.setdefault(a, []).append((b, pull))
+        near.setdefault(b, []).append((a, pull))
+    for rank in ranks:
+        for place, vertex in enumerate(rank):
+            vertex.x = place
+    sweeps = min(100, max(10, WORK // sum(map(len, ranks))))
+    for sweep in range(sweeps):
+        for rank in ranks if sweep % 2 == 0 else reversed(ranks):
+            _settle(rank, near, gap)
+    left = min(v.x - v.width / 2 for rank in ranks for v in rank)
+    for vertex in (v for rank in ranks for v in rank):
+        vertex.x -= left
+
+
+def _unkink(stops: list[Vertex], kink: float) -> None:
+    """Put bends exactly in line with the words, or each other, where they nearly are."""
+    anchor = next((i for i, stop in enumerate(stops) if stop.item), 0)
+    outward = [*pairwise(stops[anchor:]), *pairwise(stops[anchor::-1])]
+    for fixed, bend in outward:
+        if abs(fixed.x - bend.x) <= kink:
+            bend.x = fixed.x
+
+
+def _settle(rank: list[Vertex], near: dict[Vertex, list[tuple[Vertex, float]]], gap: float) -> None:
+    wanted, offsets = [], [0.0]
+    for vertex in rank:
+        pulls = near.get(vertex, [])
+        weight = sum(pull for _, pull in pulls) or 1.0
+        x = sum(other.x * pull for other, pull in pulls) / weight if pulls else vertex.x
+        wanted.append((x, weight))
+    for a, b in pairwise(rank):
+        offsets.append(offsets[-1] + (a.width + b.width) / 2 + gap)
+    level = _isotonic([(x - offset, w) for (x, w), offset in zip(wanted, offsets, strict=True)])
+    for vertex, x, offset in zip(rank, level, offsets, strict=True):
+        vertex.x = x + offset
+
+
+def _ports(vertex: Vertex, ends: Sequence[tuple[bool, float]], step: float) -> list[float]:
+    """Where each arrow meets a side of a vertex, from whether it rises and where it goes."""
+    if not isinstance(vertex.item, Box) or len({rises for rises, _ in ends}) < 2:
+        return [vertex.x] * len(ends)
+    reach = vertex.width / 2 - step
+    found = [vertex.x] * len(ends)
+    for side in (-1, 1):
+        rising = [i for i, (rises, x) in enumerate(ends) if rises and (x >= vertex.x) == (side > 0)]
+        for place, i in enumerate(sorted(rising, key=lambda i: abs(ends[i][1] - vertex.x)), 1):
+            away = max(abs(ends[i][1] - vertex.x), step * place)
+            found[i] = vertex.x + side * max(min(away, reach), 0)
+    return found
+
+
+def _isotonic(values: Sequence[tuple[float, float]]) -> list[float]:
+    """The non-decreasing sequence nearest to weighted values, by pooling adjacent violators."""
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in values:
+        pools.append((value, weight, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (x, w, n), (y, u, m) = pools.pop(-2), pools.pop()
+            pools.append(((x * w + y * u) / (w + u), w + u, n + m))
+    return [value for value, _, count in pools for _ in range(count)]

@@ -1,0 +1,255 @@
+"""A graph in a terminal: boxes and lines of Unicode's box drawing characters, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.graphs.pictures.drawing.layout import Layout, Leg, Vertex, lay_out
+from thinkgraph.graphs.pictures.drawing.picture import Box, Label, Picture, picture, wrapped
+
+UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
+_LINES = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"
+"""The character that joins the sides of a set of directions, by their sum."""
+_GAP = 3
+_KINK = 2
+_MOST_ARROWS = 100
+_LABEL_WIDTHS = (30, 22, 16, 12)
+
+
+def terminal(spec: Spec, width: int = 80, params: Mapping[str, Scalar] | None = None) -> str:
+    """A drawing in lines of text, at most ``width`` cells wide.
+
+    Labels are broken to make it fit. A graph that is too wide all the same, or has more than
+    a hundred edges, is told as a list of them.
+
+    Args:
+        spec: the graph.
+        width: in cells of the terminal.
+        params: values to show in place of the references to params.
+    """
+    drawn = picture(spec, params)
+    for label_width in _LABEL_WIDTHS if len(drawn.arrows) <= _MOST_ARROWS else ():
+        layout = lay_out(drawn, partial(_size, width=label_width), _GAP)
+        if layout.width <= width:
+            return _Drawing(layout, label_width).text
+    return _listed(drawn)
+
+
+def _size(item: Box | Label | None, width: int) -> tuple[float, float]:
+    if item is None:
+        return 1, 0
+    lines = _lines(item, width)
+    frame = 4 if isinstance(item, Box) else 0
+    wide = max((cell_len(line) for line in lines), default=1) + frame
+    return wide + (wide % 2 == 0), len(lines) + (2 if frame else 0)
+
+
+def _lines(item: Box | Label, width: int) -> list[str]:
+    words = (item.name, item.kind, item.settings) if isinstance(item, Box) else item
+    return [line for text in words for line in wrapped(text, width)]
+
+
+class _Net(NamedTuple):
+    """Lines that meet between two ranks: where they come from above and from below."""
+
+    tops: frozenset[int]
+    bottoms: frozenset[int]
+
+    @property
+    def ends(self) -> frozenset[int]:
+        return self.tops | self.bottoms
+
+    @property
+    def straight(self) -> bool:
+        return len(self.ends) == 1
+
+    def meets(self, other: _Net) -> bool:
+        """Whether the two can't be on one row."""
+        return min(self.ends) <= max(other.ends) and min(other.ends) <= max(self.ends)
+
+    def goes_above(self, other: _Net) -> bool:
+        """Whether its row above the other's makes fewer lines cross than below it."""
+        return self._crossings(other) < other._crossings(self)
+
+    def _crossings(self, lower: _Net) -> int:
+        over = sum(min(lower.ends) <= x <= max(lower.ends) for x in self.bottoms)
+        under = sum(min(self.ends) <= x <= max(self.ends) for x in lower.tops)
+        return over + under + 100 * len(self.bottoms & lower.tops)
+
+
+class _Drawing:
+    """A layout drawn on a canvas of cells."""
+
+    def __init__(self, layout: Layout, label_width: int) -> None:
+        self._label_width = label_width
+        self._lines: dict[tuple[int, int], int] = {}
+        self._signs: dict[tuple[int, int], str] = {}
+        self._legs = _snapped(layout.legs(step=2))
+        self._turns = layout.turns()
+        for vertex in layout.vertices:
+            vertex.x = round(vertex.x)
+        y = 0
+        for number, rank in enumerate(layout.ranks):
+            height = int(max(vertex.height for vertex in rank))
+            for vertex in rank:
+                vertex.y = y
+                self._vertex(vertex, y + height)
+            y += height
+            y = self._gap(number, rank, y)
+
+    @property
+    def text(self) -> str:
+        """The lines, without spaces at their ends."""
+        cells = {at: _LINES[sides] for at, sides in self._lines.items()} | self._signs
+        rows: dict[int, dict[int, str]] = {}
+        for (x, y), sign in cells.items():
+            rows.setdefault(y, {})[x] = sign
+        left = min(x for x, _ in cells)
+        lines = []
+        for y in range(max(rows) + 1):
+            row = rows.get(y, {})
+            signs = [row.get(x, " ") for x in range(left, max(row, default=left) + 1)]
+            lines.append("".join(signs).rstrip())
+        return "\n".join([*lines, ""])
+
+    def _write(self, x: int, y: int, text: str) -> None:
+        for char in text:
+            self._signs[x, y] = char
+            for extra in range(1, cell_len(char)):
+                self._signs[x + extra, y] = ""
+            x += cell_len(char)
+
+    def _vertical(self, x: int, top: int, bottom: int) -> None:
+        for y in range(top, bottom):
+            self._lines[x, y] = self._lines.get((x, y), 0) | UP | DOWN
+
+    def _join(self, x: int, y: int, sides: int) -> None:
+        self._lines[x, y] = self._lines.get((x, y), 0) | sides
+
+    def _vertex(self, vertex: Vertex, bottom: int) -> None:
+        """A vertex, and the lines from its lower side to the end of its rank."""
+        x, y = int(vertex.x), int(vertex.y)
+        if isinstance(vertex.item, Box):
+            self._box(vertex, vertex.item)
+        elif vertex.item:
+            for i, line in enumerate(_lines(vertex.item, self._label_width)):
+                self._write(x - cell_len(line) // 2, y + i, line)
+        for leg in self._legs:
+            if leg.upper is vertex:
+                self._vertical(int(leg.upper_x), int(vertex.bottom), bottom)
+        if any(vertex in turn[1:] for turn in self._turns):
+            self._vertical(x, int(vertex.bottom), bottom)
+
+    def _box(self, vertex: Vertex, item: Box) -> None:
+        wide, y = int(vertex.width) - 2, int(vertex.y)
+        left = int(vertex.x) - int(vertex.width) // 2
+        corners = "╭╮╰╯" if item.family == "end" else "┌┐└┘"
+        self._write(left, y, corners[0] + "─" * wide + corners[1])
+        for i, line in enumerate(_lines(item, self._label_width), 1):
+            before = (wide - cell_len(line)) // 2
+            after = wide - cell_len(line) - before
+            self._write(left, y + i, "│" + " " * before + line + " " * after + "│")
+        self._write(left, int(vertex.bottom) - 1, corners[2] + "─" * wide + corners[3])
+        for leg in self._legs:
+            if leg.upper is vertex and not leg.rises:
+                self._signs[int(leg.upper_x), int(vertex.bottom) - 1] = "┬"
+            if leg.lower is vertex and leg.rises:
+                self._signs[int(leg.lower_x), y] = "┴"
+
+    def _gap(self, number: int, rank: list[Vertex], y: int) -> int:
+        """The lines below a rank; returns where the next one begins."""
+        legs = [leg for leg in self._legs if leg.upper in rank]
+        turns = [turn for turn in self._turns if turn[1] in rank]
+        if not legs and not turns:
+            return y
+        nets = _nets(legs) + [
+            _Net(frozenset({int(a.x), int(b.x)}), frozenset()) for _, a, b in turns
+        ]
+        heads = [leg for leg in legs if leg.last]
+        first = y + any(leg.rises for leg in heads)
+        rows = _rows(nets)
+        end = first + max(rows.values(), default=-1) + 2
+        for net in nets:
+            self._net(net, y, first + rows.get(net, 0), end)
+        for leg in heads:
+            at = (int(leg.upper_x), y) if leg.rises else (int(leg.lower_x), end - 1)
+            self._signs[at] = "▲" if leg.rises else "▼"
+        return end
+
+    def _net(self, net: _Net, top: int, row: int, bottom: int) -> None:
+        if net.straight:
+            self._vertical(min(net.ends), top, bottom)
+            return
+        left, right = min(net.ends), max(net.ends)
+        for x in range(left, right + 1):
+            self._join(x, row, (LEFT if x > left else 0) | (RIGHT if x < right else 0))
+        for x in net.tops:
+            self._vertical(x, top, row)
+            self._join(x, row, UP)
+        for x in net.bottoms:
+            self._vertical(x, row + 1, bottom)
+            self._join(x, row, DOWN)
+
+
+def _snapped(legs: list[Leg]) -> list[Leg]:
+    """The legs with whole numbers, and those straight that are nearly so."""
+    for leg in legs:
+        leg.upper_x, leg.lower_x = round(leg.upper_x), round(leg.lower_x)
+    for leg in legs:
+        if 0 < abs(leg.upper_x - leg.lower_x) <= _KINK:
+            if _is_free(leg.lower, [other.lower_x for other in legs if other.lower is leg.lower]):
+                leg.lower_x = leg.upper_x
+            elif _is_free(leg.upper, [other.upper_x for other in legs if other.upper is leg.upper]):
+                leg.upper_x = leg.lower_x
+    return legs
+
+
+def _is_free(vertex: Vertex, ports: list[float]) -> bool:
+    """Whether the one port of a vertex's side may move a little."""
+    return vertex.item is not None and len(ports) == 1 and vertex.width / 2 > _KINK + 1
+
+
+def _nets(legs: list[Leg]) -> list[_Net]:
+    """The legs between two ranks, those together that share their port above."""
+    fans: dict[int, set[int]] = {}
+    for leg in legs:
+        fans.setdefault(int(leg.upper_x), set()).add(int(leg.lower_x))
+    joined: dict[frozenset[int], set[int]] = {}
+    for top, bottoms in fans.items():
+        joined.setdefault(frozenset(bottoms), set()).add(top)
+    return [_Net(frozenset(tops), bottoms) for bottoms, tops in joined.items()]
+
+
+def _rows(nets: list[_Net]) -> dict[_Net, int]:
+    """The row of each net that isn't straight, counted from 0, so that none overlap."""
+    bent = [net for net in nets if not net.straight]
+    before = {n: {m for m in bent if m is not n and n.meets(m) and m.goes_above(n)} for n in bent}
+    rows: dict[_Net, int] = {}
+    for net in _ordered(before):
+        row = max((rows[m] + 1 for m in before[net] if m in rows), default=0)
+        while any(rows[m] == row and net.meets(m) for m in rows):
+            row += 1
+        rows[net] = row
+    return rows
+
+
+def _ordered(before: dict[_Net, set[_Net]]) -> list[_Net]:
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError:  # two that change places: one line runs over the other
+        return list(before)
+
+
+def _listed(drawn: Picture) -> str:
+    lines = [f"{a.source} → {a.target}{_words(a.label)}" for a in drawn.arrows]
+    return "\n".join([*lines, ""])
+
+
+def _words(label: Label | None) -> str:
+    return f"  ({', '.join(filter(None, label))})" if label else ""

@@ -1,0 +1,176 @@
+"""A run as one page of HTML that loads nothing else: for who debugs a strategy.
+
+Whatever a user or a model wrote is a value that Jinja escapes, and never a template. The page
+has no script: candidates open as ``<details>``, and filters are radio buttons.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.pictures.drawing import svg
+from thinkgraph.graphs.pictures.page import page_template
+from thinkgraph.graphs.runtime.result import Result, RunUsage
+from thinkgraph.nodes.population import Candidate, Criticism
+
+
+class Bar(NamedTuple):
+    """One class of answers in the vote."""
+
+    value: str
+    votes: int
+    weight: float | None
+    """Of the votes together, where they don't weigh one each."""
+    share: float
+    """Of the longest bar, 0 to 1."""
+    wins: bool
+    abstains: bool = False
+
+
+class Card(NamedTuple):
+    """A candidate with what belongs to it."""
+
+    anchor: str
+    candidate: Candidate
+    parents: list[tuple[str, str]]
+    """Name and anchor of those it was written from; the anchor is empty if one is missing."""
+    children: list[tuple[str, str]]
+    critiques: list[Criticism]
+    bar: int | None
+    """The bar that counts it, if it is in the vote."""
+    wins: bool
+
+
+class Filter(NamedTuple):
+    """A set of candidates that can be shown alone: those with the class ``name``."""
+
+    name: str
+    words: str
+    size: int
+
+
+class Row(NamedTuple):
+    """What one run of a node spent."""
+
+    name: str
+    usage: RunUsage
+    share: float
+    """Its sampled tokens over those of the run that sampled most, 0 to 1."""
+
+
+def to_html(result: Result) -> str:
+    """The page: question, answer, vote, the path through the graph, every candidate, the cost.
+
+    Args:
+        result: a finished run; one without a spec has no drawing.
+    """
+    counted = _counted(result)
+    bars = _bars(result, counted)
+    return page_template("thinkgraph.graphs.pictures", "report.html.jinja").render(
+        result=result,
+        bars=bars,
+        filters=_filters(result),
+        cards=list(_cards(result, counted)),
+        rows=list(_rows(result)),
+        concludes="conclude" in result.counts,
+        drawing=_drawing(result),
+        command=reproduce(result),
+    )
+
+
+def reproduce(result: Result) -> str:
+    """The command that asks the same again; the seed and the params make it the same run."""
+    known = result.graph in builtin_names()
+    words = ["thinkgraph", "run", result.graph if known else f"{result.graph}.yaml"]
+    words += [result.question, "--model", result.model, "--seed", str(result.seed)]
+    declared = result.spec.params if result.spec else {}
+    for name, value in result.params.items():
+        if name not in declared or declared[name].default != value:
+            shown = str(value).lower() if isinstance(value, bool) else value
+            words += ["-p", f"{name}={shown}"]
+    return shlex.join(words)
+
+
+def _drawing(result: Result) -> Markup:
+    if result.spec is None:
+        return Markup("")
+    # The drawing escapes every name and condition itself.
+    return Markup(svg(result.spec, result.counts, params=result.params))  # noqa: S704
+
+
+def _bars(result: Result, counted: Mapping[str, int]) -> list[Bar]:
+    tally = result.answer.tally
+    if tally is None:
+        return []
+    longest = max([found.share for found in tally.classes], default=1) or 1
+    speaker = counted.get(result.answer.candidate or "")
+    bars = [
+        Bar(
+            found.value,
+            found.votes,
+            None if found.weight == found.votes else found.weight,
+            found.share / longest,
+            wins=found.value in tally.tied if result.answer.tie else i == speaker,
+        )
+        for i, found in enumerate(tally.classes)
+    ]
+    if tally.abstentions:
+        bars.append(Bar("no answer", tally.abstentions, None, 0, wins=False, abstains=True))
+    return bars
+
+
+def _counted(result: Result) -> dict[str, int]:
+    """The bar that counts each candidate; where not all that live voted, those with its words."""
+    tally = result.answer.tally
+    voters = [candidate for candidate in result.candidates if candidate.live]
+    if tally is None:
+        return {}
+    if tally.of != len(voters):
+        bars = {found.value: i for i, found in enumerate(tally.classes)}
+        return {c.id: bars[c.answer] for c in voters if c.answer in bars}
+    found = dict.fromkeys((voter.id for voter in voters), len(tally.classes))
+    return found | {voters[i].id: bar for bar, c in enumerate(tally.classes) for i in c.members}
+
+
+def _cards(result: Result, counted: Mapping[str, int]) -> Iterator[Card]:
+    anchors = {candidate.id: f"c{i}" for i, candidate in enumerate(result.candidates)}
+    children: dict[str, list[tuple[str, str]]] = {}
+    for candidate in result.candidates:
+        for parent in candidate.parents:
+            children.setdefault(parent, []).append((candidate.id, anchors[candidate.id]))
+    critiques: dict[str, list[Criticism]] = {}
+    for criticism in result.critiques:
+        critiques.setdefault(criticism.candidate, []).append(criticism)
+    for candidate in result.candidates:
+        yield Card(
+            anchor=anchors[candidate.id],
+            candidate=candidate,
+            parents=[(parent, anchors.get(parent, "")) for parent in candidate.parents],
+            children=children.get(candidate.id, []),
+            critiques=critiques.get(candidate.id, []),
+            bar=counted.get(candidate.id),
+            wins=candidate.id == result.answer.candidate,
+        )
+
+
+def _filters(result: Result) -> list[Filter]:
+    found = result.candidates
+    filters = [
+        Filter("all", "all", len(found)),
+        Filter("live", "live", sum(c.live for c in found)),
+        Filter("retired", "retired", sum(not c.live for c in found)),
+        Filter("mute", "no answer", sum(c.answer is None for c in found)),
+        Filter("short", "cut off", sum(c.finish_reason != "stop" for c in found)),
+    ]
+    return [shown for shown in filters if shown.name == "all" or 0 < shown.size < len(found)]
+
+
+def _rows(result: Result) -> Iterator[Row]:
+    most = max((usage.completion_tokens for usage in result.nodes.values()), default=0) or 1
+    for name, usage in result.nodes.items():
+        yield Row(name, usage, usage.completion_tokens / most)

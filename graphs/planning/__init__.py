@@ -1,0 +1,1 @@
+"""The plan: what a run would cost, estimated before it runs."""

@@ -1,0 +1,75 @@
+"""What a run comes to: the answer, how it came about, and what it cost."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.models.model import Frozen, Usage
+from thinkgraph.nodes.population import Answer, Candidate, Criticism
+
+
+class RunUsage(Usage):
+    """What a run, or one run of a node, spent, and how long it took."""
+
+    wall_s: float = Field(0.0, description="seconds from its start to its end")
+
+
+class Result(Frozen):
+    """A finished run."""
+
+    graph: str
+    model: str
+    seed: int
+    question: str
+    answer: Answer
+    output: Any = Field(None, description="of the spec's output: the answer, or a state field")
+    candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
+    critiques: tuple[Criticism, ...] = ()
+    usage: RunUsage
+    nodes: dict[str, RunUsage] = Field(default_factory=dict, description="usage by NODE.ROUND")
+    spec: Spec | None = Field(None, description="the graph that was run")
+    params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
+    counts: dict[str, int] = Field(
+        default_factory=dict, description="runs of each node, and passes of each decided edge"
+    )
+    cut: str | None = Field(None, description="why the run was cut short, if it was")
+
+    @property
+    def votes(self) -> dict[str, int]:
+        """The votes of each answer, most first."""
+        tally = self.answer.tally
+        return {found.value: found.votes for found in tally.classes} if tally else {}
+
+    def to_html(self) -> str:
+        """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
+        from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
+
+        return to_html(self)
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one JSON object: what ``thinkgraph run --json`` prints."""
+        shown = {"id", "node", "text", "answer", "seed", "tokens", "finish_reason"}
+        told = {"value", "text", "votes", "of", "tie", "cancelled", "note"}
+        data = {
+            "graph": self.graph,
+            "model": self.model,
+            "seed": self.seed,
+            "answer": self.answer.model_dump(include=told),
+            "candidates": [c.model_dump(include=shown) for c in self.candidates],
+            "usage": self.usage.model_dump(),
+        }
+        if self.critiques:
+            data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
+        if self.spec is not None and self.spec.output != "answer":
+            data["output"] = self.output
+        return {**data, "cut": self.cut} if self.cut else data
+
+
+class Finished(Frozen):
+    """The run is over."""
+
+    event: Literal["result"] = "result"
+    result: Result

@@ -1,0 +1,202 @@
+"""Any LangChain chat model as a model that nodes can ask: a hosted one, for example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from typing import Any, ClassVar, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.messages.utils import count_tokens_approximately
+
+from thinkgraph.models.backends.streams import Step, Streams
+from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
+from thinkgraph.models.model import (
+    Budget,
+    Confidence,
+    FinishReason,
+    Message,
+    Sampling,
+    TokenLogprob,
+    Usage,
+    parted,
+)
+
+ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
+
+
+class LangChainModel:
+    """Samples a chat model with one concurrent ``astream`` for each seed.
+
+    Such a model gives no probabilities of texts of others, so :meth:`score` and :meth:`choose`
+    refuse; of its own tokens it may send ``logprobs``, as OpenAI's API does, and then a completion
+    has its mean. Tokens are counted by its ``usage_metadata`` where it sends that, and else
+    estimated, with one for each chunk of text. A budget is checked as chunks come: one under way
+    is paid for and dropped.
+
+    Args:
+        model: the chat model.
+        name: what to call it; its class's name by default.
+        accepts: settings of :class:`~thinkgraph.models.model.Sampling` that the provider
+            takes by the same name; ``seed`` too where it takes one. ``stop`` always is.
+            Only settings that were given are passed on.
+        context_length: in tokens; by default what the model's profile says, or 8192.
+    """
+
+    about: ClassVar[str] = "a LangChain model"
+    """What its errors call it."""
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        *,
+        name: str | None = None,
+        accepts: Collection[str] = ("temperature", "top_p", "max_tokens"),
+        context_length: int | None = None,
+    ) -> None:
+        self.name = name or type(model).__name__
+        profile = model.profile or {}
+        self.context_length = context_length or profile.get("max_input_tokens") or 8192
+        self._model = model
+        self._accepts = {*accepts, "stop"}
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """An estimate: the provider's tokenizer is not known here."""
+        return count_tokens_approximately(_to_langchain(messages))
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        budget: Budget | None = None,
+    ) -> Streams:
+        """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
+
+        Raises:
+            ModelError: a setting, or the beginning of an answer, that the model doesn't take.
+                The iteration raises one if the model fails.
+        """
+        if parted(messages)[1]:
+            what = "a text that its answer begins with"
+            raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
+        settings = self._settings(sampling)
+        if budget:
+            budget.spend(calls=1)
+        turns = _to_langchain(messages)
+        return Streams(
+            [self._stream(turns, settings | self._seed(seed)) for seed in seeds],
+            seeds,
+            spent=Usage(model_calls=1),
+            budget=budget,
+        )
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """Refuse: such a model gives no probabilities."""
+        raise self._no_probabilities("score a text")
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """Refuse: such a model gives no probabilities."""
+        raise self._no_probabilities("choose between options")
+
+    def _no_probabilities(self, what: str) -> NoProbabilities:
+        return NoProbabilities(
+            f"{self.name} is {self.about}, which tells no probabilities, "
+            f"so it can't {what}; use a GGUF model there"
+        )
+
+    def _settings(self, sampling: Sampling) -> dict[str, Any]:
+        given = {name: getattr(sampling, name) for name in sampling.model_fields_set}
+        for name in sorted(given.keys() - self._accepts):
+            if given[name] != Sampling.model_fields[name].get_default(call_default_factory=True):
+                taken = ", ".join(sorted(self._accepts))
+                raise ModelError(
+                    f"{self.name} is {self.about} and doesn't take {name}; it takes {taken}"
+                )
+        settings = {name: value for name, value in given.items() if name in self._accepts}
+        return settings | {"stop": list(sampling.stop) or None}
+
+    def _seed(self, seed: int) -> dict[str, int]:
+        return {"seed": seed} if "seed" in self._accepts else {}
+
+    async def _stream(
+        self, turns: list[BaseMessage], settings: dict[str, Any]
+    ) -> AsyncGenerator[Step, None]:
+        whole: AIMessageChunk | None = None
+        counted = 0
+        # astream is an async generator, though its type doesn't say so: close it at once.
+        chunks = cast("AsyncGenerator[AIMessageChunk]", self._model.astream(turns, **settings))
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    whole = chunk if whole is None else whole + chunk
+                    if chunk.text:
+                        counted += 1
+                        yield Step(chunk.text, tokens=1)
+        except ThinkgraphError:
+            raise
+        except Exception as error:  # a provider's client raises errors of its own
+            raise self._failure(error) from error
+        if whole:
+            yield self._last_step(whole, counted, count_tokens_approximately(turns))
+
+    def _failure(self, error: Exception) -> ModelError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return ModelError(f"{self.name} failed: {reason}")
+
+    def _last_step(self, whole: AIMessageChunk, counted: int, prompt: int) -> Step:
+        """The end of a stream: its reason, and what the provider says that it took."""
+        told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
+        finish: FinishReason = "length" if told & CUT else "stop"
+        sure = _confidence(whole.response_metadata.get("logprobs"))
+        used = whole.usage_metadata
+        if not used:
+            return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0), confidence=sure)
+        cached = used.get("input_token_details", {}).get("cache_read") or 0
+        return Step(
+            tokens=used["output_tokens"] - counted,
+            finish=finish,
+            prompt=_prompt_usage(used["input_tokens"], cached),
+            confidence=sure,
+        )
+
+
+def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
+    return [ROLES[m.role](content=m.content) for m in messages]
+
+
+def _confidence(logprobs: Any) -> Confidence | None:
+    """The mean and the least of ``logprobs`` as OpenAI's API gives them, where it does."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    found = [token["logprob"] for token in tokens or ()]
+    if not found:
+        return None
+    return Confidence(mean_logprob=math.fsum(found) / len(found), min_logprob=min(found))
+
+
+def _prompt_usage(tokens: int, cached: int) -> Usage:
+    return Usage(prompt_tokens=tokens, prefilled_tokens=tokens - cached, cached_tokens=cached)

@@ -1,0 +1,292 @@
+"""A GGUF file as a model that nodes can ask: messages in, samples and probabilities out."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import math
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from thinkgraph.models.engine.engine import Engine
+from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
+from thinkgraph.models.engine.sequence import Adapter, Event, Request
+from thinkgraph.models.engine.settings import EngineSettings
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.formats.template import ChatTemplate
+from thinkgraph.models.model import Budget, Completion, Message, Sampling, TokenLogprob, Usage
+from thinkgraph.models.tuning.tune import tuned
+
+_SCORING = Sampling()
+
+
+class LocalGeneration:
+    """The samples of one prompt, under way in an engine; see :class:`.model.Generation`."""
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        self._engine, self._request = engine, request
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Pieces of text and finished samples, as they come."""
+        request, loop, ready = self._request, asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(ready.set)
+            except RuntimeError:  # the loop has been closed: nobody waits any more
+                self.cancel()
+
+        request.streams = True
+        try:
+            while True:
+                ready.clear()
+                ended = request.done.done()
+                events = request.drain(wake)
+                for event in events:
+                    yield event
+                if events:
+                    continue
+                if ended:
+                    request.done.result()
+                    return
+                await ready.wait()
+        finally:
+            self.cancel()
+
+    async def completions(self) -> list[Completion]:
+        """All samples, in their order, once the last has ended.
+
+        Raises:
+            ModelError: the engine was closed or failed.
+        """
+        await self._ended()
+        return [self._request.completions[s.index] for s in self._request.sequences]
+
+    async def scored(self) -> list[list[TokenLogprob]]:
+        """For each given text, its tokens with their log-probabilities."""
+        await self._ended()
+        return [list(sequence.logprobs) for sequence in self._request.sequences]
+
+    def cancel(self, sample: int | None = None) -> None:
+        """Stop one sample, or all, at the next step; its text so far is its completion."""
+        if not self._request.done.done():
+            self._engine.cancel(self._request, sample)
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far; final once all samples have ended."""
+        return self._request.usage
+
+    async def _ended(self) -> None:
+        try:
+            await asyncio.wrap_future(self._request.done)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    def __del__(self) -> None:
+        self.cancel()
+
+
+class LocalModel:
+    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.engine = engine
+        self._name = name
+        vocabulary = engine.vocabulary
+        self._template = ChatTemplate(
+            engine.native.chat_template,
+            vocabulary.bos_text,
+            vocabulary.eos_text,
+            vocabulary.control_texts,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        return self._name
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and one completion may have together."""
+        return self.engine.context_length
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The length in tokens of the rendered prompt."""
+        return len(self.tokenize(messages))
+
+    def tokenize(self, messages: Sequence[Message]) -> list[int]:
+        """Tokens of the rendered prompt.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
+        vocabulary = self.engine.vocabulary
+        pieces = self._template.pieces(messages)
+        text = pieces[0].text if pieces else ""
+        written = bool(vocabulary.bos_text) and text.startswith(vocabulary.bos_text)
+        tokens = [vocabulary.bos] if vocabulary.adds_bos and not written else []
+        for piece in pieces:
+            tokens += vocabulary.tokenize(piece.text, special=piece.special)
+        return [token for token in tokens if token is not None]
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        budget: Budget | None = None,
+    ) -> LocalGeneration:
+        """Sample one completion per seed, all of the same prompt.
+
+        Raises:
+            ModelError: the prompt can't fit in the context, or a setting is not one this
+                model has.
+        """
+        if not seeds:
+            raise ModelError("no sample was asked for; give at least one seed")
+        return self._submit(
+            Request(
+                self.tokenize(messages),
+                sampling,
+                seeds,
+                grammar=_grammar(sampling),
+                adapter=_adapter(sampling.adapter),
+                budget=budget,
+            )
+        )
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """The log-probability of each token of ``text`` as the answer to ``messages``."""
+        scored, usage = await self._score(messages, [text], adapter, budget)
+        return scored[0], usage
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """The probability of each option as the answer's beginning, summing to one.
+
+        Options that were not scored, because the budget was spent, are equally likely.
+        """
+        if not options:
+            raise ModelError("there is nothing to choose from; give at least one option")
+        scored, usage = await self._score(messages, options, adapter, budget)
+        totals = [sum(token.logprob for token in tokens) for tokens in scored]
+        best = max(totals)
+        weights = [math.exp(total - best) for total in totals]
+        return [weight / sum(weights) for weight in weights], usage
+
+    async def _score(
+        self,
+        messages: Sequence[Message],
+        texts: Sequence[str],
+        adapter: str | None,
+        budget: Budget | None,
+    ) -> tuple[list[list[TokenLogprob]], Usage]:
+        given = [self.engine.vocabulary.tokenize(text) for text in texts]
+        if not all(given):
+            raise ModelError("an empty text can't be scored: it has no tokens")
+        generation = self._submit(
+            Request(
+                self.tokenize(messages),
+                _SCORING,
+                given=given,
+                adapter=_adapter(adapter),
+                budget=budget,
+            )
+        )
+        return await generation.scored(), generation.usage
+
+    def _submit(self, request: Request) -> LocalGeneration:
+        self.engine.submit(request)
+        return LocalGeneration(self.engine, request)
+
+    def close(self) -> None:
+        """Close the engine, for all who share it; what still runs fails."""
+        self.engine.close()
+
+
+def _adapter(name: str | None) -> Adapter | None:
+    """An adapter written ``NAME`` or ``NAME:SCALE``."""
+    if name is None:
+        return None
+    head, _, scale = name.rpartition(":")
+    try:
+        return Adapter(head, float(scale)) if head else Adapter(name)
+    except ValueError:
+        return Adapter(name)
+
+
+def _grammar(sampling: Sampling) -> str | None:
+    if sampling.grammar is None and sampling.json_schema is None:
+        return None
+    if sampling.grammar is not None and sampling.json_schema is not None:
+        raise ModelError("give a grammar or a json_schema, not both")
+    if sampling.ignore_eos:
+        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
+    if sampling.grammar is not None:
+        return checked_grammar(sampling.grammar)
+    return schema_grammar(sampling.json_schema or {})
+
+
+_engines: dict[tuple[str, int, int, str], Engine] = {}
+_opening = threading.Lock()
+
+
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    settings: EngineSettings | None = None,
+) -> LocalModel:
+    """Open a GGUF file; the same file with the same settings shares one engine.
+
+    Args:
+        path: the file.
+        name: what the model is called; None is the file's name.
+        settings: None is the defaults. What they leave open is as
+            :func:`~thinkgraph.models.tuning.tune.tune` found it best, if it was asked.
+
+    Raises:
+        ModelError: there is no such file, or it can't be opened as a model.
+    """
+    file = Path(path).expanduser()
+    called = name or file.name
+    file, settings = tuned(file, settings or EngineSettings())
+    with _opening:
+        try:
+            stat = file.stat()
+        except OSError:
+            stat = None
+        key = (
+            str(file.resolve()),
+            stat.st_size if stat else 0,
+            stat.st_mtime_ns if stat else 0,
+            settings.model_dump_json(),
+        )
+        engine = _engines.get(key)
+        if engine is None or engine.closed:
+            engine = _engines[key] = Engine(file, settings)
+    return LocalModel(engine, called)
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in _engines.values():
+        engine.close()

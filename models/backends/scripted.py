@@ -1,0 +1,196 @@
+"""A model that answers from a script, to test a strategy's logic without a language model."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from thinkgraph.models.backends.streams import Step, Streams
+from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.models.model import (
+    Budget,
+    FinishReason,
+    Message,
+    Sampling,
+    TokenLogprob,
+    Usage,
+    parted,
+)
+
+T = TypeVar("T")
+
+Reply = str | Exception
+"""A text to answer with, or a fault to raise."""
+
+
+class Call(NamedTuple):
+    """What a scripted model was asked."""
+
+    messages: list[Message]
+    prefix: str
+    """What the answers were to go on from."""
+    sampling: Sampling
+    seeds: list[int]
+
+
+class ScriptedModel:
+    """A model with fixed replies; a word and the space before it count as one token.
+
+    Replies stream word by word, yielding to the event loop between words, so that a sample
+    can be cancelled. Stop strings, ``max_tokens`` and budgets are honoured.
+
+    Args:
+        replies: one for each sample, used up in the order of asking (a prompt's samples in
+            their order); or a function from messages and seed to the text.
+        choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
+            to sum to one.
+        scores: for each :meth:`score` in turn, the log-probabilities of the text's words.
+        name: the model's name.
+        context_length: in words.
+
+    Attributes:
+        calls: what :meth:`generate` was asked, in order.
+    """
+
+    def __init__(
+        self,
+        replies: Iterable[Reply] | Callable[[Sequence[Message], int], str] = (),
+        *,
+        choices: Iterable[Sequence[float]] = (),
+        scores: Iterable[Sequence[float]] = (),
+        name: str = "scripted",
+        context_length: int = 4096,
+    ) -> None:
+        self.name, self.context_length = name, context_length
+        self.calls: list[Call] = []
+        self._function = replies if callable(replies) else None
+        self._replies = [] if callable(replies) else _listed(replies)
+        self._choices = [list(weights) for weights in choices]
+        self._scores = [list(logprobs) for logprobs in scores]
+        self._used: dict[str, int] = {}
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The words of all the messages."""
+        return sum(len(m.content.split()) for m in messages)
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        *,
+        budget: Budget | None = None,
+    ) -> Streams:
+        """Answer with the next replies; see :class:`~thinkgraph.models.model.Model`.
+
+        Raises:
+            ModelError: the script has too few replies, or the prompt is too long. A fault in
+                the script is raised by the iteration instead.
+        """
+        if (words := self.count_tokens(messages)) >= self.context_length:
+            raise PromptTooLong(words, self.context_length - 1, self.context_length)
+        turns, prefix = parted(messages)
+        self.calls.append(Call(turns, prefix, sampling, list(seeds)))
+        replies = [self._reply(turns, seed) for seed in seeds]
+        return Streams(
+            [_words(reply, sampling) for reply in replies],
+            seeds,
+            spent=self._spend(messages, budget),
+            budget=budget,
+        )
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[TokenLogprob], Usage]:
+        """The next scripted log-probabilities, one for each word of ``text``.
+
+        Raises:
+            ModelError: the script has no more scores, or not one for each word.
+        """
+        words = _split(text)
+        logprobs = self._next("scores", self._scores)
+        self._match("log-probabilities", len(logprobs), "words", len(words))
+        scored = [
+            TokenLogprob(token=index, text=word, logprob=logprob)
+            for index, (word, logprob) in enumerate(zip(words, logprobs, strict=True))
+        ]
+        return scored, self._spend(messages, budget, text)
+
+    async def choose(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        adapter: str | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[list[float], Usage]:
+        """The next scripted weights, scaled to sum to one.
+
+        Raises:
+            ModelError: the script has no more choices, or not a weight for each option.
+        """
+        weights = self._next("choices", self._choices)
+        self._match("weights", len(weights), "options", len(options))
+        total = math.fsum(weights)
+        return [weight / total for weight in weights], self._spend(messages, budget)
+
+    def _reply(self, messages: Sequence[Message], seed: int) -> Reply:
+        if self._function:
+            return self._function(messages, seed)
+        return self._next("replies", self._replies)
+
+    def _next(self, kind: str, script: Sequence[T]) -> T:
+        used = self._used.get(kind, 0)
+        if used == len(script):
+            raise ModelError(
+                f"the script of the model {self.name} has {used} {kind} and was asked for one more"
+            )
+        self._used[kind] = used + 1
+        return script[used]
+
+    def _match(self, given: str, have: int, of: str, want: int) -> None:
+        if have != want:
+            raise ModelError(
+                f"the script of the model {self.name} has {have} {given} for {want} {of}"
+            )
+
+    def _spend(self, messages: Sequence[Message], budget: Budget | None, *texts: str) -> Usage:
+        if budget:
+            budget.spend(calls=1)
+        words = self.count_tokens(messages) + sum(len(text.split()) for text in texts)
+        return Usage(prompt_tokens=words, prefilled_tokens=words, model_calls=1)
+
+
+def _listed(replies: Iterable[Reply]) -> list[Reply]:
+    if isinstance(replies, str):
+        raise ModelError("a scripted model takes a list of replies, not one text")
+    return list(replies)
+
+
+def _split(text: str) -> list[str]:
+    """Words, each with the space before it; they concatenate to the text."""
+    return re.findall(r"\s*\S+(?:\s+$)?|^\s+$", text)
+
+
+async def _words(reply: Reply, sampling: Sampling) -> AsyncGenerator[Step, None]:
+    await asyncio.sleep(0)
+    if isinstance(reply, Exception):
+        raise reply
+    words = _split(_before_stop(reply, sampling.stop))
+    reason: FinishReason = "stop" if len(words) <= sampling.max_tokens else "length"
+    words = words[: sampling.max_tokens]
+    for left, word in zip(reversed(range(len(words))), words, strict=True):
+        await asyncio.sleep(0)
+        yield Step(word, tokens=1, finish=None if left else reason)
+
+
+def _before_stop(text: str, stop: Sequence[str]) -> str:
+    return text[: min((at for s in stop if (at := text.find(s)) >= 0), default=len(text))]

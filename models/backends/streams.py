@@ -1,0 +1,183 @@
+"""Samples that come as independent streams of text, joined into one generation.
+
+What answers one prompt at a time (a hosted model, a script) becomes a
+:class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be
+cancelled, or stopped by a budget, without the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Usage
+
+
+class Step(NamedTuple):
+    """What a stream yields: new text, and what it took.
+
+    ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
+    ``"stop"`` where a stream ends without one.
+    """
+
+    text: str = ""
+    tokens: int = 0
+    finish: FinishReason | None = None
+    prompt: Usage | None = None
+    """The prompt's part of the usage, where the stream learns it."""
+    confidence: Confidence | None = None
+    """How sure the model was of the whole text, where the stream learns it."""
+
+
+class Streams:
+    """A generation whose samples are streams; it belongs to the event loop that iterates it.
+
+    Args:
+        streams: one for each seed; each is started when the iteration starts.
+        seeds: the samples' seeds, in order.
+        spent: what asking has cost already.
+        budget: checked before a step is taken; a step's tokens are taken from it.
+
+    Raises:
+        ModelError: there is no seed.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[AsyncGenerator[Step, None]],
+        seeds: Sequence[int],
+        *,
+        spent: Usage,
+        budget: Budget | None = None,
+    ) -> None:
+        if not seeds:
+            raise ModelError("no sample was asked for; give at least one seed")
+        self._samples = [
+            _Sample(index, seed, stream, budget)
+            for index, (seed, stream) in enumerate(zip(seeds, streams, strict=True))
+        ]
+        self._spent = spent
+        self._started = False
+
+    async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
+        """Run the samples side by side; a failure of one ends them all and is raised."""
+        if self._started:
+            raise RuntimeError("a generation can be iterated only once")
+        self._started = True
+        news: asyncio.Queue[Delta | Completion | Exception] = asyncio.Queue()
+        for sample in self._samples:
+            sample.task = asyncio.create_task(sample.run(news))
+        try:
+            running = len(self._samples)
+            while running:
+                match await news.get():
+                    case Exception() as failure:
+                        raise failure
+                    case event:
+                        running -= isinstance(event, Completion)
+                        yield event
+        finally:
+            self.cancel()
+            await asyncio.gather(*(s.task for s in self._samples if s.task))
+
+    async def completions(self) -> list[Completion]:
+        """All samples, in their order, once the last has ended."""
+        if not self._started:
+            async with aclosing(aiter(self)) as events:  # type: ignore[type-var]
+                async for _ in events:
+                    pass
+        return [sample.completion for sample in self._samples if sample.completion]
+
+    def cancel(self, sample: int | None = None) -> None:
+        """Stop one sample, or all."""
+        for one in self._samples if sample is None else [self._samples[sample]]:
+            one.cancel()
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far."""
+        return sum((sample.usage for sample in self._samples), self._spent)
+
+
+class _Sample:
+    """One stream, and what came of it."""
+
+    def __init__(
+        self, index: int, seed: int, stream: AsyncGenerator[Step, None], budget: Budget | None
+    ) -> None:
+        self._index, self._seed, self._stream, self._budget = index, seed, stream, budget
+        self._text, self._tokens, self._prompt = "", 0, Usage()
+        self._confidence: Confidence | None = None
+        self._cancelled = self._following = False
+        self.task: asyncio.Task[None] | None = None
+        self.completion: Completion | None = None
+
+    async def run(self, news: asyncio.Queue[Delta | Completion | Exception]) -> None:
+        """Follow the stream to its end, and tell of each step and of the end or failure."""
+        self._following = True
+        try:
+            async with aclosing(self._stream) as steps:
+                reason = await self._follow(steps, news)
+        except asyncio.CancelledError:
+            reason = "cancelled"
+        except Exception as failure:  # the iteration raises it
+            news.put_nowait(failure)
+            return
+        self.completion = Completion(
+            sample=self._index,
+            seed=self._seed,
+            text=self._text,
+            tokens=self._tokens,
+            finish_reason=reason,
+            confidence=self._confidence,
+        )
+        news.put_nowait(self.completion)
+
+    async def _follow(
+        self,
+        steps: AsyncIterator[Step],
+        news: asyncio.Queue[Delta | Completion | Exception],
+    ) -> FinishReason:
+        if reason := self._stopped:
+            return reason
+        async for step in steps:
+            # A step without text only completes the account, so it is taken in any case.
+            if step.text and (reason := self._stopped):
+                return reason
+            self._take(step)
+            if step.text:
+                news.put_nowait(Delta(sample=self._index, text=step.text, tokens=self._tokens))
+            if step.finish:
+                return step.finish
+        return "stop"
+
+    @property
+    def _stopped(self) -> FinishReason | None:
+        if self._cancelled:
+            return "cancelled"
+        return "budget" if self._budget and self._budget.exhausted else None
+
+    def _take(self, step: Step) -> None:
+        self._text += step.text
+        self._tokens += step.tokens
+        self._prompt = step.prompt or self._prompt
+        self._confidence = step.confidence or self._confidence
+        if self._budget:
+            self._budget.spend(tokens=step.tokens)
+
+    def cancel(self) -> None:
+        """Stop, even where the stream is waiting for something."""
+        self._cancelled = True
+        # A task that hasn't begun would be cancelled without telling of its end.
+        if self.task and self._following:
+            self.task.cancel()
+
+    @property
+    def usage(self) -> Usage:
+        """This sample's part of what has been spent."""
+        cut = self.completion is not None and self.completion.finish_reason == "cancelled"
+        spent = Usage(completion_tokens=self._tokens, cancelled_tokens=self._tokens if cut else 0)
+        return self._prompt + spent

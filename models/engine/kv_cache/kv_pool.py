@@ -1,0 +1,318 @@
+"""Who owns which cells of the KV cache: running sequences, and prefixes kept for the next.
+
+llama.cpp marks each cell with the set of sequences that see it. The pool gives every cell one
+owner: a node of the prefix tree (whose own sequence id holds just the node's positions), or
+one running sequence. A sequence sees the nodes of its prefix and owns what comes after. So
+the cells in use are the nodes' lengths plus the sequences' private tails, and nothing else.
+Samples that agree so far are one sequence, with one lease, until they draw different tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Protocol
+
+from thinkgraph.models.engine.kv_cache.radix import Node, common_prefix
+
+END = -1  # llama.cpp's "to the end"
+
+
+class Memory(Protocol):
+    """What the pool needs of llama.cpp's KV cache."""
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Let ``target`` see the cells of ``source`` at positions [start, end)."""
+        ...
+
+    def remove(self, sequence: int, start: int, end: int) -> None:
+        """Take ``sequence`` off its cells at [start, end); cells nobody sees are free."""
+        ...
+
+    def first(self, sequence: int) -> int:
+        """The least position of which ``sequence`` still has the cell, or -1."""
+        ...
+
+
+class Lease:
+    """A running sequence's hold on the cache: ``length`` cells, of which ``shared`` the tree's."""
+
+    __slots__ = ("adapter", "cached", "holders", "length", "node", "sequence", "shared")
+
+    def __init__(self, sequence: int, adapter: Hashable, node: Node, length: int) -> None:
+        self.sequence = sequence
+        self.adapter = adapter
+        self.node = node
+        """The deepest node whose cells it sees; it uses that node and all above it."""
+        self.length = self.shared = self.cached = length
+        """``cached`` stays what was found when the lease began."""
+        self.holders = 1
+        """Samples whose sequence it is: with the last that releases it, it ends."""
+
+    @property
+    def private(self) -> int:
+        """Cells of its own."""
+        return self.length - self.shared
+
+
+class KvPool:
+    """Hands out sequences and counts cells.
+
+    Args:
+        memory: the KV cache.
+        cells: how many it has.
+        sequences: ids below this run; those from it up to ``ids`` hold the tree's nodes.
+        ids: sequence ids there are.
+        keeps: whether parts of a sequence can be shared and removed; without it (recurrent
+            models) nothing is cached and a fork counts all its cells again.
+        windowed: whether old cells may vanish (sliding windows), so that a prefix must be
+            looked over before it is used again.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        cells: int,
+        sequences: int,
+        ids: int,
+        *,
+        keeps: bool = True,
+        windowed: bool = False,
+    ) -> None:
+        self.memory, self.cells, self.keeps, self.windowed = memory, cells, keeps, windowed
+        self._runners = list(range(sequences))[::-1]
+        self._holders = list(range(sequences, ids))[::-1] if keeps else []
+        self.roots: dict[Hashable, Node] = {}
+        self.leases: set[Lease] = set()
+        self.private = 0
+        self.kept = 0
+        self.clock = 0
+        self.evictions = 0
+
+    @property
+    def free(self) -> int:
+        """Cells that nobody has."""
+        return self.cells - self.kept - self.private
+
+    @property
+    def idle(self) -> int:
+        """Cells of prefixes that no lease uses."""
+        return sum(node.spare for node in self.nodes())
+
+    def nodes(self) -> Iterator[Node]:
+        """All nodes of all trees, parents first."""
+        for root in self.roots.values():
+            yield from root.descendants()
+
+    def match(self, adapter: Hashable, tokens: Sequence[int], limit: int) -> tuple[Node, int]:
+        """The longest cached prefix of ``tokens``, of at most ``limit``: its node and length."""
+        node = self.roots.setdefault(adapter, Node())
+        while node.end < limit and (child := node.children.get(tokens[node.end])):
+            if self._lost(child):
+                break
+            length = child.start + common_prefix(child.tokens, tokens, child.start)
+            if length < child.end or length >= limit:
+                return child, min(length, limit)
+            node = child
+        return node, min(node.end, limit)
+
+    def lease(self, adapter: Hashable, tokens: Sequence[int], limit: int) -> Lease:
+        """A new sequence that sees the longest cached prefix of ``tokens``, up to ``limit``."""
+        node, length = self.match(adapter, tokens, limit)
+        lease = Lease(self._runners.pop(), adapter, node, length)
+        for above in node.path():
+            above.users.add(lease)
+            self._share(above, lease.sequence, length)
+        self.leases.add(lease)
+        self._touch(node)
+        return lease
+
+    def fork(self, lease: Lease, tokens: Sequence[int]) -> Lease | None:
+        """A new sequence that sees the lease's cells of ``tokens``, its first.
+
+        None if the tree can't own them and the lease has gone on past them.
+        """
+        size = len(tokens)
+        if self.commit(lease, tokens) and self.match(lease.adapter, tokens, size)[1] == size:
+            return self.lease(lease.adapter, tokens, size)
+        if lease.length != len(tokens):
+            return None
+        other = Lease(self._runners.pop(), lease.adapter, lease.node, lease.shared)
+        for above in other.node.path():
+            above.users.add(other)
+        self.memory.copy(lease.sequence, other.sequence, 0, END)
+        self.leases.add(other)
+        self.grow(other, lease.private)  # counted again: more than is taken, never less
+        return other
+
+    def join(self, lease: Lease) -> Lease:
+        """The same lease, for one holder more."""
+        lease.holders += 1
+        return lease
+
+    def part(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
+        """Fork for some of the lease's holders, who have the new one instead."""
+        other = self.fork(lease, tokens)
+        if other:
+            lease.holders -= holders
+            other.holders = holders
+        return other
+
+    def grow(self, lease: Lease, count: int) -> None:
+        """Count cells that the lease's sequence has taken."""
+        lease.length += count
+        self.private += count
+
+    def commit(self, lease: Lease, tokens: Sequence[int]) -> bool:
+        """Give the lease's cells of ``tokens``, its first, to the tree; True if all are there."""
+        if not self.keeps or (self.windowed and self.memory.first(lease.sequence) > 0):
+            return False
+        if len(tokens) <= lease.shared:
+            return True
+        node = self._descend(lease, tokens)
+        return node.end >= len(tokens) or self._append(node, lease, tokens)
+
+    def release(self, lease: Lease) -> None:
+        """With its last holder, free the lease's own cells; what the tree owns stays."""
+        lease.holders -= 1
+        if lease.holders:
+            return
+        self.memory.remove(lease.sequence, 0, END)
+        self.private -= lease.private
+        for node in lease.node.path():
+            node.users.discard(lease)
+        self._touch(lease.node)
+        self.leases.discard(lease)
+        self._runners.append(lease.sequence)
+
+    def evict(self, cells: int) -> bool:
+        """Drop the prefixes unused for longest until ``cells`` are free; False if they can't be."""
+        while self.free < cells:
+            if not self._evict_one():
+                return False
+        return True
+
+    def expire(self, idle_cells: int, idle_steps: int) -> None:
+        """Drop idle prefixes beyond ``idle_cells``, and those unused for ``idle_steps`` steps."""
+        self.clock += 1
+        if self.clock % 16:
+            return
+        while (leaf := self._oldest_leaf()) and (
+            leaf.last_used < self.clock - idle_steps or self.idle > idle_cells
+        ):
+            self._drop(leaf)
+
+    def clear(self) -> None:
+        """Drop every prefix that no lease uses."""
+        while self._evict_one():
+            pass
+
+    def _lost(self, node: Node) -> bool:
+        """Whether cells of the node have slid out of a window; an unused one is dropped."""
+        if not self.windowed or self.memory.first(node.sequence) == node.start:
+            return False
+        if not node.users and not node.children:
+            self._drop(node)
+        return True
+
+    def _evict_one(self, *, whole: bool = False) -> bool:
+        leaf = self._oldest_leaf(whole=whole)
+        if leaf:
+            self.evictions += 1
+            self._drop(leaf)
+        return leaf is not None
+
+    def _oldest_leaf(self, *, whole: bool = False) -> Node | None:
+        """Of the leaves with cells that no lease uses (all of them, if ``whole``), the oldest."""
+        leaves = (n for n in self.nodes() if not n.children and (not n.users if whole else n.spare))
+        return min(leaves, key=lambda n: n.last_used, default=None)
+
+    def _drop(self, leaf: Node) -> None:
+        """Free the cells of a leaf that no lease uses, and the leaf if those are all."""
+        spare = leaf.spare
+        self.kept -= spare
+        self.memory.remove(leaf.sequence, leaf.end - spare, END)
+        if spare < leaf.length:
+            del leaf.tokens[-spare:]
+        else:
+            self._holders.append(leaf.sequence)
+            leaf.detach()
+
+    def _touch(self, node: Node) -> None:
+        for above in node.path():
+            above.last_used = self.clock
+
+    def _share(self, node: Node, sequence: int, end: int) -> None:
+        self.memory.copy(node.sequence, sequence, node.start, min(node.end, end))
+
+    def _holder(self) -> int | None:
+        if not self._holders:
+            self._evict_one(whole=True)
+        return self._holders.pop() if self._holders else None
+
+    def _descend(self, lease: Lease, tokens: Sequence[int]) -> Node:
+        """Go down the tree along ``tokens`` past what the lease shares, sharing what is there."""
+        node = lease.node
+        if lease.shared < node.end:  # it uses only the beginning of its last node
+            if common_prefix(node.tokens, tokens, node.start) < node.length:
+                return self._split_for(node, lease, tokens)
+            self._exchange(lease, node, min(node.end, len(tokens)))
+        while node.end < len(tokens) and (child := node.children.get(tokens[node.end])):
+            if self._lost(child):
+                break
+            length = common_prefix(child.tokens, tokens, child.start)
+            child.users.add(lease)
+            lease.node = child
+            self._exchange(lease, child, child.start + length)
+            if length < child.length:
+                return self._split_for(child, lease, tokens)
+            node = child
+        return node
+
+    def _exchange(self, lease: Lease, node: Node, end: int) -> None:
+        """Replace the lease's own cells at [shared, end) by the node's equal ones."""
+        start = lease.shared
+        if end > start:
+            self.memory.remove(lease.sequence, start, end)
+            self.memory.copy(node.sequence, lease.sequence, start, end)
+            lease.shared = end
+            self.private -= end - start
+
+    def _split_for(self, node: Node, lease: Lease, tokens: Sequence[int]) -> Node:
+        """Make a border where ``tokens`` leave ``node``; the upper part, or ``node`` if no id."""
+        length = common_prefix(node.tokens, tokens, node.start)
+        self._exchange(lease, node, node.start + length)
+        if node.start + length == len(tokens):
+            return node  # they end inside it: nothing is to be hung below
+        if (holder := self._holder()) is None:
+            return node
+        lower = node.split(length, holder)
+        self.memory.copy(node.sequence, holder, lower.start, lower.end)
+        self.memory.remove(node.sequence, lower.start, lower.end)
+        for user in [u for u in node.users if u.shared > lower.start]:
+            lower.users.add(user)
+            if user.node is node:
+                user.node = lower
+        return node
+
+    def _append(self, node: Node, lease: Lease, tokens: Sequence[int]) -> bool:
+        """Hang the rest of ``tokens`` below ``node``, from the lease's own cells."""
+        start = lease.shared
+        if start != node.end or tokens[start] in node.children:
+            return False  # no border could be made, or what is there has lost cells
+        only = not node.children and node.users == {lease} and node.sequence >= 0
+        if not only:
+            holder = self._holder()
+            if holder is None:
+                return False
+            node = node.add_child(list(tokens[start:]), holder)
+            node.users.add(lease)
+            lease.node = node
+        else:
+            node.tokens.extend(tokens[start:])
+        self.memory.copy(lease.sequence, node.sequence, start, len(tokens))
+        moved = len(tokens) - start
+        lease.shared += moved
+        self.private -= moved
+        self.kept += moved
+        self._touch(node)
+        return True

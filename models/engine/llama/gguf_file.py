@@ -1,0 +1,167 @@
+"""The header of a GGUF file, read and checked before native code sees the file.
+
+The format is described at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from thinkgraph.models.errors import ModelError
+
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
+_SCALARS[12] = "d"
+_STRING, _ARRAY = 8, 9
+_MAX_ITEMS = 1 << 20  # keys or tensors; real files have thousands
+_MAX_NESTING = 4
+
+# Block length in elements and bytes of each ggml type; tensors of other types go unchecked.
+_BLOCKS = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+    9: (32, 40), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
+    15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
+    21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4),
+    27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+}  # fmt: skip
+
+Value = int | float | str | bool | list[int] | None
+
+
+class GgufHeader(NamedTuple):
+    """What a GGUF's header says of the model."""
+
+    path: Path
+    version: int
+    metadata: dict[str, Value]
+    """Scalars, texts and short arrays of integers; None for what is longer."""
+    tensors: int
+    size: int
+    """Bytes of the file."""
+
+    @property
+    def architecture(self) -> str:
+        """The family of model, as llama.cpp names it."""
+        return str(self.metadata.get("general.architecture") or "")
+
+    def about(self, key: str) -> Value:
+        """A value of the architecture's own keys, such as ``context_length``."""
+        return self.metadata.get(f"{self.architecture}.{key}")
+
+
+class _Corrupt(Exception):
+    """The header contradicts itself or the file."""
+
+
+def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
+    """Read a GGUF's header and check that the file holds what it announces.
+
+    Loads no tensor and trusts no length in the file.
+
+    Raises:
+        ModelError: nothing is there, or it is not a whole GGUF file of version 2 or 3.
+    """
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise ModelError(f"{file} is a directory; a model is a .gguf file in it")
+        with file.open("rb") as handle:
+            if handle.read(4) != b"GGUF":
+                raise ModelError(f"{file} is not a GGUF file: it doesn't begin with GGUF")
+            with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Reader(data, file).header()
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {file}") from None
+    except OSError as error:
+        raise ModelError(f"{file} can't be read: {error.strerror or error}") from error
+    except (_Corrupt, struct.error) as error:
+        reason = str(error) if isinstance(error, _Corrupt) else "it ends inside its header"
+        raise ModelError(f"{file} is not a whole GGUF file: {reason}; download it again") from error
+
+
+class _Reader:
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
+        self.data, self.path, self.at = data, path, 4
+
+    def header(self) -> GgufHeader:
+        version = self._one("I")
+        if version not in (2, 3):
+            raise ModelError(
+                f"{self.path} has GGUF version {version}; versions 2 and 3 can be read"
+                + (", in little-endian order" if version >> 16 else "")
+            )
+        tensors, keys = self._one("Q"), self._one("Q")
+        if max(tensors, keys) > _MAX_ITEMS:
+            raise _Corrupt(f"it announces {tensors} tensors and {keys} keys")
+        metadata = {self._text(): self._value(self._one("I")) for _ in range(keys)}
+        end = max((self._tensor_end() for _ in range(tensors)), default=0)
+        alignment = metadata.get("general.alignment") or 32
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise _Corrupt(f"its alignment is {alignment!r}")
+        needed = -(-self.at // alignment) * alignment + end if tensors else self.at
+        if needed > len(self.data):
+            raise _Corrupt(f"it has {len(self.data)} bytes of {needed}")
+        return GgufHeader(self.path, version, metadata, tensors, len(self.data))
+
+    def _one(self, kind: str) -> int:
+        value: int = struct.unpack_from("<" + kind, self.data, self.at)[0]
+        self.at += struct.calcsize("<" + kind)
+        return value
+
+    def _skip(self, count: int) -> int:
+        start = self.at
+        if count > len(self.data) - start:
+            raise _Corrupt("it ends inside its header")
+        self.at += count
+        return start
+
+    def _text(self) -> str:
+        start = self._skip(self._one("Q"))
+        return self.data[start : self.at].decode("utf-8", "replace")
+
+    def _value(self, kind: int, nesting: int = 0) -> Value:
+        if kind == _STRING:
+            return self._text()
+        if kind == _ARRAY:
+            return self._array(nesting)
+        if kind not in _SCALARS:
+            raise _Corrupt(f"a key has the unknown type {kind}")
+        return self._one(_SCALARS[kind])
+
+    def _array(self, nesting: int) -> Value:
+        kind, count = self._one("I"), self._one("Q")
+        if kind in _SCALARS:
+            size = struct.calcsize("<" + _SCALARS[kind])
+            start = self._skip(count * size)
+            whole = count <= 1024 and kind not in (6, 12)
+            return (
+                list(struct.unpack_from(f"<{count}{_SCALARS[kind]}", self.data, start))
+                if whole
+                else None
+            )
+        if nesting >= _MAX_NESTING or count > len(self.data):
+            raise _Corrupt("an array of its keys is too deep or too long")
+        for _ in range(count):
+            if kind == _STRING:
+                self._skip(self._one("Q"))
+            else:
+                self._value(kind, nesting + 1)
+        return None
+
+    def _tensor_end(self) -> int:
+        name = self._text()
+        dimensions = self._one("I")
+        if dimensions > 4:
+            raise _Corrupt(f"its tensor {name!r} has {dimensions} dimensions")
+        shape = [self._one("Q") for _ in range(dimensions)]
+        kind, offset = self._one("I"), self._one("Q")
+        if kind not in _BLOCKS:
+            return offset
+        length, size = _BLOCKS[kind]
+        if shape and shape[0] % length:
+            raise _Corrupt(f"its tensor {name!r} has rows of {shape[0]} in blocks of {length}")
+        return offset + math.prod(shape) // length * size

@@ -1,0 +1,126 @@
+"""A model's vocabulary: from text to tokens and back."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.errors import ModelError
+
+_NONE = -1
+_CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+
+
+class Vocabulary:
+    """Tokens of one model; usable from any thread.
+
+    Raises:
+        ModelError: from any use that needs the model, once it has been closed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._pointer = llama.llama_model_get_vocab(model)
+        self._using = threading.RLock()
+        self.size: int = llama.llama_vocab_n_tokens(self._pointer)
+        self._pieces: list[bytes | None] = [None] * self.size
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """llama.cpp's vocabulary, which stays while the block runs."""
+        with self._using:
+            if not self._pointer:
+                raise ModelError("the model has been closed; open it again")
+            yield self._pointer
+
+    def close(self) -> None:
+        """Let nobody use it any more, and wait for those who do."""
+        with self._using:
+            self._pointer = None
+
+    @cached_property
+    def bos(self) -> int | None:
+        """The token that begins a text, if there is one."""
+        with self.open() as pointer:
+            token = int(llama.llama_vocab_bos(pointer))
+        return None if token == _NONE else token
+
+    @cached_property
+    def adds_bos(self) -> bool:
+        """Whether the model was trained on texts that begin with :attr:`bos`."""
+        with self.open() as pointer:
+            return self.bos is not None and bool(llama.llama_vocab_get_add_bos(pointer))
+
+    @cached_property
+    def bos_text(self) -> str:
+        """How :attr:`bos` is spelled."""
+        return "" if self.bos is None else self.spelling(self.bos)
+
+    @cached_property
+    def eos_text(self) -> str:
+        """How the token that ends a text is spelled."""
+        with self.open() as pointer:
+            token = int(llama.llama_vocab_eos(pointer))
+        return "" if token == _NONE else self.spelling(token)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a generation: end of text, of a turn and their like."""
+        with self.open() as pointer:
+            return frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(pointer, t))
+
+    @cached_property
+    def control_texts(self) -> tuple[str, ...]:
+        """Spellings of the control tokens, by which a text could forge a turn."""
+        with self.open() as pointer:
+            return tuple(
+                self.spelling(t)
+                for t in range(self.size)
+                if llama.llama_vocab_get_attr(pointer, t) & _CONTROL
+            )
+
+    def spelling(self, token: int) -> str:
+        """The token's own text, control tokens included."""
+        with self.open() as pointer:
+            text: bytes | None = llama.llama_vocab_get_text(pointer, token)
+        return (text or b"").decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
+        """Tokens of ``text``; with ``special`` control tokens in it are read as such.
+
+        ``bos`` puts the model's beginning in front where it was trained with one. Lone
+        surrogates, which UTF-8 can't hold, become question marks.
+        """
+        data = text.encode("utf-8", "replace")
+        if not data and not bos:
+            return []
+        room = len(data) + 8
+        for _ in range(2):
+            buffer = (llama.llama_token * room)()
+            with self.open() as pointer:
+                count = llama.llama_tokenize(pointer, data, len(data), buffer, room, bos, special)
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+        raise AssertionError("llama_tokenize asked twice for more room")
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that ``token`` adds to a text: none for a control token."""
+        piece = self._pieces[token]
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def _read_piece(self, token: int, room: int = 64) -> bytes:
+        buffer = ctypes.create_string_buffer(room)
+        with self.open() as pointer:
+            count = llama.llama_token_to_piece(pointer, token, buffer, room, 0, False)
+        return buffer.raw[:count] if count >= 0 else self._read_piece(token, -count)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of ``tokens``; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""What every node kind is built on: the base classes, settings, params and cost estimates."""

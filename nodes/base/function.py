@@ -1,0 +1,90 @@
+"""A node kind from a Python function: its keyword arguments are the settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, get_type_hints
+
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.registry import register
+from thinkgraph.nodes.step import Step
+
+Work = Callable[..., Update | Awaitable[Update]]
+
+
+def node_kind(
+    name: str,
+    *,
+    needs: Iterable[str] = ("question",),
+    gives: Iterable[str] = (),
+    variables: Iterable[str] = (),
+) -> Callable[[Work], type[Node]]:
+    """Make a function a node kind that specs can name.
+
+    The function takes the :class:`State` and the :class:`Step`, and as keyword arguments its
+    settings, with their types and defaults; ``Annotated[int, Field(ge=1)]`` gives ranges. It
+    returns an :class:`Update`, and may be a coroutine. The first line of its docstring says
+    what the kind does::
+
+        @node_kind("shorten", needs={"candidates"}, gives={"candidates"})
+        def shorten(state: State, step: Step, *, words: int = 50) -> Update:
+            "each candidate → its first words"
+            ...
+
+    Args:
+        name: what specs call it.
+        needs: the channels that must have been written before it runs.
+        gives: the channels that it writes.
+        variables: what its prompts may name, beyond what every prompt may.
+
+    Returns:
+        A decorator that gives the class of node, which Python uses as ``Shorten(words=20)``.
+
+    Raises:
+        ValueError: an argument has no type, or another kind has the name.
+    """
+
+    def decorate(function: Work) -> type[Node]:
+        types, defaults = _settings(function)
+        about = inspect.getdoc(function) or ""
+        members = {
+            "__module__": function.__module__,
+            "__doc__": about,
+            "__annotations__": types,
+            **defaults,
+            "kind": name,
+            "about": about.partition("\n")[0],
+            "needs": frozenset(needs),
+            "gives": frozenset(gives),
+            "variables": frozenset(variables),
+            "run": _running(function, list(types)),
+        }
+        title = "".join(part.capitalize() for part in name.replace("_", "-").split("-"))
+        made: type[Node] = type(Node)(title, (Node,), members)  # type: ignore[misc]
+        return register(made)
+
+    return decorate
+
+
+def _settings(function: Work) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types and the defaults of the settings that a function's keyword arguments are."""
+    hints = get_type_hints(function, include_extras=True)
+    settings = list(inspect.signature(function).parameters.values())[2:]
+    for each in settings:
+        if each.kind is not each.KEYWORD_ONLY or each.name not in hints:
+            raise ValueError(
+                f"{function.__name__}: after state, step and * come settings, each with its type; "
+                f"{each.name!r} is none"
+            )
+    types = {each.name: hints[each.name] for each in settings}
+    return types, {e.name: e.default for e in settings if e.default is not e.empty}
+
+
+def _running(function: Work, names: list[str]) -> Callable[..., Awaitable[Update]]:
+    async def run(self: Node, state: State, step: Step) -> Update:
+        update = function(state, step, **{name: getattr(self, name) for name in names})
+        return await update if inspect.isawaitable(update) else update
+
+    return run

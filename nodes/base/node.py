@@ -1,0 +1,84 @@
+"""What every node kind is: its settings, and what it does to the population.
+
+A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
+the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.param import Referable, bind, is_reference
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.step import Step
+
+
+class Node(BaseModel):
+    """Base of the node kinds; a subclass that sets ``kind`` is one.
+
+    Any setting may hold a reference to a param; :meth:`bound` replaces them before a run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    """The word that names the kind in a spec."""
+    about: ClassVar[str]
+    """One line that says what it does to the population."""
+    needs: ClassVar[frozenset[str]] = frozenset({"question"})
+    """The channels that must have been written before it runs."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """The channels that it writes."""
+    variables: ClassVar[frozenset[str]] = frozenset()
+    """What its prompts may name, beyond the question, the params and the spec's own state."""
+
+    reading: ClassVar[tuple[str, ...]] = ("reads", "each")
+    """Its settings that name a field of the spec's state, or an input, that it reads."""
+    writing: ClassVar[tuple[str, ...]] = ("writes", "into")
+    """Its settings that name a field of the spec's state that it writes."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for field in cls.model_fields.values():
+            if not any(isinstance(item, Referable) for item in field.metadata):
+                field.metadata.append(Referable())
+        cls.model_rebuild(force=True)
+
+    @property
+    def consumes(self) -> frozenset[str]:
+        """The channels that it needs with these settings, fields of the spec's state included."""
+        return self.needs | self._named(*self.reading)
+
+    @property
+    def produces(self) -> frozenset[str]:
+        """The channels that it writes with these settings, fields of the spec's state included."""
+        return self.gives | self._named(*self.writing)
+
+    def _named(self, *settings: str) -> frozenset[str]:
+        values = (getattr(self, setting, None) for setting in settings)
+        return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
+
+    @abstractmethod
+    async def run(self, state: State, step: Step) -> Update:
+        """Do what the kind does, once."""
+
+    def cost(self, before: Extent) -> Cost:
+        """What one run may cost at most; a kind that doesn't say so makes a plan incomplete."""
+        return Cost(before, exact=False, known=False)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that were given, as plain data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def bound(self, params: dict[str, Any]) -> Self:
+        """The same node with the params' values in place of their references.
+
+        Raises:
+            ValidationError: a param's value is none that its setting allows.
+        """
+        return type(self).model_validate(bind(self.settings(), params))

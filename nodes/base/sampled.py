@@ -1,0 +1,70 @@
+"""What the kinds that ask a model have in common: a prompt, a role, and how to sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from thinkgraph.models.model import Completion, Sampling
+from thinkgraph.nodes.answers import Extract, extract, parse_extractor
+from thinkgraph.nodes.base.cost import Asked, at_most
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.population import Candidate
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step
+
+
+class Sampled(Node, Sampling):
+    """A node that samples a model; every field of :class:`Sampling` is a setting of it."""
+
+    prompt: PromptSetting
+    model: str = Field("", description="the role whose model is asked; empty is the run's model")
+    prefix: str = Field("", description="the beginning of the model's answer")
+
+    @property
+    def sampling(self) -> Sampling:
+        """How to sample, apart from the node's other settings."""
+        return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
+
+    def asks(self, **shape: Any) -> Asked:
+        """Requests of this node's prompt; ``shape`` is fields of :class:`Asked`."""
+        known = {"max_tokens": self.max_tokens, "prefix": at_most(self.prefix)}
+        return Asked(self.prompt, **{**known, **shape})
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that it writes, its beginning included."""
+        return at_most(self.prefix) + self.max_tokens
+
+
+class Answering(Sampled):
+    """A node whose completions are candidate answers."""
+
+    extract: Extract = Field(
+        parse_extractor("auto"), description="how an answer is found in a text"
+    )
+
+    def candidate(
+        self,
+        completion: Completion,
+        step: Step,
+        *,
+        first: int = 0,
+        parents: Sequence[Candidate] = (),
+    ) -> Candidate:
+        """The candidate that a completion is, with its answer extracted."""
+        text = self.prefix + completion.text
+        return Candidate(
+            id=step.id(first + completion.sample),
+            node=step.node,
+            round=step.round,
+            text=text,
+            answer=extract(text, self.extract),
+            parents=tuple(parent.id for parent in parents),
+            seed=completion.seed,
+            tokens=completion.tokens,
+            finish_reason=completion.finish_reason,
+            confidence=completion.confidence,
+        )

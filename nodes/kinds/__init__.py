@@ -1,0 +1,1 @@
+"""The node kinds, one file each. A new kind is a new file in this folder."""

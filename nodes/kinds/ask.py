@@ -1,0 +1,95 @@
+"""ask: question → a text, or a list, in a field of the spec's own state."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import Field
+
+from thinkgraph.models.model import continued
+from thinkgraph.nodes.base.cost import Cost, Extent, Shown, tokens
+from thinkgraph.nodes.base.sampled import Sampled
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step, gather
+
+
+class Ask(Sampled):
+    """Ask the model for something that is no answer yet: a plan, a principle, sub-questions.
+
+    What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
+    later prompts name it. With ``each`` the question is put once for every item of a list field,
+    side by side, and a list is written. Of a budget it leaves enough for an answer.
+    """
+
+    kind: ClassVar[str] = "ask"
+    about: ClassVar[str] = "question → a text, or a list, in a field of the spec's own state"
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "item"})
+
+    prompt: PromptSetting = Field(description="what is asked")
+    into: str = Field(description="the field of the spec's state that it writes")
+    each: str | None = Field(None, description="a list field: ask once for every `item` of it")
+    lines: bool = Field(False, description="write the lines, without their numbers, as a list")
+    most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The question, and the list field that it goes through."""
+        return self.needs | ({self.each} if self.each else frozenset())
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """The field of the spec's state."""
+        return frozenset({self.into})
+
+    async def run(self, state: State, step: Step) -> Update:
+        """One completion, or one for each item."""
+        if self.each is None:
+            text = await self._asked("", 0, 1, state, step)
+            return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
+        found = state.fields.get(self.each)
+        items = found if isinstance(found, list) else []
+        work = [self._asked(str(x), i, len(items), state, step) for i, x in enumerate(items)]
+        return Update(fields={self.into: await gather(*work)})
+
+    def cost(self, before: Extent) -> Cost:
+        """One request, or one for each item."""
+        shows: dict[str, Shown] = {"candidate": before.text, "answer": before.text, "item": ""}
+        text: Shown = self.longest
+        if self.each is None:
+            written = (text,) * self.most if self.lines else text
+            return Cost(before, (self.asks(shows=shows),), written={self.into: written})
+        found = before.fields.get(self.each, ())
+        items = found if isinstance(found, tuple) else ()
+        shows["item"] = max((tokens(item) for item in items), default=0)
+        asked = self.asks(shows=shows, prompts=len(items))
+        written = (text,) * len(items)
+        return Cost(before, (asked,), exact=not items, written={self.into: written})
+
+    async def _asked(self, item: str, index: int, of: int, state: State, step: Step) -> str:
+        draft = next(iter(state.live), None)
+        messages = step.messages(
+            self.prompt,
+            state,
+            item=item,
+            candidate=draft.text if draft else "",
+            answer=(draft.answer if draft else None) or "",
+        )
+        completion = await step.prepare(
+            continued(messages, self.prefix),
+            self.sampling,
+            texts=of,
+            first=index,
+            role=self.model,
+        )
+        return (self.prefix + completion.text).strip()
+
+
+_NUMBER = re.compile(r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)]|[-*•])\s*", re.IGNORECASE)
+
+
+def listed(text: str) -> list[str]:
+    """The lines of a text that say something, without bullets and numbers."""
+    lines = [_NUMBER.sub("", line).strip() for line in text.splitlines()]
+    return [line for line in lines if line]

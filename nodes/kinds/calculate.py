@@ -1,0 +1,35 @@
+"""calculate: each candidate's program → its answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.step import Step
+from thinkgraph.nodes.tools.calculator import calculate
+
+
+class Calculate(Node):
+    """Work out the arithmetic that each live candidate wrote; the result is its answer.
+
+    A candidate without an expression that can be worked out has no answer: it abstains.
+    """
+
+    kind: ClassVar[str] = "calculate"
+    about: ClassVar[str] = "each candidate's program → its answer, by a safe evaluator"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    async def run(self, state: State, step: Step) -> Update:
+        """Evaluate; asks no model."""
+        worked = [c.model_copy(update={"answer": calculate(c.text)}) for c in state.live]
+        for candidate in worked:
+            step.emit(Drafted(candidate=candidate))
+        return Update(candidates=tuple(worked))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before)

@@ -1,0 +1,143 @@
+"""critique: each candidate → a critique with a verdict."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from thinkgraph.models.errors import NoProbabilities
+from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.nodes.base.cost import Cost, Extent, at_most
+from thinkgraph.nodes.base.sampled import Sampled
+from thinkgraph.nodes.event import Criticised
+from thinkgraph.nodes.population import Candidate, Criticism, State, Update
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step, gather
+
+
+class Critique(Sampled):
+    """Review every live candidate that it has not reviewed yet, and say whether it is accepted.
+
+    The critic writes its review; then the probabilities of the two verdicts are read from the
+    logits, as continuations of what it wrote, so that a small model's loose wording can't be
+    misread. ``verdict: text`` reads the last verdict in the review itself, for models that
+    give no probabilities; the prompt then asks for one of the ``verdicts``.
+    """
+
+    kind: ClassVar[str] = "critique"
+    about: ClassVar[str] = "each candidate → a critique with a verdict"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"critiques"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
+
+    prompt: PromptSetting = "critique"
+    samples: int = Field(1, ge=1, le=64, description="critiques of each candidate")
+    verdict: Literal["logits", "text"] = Field("logits", description="where the verdict is read")
+    lead: str = Field("\n\nVerdict:", description="what leads from the review to the verdict")
+    accept: str = Field(" correct", description="the verdict that accepts")
+    reject: str = Field(" wrong", description="the verdict that does not")
+    threshold: float = Field(0.5, ge=0, le=1, description="least probability that accepts")
+
+    async def run(self, state: State, step: Step) -> Update:
+        """All reviews of all candidates side by side."""
+        fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
+        work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
+        return Update(critiques=tuple(review for found in await gather(*work) for review in found))
+
+    def cost(self, before: Extent) -> Cost:
+        """The reviews of what it has not reviewed, and a verdict on each."""
+        shows = {"candidate": before.text, "answer": before.text, "verdicts": self._verdicts}
+        review = self.asks(shows=shows, prompts=before.fresh, samples=self.samples)
+        verdict = replace(
+            review,
+            calls=self.samples,
+            samples=0,
+            max_tokens=0,
+            prefix=self.longest + at_most(self.lead),
+            options=at_most(self.accept, self.reject),
+        )
+        asked = (review, verdict) if self.verdict == "logits" else (review,)
+        said = self.samples * (self.longest + 2)
+        return Cost(before.judged(said), asked, exact=before.exact and before.first)
+
+    @staticmethod
+    def _has_reviewed(candidate: Candidate, state: State, step: Step) -> bool:
+        return any(found.node == step.node for found in state.critiques_of(candidate))
+
+    async def _review(
+        self, candidate: Candidate, index: int, state: State, step: Step
+    ) -> list[Criticism]:
+        messages = step.messages(
+            self.prompt,
+            state,
+            candidate=candidate.text,
+            answer=candidate.answer or "",
+            verdicts=self._verdicts,
+        )
+        first = index * self.samples
+        reviews = await step.sample(
+            continued(messages, self.prefix),
+            self.sampling,
+            n=self.samples,
+            first=first,
+            role=self.model,
+        )
+        whole = [review for review in reviews if review.finish_reason != "budget"]
+        work = [self._judge(review, candidate, first, messages, step) for review in whole]
+        return [found for found in await gather(*work) if found is not None]
+
+    async def _judge(
+        self,
+        review: Completion,
+        candidate: Candidate,
+        first: int,
+        messages: list[Message],
+        step: Step,
+    ) -> Criticism | None:
+        """The critique that a review is; None if the budget ran out before its verdict."""
+        text = self.prefix + review.text
+        probability = None
+        if self.verdict == "logits":
+            probability = await self._probability(messages, text, step)
+            if probability is None:
+                return None
+        criticism = Criticism(
+            id=step.id(first + review.sample),
+            node=step.node,
+            round=step.round,
+            candidate=candidate.id,
+            text=text,
+            accepted=self._says_accept(text)
+            if probability is None
+            else probability >= self.threshold,
+            probability=probability,
+            seed=review.seed,
+            tokens=review.tokens,
+        )
+        step.emit(Criticised(critique=criticism))
+        return criticism
+
+    async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:
+        try:
+            probabilities = await step.choose(
+                continued(messages, text + self.lead),
+                [self.accept, self.reject],
+                role=self.model,
+                adapter=self.adapter,
+            )
+        except NoProbabilities as error:
+            raise NoProbabilities(f"{error}, or set `verdict: text`") from error
+        return probabilities[0] if probabilities else None
+
+    @property
+    def _verdicts(self) -> tuple[str, ...]:
+        """The words that the review itself must end with."""
+        return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
+
+    def _says_accept(self, text: str) -> bool:
+        words = "|".join(map(re.escape, self._verdicts))
+        said = re.findall(rf"\b({words})\b", text, re.IGNORECASE)
+        return bool(said) and said[-1].lower() == self._verdicts[0].lower()

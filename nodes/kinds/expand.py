@@ -1,0 +1,161 @@
+"""expand: each candidate → its next steps."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.nodes.answers import Extract, extract, parse_extractor
+from thinkgraph.nodes.base.cost import Cost, Extent, at_most
+from thinkgraph.nodes.base.sampled import Answering
+from thinkgraph.nodes.base.thinking import joined
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step, gather
+
+
+class Branch(NamedTuple):
+    """Where children grow: from which candidate, after which text, numbered from where."""
+
+    parent: Candidate | None
+    begun: str
+    first: int
+
+
+class Expand(Answering):
+    """Go on from every live candidate, or from the question where there is none.
+
+    What a candidate says so far is the prefix of what follows, so a branch of the tree starts
+    from the KV cache of its parent. The children take their parent's place in the population. A
+    candidate that is complete is left as it is. It is complete when a step adds nothing, or has
+    an answer by the extractor ``ends``; ``write: rest`` completes every candidate.
+
+    With ``from: depth`` a child keeps only as many of its parent's steps as the parent is deep
+    in the tree, and writes the rest anew: a rollout, which is a whole answer at any time.
+    """
+
+    kind: ClassVar[str] = "expand"
+    about: ClassVar[str] = "each candidate → its next steps"
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    prompt: PromptSetting = "step-by-step"
+    samples: int = Field(3, ge=1, le=64, description="children of each candidate")
+    write: Literal["step", "rest"] = Field("step", description="one step, or all that is left")
+    step: str = Field("\n", min_length=1, description="what ends a step")
+    start: Literal["all", "depth"] = Field(
+        "all", description="how much of the parent stays: all, or the steps the tree has fixed"
+    )
+    ends: Extract = Field(
+        parse_extractor("final"), description="an answer found so in a step completes a candidate"
+    )
+
+    async def run(self, state: State, step: Step) -> Update:
+        """All children of all candidates side by side."""
+        messages = continued(step.messages(self.prompt, state), self.prefix)
+        parents: list[Candidate | None] = [c for c in state.live if self._grows(c)]
+        if not state.live:
+            parents = [None]
+        work = [self._grow(p, i, messages, state, step) for i, p in enumerate(parents)]
+        return Update(candidates=tuple(c for family in await gather(*work) for c in family))
+
+    def cost(self, before: Extent) -> Cost:
+        """A request for each live candidate, or for the question; complete ones need none."""
+        parents = max(1, before.live)
+        certain = before.exact and (before.live == 0 or self.start == "depth")
+        begun = at_most(self.prefix) + before.text
+        request = self.asks(calls=parents, samples=self.samples, prefix=begun)
+        born = parents * self.samples
+        text = begun + self.max_tokens + at_most(self.step)
+        return Cost(before.born(born, text, live=born, exact=certain), (request,), exact=certain)
+
+    def _grows(self, candidate: Candidate) -> bool:
+        return self.start == "depth" or candidate.finish_reason == "length"
+
+    async def _grow(
+        self,
+        parent: Candidate | None,
+        index: int,
+        messages: list[Message],
+        state: State,
+        step: Step,
+    ) -> list[Candidate]:
+        begun = self._begun(parent, state)
+        stop = (*self.stop, self.step) if self.write == "step" else self.stop
+        first = index * self.samples
+        completions = await step.sample(
+            continued(messages, begun),
+            self.sampling.model_copy(update={"stop": stop}),
+            n=self.samples,
+            first=first,
+            role=self.model,
+        )
+        branch = Branch(parent, begun, first)
+        children = [self._child(completion, branch, state, step) for completion in completions]
+        if parent is None:
+            family = children
+        elif all(child.finish_reason == "budget" for child in children):
+            family = [child.retired() for child in children]
+        else:
+            family = [parent.retired(), *children]
+        for candidate in family:
+            step.emit(Drafted(candidate=candidate))
+        return family
+
+    def _begun(self, parent: Candidate | None, state: State) -> str:
+        if parent is None:
+            return ""
+        text = parent.text.removeprefix(self.prefix)
+        if self.start == "all":
+            return text
+        return "".join(steps(text, self.step)[: depth(parent, state)])
+
+    def _child(self, completion: Completion, branch: Branch, state: State, step: Step) -> Candidate:
+        goes_on = self._goes_on(completion)
+        text = branch.begun + completion.text + (self.step if goes_on else "")
+        confidence = completion.confidence
+        if self.start == "all":
+            above = [(c.confidence, c.tokens) for c in lineage(branch.parent, state)]
+            confidence = joined([*above, (confidence, completion.tokens)])
+        changed: dict[str, Any] = {"text": text, "confidence": confidence}
+        if goes_on:
+            changed["finish_reason"] = "length"
+        parents = [branch.parent] if branch.parent else []
+        whole = completion.model_copy(update=changed)
+        return self.candidate(whole, step, first=branch.first, parents=parents)
+
+    def _goes_on(self, completion: Completion) -> bool:
+        """Whether a step leaves more to be written."""
+        if self.write == "rest" or completion.finish_reason != "stop":
+            return False
+        return bool(completion.text.strip()) and extract(completion.text, self.ends) is None
+
+
+def steps(text: str, end: str) -> list[str]:
+    """The steps of a text, each with what ends it; empty ones belong to the step before."""
+    found: list[str] = []
+    for piece in text.split(end):
+        if piece.strip() or not found:
+            found.append(piece + end)
+        else:
+            found[-1] += piece + end
+    if found:
+        found[-1] = found[-1][: -len(end)]
+    return found
+
+
+def lineage(candidate: Candidate | None, state: State) -> list[Candidate]:
+    """A candidate and those it was written from, oldest first."""
+    found: list[Candidate] = []
+    while candidate is not None:
+        found.append(candidate)
+        above = next(iter(candidate.parents), None)
+        candidate = state.candidates.get(above) if above else None
+    return found[::-1]
+
+
+def depth(candidate: Candidate, state: State) -> int:
+    """How many candidates lead to it, itself included."""
+    return len(lineage(candidate, state))

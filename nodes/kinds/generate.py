@@ -1,0 +1,167 @@
+"""generate: question → n new candidates, sampled in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from thinkgraph.models.model import Completion, Generation, Message, continued
+from thinkgraph.nodes.answers import confidence, decided
+from thinkgraph.nodes.answers.vote import group
+from thinkgraph.nodes.base.cost import Asked, Cost, Extent
+from thinkgraph.nodes.base.sampled import Answering
+from thinkgraph.nodes.base.thinking import Thinking, Thought
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step, gather
+
+Rule = Literal["never", "decided", "confident", "unanimous"]
+WAVE = {"confident": 1, "unanimous": 5}
+"""How many are sampled between two looks, where a rule has a custom of its own."""
+
+
+class Generate(Answering):
+    """Sample new candidate answers to the question; they join the population.
+
+    ``until`` may end the sampling early. ``decided`` is lossless: as soon as nothing that the
+    samples under way could answer would change the winner of a vote that weighs all alike, or
+    whether it is a tie, they are cancelled. They stay on record, with their tokens, outside the
+    population. Any other vote may come out otherwise without them, and its note says so.
+    ``confident`` samples wave by wave until the leading answer is more frequent than
+    the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860, section
+    3); ``unanimous`` until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
+    """
+
+    kind: ClassVar[str] = "generate"
+    about: ClassVar[str] = "question → n new candidates, sampled in one batch"
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    prompt: PromptSetting = "question"
+    samples: int = Field(1, ge=1, le=256, description="how many candidates, at most")
+    until: Rule = Field("never", description="what ends the sampling before all are there")
+    threshold: float = Field(0.95, gt=0.5, lt=1, description="of `until: confident`")
+    wave: int = Field(
+        0, ge=0, le=256, description="how many are sampled at once; 0 is as the rule's paper has it"
+    )
+    thinking: Thinking | None = Field(None, description="think first, within a budget of tokens")
+
+    @model_validator(mode="after")
+    def _can_cancel(self) -> Generate:
+        if self.thinking is not None and self.until == "decided":
+            raise ValueError("`until: decided` can't go with `thinking`; use `unanimous`")
+        return self
+
+    async def run(self, state: State, step: Step) -> Update:
+        """One prompt; a candidate for each completion."""
+        messages = continued(step.messages(self.prompt, state), self.prefix)
+        size = self.wave or WAVE.get(self.until, self.samples)
+        drafts: list[Candidate] = []
+        while len(drafts) < self.samples:
+            n = min(size, self.samples - len(drafts))
+            wave = await self._wave(messages, n, drafts, state, step)
+            drafts += wave
+            if self._settled(drafts, wave, state) or any(_is_cut(draft) for draft in wave):
+                break
+        return Update(candidates=tuple(drafts))
+
+    def cost(self, before: Extent) -> Cost:
+        """A request for each wave, or the parts of each thought."""
+        size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
+        waves, rest = divmod(self.samples, size)
+        thinking, asked, longest = self.thinking, list[Asked](), self.longest
+        for turns, n in ((waves, size), (1, rest)):
+            if thinking is not None and n:
+                asked += thinking.asks(self.asks(calls=n, turns=turns))
+                longest = self.longest + thinking.longest
+            elif n:
+                asked.append(self.asks(samples=n, turns=turns))
+        alive = before.live + self.samples
+        certain = before.exact and self.until == "never"
+        after = before.born(self.samples, longest, live=alive, exact=certain)
+        return Cost(after, tuple(asked), exact=thinking is None and size == self.samples)
+
+    async def _wave(
+        self, messages: list[Message], n: int, before: list[Candidate], state: State, step: Step
+    ) -> list[Candidate]:
+        first = len(before)
+        if self.thinking is not None:
+            work = [self._thought(messages, first + i, self.thinking, step) for i in range(n)]
+            return await gather(*work)
+        poll = _Poll(self, state.question, before, step)
+        completions = await step.sample(
+            messages,
+            self.sampling,
+            n=n,
+            first=first,
+            role=self.model,
+            done=poll.take,
+        )
+        return [poll.drafts.get(c.sample) or poll.draft(c) for c in completions]
+
+    async def _thought(
+        self, messages: list[Message], sample: int, thinking: Thinking, step: Step
+    ) -> Candidate:
+        thought = Thought(messages, self.sampling, sample, step, role=self.model)
+        candidate = self.candidate(await thought.think(thinking, self.extract), step)
+        step.emit(Drafted(candidate=candidate))
+        return candidate
+
+    def _settled(
+        self, drafts: Sequence[Candidate], wave: Sequence[Candidate], state: State
+    ) -> bool:
+        if self.until == "unanimous":
+            return _votes(wave, state.question) == [len(wave)]
+        if self.until == "confident":
+            first, second = [*_votes(drafts, state.question), 0, 0][:2]
+            return first > 0 and confidence(first, [second]) >= self.threshold
+        return self.until == "decided" and self.is_decided(drafts, state.question)
+
+    def is_decided(self, drafts: Sequence[Candidate], question: str) -> bool:
+        """Whether nothing that is still to be sampled can change the vote's winner or tie."""
+        remaining = self.samples - sum(not _is_cancelled(draft) for draft in drafts)
+        return decided(_votes(drafts, question), remaining)
+
+
+class _Poll:
+    """The vote while samples are still being written; ends it when it is decided."""
+
+    def __init__(
+        self, node: Generate, question: str, before: Sequence[Candidate], step: Step
+    ) -> None:
+        self._node, self._question, self._before, self._step = node, question, before, step
+        self._over = False
+        self.drafts: dict[int, Candidate] = {}
+
+    def take(self, completion: Completion, generation: Generation) -> None:
+        """Count one more completion; cancel the others once they can change nothing."""
+        draft = self.drafts[completion.sample] = self.draft(completion)
+        self._step.emit(Drafted(candidate=draft))
+        if self._node.until != "decided" or self._over:
+            return
+        if self._node.is_decided([*self._before, *self.drafts.values()], self._question):
+            self._over = True
+            generation.cancel()
+
+    def draft(self, completion: Completion) -> Candidate:
+        """The candidate of a completion; one that ended after the decision was cancelled by it."""
+        if self._over and completion.finish_reason != "budget":
+            completion = completion.model_copy(update={"finish_reason": "cancelled"})
+        candidate = self._node.candidate(completion, self._step, first=len(self._before))
+        return candidate.retired() if _is_cancelled(candidate) else candidate
+
+
+def _votes(drafts: Sequence[Candidate], question: str) -> list[int]:
+    """How many give each answer, most first; those cut short have no vote."""
+    answers = [None if _is_cut(draft) or not draft.live else draft.answer for draft in drafts]
+    return sorted((len(members) for members in group(answers, question=question)), reverse=True)
+
+
+def _is_cancelled(draft: Candidate) -> bool:
+    return draft.finish_reason == "cancelled"
+
+
+def _is_cut(draft: Candidate) -> bool:
+    return draft.finish_reason == "budget"

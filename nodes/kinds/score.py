@@ -1,0 +1,148 @@
+"""score: each candidate → a number; a higher one is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from thinkgraph.models.model import continued
+from thinkgraph.nodes.base.cost import Asked, Cost, Extent, Shown, at_most
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.prompts.excerpt import fitted
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.quality import QUALITIES
+from thinkgraph.nodes.step import Step, gather
+
+Scorer = Literal[
+    "logprob",
+    "certainty",
+    "tail",
+    "lowest_group",
+    "heuristic",
+    "verdict",
+    "agreement",
+    "judge",
+    "pairwise",
+]
+
+
+class Score(Node):
+    """Give every live candidate a number, for a select or search node to go by.
+
+    ``judge`` and ``pairwise`` ask a model, and read the probabilities of its answer from the
+    logits, as continuations of the prompt. ``judge`` takes the probability of ``accept`` against
+    ``reject``, once a candidate. ``pairwise`` is a knock-out: in each match the model sees two
+    candidates in both orders, since it favours a place; the score is the number of matches won.
+    The others ask no model.
+    """
+
+    kind: ClassVar[str] = "score"
+    about: ClassVar[str] = "each candidate → a number; a higher one is better"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
+
+    by: Scorer = Field("logprob", description="what is measured")
+    prompt: PromptSetting = Field("judge", description="what `judge` asks")
+    versus: PromptSetting = Field("compare", description="what `pairwise` asks")
+    model: str = Field("", description="the role whose model is asked; empty is the run's model")
+    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+    lead: str = Field("", description="begins the model's answer, before the options")
+    accept: str = Field("Yes", description="the option that is for a candidate, in `judge`")
+    reject: str = Field("No", description="the option that is against it")
+    labels: tuple[str, str] = Field(("A", "B"), description="the options of `pairwise`")
+
+    async def run(self, state: State, step: Step) -> Update:
+        """All candidates side by side; those that the budget left unscored stay as they were."""
+        if self.by == "judge":
+            fresh = [candidate for candidate in state.live if candidate.scorer != step.node]
+            found = await gather(*(self._judge(candidate, state, step) for candidate in fresh))
+            scores = dict(zip((candidate.id for candidate in fresh), found, strict=True))
+        elif self.by == "pairwise":
+            scores = await self._knock_out(state, step)
+        else:
+            scores = {c.id: QUALITIES[self.by](c, state) for c in state.live}
+        scored = [
+            candidate.model_copy(update={"score": score, "scorer": step.node})
+            for candidate in state.live
+            if (score := scores.get(candidate.id)) is not None and math.isfinite(score)
+        ]
+        for candidate in scored:
+            step.emit(Drafted(candidate=candidate))
+        return Update(candidates=tuple(scored))
+
+    def cost(self, before: Extent) -> Cost:
+        """A question for each candidate, or two for each match of the knock-out, or none."""
+        text, lead = before.text, at_most(self.lead)
+        if self.by == "judge":
+            shows: dict[str, Shown] = {"candidate": text, "answer": text}
+            options = at_most(self.accept, self.reject)
+            # Another score node may have judged some since; then it judges them again.
+            asked = Asked(self.prompt, shows, before.live, samples=0, prefix=lead, options=options)
+            return Cost(before.judged(), (asked,), exact=before.exact and before.first)
+        if self.by == "pairwise":
+            shows = {"first": text, "second": text}
+            asked = Asked(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
+            asked = replace(asked, prefix=lead, options=at_most(*self.labels), room=16)
+            return Cost(before, (asked,), exact=before.exact)
+        return Cost(before)
+
+    async def _judge(self, candidate: Candidate, state: State, step: Step) -> float | None:
+        messages = step.messages(
+            self.prompt, state, candidate=candidate.text, answer=candidate.answer or ""
+        )
+        probabilities = await step.choose(
+            continued(messages, self.lead),
+            [self.accept, self.reject],
+            role=self.model,
+            adapter=self.adapter,
+        )
+        return probabilities[0] if probabilities else None
+
+    async def _knock_out(self, state: State, step: Step) -> dict[str, float | None]:
+        """Rounds of matches between neighbours; whoever has none goes on."""
+        wins: dict[str, float | None] = {candidate.id: 0.0 for candidate in state.live}
+        field = state.live
+        while len(field) > 1:
+            pairs = list(zip(field[::2], field[1::2], strict=False))
+            work = [self._match(first, second, state, step) for first, second in pairs]
+            chances = await gather(*work)
+            if None in chances:
+                break
+            winners = [
+                second if chance is not None and chance < 0.5 else first
+                for (first, second), chance in zip(pairs, chances, strict=True)
+            ]
+            for winner in winners:
+                wins[winner.id] = (wins[winner.id] or 0.0) + 1
+            field = [*winners, *field[2 * len(pairs) :]]
+        return wins
+
+    async def _match(
+        self, first: Candidate, second: Candidate, state: State, step: Step
+    ) -> float | None:
+        """The probability that the first is better, over both orders."""
+        there = await self._prefers(first, second, state, step)
+        back = await self._prefers(second, first, state, step)
+        return None if there is None or back is None else (there + 1 - back) / 2
+
+    async def _prefers(
+        self, first: Candidate, second: Candidate, state: State, step: Step
+    ) -> float | None:
+        messages = fitted(
+            lambda texts: step.messages(self.versus, state, first=texts[0], second=texts[1]),
+            [first.text, second.text],
+            step.models(self.model),
+        )
+        probabilities = await step.choose(
+            continued(messages, self.lead),
+            list(self.labels),
+            role=self.model,
+            adapter=self.adapter,
+        )
+        return probabilities[0] if probabilities else None

@@ -1,0 +1,129 @@
+"""search: all candidates, as a tree → the one to grow next.
+
+The population is the tree: a candidate's parent is the one it was written from, and the question
+is the root. What a search algorithm keeps count of (visits, rewards, posteriors) is a function
+of the candidates and their scores, so there is no other state: a checkpoint holds the whole
+search, and the same seed draws the same tree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.step import Step
+
+ROOT = ""
+PRIOR = 0.5
+"""Both parameters of the Beta prior: Jeffreys'."""
+
+
+class Search(Node):
+    """Choose what to grow: the chosen candidate alone is live; for the root none is.
+
+    ``uct`` goes down from the root to the child with the greatest upper confidence bound until it
+    finds a leaf (UCT, as in arXiv 2305.14992, section 3.3). ``thompson`` is AB-MCTS-A
+    (arXiv 2503.04412, section 3): at each candidate it draws, from Beta posteriors of the
+    scores, whether to grow that one again (going wider) or to go on to one of its children
+    (going deeper). Scores outside of 0 to 1 are scaled to it.
+    """
+
+    kind: ClassVar[str] = "search"
+    about: ClassVar[str] = "all candidates, as a tree → the one to grow next"
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    rule: Literal["uct", "thompson"] = Field("uct", description="how the tree is gone down")
+    exploration: float = Field(
+        math.sqrt(2), ge=0, description="of `uct`: the weight of what was seldom tried"
+    )
+
+    async def run(self, state: State, step: Step) -> Update:
+        """Go down the tree."""
+        tree = Tree(state)
+        random = np.random.default_rng(step.seeds(1)[0])
+        chosen = self._uct(tree) if self.rule == "uct" else _thompson(tree, random)
+        changed = [
+            candidate.model_copy(update={"live": candidate.id == chosen})
+            for candidate in state.candidates.values()
+            if candidate.live != (candidate.id == chosen)
+        ]
+        for candidate in changed:
+            step.emit(Drafted(candidate=candidate))
+        return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before.recalled(1))
+
+    def _uct(self, tree: Tree) -> str:
+        at = ROOT
+        while children := tree.children[at]:
+            visits = len(tree.below(at))
+
+            def bound(child: str, visits: int = visits) -> float:
+                rewards = [tree.reward[each] for each in tree.below(child)]
+                rarity = math.sqrt(math.log(visits) / len(rewards))
+                return math.fsum(rewards) / len(rewards) + self.exploration * rarity
+
+            at = max(children, key=bound)
+        return at
+
+
+class Tree:
+    """The candidates of a state by their parents; those that were cut short are left out.
+
+    Attributes:
+        children: of each candidate's id, and of the root, the ids of those written from it.
+        reward: of each candidate, its score between 0 and 1.
+    """
+
+    def __init__(self, state: State) -> None:
+        grown = [c for c in state.candidates.values() if c.finish_reason in ("stop", "length")]
+        known = {candidate.id for candidate in grown}
+        self.children: dict[str, list[str]] = defaultdict(list)
+        for candidate in grown:
+            parent = next((p for p in candidate.parents if p in known), ROOT)
+            self.children[parent].append(candidate.id)
+        self.reward = _scaled(grown)
+
+    def below(self, at: str) -> list[str]:
+        """A candidate and all that was written from it; of the root, all."""
+        found = [] if at == ROOT else [at]
+        for child in self.children[at]:
+            found += self.below(child)
+        return found
+
+
+def _scaled(candidates: list[Candidate]) -> dict[str, float]:
+    scores = [candidate.score or 0.0 for candidate in candidates]
+    low, high = min([0.0, *scores]), max([1.0, *scores])
+    if low < 0 or high > 1:
+        low, high = min(scores), max(scores)
+    span = (high - low) or 1.0
+    return {c.id: (score - low) / span for c, score in zip(candidates, scores, strict=True)}
+
+
+def _thompson(tree: Tree, random: np.random.Generator) -> str:
+    at = ROOT
+    while children := tree.children[at]:
+        deeper = [each for child in children for each in tree.below(child) if each != child]
+        if _draw(tree, children, random) >= _draw(tree, deeper, random):
+            return at
+        draws = [_draw(tree, tree.below(child), random) for child in children]
+        at = children[int(np.argmax(draws))]
+    return at
+
+
+def _draw(tree: Tree, seen: list[str], random: np.random.Generator) -> float:
+    """A draw from the posterior of the reward, given those of the candidates seen."""
+    rewards = [tree.reward[each] for each in seen]
+    won = math.fsum(rewards)
+    return float(random.beta(PRIOR + won, PRIOR + len(rewards) - won))

@@ -1,0 +1,58 @@
+"""select: candidates → the best k."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.quality import QUALITIES, Quality
+from thinkgraph.nodes.step import Step
+
+
+class Select(Node):
+    """Keep the best candidates; the others are retired. Of equals the older is better.
+
+    Candidates that lack what is measured are worse than all others.
+    """
+
+    kind: ClassVar[str] = "select"
+    about: ClassVar[str] = "candidates → the best k"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    best: int = Field(1, ge=1, description="how many are kept")
+    by: Quality = Field("score", description="what makes a candidate good")
+    among: Literal["live", "all"] = Field(
+        "live", description="all takes back retired ones, save those that were cut short"
+    )
+
+    async def run(self, state: State, step: Step) -> Update:
+        """Rank and retire."""
+        pool = state.live if self.among == "live" else _whole(state)
+        measure = QUALITIES[self.by]
+        ranked = sorted(pool, key=lambda candidate: -measure(candidate, state))
+        kept = {candidate.id for candidate in ranked[: self.best]}
+        changed = [
+            candidate.model_copy(update={"live": candidate.id in kept})
+            for candidate in state.candidates.values()
+            if candidate.live != (candidate.id in kept)
+        ]
+        for candidate in changed:
+            step.emit(Drafted(candidate=candidate))
+        return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before.kept(self.best) if self.among == "live" else before.recalled(self.best))
+
+
+def _whole(state: State) -> list[Candidate]:
+    """Every candidate of the run that wasn't cut short; if all were, those there are."""
+    everyone = list(state.candidates.values())
+    whole = [c for c in everyone if c.finish_reason not in ("budget", "cancelled")]
+    return whole or everyone

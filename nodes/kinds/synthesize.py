@@ -1,0 +1,56 @@
+"""synthesize: candidates → one new candidate written from all of them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from thinkgraph.models.model import continued
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.sampled import Answering
+from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompts.excerpt import fitted
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step
+
+
+class Synthesize(Answering):
+    """Read all live candidates together, and write new ones that take their place."""
+
+    kind: ClassVar[str] = "synthesize"
+    about: ClassVar[str] = "candidates → one new candidate written from all of them"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
+
+    prompt: PromptSetting = "synthesize"
+    samples: int = Field(1, ge=1, le=256, description="how many new candidates")
+
+    async def run(self, state: State, step: Step) -> Update:
+        """One prompt that holds every candidate; what the budget cuts short replaces none."""
+        read = [candidate for candidate in state.live if candidate.text.strip()]
+        messages = fitted(
+            lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
+            [candidate.text for candidate in read],
+            step.models(self.model),
+            room=self.max_tokens,
+        )
+        completions = await step.sample(messages, self.sampling, n=self.samples, role=self.model)
+        written = [self.candidate(completion, step, parents=read) for completion in completions]
+        whole = [candidate for candidate in written if candidate.finish_reason != "budget"]
+        if whole or not read:
+            changed = [*(candidate.retired() for candidate in state.live), *written]
+        else:
+            changed = [candidate.retired() for candidate in written]
+        for candidate in changed:
+            step.emit(Drafted(candidate=candidate))
+        return Update(candidates=tuple(changed))
+
+    def cost(self, before: Extent) -> Cost:
+        """One request, of all candidates."""
+        drafts = (before.text,) * before.live
+        asked = self.asks(shows={"drafts": drafts}, samples=self.samples, room=self.max_tokens)
+        after = before.born(self.samples, self.longest, live=self.samples, exact=True)
+        return Cost(after, (asked,))

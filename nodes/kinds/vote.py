@@ -1,0 +1,170 @@
+"""vote: candidates → the answer that most of them give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
+from thinkgraph.nodes.answers.equal import parse_tolerance
+from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.event import Answered
+from thinkgraph.nodes.population import Answer, Candidate, State, Update
+from thinkgraph.nodes.quality import QUALITIES
+from thinkgraph.nodes.step import Step
+
+Weight = Literal["count", "logprob", "certainty", "tail", "lowest_group", "heuristic", "verdict"]
+
+
+def _tolerance(value: Tolerance) -> Tolerance:
+    parse_tolerance(value)
+    return value
+
+
+class Vote(Node):
+    """Count the live candidates' answers by value; the largest class gives the answer.
+
+    Candidates without an answer abstain: they are counted apart and never win. Of tied classes
+    the one that was answered first wins, and the tie is told. Candidates that the budget cut
+    short vote only where no other has an answer; and in a run that was cut, where no live
+    candidate has one, the retired ones vote, so that nothing answered is lost.
+
+    A vote may be weighted: by the probability that the model gave to a candidate's words
+    (arXiv 2203.11171, section 2), by self-certainty with ``borda`` (arXiv 2502.18581, section
+    4), or by DeepConf's ``tail`` or ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260,
+    section 3). Where a candidate lacks the measure, all weigh the same. The note says so, and
+    also where samples that were cancelled might have changed the vote.
+    """
+
+    kind: ClassVar[str] = "vote"
+    about: ClassVar[str] = "candidates → the answer that most of them give"
+    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    gives: ClassVar[frozenset[str]] = frozenset({"answer"})
+
+    by: Weight = Field("count", description="what a vote weighs; count is one each")
+    borda: float = Field(
+        0.0, ge=0, le=10, description="weigh the rank r of n by (n - r + 1) to this power; 0 is off"
+    )
+    keep: float = Field(
+        1.0, gt=0, le=1, description="the share of the candidates that vote, the best by `by`"
+    )
+    combine: Literal["mode", "median"] = Field(
+        "mode", description="median takes the middle of numeric answers"
+    )
+    tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
+        0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'
+    )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each vote weighs one, and exact equality and the mode decide."""
+        exact = parse_tolerance(self.tolerance)[0] == 0
+        return self.by == "count" and self.combine == "mode" and exact
+
+    async def run(self, state: State, step: Step) -> Update:
+        """Tally the population."""
+        answer = self.elect(state, cut=bool(step.budget and step.budget.cut))
+        step.emit(Answered(node=step.node, answer=answer))
+        return Update(answer=answer)
+
+    def cost(self, before: Extent) -> Cost:
+        """Nothing."""
+        return Cost(before)
+
+    def elect(self, state: State, *, cut: bool = False) -> Answer:
+        """The answer of a population: the winner of its vote, else its first candidate's text.
+
+        Args:
+            state: the population.
+            cut: whether the run was cut short.
+        """
+        voters = _voters(state, cut)
+        measured = self._measured(voters, state)
+        if measured is not None:
+            voters, measured = self._best(voters, measured)
+        weights = None if measured is None else self._weights(measured)
+        answer = self._tallied(voters, weights, state.question)
+        cancelled = sum(c.finish_reason == "cancelled" for c in state.candidates.values())
+        notes = [answer.note]
+        if self.by != "count" and measured is None and voters:
+            notes.append(f"No {self.by} is known, so every vote weighs the same.")
+        if answer.tally and not self._is_settled(answer.tally, cancelled):
+            what = "1 sample was" if cancelled == 1 else f"{cancelled} samples were"
+            notes.append(f"{what} cancelled that might have changed this vote.")
+        return answer.model_copy(update={"cancelled": cancelled, "note": " ".join(notes)})
+
+    def _is_settled(self, tally: Tally, cancelled: int) -> bool:
+        """Whether the votes of samples that were cancelled could have changed nothing."""
+        votes = [each.votes for each in tally.classes]
+        return not cancelled or (self.is_plain and decided(votes, cancelled))
+
+    def _measured(self, voters: Sequence[Candidate], state: State) -> list[float] | None:
+        if self.by == "count":
+            return None
+        values = [QUALITIES[self.by](candidate, state) for candidate in voters]
+        return values if all(map(math.isfinite, values)) else None
+
+    def _best(
+        self, voters: list[Candidate], values: list[float]
+    ) -> tuple[list[Candidate], list[float]]:
+        """The share of the voters that ``keep`` lets vote, and all that equal the last of it."""
+        if not voters:
+            return voters, values
+        least = sorted(values, reverse=True)[math.ceil(self.keep * len(values)) - 1]
+        kept = [index for index, value in enumerate(values) if value >= least]
+        return [voters[index] for index in kept], [values[index] for index in kept]
+
+    def _weights(self, values: list[float]) -> list[float]:
+        if self.borda:
+            ranks = [1 + sum(other > value for other in values) for value in values]
+            return [(len(values) - rank + 1.0) ** self.borda for rank in ranks]
+        if self.by == "logprob":
+            return [math.exp(value) for value in values]
+        return [max(value, 0.0) for value in values]
+
+    def _tallied(
+        self, voters: Sequence[Candidate], weights: list[float] | None, question: str
+    ) -> Answer:
+        answers = [candidate.answer for candidate in voters]
+        tolerance = self.tolerance or None
+        votes = tally(answers, weights, question=question, tolerance=tolerance)
+        winner = votes.winner
+        speaker = voters[winner.members[0]] if winner else next(iter(voters), None)
+        answer = Answer(
+            value=winner.value if winner else None,
+            text=speaker.text if speaker else "",
+            candidate=speaker.id if speaker else None,
+            votes=winner.votes if winner else 0,
+            of=len(voters),
+            tie=votes.tie,
+            tally=votes,
+            note=votes.note,
+        )
+        if self.combine == "mode":
+            return answer
+        middle = median(answers, weights, question=question)
+        if middle.member is None:
+            return answer
+        return answer.model_copy(
+            update={
+                "value": middle.value,
+                "text": voters[middle.member].text,
+                "candidate": voters[middle.member].id,
+                "votes": next(c.votes for c in votes.classes if middle.member in c.members),
+                "tie": False,
+                "note": f"The median of {middle.numeric} numbers, of which the middle half lies "
+                f"from {middle.low} to {middle.high}.",
+            }
+        )
+
+
+def _voters(state: State, cut: bool) -> list[Candidate]:
+    """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
+    live, retired = state.live, list(state.candidates.values()) if cut else []
+    pools = [[c for c in live if c.finish_reason != "budget"], live, retired]
+    answered = (pool for pool in pools if any(c.answer is not None for c in pool))
+    return next(answered, [candidate for candidate in live if candidate.text] or live)

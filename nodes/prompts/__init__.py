@@ -1,0 +1,1 @@
+"""The built-in prompts, one YAML file each, and the sandboxed renderer of prompt templates."""

@@ -1,0 +1,193 @@
+"""Prompts: named files under ``prompts/``, rendered in Jinja's immutable sandbox.
+
+Only a prompt's own text is a template. The question, the candidates and everything else that
+a user or a model wrote are its variables, and are never rendered themselves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import jinja2
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.formats.sandbox import Sandbox
+from thinkgraph.models.model import Frozen, Message
+
+_ENVIRONMENT = Sandbox()
+_ENVIRONMENT.undefined = StrictUndefined
+
+
+class PromptError(ThinkgraphError):
+    """A prompt is unknown, isn't a template, or lacks a variable."""
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str) -> tuple[jinja2.Template, frozenset[str]]:
+    """A template, and the names that it needs."""
+    tree = _ENVIRONMENT.parse(source)
+    names = meta.find_undeclared_variables(tree)
+    return _ENVIRONMENT.from_string(tree), frozenset(names)
+
+
+def _template(source: str) -> str:
+    try:
+        _compiled(source)
+    except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
+        line, said = 1, str(error)
+        if isinstance(error, TemplateSyntaxError):
+            line, said = error.lineno, error.message or said
+        raise PydanticCustomError(
+            "template", "not a Jinja template: {said}", {"said": said, "line": line}
+        ) from None
+    return source
+
+
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class Example(Frozen):
+    """One worked example: a turn of the user's and the answer wanted (few-shot)."""
+
+    user: str
+    assistant: str
+
+
+class Prompt(Frozen):
+    """What a node says to its model: a system message, examples, and the user's turn."""
+
+    about: str = ""
+    system: Template | None = Field(None, description="Jinja; none leaves the chat template's own")
+    examples: tuple[Example, ...] = Field((), description="few-shot turns")
+    user: Template = Field(description="Jinja; `question` and what the node supplies are variables")
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that the templates need."""
+        sources = [self.user, self.system or ""]
+        return frozenset().union(*(_compiled(source)[1] for source in sources))
+
+    def render(
+        self, variables: Mapping[str, Any], history: Iterable[Message] = ()
+    ) -> list[Message]:
+        """The messages to send, with a conversation's history before the user's turn.
+
+        The history's own system message is kept, ahead of this prompt's.
+
+        Raises:
+            PromptError: a variable is missing, or the template does what the sandbox forbids.
+        """
+        history = list(history)
+        system = [turn.content for turn in history if turn.role == "system"]
+        if self.system is not None:
+            system.append(_render(self.system, variables))
+        messages = [Message(role="system", content="\n\n".join(system))] if system else []
+        for example in self.examples:
+            messages.append(Message(role="user", content=example.user))
+            messages.append(Message(role="assistant", content=example.assistant))
+        messages.extend(turn for turn in history if turn.role != "system")
+        messages.append(Message(role="user", content=_render(self.user, variables)))
+        return messages
+
+
+def _render(source: str, variables: Mapping[str, Any]) -> str:
+    try:
+        return _ENVIRONMENT.render(_compiled(source)[0], variables).strip()
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise PromptError(f"the prompt can't be rendered: {error}") from None
+
+
+@cache
+def prompt_names() -> tuple[str, ...]:
+    """The names of the built-in prompts."""
+    files = resources.files("thinkgraph.nodes").joinpath("prompts").iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+@cache
+def load_prompt(name: str) -> Prompt:
+    """A built-in prompt by its name.
+
+    Raises:
+        PromptError: there is none of that name; the message has the nearest.
+    """
+    if name not in prompt_names():
+        near = difflib.get_close_matches(name, prompt_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(prompt_names())}"
+        raise PromptError(f"there is no prompt {name!r}; {hint}")
+    from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
+
+    file = resources.files("thinkgraph.nodes").joinpath("prompts", f"{name}.yaml")
+    return Prompt.model_validate(YAML(typ="safe").load(file.read_text("utf-8")))
+
+
+def read_prompt(path: str | os.PathLike[str]) -> Prompt:
+    """A prompt from a user's own YAML file, in the form of the built-in ones.
+
+    Raises:
+        PromptError: the file can't be read, or is no prompt.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    try:
+        return Prompt.model_validate(YAML(typ="safe").load(Path(path).read_text("utf-8")))
+    except OSError as error:
+        raise PromptError(f"can't read the prompt {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PromptError(f"the prompt {str(path)!r} isn't UTF-8 text") from None
+    except YAMLError as error:
+        raise PromptError(f"the prompt {str(path)!r} isn't YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise PromptError(f"the prompt {str(path)!r}: {place}: {first['msg']}") from None
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            load_prompt(value)
+        except (PromptError, ValidationError) as error:
+            raise PydanticCustomError("prompt", "{said}", {"said": str(error)}) from None
+    return value
+
+
+class _NamesInSchema:
+    """Annotation that lists the built-in prompts in a JSON Schema, for editors to complete."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        names = {"enum": list(prompt_names())}
+        members = [names if m == {"type": "string"} else m for m in described["anyOf"]]
+        return {**described, "anyOf": members}
+
+
+PromptSetting = Annotated[str | Prompt, BeforeValidator(_known), _NamesInSchema()]
+"""A setting that is a built-in prompt's name, or a prompt of the spec's own."""
+
+
+def prompts_in(node: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The settings of a node that are prompts, by name, with what each holds."""
+    for name, field in type(node).model_fields.items():
+        if Prompt in get_args(field.annotation) or field.annotation is Prompt:
+            yield name, getattr(node, name)

@@ -1,0 +1,1 @@
+"""What a node may call besides a model."""

@@ -1,0 +1,401 @@
+"""Plans: what a run costs is told before it runs, and no run costs more."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import thinkgraph
+from thinkgraph import END, START, Graph, use
+from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.graph import load
+from thinkgraph.graphs.language.condition import variable_types
+from thinkgraph.graphs.language.spec import Limits, StateField
+from thinkgraph.graphs.planning.plan import Plan, TooLarge, plan
+from thinkgraph.graphs.planning.walk import conjuncts, decided
+from thinkgraph.graphs.runtime.result import Result
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.catalogue import load as load_model
+from thinkgraph.models.model import Message, Model, Usage
+from thinkgraph.models.tuning import speed as measuring
+from thinkgraph.models.tuning.speed import MANY, Speed, speed
+from thinkgraph.nodes import registry as room
+from thinkgraph.nodes.base.function import node_kind
+from thinkgraph.nodes.kinds.ask import Ask
+from thinkgraph.nodes.kinds.choose import Choose
+from thinkgraph.nodes.kinds.critique import Critique
+from thinkgraph.nodes.kinds.expand import Expand
+from thinkgraph.nodes.kinds.generate import Generate
+from thinkgraph.nodes.kinds.revise import Revise
+from thinkgraph.nodes.kinds.score import Score
+from thinkgraph.nodes.kinds.select import Select
+from thinkgraph.nodes.kinds.vote import Vote
+from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.step import Step
+
+QUESTION = "Tom has 8 apples. He buys 5 more apples. How many apples does Tom have now?"
+
+
+class Erratic(ScriptedModel):
+    """Says anything, of any length, and finds any option likely; the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        super().__init__(self._words)
+
+    def _words(self, messages: Sequence[Message], seed: int) -> str:
+        draw = self._random
+        lines = [
+            " ".join(draw.choice(["so", "2 + 3", "Question?", "n = 4", "Wait"]) for _ in range(6))
+            for _ in range(draw.choice([0, 1, 2, 9]))
+        ]
+        return "\n".join([*lines, draw.choice(["", f"The answer is {draw.randint(1, 3)}."])])
+
+    async def choose(
+        self, messages: Sequence[Message], options: Sequence[str], **settings: Any
+    ) -> tuple[list[float], Usage]:
+        self._choices = [[self._random.random() + 0.01 for _ in options]]
+        self._used["choices"] = 0
+        return await super().choose(messages, options, **settings)
+
+
+def spent(model: ScriptedModel, usage: Usage) -> dict[str, int]:
+    return {
+        "calls": usage.model_calls,
+        "samples": sum(len(call.seeds) for call in model.calls),
+        "tokens": usage.completion_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+    }
+
+
+def held(found: Plan, model: ScriptedModel, result: Result) -> None:
+    """The plan covers what was spent, by the run and by each of its nodes."""
+    for name, amount in spent(model, result.usage).items():
+        assert amount <= getattr(found.total, name), name
+        if found.total.exact and name in ("calls", "samples"):
+            assert amount == getattr(found.total, name), name
+    for name, bound in found.nodes.items():
+        runs = [usage for key, usage in result.nodes.items() if key.partition(".")[0] == name]
+        assert sum(usage.model_calls for usage in runs) <= bound.calls, name
+        assert sum(usage.completion_tokens for usage in runs) <= bound.tokens, name
+        assert sum(usage.prompt_tokens for usage in runs) <= bound.prompt_tokens, name
+        if bound.exact:
+            assert sum(usage.model_calls for usage in runs) == bound.calls, name
+
+
+def run_within(graph: Graph, seed: int = 0, **params: Any) -> tuple[Plan, Result]:
+    """A run of erratic answers, and its plan, which holds."""
+    model = Erratic(seed)
+    found = plan(graph, params, model, QUESTION)
+    result = graph.run(QUESTION, model=model, seed=seed, **params)
+    held(found, model, result)
+    return found, result
+
+
+@pytest.mark.parametrize("name", builtin_names())
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_no_run_of_a_strategy_spends_more_than_its_plan(name: str, data: st.DataObject) -> None:
+    graph = load(name)
+    params: dict[str, Any] = {}
+    for key, param in graph.spec.params.items():
+        if param.choices:
+            params[key] = data.draw(st.sampled_from(param.choices), key)
+        elif param.kind == "integer":
+            low = int(param.minimum or 0)
+            high = min(low + 4, int(param.maximum or low + 4))
+            params[key] = data.draw(st.integers(low, high), key)
+    found, _ = run_within(graph, data.draw(st.integers(0, 10_000), "seed"), **params)
+    assert not found.unknown
+
+
+def test_thoughts_that_say_nothing_are_calls_all_the_same() -> None:
+    graph, params = load("budget-forcing"), {"thinking": 1, "waits": 2, "samples": 1}
+    model = ScriptedModel(lambda messages, seed: "")
+    found = plan(graph, params, model, QUESTION)
+    held(found, model, graph.run(QUESTION, model=model, **params))
+    assert len(model.calls) == 5
+
+
+REAL = {
+    "self-refine": {"rounds": 1, "max_tokens": 24},
+    "tree-of-thoughts": {"depth": 2, "max_tokens": 16},
+    "debate": {"rounds": 1, "agents": 2, "max_tokens": 24},
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> Model:
+    return load_model("smollm2", sequences=32, gpu_layers=0)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_no_run_of_a_real_model_spends_more_than_its_plan(name: str, real: Model) -> None:
+    graph, params = load(name), REAL[name]
+    found = plan(graph, params, real, QUESTION)
+    result = graph.run(QUESTION, model=real, seed=3, **params)
+    assert result.usage.model_calls <= found.total.calls
+    assert result.usage.completion_tokens <= found.total.tokens
+    assert result.usage.prompt_tokens <= found.total.prompt_tokens
+    for name, bound in found.nodes.items():
+        runs = [usage for key, usage in result.nodes.items() if key.partition(".")[0] == name]
+        assert sum(usage.model_calls for usage in runs) <= bound.calls
+
+
+def test_the_cells_of_a_real_run_are_within_the_plan(real: Model) -> None:
+    model = load_model("smollm2", sequences=32, gpu_layers=0, idle_cells=0)
+    graph = load("self-consistency")
+    found = plan(graph, {"samples": 6, "max_tokens": 16}, model, QUESTION)
+    graph.run(QUESTION, model=model, seed=1, samples=6, max_tokens=16)
+    assert 0 < model.engine.stats.cells_peak <= found.total.cells <= found.cells
+    model.close()
+
+
+def test_a_chain_without_conditions_is_known_exactly() -> None:
+    found = plan(load("best-of-n"), {"samples": 5, "scorer": "pairwise", "max_tokens": 10})
+    assert (found.total.calls, found.total.samples, found.total.tokens) == (9, 5, 50)
+    assert found.total.exact
+    assert found.nodes["score"].calls == 8
+
+
+def test_a_loop_that_a_critic_may_end_is_bounded_by_its_rounds() -> None:
+    found = plan(load("self-refine"), {"rounds": 3, "max_tokens": 10})
+    assert not found.total.exact
+    assert found.total.calls == 3 + 3 * 3
+    assert (found.nodes["draft"].runs, found.nodes["critic"].runs) == (1, 4)
+    assert found.nodes["draft"].exact
+    assert not found.nodes["revise"].exact
+
+
+def test_the_greater_of_two_branches_counts_and_not_their_sum() -> None:
+    graph = Graph("fork", params={"many": 8})
+    graph.add(
+        first=Generate(),
+        some=Generate(samples=3),
+        all=Generate(samples="$many"),
+        vote=Vote(),
+    )
+    graph.edge(START, "first")
+    graph.edge("first", "some", when="answered > 0").edge("first", "all")
+    graph.edge("some", "vote").edge("all", "vote").edge("vote", END)
+    found = plan(graph)
+    assert (found.total.calls, found.total.samples) == (2, 1 + 8)
+    assert not found.total.exact
+    assert {name: node.samples for name, node in found.nodes.items()} == {
+        "first": 1,
+        "some": 3,
+        "all": 8,
+        "vote": 0,
+    }
+
+
+def test_a_condition_on_round_and_params_is_decided() -> None:
+    graph = Graph("rounds", params={"n": 3})
+    graph.add(draft=Generate(), again=Generate(), vote=Vote())
+    graph.edge(START, "draft", "again")
+    graph.edge("again", "again", when="round + 1 < n", at_most=50).edge("again", "vote")
+    graph.edge("vote", END)
+    found, _ = run_within(graph)
+    assert found.total.exact
+    assert found.nodes["again"].runs == 3
+
+
+def test_fan_out_runs_a_node_for_each_candidate() -> None:
+    graph = Graph("each")
+    graph.add(draft=Generate(samples=4), critic=Critique(max_tokens=9), vote=Vote())
+    graph.edge(START, "draft").edge("draft", "critic", each="candidates")
+    graph.edge("critic", "vote").edge("vote", END)
+    found, _ = run_within(graph)
+    assert found.nodes["critic"].runs == 4
+    assert found.nodes["critic"].calls == 8
+    assert found.nodes["critic"].tokens == 36
+
+
+def test_nodes_side_by_side_add_up_and_join_once() -> None:
+    graph = Graph("join")
+    graph.add(a=Generate(samples=2), b=Generate(samples=3), pick=Choose(), vote=Vote())
+    graph.edge(START, ["a", "b"], "pick", "vote", END)
+    found, _ = run_within(graph)
+    assert found.total.samples == 5
+    assert found.nodes["pick"].calls == 1
+
+
+def test_a_used_graph_counts_as_its_node() -> None:
+    graph = Graph("outer")
+    graph.add(inner=use("self-consistency", samples=3, max_tokens=7), last=Generate(), vote=Vote())
+    graph.edge(START, "inner", "last", "vote", END)
+    found, _ = run_within(graph)
+    assert found.nodes["inner"].samples == 3
+    assert found.nodes["inner"].tokens == 21
+    assert found.total.exact
+
+
+def test_lists_of_the_state_bound_what_is_asked_of_each_item() -> None:
+    graph = Graph(
+        "items", state={"plan": StateField(type="list"), "notes": StateField(type="list")}
+    )
+    graph.add(
+        asker=Ask(prompt=Prompt(user="{{ question }}"), into="plan", lines=True, most=3),
+        note=Ask(
+            prompt=Prompt(user="{{ item }} of {% for p in plan %}{{ p }}{% endfor %}"),
+            each="plan",
+            into="notes",
+            max_tokens=6,
+        ),
+        draft=Generate(prompt=Prompt(user="{{ question }} {{ notes | join(' ') }} {{ plan }}")),
+    )
+    graph.edge(START, "asker", "note", "draft", END)
+    for seed in range(4):
+        found, _ = run_within(graph, seed)
+    assert found.nodes["note"].calls == 3
+
+
+def test_a_tree_grows_within_its_plan() -> None:
+    graph = Graph("tree", params={"depth": 3})
+    graph.add(
+        grow=Expand(samples=3, max_tokens=8),
+        value=Score(by="judge"),
+        keep=Select(best=2),
+        again=Revise(keep="both", max_tokens=8),
+        vote=Vote(),
+    )
+    graph.edge(START, "grow", "value", "keep")
+    graph.edge("keep", "grow", when="round + 1 < depth", at_most="$depth")
+    graph.edge("keep", "again").edge("again", "vote", END)
+    for seed in range(5):
+        found, _ = run_within(graph, seed)
+    assert found.nodes["grow"].runs == 3
+    assert found.nodes["again"].samples == 2
+
+
+def test_a_budget_bounds_the_plan() -> None:
+    graph = Graph("frugal", budget=Limits(tokens=40, calls=2))
+    graph.add(draft=Generate(samples=4, wave=1, max_tokens=50), vote=Vote())
+    graph.edge(START, "draft", "vote", END)
+    found = plan(graph)
+    assert (found.total.calls, found.total.tokens) == (2, 40)
+
+
+def test_a_kind_that_does_not_tell_its_cost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_registered", {})
+
+    @node_kind("muse", gives={"candidates"})
+    def muse(state: State, step: Step) -> Update:
+        """question → a thought"""
+        return Update()
+
+    graph = Graph("own")
+    graph.add(draft=Generate(), idea=muse())
+    graph.edge(START, "draft", "idea", END)
+    found = plan(graph)
+    assert found.unknown == ("idea",)
+    assert not found.total.exact
+
+
+def test_what_cannot_fit_is_refused_with_the_param_to_lower() -> None:
+    model = ScriptedModel(context_length=100)
+    found = plan(load("self-consistency"), {"max_tokens": 300}, model, QUESTION)
+    assert not found.fits
+    highest = 100 - model.count_tokens([Message(role="user", content=QUESTION)])
+    assert found.remedies == {"max_tokens": highest}
+    with pytest.raises(TooLarge, match=rf"'sample' can't fit.*lower max_tokens to {highest}$"):
+        found.check()
+    again = plan(load("self-consistency"), found.remedies, model, QUESTION)
+    assert not again.overflows
+
+
+def test_what_may_not_fit_is_told_and_not_refused() -> None:
+    model = ScriptedModel(context_length=400)
+    found = plan(load("debate"), {"agents": 12, "max_tokens": 60}, model, QUESTION)
+    found.check()
+    assert "'exchange' may not fit" in found.warning
+    assert set(found.remedies) == {"agents", "max_tokens"}
+    assert not plan(load("debate"), {**found.remedies, "agents": 12}, model, QUESTION).overflows
+
+
+def test_a_long_question_is_refused_though_no_param_helps() -> None:
+    model = ScriptedModel(context_length=60)
+    with pytest.raises(TooLarge, match=r"can't fit.*open the model with a longer one"):
+        plan(load("direct"), {"max_tokens": 4}, model, "why " * 80).check()
+
+
+def test_a_wrong_param_is_refused_as_in_a_run() -> None:
+    with pytest.raises(thinkgraph.ThinkgraphError, match="no param 'sampels'; did you mean"):
+        plan(load("self-consistency"), {"sampels": 3})
+
+
+def test_long_loops_are_planned_quickly_and_still_covered() -> None:
+    graph = Graph("long", params={"n": 900})
+    graph.add(draft=Generate(max_tokens=3), back=Generate(max_tokens=3), vote=Vote())
+    graph.edge(START, "draft")
+    graph.edge("draft", "back", when="answered < 2", at_most="$n").edge("draft", "vote")
+    graph.edge("back", "draft", when="answered > 7", at_most="$n").edge("back", "vote")
+    graph.edge("vote", END)
+    assert plan(graph).total.samples == 2 * 900 + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a && b", ["a", "b"]),
+        ("(a && b) && c", ["(a && b)", "c"]),
+        ("a || b && c", ["a || b && c"]),
+        ("x == '&&' && b", ["x == '&&'", "b"]),
+        ("a ? b : c && d", ["a ? b : c && d"]),
+        ("a && b // && c", ["a && b // && c"]),
+    ],
+)
+def test_conditions_are_taken_apart_only_at_their_joints(text: str, parts: list[str]) -> None:
+    assert conjuncts(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("round < n", True),
+        ("round + 2 < n", False),
+        ("!accepted && round + 2 < n", False),
+        ("!accepted && round < n", None),
+        ("accepted || round < n", None),
+        ("size(plan) > 0", None),
+        ("size(plan) > 4", False),
+        ("size(plan) >= 0 && round == 1", True),
+        ("size(plan) > 4 || 'x' in plan", None),
+        ("1 / (round - 1) > 0", None),
+    ],
+)
+def test_a_condition_is_decided_as_far_as_it_can_be(text: str, truth: bool | None) -> None:
+    graph = Graph("g", params={"n": 3}, state={"plan": StateField(type="list")})
+    graph.add(draft=Generate())
+    types = variable_types(graph.edge(START, "draft", END).spec)
+    assert decided(text, types, {"n": 3, "round": 1}, {"plan": 4}) is truth
+
+
+async def test_a_speed_is_measured_once_and_kept(
+    real: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = measuring.SAMPLING.model_copy(update={"max_tokens": 3})
+    monkeypatch.setattr(measuring, "SAMPLING", short)
+    file = tmp_path / "cache" / "speed.json"
+    first = await speed(real, file)
+    assert first.prefill > 0
+    assert await speed(real, file) == first
+    file.write_text("[nothing", "utf-8")
+    assert (await speed(real, file)).sequences == 32
+
+
+def test_time_grows_with_the_tokens_and_sublinearly_with_the_samples() -> None:
+    known = Speed(prefill=500, alone=0.01, many=0.04, sequences=32, measured="2026-01-01")
+    assert known.seconds(1000, 0, 1) == pytest.approx(2)
+    assert known.seconds(0, 100, 1) == pytest.approx(1)
+    assert known.seconds(0, 100, MANY) == pytest.approx(4)
+    assert known.seconds(0, 100, 64) == pytest.approx(2 * known.seconds(0, 100, 32))
+    found = plan(load("self-consistency"), {"max_tokens": 100}, ScriptedModel(), "why?", known)
+    assert found.total.seconds == pytest.approx(4, abs=0.1)

@@ -1,0 +1,133 @@
+"""A user's own LangChain model behind the nodes: settings, accounts, failures."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import Field
+
+from thinkgraph.models.backends.langchain import LangChainModel
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Message, Sampling, continued
+
+ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
+
+
+class Provider(BaseChatModel):
+    """A hosted model as its client shows it: usage and finish reason on the last chunk."""
+
+    finish: str = "stop"
+    asked: list[Any] = Field(default_factory=list)
+    closed: list[str] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self):
+        return "provider"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("unused"))])
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        self.asked.append((messages, stop, kwargs))
+        try:
+            for text in ("It is", " four."):
+                await asyncio.sleep(0)
+                yield ChatGenerationChunk(message=AIMessageChunk(text))
+            last = AIMessageChunk(
+                "",
+                response_metadata={"finish_reason": self.finish},
+                usage_metadata={
+                    "input_tokens": 20,
+                    "output_tokens": 5,
+                    "total_tokens": 25,
+                    "input_token_details": {"cache_read": 16},
+                },
+            )
+            yield ChatGenerationChunk(message=last)
+        finally:
+            self.closed.append("closed")
+
+
+async def ask(provider, sampling=None, seeds=(1,), **settings):
+    generation = LangChainModel(provider, **settings).generate(ASKED, sampling or Sampling(), seeds)
+    return await generation.completions(), generation.usage
+
+
+async def test_messages_keep_their_roles():
+    provider = Provider()
+    await ask(provider)
+    ((messages, _, _),) = provider.asked
+    assert messages == [SystemMessage("Be brief."), HumanMessage("Two and two?")]
+
+
+async def test_only_settings_that_were_given_are_passed_on():
+    provider = Provider()
+    await ask(provider)
+    await ask(provider, Sampling(temperature=0.5, max_tokens=9, stop=("\n",)))
+    assert [(stop, kwargs) for _, stop, kwargs in provider.asked] == [
+        (None, {}),
+        (["\n"], {"temperature": 0.5, "max_tokens": 9}),
+    ]
+
+
+async def test_seeds_are_passed_to_a_provider_that_takes_them():
+    provider = Provider()
+    completions, _ = await ask(provider, seeds=(3, 4), accepts=("seed",))
+    assert [kwargs for _, _, kwargs in provider.asked] == [{"seed": 3}, {"seed": 4}]
+    assert [c.seed for c in completions] == [3, 4]
+
+
+async def test_a_setting_that_the_provider_does_not_take_is_told():
+    with pytest.raises(ModelError, match="doesn't take top_k; it takes max_tokens, stop"):
+        await ask(Provider(), Sampling(top_k=3))
+    await ask(Provider(), Sampling(top_k=40))  # the default asks for nothing
+
+
+async def test_the_providers_own_account_is_taken():
+    (completion, *_), usage = await ask(Provider(), seeds=(1, 2))
+    assert (completion.text, completion.tokens) == ("It is four.", 5)
+    assert (usage.prompt_tokens, usage.cached_tokens, usage.prefilled_tokens) == (40, 32, 8)
+    assert usage.completion_tokens == 10
+
+
+@pytest.mark.parametrize("finish", ["length", "max_tokens"])
+async def test_a_cut_completion_says_so(finish):
+    (completion,), _ = await ask(Provider(finish=finish))
+    assert completion.finish_reason == "length"
+
+
+async def test_a_cancelled_sample_closes_its_stream():
+    provider = Provider()
+    generation = LangChainModel(provider).generate(ASKED, Sampling(), [1])
+    async for _ in generation:
+        generation.cancel()
+    assert provider.closed == ["closed"]
+
+
+async def test_a_failing_provider_is_one_clear_error():
+    with pytest.raises(ModelError, match=r"GenericFakeChatModel failed: .*StopIteration"):
+        await ask(GenericFakeChatModel(messages=iter([])))
+
+
+async def test_it_tells_no_probabilities():
+    model = LangChainModel(Provider(), name="mine")
+    with pytest.raises(ModelError, match=r"mine .* no probabilities, so it can't score"):
+        await model.score(ASKED, "four")
+    with pytest.raises(ModelError, match="can't choose"):
+        await model.choose(ASKED, ["yes", "no"])
+
+
+def test_what_it_cannot_be_given_is_told():
+    with pytest.raises(ModelError, match="can't be given a text that its answer begins with"):
+        LangChainModel(Provider()).generate(continued(ASKED, "So"), Sampling(), [1])
+    with pytest.raises(ModelError, match="doesn't take adapter; it takes"):
+        LangChainModel(Provider()).generate(ASKED, Sampling(adapter="x"), [1])
+
+
+def test_the_context_length_is_the_profiles():
+    assert LangChainModel(Provider(profile={"max_input_tokens": 99})).context_length == 99
+    assert LangChainModel(Provider(), context_length=7).context_length == 7
