@@ -37,7 +37,8 @@ def new_enough(path: Sequence[str]) -> Distribution | None:
 def works() -> bool:
     """Whether this Python can load it: a library that it needs may be gone."""
     command = [sys.executable, "-c", "import llama_cpp"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 (this Python)
+    return done.returncode == 0
 
 
 def link(found: Distribution, folder: Path) -> None:
@@ -59,12 +60,13 @@ def main() -> None:
         link(other, site)
         installed = other
     if installed:
-        print(f"Using {NAME} {installed.version} of {Path(str(installed.locate_file(''))).resolve()}")
+        place = Path(str(installed.locate_file("")))
+        print(f"Using {NAME} {installed.version} of {place}")
     lines = Path("constraints.txt").read_text("utf-8").splitlines(keepends=True)
     if installed or os.environ.get("WHEELS"):
         lines = [line for line in lines if not line.startswith("llama_cpp_python==")]
     else:
-        print("llama.cpp is compiled once, which takes about six minutes on two cores; pip keeps it")
+        print("Compiling llama.cpp, once: about six minutes on two cores; pip keeps the result")
     (VENV / "constraints.txt").write_text("".join(lines), encoding="utf-8")
 
 
