@@ -35,7 +35,16 @@ GROUPS = {
         *("Cost", "Extent", "Asked"),
     ],
     "Models": [
-        *("load_model", "EngineSettings", "ChatGGUF", "Model", "Message", "Generation", "Delta"),
+        *(
+            "load_model",
+            "EngineSettings",
+            "ChatGGUF",
+            "Model",
+            "ModelRequest",
+            "Message",
+            "Generation",
+            "Delta",
+        ),
         *("Budget", "Context"),
     ],
     "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError"],

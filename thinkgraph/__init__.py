@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Generation as Generation
     from thinkgraph.models.model import Message as Message
     from thinkgraph.models.model import Model as Model
+    from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
     from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
@@ -100,6 +101,7 @@ _EXPORTS = {
         "Generation",
         "Message",
         "Model",
+        "ModelRequest",
         "Sampling",
         "TokenLogprob",
         "Usage",
