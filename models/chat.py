@@ -18,7 +18,6 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
 )
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
@@ -44,6 +43,7 @@ from thinkgraph.models.model import (
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
+from thinkgraph.models.tracing import usage_metadata
 
 Event = Delta | Completion | Usage
 EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
@@ -263,7 +263,7 @@ class ChatGGUF(BaseChatModel):
             ChatGeneration(
                 message=AIMessage(
                     content=completion.text,
-                    usage_metadata=_usage_metadata(
+                    usage_metadata=usage_metadata(
                         usage if completion.sample == 0 else Usage(), completion.tokens
                     ),
                 ),
@@ -290,7 +290,7 @@ class ChatGGUF(BaseChatModel):
             case Usage():
                 message = AIMessageChunk(
                     content=empty,
-                    usage_metadata=_usage_metadata(event, event.completion_tokens),
+                    usage_metadata=usage_metadata(event, event.completion_tokens),
                     chunk_position="last",
                 )
                 return ChatGenerationChunk(
@@ -334,12 +334,3 @@ def _facts(completion: Completion) -> dict[str, Any]:
     if completion.confidence:
         facts["mean_logprob"] = completion.confidence.mean_logprob
     return facts
-
-
-def _usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
-    return UsageMetadata(
-        input_tokens=prompt.prompt_tokens,
-        output_tokens=output,
-        total_tokens=prompt.prompt_tokens + output,
-        input_token_details=InputTokenDetails(cache_read=prompt.cached_tokens),
-    )

@@ -87,9 +87,9 @@ def _running(function: Work, names: list[str]) -> Callable[..., Awaitable[Update
     async def run(self: Node, state: State, step: Step) -> Update:
         settings = {name: getattr(self, name) for name in names}
         if inspect.iscoroutinefunction(function):
-            return await function(state, step, **settings)
-        # Other runs share the event loop, and would wait for a function that takes its time.
-        update = await asyncio.to_thread(function, state, step, **settings)
+            update: Update | Awaitable[Update] = function(state, step, **settings)
+        else:  # other runs share the event loop, and would wait for it
+            update = await asyncio.to_thread(function, state, step, **settings)
         return await update if inspect.isawaitable(update) else update
 
     return run
