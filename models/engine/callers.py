@@ -18,7 +18,7 @@ LIMIT_S = 0.002
 IDLE_TURNS = 10
 """Turns of a loop in a row without any other callback, after which it counts as idle."""
 TURNS = 100
-"""Turns of a loop that doesn't show its ready callbacks: more than a node takes to follow another."""
+"""Turns of a loop that doesn't show its ready callbacks: more than the next node needs."""
 GLANCE_S = 0.0005
 """How often to look whether a loop still runs: one that has ended requests nothing more."""
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import islice
+from typing import TypeVar
 
 from thinkgraph.models.engine.sequence import Adapter, Sequence
 
+K = TypeVar("K")
 Ordered = OrderedDict[Sequence, None]
 
 
@@ -72,7 +74,7 @@ class WaitingQueue:
         return list(islice(found, count))
 
 
-def _take[K](queues: dict[K, Ordered], key: K, sequence: Sequence) -> None:
+def _take(queues: dict[K, Ordered], key: K, sequence: Sequence) -> None:
     queue = queues[key]
     del queue[sequence]
     if not queue:
