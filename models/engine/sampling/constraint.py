@@ -16,7 +16,7 @@ from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sampling.gbnf import gbnf_to_lark
@@ -28,6 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 # Tokens are drawn as the model would write them, so none is forced that it would not have.
 _HEAD = '%llguidance {"no_forcing": true}\n'
+_MARKER = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
 _KEPT = 64  # compiled grammars
 _LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
 
@@ -52,11 +53,13 @@ def check_constraint(sampling: Sampling) -> None:
             raise ModelError("tagged_required needs tagged parts")
         return
     if sum(forms) > 1:
-        raise ModelError("give a grammar, a json_schema or tagged parts, not both")
+        raise ModelError("give one of grammar, json_schema and tagged, not both")
     if s.ignore_eos:
         raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
     if s.constrain_after == "" or any(not tag.begin for tag in s.tagged):
         raise ModelError("what begins a constraint is a text of at least one character")
+    if wrong := next((tag for tag in s.tagged if not tag.begin.startswith(tag.trigger)), None):
+        raise ModelError(f"a tagged part begins with its trigger, but {wrong.begin!r} doesn't")
     for lark in _parts(sampling):
         _compiled(_bytes(), lark)
 
@@ -199,32 +202,39 @@ class Grammars:
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
-        return LLTokenizer(
-            _Tokenizer(self.vocabulary), eos_token=sorted(self.vocabulary.ends) or None
-        )
+        wrapped = TokenizerWrapper(_Tokenizer(self.vocabulary))
+        return LLTokenizer(wrapped, eos_token=sorted(self.vocabulary.ends) or None)
 
     def _tagged(self, sampling: Sampling) -> Plan:
         tags = sampling.tagged
         common = _common(min(tag.begin for tag in tags), max(tag.begin for tag in tags))
+        start: list[str] = []
         following: dict[bytes, list[str]] = {}
+        again: bool | None = sampling.tagged_parallel
         for tag in tags:
+            end = tag.end.removesuffix(self._ending(tag.end))
+            again = again if end == tag.end else None  # the whole text ends there
+            body = f"{schema_to_lark(tag.json_schema)} {self._spelled(end)}"
+            start.append(f"{self._spelled(tag.begin)} {body}")
             trigger = tag.trigger or self._marker(tag.begin) or common or tag.begin
-            rest = self._spelled(tag.begin[len(trigger) :])
             options = following.setdefault(trigger.encode(), [])
-            options.append(f"{rest} {schema_to_lark(tag.json_schema)} {self._spelled(tag.end)}")
-        start = [
-            f"{self._spelled(tag.begin)} {schema_to_lark(tag.json_schema)} {self._spelled(tag.end)}"
-            for tag in tags
-        ]
+            options.append(f"{self._spelled(tag.begin[len(trigger) :])} {body}")
         return Plan(
             _either(start) if sampling.tagged_required else None,
             {trigger: _either(options) for trigger, options in following.items()},
-            again=sampling.tagged_parallel,
+            again=again,
         )
 
+    def _ending(self, text: str) -> str:
+        """The token at a text's end that ends generation, such as ``<|eom_id|>``; or nothing."""
+        ends = map(self.vocabulary.spelling, self.vocabulary.ends)
+        return next((end for end in ends if end and text.endswith(end)), "")
+
     def _marker(self, text: str) -> str:
-        """The token of its own with which a text begins, such as ``<tool_call>``; or nothing."""
-        return next((m for m in self.vocabulary.markers if text.startswith(m)), "")
+        """What a text begins with that marks such texts, such as ``<tool_call>``; or nothing."""
+        if own := next((m for m in self.vocabulary.markers if text.startswith(m)), ""):
+            return own
+        return found[0] if (found := _MARKER.match(text)) else ""
 
     def _spelled(self, text: str) -> str:
         """A text in Lark, control tokens in it as such."""
@@ -242,8 +252,6 @@ class Grammars:
 
 class _Tokenizer:
     """A vocabulary as llguidance reads it."""
-
-    is_tokenizer_wrapper = True
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -326,7 +334,7 @@ class Constraint:
         ]
         if not ends:
             longest = max(map(len, self._triggers))
-            self._seen = text[len(text) - longest + 1 :] if longest > 1 else b""
+            self._seen = text[-(longest - 1) :] if longest > 1 else b""
             return True
         end, trigger = min(ends)
         return self._hold(self._triggers[trigger], text[end:])

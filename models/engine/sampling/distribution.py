@@ -48,9 +48,9 @@ class Distribution:
         best = best[np.argsort(-self.logits[best], kind="stable")]
         return tuple((int(t), self.logprob(t)) for t in best)
 
-    def likeliest(self, count: int) -> Tokens | None:
+    def top_candidates(self, count: int) -> Tokens | None:
         """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told."""
-        return likeliest(self.logits, count, self._peaks)
+        return top_candidates(self.logits, count, self._peaks)
 
 
 def peaks(logits: Logits) -> Logits:
@@ -60,7 +60,7 @@ def peaks(logits: Logits) -> Logits:
     return largest
 
 
-def likeliest(logits: Logits, count: int, largest: Logits) -> Tokens | None:
+def top_candidates(logits: Logits, count: int, largest: Logits) -> Tokens | None:
     """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told.
 
     Args:

@@ -14,8 +14,8 @@ from thinkgraph.models.engine.sampling.distribution import (
     Distribution,
     Logits,
     Tokens,
-    likeliest,
     peaks,
+    top_candidates,
 )
 from thinkgraph.models.model import Sampling
 
@@ -109,7 +109,7 @@ class Sampler:
         """
         # What the chain draws from a few candidates, it would draw from all.
         if self._constraint is None:
-            self._candidates.fill(distribution.logits, distribution.likeliest(self._enough))
+            self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
             token = self._candidates.pick(self._chain)
         else:
             token = self._draw_allowed(distribution.logits, self._constraint)
@@ -127,7 +127,7 @@ class Sampler:
         while True:
             if allowed is not None:
                 logits = np.where(allowed, logits, _IMPOSSIBLE)
-            few = likeliest(logits, self._enough, peaks(logits))
+            few = top_candidates(logits, self._enough, peaks(logits))
             if few is None and allowed is not None:
                 few = np.flatnonzero(allowed)
                 if not len(few):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from thinkgraph.models.engine.sampling.constraint import allows, check_constraint
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, Sampling
+from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 ASK = [Message(role="user", content="Tell me of a person.")]
 
@@ -127,12 +127,12 @@ def test_any_text_is_taken_or_refused(root, x, y):
 
 async def test_samples_match_the_grammar(smollm2):
     sampling = Sampling(grammar='root ::= [0-9]{2} "-" [a-c]+ "."', max_tokens=40)
-    for sample in await smollm2.generate(ASK, sampling, range(4)).completions():
+    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
         assert re.fullmatch(r"\d\d-[abc]+\.", sample.text) or sample.finish_reason == "length"
 
 
 async def test_samples_match_a_grammar_with_recursion(smollm2):
     sampling = Sampling(grammar='root ::= "(" root? ")" | [a-c]', max_tokens=40, temperature=2)
-    for sample in await smollm2.generate(ASK, sampling, range(4)).completions():
+    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
         assert re.fullmatch(r"\(*[a-c]?\)*", sample.text)
         assert sample.finish_reason == "length" or sample.text.count("(") == sample.text.count(")")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from thinkgraph.models.engine.sampling.constraint import allows, check_constraint
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, Sampling
+from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 ASK = [Message(role="user", content="Tell me of a person.")]
 
@@ -260,7 +260,7 @@ PERSON = {
 
 async def test_samples_are_json_of_the_schema(smollm2):
     sampling = Sampling(json_schema=PERSON, max_tokens=100, temperature=1.5, top_k=0, min_p=0)
-    for sample in await smollm2.generate(ASK, sampling, range(4)).completions():
+    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
         assert sample.finish_reason == "stop"
         jsonschema.validate(json.loads(sample.text), PERSON)
 
