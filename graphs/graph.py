@@ -228,7 +228,7 @@ class Graph:
         Raises:
             ThinkgraphError: bad input, in one clear sentence.
         """
-        from thinkgraph.graphs.runtime.compile import wait_for  # noqa: PLC0415
+        from thinkgraph.models.event_loop import wait_for  # noqa: PLC0415
 
         return wait_for(self.arun(question, **settings))
 
