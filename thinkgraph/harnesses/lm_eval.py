@@ -23,7 +23,7 @@ from lm_eval.api.registry import register_model
 from rich.console import Console
 from rich.progress import Progress
 
-from thinkgraph.graphs.runtime.compile import wait_for
+from thinkgraph.graphs.runtime.wait import wait_for
 from thinkgraph.harnesses.respondent import AT_ONCE, Respondent, reply
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message
