@@ -189,7 +189,8 @@ def written(spec: Spec, fields: Mapping[str, Any]) -> Json:
 def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
     """The channels' values after a node's write, which LangGraph applies only once it returns."""
     reducers = {name: REDUCERS[field.reducer] for name, field in spec.state.items()}
-    reducers |= {"candidates": merge, "critiques": merge, "usage": merge}
+    reducers |= dict.fromkeys(("candidates", "critiques", "usage"), merge)
+    reducers["counts"] = merge_greatest
     return {**values, **written} | {
         name: reducer(values.get(name), written[name])
         for name, reducer in reducers.items()
