@@ -59,9 +59,13 @@ class Binding:
 class Work(Protocol):
     """What a node does, with or without an event loop."""
 
-    def invoke(self, state: State, step: Step) -> Update: ...
+    def invoke(self, state: State, step: Step) -> Update:
+        """Work to the end."""
+        ...
 
-    async def ainvoke(self, state: State, step: Step) -> Update: ...
+    async def ainvoke(self, state: State, step: Step) -> Update:
+        """Work."""
+        ...
 
 
 @dataclass(frozen=True)

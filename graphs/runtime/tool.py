@@ -33,22 +33,29 @@ class Strategy(Protocol):
     """What a tool needs of a graph."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+        ...
 
     @property
-    def spec(self) -> Spec: ...
+    def spec(self) -> Spec:
+        """Its spec."""
+        ...
 
-    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]: ...
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of its params, checked."""
+        ...
 
-    def stream(
-        self, question: str, **settings: Any
-    ) -> AsyncGenerator[NodeEvent | Finished, None]: ...
+    def stream(self, question: str, **settings: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """The events of a run, and its result."""
+        ...
 
 
 def tool(
     graph: Strategy,
     name: str | None,
     description: str | None,
+    *,
     params: Sequence[str],
     fixed: Mapping[str, Any],
     settings: Mapping[str, Any],
