@@ -72,7 +72,7 @@ def compare(
     from thinkgraph.evaluate.runs.setup import Setup
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.graphs.runtime.models import default_model
 
     fields = {what: name for what, _, name in (item.partition("=") for item in field or [])}
     task = read_questions(data, fields=fields, limit=limit, seed=seed)
