@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Message as Message
     from thinkgraph.models.model import Sampling as Sampling
     from thinkgraph.models.model import Usage as Usage
-    from thinkgraph.nodes.base.function_node import node_kind as node_kind
     from thinkgraph.nodes.base.node import Node as Node
     from thinkgraph.nodes.base.param import param as param
     from thinkgraph.nodes.budget_forcing import Thinking as Thinking
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.event import Grew as Grew
     from thinkgraph.nodes.event import NodeEvent as NodeEvent
     from thinkgraph.nodes.event import NodeStarted as NodeStarted
+    from thinkgraph.nodes.function_node import node_kind as node_kind
     from thinkgraph.nodes.kinds.ask import Ask as Ask
     from thinkgraph.nodes.kinds.calculate import Calculate as Calculate
     from thinkgraph.nodes.kinds.choose import Choose as Choose
@@ -68,7 +68,7 @@ _EXPORTS = {
     "models.chat": ["ChatGGUF"],
     "models.errors": ["ThinkgraphError"],
     "models.model": ["Budget", "Completion", "Message", "Sampling", "Usage"],
-    "nodes.base.function_node": ["node_kind"],
+    "nodes.function_node": ["node_kind"],
     "nodes.base.node": ["Node"],
     "nodes.base.param": ["param"],
     "nodes.budget_forcing": ["Thinking"],

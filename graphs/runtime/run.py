@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.language_models import BaseChatModel
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.compile import Binding, Context, build, limited
-from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
+from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Message, Model
 from thinkgraph.nodes.event import NodeEvent

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 from langchain_core.messages import BaseMessage, convert_to_messages
 
 from thinkgraph.graphs.language.spec import Spec
-from thinkgraph.graphs.runtime.result import RunUsage
+from thinkgraph.graphs.record import RunUsage
 from thinkgraph.models.model import Message, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State
 

@@ -26,7 +26,7 @@ from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import speed as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function_node import node_kind
+from thinkgraph.nodes.function_node import node_kind
 from thinkgraph.nodes.kinds.ask import Ask
 from thinkgraph.nodes.kinds.choose import Choose
 from thinkgraph.nodes.kinds.critique import Critique
