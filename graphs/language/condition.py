@@ -141,6 +141,16 @@ class Condition:
             raise ConditionError(f"the condition gives {value}, not true or false")
         return value
 
+    def decide(self, known: Mapping[str, Any]) -> bool | None:
+        """Whether it is true, as far as that follows from the values of some names alone.
+
+        ``false && x`` and ``true || x`` are decided without x, as CEL defines it; None if the
+        value depends on another name, or if the evaluation fails.
+        """
+        data = {name: known[name] for name in self.names & known.keys()}
+        value = self._expression.eval(data=data).value()
+        return value if isinstance(value, bool) else None
+
 
 @cache
 def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
