@@ -16,7 +16,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling, continued
 from thinkgraph.nodes.answers import Extract, extract
-from thinkgraph.nodes.base.cost import Requests, token_bound
+from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.param import AllowsParam
 from thinkgraph.nodes.event import Grew
 from thinkgraph.nodes.step import Step
@@ -52,7 +52,7 @@ class Thinking(Frozen):
         )
         return self.tokens + put + RESCUE_TOKENS
 
-    def requests(self, answer: Requests) -> list[Requests]:
+    def requests(self, answer: RequestBounds) -> list[RequestBounds]:
         """The requests of the thoughts, the answer, and the rescue of an answer without one."""
         after = replace(answer, prefix=answer.prefix + self.longest)
         rescue = replace(after, prefix=after.prefix + answer.max_tokens, max_tokens=RESCUE_TOKENS)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.model import Frozen, Message, Model
-from thinkgraph.nodes.base.cost import PopulationBounds, Requests, TextBound, token_bound
+from thinkgraph.nodes.base.cost import PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.prompts.prompt import Prompt, PromptError, load_prompt
 
 if TYPE_CHECKING:
@@ -58,19 +58,19 @@ class CostModel:
     def price(
         self,
         node: str,
-        requests: Iterable[Requests],
+        requests: Iterable[RequestBounds],
         population: PopulationBounds,
         params: Mapping[str, Any],
     ) -> Spent:
         """What one run of a node asks for."""
-        total = self._spent(Requests(""), 0, 0)
+        total = self._spent(RequestBounds(""), 0, 0)
         for each in requests:
             calls = each.prompts * each.calls * each.turns
             if calls > 0:
                 total += self._spent(each, calls, self._prompt(node, each, population, params))
         return total
 
-    def _spent(self, asked: Requests, calls: int, prompt: int) -> Spent:
+    def _spent(self, asked: RequestBounds, calls: int, prompt: int) -> Spent:
         counted, beside = self._counter is not None, asked.prompts * asked.calls * bool(calls)
         read = asked.prefix + asked.options
         seconds = None
@@ -90,7 +90,11 @@ class CostModel:
         )
 
     def _prompt(
-        self, node: str, asked: Requests, population: PopulationBounds, params: Mapping[str, Any]
+        self,
+        node: str,
+        asked: RequestBounds,
+        population: PopulationBounds,
+        params: Mapping[str, Any],
     ) -> int:
         """Tokens of a prompt at most; it is noted where they don't fit."""
         if self._counter is None:
@@ -113,7 +117,11 @@ class CostModel:
         return whole
 
     def _tokens(
-        self, model: Model, asked: Requests, population: PopulationBounds, params: Mapping[str, Any]
+        self,
+        model: Model,
+        asked: RequestBounds,
+        population: PopulationBounds,
+        params: Mapping[str, Any],
     ) -> tuple[int, int]:
         """Tokens of a prompt's own words, and of the texts in it at most."""
         prompt = load_prompt(asked.prompt) if isinstance(asked.prompt, str) else asked.prompt

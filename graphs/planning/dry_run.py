@@ -25,7 +25,7 @@ from thinkgraph.graphs.language.condition import Condition
 from thinkgraph.graphs.language.spec import Limits, NodeSpec, Scalar, Spec
 from thinkgraph.graphs.planning.spent import NOTHING, Spent
 from thinkgraph.graphs.runtime.compile import CONCLUDE, Link, Routes
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, Requests, TextBound, token_bound
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.registry import node_kinds
@@ -37,7 +37,7 @@ MAX_BRANCHES = 64
 MAX_TRIED = 64
 """Values that a condition is tried with, where only their bounds are known."""
 
-Price = Callable[[str, Iterable[Requests], PopulationBounds, Mapping[str, Any]], Spent]
+Price = Callable[[str, Iterable[RequestBounds], PopulationBounds, Mapping[str, Any]], Spent]
 """What a node's requests come to, with the population and the graph's params that it has."""
 
 

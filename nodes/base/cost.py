@@ -151,7 +151,7 @@ class PopulationBounds:
 
 
 @dataclass(frozen=True)
-class Requests:
+class RequestBounds:
     """Requests of one shape.
 
     ``prompts`` different prompts are asked ``calls`` times each, all side by side, and that
@@ -195,7 +195,7 @@ class Cost:
     """
 
     after: PopulationBounds
-    requests: tuple[Requests, ...] = ()
+    requests: tuple[RequestBounds, ...] = ()
     exact: bool = True
     known: bool = True
     written: Mapping[str, TextBound] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Sampling
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
-from thinkgraph.nodes.base.cost import Requests, token_bound
+from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -28,10 +28,10 @@ class SamplingNode(Node, Sampling):
         """How to sample, apart from the node's other settings."""
         return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
 
-    def requests(self, **shape: Any) -> Requests:
-        """Requests of this node's prompt; ``shape`` is fields of :class:`Requests`."""
+    def requests(self, **shape: Any) -> RequestBounds:
+        """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""
         known = {"max_tokens": self.max_tokens, "prefix": token_bound(self.prefix)}
-        return Requests(self.prompt, **{**known, **shape})
+        return RequestBounds(self.prompt, **{**known, **shape})
 
     @property
     def longest(self) -> int:

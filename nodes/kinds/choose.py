@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, Requests, token_bound
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -59,11 +59,11 @@ class Choose(Node):
 
     def cost(self, before: PopulationBounds) -> Cost:
         """A question for each group, until one candidate is left; empty ones need none."""
-        asked, left = list[Requests](), before.live
+        asked, left = list[RequestBounds](), before.live
         while left > 1:
             size, groups = min(left, self.group), -(-left // self.group)
             drafts = tuple((label, before.longest) for label in LABELS[:size])
-            request = Requests(
+            request = RequestBounds(
                 self.prompt, {"drafts": drafts}, samples=0, prefix=token_bound(self.lead)
             )
             asked.append(replace(request, prompts=groups, options=size, room=16))

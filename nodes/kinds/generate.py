@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from thinkgraph.models.model import Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, Requests
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.budget_forcing import Thinking, Thought
 from thinkgraph.nodes.event import Drafted
@@ -71,7 +71,7 @@ class Generate(CandidateNode):
         """A request for each wave, or the parts of each thought."""
         size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
         waves, rest = divmod(self.samples, size)
-        thinking, asked, longest = self.thinking, list[Requests](), self.longest
+        thinking, asked, longest = self.thinking, list[RequestBounds](), self.longest
         for turns, n in ((waves, size), (1, rest)):
             if thinking is not None and n:
                 asked += thinking.requests(self.requests(calls=n, turns=turns))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, Requests, TextBound, token_bound
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -83,13 +83,13 @@ class Score(Node):
             shows: dict[str, TextBound] = {"candidate": text, "answer": text}
             options = token_bound(self.accept, self.reject)
             # Another score node may have judged some since; then it judges them again.
-            asked = Requests(
+            asked = RequestBounds(
                 self.prompt, shows, before.live, samples=0, prefix=lead, options=options
             )
             return Cost(before.judged(), (asked,), exact=before.exact and before.first)
         if self.by == "pairwise":
             shows = {"first": text, "second": text}
-            asked = Requests(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
+            asked = RequestBounds(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
             asked = replace(asked, prefix=lead, options=token_bound(*self.labels), room=16)
             return Cost(before, (asked,), exact=before.exact)
         return Cost(before)
