@@ -9,6 +9,8 @@ from scipy.special import logsumexp
 
 from thinkgraph.models.engine.sampling.distribution import Distribution
 
+GROUP = 64
+
 LOGITS = st.floats(-100, 100, width=32) | st.just(-np.inf)
 ROWS = arrays(np.float32, st.integers(1, 300), elements=LOGITS).filter(
     lambda row: np.isfinite(row).any()
@@ -32,12 +34,23 @@ def test_the_top_are_the_likeliest_in_order(row, data):
     assert len({token for token, _ in top}) == count
 
 
-@given(ROWS, st.integers(0, 300))
-def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, count):
+WIDE = arrays(np.float32, st.integers(GROUP, 10 * GROUP), elements=LOGITS).filter(
+    lambda row: np.isfinite(row).any()
+)
+
+
+@given(WIDE, st.data())
+def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, data):
+    count = data.draw(st.integers(1, len(row) // GROUP))
     found = Distribution(row).top_candidates(count)
-    if found is not None:
-        assert set(np.flatnonzero(row >= np.sort(row)[-count])) <= set(found)
-        assert len(found) >= count
+    assert set(np.flatnonzero(row >= np.sort(row)[-count])) <= set(found)
+    assert len(found) >= count
+
+
+@given(ROWS, st.integers(0, 300))
+def test_more_than_a_group_has_are_not_quickly_told(row, count):
+    quickly = 0 < count <= len(row) // GROUP
+    assert (Distribution(row).top_candidates(count) is not None) == quickly
 
 
 def test_a_few_of_many_are_quickly_told():

@@ -113,9 +113,17 @@ async def test_samples_are_json_of_the_schema(smollm2):
 
 
 async def test_samples_match_the_grammar(smollm2):
-    sampling = Sampling(grammar='root ::= [0-9]{2} "-" [a-c]+ "."', max_tokens=40)
-    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
-        assert re.fullmatch(r"\d\d-[abc]+\.", sample.text) or sample.finish_reason == "length"
+    sampling = Sampling(grammar='root ::= [0-9]{2} "-" [a-c]{1,8} "."', max_tokens=40)
+    samples = await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions()
+    assert [sample.finish_reason for sample in samples] == ["stop"] * 4
+    assert all(re.fullmatch(r"\d\d-[abc]{1,8}\.", sample.text) for sample in samples)
+
+
+async def test_a_sample_that_ends_by_length_is_the_beginning_of_a_match(smollm2):
+    sampling = Sampling(grammar='root ::= [0-9]{2} "-" [a-c]{40} "."', max_tokens=6)
+    samples = await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions()
+    assert [sample.finish_reason for sample in samples] == ["length"] * 4
+    assert all(re.fullmatch(r"\d(\d(-[abc]*)?)?", sample.text) for sample in samples)
 
 
 @pytest.mark.parametrize(
