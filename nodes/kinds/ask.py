@@ -33,16 +33,6 @@ class Ask(SamplingNode):
     lines: bool = Field(False, description="write the lines, without their numbers, as a list")
     most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
 
-    @property
-    def reads(self) -> frozenset[str]:
-        """The question, and the list field that it goes through."""
-        return self.input_channels | ({self.each} if self.each else frozenset())
-
-    @property
-    def writes(self) -> frozenset[str]:
-        """The field of the spec's state."""
-        return frozenset({self.into})
-
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
         if self.each is None:
