@@ -24,7 +24,7 @@ from langgraph.graph import START as LANGGRAPH_START
 from thinkgraph.graphs.language.condition import Condition
 from thinkgraph.graphs.language.spec import Limits, NodeSpec, Scalar, Spec
 from thinkgraph.graphs.planning.spent import NOTHING, Spent
-from thinkgraph.graphs.runtime.compile import CONCLUDE, Link, Routes
+from thinkgraph.graphs.runtime.routes import CONCLUDE, Link, Routes
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind

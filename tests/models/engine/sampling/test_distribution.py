@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
@@ -40,6 +40,7 @@ WIDE = arrays(np.float32, st.integers(GROUP, 10 * GROUP), elements=LOGITS).filte
 
 
 @given(WIDE, st.data())
+@settings(deadline=None)
 def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, data):
     count = data.draw(st.integers(1, len(row) // GROUP))
     found = Distribution(row).top_candidates(count)
