@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
     from thinkgraph.graphs.record import RunUsage as RunUsage
-    from thinkgraph.graphs.runtime.compile import Context as Context
+    from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
     from thinkgraph.models import catalogue as _catalogue
@@ -87,9 +87,9 @@ _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
-    "graphs.runtime.compile": ["Context"],
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
+    "graphs.runtime.context": ["Context"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],
