@@ -1,8 +1,7 @@
 """What a completion's text is held to: a grammar, a JSON schema, or tagged parts of it.
 
-llguidance compiles and follows the grammars: https://github.com/guidance-ai/llguidance. A grammar
-says which tokens may come next as a mask over the vocabulary, by which the logits are masked
-before a token is drawn. Free text is not masked: only watched for what begins a constraint.
+A grammar says which tokens may come next, as a mask over the vocabulary by which the logits are
+masked before a token is drawn. Free text is not masked: only watched for what begins a constraint.
 """
 
 from __future__ import annotations
@@ -12,110 +11,25 @@ import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
-from thinkgraph.models.engine.sampling.gbnf import gbnf_to_lark
+from thinkgraph.models.engine.sampling.grammar import check_constraint, compiled, reason, whole
 from thinkgraph.models.engine.sampling.json_schema import schema_to_lark
-from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
 
 Mask = npt.NDArray[np.bool_]
 
-# Tokens are drawn as the model would write them, so none is forced that it would not have.
-_HEAD = '%llguidance {"no_forcing": true}\n'
 _MARKER = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
 _KEPT = 64  # compiled grammars
-_LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
 
 
 class DeadEnd(Exception):
     """The constraint allows no token here, or can't be followed any further."""
-
-
-def check_constraint(sampling: Sampling) -> None:
-    """Find out whether a sampling's constraint can be enforced. Needs no model.
-
-    Raises:
-        ModelError: a grammar or schema is bad or can't be enforced, or settings exclude each
-            other.
-    """
-    s = sampling
-    forms = [s.grammar is not None, s.json_schema is not None, bool(s.tagged)]
-    if not any(forms):
-        if s.constrain_after is not None:
-            raise ModelError("constrain_after needs a grammar or a json_schema that comes after it")
-        if s.tagged_required:
-            raise ModelError("tagged_required needs tagged parts")
-        return
-    if sum(forms) > 1:
-        raise ModelError("give one of grammar, json_schema and tagged, not both")
-    if s.ignore_eos:
-        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if s.constrain_after == "" or any(not tag.begin for tag in s.tagged):
-        raise ModelError("what begins a constraint is a text of at least one character")
-    if wrong := next((tag for tag in s.tagged if not tag.begin.startswith(tag.trigger)), None):
-        raise ModelError(f"a tagged part begins with its trigger, but {wrong.begin!r} doesn't")
-    for lark in _parts(sampling):
-        _compiled(_bytes(), lark)
-
-
-@cache
-def _bytes() -> LLTokenizer:
-    """A vocabulary of the 256 bytes, by which grammars are checked without a model."""
-    return LLTokenizer("byte")
-
-
-def _compiled(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
-    """A matcher of a grammar that allows at least one text.
-
-    Raises:
-        ModelError: it can't be compiled, or allows none.
-    """
-    matcher = LLMatcher(tokenizer, _HEAD + grammar, log_level=0, limits=_LIMITS)
-    if not matcher.is_error():
-        matcher.compute_bitmask()
-    if not matcher.is_error():
-        return matcher
-    raise ModelError(f"the grammar or JSON schema can't be enforced: {_reason(matcher)}")
-
-
-def _reason(matcher: LLMatcher) -> str:
-    """Why a matcher can't go on, without the grammar that llguidance shows with it."""
-    first, *others = matcher.get_error().strip().splitlines()
-    if first == "NoExtensionBias":
-        return "it allows no text at all"
-    reasons = [first, *(line.strip() for line in others if line.strip().startswith("error:"))]
-    return re.sub(r"^at \d+\(\d+\): |failed to compile JSON schema: ", "", " ".join(reasons))
-
-
-def allows(sampling: Sampling, text: bytes) -> bool:
-    """Whether a grammar or JSON schema allows a whole text. Needs no model.
-
-    Raises:
-        ModelError: the constraint can't be enforced; see :func:`check_constraint`.
-    """
-    check_constraint(sampling)
-    matcher = _compiled(_bytes(), _whole(sampling) or "start: /(?s:.*)/")
-    return bool(matcher.try_consume_tokens(list(text)) == len(text) and matcher.is_accepting())
-
-
-def _parts(sampling: Sampling) -> list[str]:
-    whole = _whole(sampling)
-    tagged = [f"start: {schema_to_lark(tag.json_schema)}" for tag in sampling.tagged]
-    return tagged if whole is None else [whole]
-
-
-def _whole(sampling: Sampling) -> str | None:
-    if sampling.grammar is not None:
-        return gbnf_to_lark(sampling.grammar)
-    if sampling.json_schema is not None:
-        return f"start: {schema_to_lark(sampling.json_schema)}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -153,17 +67,17 @@ class Grammars:
         """A sampling's constraint, compiled; None if its text is free.
 
         Raises:
-            ModelError: it can't be enforced; see :func:`check_constraint`.
+            ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
         """
         check_constraint(sampling)
         if sampling.tagged:
             plan = self._tagged(sampling)
-        elif (whole := _whole(sampling)) is None:
+        elif (lark := whole(sampling)) is None:
             return None
         elif sampling.constrain_after is not None:
-            plan = Plan(None, {sampling.constrain_after.encode(): whole}, waits=True)
+            plan = Plan(None, {sampling.constrain_after.encode(): lark}, waits=True)
         else:
-            plan = Plan(whole)
+            plan = Plan(lark)
         for grammar in plan.grammars:
             self.matcher(grammar)
         return plan
@@ -177,7 +91,7 @@ class Grammars:
         with self._lock:
             found = self._compiled.get(grammar)
             if found is None:
-                found = self._compiled[grammar] = _compiled(self._tokenizer, grammar)
+                found = self._compiled[grammar] = compiled(self._tokenizer, grammar)
                 while len(self._compiled) > _KEPT:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(grammar)
@@ -305,7 +219,7 @@ class Constraint:
         words = self._words
         self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
         if self._matcher.is_error():
-            raise DeadEnd(_reason(self._matcher))
+            raise DeadEnd(reason(self._matcher))
         bits = np.unpackbits(words.view(np.uint8), bitorder="little")
         return bits[: self._vocabulary.size].view(np.bool_)
 

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars, check_constraint
+from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars
+from thinkgraph.models.engine.sampling.grammar import check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, Tagged
 
