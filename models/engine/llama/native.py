@@ -37,6 +37,11 @@ class NativeModel:
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.header = check_gguf(path)
+        if self.header.only_embeds:
+            raise ModelError(
+                f"{path.name} ({self.header.architecture}) makes embeddings and can't generate "
+                "text; choose a language model"
+            )
         start()
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
