@@ -37,16 +37,15 @@ class Plan:
     """A sampling's constraint, in Lark for one vocabulary.
 
     Attributes:
-        start: the grammar of the text's beginning; None if the text begins free.
-        triggers: texts that end free text, with the grammar of what follows each.
-        waits: whether free text can't end before a trigger.
-        again: whether text after a constrained part is free, and watched for further triggers;
-            None if nothing follows the constrained part.
+        start: the grammar that holds first; None if no part is required.
+        after: the free text behind which it does; None is the text's beginning.
+        triggers: texts that end later free text, with the grammar of what follows each.
+        again: whether more than one part may be held; None if the text ends with the first.
     """
 
-    start: str | None
+    start: str | None = None
+    after: bytes | None = None
     triggers: dict[bytes, str] = field(default_factory=dict)
-    waits: bool = False
     again: bool | None = None
 
     @property
@@ -70,14 +69,13 @@ class Grammars:
             ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
         """
         check_constraint(sampling)
+        after = sampling.constrain_after and sampling.constrain_after.encode()
         if sampling.tagged:
-            plan = self._tagged(sampling)
-        elif (lark := whole(sampling)) is None:
-            return None
-        elif sampling.constrain_after is not None:
-            plan = Plan(None, {sampling.constrain_after.encode(): lark}, waits=True)
+            plan = self._tagged(sampling, after)
+        elif (lark := whole(sampling)) is not None:
+            plan = Plan(_behind(lark) if after and not sampling.grammar else lark, after)
         else:
-            plan = Plan(lark)
+            return None
         for grammar in plan.grammars:
             self.matcher(grammar)
         return plan
@@ -119,24 +117,31 @@ class Grammars:
         wrapped = TokenizerWrapper(_Tokenizer(self.vocabulary))
         return LLTokenizer(wrapped, eos_token=sorted(self.vocabulary.ends) or None)
 
-    def _tagged(self, sampling: Sampling) -> Plan:
-        tags = sampling.tagged
-        common = _common(min(tag.begin for tag in tags), max(tag.begin for tag in tags))
+    def _tagged(self, sampling: Sampling, after: bytes | None) -> Plan:
+        begins = [tag.begin for tag in sampling.tagged if tag.begin]
+        common = _common(min(begins), max(begins)) if begins else ""
         start: list[str] = []
         following: dict[bytes, list[str]] = {}
         again: bool | None = sampling.tagged_parallel
-        for tag in tags:
+        for tag in sampling.tagged:
             end = tag.end.removesuffix(self._ending(tag.end))
             again = again if end == tag.end else None  # the whole text ends there
             body = f"{schema_to_lark(tag.json_schema)} {self._spelled(end)}"
+            if not tag.begin:
+                start.append(f"answer\nanswer[capture]: {body}")
+                continue
             start.append(f"{self._spelled(tag.begin)} {body}")
             trigger = tag.trigger or self._marker(tag.begin) or common or tag.begin
             options = following.setdefault(trigger.encode(), [])
             options.append(f"{self._spelled(tag.begin[len(trigger) :])} {body}")
+        # An answer defines a rule of its own, and so stands last.
+        start.sort(key=lambda option: option.startswith("answer"))
+        first = _either(start) if sampling.tagged_required else None
         return Plan(
-            _either(start) if sampling.tagged_required else None,
+            _behind(first) if after and first else first,
+            after,
             {trigger: _either(options) for trigger, options in following.items()},
-            again=again,
+            again,
         )
 
     def _ending(self, text: str) -> str:
@@ -187,6 +192,11 @@ def _common(one: str, other: str) -> str:
     return one[: next(alike, len(one))]
 
 
+def _behind(grammar: str) -> str:
+    """A grammar behind a thought, where models write up to two line breaks before the answer."""
+    return f'start: ("\\n" "\\n"?)? held\n{grammar.replace("start:", "held:", 1)}'
+
+
 def _either(options: list[str]) -> str:
     return "start: " + "\n    | ".join(options)
 
@@ -201,9 +211,13 @@ class Constraint:
         self._grammars, self._plan = grammars, plan
         self._vocabulary = grammars.vocabulary
         self._words = np.empty((self._vocabulary.size + 31) // 32, np.uint32)
-        self._matcher = grammars.matcher(plan.start) if plan.start else None
-        self._triggers = plan.triggers
-        self._waits = plan.waits
+        self._matcher: LLMatcher | None = None
+        self._triggers: dict[bytes, str | None] = {**plan.triggers}
+        if plan.after:
+            self._triggers = {plan.after: plan.start}
+        elif plan.start:
+            self._matcher = grammars.matcher(plan.start)
+        self._waits = bool(plan.after and plan.start)  # free text must lead to what is required
         self._seen = b""  # the end of the free text, in which a trigger may have begun
         self.finished = False
         """Whether nothing may follow any more, not even free text."""
@@ -232,7 +246,7 @@ class Constraint:
         if not self._matcher.try_consume_tokens([token]):
             return False
         if self._matcher.is_stopped():
-            self._release()
+            self._release(self._matcher)
         return True
 
     def _watch(self, token: int) -> bool:
@@ -251,11 +265,14 @@ class Constraint:
             self._seen = text[-(longest - 1) :] if longest > 1 else b""
             return True
         end, trigger = min(ends)
+        if trigger == self._plan.after and not self._plan.start:
+            self._triggers, self._seen = {**self._plan.triggers}, text[end:]
+            return True
         return self._hold(self._triggers[trigger], text[end:])
 
-    def _hold(self, grammar: str, begun: bytes) -> bool:
+    def _hold(self, grammar: str | None, begun: bytes) -> bool:
         """Hold what follows to a grammar; False if what a token has begun of it doesn't fit."""
-        if not grammar:
+        if grammar is None:
             return False
         matcher = self._grammars.matcher(grammar)
         if begun:
@@ -267,14 +284,15 @@ class Constraint:
                 return False
         self._matcher, self._waits, self._seen = matcher, False, b""
         if matcher.is_stopped():
-            self._release()
+            self._release(matcher)
         return True
 
-    def _release(self) -> None:
+    def _release(self, matcher: LLMatcher) -> None:
         """A constrained part has ended: text is free again, or nothing may follow."""
-        if self._plan.again is None:
+        if self._plan.again is None or matcher.get_capture("answer") is not None:
             self.finished = True
             return
         self._matcher = None
+        self._triggers = {**self._plan.triggers}
         if not self._plan.again:  # a trigger can't come again
-            self._triggers = dict.fromkeys(self._triggers, "")
+            self._triggers = dict.fromkeys(self._triggers)

@@ -31,7 +31,7 @@ def check_constraint(sampling: Sampling) -> None:
     forms = [s.grammar is not None, s.json_schema is not None, bool(s.tagged)]
     if not any(forms):
         if s.constrain_after is not None:
-            raise ModelError("constrain_after needs a grammar or a json_schema that comes after it")
+            raise ModelError("constrain_after needs a grammar, a json_schema or tagged parts")
         if s.tagged_required:
             raise ModelError("tagged_required needs tagged parts")
         return
@@ -39,8 +39,11 @@ def check_constraint(sampling: Sampling) -> None:
         raise ModelError("give one of grammar, json_schema and tagged, not both")
     if s.ignore_eos:
         raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if s.constrain_after == "" or any(not tag.begin for tag in s.tagged):
+    unmarked = sum(not tag.begin for tag in s.tagged)
+    if s.constrain_after == "" or (unmarked and not s.tagged_required):
         raise ModelError("what begins a constraint is a text of at least one character")
+    if unmarked > 1:
+        raise ModelError("only one tagged part can be without a begin; join their schemas")
     if wrong := next((tag for tag in s.tagged if not tag.begin.startswith(tag.trigger)), None):
         raise ModelError(f"a tagged part begins with its trigger, but {wrong.begin!r} doesn't")
     for lark in _parts(sampling):
