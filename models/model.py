@@ -1,4 +1,4 @@
-"""What the nodes ask of a model: samples of a prompt, the probability of a text, a choice.
+"""What the nodes ask of a model: completions of a prompt, and the probabilities of options.
 
 The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
 answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,6 +45,25 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+class Tagged(Frozen):
+    """A part of a text that is held to a JSON schema, such as a tool call.
+
+    Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
+    this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
+    tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
+    be of an object or array: of a number, nothing tells the end.
+    """
+
+    begin: str
+    json_schema: dict[str, Any]
+    end: str
+    trigger: str = Field(
+        "",
+        description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
+        "`[TOOL_CALLS]` at its beginning, or else what the begins of all tags have in common",
+    )
+
+
 class Sampling(Frozen):
     """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
 
@@ -63,9 +83,18 @@ class Sampling(Frozen):
     ignore_eos: bool = False
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
+    constrain_after: str | None = Field(
+        None, description="the schema or grammar holds from behind this text, which must come"
+    )
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
+    tagged_required: bool = Field(False, description="the text begins with a tagged part")
+    tagged_parallel: bool = Field(True, description="more than one tagged part may come")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+
+
+DEFAULT_SAMPLING = Sampling()
 
 
 class Confidence(Frozen):
@@ -217,6 +246,24 @@ def _least(limit: int | None, spent: int, above: int | None) -> int | None:
     return min((left for left in (own, above) if left is not None), default=None)
 
 
+@dataclass(frozen=True)
+class ModelRequest:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation; an assistant message at its end is the beginning of the answer,
+            and is not part of a completion.
+        sampling: how to sample. ``choose`` reads its adapter only.
+        seeds: one for each completion, all of the same prompt. ``choose`` needs none.
+        budget: what may be spent; None is no limit.
+    """
+
+    messages: Sequence[Message]
+    sampling: Sampling = DEFAULT_SAMPLING
+    seeds: Sequence[int] = ()
+    budget: Budget | None = None
+
+
 class Generation(Protocol):
     """The n samples of one prompt, under way.
 
@@ -242,11 +289,7 @@ class Generation(Protocol):
 
 
 class Model(Protocol):
-    """A language model that nodes can sample, score with, and ask to choose.
-
-    A conversation that ends with a message of the assistant is gone on from there: that message
-    is the beginning of its answer, and not part of a completion.
-    """
+    """A language model that nodes can sample, and ask to choose among options."""
 
     @property
     def name(self) -> str:
@@ -262,14 +305,7 @@ class Model(Protocol):
         """The length in tokens of the rendered prompt."""
         ...
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> Generation:
+    def generate(self, request: ModelRequest) -> Generation:
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
@@ -278,24 +314,8 @@ class Model(Protocol):
         """
         ...
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The log-probability of each token of ``text`` as the answer to ``messages``."""
-        ...
-
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one."""
         ...

@@ -7,13 +7,10 @@ of the state and has to be written with it.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
@@ -28,6 +25,7 @@ from thinkgraph.graphs.language.condition import Condition, variable_types
 from thinkgraph.graphs.language.spec import END, START, Edge, Limits, NodeSpec, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Model, Usage
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.event import NodeEvent, NodeStarted
@@ -40,7 +38,6 @@ NOTHING = Usage()
 CONCLUDE = "conclude"
 """The node that is added before END where a path would end without an answer: a vote."""
 
-T = TypeVar("T")
 Models = Callable[[str], Model]
 """A model by its role; the empty role is the run's model."""
 Work = Callable[[State, Step], Awaitable[Update]]
@@ -99,7 +96,7 @@ def build(spec: Spec, binding: Binding) -> StateGraph[Any, Context, Any, Any]:
 def gives(node: NodeSpec) -> frozenset[str]:
     """The channels that a node writes."""
     if node.kind is not None:
-        return node_kinds()[node.kind].gives
+        return node_kinds()[node.kind].output_channels
     return frozenset({"candidates", "critiques", "answer"})
 
 
@@ -356,13 +353,3 @@ def limited(
     made.spend(tokens=spent.completion_tokens, calls=spent.model_calls)
     made.parent = parent
     return made
-
-
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also from a thread whose event loop is running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(contextvars.copy_context().run, asyncio.run, work).result()

@@ -11,12 +11,18 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from thinkgraph.models.engine.engine import Engine
-from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.template import ChatTemplate
-from thinkgraph.models.model import Budget, Completion, Message, Sampling, TokenLogprob, Usage
+from thinkgraph.models.model import (
+    Completion,
+    Message,
+    ModelRequest,
+    Sampling,
+    TokenLogprob,
+    Usage,
+)
 from thinkgraph.models.tuning.tune import tuned
 
 _SCORING = Sampling()
@@ -31,6 +37,7 @@ class LocalGeneration:
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Pieces of text and finished samples, as they come."""
         request, loop, ready = self._request, asyncio.get_running_loop(), asyncio.Event()
+        self._check_process()
 
         def wake() -> None:
             try:
@@ -71,7 +78,7 @@ class LocalGeneration:
 
     def cancel(self, sample: int | None = None) -> None:
         """Stop one sample, or all, at the next step; its text so far is its completion."""
-        if not self._request.done.done():
+        if not self._engine.forked and not self._request.done.done():
             self._engine.cancel(self._request, sample)
 
     @property
@@ -80,29 +87,48 @@ class LocalGeneration:
         return self._request.usage
 
     async def _ended(self) -> None:
+        self._check_process()
         try:
             await asyncio.wrap_future(self._request.done)
         except asyncio.CancelledError:
             self.cancel()
             raise
 
+    def _check_process(self) -> None:
+        if self._engine.forked:
+            raise ModelError("the request was made by the parent process; ask again in this one")
+
     def __del__(self) -> None:
         self.cancel()
 
 
 class LocalModel:
-    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe."""
+    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe.
 
-    def __init__(self, engine: Engine, name: str) -> None:
-        self.engine = engine
-        self._name = name
+    A forked child opens an engine of its own when it first asks.
+    """
+
+    def __init__(self, file: Path, settings: EngineSettings, name: str) -> None:
+        self._file, self._settings, self._name = file, settings, name
+        self._engine = engine = _engine(file, settings)
         vocabulary = engine.vocabulary
         self._template = ChatTemplate(
             engine.native.chat_template,
             vocabulary.bos_text,
             vocabulary.eos_text,
-            vocabulary.control_texts,
+            tuple(vocabulary.controls),
         )
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process, shared with all who opened the same file alike.
+
+        Raises:
+            ModelError: it can't be opened in this process, a forked child.
+        """
+        if self._engine.forked:
+            self._engine = _engine(self._file, self._settings)
+        return self._engine
 
     @property
     def name(self) -> str:
@@ -112,7 +138,7 @@ class LocalModel:
     @property
     def context_length(self) -> int:
         """Tokens that a prompt and one completion may have together."""
-        return self.engine.context_length
+        return self._engine.context_length
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """The length in tokens of the rendered prompt."""
@@ -133,52 +159,32 @@ class LocalModel:
             tokens += vocabulary.tokenize(piece.text, special=piece.special)
         return [token for token in tokens if token is not None]
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> LocalGeneration:
+    def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
             ModelError: the prompt can't fit in the context, or a setting is not one this
                 model has.
         """
-        if not seeds:
+        if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
         return self._submit(
             Request(
-                self.tokenize(messages),
-                sampling,
-                seeds,
-                grammar=_grammar(sampling),
-                adapter=_adapter(sampling.adapter),
-                budget=budget,
+                self.tokenize(request.messages),
+                request.sampling,
+                request.seeds,
+                adapter=_adapter(request.sampling.adapter),
+                budget=request.budget,
             )
         )
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The log-probability of each token of ``text`` as the answer to ``messages``."""
-        scored, usage = await self._score(messages, [text], adapter, budget)
+    async def score(self, request: ModelRequest, text: str) -> tuple[list[TokenLogprob], Usage]:
+        """The log-probability of each token of ``text`` as the answer."""
+        scored, usage = await self._score(request, [text])
         return scored[0], usage
 
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one.
 
@@ -186,40 +192,39 @@ class LocalModel:
         """
         if not options:
             raise ModelError("there is nothing to choose from; give at least one option")
-        scored, usage = await self._score(messages, options, adapter, budget)
+        scored, usage = await self._score(request, options)
         totals = [sum(token.logprob for token in tokens) for tokens in scored]
         best = max(totals)
         weights = [math.exp(total - best) for total in totals]
         return [weight / sum(weights) for weight in weights], usage
 
     async def _score(
-        self,
-        messages: Sequence[Message],
-        texts: Sequence[str],
-        adapter: str | None,
-        budget: Budget | None,
+        self, request: ModelRequest, texts: Sequence[str]
     ) -> tuple[list[list[TokenLogprob]], Usage]:
-        given = [self.engine.vocabulary.tokenize(text) for text in texts]
-        if not all(given):
+        targets = [self.engine.vocabulary.tokenize(text) for text in texts]
+        if not all(targets):
             raise ModelError("an empty text can't be scored: it has no tokens")
         generation = self._submit(
             Request(
-                self.tokenize(messages),
+                self.tokenize(request.messages),
                 _SCORING,
-                given=given,
-                adapter=_adapter(adapter),
-                budget=budget,
+                targets=targets,
+                adapter=_adapter(request.sampling.adapter),
+                budget=request.budget,
             )
         )
         return await generation.scored(), generation.usage
 
     def _submit(self, request: Request) -> LocalGeneration:
-        self.engine.submit(request)
-        return LocalGeneration(self.engine, request)
+        engine = self.engine
+        engine.submit(request)
+        return LocalGeneration(engine, request)
 
     def close(self) -> None:
         """Close the engine, for all who share it; what still runs fails."""
-        self.engine.close()
+        self._engine.close()
+        with _opening:
+            _forget_closed()
 
 
 def _adapter(name: str | None) -> Adapter | None:
@@ -231,18 +236,6 @@ def _adapter(name: str | None) -> Adapter | None:
         return Adapter(head, float(scale)) if head else Adapter(name)
     except ValueError:
         return Adapter(name)
-
-
-def _grammar(sampling: Sampling) -> str | None:
-    if sampling.grammar is None and sampling.json_schema is None:
-        return None
-    if sampling.grammar is not None and sampling.json_schema is not None:
-        raise ModelError("give a grammar or a json_schema, not both")
-    if sampling.ignore_eos:
-        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if sampling.grammar is not None:
-        return checked_grammar(sampling.grammar)
-    return schema_grammar(sampling.json_schema or {})
 
 
 _engines: dict[tuple[str, int, int, str], Engine] = {}
@@ -269,6 +262,11 @@ def open_model(
     file = Path(path).expanduser()
     called = name or file.name
     file, settings = tuned(file, settings or EngineSettings())
+    return LocalModel(file, settings, called)
+
+
+def _engine(file: Path, settings: EngineSettings) -> Engine:
+    """The open engine of a file with these settings, opened if there is none."""
     with _opening:
         try:
             stat = file.stat()
@@ -280,10 +278,26 @@ def open_model(
             stat.st_mtime_ns if stat else 0,
             settings.model_dump_json(),
         )
-        engine = _engines.get(key)
-        if engine is None or engine.closed:
-            engine = _engines[key] = Engine(file, settings)
-    return LocalModel(engine, called)
+        _forget_closed()
+        if key not in _engines:
+            _engines[key] = Engine(file, settings)
+        return _engines[key]
+
+
+def _forget_closed() -> None:
+    for key in [key for key, engine in _engines.items() if engine.closed]:
+        del _engines[key]
+
+
+def _forget_parents() -> None:
+    """In a forked child: the engines' threads, and whoever held the lock, are not here."""
+    global _opening  # noqa: PLW0603
+    _engines.clear()
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
 @atexit.register

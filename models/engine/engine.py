@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +17,9 @@ from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
+from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
 from thinkgraph.models.engine.sampling.distribution import Distribution, Logits
-from thinkgraph.models.engine.sampling.sampler import Candidates, DeadEnd, Sampler, can_follow
+from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
 from thinkgraph.models.engine.sequence import Request, Sequence
 from thinkgraph.models.engine.settings import MAX_SEQUENCES, EngineSettings
@@ -33,18 +36,23 @@ T = TypeVar("T")
 class Engine:
     """Runs requests on a model; thread-safe.
 
+    It belongs to the process that opened it: a forked child has none of its threads.
+
     Raises:
-        ModelError: the file can't be opened.
+        ModelError: the file can't be opened. Every method but :meth:`close` and :meth:`cancel`
+            raises one once the engine is closed, and in a forked child.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
+        self._process = os.getpid()
         self.native = NativeModel(path, settings)
         self.settings = resolved = self.native.settings
         self.context_length: int = resolved.context or 0
         self.vocabulary = self.native.vocabulary
-        self._begin()
+        self._reset()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._candidates = Candidates(self.vocabulary.size)
+        self._grammars = Grammars(self.vocabulary)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
         self._callers = Callers()
@@ -61,15 +69,15 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
-        with self._closing:
-            if self._closed:
-                raise ModelError("the model has been closed; open it again")
+        with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
             self._inbox.put(request)
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
+        if self.forked:
+            return
         for sequence in request.sequences:
             if index in (None, sequence.index):
                 sequence.cancelled = True
@@ -90,6 +98,8 @@ class Engine:
 
     def close(self) -> None:
         """Fail what still runs, join the worker and free the model; may be called again."""
+        if self.forked:
+            return  # its memory is the parent's to free
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -102,16 +112,32 @@ class Engine:
         """Whether it has been closed."""
         return self._closed
 
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a forked child of the one that opened it."""
+        return self._process != os.getpid()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Keeps it from being closed for as long as the block runs."""
+        if self.forked:  # nobody is left to release its locks
+            raise ModelError("the engine belongs to the parent process; open the model again")
+        with self._closing:
+            if self._closed:
+                raise ModelError("the model has been closed; open it again")
+            yield
+
     def _on_worker(self, ask: Callable[[], T]) -> T:
         answer: Future[T] = Future()
 
         def run() -> None:
-            answer.set_result(ask())
+            try:
+                answer.set_result(ask())
+            except Exception as error:
+                answer.set_exception(error)
 
-        with self._closing:
-            if self._closed:
-                return ask()  # the worker has gone and nothing changes any more
-            self._inbox.put(run)
+        with self._open():
+            self._inbox.put(run)  # the worker takes in everything before it ends
         return answer.result()
 
     def _check(self, request: Request) -> None:
@@ -120,9 +146,8 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.settings.adapters)}"
             )
-        if request.grammar and not can_follow(self.vocabulary, request.grammar):
-            raise ModelError("llama.cpp doesn't take the grammar; simplify it")
-        longest = max((s.given for s in request.sequences), default=0)
+        request.plan = self._grammars.plan(request.sampling)
+        longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
             raise PromptTooLong(len(request.prompt), limit, self.context_length)
@@ -147,11 +172,11 @@ class Engine:
                 _log.exception("a step failed")
                 self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
                 self.native.memory.clear()  # whatever state it is in
-                self._begin()
+                self._reset()
         self._receive()
         self._fail_all(ModelError("the model was closed before the request had ended"))
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         """Start with an empty cache and nothing to do."""
         settings, native = self.settings, self.native
         self._pool = KvPool(
@@ -159,7 +184,7 @@ class Engine:
             settings.kv_cells or 0,
             settings.sequences,
             MAX_SEQUENCES,
-            keeps=not native.recurrent,
+            can_share=not native.recurrent,
             windowed=native.windowed,
         )
         self._scheduler = Scheduler(self._pool, settings, native.outputs)
@@ -184,7 +209,7 @@ class Engine:
     def step(self) -> None:
         """Schedule, run, postprocess."""
         began = time.perf_counter()
-        self._sweep()
+        self._end_cancelled()
         chunks = self._scheduler.schedule()
         if chunks:
             rows, logits = self._run(chunks)
@@ -192,7 +217,7 @@ class Engine:
         self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
         self._counters.step_s += time.perf_counter() - began
 
-    def _sweep(self) -> None:
+    def _end_cancelled(self) -> None:
         """End what was cancelled, and what has no budget left."""
         for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
             if sequence.finish:
@@ -214,13 +239,13 @@ class Engine:
         self._counters.steps += 1
         for chunk in chunks:
             self._scheduler.suspects.difference_update(chunk.sequences)
-            self._computed(chunk)
+            self._account(chunk)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
         return rows, logits
 
-    def _computed(self, chunk: Chunk) -> None:
+    def _account(self, chunk: Chunk) -> None:
         sequence, lease, count = chunk.sequences[0], chunk.lease, chunk.count
-        request, counters, decoded = sequence.request, self._counters, sequence.decodes
+        request, counters, decoded = sequence.request, self._counters, sequence.is_decoding
         self._pool.grow(lease, count)
         if decoded:
             return
@@ -247,7 +272,7 @@ class Engine:
                 touched.add(sequence.request)
                 self._advance(sequence, row, distribution)
             if len(sequences) > 1:
-                self._scheduler.part(row.chunk.lease, sequences)
+                self._scheduler.split_diverged(row.chunk.lease, sequences)
         for request in touched:
             request.notify()
         self._counters.rows += len(rows)
@@ -258,7 +283,7 @@ class Engine:
         leader = row.chunk.sequences[0]
         if row.position != len(leader.prompt) - 1:
             return row.chunk.sequences
-        admitted = self._scheduler.admit_alike(leader)
+        admitted = self._scheduler.admit_same_prompt(leader)
         for request in {s.request for s in admitted} - {leader.request}:
             if not request.admitted:  # another request of the same prompt
                 request.admitted = time.monotonic()
@@ -274,8 +299,8 @@ class Engine:
             request.first_token = time.monotonic()
         try:
             token = self._next_token(sequence, row, distribution)
-        except DeadEnd:
-            message = "the grammar allows no token of this model here; loosen it"
+        except DeadEnd as error:
+            message = f"the grammar allows no token of this model here; loosen it ({error})"
             self._fail(request, ModelError(message))
             return
         except Exception as error:  # its neighbours go on
@@ -289,11 +314,11 @@ class Engine:
         sequence.confidence.add(logprob)
         if request.sampling.confidence:
             sequence.confidence.add_distribution(distribution)
-        if sequence.samples:
-            self._drawn(sequence, token)
+        if sequence.is_sampled:
+            self._append(sequence, token)
         else:
             sequence.scores.append(logprob)
-        if request.sampling.top_logprobs or not sequence.samples:
+        if request.sampling.top_logprobs or not sequence.is_sampled:
             best = distribution.top(request.sampling.top_logprobs)
             text = self.vocabulary.text([token])
             entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
@@ -304,7 +329,7 @@ class Engine:
 
     def _next_token(self, sequence: Sequence, row: Row, distribution: Distribution) -> int | None:
         """The token drawn or given for a row, or None if the budget allows no more."""
-        if not sequence.samples:
+        if not sequence.is_sampled:
             return sequence.tokens[row.position + 1]
         request = sequence.request
         if request.budget:
@@ -316,12 +341,12 @@ class Engine:
                 self.vocabulary,
                 request.sampling,
                 sequence.seed,
-                request.grammar,
+                Constraint(self._grammars, request.plan) if request.plan else None,
                 self._candidates,
             )
         return sequence.sampler.draw(distribution)
 
-    def _drawn(self, sequence: Sequence, token: int) -> None:
+    def _append(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)
         self._counters.completion_tokens += 1
         if token in self.vocabulary.ends or token in sequence.request.sampling.stop_tokens:
@@ -333,11 +358,13 @@ class Engine:
 
     def _reason_to_end(self, sequence: Sequence, token: int) -> FinishReason | None:
         sampling = sequence.request.sampling
-        if not sequence.samples:
-            return "stop" if len(sequence.scores) == sequence.given else None
+        if not sequence.is_sampled:
+            return "stop" if len(sequence.scores) == sequence.num_targets else None
         if token in self.vocabulary.ends and not sampling.ignore_eos:
             return "stop"
         if token in sampling.stop_tokens or sequence.stream.stopped:
+            return "stop"
+        if sequence.sampler and sequence.sampler.finished:
             return "stop"
         full = len(sequence.tokens) >= self.context_length
         return "length" if full or sequence.drawn >= sampling.max_tokens else None

@@ -22,11 +22,11 @@ from thinkgraph.graphs.planning.walk import conjuncts, decided
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load as load_model
-from thinkgraph.models.model import Message, Model, Usage
+from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import speed as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function import node_kind
+from thinkgraph.nodes.base.function_node import node_kind
 from thinkgraph.nodes.kinds.ask import Ask
 from thinkgraph.nodes.kinds.choose import Choose
 from thinkgraph.nodes.kinds.critique import Critique
@@ -59,11 +59,11 @@ class Erratic(ScriptedModel):
         return "\n".join([*lines, draw.choice(["", f"The answer is {draw.randint(1, 3)}."])])
 
     async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], **settings: Any
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         self._choices = [[self._random.random() + 0.01 for _ in options]]
         self._used["choices"] = 0
-        return await super().choose(messages, options, **settings)
+        return await super().choose(request, options)
 
 
 def spent(model: ScriptedModel, usage: Usage) -> dict[str, int]:
@@ -286,7 +286,7 @@ def test_a_budget_bounds_the_plan() -> None:
 def test_a_kind_that_does_not_tell_its_cost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_registered", {})
 
-    @node_kind("muse", gives={"candidates"})
+    @node_kind("muse", output_channels={"candidates"})
     def muse(state: State, step: Step) -> Update:
         """question → a thought"""
         return Update()

@@ -10,9 +10,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
+import thinkgraph as tg
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, Sampling, continued
+from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
@@ -53,7 +54,9 @@ class Provider(BaseChatModel):
 
 
 async def ask(provider, sampling=None, seeds=(1,), **settings):
-    generation = LangChainModel(provider, **settings).generate(ASKED, sampling or Sampling(), seeds)
+    generation = LangChainModel(provider, **settings).generate(
+        ModelRequest(ASKED, sampling or Sampling(), seeds)
+    )
     return await generation.completions(), generation.usage
 
 
@@ -102,7 +105,7 @@ async def test_a_cut_completion_says_so(finish):
 
 async def test_a_cancelled_sample_closes_its_stream():
     provider = Provider()
-    generation = LangChainModel(provider).generate(ASKED, Sampling(), [1])
+    generation = LangChainModel(provider).generate(ModelRequest(ASKED, Sampling(), [1]))
     async for _ in generation:
         generation.cancel()
     assert provider.closed == ["closed"]
@@ -115,19 +118,37 @@ async def test_a_failing_provider_is_one_clear_error():
 
 async def test_it_tells_no_probabilities():
     model = LangChainModel(Provider(), name="mine")
-    with pytest.raises(ModelError, match=r"mine .* no probabilities, so it can't score"):
-        await model.score(ASKED, "four")
-    with pytest.raises(ModelError, match="can't choose"):
-        await model.choose(ASKED, ["yes", "no"])
+    with pytest.raises(ModelError, match=r"mine .* no probabilities, so it can't choose"):
+        await model.choose(ModelRequest(ASKED), ["yes", "no"])
 
 
 def test_what_it_cannot_be_given_is_told():
     with pytest.raises(ModelError, match="can't be given a text that its answer begins with"):
-        LangChainModel(Provider()).generate(continued(ASKED, "So"), Sampling(), [1])
+        LangChainModel(Provider()).generate(ModelRequest(continued(ASKED, "So"), Sampling(), [1]))
     with pytest.raises(ModelError, match="doesn't take adapter; it takes"):
-        LangChainModel(Provider()).generate(ASKED, Sampling(adapter="x"), [1])
+        LangChainModel(Provider()).generate(ModelRequest(ASKED, Sampling(adapter="x"), [1]))
 
 
 def test_the_context_length_is_the_profiles():
     assert LangChainModel(Provider(profile={"max_input_tokens": 99})).context_length == 99
     assert LangChainModel(Provider(), context_length=7).context_length == 7
+
+
+def test_synchronous_calls_of_a_client_share_an_event_loop(served):
+    """The client keeps its connections in the loop that it was first used in."""
+    langchain_openai = pytest.importorskip("langchain_openai")
+    model = langchain_openai.ChatOpenAI(
+        model="smollm2",
+        base_url=served,
+        api_key="none",
+        # The client sends max_tokens under a name that this server doesn't know.
+        extra_body={"max_tokens": 4},
+    )
+    graph = tg.Graph("two-nodes", "Two nodes, one after the other.")
+    graph.add(first=tg.Generate(), second=tg.Generate())
+    graph.edge(tg.START, "first", "second", tg.END)
+    app = graph.compile(model=model)
+    for number in range(10):
+        values = app.invoke({"question": f"What is {number} + 1?"})
+        assert all(candidate["text"] for candidate in values["candidates"].values())
+        assert len(values["candidates"]) == 2
