@@ -21,8 +21,8 @@ _BARE = re.compile(r"[^\n]{1,100}")
 # A refusal, a greeting, or the beginning of a longer text that was cut off.
 _NO_ANSWER = re.compile(
     r"(?i)\b(?:i|i'm|we|don'?t|can'?t|cannot|unknown|sorry|sure|okay|ok|hello|hi|none|nothing|let"
-    r"|think|know)\b|[:,]\Z"
-    r"|\A\W*(?:to|first|in|so|step|here|it|there|this|that|if|since|given|the answer)\b"
+    r"|think|know|idea|maybe|perhaps|depends|unclear|unsure|h+m+|n/a)\b|[:,]\Z"
+    r"|\A\W*(?:not?\s|to|first|in|so|step|here|it|there|this|that|if|since|given|the answer)\b"
 )
 _FINAL = re.compile(r"(?i)\bfinal answer\b|\A\s*answer\s*:")
 

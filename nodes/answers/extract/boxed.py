@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
+from thinkgraph.nodes.answers.value.read import canonical
 
 _TOKEN = re.compile(
     r"\\{1,2}(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}\\][^\s${}]*))|\\.|[{}]",
@@ -57,7 +58,7 @@ class Boxed(Extractor):
             if len(between) > _FARTHEST or not _BETWEEN.fullmatch(between):
                 break
             together.insert(0, box)
-        contents = list(dict.fromkeys(box.content for box in together))
+        contents = list({canonical(box.content): box.content for box in together}.values())
         decimal = any(re.search(r"\d,\d", content) for content in contents)
         return ("; " if decimal else ", ").join(contents), boxes[-1].end
 

@@ -9,7 +9,7 @@ from thinkgraph.nodes.answers.extract.extractor import Extractor
 # How the languages announce it: the word for answer, then `is` or a colon.
 _ANNOUNCED = "|".join(
     [
-        r"\banswer\b[*_]*(?:\s+(?:is|would\s+be|must\s+be|should\s+be|=)[*_]*\s*:?|\s*[:：=])",
+        r"\banswer\b[*_]*(?:\s+(?:is|would\s+be|must\s+be|should\s+be)[*_]*\s*:?|\s*[:：])",
         r"\b(?:antwort|lösung|ergebnis)\b[*_]*(?:\s+(?:ist|lautet)\s*:?|\s*:)",
         r"\bréponse\b(?:\s+finale|\s+correcte)?[*_]*(?:\s+est\s*:?|\s*:)",
         r"\brespuesta\b(?:\s+final|\s+correcta)?[*_]*(?:\s+es\s*:?|\s*:)",

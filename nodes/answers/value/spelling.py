@@ -124,7 +124,7 @@ _ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
 _ONE_SIGN = re.compile(r"([_^])\s*\{\s*(\w)\s*\}")
 _MONEY = {"$": "dollars", "€": "euros", "£": "£", "¥": "yen", "₹": "rupees"}
 _PRICE = re.compile(
-    r"(-?)\s*(?:US|USD|EUR)?\s*\\?([$€£¥₹])\s*(-?(?:\d[\d,.]*)?\d(?:\s*(?:thousand|million|billion)\b)?)"
+    r"(-?)\s*(?:US|USD|EUR)?\s*\\?([$€£¥₹])\s*(-?(?:\d[\d,.]*)?\d(?:\s*(?:thousand|million|billion)\b)?)(?![A-Za-z])"
 )
 _PRICED = re.compile(r"(?<=\d)\s*\\?([$€£¥₹])(?=\s*$)")
 _WRAPPERS = [
