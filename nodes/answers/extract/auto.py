@@ -17,6 +17,7 @@ _FORMULA = re.compile(
     r"(?<![\\\w])\$([^$\n]{2,200})\$|\\\(([^\n]{2,200}?)\\\)|\\\[(.{2,200}?)\\\]", re.DOTALL
 )
 _STRUCTURE = re.compile(r"\\[a-zA-Z]|[<>=^(\[]|(?<=\w)\s?[+*/]\s?(?=\w)|[≤≥≠√π∞]")
+_FORMULAS = re.compile(r"\$[^$]+\$(?:\s*(?:,|,?\s*and|,?\s*or)\s*\$[^$]+\$)+\.?")
 _BARE = re.compile(r"[^\n]{1,100}")
 # A refusal, a greeting, or the beginning of a longer text that was cut off.
 _NO_ANSWER = re.compile(
@@ -88,6 +89,8 @@ def _short(text: str) -> str | None:
     if leading := LEADING.match(text):
         return leading[1]
     bare = text.strip().strip("*_`\"'").strip()
+    if _FORMULAS.fullmatch(bare):
+        return bare.rstrip(".")
     if _BARE.fullmatch(bare) and not _WORDS.search(bare) and re.search(r"\d", bare):
         number = LastNumber().find(bare)
         if number and len(bare) > len(number) + 2 and (_STRUCTURE.search(bare) or "," in bare):

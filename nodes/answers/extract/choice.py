@@ -6,7 +6,7 @@ from functools import cached_property
 from pydantic import field_validator
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
-from thinkgraph.nodes.answers.extract.final import MARKER
+from thinkgraph.nodes.answers.extract.markers import ANNOUNCED
 from thinkgraph.nodes.answers.extract.number import APART, SPACELESS
 
 _OPENING = r"[\s:：*_$\"'`]{0,9}(?:\\(?:boxed|text|textbf|mathrm)\s?\{\s?){0,3}[*(（\[\"']{0,4}"
@@ -26,7 +26,7 @@ _SIGNS = [
         rf"(?:\s?:?\s(?:option|choice|letter))?){_OPENING}"
         rf"(?:LETTER{_NO_ARTICLE}|letter(?=[)\]*.}}]|[^\S\n]{{0,9}}(?:\n|$)))",
     ),
-    (True, rf"(?:{MARKER.pattern}|答案){_OPENING}LETTER{_NO_ARTICLE}"),
+    (True, rf"(?:{ANNOUNCED}|####|答案){_OPENING}LETTER{_NO_ARTICLE}"),
     (True, rf"{_OPTION}LETTER{_NO_ARTICLE}"),
     (True, rf"{APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
     (False, rf"{APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),

@@ -5,29 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
+from thinkgraph.nodes.answers.extract.markers import markers
 
-# How the languages announce it: the word for answer, then `is` or a colon.
-_ANNOUNCED = "|".join(
-    [
-        r"\banswer\b[*_]*(?:\s+(?:is|would\s+be|must\s+be|should\s+be)[*_]*\s*:?|\s*[:：])",
-        r"\b(?:antwort|lösung|ergebnis)\b[*_]*(?:\s+(?:ist|lautet)\s*:?|\s*:)",
-        r"\bréponse\b(?:\s+finale|\s+correcte)?[*_]*(?:\s+est\s*:?|\s*:)",
-        r"\brespuesta\b(?:\s+final|\s+correcta)?[*_]*(?:\s+es\s*:?|\s*:)",
-        r"\bresposta\b(?:\s+final|\s+correta)?[*_]*(?:\s+é\s*:?|\s*:)",
-        r"\brisposta\b(?:\s+finale|\s+corretta)?[*_]*(?:\s+è\s*:?|\s*:)",
-        r"\bantwoord\b[*_]*(?:\s+is\s*:?|\s*:)",
-        r"\b(?:svaret|svar)\b[*_]*(?:\s+(?:är|er)\s*:?|\s*:)",
-        r"\bodpowiedź\b[*_]*(?:\s+to\s*:?|\s*:)",
-        r"\bcevap\b[*_]*\s*:",
-        r"\bответ\b[*_]*\s*(?:[:—–-]|равен)",
-        r"答案[*_]*\s*(?:应该)?(?:是|为|為|[:：])\s*[:：]?",
-        r"答え[*_]*\s*(?:は|[:：])",
-        r"(?:정답|답)[*_]*\s*(?:은|는|[:：])",
-        r"उत्तर\s*(?:है)?\s*[:：]",
-        r"(?:الإجابة|الجواب)\s*(?:هي|هو)?\s*:?",
-    ]
-)
-MARKER = re.compile(rf"(?i:{_ANNOUNCED})(?:[*_]*)(?:\s+that\b)?|####")
 _FILLER = re.compile(r"(?i)\A(?:(?:indeed|therefore|thus|then|simply|just|now)\b,?\s*)+(?=\S)")
 _SUM = re.compile(r"\A[\d\s.,+*/()×÷$-]+=\s*(?=[\d$-])")  # 2 * 3 = 6: the sum is not the answer
 _DISPLAY = re.compile(
@@ -98,7 +77,7 @@ class Final(Extractor):
 
 
 def _phrases(text: str) -> Iterator[Phrase]:
-    for marker in MARKER.finditer(text):
+    for marker in markers(text):
         after = text[marker.end() : marker.end() + 600]
         if display := _DISPLAY.match(after.lstrip(" *_:\t")):
             yield Phrase(next(part for part in display.groups() if part).strip(), marker.start())

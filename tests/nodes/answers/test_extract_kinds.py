@@ -165,6 +165,7 @@ KINDS: dict[str, list[tuple[str, str | None]]] = {
         ("It costs $3 + $4 = $7.", "$7"),
         ("With $x = 2$ there are 12.", "12"),
         ("$7$", "7"),
+        ("$1$, $2$ and $3$.", "$1$, $2$ and $3$"),
     ],
     "numbers of every spelling": [
         ("Es kostet 2,74 Euro", "2,74"),
