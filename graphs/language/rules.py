@@ -303,6 +303,27 @@ RULES: dict[str, Rule] = {
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ hint }}"}}\n',
         "warning",
     ),
+    "TG214": Rule(
+        "a template that reads a text as an object",
+        "What a node's kind supplies to its prompts is a text (`candidate`, `answer`, `critique`, "
+        "`item`) or a list of texts (`peers`); it has none of the parts that the template names.",
+        'nodes:\n  draft: {kind: generate}\n'
+        '  critic: {kind: critique, prompt: {user: "{{ candidate.text }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+        'nodes:\n  draft: {kind: generate}\n'
+        '  critic: {kind: critique, prompt: {user: "{{ candidate }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+    ),
+    "TG215": Rule(
+        "a field of another type than its node writes",
+        "The state declares a type for the field, and the node writes or reads another one there.",
+        "state:\n  outline: {type: integer}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+        "state:\n  outline: {type: string}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",

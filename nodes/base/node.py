@@ -63,6 +63,14 @@ class Node(BaseModel):
         values = (getattr(self, setting, None) for setting in settings)
         return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
 
+    @property
+    def field_types(self) -> dict[str, str]:
+        """The type of what it writes to, or reads from, fields of the spec's state, where known.
+
+        A type is one of the language's: `string`, `list`.
+        """
+        return {}
+
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
