@@ -264,7 +264,7 @@ class Graph:
             ThinkgraphError: bad input, in one clear sentence.
             Interrupted: a node waits for somebody; it has a way to go on.
         """
-        from thinkgraph.graphs.runtime.wait import wait_for  # noqa: PLC0415
+        from thinkgraph.models.event_loop import wait_for  # noqa: PLC0415
 
         return wait_for(self.arun(question, **settings))
 

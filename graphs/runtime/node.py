@@ -22,7 +22,7 @@ from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
-from thinkgraph.graphs.runtime.wait import wait_for
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.base.node import Node

@@ -23,7 +23,7 @@ from thinkgraph.graphs.runtime.context import Allowance, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
-from thinkgraph.graphs.runtime.wait import wait_for
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent

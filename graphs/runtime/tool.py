@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.graphs.runtime.wait import wait_for
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.event import NodeEvent
 

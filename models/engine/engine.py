@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,11 +35,15 @@ T = TypeVar("T")
 class Engine:
     """Runs requests on a model; thread-safe.
 
+    It belongs to the process that opened it: a forked child has none of its threads.
+
     Raises:
-        ModelError: the file can't be opened.
+        ModelError: the file can't be opened. Every method but :meth:`close` and :meth:`cancel`
+            raises one once the engine is closed, and in a forked child.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
+        self._process = os.getpid()
         self.native = NativeModel(path, settings)
         self.settings = resolved = self.native.settings
         self.context_length: int = resolved.context or 0
@@ -61,15 +67,15 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
-        with self._closing:
-            if self._closed:
-                raise ModelError("the model has been closed; open it again")
+        with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
             self._inbox.put(request)
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
+        if self.forked:
+            return
         for sequence in request.sequences:
             if index in (None, sequence.index):
                 sequence.cancelled = True
@@ -90,6 +96,8 @@ class Engine:
 
     def close(self) -> None:
         """Fail what still runs, join the worker and free the model; may be called again."""
+        if self.forked:
+            return  # its memory is the parent's to free
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -102,16 +110,32 @@ class Engine:
         """Whether it has been closed."""
         return self._closed
 
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a forked child of the one that opened it."""
+        return self._process != os.getpid()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Keeps it from being closed for as long as the block runs."""
+        if self.forked:  # nobody is left to release its locks
+            raise ModelError("the engine belongs to the parent process; open the model again")
+        with self._closing:
+            if self._closed:
+                raise ModelError("the model has been closed; open it again")
+            yield
+
     def _on_worker(self, ask: Callable[[], T]) -> T:
         answer: Future[T] = Future()
 
         def run() -> None:
-            answer.set_result(ask())
+            try:
+                answer.set_result(ask())
+            except Exception as error:
+                answer.set_exception(error)
 
-        with self._closing:
-            if self._closed:
-                return ask()  # the worker has gone and nothing changes any more
-            self._inbox.put(run)
+        with self._open():
+            self._inbox.put(run)  # the worker takes in everything before it ends
         return answer.result()
 
     def _check(self, request: Request) -> None:
