@@ -8,6 +8,7 @@ them it is concluded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,8 @@ from thinkgraph.nodes.registry import node_kinds
 
 BEGIN = "_begin"
 """The node before all others; no node of a spec can have its name."""
+ANSWER = "thinkgraph_answer"
+"""The key of a node's metadata that tells whether the text it streams is the answer."""
 
 
 def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[Any, Any, Any, Any]:
@@ -56,17 +59,37 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
     )
     graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec)))
     graph.add_edge(LANGGRAPH_START, BEGIN)
-    for name, node in spec.nodes.items():
-        runner = NodeRunner(name, _work(node, binding), *rest)
-        graph.add_node(name, NodeRunnable(runner), destinations=routes.destinations(name) or None)
+    work = {name: _work(node, binding) for name, node in spec.nodes.items()}
+    writers = _writers(work, routes)
+    for name in spec.nodes:
+        graph.add_node(
+            name,
+            NodeRunnable(NodeRunner(name, work[name], *rest)),
+            destinations=routes.destinations(name) or None,
+            metadata=None if within else {ANSWER: name in writers},
+        )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding), *rest)
-    graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True)
+    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding), *rest, writers)
+    metadata = None if within else {ANSWER: not writers}
+    graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)
     for sources, target in routes.fixed:
         after = [BEGIN if source == LANGGRAPH_START else source for source in sources]
         graph.add_edge(after[0] if len(after) == 1 else after, target)
     return graph
+
+
+def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
+    """The node whose text is the answer from its first token on, if there is such a one.
+
+    It writes one candidate, all the others are its own or it reads and replaces them, and
+    nothing follows.
+    """
+    kinds = {name: each.node for name, each in work.items() if isinstance(each, KindWork)}
+    others = {name for name in work if name not in kinds or "candidates" in kinds[name].output_channels}
+    last = {name for name in kinds if routes.ends_after(name) and kinds[name].writes_answer}
+    alone = {name for name in last if others == {name} or "candidates" in kinds[name].input_channels}
+    return frozenset(alone) if len(alone) == 1 else frozenset()
 
 
 def _work(node: NodeSpec, binding: Binding) -> Work:

@@ -205,6 +205,7 @@ class NodeRunner:
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,
+            turn=values["turn"]["id"],
         )
         return step, total
 
@@ -262,11 +263,17 @@ class NodeRunner:
         return Command(update=written, goto=goto)
 
 
+@dataclass(frozen=True)
 class Conclusion(NodeRunner):
     """The end of a run: votes if nothing has answered since the population last changed.
 
     The answer then goes into the conversation.
+
+    Args:
+        writers: the nodes whose text is the answer.
     """
+
+    writers: frozenset[str] = frozenset()
 
     def invoke(self, values: Json) -> Any:
         """Vote if need be, and say the answer."""
@@ -284,7 +291,7 @@ class Conclusion(NodeRunner):
     def _said(self, written: Json, values: Json) -> Json:
         after = {**channels.updated(self.spec, values, written), "turn": values["turn"]}
         total = self._context(values).budget
-        message = reply(self.spec, after, total.cut if total else None)
+        message = reply(self.spec, after, total.cut if total else None, self.writers)
         return {**written, "messages": [message]}
 
 

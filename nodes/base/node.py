@@ -63,6 +63,14 @@ class Node(BaseModel):
         values = (getattr(self, setting, None) for setting in settings)
         return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
 
+    @property
+    def writes_answer(self) -> bool:
+        """Whether it writes one text that is the answer, if the run ends after it.
+
+        Then the text can be shown as the answer while it is written.
+        """
+        return False
+
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
