@@ -392,10 +392,11 @@ class Graph:
         """The compiled graph of a run, kept for the next with the same params and prompts.
 
         Models, seed and budget come with each run's context, and none of them is kept. Within
-        another graph's run it leaves that one's checkpointer alone.
+        another graph's run it leaves that one's checkpointer alone; a run that may be interrupted
+        has one of its own.
         """
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)
@@ -403,7 +404,8 @@ class Graph:
             if len(self._apps) >= KEPT:
                 self._apps.clear()
             unbound = replace(binding, models=Roles(None, None))
-            found = self._apps[key] = app(self.spec, unbound, checkpointer=False)
+            stored = None if may_interrupt(self.specs.values()) else False
+            found = self._apps[key] = app(self.spec, unbound, stored)
         return found
 
     def _check_roles(self, given: Iterable[str]) -> None:

@@ -40,12 +40,15 @@ ANSWER = "thinkgraph_answer"
 """The key of a node's metadata that tells whether the text it streams is the answer."""
 
 
-def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[Any, Any, Any, Any]:
+def build(
+    spec: Spec, binding: Binding, *, stores: bool = True, within: bool = False
+) -> StateGraph[Any, Any, Any, Any]:
     """The LangGraph graph of a spec, to be compiled.
 
     Args:
         spec: the graph.
         binding: what it is compiled with.
+        stores: whether the graphs that it uses have its checkpointer; else they have none.
         within: whether it is a node's work in another, and so begins with that one's population.
     """
     schemas, routes = Schemas(spec), Routes(spec, binding.params)
@@ -59,7 +62,7 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
     )
     graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec)))
     graph.add_edge(LANGGRAPH_START, BEGIN)
-    work = {name: _work(node, binding) for name, node in spec.nodes.items()}
+    work = {name: _work(node, binding, stores) for name, node in spec.nodes.items()}
     writers = _writers(work, routes)
     for name in spec.nodes:
         graph.add_node(
@@ -69,7 +72,7 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
             metadata=None if within else {ANSWER: name in writers},
         )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding), *rest, writers)
+    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers)
     metadata = None if within else {ANSWER: not writers}
     graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)
@@ -92,7 +95,7 @@ def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
     return frozenset(alone) if len(alone) == 1 else frozenset()
 
 
-def _work(node: NodeSpec, binding: Binding) -> Work:
+def _work(node: NodeSpec, binding: Binding, stores: bool) -> Work:
     """What a node does: its kind's run, or the whole of another graph."""
     if node.kind is not None:
         settings = bind(node.settings, binding.params)
@@ -100,4 +103,5 @@ def _work(node: NodeSpec, binding: Binding) -> Work:
     spec = binding.used(str(node.use))
     params = spec.bind(bind(node.params or {}, binding.params))
     inner = replace(binding, params=params, budget=None)
-    return GraphWork(spec, params, build(spec, inner, within=True).compile())
+    graph = build(spec, inner, stores=stores, within=True)
+    return GraphWork(spec, params, graph.compile(checkpointer=None if stores else False))
