@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
-    from thinkgraph.graphs.runtime.compile import Context as Context
+    from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
     from thinkgraph.graphs.runtime.result import RunUsage as RunUsage
+    from thinkgraph.graphs.runtime.run import Interrupted as Interrupted
     from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
@@ -87,8 +88,9 @@ _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
-    "graphs.runtime.compile": ["Context"],
+    "graphs.runtime.context": ["Context"],
     "graphs.runtime.result": ["Finished", "Result", "RunUsage"],
+    "graphs.runtime.run": ["Interrupted"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],

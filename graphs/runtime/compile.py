@@ -89,10 +89,11 @@ def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
     nothing follows.
     """
     kinds = {name: each.node for name, each in work.items() if isinstance(each, KindWork)}
-    others = {name for name in work if name not in kinds or "candidates" in kinds[name].output_channels}
-    last = {name for name in kinds if routes.ends_after(name) and kinds[name].writes_answer}
-    alone = {name for name in last if others == {name} or "candidates" in kinds[name].input_channels}
-    return frozenset(alone) if len(alone) == 1 else frozenset()
+    reads = {name for name, kind in kinds.items() if "candidates" in kind.input_channels}
+    still = {name for name, kind in kinds.items() if "candidates" not in kind.output_channels}
+    last = {name for name, kind in kinds.items() if kind.writes_answer and routes.ends_after(name)}
+    found = {name for name in last if name in reads or work.keys() - still == {name}}
+    return frozenset(found) if len(found) == 1 else frozenset()
 
 
 def _work(node: NodeSpec, binding: Binding, stores: bool) -> Work:

@@ -23,8 +23,8 @@ from thinkgraph.graphs.runtime.context import Allowance, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
-from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State

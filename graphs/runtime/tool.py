@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.nodes.event import NodeEvent
 
 _TYPES: dict[str, Any] = {

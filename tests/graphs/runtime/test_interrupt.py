@@ -13,7 +13,6 @@ from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 import thinkgraph as tg
-from thinkgraph.graphs.runtime.run import Interrupted
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.nodes.registry import _registered
 
@@ -30,9 +29,7 @@ def approved(tmp_path: Any) -> Iterator[tg.Graph]:
         "candidates → the answer that a human gives"
         draft = state.live[0]
         said = interrupt({"draft": draft.text})
-        return tg.Update(
-            answer=tg.Answer(value=said, text=said, candidate=draft.id, votes=1, of=1)
-        )
+        return tg.Update(answer=tg.Answer(value=said, text=said, candidate=draft.id, votes=1, of=1))
 
     graph = tg.Graph("human", "Asks a human.")
     graph.add(draft=tg.Generate(), approve=approve())
@@ -50,7 +47,7 @@ def model() -> ScriptedModel:
 def test_a_run_tells_what_it_waits_for_and_goes_on_with_the_answer(
     approved: tg.Graph, model: ScriptedModel
 ) -> None:
-    with pytest.raises(Interrupted, match="waits for an answer") as waiting:
+    with pytest.raises(tg.Interrupted, match="waits for an answer") as waiting:
         approved.run("?", model=model, seed=1)
     assert [each.value for each in waiting.value.interrupts] == [{"draft": "It is 5."}]
     result = waiting.value.resume("six")
@@ -64,7 +61,7 @@ def test_a_graph_that_uses_it_waits_too(
         "thinkgraph: 1\nname: outer\nnodes: {all: {use: ./human.yaml}}\n"
         "edges: START -> all -> END\n"
     )
-    with pytest.raises(Interrupted) as waiting:
+    with pytest.raises(tg.Interrupted) as waiting:
         tg.load(tmp_path / "outer.yaml").run("?", model=model)
     assert waiting.value.resume("six").answer.value == "six"
     assert len(model.calls) == 1

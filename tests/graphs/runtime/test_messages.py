@@ -99,7 +99,7 @@ def test_neighbours_of_one_role_are_one_turn():
 )
 def test_what_is_no_conversation_is_told_in_words(messages):
     app = tg.load("direct").compile(model=ScriptedModel(["5"]))
-    with pytest.raises(tg.ThinkgraphError, match="messages|question|asked"):
+    with pytest.raises(tg.ThinkgraphError, match=r"messages|question|asked"):
         app.invoke({"messages": messages})
     if isinstance(messages, list):
         with pytest.raises(tg.ThinkgraphError):
