@@ -31,7 +31,9 @@ from thinkgraph.graphs.runtime.node import (
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
+from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.prompts.prompt import load_prompt, prompts_in
 from thinkgraph.nodes.registry import node_kinds
 
 BEGIN = "_begin"
@@ -96,11 +98,19 @@ def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
     return frozenset(found) if len(found) == 1 else frozenset()
 
 
+def _read_prompts(node: Node) -> None:
+    """Read the files of a node's prompts, which a run in an event loop shouldn't wait for."""
+    for _, prompt in prompts_in(node):
+        if isinstance(prompt, str):
+            load_prompt(prompt)
+
+
 def _work(node: NodeSpec, binding: Binding, stores: bool) -> Work:
     """What a node does: its kind's run, or the whole of another graph."""
     if node.kind is not None:
-        settings = bind(node.settings, binding.params)
-        return KindWork(node_kinds()[node.kind].model_validate(settings))
+        kind = node_kinds()[node.kind].model_validate(bind(node.settings, binding.params))
+        _read_prompts(kind)
+        return KindWork(kind)
     spec = binding.used(str(node.use))
     params = spec.bind(bind(node.params or {}, binding.params))
     inner = replace(binding, params=params, budget=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
+from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Model
@@ -79,7 +81,10 @@ class KindWork:
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run it."""
+        """Run it, once its model is open: that takes seconds, which the event loop won't wait."""
+        role = getattr(self.node, "model", None)
+        if isinstance(role, str):
+            await asyncio.to_thread(step.models, role)
         return await self.node.run(state, step)
 
 
