@@ -347,7 +347,7 @@ class Graph:
         """
         from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
 
-        return tool(self, name, description, params, fixed or {}, settings)
+        return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The value of every param: those given, checked, and the defaults.
@@ -394,7 +394,8 @@ class Graph:
         Models, seed and budget come with each run's context, and none of them is kept. Within
         another graph's run it leaves that one's checkpointer alone.
         """
-        from thinkgraph.graphs.runtime.run import Roles, app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)

@@ -69,7 +69,9 @@ class RunBudgets:
         self._kept: OrderedDict[str, RunBudget] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, values: Mapping[str, Any], limits: Limits | None, above: Budget | None) -> RunBudget:
+    def of(
+        self, values: Mapping[str, Any], limits: Limits | None, above: Budget | None
+    ) -> RunBudget:
         """The budget of the run that the channels are of.
 
         Args:
@@ -100,7 +102,9 @@ def least(one: Limits, other: Limits | None) -> Limits:
     if other is None:
         return one
     values = {name: (getattr(one, name), getattr(other, name)) for name in Limits.model_fields}
-    return Limits(**{n: min((x for x in v if x is not None), default=None) for n, v in values.items()})
+    return Limits(
+        **{n: min((x for x in v if x is not None), default=None) for n, v in values.items()}
+    )
 
 
 def limited(

@@ -34,9 +34,7 @@ class Context(BaseModel):
     model: Annotated[Any, _NAMED] = Field(
         None, description="a name of the catalogue; in Python also a model or a chat model"
     )
-    models: dict[str, Annotated[Any, _NAMED]] | None = Field(
-        None, description="the same by role"
-    )
+    models: dict[str, Annotated[Any, _NAMED]] | None = Field(None, description="the same by role")
     budget: Annotated[Limits | Budget | None, WithJsonSchema(Limits.model_json_schema())] = Field(
         None, description="what the run may spend: tokens, seconds, calls"
     )

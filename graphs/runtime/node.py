@@ -22,8 +22,8 @@ from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
-from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import NodeStarted
@@ -59,9 +59,13 @@ class Binding:
 class Work(Protocol):
     """What a node does, with or without an event loop."""
 
-    def invoke(self, state: State, step: Step) -> Update: ...
+    def invoke(self, state: State, step: Step) -> Update:
+        """Work to the end."""
+        ...
 
-    async def ainvoke(self, state: State, step: Step) -> Update: ...
+    async def ainvoke(self, state: State, step: Step) -> Update:
+        """Work."""
+        ...
 
 
 @dataclass(frozen=True)

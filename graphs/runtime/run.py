@@ -18,15 +18,13 @@ from langgraph.types import Command, Interrupt
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import bound, least, limited
-from thinkgraph.graphs.runtime.compile import Binding, build
+from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, RunContext
-from thinkgraph.graphs.runtime.models import DEFAULT_MODEL as DEFAULT_MODEL
-from thinkgraph.graphs.runtime.models import AnyModel as AnyModel
-from thinkgraph.graphs.runtime.models import Roles as Roles
-from thinkgraph.graphs.runtime.models import default_model as default_model
+from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
-from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
@@ -141,7 +139,7 @@ def app(
     """A spec as an ordinary compiled LangGraph graph; ``options`` are of LangGraph's compile."""
     options["name"] = options.get("name") or spec.name
     compiled = build(spec, binding).compile(checkpointer=checkpointer, **options)
-    return cast("CompiledStateGraph[Any, Any]", compiled.with_config(recursion_limit=STEPS))
+    return compiled.with_config(recursion_limit=STEPS)
 
 
 def start(
@@ -166,10 +164,10 @@ def start(
     spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
     context = RunContext(seed, binding.models, _allowed(budget, spec.budget, binding.params))
-    config = dict(config or {})  # type: ignore[assignment]
+    config = config or RunnableConfig()
     if any(map(_may_interrupt, (spec, *used))):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
-        config["configurable"] = {**config.get("configurable", {}), **own}
+        config = {**config, "configurable": {**config.get("configurable", {}), **own}}
         app = app.copy({"checkpointer": InMemorySaver()})
     return Run(app, spec, binding, context, config)
 

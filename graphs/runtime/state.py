@@ -200,7 +200,7 @@ def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
 
 def read(spec: Spec, values: Mapping[str, Any]) -> State:
     """The typed view that nodes and conditions have of the channels' values."""
-    turn: Turn = values.get("turn") or {}
+    turn = values.get("turn") or Turn()
     given = turn.get("inputs") or {}
     declared = spec.inputs | spec.state
     shown = {name: given.get(name, values.get(name)) for name in declared}

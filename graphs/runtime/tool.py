@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.nodes.event import NodeEvent
 
 _TYPES: dict[str, Any] = {
@@ -33,22 +33,29 @@ class Strategy(Protocol):
     """What a tool needs of a graph."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+        ...
 
     @property
-    def spec(self) -> Spec: ...
+    def spec(self) -> Spec:
+        """Its spec."""
+        ...
 
-    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]: ...
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of its params, checked."""
+        ...
 
-    def stream(
-        self, question: str, **settings: Any
-    ) -> AsyncGenerator[NodeEvent | Finished, None]: ...
+    def stream(self, question: str, **settings: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """The events of a run, and its result."""
+        ...
 
 
 def tool(
     graph: Strategy,
     name: str | None,
     description: str | None,
+    *,
     params: Sequence[str],
     fixed: Mapping[str, Any],
     settings: Mapping[str, Any],

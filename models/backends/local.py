@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from thinkgraph.models.engine.engine import Engine
-from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
@@ -117,7 +116,7 @@ class LocalModel:
             engine.native.chat_template,
             vocabulary.bos_text,
             vocabulary.eos_text,
-            vocabulary.control_texts,
+            tuple(vocabulary.controls),
         )
 
     @property
@@ -174,7 +173,6 @@ class LocalModel:
                 self.tokenize(request.messages),
                 request.sampling,
                 request.seeds,
-                grammar=_grammar(request.sampling),
                 adapter=_adapter(request.sampling.adapter),
                 budget=request.budget,
             )
@@ -238,18 +236,6 @@ def _adapter(name: str | None) -> Adapter | None:
         return Adapter(head, float(scale)) if head else Adapter(name)
     except ValueError:
         return Adapter(name)
-
-
-def _grammar(sampling: Sampling) -> str | None:
-    if sampling.grammar is None and sampling.json_schema is None:
-        return None
-    if sampling.grammar is not None and sampling.json_schema is not None:
-        raise ModelError("give a grammar or a json_schema, not both")
-    if sampling.ignore_eos:
-        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if sampling.grammar is not None:
-        return checked_grammar(sampling.grammar)
-    return schema_grammar(sampling.json_schema or {})
 
 
 _engines: dict[tuple[str, int, int, str], Engine] = {}

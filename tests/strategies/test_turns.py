@@ -8,6 +8,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from thinkgraph.graphs.graph import load
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.errors import ModelError
 
@@ -122,8 +123,6 @@ async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_p
 
 
 def test_tools_that_were_called_since_the_question_are_context(oracle):
-    from thinkgraph.graphs.graph import load
-
     call = {"name": "weather", "args": {"city": "Oslo"}, "id": "1", "type": "tool_call"}
     turns = [
         HumanMessage("Do I need a coat in Oslo?"),

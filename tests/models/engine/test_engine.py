@@ -474,7 +474,8 @@ async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
             if beside and scheduler.preemptions == 1:
                 scheduler.pool.clear()
                 model.engine._requests.add(other)
-                scheduler.waiting.extendleft(other.sequences)
+                for waiting in other.sequences:
+                    scheduler.waiting.append(waiting, front=True)
 
     scoring = asyncio.create_task(model.score(ModelRequest(ask("x")), text))
     while not scheduler.preemptions and not scoring.done():
