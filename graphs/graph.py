@@ -44,9 +44,8 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
 
-    from thinkgraph.graphs.runtime.context import Allowance
+    from thinkgraph.graphs.runtime.context import Allowance, Binding
     from thinkgraph.graphs.runtime.models import AnyModel
-    from thinkgraph.graphs.runtime.node import Binding
     from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
@@ -376,8 +375,8 @@ class Graph:
         params: Mapping[str, Any],
         seed: int = 0,
     ) -> Binding:
+        from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.node import Binding  # noqa: PLC0415
 
         self._check_roles(models or {})
         return Binding(

@@ -18,19 +18,11 @@ from langgraph.graph import StateGraph
 
 from thinkgraph.graphs.language.spec import NodeSpec, Spec
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
-from thinkgraph.graphs.runtime.context import Context
-from thinkgraph.graphs.runtime.node import (
-    Beginning,
-    Binding,
-    Conclusion,
-    GraphWork,
-    KindWork,
-    NodeRunnable,
-    NodeRunner,
-    Work,
-)
+from thinkgraph.graphs.runtime.context import Binding, Context
+from thinkgraph.graphs.runtime.node import Beginning, Conclusion, NodeRunnable, NodeRunner
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.prompts.prompt import load_prompt, prompts_in

@@ -19,9 +19,8 @@ from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
-from thinkgraph.graphs.runtime.context import Allowance, RunContext
+from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
@@ -179,7 +178,8 @@ def start(
     """
     spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
-    context = RunContext(seed, binding.models, _allowed(budget, spec.budget, binding.params))
+    allowed = _allowed(budget, spec.budget, binding.params)
+    context = RunContext(spec, seed, binding.models, allowed)
     config = config or RunnableConfig()
     if may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
@@ -215,8 +215,11 @@ def asked(question: Question) -> dict[str, Any]:
     """What a compiled graph is given."""
     if isinstance(question, str):
         return {"question": question}
-    turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
-    return {"messages": turns}
+    return {"messages": [_plain(turn) if isinstance(turn, Message) else turn for turn in question]}
+
+
+def _plain(turn: Message) -> dict[str, Any]:
+    return turn.model_dump(exclude_defaults=True)
 
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:

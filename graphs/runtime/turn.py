@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.messages import text_of
+from thinkgraph.graphs.runtime.messages import TOOLS, is_users, text_of
 from thinkgraph.graphs.runtime.state import Json, Turn
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
@@ -36,7 +36,7 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         ThinkgraphError: nothing is asked.
     """
     messages = list(values.get("messages") or ())
-    last = next((m for m in reversed(messages) if isinstance(m, HumanMessage)), None)
+    last = next((m for m in reversed(messages) if is_users(m)), None)
     question, added = values.get("question") or "", []
     if not question:
         if last is None or not _is_open(messages):
@@ -56,9 +56,9 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
 def _is_open(messages: list[Any]) -> bool:
     """Whether nothing but calls of tools and their results follows the user's last message."""
     for message in reversed(messages):
-        if isinstance(message, HumanMessage):
+        if is_users(message):
             return True
-        if not isinstance(message, ToolMessage) and not getattr(message, "tool_calls", ()):
+        if message.type not in TOOLS and not getattr(message, "tool_calls", ()):
             return False
     return False
 

@@ -196,3 +196,25 @@ async def test_paths_that_end_at_different_times_are_concluded_once() -> None:
     assert [e.node for e in events if isinstance(e, NodeStarted)].count("conclude") == 1
     assert [message.type for message in values["messages"]] == ["human", "ai"]
     assert values["answer"]["of"] == 3
+
+
+def test_a_graph_that_a_nodes_own_code_runs_has_its_own_model_and_budget() -> None:
+    inner = tg.load("direct").compile(model=says("It is 7."))
+
+    @tg.node_kind("delegate", output_channels={"answer"})
+    async def delegate(state: tg.State, step: Any) -> tg.Update:
+        "question → another graph's answer"
+        values = await inner.ainvoke({"question": state.question})
+        return tg.Update(answer=tg.Answer.model_validate(values["answer"]))
+
+    try:
+        outer = tg.Graph("outer")
+        outer.add(ask=delegate())
+        outer.edge(tg.START, "ask", tg.END)
+        model = says("It is 1.")
+        result = outer.run("?", model=model, budget={"calls": 1})
+        values = outer.compile(model=model).invoke(QUESTION)
+    finally:
+        _registered.pop("delegate", None)
+    assert (result.answer.value, values["answer"]["value"]) == ("7", "7")
+    assert not model.calls

@@ -78,6 +78,12 @@ def test_other_kinds_of_messages_are_turns_too():
     assert told[:2] == [("user", "Hello."), ("assistant", "Hi.")]
 
 
+def test_a_users_turn_of_another_kind_asks():
+    asked = {"messages": [ChatMessage("2 + 3?", role="user")]}
+    values = tg.load("direct").compile(model=ScriptedModel(["It is 5."])).invoke(asked)
+    assert values["answer"]["value"] == "5"
+
+
 def test_neighbours_of_one_role_are_one_turn():
     assert asked(HumanMessage("First."), HumanMessage("Second.")) == [
         ("user", "First.\n\nSecond.\n\nAnd so?")

@@ -91,6 +91,18 @@ def test_a_resumed_run_has_what_was_left(tmp_path: Any) -> None:
     assert cut(values) == "the budget of 4 tokens is spent"
 
 
+def test_who_goes_back_to_a_checkpoint_has_what_was_left_there() -> None:
+    graph = tg.Graph("two", budget=Limits(tokens=6))
+    graph.add(draft=tg.Generate(), more=tg.Generate())
+    graph.edge(tg.START, "draft", "more", tg.END)
+    app = graph.compile(InMemorySaver(), model=says())
+    first = app.invoke(QUESTION, THREAD)
+    before = next(s for s in app.get_state_history(THREAD) if s.next == ("more",))
+    again = app.invoke(None, before.config)
+    assert [c["tokens"] for c in again["candidates"].values()] == [3, 3]
+    assert cut(first) == cut(again)
+
+
 def test_each_turn_of_a_thread_has_the_whole_budget() -> None:
     graph = tg.load("direct")
     app = graph.compile(InMemorySaver(), model=says(), budget={"calls": 1})
