@@ -71,6 +71,14 @@ class Node(BaseModel):
         """
         return {}
 
+    @property
+    def writes_answer(self) -> bool:
+        """Whether it writes one text that is the answer, if the run ends after it.
+
+        Then the text can be shown as the answer while it is written.
+        """
+        return False
+
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
