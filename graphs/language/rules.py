@@ -299,10 +299,10 @@ RULES: dict[str, Rule] = {
         "a template that reads a text as an object",
         "What a node's kind supplies to its prompts is a text (`candidate`, `answer`, `critique`, "
         "`item`) or a list of texts (`peers`); it has none of the parts that the template names.",
-        'nodes:\n  draft: {kind: generate}\n'
+        "nodes:\n  draft: {kind: generate}\n"
         '  critic: {kind: critique, prompt: {user: "{{ candidate.text }}"}}\n'
         "edges:\n  - START -> draft -> critic -> END\n",
-        'nodes:\n  draft: {kind: generate}\n'
+        "nodes:\n  draft: {kind: generate}\n"
         '  critic: {kind: critique, prompt: {user: "{{ candidate }}"}}\n'
         "edges:\n  - START -> draft -> critic -> END\n",
     ),

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results import plot
 from thinkgraph.evaluate.results.columns import accuracy, cost, lines
-from thinkgraph.evaluate.results.table import LEGEND
+from thinkgraph.evaluate.results.table import LEGEND, group_rows
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
@@ -91,16 +91,25 @@ def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
         columns=[*accuracy(summary), *cost(summary)],
         lines=list(lines(summary)),
         legend=LEGEND,
-        plots=[
-            _inline(plot.to_svg(plot.tradeoff(summary)), "Accuracy against tokens a question"),
-            _inline(plot.to_svg(plot.differences(summary)), "Differences to the baseline"),
-        ],
+        plots=list(_plots(summary)),
+        groups=group_rows(summary),
         overthought=list(_overthought(comparison, summary)),
         alone=sum(row.tokens for row in comparison.rows),
         data=to_data(comparison, summary, correct),
         script=Markup(script),  # noqa: S704 - our own file
         digest=_digest(script),
     )
+
+
+def _plots(summary: Summary) -> Iterator[Markup]:
+    """Both plots, of one height, for they stand side by side where there is room."""
+    height = max(4.4, plot.forest_height(summary))
+    drawings = {
+        "Accuracy against tokens a question": plot.tradeoff,
+        "Differences to the baseline": plot.differences,
+    }
+    for label, draw in drawings.items():
+        yield _inline(plot.to_svg(draw(summary, plot.HALF, height)), label)
 
 
 def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[str, Any]:
