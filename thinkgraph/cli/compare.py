@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.evaluate.runs.variant import Variant
-    from thinkgraph.evaluate.tasks.task import Task
 
 
 def compare(
@@ -100,7 +99,7 @@ def compare(
     from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.evaluate.tasks.expected import expected_extractor, number_warning
+    from thinkgraph.evaluate.tasks.expected import TEXTS, kinds, number_warning
     from thinkgraph.graphs.runtime.run import default_model
     from thinkgraph.models.catalogue import find
 
@@ -108,7 +107,7 @@ def compare(
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
     task = task.model_copy(update={"metric": scorer.name})
-    how = _extractor(extract) if extract else expected_extractor(task.questions)
+    how = _extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
     variants = parse_variants(graphs, params, prompts, models=models, extract=how)
@@ -120,7 +119,19 @@ def compare(
     config = Config(models[0], settings, roles, seed, prompts, at_once)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = [*task.notes, *_told(task, scorer, how, given=(metric, extract))]
+    notes = [*task.notes]
+    if metric is None and scorer.name not in ("exact", "choice"):
+        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
+    if how is None and any(each.extract for each in task.questions):
+        notes.append(
+            f"answers are looked for by the right ones: {kinds(task.questions)}; "
+            "--extract sets one way for all"
+        )
+    if scorer.name == "exact" and any(each.extract == TEXTS for each in task.questions):
+        notes.append(
+            "the metric exact compares whole texts; --metric contains looks for the right answer "
+            "in the text"
+        )
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
@@ -167,21 +178,6 @@ def _extractor(given: str) -> Any:
         return parse_extractor(form).short()
     except ValueError as error:
         raise ThinkgraphError(f"--extract {given}: {error}") from None
-
-
-def _told(
-    task: Task, scorer: Metric, how: Any, *, given: tuple[str | None, str | None]
-) -> Sequence[str]:
-    """What was chosen for the user, who may want it otherwise."""
-    found = []
-    if given[0] is None and scorer.name not in ("exact", "choice"):
-        found.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
-    if given[1] is None and how is not None:
-        shown = ", ".join(each if isinstance(each, str) else next(iter(each)) for each in how)
-        found.append(
-            f"answers are looked for by {shown}, by the right answers; --extract sets another way"
-        )
-    return found
 
 
 def _greedy(variants: Sequence[Variant], models: Sequence[str]) -> str:

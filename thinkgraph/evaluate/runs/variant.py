@@ -71,9 +71,14 @@ class Variant(Frozen):
             digest=_digest(graph, bound, prompts),
         )
 
-    def load(self) -> Graph:
-        """Its graph: read and checked once a process, and with it what was compiled of it."""
-        return _loaded(self.graph, self.digest, json.dumps(self.extract))
+    def load(self, extract: Any = None) -> Graph:
+        """Its graph: read and checked once a process, and with it what was compiled of it.
+
+        Args:
+            extract: how a question's answers are found, where the variant doesn't say it.
+        """
+        how = self.extract if self.extract is not None else extract
+        return _loaded(self.graph, self.digest, json.dumps(how))
 
 
 @lru_cache(maxsize=256)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from thinkgraph.evaluate.metrics.number import exact_number
-from thinkgraph.evaluate.tasks.data import YES_OR_NO
 from thinkgraph.evaluate.tasks.option import LETTERS
 from thinkgraph.evaluate.tasks.question import Question
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.comparison import Comparison
 
+YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
+"""A right answer that is yes or no."""
 _WORD = r"(yes|no|true|false)\b"
 YES_NO = [
     {"regex": rf"(?i)\banswer\b(?:\s+is)?[\s:*\"']*{_WORD}"},
@@ -23,27 +26,31 @@ YES_NO = [
 TEXTS = ["boxed", "final", "text"]
 
 
-def expected_extractor(questions: Sequence[Question]) -> Any:
-    """The short form of the extractor that fits the right answers; None for `auto`.
+def expected_extractor(question: Question) -> Any:
+    """The short form of the extractor that fits the right answer; None for `auto`.
 
-    Letters where all questions have options, yes and no where all answers are one of these, and
-    texts where no answer is a number.
+    A letter where there are options, yes or no where that is the answer, and a text where it
+    has no number and no mathematics in it.
     """
-    if not questions:
-        return None
-    if all(each.choices for each in questions):
-        most = max(len(each.choices) for each in questions)
-        return [{"choice": LETTERS[:most]}, "auto"]
-    if all(YES_OR_NO.fullmatch(each.reference) for each in questions):
+    if question.choices:
+        return [{"choice": LETTERS[: len(question.choices)]}, "auto"]
+    if YES_OR_NO.fullmatch(question.reference):
         return YES_NO
-    if not any(_is_value(each) for each in questions):
-        return TEXTS
-    return None
+    return None if any(c.isdigit() or c in "\\$^" for c in question.reference) else TEXTS
 
 
-def _is_value(question: Question) -> bool:
-    """Whether the right answer has a number in it, or mathematics."""
-    return any(c.isdigit() or c in "\\$^" for c in question.reference)
+def kinds(questions: Sequence[Question]) -> str:
+    """What is looked for in how many questions, in words; empty if it is the same in all."""
+    names = {"choice": "options", "regex": "yes or no", "boxed": "texts"}
+    counts = Counter(
+        "numbers and mathematics" if each.extract is None else names[_head(each.extract[0])]
+        for each in questions
+    )
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else ""
+
+
+def _head(short: Any) -> str:
+    return short if isinstance(short, str) else str(next(iter(short)))
 
 
 def number_warning(comparison: Comparison) -> str:
