@@ -27,6 +27,7 @@ from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.graphs.pictures.html import page_template
+from thinkgraph.graphs.pictures.prose import is_plain, prose
 
 T = TypeVar("T", bound=Hashable)
 Correct = Mapping[tuple[str, str], bool | None]
@@ -116,7 +117,8 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
     """What the page's script reads: JSON in which equal drafts and equal texts stand once.
 
     ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
-    out. ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
+    out. ``set`` is the HTML of the texts that have Markdown or mathematics, by their place.
+    ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
     """
     texts, drafts = Shared[str](), Shared[tuple[Any, ...]]()
     rows = {(row.question, row.strategy): row for row in comparison.rows}
@@ -145,6 +147,9 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
         "questions": questions,
         "drafts": drafts.values(),
         "texts": texts.values(),
+        "set": {
+            str(i): str(prose(text)) for i, text in enumerate(texts.values()) if not is_plain(text)
+        },
     }
 
 
