@@ -45,6 +45,25 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+class Tagged(Frozen):
+    """A part of a text that is held to a JSON schema, such as a tool call.
+
+    Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
+    this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
+    tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
+    be of an object or array: of a number, nothing tells the end.
+    """
+
+    begin: str
+    json_schema: dict[str, Any]
+    end: str
+    trigger: str = Field(
+        "",
+        description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
+        "`[TOOL_CALLS]` at its beginning, or else what the begins of all tags have in common",
+    )
+
+
 class Sampling(Frozen):
     """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
 
@@ -64,6 +83,12 @@ class Sampling(Frozen):
     ignore_eos: bool = False
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
+    constrain_after: str | None = Field(
+        None, description="the schema or grammar holds from behind this text, which must come"
+    )
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
+    tagged_required: bool = Field(False, description="the text begins with a tagged part")
+    tagged_parallel: bool = Field(True, description="more than one tagged part may come")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")

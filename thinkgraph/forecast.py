@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.graphs.planning.plan import Plan, Spent
+from thinkgraph.graphs.planning.plan import Plan
+from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.tuning.speed import Speed
 from thinkgraph.terminal import console as make_console
 

@@ -29,7 +29,17 @@ ParamType = Literal["boolean", "integer", "number", "string"]
 FieldType = Literal["boolean", "integer", "number", "string", "list", "object"]
 
 CHANNELS = frozenset(
-    {"question", "messages", "candidates", "critiques", "answer", "usage", "counts", "branch"}
+    {
+        "question",
+        "messages",
+        "turn",
+        "candidates",
+        "critiques",
+        "answer",
+        "usage",
+        "counts",
+        "branch",
+    }
 )
 """The channels of the state that every graph has; no node and no field can have their names."""
 RUN_SETTINGS = frozenset(
@@ -88,7 +98,7 @@ class Param(Frozen):
         """
         converted = _convert(value, self.kind)
         if self.choices and converted not in self.choices:
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, self.choices))}")
+            raise ValueError(f"{value!r} is not one of {', '.join(map(str, self.choices))}")
         if isinstance(converted, int | float) and not isinstance(converted, bool):
             if self.minimum is not None and converted < self.minimum:
                 raise ValueError(f"{value} is less than {self.minimum:g}")

@@ -52,10 +52,13 @@ def _members(source: str) -> frozenset[tuple[str, str]]:
     tree = _ENVIRONMENT.parse(source)
     own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}  # loops, sets
     found = set()
-    for part in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        name = part.attr if isinstance(part, nodes.Getattr) else _constant(part.arg)
-        if isinstance(part.node, nodes.Name) and part.node.name not in own and name:
-            found.add((part.node.name, name))
+    read = [
+        *((part.node, part.attr) for part in tree.find_all(nodes.Getattr)),
+        *((part.node, _constant(part.arg)) for part in tree.find_all(nodes.Getitem)),
+    ]
+    for node, name in read:
+        if isinstance(node, nodes.Name) and node.name not in own and name:
+            found.add((node.name, name))
     return frozenset(found)
 
 
@@ -125,7 +128,10 @@ class Prompt(Frozen):
             messages.append(Message(role="user", content=example.user))
             messages.append(Message(role="assistant", content=example.assistant))
         messages.extend(turn for turn in history if turn.role != "system")
-        messages.append(Message(role="user", content=_render(self.user, variables)))
+        asked = _render(self.user, variables)
+        if messages and messages[-1].role == "user":  # many chat templates refuse two in a row
+            asked = f"{messages.pop().content}\n\n{asked}"
+        messages.append(Message(role="user", content=asked))
         return messages
 
 

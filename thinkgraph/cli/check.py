@@ -30,9 +30,9 @@ def check(
     problems = check_files(files)
     with reader():
         if form is Report.TEXT:
-            print(render(problems, "text"))
+            print(render(problems))
         else:
-            print_json(render(problems, form.value))
+            print_json(render(problems, "json" if form is Report.JSON else "sarif"))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:

@@ -100,7 +100,7 @@ def compare(
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import TEXTS, kinds, number_warning
-    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
 
     task = read_questions(data, fields=_fields(field, by), limit=limit, seed=seed)
