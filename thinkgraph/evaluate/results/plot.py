@@ -88,19 +88,19 @@ def differences(summary: Summary, width: float = WIDTH, height: float | None = N
         height: the same.
     """
     found = summary.differences
-    letters, figures = (27, 1.35) if width == WIDTH else (16, 1.15)
+    figures = 1.35 if width == WIDTH else 1.15
     with mpl.rc_context(STYLE):
         height = height or forest_height(summary)
         figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=None)
         axes = figure.subplots()
-        left = (MARGIN + 0.085 * letters) / width
+        left = (MARGIN + (2.3 if width == WIDTH else 0)) / width
         figure.subplots_adjust(
             left=left, right=1 - figures / width, top=1 - 0.45 / height, bottom=0.7 / height
         )
         if found:
-            words = f"Difference to {_clipped(found[0].baseline, letters)}, with 95 % intervals"
+            words = f"Difference to {_clipped(found[0].baseline, 27)}, with 95 % intervals"
             _title(figure, words)
-            _forest(axes, found, letters)
+            _forest(axes, found)
         else:
             _nothing(axes)
     return figure
@@ -108,7 +108,7 @@ def differences(summary: Summary, width: float = WIDTH, height: float | None = N
 
 def forest_height(summary: Summary) -> float:
     """What the differences need, in inches."""
-    return 1.25 + 0.32 * max(len(summary.differences), 2)
+    return 1.25 + 0.4 * max(len(summary.differences), 2)
 
 
 def _title(figure: Figure, words: str) -> None:
@@ -228,7 +228,7 @@ def _clipped(label: str, letters: int = 32) -> str:
     return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
 
 
-def _forest(axes: Axes, found: Sequence[Difference], letters: int) -> None:
+def _forest(axes: Axes, found: Sequence[Difference]) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.axvline(0, color=MUTED, linewidth=1)
     width = float(axes.get_figure(root=True).get_size_inches()[0])  # type: ignore[union-attr]
@@ -242,12 +242,20 @@ def _forest(axes: Axes, found: Sequence[Difference], letters: int) -> None:
             fontsize=10 if width == WIDTH else 9,
             transform=blended_transform_factory(axes.figure.transFigure, axes.transData),
         )  # fmt: skip
-    axes.set_yticks(range(len(found)), [_clipped(d.label, letters) for d in found])
+    if width == WIDTH:
+        axes.set_yticks(range(len(found)), [_clipped(d.label, 27) for d in found])
+    else:  # there is no room beside the intervals, so each has its label above it
+        axes.set_yticks([])
+        for y, d in enumerate(found):
+            axes.text(
+                0, y - 0.22, _clipped(d.label, 44), fontsize=9, va="bottom",
+                transform=blended_transform_factory(axes.transAxes, axes.transData),
+            )  # fmt: skip
     axes.tick_params(length=0)
     axes.tick_params(axis="y", labelcolor=INK, pad=0)
     axes.grid(axis="x", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_ylim(len(found) - 0.5, -0.7)
     axes.set_xlabel("percentage points\n● sure   ○ not sure (paired test, Holm)")
     place_ = axes.get_position()
     for tick in axes.get_yticklabels():
