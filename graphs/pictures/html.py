@@ -7,6 +7,8 @@ from functools import cache
 from jinja2 import PackageLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from thinkgraph.graphs.pictures.prose import formula, is_plain, prose
+
 
 @cache
 def page_template(package: str, name: str) -> Template:
@@ -19,6 +21,8 @@ def page_template(package: str, name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
+    environment.filters |= {"prose": prose, "formula": formula}
+    environment.tests["plain"] = is_plain
     environment.policies["json.dumps_kwargs"] = {
         "ensure_ascii": False,
         "allow_nan": False,
