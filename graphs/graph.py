@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from thinkgraph.graphs.language.document import Path_
 from thinkgraph.graphs.language.dump import dump
 from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.language.spec import (
+    RUN_SETTINGS,
     Input,
     Limits,
     NodeSpec,
@@ -30,11 +30,13 @@ from thinkgraph.graphs.language.spec import (
     chain,
 )
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models import arguments
+from thinkgraph.models.arguments import ArgumentError, suggesting
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.event import NodeEvent
-from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 from thinkgraph.nodes.registry import node_kinds
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Graph:
         budget: what one run may spend.
     """
 
+    @suggesting
     def __init__(
         self,
         name: str,
@@ -94,18 +97,23 @@ class Graph:
         graph._data, graph._folder = spec.plain, folder
         return graph
 
+    @suggesting
     def add(self, **nodes: Node | NodeSpec) -> tuple[str, ...]:
         """Add nodes by their names, which are returned for :meth:`edge`.
 
         A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
         """
         for name, node in nodes.items():
+            if not isinstance(node, Node | NodeSpec | Mapping):
+                example = "a kind with its settings, such as Generate(samples=4)"
+                raise ArgumentError(f"node {name!r} should be {example}, not {node!r}")
             kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._data["nodes"][name] = _plain(kind)
             self._places["nodes", name] = _caller()
         self._changed()
         return tuple(nodes)
 
+    @suggesting
     def edge(
         self,
         *path: str | Sequence[str],
@@ -121,6 +129,9 @@ class Graph:
             at_most: how often the edge may be followed in a run.
             each: ``"candidates"`` runs the target once for each live candidate.
         """
+        for name in path:
+            if not isinstance(name, str | Sequence):
+                raise ArgumentError(f"edge() takes the names of nodes, not {name!r}")
         rest = {"when": when, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
         edges = self._data["edges"]
@@ -134,6 +145,13 @@ class Graph:
         self._spec: Spec | None = None
         self._specs: dict[str, Spec] = {}
         self._apps: dict[Hashable, CompiledStateGraph[Any, Any]] = {}
+
+    def __repr__(self) -> str:
+        """Its name, its nodes with their kinds, and its params with their defaults."""
+        nodes = [f"{name}={_word(node)}" for name, node in self._data["nodes"].items()]
+        params = [f"{n}={_default(p)!r}" for n, p in (self._data.get("params") or {}).items()]
+        shown = f"<Graph {self.name!r}; nodes: {', '.join(nodes) or 'none'}"
+        return f"{shown}; params: {', '.join(params)}>" if params else f"{shown}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy has; it compiles for itself."""
@@ -316,8 +334,8 @@ class Graph:
 
     def _no_param(self, name: str) -> str:
         have = list(self.spec.params)
-        near = difflib.get_close_matches(name, have, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(have) or 'none'}"
+        known = {*have, *self.spec.inputs, *RUN_SETTINGS} - {"self"}
+        hint = did_you_mean(name, known) or f"it has {', '.join(have) or 'none'}"
         return f"graph {self.name!r} has no param {name!r}; {hint}"
 
     def _bound(
@@ -332,6 +350,10 @@ class Graph:
         from thinkgraph.graphs.runtime.run import Roles  # noqa: PLC0415
 
         self._check_roles(models or {})
+        for name, prompt in (prompts or {}).items():
+            load_prompt(name)  # there has to be one to replace
+            if not isinstance(prompt, Prompt):
+                raise ArgumentError(f"prompt {name!r} should be a Prompt, not {prompt!r}")
         return Binding(
             params=self.bind(params),
             models=Roles(model, models),
@@ -361,8 +383,8 @@ class Graph:
             return  # a param names it
         for role in given:
             if role not in known:
-                have = ", ".join(sorted(known)) or "none"
-                raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; it has {have}")
+                hint = did_you_mean(role, known) or f"it has {', '.join(sorted(known)) or 'none'}"
+                raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; {hint}")
 
 
 def _plain(value: Any) -> Any:
@@ -374,9 +396,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _word(node: Any) -> str:
+    """The kind of a node, or the graph that it uses."""
+    return str(node.get("kind") or node.get("use")) if isinstance(node, Mapping) else repr(node)
+
+
+def _default(param: Any) -> Any:
+    return param.get("default") if isinstance(param, Mapping) else param
+
+
 def _caller() -> tuple[str, int]:
     """The file and line that called a method of a graph."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename in (__file__, arguments.__file__):
+        frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
@@ -386,6 +419,10 @@ def load(source: str | os.PathLike[str]) -> Graph:
     Raises:
         ThinkgraphError: there is no such graph, or the checker finds errors in it.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise ArgumentError(
+            f"load() takes the name of a graph or the path of a file, not {source!r}"
+        )
     name = source if isinstance(source, str) else Path(source)
     found = find(name)
     return Graph.of(load_spec(name), found.parent if isinstance(found, Path) else None)
@@ -393,4 +430,6 @@ def load(source: str | os.PathLike[str]) -> Graph:
 
 def use(graph: str, **params: Any) -> NodeSpec:
     """A node that runs another graph: a built-in one, or a file beside the one it is used in."""
+    if not isinstance(graph, str):
+        raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")
     return NodeSpec.model_validate({"use": graph, **({"params": params} if params else {})})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.model import Frozen, Model
 
 if TYPE_CHECKING:
@@ -136,8 +136,9 @@ def _engine_settings(settings: dict[str, object]) -> EngineSettings:
 
     unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())
     if unknown:
-        names = ", ".join(EngineSettings.model_fields)
-        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; it has {names}")
+        names = list(EngineSettings.model_fields)
+        hint = did_you_mean(unknown[0], names) or f"it has {', '.join(names)}"
+        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; {hint}")
     try:
         return EngineSettings.model_validate(settings)
     except ValidationError as error:

@@ -32,8 +32,9 @@ from pydantic import (
     model_validator,
 )
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.catalogue import load
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.model import (
     Completion,
     Delta,
@@ -51,7 +52,7 @@ EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 
 
-class ChatGGUF(BaseChatModel):
+class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     """A chat model that samples a GGUF with llama.cpp, in this process.
 
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
@@ -148,8 +149,9 @@ class ChatGGUF(BaseChatModel):
     ) -> ModelRequest:
         given = {name: value for name, value in kwargs.items() if name not in EXTRAS}
         if unknown := sorted(given.keys() - Sampling.model_fields.keys()):
-            names = ", ".join(sorted({*Sampling.model_fields, *EXTRAS} - {"stream"}))
-            raise ModelError(f"{unknown[0]!r} is not a setting of a call; it takes {names}")
+            names = sorted({*Sampling.model_fields, *EXTRAS} - {"stream"})
+            hint = did_you_mean(unknown[0], names) or f"it takes {', '.join(names)}"
+            raise ModelError(f"{unknown[0]!r} is not a setting of a call; {hint}")
         return ModelRequest(
             messages=[_message(message) for message in messages],
             sampling=self._sampling(stop, given),

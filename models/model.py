@@ -14,11 +14,13 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thinkgraph.models.arguments import SuggestingModel, suggesting
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "budget"]
 
 
-class Frozen(BaseModel):
+class Frozen(BaseModel, metaclass=SuggestingModel):
     """A value: immutable, and strict about the fields it knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -145,6 +147,7 @@ class Completion(Frozen):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+@suggesting
 class Budget:
     """What a run may still spend; shared by its requests and enforced between two steps.
 

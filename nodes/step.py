@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from thinkgraph.models.arguments import suggesting
 from thinkgraph.models.model import (
     Budget,
     Completion,
@@ -27,6 +28,7 @@ from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 T = TypeVar("T")
 
 
+@suggesting
 @dataclass
 class Step:
     """What a node's run may use, and the account of what it used.

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.base.param import Referable
 
@@ -145,7 +146,7 @@ class Limits(Frozen):
     calls: Annotated[int | None, Referable()] = Field(None, ge=1, description="model calls")
 
 
-class NodeSpec(BaseModel):
+class NodeSpec(BaseModel, metaclass=SuggestingModel):
     """A node: its kind and that kind's settings, or ``use`` of another spec with its params."""
 
     model_config = ConfigDict(frozen=True, extra="allow")

@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -15,6 +15,7 @@ from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.compile import Binding, Context, build, limited
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Message, Model
 from thinkgraph.nodes.event import NodeEvent
@@ -76,6 +77,8 @@ def _loaded(model: AnyModel) -> Model:
         from thinkgraph.models.backends.langchain import LangChainModel  # noqa: PLC0415
 
         return LangChainModel(model)
+    if not hasattr(model, "generate"):
+        raise ArgumentError(f"a model is a name, a path or a model, not {model!r}")
     return model
 
 
@@ -102,6 +105,8 @@ async def stream(
     began = time.perf_counter()
     allowed = _allowed(budget, spec.budget, binding.params)
     seed = secrets.randbits(31) if seed is None else seed
+    if not isinstance(seed, int):
+        raise ArgumentError(f"a seed is an integer, not {seed!r}")
     context: Context = {"seed": seed, "models": binding.models, "budget": allowed}
     values: dict[str, Any] = {}
     async for mode, piece in app.astream(
@@ -156,6 +161,8 @@ def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
 def _asked(question: Question) -> dict[str, Any]:
     if isinstance(question, str):
         return {"question": question}
+    if not isinstance(question, Sequence):
+        raise ArgumentError(f"a question is a text or a list of messages, not {question!r}")
     turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
     return {"messages": turns}
 
@@ -164,5 +171,8 @@ def _allowed(
     given: Allowance | None, stated: Limits | None, params: Mapping[str, Scalar]
 ) -> Budget:
     if not isinstance(given, Budget):
-        given = limited(Limits.model_validate(given or {}), params)
+        if not isinstance(given, Limits | Mapping | None):
+            raise ArgumentError(f'a budget is such as {{"tokens": 2000}}, not {given!r}')
+        limits = given if isinstance(given, Limits) else Limits(**(given or {}))
+        given = limited(limits, params)
     return limited(stated, params, parent=given) if stated else given

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
 from thinkgraph.graphs.runtime.result import Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
@@ -69,7 +69,8 @@ def _check(graph: Graph, params: Sequence[str], settings: Mapping[str, Any]) -> 
     for name in params:
         if name not in spec.params:
             have = ", ".join(spec.params) or "none"
-            raise ThinkgraphError(f"graph {graph.name!r} has no param {name!r}; it has {have}")
+            hint = did_you_mean(name, spec.params) or f"it has {have}"
+            raise ThinkgraphError(f"graph {graph.name!r} has no param {name!r}; {hint}")
         if name in fixed:
             raise ThinkgraphError(f"the param {name!r} is set already; an agent can't set it too")
     if all(spec.params[name].default is not None for name in params):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from thinkgraph.models.arguments import suggesting
+
 if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
 
@@ -30,6 +32,7 @@ def tokens(shown: Shown) -> int:
     return at_most(shown) if isinstance(shown, str) else sum(map(tokens, shown))
 
 
+@suggesting
 @dataclass(frozen=True)
 class Extent:
     """How large a population can be, for one run of a node.
@@ -91,6 +94,7 @@ class Extent:
         return replace(self, live=min(count, self.made), exact=False, unseen=unseen)
 
 
+@suggesting
 @dataclass(frozen=True)
 class Asked:
     """Requests of one shape.
@@ -123,6 +127,7 @@ class Asked:
     room: int | None = None
 
 
+@suggesting
 @dataclass(frozen=True)
 class Cost:
     """What one run of a node may ask of a model, and the population that it leaves.

@@ -31,6 +31,7 @@ class TestStandardUnit(Ours, ChatModelUnitTests):
     chat_model_params = {"model": "smollm2", "engine": ENGINE}  # noqa: RUF012
 
 
+@pytest.mark.model
 class TestStandardIntegration(Ours, ChatModelIntegrationTests):
     pass
 
