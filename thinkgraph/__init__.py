@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.base.cost import Asked as Asked
     from thinkgraph.nodes.base.cost import Cost as Cost
     from thinkgraph.nodes.base.cost import Extent as Extent
-    from thinkgraph.nodes.base.function import node_kind as node_kind
+    from thinkgraph.nodes.base.function_node import node_kind as node_kind
     from thinkgraph.nodes.base.node import Node as Node
     from thinkgraph.nodes.base.param import param as param
-    from thinkgraph.nodes.base.thinking import Thinking as Thinking
+    from thinkgraph.nodes.budget_forcing import Thinking as Thinking
     from thinkgraph.nodes.event import Answered as Answered
     from thinkgraph.nodes.event import Criticised as Criticised
     from thinkgraph.nodes.event import Drafted as Drafted
@@ -108,10 +108,10 @@ _EXPORTS = {
     ],
     "nodes.answers": ["AnswerClass", "Tally", "equal", "extract"],
     "nodes.base.cost": ["Asked", "Cost", "Extent"],
-    "nodes.base.function": ["node_kind"],
+    "nodes.base.function_node": ["node_kind"],
     "nodes.base.node": ["Node"],
     "nodes.base.param": ["param"],
-    "nodes.base.thinking": ["Thinking"],
+    "nodes.budget_forcing": ["Thinking"],
     "nodes.event": ["Answered", "Criticised", "Drafted", "Grew", "NodeEvent", "NodeStarted"],
     "nodes.kinds.ask": ["Ask"],
     "nodes.kinds.calculate": ["Calculate"],
