@@ -146,7 +146,7 @@ def test_a_role_may_have_its_own_model():
 
 
 def test_a_model_for_a_role_that_the_graph_lacks_is_refused():
-    with pytest.raises(tg.ThinkgraphError, match="no role 'critc'; it has critic"):
+    with pytest.raises(tg.ThinkgraphError, match="no role 'critc'; did you mean 'critic'"):
         tg.load("self-refine").run("?", models={"critc": ScriptedModel()})
 
 

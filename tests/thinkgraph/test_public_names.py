@@ -54,7 +54,7 @@ TYPOS: dict[str, tuple[Callable[[], object], str]] = {
     "an argument of a graph": (lambda: Graph("g", parms={}), "params"),
     "an argument of an edge": (lambda: one_node().edge("draft", END, wen="true"), "when"),
     "an argument of a budget": (lambda: tg.Budget(tokns=3), "tokens"),
-    "an argument of a kind": (lambda: tg.node_kind("x", need=set()), "needs"),
+    "an argument of a kind": (lambda: tg.node_kind("x", variable=()), "variables"),
     "a node": (lambda: misspelt_edge().spec, "draft"),
     "a param": (lambda: one_node(samples=tg.param("round")).spec, "rounds"),
     "a graph": (lambda: load("self-consistncy"), "self-consistency"),

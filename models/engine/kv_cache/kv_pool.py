@@ -145,7 +145,7 @@ class KvPool:
         return other
 
     def share(self, lease: Lease) -> Lease:
-        """The same lease, for one node_id more."""
+        """The same lease, for one holder more."""
         lease.holders += 1
         return lease
 
@@ -172,7 +172,7 @@ class KvPool:
         return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
-        """With its last node_id, free the lease's own cells; what the tree owns stays."""
+        """With its last holder, free the lease's own cells; what the tree owns stays."""
         lease.holders -= 1
         if lease.holders:
             return
