@@ -23,6 +23,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 
 types: .venv/dev
+	rm -rf build .venv/types  # what an earlier tree left there
 	$(PIP) --no-deps --upgrade --target .venv/types .
 	cd .venv/types && ../bin/mypy --config-file ../../pyproject.toml
 
