@@ -108,7 +108,7 @@ def _names(model: type[BaseModel]) -> set[str]:
 def suggesting(call: F) -> F:
     """Have a function, or a class, answer an argument that it doesn't take with the nearest one."""
     if inspect.isclass(call):
-        call.__init__ = suggesting(call.__init__)  # type: ignore[misc]
+        call.__init__ = suggesting(call.__init__)  # type: ignore[method-assign]
         return call
     parameters = inspect.signature(call).parameters
     kinds = [each.kind for each in parameters.values()]
