@@ -21,13 +21,13 @@ class Candidate(Frozen):
 
     id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
     node: str
-    round: int = Field(description="which run of the node wrote it, from 0")
+    round: int = Field(description="index of the node's run that wrote it, from 0")
     text: str
-    answer: str | None = Field(None, description="extracted from the text; None abstains")
-    parents: tuple[str, ...] = Field((), description="the candidates it was written from")
+    answer: str | None = Field(None, description="extracted from the text; None: it abstains")
+    parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")
     score: float | None = Field(None, description="given by the last score node")
-    scorer: str | None = Field(None, description="which node that was")
+    scorer: str | None = Field(None, description="the node that gave the score")
     seed: int
     tokens: int
     finish_reason: FinishReason
@@ -44,10 +44,12 @@ class Criticism(Frozen):
     id: str
     node: str
     round: int
-    candidate: str = Field(description="the id of the candidate it is about")
+    candidate: str = Field(description="id of the candidate")
     text: str
     accepted: bool
-    probability: float | None = Field(None, description="of acceptance, from the logits")
+    probability: float | None = Field(
+        None, description="probability of acceptance, from the logits"
+    )
     seed: int
     tokens: int
 
@@ -55,15 +57,17 @@ class Criticism(Frozen):
 class Answer(Frozen):
     """The answer of a run, and how it came about."""
 
-    value: str | None = Field(description="the comparable answer; None if none could be extracted")
-    text: str = Field(description="the whole text of the candidate that gave it")
-    candidate: str | None = Field(description="the id of that candidate")
-    votes: int = Field(description="candidates that gave this value")
-    of: int = Field(description="candidates that voted or abstained")
+    value: str | None = Field(description="the extracted answer; None if there is none")
+    text: str = Field(description="text of the candidate that gave it")
+    candidate: str | None = Field(description="id of that candidate")
+    votes: int = Field(description="number of candidates with this answer")
+    of: int = Field(description="number of candidates, abstentions included")
     tie: bool = False
-    tally: Tally | None = Field(None, description="every class of answers, with its votes")
-    cancelled: int = Field(0, description="samples that a stopping rule ended; they had no vote")
-    note: str = Field("", description="in a sentence, how sure a vote of this size can be")
+    tally: Tally | None = Field(None, description="every distinct answer, with its votes")
+    cancelled: int = Field(
+        0, description="samples that a stopping rule cancelled; they did not vote"
+    )
+    note: str = Field("", description="one sentence on how certain the vote is")
 
 
 class State(Frozen):
@@ -75,7 +79,7 @@ class State(Frozen):
     critiques: dict[str, Criticism] = Field(default_factory=dict)
     answer: Answer | None = None
     fields: dict[str, object] = Field(
-        default_factory=dict, description="further inputs, and the state that the spec declares"
+        default_factory=dict, description="inputs and state fields that the spec declares"
     )
 
     @property

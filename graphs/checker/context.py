@@ -91,7 +91,7 @@ class CheckContext:
             for violation in violations(Spec, self.source.data):
                 self.report_violation(violation)
             if len(self.links) > MAX_LINKS:
-                message = f"the edges are more than {MAX_LINKS} arrows from node to node"
+                message = f"the edges have more than {MAX_LINKS} arrows in total"
                 self.report("TG104", ("edges",), message, key=True)
 
     def _kind(self, name: str) -> Node | None:

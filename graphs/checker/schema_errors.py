@@ -48,10 +48,10 @@ def _follows(detail: ErrorDetails, data: Any) -> bool:
 
 
 _WANTED = {
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
-    "string": "text",
-    "bool": "true or false",
+    "string": "a string",
+    "bool": "a boolean",
     "dict": "a mapping",
     "model": "a mapping",
     "list": "a list",
@@ -101,7 +101,7 @@ def _violation(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Viola
 
 
 def _unknown(found: _Detail) -> Violation:
-    message = f"there is no field `{found.name}` here"
+    message = f"unknown field `{found.name}`"
     return Violation("TG101", found.path, message, suggestion(found.name, found.siblings), True)
 
 
@@ -117,7 +117,7 @@ def _not_a_choice(found: _Detail) -> Violation:
     choices = [word.strip("'\" ") for word in listed]
     text = isinstance(found.value, str)
     hint = suggestion(found.value, choices) if text else f"write {', '.join(choices)}"
-    message = f"{_shown(found.value)} is none of {', '.join(choices)}"
+    message = f"{_shown(found.value)} is not one of {', '.join(choices)}"
     return Violation("TG105", found.path, message, hint)
 
 
@@ -144,8 +144,8 @@ def _invalid_name(found: _Detail) -> Violation:
     key, pattern = found.name == "[key]", str(found.context["pattern"])
     shown = found.path[-1] if key else found.value
     lower = "a-z" in pattern and "A-Z" not in pattern
-    signs = "small letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
-    message = f"`{shown}` is no name: names have {signs}, a letter first"
+    signs = "lower-case letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
+    message = f"`{shown}` is not a valid name: names have {signs}, a letter first"
     return Violation("TG106", found.path, message, "", key)
 
 
@@ -174,7 +174,7 @@ def _mistyped(found: _Detail) -> Violation:
     if found.name == "[key]":
         return Violation("TG103", found.path, f"{found.path[-1]} should be {wanted}", "", True)
     if value is None:
-        message = f"this is empty and should be {wanted}"
+        message = f"this is empty (null) and should be {wanted}"
         return Violation("TG103", found.path, message, "delete the field, or give it a value", True)
     return Violation(
         "TG103", found.path, f"{_shown(value)} should be {wanted}", _rewrite_hint(base, value)

@@ -32,7 +32,7 @@ _CEL_TYPES = {
 
 
 class ConditionError(ThinkgraphError):
-    """A condition can't be read, or isn't true or false.
+    """A condition doesn't parse, or isn't boolean.
 
     Attributes:
         issues: everything that is wrong with it.
@@ -85,16 +85,22 @@ def _best_score(state: State) -> float:
 
 VARIABLES: dict[str, Variable] = {
     "question": Variable("string", lambda state: state.question, "the question"),
-    "live": Variable("integer", lambda state: len(state.live), "how many candidates live"),
+    "live": Variable("integer", lambda state: len(state.live), "number of live candidates"),
     "answered": Variable(
         "integer",
         lambda state: sum(c.answer is not None for c in state.live),
-        "how many live candidates have an answer",
+        "number of live candidates with an answer",
     ),
-    "accepted": Variable("boolean", lambda state: state.accepted, "critics accept all that live"),
-    "agreement": Variable("number", _agreement, "share of the live that the first answer has"),
-    "repeated": Variable("boolean", _repeated, "every live candidate repeats a parent's answer"),
-    "score": Variable("number", _best_score, "the best score of the live candidates"),
+    "accepted": Variable(
+        "boolean", lambda state: state.accepted, "whether the critics accept every live candidate"
+    ),
+    "agreement": Variable(
+        "number", _agreement, "share of the live candidates that give the most frequent answer"
+    ),
+    "repeated": Variable(
+        "boolean", _repeated, "whether every live candidate repeats the answer of a parent"
+    ),
+    "score": Variable("number", _best_score, "the highest score of the live candidates"),
     "answer": Variable(
         "string", lambda state: (state.answer and state.answer.value) or "", "the answer so far"
     ),
@@ -113,7 +119,7 @@ def variable_types(spec: Spec) -> dict[str, str]:
 
 
 class Condition:
-    """A compiled expression that is true or false of a state.
+    """A compiled boolean expression over a state.
 
     Args:
         text: the expression.
@@ -138,14 +144,14 @@ class Condition:
         data = {n: VARIABLES[n].read(state) if n in VARIABLES else known[n] for n in self.names}
         value = self._expression.eval(data=data).value()
         if not isinstance(value, bool):
-            raise ConditionError(f"the condition gives {value}, not true or false")
+            raise ConditionError(f"the condition gives {value}, not a boolean")
         return value
 
 
 @cache
 def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
     if len(_MACRO.findall(text)) > MAX_MACROS:
-        said = f"more than {MAX_MACROS} of all, exists, map and filter in one condition"
+        said = f"a condition has at most {MAX_MACROS} calls of all, exists, map and filter"
         raise ConditionError(said, [ConditionIssue("syntax", said)])
     environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
     try:
@@ -186,13 +192,18 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
 
 def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> ConditionIssue:
     if name in types:
-        return ConditionIssue("name", f"`{name}` is no function", *location)
+        return ConditionIssue("name", f"unknown function `{name}`", *location)
     hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
     first, _, rest = name.partition(".")
     line, column = location
     column = max(1, column - len(name) + len(name.rpartition(".")[2]) + 1) if rest else column
     return ConditionIssue(
-        "name", f"there is no `{name}`", line, column, len(name), hint or suggestion(first, types)
+        "name",
+        f"unknown variable `{name}`",
+        line,
+        column,
+        len(name),
+        hint or suggestion(first, types),
     )
 
 
@@ -201,7 +212,7 @@ def _mismatch(
 ) -> ConditionIssue:
     operator = said.split("'")[1].strip("_@").replace("_", "")
     given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
-    message = f"`{operator}` doesn't fit ({given})"
+    message = f"`{operator}` doesn't accept these types ({given})"
     if sorted(given.split(", ")) == ["double", "int"]:
         return ConditionIssue(
             "type", message, *location, len(operator), _as_doubles(text, location, types)
@@ -210,16 +221,16 @@ def _mismatch(
 
 
 def _as_doubles(text: str, location: tuple[int, int], types: Mapping[str, str]) -> str:
-    """How to write the whole number beside an operator as a double."""
+    """How to write the integer operand of an operator as a double."""
     line = text.split("\n")[location[0] - 1]
     before, after = line[: location[1] - 1], line[location[1] - 1 :]
     beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
     for word in [match[1] for match in beside if match]:
         if word.isdigit():
-            return f"write `{word}.0`: a whole number isn't compared with a fraction"
+            return f"write `{word}.0`: CEL doesn't mix integers and floats"
         if types.get(word) == "integer":
-            return f"write `double({word})`: a whole number isn't compared with a fraction"
-    return "write 1.0 for 1, or double(x): a whole number isn't compared with a fraction"
+            return f"write `double({word})`: CEL doesn't mix integers and floats"
+    return "write 1.0 for 1, or double(x): CEL doesn't mix integers and floats"
 
 
 def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIssue:
@@ -241,7 +252,9 @@ def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIss
             "syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}"
         )
     ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
-    message = "it ends too early" if ends else said.split(" expecting ", maxsplit=1)[0]
+    message = (
+        "unexpected end of the condition" if ends else said.split(" expecting ", maxsplit=1)[0]
+    )
     return ConditionIssue("syntax", message.removeprefix("Syntax error: "), *location)
 
 
@@ -250,7 +263,7 @@ def _not_boolean(kind: str, text: str) -> ConditionIssue:
     brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
     return ConditionIssue(
         "truth",
-        f"the condition is of type {kind}, not true or false",
+        f"the condition has type {kind}, not boolean",
         1,
         1,
         len(text.split("\n", maxsplit=1)[0]),

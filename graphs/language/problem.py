@@ -96,15 +96,15 @@ def summary(problems: Sequence[Problem]) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that looks most like one that isn't among them, or None."""
+    """The known name that is most similar to an unknown one, or None."""
     known = {known.lower(): known for known in names}
     found = difflib.get_close_matches(name.lower(), known, n=1)
     return known[found[0]] if found else None
 
 
 def suggestion(name: str, names: Collection[str]) -> str:
-    """The way out for a name that isn't among those there are."""
+    """The hint for an unknown name: the nearest known one, or all if they are few."""
     near = nearest(name, names)
     if near is not None:
         return f"did you mean `{near}`?"
-    return f"there are {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""
+    return f"expected one of {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""

@@ -1,4 +1,4 @@
-"""ask: question → a text, or a list, in a field of the spec's own state."""
+"""ask: question → a string or a list of strings in a state field."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Ask(SamplingNode):
     """
 
     kind: ClassVar[str] = "ask"
-    about: ClassVar[str] = "question → a text, or a list, in a field of the spec's own state"
+    about: ClassVar[str] = "question → a string or a list of strings in a state field"
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "item"})
 
-    prompt: PromptSetting = Field(description="what is asked")
-    into: str = Field(description="the field of the spec's state that it writes")
-    each: str | None = Field(None, description="a list field: ask once for every `item` of it")
-    lines: bool = Field(False, description="write the lines, without their numbers, as a list")
-    most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
+    prompt: PromptSetting = Field(description="the prompt")
+    into: str = Field(description="the state field to write")
+    each: str | None = Field(None, description="a list field: ask once per `item` of it")
+    lines: bool = Field(False, description="write a list of the lines, without bullets and numbers")
+    most: int = Field(8, ge=1, le=64, description="with `lines`: maximum number of lines")
 
     @property
     def reads(self) -> frozenset[str]:

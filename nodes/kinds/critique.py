@@ -34,12 +34,14 @@ class Critique(SamplingNode):
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
 
     prompt: PromptSetting = "critique"
-    samples: int = Field(1, ge=1, le=64, description="critiques of each candidate")
-    verdict: Literal["logits", "text"] = Field("logits", description="where the verdict is read")
-    lead: str = Field("\n\nVerdict:", description="what leads from the review to the verdict")
+    samples: int = Field(1, ge=1, le=64, description="critiques per candidate")
+    verdict: Literal["logits", "text"] = Field(
+        "logits", description="read the verdict from the logits or the text"
+    )
+    lead: str = Field("\n\nVerdict:", description="text between the review and the verdict")
     accept: str = Field(" correct", description="the verdict that accepts")
-    reject: str = Field(" wrong", description="the verdict that does not")
-    threshold: float = Field(0.5, ge=0, le=1, description="least probability that accepts")
+    reject: str = Field(" wrong", description="the verdict that rejects")
+    threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""

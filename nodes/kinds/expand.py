@@ -42,14 +42,16 @@ class Expand(CandidateNode):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "step-by-step"
-    samples: int = Field(3, ge=1, le=64, description="children of each candidate")
-    write: Literal["step", "rest"] = Field("step", description="one step, or all that is left")
-    step: str = Field("\n", min_length=1, description="what ends a step")
+    samples: int = Field(3, ge=1, le=64, description="children per candidate")
+    write: Literal["step", "rest"] = Field(
+        "step", description="write one step, or the rest of the answer"
+    )
+    step: str = Field("\n", min_length=1, description="separator between steps")
     start: Literal["all", "depth"] = Field(
-        "all", description="how much of the parent stays: all, or the steps the tree has fixed"
+        "all", description="what a child keeps of its parent: all, or as many steps as it is deep"
     )
     ends: Extract = Field(
-        parse_extractor("final"), description="an answer found so in a step completes a candidate"
+        parse_extractor("final"), description="extractor whose match completes a candidate"
     )
 
     async def run(self, state: State, step: Step) -> Update:

@@ -40,13 +40,15 @@ class Generate(CandidateNode):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "question"
-    samples: int = Field(1, ge=1, le=256, description="how many candidates, at most")
-    until: Rule = Field("never", description="what ends the sampling before all are there")
-    threshold: float = Field(0.95, gt=0.5, lt=1, description="of `until: confident`")
+    samples: int = Field(1, ge=1, le=256, description="maximum number of candidates")
+    until: Rule = Field("never", description="stopping rule")
+    threshold: float = Field(0.95, gt=0.5, lt=1, description="probability for `until: confident`")
     wave: int = Field(
-        0, ge=0, le=256, description="how many are sampled at once; 0 is as the rule's paper has it"
+        0, ge=0, le=256, description="samples per wave; 0 is the default of the rule's paper"
     )
-    thinking: Thinking | None = Field(None, description="think first, within a budget of tokens")
+    thinking: Thinking | None = Field(
+        None, description="budget forcing: think first, for so many tokens"
+    )
 
     @model_validator(mode="after")
     def _can_cancel(self) -> Generate:

@@ -32,7 +32,7 @@ class Revise(CandidateNode):
 
     prompt: PromptSetting = "revise"
     keep: Literal["always", "better", "both"] = Field(
-        "always", description="when a rewriting is kept"
+        "always", description="when a rewrite is kept"
     )
     by: Quality = Field("logprob", description="what `keep: better` compares")
 

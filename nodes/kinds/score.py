@@ -47,14 +47,14 @@ class Score(Node):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
 
-    by: Scorer = Field("logprob", description="what is measured")
-    prompt: PromptSetting = Field("judge", description="what `judge` asks")
-    versus: PromptSetting = Field("compare", description="what `pairwise` asks")
-    model: str = Field("", description="the role whose model is asked; empty is the run's model")
+    by: Scorer = Field("logprob", description="the score")
+    prompt: PromptSetting = Field("judge", description="prompt of `judge`")
+    versus: PromptSetting = Field("compare", description="prompt of `pairwise`")
+    model: str = Field("", description="role of the model; empty: the run's model")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
-    lead: str = Field("", description="begins the model's answer, before the options")
-    accept: str = Field("Yes", description="the option that is for a candidate, in `judge`")
-    reject: str = Field("No", description="the option that is against it")
+    lead: str = Field("", description="text before the option, at the start of the completion")
+    accept: str = Field("Yes", description="the option of `judge` in favour of a candidate")
+    reject: str = Field("No", description="the option of `judge` against it")
     labels: tuple[str, str] = Field(("A", "B"), description="the options of `pairwise`")
 
     async def run(self, state: State, step: Step) -> Update:

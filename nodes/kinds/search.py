@@ -40,10 +40,8 @@ class Search(Node):
     about: ClassVar[str] = "all candidates, as a tree → the one to grow next"
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    rule: Literal["uct", "thompson"] = Field("uct", description="how the tree is gone down")
-    exploration: float = Field(
-        math.sqrt(2), ge=0, description="of `uct`: the weight of what was seldom tried"
-    )
+    rule: Literal["uct", "thompson"] = Field("uct", description="selection rule")
+    exploration: float = Field(math.sqrt(2), ge=0, description="exploration constant of `uct`")
 
     async def run(self, state: State, step: Step) -> Update:
         """Go down the tree."""

@@ -25,10 +25,10 @@ class Select(Node):
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    best: int = Field(1, ge=1, description="how many are kept")
-    by: Quality = Field("score", description="what makes a candidate good")
+    best: int = Field(1, ge=1, description="number of candidates to keep")
+    by: Quality = Field("score", description="the measure to rank by")
     among: Literal["live", "all"] = Field(
-        "live", description="all takes back retired ones, save those that were cut short"
+        "live", description="`all` includes retired candidates, except incomplete ones"
     )
 
     async def run(self, state: State, step: Step) -> Update:

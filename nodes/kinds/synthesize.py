@@ -26,7 +26,7 @@ class Synthesize(CandidateNode):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
-    samples: int = Field(1, ge=1, le=256, description="how many new candidates")
+    samples: int = Field(1, ge=1, le=256, description="number of new candidates")
 
     async def run(self, state: State, step: Step) -> Update:
         """One prompt that holds every candidate; what the budget cuts short replaces none."""

@@ -41,19 +41,19 @@ class Vote(Node):
     """
 
     kind: ClassVar[str] = "vote"
-    about: ClassVar[str] = "candidates → the answer that most of them give"
+    about: ClassVar[str] = "candidates → the most frequent answer"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"answer"})
 
-    by: Weight = Field("count", description="what a vote weighs; count is one each")
+    by: Weight = Field("count", description="weight of a vote; `count` is one each")
     borda: float = Field(
-        0.0, ge=0, le=10, description="weigh the rank r of n by (n - r + 1) to this power; 0 is off"
+        0.0, ge=0, le=10, description="rank weighting: (n - rank + 1) to this power; 0 is off"
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="the share of the candidates that vote, the best by `by`"
+        1.0, gt=0, le=1, description="share of the candidates that vote, the best by `by`"
     )
     combine: Literal["mode", "median"] = Field(
-        "mode", description="median takes the middle of numeric answers"
+        "mode", description="majority, or the median of numeric answers"
     )
     tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
         0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'

@@ -200,7 +200,7 @@ def test_a_mistake_in_python_is_reported_with_its_line():
         graph.save("never-written.yaml")
     assert "test_graph.py" in str(caught.value)
     assert 'graph.edge(tg.START, "draft", "vot", tg.END)' in str(caught.value)
-    assert "there is no node `vot`" in str(caught.value)
+    assert "unknown node `vot`" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", builtin_names())
