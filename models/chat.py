@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import secrets
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from anyio.from_thread import start_blocking_portal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
@@ -20,7 +18,6 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
 )
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
@@ -35,6 +32,7 @@ from pydantic import (
 from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError, did_you_mean
+from thinkgraph.models.event_loop import iterate
 from thinkgraph.models.model import (
     Completion,
     Delta,
@@ -46,6 +44,7 @@ from thinkgraph.models.model import (
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
+from thinkgraph.models.tracing import usage_metadata
 
 Event = Delta | Completion | Usage
 EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
@@ -191,7 +190,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
         events = []
-        for event in _in_a_thread(lambda: self._events(request)):
+        for event in iterate(lambda: self._events(request)):
             events.append(event)
             if run_manager and isinstance(event, Delta):
                 chunk = self._chunk(event, request)
@@ -225,7 +224,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
-        for event in _in_a_thread(lambda: self._events(request)):
+        for event in iterate(lambda: self._events(request)):
             chunk = self._chunk(event, request)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -266,7 +265,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             ChatGeneration(
                 message=AIMessage(
                     content=completion.text,
-                    usage_metadata=_usage_metadata(
+                    usage_metadata=usage_metadata(
                         usage if completion.sample == 0 else Usage(), completion.tokens
                     ),
                 ),
@@ -293,7 +292,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             case Usage():
                 message = AIMessageChunk(
                     content=empty,
-                    usage_metadata=_usage_metadata(event, event.completion_tokens),
+                    usage_metadata=usage_metadata(event, event.completion_tokens),
                     chunk_position="last",
                 )
                 return ChatGenerationChunk(
@@ -337,32 +336,3 @@ def _facts(completion: Completion) -> dict[str, Any]:
     if completion.confidence:
         facts["mean_logprob"] = completion.confidence.mean_logprob
     return facts
-
-
-def _usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
-    return UsageMetadata(
-        input_tokens=prompt.prompt_tokens,
-        output_tokens=output,
-        total_tokens=prompt.prompt_tokens + output,
-        input_token_details=InputTokenDetails(cache_read=prompt.cached_tokens),
-    )
-
-
-def _in_a_thread(source: Callable[[], AsyncGenerator[Event, None]]) -> Iterator[Event]:
-    """An async generator's items, for callers with or without an event loop of their own."""
-    items: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-
-    async def pump() -> None:
-        async with aclosing(source()) as events:
-            async for event in events:
-                items.put(event)
-
-    with start_blocking_portal() as portal:
-        task = portal.start_task_soon(pump)
-        task.add_done_callback(lambda _: items.put(None))
-        try:
-            while (item := items.get()) is not None:
-                yield item
-            task.result()
-        finally:
-            task.cancel()

@@ -47,6 +47,25 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+class Tagged(Frozen):
+    """A part of a text that is held to a JSON schema, such as a tool call.
+
+    Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
+    this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
+    tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
+    be of an object or array: of a number, nothing tells the end.
+    """
+
+    begin: str
+    json_schema: dict[str, Any]
+    end: str
+    trigger: str = Field(
+        "",
+        description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
+        "`[TOOL_CALLS]` at its beginning, or else what the begins of all tags have in common",
+    )
+
+
 class Sampling(Frozen):
     """How the tokens of a completion are sampled. The defaults are those of llama.cpp."""
 
@@ -84,6 +103,12 @@ class Sampling(Frozen):
         None, description="constrain completions to JSON of this schema"
     )
     grammar: str | None = Field(None, description="constrain completions to this GBNF grammar")
+    constrain_after: str | None = Field(
+        None, description="text after which the schema or grammar applies; it must be generated"
+    )
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text with a schema each")
+    tagged_required: bool = Field(False, description="the text must begin with a tagged part")
+    tagged_parallel: bool = Field(True, description="more than one tagged part is allowed")
     top_logprobs: int = Field(
         0, ge=0, le=100, description="number of most likely tokens to return per position"
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from thinkgraph.models.engine.callers import running_loop
 from thinkgraph.models.engine.kv_cache.kv_pool import Lease
 from thinkgraph.models.engine.sampling.confidence import TokenConfidence
+from thinkgraph.models.engine.sampling.constraint import Plan
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.text import TextStream
 from thinkgraph.models.model import (
@@ -59,7 +60,7 @@ class Sequence:
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
-        self.cancelled = self.admitted = False
+        self.admitted = False
         self.finish: FinishReason | None = None
 
     @property
@@ -113,12 +114,13 @@ class Request:
         sampling: how tokens are drawn.
         seeds: one for each sample; empty when texts are to be scored.
         targets: the texts to score after the prompt, each of at least one token.
-        grammar: checked GBNF, or None.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
 
     Attributes:
+        prompt_hash: equal for requests of equal prompts.
         loop: the event loop that it was made in, if there is one.
+        plan: what its samples' text is held to; the engine compiles it of the sampling.
     """
 
     def __init__(
@@ -128,13 +130,14 @@ class Request:
         seeds: Tokens[int] = (),
         targets: Tokens[Tokens[int]] = (),
         *,
-        grammar: str | None = None,
         adapter: Adapter | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.prompt, self.sampling, self.grammar = prompt, sampling, grammar
+        self.prompt, self.sampling = prompt, sampling
+        self.prompt_hash = hash(tuple(prompt))
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
+        self.plan: Plan | None = None
         self.sequences = [
             *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
             *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(targets)),
@@ -150,6 +153,11 @@ class Request:
         self._lock = threading.Lock()
         self._events: deque[Event] = deque()
         self._wake: Callable[[], None] | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it asks for samples, and not for the scores of texts."""
+        return self.sequences[0].is_sampled
 
     @property
     def usage(self) -> Usage:
@@ -200,4 +208,3 @@ class Request:
             self.done.set_exception(error)
         else:
             self.done.set_result(None)
-        self.notify()
