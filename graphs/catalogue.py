@@ -1,4 +1,4 @@
-"""Where saved graphs are found: the built-in ones by name, a user's own by path."""
+"""Finding saved graphs: a built-in strategy by its name, a user's own by its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strategy: composed in Python or loaded from a file, saved, compiled, run and streamed."""
+"""`Graph`: a strategy that is composed or loaded, saved, compiled, run and streamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of arguments: what Python and pydantic refuse, in one sentence with a suggestion."""
+"""Errors of arguments: messages with suggestions instead of bare pydantic errors and TypeErrors."""
 
 from __future__ import annotations
 

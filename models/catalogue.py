@@ -1,4 +1,4 @@
-"""The catalogue of models: from a name that a person writes to a GGUF file on this machine.
+"""The model catalogue: from a name to a GGUF file on this machine.
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
 or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which

@@ -1,4 +1,4 @@
-"""A LangChain chat model on a local GGUF, or on anything else that is a thinkgraph model."""
+"""`ChatGGUF`: a LangChain chat model on a local GGUF file, or on any other `Model`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors a caller can act on: one clear sentence each, with the way out in it."""
+"""Errors that a caller can act on: one sentence each, with the way out."""
 
 import difflib
 from collections.abc import Iterable

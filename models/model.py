@@ -1,4 +1,4 @@
-"""What the nodes ask of a model: completions of a prompt, and the probabilities of options.
+"""The model interface: requests, completions, sampling settings, usage and budgets.
 
 The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
 answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.

@@ -1,4 +1,4 @@
-"""The population: candidate answers, the critiques of them, and the answer they lead to.
+"""The population: candidate answers, their critiques, and the answer.
 
 A candidate is never deleted, only retired: the live ones are the population that the next
 node works on, and the retired ones stay to be read, checkpointed and reported. All merges

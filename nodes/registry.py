@@ -1,4 +1,4 @@
-"""The registry of node kinds: built-in ones, those of installed packages, and registered ones."""
+"""The registry of node kinds: built-in, installed as a plugin, or registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of one node: the models, seeds, budget and listeners that it works with."""
+"""`Step`, one run of one node: its models, seeds, budget and event listeners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checker: every error of a spec at once, each at its place, before a model is loaded."""
+"""The checker: static analysis that reports every error of a spec with line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every check gets, like the context of an ESLint rule: a spec's valid parts, and `report`."""
+"""The context of a check, as in ESLint: the valid parts of a spec, and `report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems: a code, plain words, the location, and a suggestion."""
+"""Schema validation: translates pydantic's errors to problems with a code and a hint."""
 
 from __future__ import annotations
 

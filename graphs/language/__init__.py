@@ -1,1 +1,1 @@
-"""The graph language: what one may write, its text, its conditions and its JSON Schema."""
+"""The graph language: specs, their YAML, their conditions and their JSON Schema."""

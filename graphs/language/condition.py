@@ -1,4 +1,4 @@
-"""Conditions on edges: expressions of CEL, type-checked against what a state offers.
+"""Conditions on edges: CEL expressions, parsed to an AST and type-checked.
 
 CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
 functions, so a condition ends and touches nothing. Its checker finds unknown names and types

@@ -1,4 +1,4 @@
-"""A spec's text: its data, with the place in the file of every key and value.
+"""YAML parsing: the data of a spec, with the source location of every key and value.
 
 YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
 tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text

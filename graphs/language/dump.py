@@ -1,4 +1,4 @@
-"""Plain data as YAML that a person can read, and that gives the same data back."""
+"""YAML serialization: readable, and parsed back to the same data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The plan: what a run would cost, estimated before it runs."""
+"""Planning: bounds on the cost of a run, computed before it runs."""

@@ -1,4 +1,4 @@
-"""A run without a model: the graph is followed superstep by superstep, with bounds for texts.
+"""Abstract interpretation of a run: follows the graph with bounds instead of texts.
 
 What a model would say decides where some edges lead, so all the ways that a run may take are
 followed side by side. Ways that meet at the same nodes in the same superstep are one from there,

@@ -1,4 +1,4 @@
-"""What a run may spend: one budget for all its nodes, whoever started it."""
+"""Budgets: one budget of tokens, seconds and calls for all nodes of a run."""
 
 from __future__ import annotations
 

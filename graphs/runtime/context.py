@@ -1,4 +1,4 @@
-"""What one invocation of a compiled graph may set: LangGraph's ``context=``."""
+"""The run context: what one invocation of a compiled graph may set by LangGraph's ``context=``."""
 
 from __future__ import annotations
 

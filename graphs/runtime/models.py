@@ -1,4 +1,4 @@
-"""The models of a run, by the roles that its nodes ask for."""
+"""The models of a run, by the roles of its nodes, loaded at their first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One node as LangGraph runs it: reads the channels, works, writes them, and says where to go."""
+"""A node of the LangGraph graph: reads channels, runs, writes channels, and routes."""
 
 from __future__ import annotations
 

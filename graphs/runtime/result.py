@@ -1,4 +1,4 @@
-"""What a run comes to: the answer, how it came about, and what it cost."""
+"""Results: the answer of a run, its candidates, votes and usage."""
 
 from __future__ import annotations
 

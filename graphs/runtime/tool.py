@@ -1,4 +1,4 @@
-"""A strategy as a tool that an agent may call."""
+"""A strategy as a LangChain tool that an agent can call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a turn begins and ends: the question goes into the conversation, and so does the answer.
+"""Turns of a conversation: how a question enters the messages, and how the answer does.
 
 A thread is a conversation. Whatever comes in at its start begins a new turn: the run's channels
 are emptied, the messages stay. What goes on with an interrupted run (``invoke(None)``,

@@ -1,4 +1,4 @@
-"""A GGUF file as a model that nodes can ask: messages in, samples and probabilities out."""
+"""The local backend: a GGUF file on the engine, from messages to samples and probabilities."""
 
 from __future__ import annotations
 

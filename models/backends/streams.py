@@ -1,4 +1,4 @@
-"""Samples that come as independent streams of text, joined into one generation.
+"""Independent streams of text, joined into one generation of several samples.
 
 What answers one prompt at a time (a hosted model, a script) becomes a
 :class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be

@@ -1,4 +1,4 @@
-"""The engine: one worker thread that owns one llama.cpp context and serves every request."""
+"""The engine: one worker thread with one llama.cpp context; continuous batching of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step computes: every running sequence's next token, then pieces of prompts."""
+"""The scheduler: admission, chunked prefill and preemption; what each step computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sequence of tokens on its way through the engine, and the request it belongs to."""
+"""Sequences and requests: the tokens of one sample, and the request it belongs to."""
 
 from __future__ import annotations
 

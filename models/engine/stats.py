@@ -1,4 +1,4 @@
-"""What an engine has done since it was opened, and what it holds."""
+"""Engine statistics: counters since it was opened, and its current load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of sequences that wait for admission, oldest first.
+"""The waiting queue: sequences that wait for admission, oldest first.
 
 Every operation costs the same however many sequences wait: they are indexed by their adapter and
 by their prompt.

@@ -1,4 +1,4 @@
-"""Brackets in an answer: round, square and curly count alike, for an interval mixes them."""
+"""Bracket matching in an answer; round, square and curly ones count alike, as in intervals."""
 
 
 def depth(text: str) -> int:

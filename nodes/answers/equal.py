@@ -1,4 +1,4 @@
-"""Whether two answers are equal by value."""
+"""Equality of two answers by value."""
 
 from collections.abc import Sequence
 from fractions import Fraction

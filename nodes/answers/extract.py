@@ -1,4 +1,4 @@
-"""Extractors: named ways to find the answer in what a model wrote.
+"""Extractors: named ways to find the answer in a completion.
 
 An extractor is data, in YAML as in Python: `number`, `{regex: '(\\d+) euros'}`,
 `{json: result.value}`, `{choice: ABCD}`, or a list of these, tried in order. Every one is linear

@@ -1,4 +1,4 @@
-"""A second process that decides whether two expressions are equal, by math-verify.
+"""Equality of mathematical expressions by math-verify, in a second process with a timeout.
 
 An answer is untrusted text, and computer algebra has no bound: `10^{10^{10}}` fills the memory,
 and neither a signal (main thread only) nor a thread can stop a long integer power. So sympy runs

@@ -1,4 +1,4 @@
-"""The normal form of an answer's spelling: the same answer, written in one way.
+"""Normalization of an answer's spelling.
 
 Only spelling changes here, never value: spacing, `\\dfrac`, `\\left`, dollar signs, thousands
 separators, `\\text`. What the spelling stands for is `value`'s concern.

@@ -1,4 +1,4 @@
-"""What an answer stands for: a number, an expression, a collection of values, or words."""
+"""Values of answers: a number, an expression, a collection of values, or words."""
 
 import re
 from dataclasses import dataclass

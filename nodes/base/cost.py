@@ -1,4 +1,4 @@
-"""What a run of a node may cost, told before it runs: its requests, and what it leaves behind.
+"""Cost bounds of one run of a node: the requests it makes, and the population it leaves.
 
 Each kind tells it by :meth:`~thinkgraph.nodes.base.node.Node.cost`, from bounds of the
 population in place of the population. Every number is a bound from above; texts that nobody

@@ -1,4 +1,4 @@
-"""A node kind from a Python function: its keyword arguments are the settings."""
+"""A node kind from a Python function, whose keyword arguments are the settings."""
 
 from __future__ import annotations
 

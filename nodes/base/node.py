@@ -1,4 +1,4 @@
-"""What every node kind is: its settings, and what it does to the population.
+"""`Node`, the base class of node kinds: settings, input and output channels, `run`.
 
 A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
 the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.

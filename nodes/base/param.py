@@ -1,4 +1,4 @@
-"""References to a graph's params, wherever a setting's value may stand.
+"""References to params (`$name`), which may replace the value of any setting.
 
 In a spec a reference is the text ``$rounds``; in Python it is ``param("rounds")``. It takes the
 place of any setting's value and is replaced by the param's own before a node runs.

@@ -1,4 +1,4 @@
-"""Several texts in one prompt: shown from their ends where they are too long together."""
+"""Truncation of several texts that share one prompt; each keeps its end."""
 
 from __future__ import annotations
 

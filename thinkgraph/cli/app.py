@@ -1,4 +1,4 @@
-"""The command line: every command, and how a mistake ends it."""
+"""The command-line application: its commands, and how an error ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``thinkgraph check`` and ``schema``: for who writes strategies."""
+"""``thinkgraph check`` and ``schema``: for authors of strategies."""
 
 from __future__ import annotations
 

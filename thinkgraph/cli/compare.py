@@ -1,4 +1,4 @@
-"""``thinkgraph compare``: which strategies are worth their cost, on one's own questions."""
+"""``thinkgraph compare``: which strategies are worth their cost, on your own questions."""
 
 from __future__ import annotations
 

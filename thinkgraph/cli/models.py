@@ -1,4 +1,4 @@
-"""``thinkgraph models`` and ``tune``: the models that have a name, and the fastest settings."""
+"""``thinkgraph models`` and ``tune``: the named models, and the fastest settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is made of them."""
+"""Options shared by several commands, and how they are parsed."""
 
 from __future__ import annotations
 

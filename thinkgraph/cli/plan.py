@@ -1,4 +1,4 @@
-"""``thinkgraph plan``: what a run may cost, before it runs."""
+"""``thinkgraph plan``: the cost of a run, before it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``thinkgraph list`` and ``show``: the built-in strategies, and what a strategy looks like."""
+"""``thinkgraph list`` and ``show``: the built-in strategies, and the drawing of one."""
 
 from __future__ import annotations
 

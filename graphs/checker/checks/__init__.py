@@ -1,4 +1,4 @@
-"""What the checker looks at, one concern a file; each check reports to the context it is given."""
+"""The checks of the checker, one file per concern; each reports to its context."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Conditions: they parse, name what there is, and are true or false."""
+"""Checks of conditions: they parse, their variables exist, and they are boolean."""
 
 from __future__ import annotations
 

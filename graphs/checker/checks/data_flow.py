@@ -1,4 +1,4 @@
-"""What nodes read and write: in time, not against each other, and fit to be compared."""
+"""Data-flow analysis: channels are written before they are read, and without conflicts."""
 
 from __future__ import annotations
 

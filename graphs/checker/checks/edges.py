@@ -1,4 +1,4 @@
-"""Edges: they join nodes that there are, and each of them can be followed."""
+"""Checks of edges: they connect nodes that exist, and each of them can be followed."""
 
 from __future__ import annotations
 

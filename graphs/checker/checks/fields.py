@@ -1,4 +1,4 @@
-"""Params, inputs and state: their names, the references to them, and what they may hold."""
+"""Checks of params, inputs and state: their names, the references to them, their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes: their kinds, their settings and their names."""
+"""Checks of nodes: their kinds, their settings and their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts: the variables of their templates are there."""
+"""Checks of prompts: every variable of a Jinja template is defined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that use another graph: it is there, it isn't this one, and its params fit."""
+"""Checks of subgraphs (`use`): they exist, don't use themselves, and take these params."""
 
 from __future__ import annotations
 

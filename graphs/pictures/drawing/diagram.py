@@ -1,4 +1,4 @@
-"""What every drawing of a graph shows: boxes for the nodes, arrows for the edges, their words."""
+"""The diagram behind every drawing: boxes for nodes, arrows for edges, and their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns which cells of the KV cache: running sequences, and prefixes kept for the next.
+"""The block manager of the KV cache: which sequence or cached prefix owns which cells.
 
 llama.cpp marks each cell with the set of sequences that see it. The pool gives every cell one
 owner: a node of the prefix tree (whose own sequence id holds just the node's positions), or

@@ -1,4 +1,4 @@
-"""The header of a GGUF file, read and checked before native code sees the file.
+"""The GGUF header, parsed and validated before native code reads the file.
 
 The format is described at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """

@@ -1,4 +1,4 @@
-"""A model and its context in llama.cpp, opened and closed in the right order."""
+"""A llama.cpp model and its context, opened and freed in the right order."""
 
 from __future__ import annotations
 

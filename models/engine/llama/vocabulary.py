@@ -1,4 +1,4 @@
-"""A model's vocabulary: from text to tokens and back."""
+"""The vocabulary: tokenization, detokenization and special tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may come next: one row of logits, and what is asked of it."""
+"""The next-token distribution of one row of logits: log-probabilities, top tokens, entropy."""
 
 from __future__ import annotations
 
