@@ -16,11 +16,11 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Ask(SamplingNode):
-    """Ask the model for something that is no answer yet: a plan, a principle, sub-questions.
+    """Ask the model for an intermediate text: a plan, a principle, sub-questions.
 
-    What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
-    later prompts name it. With ``each`` the question is put once for every item of a list field,
-    side by side, and a list is written. Of a budget it leaves enough for an answer.
+    The completion is written to the state field ``into`` by that field's reducer, and later prompts
+    can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
+    list is written. A budget is never spent so far that no answer fits.
     """
 
     kind: ClassVar[str] = "ask"

@@ -20,11 +20,11 @@ LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Choose(Node):
-    """The model reads all live candidates, labelled A, B, C …, and chooses one; it alone stays.
+    """The model reads all live candidates, labelled A, B, C …, and chooses one; the others retire.
 
-    The choice is the label of the greatest probability, read from the logits; each candidate's
-    probability becomes its score. More than ``group`` candidates are chosen from in groups, and
-    the chosen ones are then chosen from again.
+    The choice is the label with the highest probability, read from the logits; the probability
+    becomes the candidate's score. If there are more than ``group`` candidates, the model chooses one
+    per group, and then among the chosen ones.
     """
 
     kind: ClassVar[str] = "choose"

@@ -19,12 +19,12 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Critique(SamplingNode):
-    """Review every live candidate that it has not reviewed yet, and say whether it is accepted.
+    """Review every live candidate that this node has not reviewed yet, and accept or reject it.
 
-    The critic writes its review; then the probabilities of the two verdicts are read from the
-    logits, as continuations of what it wrote, so that a small model's loose wording can't be
-    misread. ``verdict: text`` reads the last verdict in the review itself, for models that
-    give no probabilities; the prompt then asks for one of the ``verdicts``.
+    The critic writes a review. The probabilities of the two verdicts, as continuations of the
+    review, are read from the logits, so that the wording of a small model can't be misread.
+    ``verdict: text`` reads the last verdict in the review instead, for models without logits; the
+    prompt then asks for one of the ``verdicts``.
     """
 
     kind: ClassVar[str] = "critique"

@@ -26,13 +26,12 @@ WAVE = {"confident": 1, "unanimous": 5}
 class Generate(CandidateNode):
     """Sample new candidate answers to the question; they join the population.
 
-    ``until`` may end the sampling early. ``decided`` is lossless: as soon as nothing that the
-    samples under way could answer would change the winner of a vote that weighs all alike, or
-    whether it is a tie, they are cancelled. They stay on record, with their tokens, outside the
-    population. Any other vote may come out otherwise without them, and its note says so.
-    ``confident`` samples wave by wave until the leading answer is more frequent than
+    ``until`` may stop the sampling early. ``decided`` is lossless: once the samples in progress
+    can't change the winner or the tie of an unweighted majority vote, they are cancelled. They stay
+    on record with their tokens, outside the population. They could still change another vote, and
+    its note says so. ``confident`` samples in waves until the leading answer is more frequent than
     the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860, section
-    3); ``unanimous`` until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
+    3). ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
     """
 
     kind: ClassVar[str] = "generate"

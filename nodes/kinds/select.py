@@ -15,9 +15,9 @@ from thinkgraph.nodes.step import Step
 
 
 class Select(Node):
-    """Keep the best candidates; the others are retired. Of equals the older is better.
+    """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates that lack what is measured are worse than all others.
+    Candidates without the measure rank last.
     """
 
     kind: ClassVar[str] = "select"

@@ -17,7 +17,7 @@ from thinkgraph.nodes.step import Step
 
 
 class Synthesize(CandidateNode):
-    """Read all live candidates together, and write new ones that take their place."""
+    """Write new candidates from all live candidates together; they replace them."""
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"

@@ -30,10 +30,10 @@ app = typer.Typer(
 @app.callback()
 def options(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and llama.cpp's log.")
+        bool, typer.Option("--debug", help="Show tracebacks and the log of llama.cpp.")
     ] = False,
 ) -> None:
-    """Set what holds for every command."""
+    """Options of every command."""
     os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)

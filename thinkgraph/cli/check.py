@@ -9,7 +9,7 @@ import typer
 
 
 class Report(StrEnum):
-    """How the checker can report."""
+    """The output formats of the checker."""
 
     TEXT = "text"
     JSON = "json"
@@ -17,11 +17,15 @@ class Report(StrEnum):
 
 
 def check(
-    files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
-    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    files: Annotated[
+        list[str], typer.Argument(help="Paths of specs, or names of built-in graphs.")
+    ],
+    form: Annotated[Report, typer.Option("--format", help="Output format.")] = Report.TEXT,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if there are warnings.")
+    ] = False,
 ) -> None:
-    """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
+    """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict)."""
     from thinkgraph.graphs.checker.check import check_files
     from thinkgraph.graphs.checker.reporters import render
 

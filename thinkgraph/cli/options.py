@@ -17,28 +17,30 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
 
-GraphName = Annotated[str, typer.Argument(help="A built-in name, or the path of a spec.")]
+GraphName = Annotated[str, typer.Argument(help="Name of a built-in graph, or path of a spec.")]
 ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
-        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+        help="A model name, a .gguf file, hf:OWNER/REPO/FILE, or openai:MODEL@URL.",
     ),
 ]
 Params = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param.")
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param of the graph."),
 ]
 Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help="A model for a role.")
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=MODEL", help="Model for a role of the graph."),
 ]
 Engine = Annotated[
     list[str] | None,
-    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
+    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Engine setting: gpu_layers=0"),
 ]
 PromptFiles = Annotated[
     list[str] | None,
-    typer.Option("--prompt", metavar="NAME=FILE", help="Use this file for a built-in prompt."),
+    typer.Option("--prompt", metavar="NAME=FILE", help="Replace a built-in prompt by this file."),
 ]
 
 
@@ -52,7 +54,7 @@ def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
 
 def read_prompts(given: list[str] | None) -> dict[str, Prompt]:
-    """The prompts that replace built-in ones, read from their files."""
+    """Read the prompts that replace built-in ones."""
     from thinkgraph.nodes.prompts.prompt import read_prompt
 
     return {name: read_prompt(file) for name, file in parse_pairs("--prompt", given or [])}
@@ -66,7 +68,7 @@ def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
 
 
 def load_model(name: str | None, engine: list[str]) -> Model | str | None:
-    """The model of that name: found now, so that a wrong name costs no time, and loaded."""
+    """Load the model of that name, so that a wrong name fails at once."""
     if name is None and not engine:
         return None
     from thinkgraph.graphs.runtime.models import default_model
@@ -76,5 +78,5 @@ def load_model(name: str | None, engine: list[str]) -> Model | str | None:
 
 
 def read_question(question: str) -> str:
-    """The question, or standard input where it is ``-``."""
+    """The question; ``-`` reads standard input."""
     return sys.stdin.read() if question == "-" else question

@@ -13,7 +13,7 @@ from thinkgraph.models.errors import ThinkgraphError
 
 
 class Picture(StrEnum):
-    """How a graph can be shown."""
+    """The formats of a drawing."""
 
     TEXT = "text"
     MERMAID = "mermaid"
@@ -32,11 +32,11 @@ def list_() -> None:
 def show(
     graph: GraphName,
     form: Annotated[
-        Picture, typer.Option("--format", help="What to print; svg and png go to --out.")
+        Picture, typer.Option("--format", help="Output format; png needs --out.")
     ] = Picture.TEXT,
-    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file.")] = None,
 ) -> None:
-    """Show a strategy: a drawing, and its spec."""
+    """Show a strategy: its drawing and its spec."""
     from thinkgraph.graphs.catalogue import find
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.pictures import drawing
