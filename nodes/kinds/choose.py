@@ -23,8 +23,8 @@ class Choose(Node):
     """The model reads all live candidates, labelled A, B, C …, and chooses one; the others retire.
 
     The choice is the label with the highest probability, read from the logits; the probability
-    becomes the candidate's score. If there are more than ``group`` candidates, the model chooses one
-    per group, and then among the chosen ones.
+    becomes the candidate's score. If there are more than ``group`` candidates, the model chooses
+    one per group, and then among the chosen ones.
     """
 
     kind: ClassVar[str] = "choose"

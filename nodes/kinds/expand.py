@@ -33,8 +33,8 @@ class Expand(CandidateNode):
     whose last step was empty, or in which the extractor ``ends`` finds an answer. ``write: rest``
     completes every candidate.
 
-    With ``start: depth`` a child keeps only as many steps of its parent as the parent is deep in the
-    tree, and rewrites the rest. This is a rollout: every candidate is a whole answer.
+    With ``start: depth`` a child keeps only as many steps of its parent as the parent is deep in
+    the tree, and rewrites the rest. This is a rollout: every candidate is a whole answer.
     """
 
     kind: ClassVar[str] = "expand"

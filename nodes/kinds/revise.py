@@ -19,9 +19,9 @@ from thinkgraph.nodes.step import Step, gather
 class Revise(CandidateNode):
     """Rewrite every live candidate that no critic has accepted.
 
-    The new candidate replaces its parent in the population. With ``keep: better`` it does so only if
-    it scores higher; otherwise it is retired, but still reported and counted. ``keep: both`` keeps
-    both, for a critic and a select node to choose.
+    The new candidate replaces its parent in the population. With ``keep: better`` it does so only
+    if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
+    keeps both, for a critic and a select node to choose.
     """
 
     kind: ClassVar[str] = "revise"

@@ -35,9 +35,10 @@ class Score(Node):
     """Give every live candidate a score, for a select or search node.
 
     ``judge`` and ``pairwise`` ask a model and read the probabilities of its answer from the logits;
-    the other scores need no model. ``judge`` is the probability of ``accept`` against ``reject``, with
-    one call per candidate. ``pairwise`` is a knockout tournament: in each match the model sees two
-    candidates in both orders, to cancel its position bias; the score is the number of matches won.
+    the other scores need no model. ``judge`` is the probability of ``accept`` against ``reject``,
+    with one call per candidate. ``pairwise`` is a knockout tournament: in each match the model sees
+    two candidates in both orders, to cancel its position bias; the score is the number of matches
+    won.
     """
 
     kind: ClassVar[str] = "score"
