@@ -57,8 +57,8 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
     below by their names, every other field of :class:`~thinkgraph.models.model.Sampling`, and
     ``seeds`` (one for each completion) and ``budget``; anything else is an error. Messages that
-    end with an :class:`AIMessage` are gone on from there: it begins the answer and is not part
-    of it.
+    end with an :class:`AIMessage` are continued: the message is the start of the answer and not
+    part of the completion.
 
     ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in

@@ -17,7 +17,7 @@ __all__ = ["Answer", "Candidate", "Confidence", "Criticism", "State", "TokenLogp
 
 
 class Candidate(Frozen):
-    """One candidate answer: what was written, by which node, and what was made of it."""
+    """One candidate answer: its text, the node that wrote it, and what was derived from it."""
 
     id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
     node: str
@@ -39,7 +39,7 @@ class Candidate(Frozen):
 
 
 class Criticism(Frozen):
-    """What a critic wrote about one candidate, and whether it accepts it."""
+    """A critique of one candidate, and its verdict."""
 
     id: str
     node: str
@@ -55,7 +55,7 @@ class Criticism(Frozen):
 
 
 class Answer(Frozen):
-    """The answer of a run, and how it came about."""
+    """The answer of a run, and the vote that led to it."""
 
     value: str | None = Field(description="the extracted answer; None if there is none")
     text: str = Field(description="text of the candidate that gave it")
@@ -88,7 +88,7 @@ class State(Frozen):
         return [candidate for candidate in self.candidates.values() if candidate.live]
 
     def critiques_of(self, candidate: Candidate) -> list[Criticism]:
-        """What was written about a candidate, oldest first."""
+        """The critiques of a candidate, oldest first."""
         return [c for c in self.critiques.values() if c.candidate == candidate.id]
 
     def accepts(self, candidate: Candidate) -> bool:

@@ -49,7 +49,7 @@ def register(kind: K) -> K:
 
 def _check(kind: Any, known: Mapping[str, type[Node]]) -> None:
     if not (inspect.isclass(kind) and issubclass(kind, Node)):
-        raise ValueError(f"{kind!r} is not a class of node, a subclass of thinkgraph's Node")
+        raise ValueError(f"{kind!r} is not a node kind: a subclass of thinkgraph's Node")
     name = getattr(kind, "kind", None)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise ValueError(f'{kind.__name__}: `kind` should be its name, such as "shout"')

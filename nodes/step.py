@@ -34,7 +34,7 @@ T = TypeVar("T")
 @suggesting
 @dataclass
 class Step:
-    """What a node's run may use, and the account of what it used.
+    """What one run of a node may use, and what it has used.
 
     Attributes:
         node: the node's name, with those of the graphs it is used in before it.
@@ -42,12 +42,12 @@ class Step:
         seed: the seed of the whole run.
         params: the graph's params, with their values.
         models: a model by its role; loads it at the first call.
-        emit: tells the run's listeners.
-        budget: what may still be spent.
+        emit: sends an event to the listeners of the run.
+        budget: the remaining budget.
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
-        usage: what was spent so far, by this node in this round.
+        usage: usage so far, of this run of the node.
     """
 
     node: str

@@ -39,12 +39,12 @@ class Result(Frozen):
 
     @property
     def votes(self) -> dict[str, int]:
-        """The votes of each answer, most first."""
+        """The votes of each answer, in descending order."""
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
 
     def to_html(self) -> str:
-        """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
+        """The run as one self-contained HTML page, for debugging a strategy."""
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
 
         return to_html(self)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
 
 Shown = int | str | tuple["Shown", ...]
-"""What a prompt shows: a text, at most so many tokens of one not yet written, or a list."""
+"""What a prompt shows: a text, the maximum tokens of a text not yet written, or a list."""
 
 
 def at_most(*texts: str) -> int:
-    """Tokens that texts can have at most: no token is less than a byte."""
+    """Maximum number of tokens of texts: a token has at least one byte."""
     return sum(len(text.encode()) for text in texts)
 
 
@@ -35,7 +35,7 @@ def tokens(shown: Shown) -> int:
 @suggesting
 @dataclass(frozen=True)
 class Extent:
-    """How large a population can be, for one run of a node.
+    """Bounds on the size of the population, before one run of a node.
 
     Attributes:
         node: the node that is to run.
@@ -81,15 +81,15 @@ class Extent:
         )
 
     def judged(self, said: int = 0) -> Extent:
-        """With all live candidates judged by this node, in so many tokens each."""
+        """With all live candidates judged by this node, in that many tokens each."""
         return replace(self, said=max(self.said, said), unseen={**self.unseen, self.node: 0})
 
     def kept(self, count: int) -> Extent:
-        """With only so many left alive."""
+        """With at most that many live candidates."""
         return replace(self, live=min(count, self.live), exact=self.exact or count == 1)
 
     def recalled(self, count: int) -> Extent:
-        """With so many of all that were ever made alive, whoever judged them."""
+        """With that many candidates live, out of all that were ever made."""
         unseen = dict.fromkeys(self.unseen, self.made)
         return replace(self, live=min(count, self.made), exact=False, unseen=unseen)
 
@@ -130,7 +130,7 @@ class Asked:
 @suggesting
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a node may ask of a model, and the population that it leaves.
+    """The requests of one run of a node, at most, and the population that it leaves.
 
     Attributes:
         after: the population.
