@@ -96,7 +96,7 @@ def _read(text: str) -> Rules:
         if not rest or rest[0].lastgroup != "define":
             raise _Bad("expected ::=", name.end())
         if name.group() in rules:
-            raise _Bad(f"the rule {name.group()} is defined twice", name.start())
+            raise _Bad(f"the rule {name.group()} is there twice", name.start())
         rules[name.group()] = items = [_item(match) for match in rest[1:]]
         _check_form(items, rest[-1].end())
     return rules
@@ -164,7 +164,7 @@ def _codes(chars: str, at: int) -> list[int]:
         else:
             code = named.get(char[-1], ord(char[-1])) if len(char) == 2 else ord(char)
         if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-            raise _Bad(f"{char} is not a valid Unicode character", at)
+            raise _Bad(f"{char} is no character of UTF-8", at)
         codes.append(code)
     return codes
 
