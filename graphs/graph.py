@@ -439,7 +439,7 @@ class Graph:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as it would stand in a spec."""
+    """A setting as plain data, as in a spec."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Mapping):

@@ -52,7 +52,7 @@ SHORT_NAMES = [
 
 
 class ModelFile(Frozen):
-    """A GGUF file that a name stands for."""
+    """The GGUF file of a model name."""
 
     name: str
     """The name as it was asked for."""
@@ -209,7 +209,7 @@ def _download(repo: str, file: str) -> Path:
 
 
 def _hub_failure(error: Exception, repo: str) -> str:
-    """What went wrong and the way out; gated and missing repositories are told apart."""
+    """The reason and the way out; distinguishes gated from missing repositories."""
     from huggingface_hub import errors, is_offline_mode  # noqa: PLC0415
 
     page = f"https://huggingface.co/{repo}"

@@ -316,7 +316,7 @@ class Model(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name it was opened by."""
         ...
 
     @property

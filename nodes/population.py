@@ -99,7 +99,7 @@ class State(Frozen):
 
     @property
     def accepted(self) -> bool:
-        """Whether there are live candidates, and the critics accept every one."""
+        """Whether there are live candidates and the critics accept all of them."""
         return bool(self.live) and all(self.accepts(candidate) for candidate in self.live)
 
 

@@ -34,7 +34,7 @@ def node_kinds() -> dict[str, type[Node]]:
 
 
 def register(kind: K) -> K:
-    """Make a class a kind that specs can name; returns it, so that it is a decorator.
+    """Register a class as a node kind; returns it, so it can be a decorator.
 
     Raises:
         ValueError: it lacks a name or its line, or another kind has its name.

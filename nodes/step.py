@@ -200,7 +200,7 @@ class Step:
         self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))
 
     def _refused(self) -> bool:
-        """Whether the budget allows no further call; that it was asked for is noted."""
+        """Whether the budget allows no further call; records that one was refused."""
         refusal = self.budget and self.budget.refusal
         if self.budget and refusal:
             self.budget.tell_cut(refusal)

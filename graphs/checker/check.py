@@ -64,7 +64,7 @@ def check_spec(
 
 
 def check_files(paths: Iterable[str | Path]) -> list[Problem]:
-    """Everything that is wrong with several specs; a file that isn't there is a problem too."""
+    """All problems of several specs; a missing file is a problem too."""
     found: dict[Problem, None] = {}
     for path in paths:
         try:

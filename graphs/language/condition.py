@@ -44,7 +44,7 @@ class ConditionError(ThinkgraphError):
 
 
 class ConditionIssue(NamedTuple):
-    """One thing that is wrong with a condition; line and column are of its text, from 1."""
+    """One error of a condition, with its line and column in the text, from 1."""
 
     kind: Literal["syntax", "name", "type", "truth"]
     message: str
@@ -55,7 +55,7 @@ class ConditionIssue(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """Something that a condition may name: its type, how it is read off a state, what it is."""
+    """A built-in variable of conditions: its type, its value for a state, its description."""
 
     type: str
     read: Callable[[State], Any]
@@ -135,7 +135,7 @@ class Condition:
         self.names = frozenset(re.findall(r"[A-Za-z_]\w*", text)) & types.keys()
 
     def holds(self, state: State, round: int, params: Mapping[str, Any]) -> bool:
-        """Whether it is true of the state; only what it names is computed.
+        """Whether the condition is true for a state; only the variables that it uses are computed.
 
         Raises:
             ConditionError: the evaluation fails (a missing key, a division by zero).

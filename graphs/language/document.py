@@ -86,7 +86,7 @@ class Document:
 
     @classmethod
     def read(cls, path: Traversable | Path) -> Document:
-        """Read a file; what is wrong with it stands in :attr:`problems`."""
+        """Read a file; its errors are in :attr:`problems`."""
         document = cls(str(path), folder=path.parent if isinstance(path, Path) else None)
         try:
             if not path.is_file():
@@ -149,7 +149,7 @@ class Document:
         return Location(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
     def locate(self, path: DataPath, *, key: bool = False) -> Location:
-        """Where a value, or its key, stands; of what isn't there, what would hold it."""
+        """The location of a value or its key; for a missing one, of its parent."""
         while path not in self.values and path:
             path = path[:-1]
         if key and path in self.keys:
@@ -162,7 +162,7 @@ class Document:
     def locate_within(
         self, path: DataPath, line: int, column: int, length: int = 1, *, key: bool = False
     ) -> Location:
-        """Where a part of a text stands: its line and column, from 1, in the value or key."""
+        """The location of a part of a string: its line and column, from 1, in the value or key."""
         whole = self.locate(path, key=key)
         event = self.keys.get(path) if key else self.values.get(path, (None,))[0]
         if not isinstance(event, ScalarEvent):

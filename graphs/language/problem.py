@@ -25,7 +25,7 @@ class Location(NamedTuple):
 
 
 class Problem(Frozen):
-    """One thing that is wrong with a spec, or likely to be."""
+    """One error or warning of a spec."""
 
     code: str
     severity: Severity
@@ -89,7 +89,7 @@ class SpecError(ThinkgraphError):
 
 
 def summary(problems: Sequence[Problem]) -> str:
-    """How many errors and warnings there are, in words."""
+    """The number of errors and warnings, in words."""
     counts = [(s, sum(p.severity == s for p in problems)) for s in ("error", "warning")]
     words = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts if count]
     return ", ".join(words) or "no problems"

@@ -16,7 +16,7 @@ EDGES = "edges:\n  - START -> draft -> END\n"
 
 
 class Rule(NamedTuple):
-    """One thing that the checker finds.
+    """One kind of problem that the checker reports.
 
     Attributes:
         title: what it is, in a few words.

@@ -262,7 +262,7 @@ class Edge(Frozen):
 
     @property
     def plain(self) -> str | dict[str, Any]:
-        """The edge as it stands in a spec."""
+        """The edge as written in a spec."""
         rest = self.model_dump(exclude={"path"}, exclude_defaults=True, mode="json")
         return {self.path: rest} if rest else self.path
 
@@ -297,7 +297,7 @@ class Spec(Frozen):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The spec as plain data, in its short forms: what is saved."""
+        """The spec as plain data, in its short forms, as it is saved."""
         data = self.model_dump(mode="json", exclude_unset=True, exclude={"edges"})
         data["edges"] = [edge.plain for edge in self.edges]
         return data

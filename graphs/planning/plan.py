@@ -306,7 +306,7 @@ class Marks:
         return chr(MARKS + self._sizes.index(shown))
 
     def tokens(self, text: str) -> int:
-        """Tokens of the texts that the marks in a text stand for."""
+        """Tokens of the texts that the marks represent."""
         found = enumerate(self._sizes)
         return sum(text.count(chr(MARKS + i)) * (size + SEAM) for i, size in found)
 

@@ -366,7 +366,7 @@ class Walk:
         yield [link for link in links if not link.conditional]
 
     def _open(self, link: Link, rounds: tuple[int, int], done: Front) -> bool | None:
-        """Whether a link is open; None if that can't be told."""
+        """Whether a link is followed; None if unknown."""
         low, high = done._count(link.key)
         if link.at_most is not None and (low >= link.at_most or done.passed >= self._bounds):
             return False

@@ -19,7 +19,7 @@ MOST_RUNS = 1024
 
 
 class RunBudget(Budget):
-    """The budget of a run, whose clock stands still while none of its nodes runs.
+    """The budget of a run; its clock pauses while none of its nodes runs.
 
     So a run that waits for a human, or was killed and is resumed, has the time that it had.
     """

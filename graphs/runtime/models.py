@@ -23,7 +23,7 @@ def default_model() -> str:
 
 
 class Roles:
-    """The models of a run by their roles, each loaded when it is first asked for.
+    """The models of a run by role, each loaded at its first use.
 
     Args:
         model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.

@@ -319,7 +319,7 @@ def _fan_out(target: str, values: Json) -> list[Send]:
 
 @dataclass
 class Run:
-    """One run of a node: what it reads, what it may use, and what comes of it."""
+    """One run of a node: its input, its resources, and its output."""
 
     state: State
     step: Step

@@ -75,7 +75,7 @@ class Interrupted(ThinkgraphError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a compiled graph, which may be interrupted and gone on with.
+    """One run of a compiled graph, which may be interrupted and resumed.
 
     Attributes:
         app: the compiled graph.

@@ -148,7 +148,7 @@ _TYPES: dict[FieldType, Any] = {
 
 
 class Schemas:
-    """What LangGraph is told of a graph's state.
+    """The state schemas that LangGraph gets for a graph.
 
     Attributes:
         state: all channels.

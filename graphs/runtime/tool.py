@@ -107,7 +107,7 @@ def _listener() -> Callable[[Any], None]:
 
 
 def _check(graph: Strategy, params: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Tell the programmer now what the agent could only be told at each call."""
+    """Raise errors when the tool is made that would otherwise fail at each call."""
     spec = graph.spec
     fixed = {name: value for name, value in values.items() if name not in spec.inputs}
     for name in params:
@@ -146,7 +146,7 @@ def _input(field: Input) -> tuple[Any, Any]:
 
 
 def _first(error: Any) -> str:
-    """A wrong argument in one sentence, for the agent to mend."""
+    """The first error of the arguments, in one sentence, for the agent."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

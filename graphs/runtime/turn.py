@@ -72,7 +72,7 @@ def _nothing_asked(messages: list[Any]) -> str:
 
 
 def reply(spec: Spec, values: Mapping[str, Any], cut: str | None) -> AIMessage:
-    """The answer as a message, with what it cost and how it was voted in its metadata."""
+    """The answer as a message, with its usage and votes in the metadata."""
     state, usage = channels.read(spec, values), channels.total_usage(values)
     told: Json = {"graph": spec.name}
     text = ""
@@ -90,7 +90,7 @@ def reply(spec: Spec, values: Mapping[str, Any], cut: str | None) -> AIMessage:
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
-    """A usage as LangChain tells it."""
+    """A usage in LangChain's form."""
     return UsageMetadata(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,

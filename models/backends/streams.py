@@ -17,7 +17,7 @@ from thinkgraph.models.model import Budget, Completion, Confidence, Delta, Finis
 
 
 class Step(NamedTuple):
-    """What a stream yields: new text, and what it took.
+    """An item of a stream: new text, and its usage.
 
     ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
     ``"stop"`` where a stream ends without one.

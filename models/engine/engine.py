@@ -95,7 +95,7 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        """What it has done so far and what it holds, as of a moment between two steps."""
+        """Statistics of the engine, taken between two steps."""
         return self._on_worker(
             lambda: self._counters.stats(self._scheduler, self._callers.waited_s)
         )
@@ -304,7 +304,7 @@ class Engine:
         self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
-        """Draw or score a token for each row, and tell those who wait."""
+        """Draw or score a token for each row, and notify the callers."""
         if not rows:
             return
         began = time.perf_counter()
@@ -449,7 +449,7 @@ class Engine:
         self._notify(request)
 
     def _notify(self, request: Request) -> None:
-        """Wake whoever waits for a request; what the callback raises concerns nobody else."""
+        """Wake the waiter of a request; an exception of the callback affects nobody else."""
         try:
             request.notify()
         except Exception:

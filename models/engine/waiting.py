@@ -18,7 +18,7 @@ Ordered = OrderedDict[Sequence, None]
 
 
 class WaitingQueue:
-    """Waiting sequences, in order of arrival; preempted ones stand in front."""
+    """Waiting sequences, in order of arrival; preempted ones come first."""
 
     def __init__(self) -> None:
         self._by_adapter: dict[Adapter | None, Ordered] = {}

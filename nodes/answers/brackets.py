@@ -21,7 +21,7 @@ def encloses(text: str) -> bool:
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside all brackets."""
+    """Split at a separator outside all brackets."""
     parts, open_now, start, place = [], 0, 0, 0
     while place < len(text):
         sign = text[place]

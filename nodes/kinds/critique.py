@@ -50,7 +50,7 @@ class Critique(SamplingNode):
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
     def cost(self, before: Extent) -> Cost:
-        """The reviews of what it has not reviewed, and a verdict on each."""
+        """The critiques of candidates not reviewed yet, and a verdict for each."""
         shows = {"candidate": before.text, "answer": before.text, "verdicts": self._verdicts}
         review = self.asks(shows=shows, prompts=before.fresh, samples=self.samples)
         verdict = replace(

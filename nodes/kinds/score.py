@@ -105,7 +105,7 @@ class Score(Node):
         return probabilities[0] if probabilities else None
 
     async def _knock_out(self, state: State, step: Step) -> dict[str, float | None]:
-        """Rounds of matches between neighbours; whoever has none goes on."""
+        """A knockout tournament between neighbours; one without an opponent advances."""
         wins: dict[str, float | None] = {candidate.id: 0.0 for candidate in state.live}
         field = state.live
         while len(field) > 1:

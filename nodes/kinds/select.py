@@ -52,7 +52,7 @@ class Select(Node):
 
 
 def _whole(state: State) -> list[Candidate]:
-    """Every candidate of the run that wasn't cut short; if all were, those there are."""
+    """Every complete candidate of the run; all candidates if none is complete."""
     everyone = list(state.candidates.values())
     whole = [c for c in everyone if c.finish_reason not in ("budget", "cancelled")]
     return whole or everyone

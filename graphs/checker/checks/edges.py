@@ -40,7 +40,7 @@ def _misplaced(context: CheckContext, link: Link, name: str, message: str, hint:
 
 
 def starts(context: CheckContext) -> None:
-    """No condition stands on an edge from START: there is no state yet to judge."""
+    """No edge from START has a condition: there is no state yet to test."""
     for link in context.links:
         if link.source == START and context.edges[link.edge].is_conditional:
             location = context.chain_location(link.edge)

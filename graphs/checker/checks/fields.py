@@ -80,7 +80,7 @@ def channels(context: CheckContext) -> None:
 
 
 def references(context: CheckContext) -> None:
-    """Every ``$name`` is a param, and stands where one may."""
+    """Every ``$name`` refers to a param, in a place where references are allowed."""
     for path, name in _references(context):
         if name not in context.declared("params"):
             hint = suggestion(name, context.declared("params"))

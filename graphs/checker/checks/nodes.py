@@ -13,7 +13,7 @@ TAKEN = {name.lower() for name in (START, END, "conclude")}
 
 
 def kinds(context: CheckContext) -> None:
-    """Every node has a kind that there is."""
+    """Every node has a known kind."""
     for name, node in context.nodes.items():
         if node.kind is not None and node.kind not in node_kinds():
             hint = suggestion(node.kind, node_kinds())

@@ -46,7 +46,7 @@ def _other_prompts(known: frozenset[str]) -> str:
 
 
 def _within(context: CheckContext, path: DataPath, variable: str) -> Location:
-    """Where a variable stands in the templates of an inline prompt."""
+    """The location of a variable in the templates of an inline prompt."""
     for field in ("user", "system"):
         text = context.source.at((*path, field))
         for number, line in enumerate(str(text or "").split("\n"), 1):

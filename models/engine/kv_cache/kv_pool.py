@@ -150,7 +150,7 @@ class KvPool:
         return lease
 
     def branch(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
-        """Fork for some of the lease's holders, who have the new one instead."""
+        """Fork for some of the lease's holders, which move to the new lease."""
         other = self.fork(lease, tokens)
         if other:
             lease.holders -= holders

@@ -58,7 +58,7 @@ class _Corrupt(Exception):
 
 
 def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
-    """Read a GGUF's header and check that the file holds what it announces.
+    """Read a GGUF header, and check that the file contains all that it declares.
 
     Loads no tensor and trusts no length in the file.
 

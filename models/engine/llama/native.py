@@ -182,5 +182,5 @@ def _cell_bytes(header: GgufHeader) -> int:
 
 
 def adapter_names(adapters: Mapping[str, Path]) -> str:
-    """The adapters there are, for a message."""
+    """The names of the adapters, for a message."""
     return ", ".join(sorted(adapters)) or "none"

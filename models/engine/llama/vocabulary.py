@@ -39,13 +39,13 @@ class Vocabulary:
             yield self._pointer
 
     def close(self) -> None:
-        """Let nobody use it any more, and wait for those who do."""
+        """Prevent further use, and wait for current users."""
         with self._using:
             self._pointer = None
 
     @cached_property
     def bos(self) -> int | None:
-        """The token that begins a text, if there is one."""
+        """The beginning-of-text token (BOS), if there is one."""
         with self.open() as pointer:
             token = int(llama.llama_vocab_bos(pointer))
         return None if token == _NONE else token
@@ -81,7 +81,7 @@ class Vocabulary:
 
     @cached_property
     def markers(self) -> tuple[str, ...]:
-        """Spellings of tokens that stand for themselves, longest first."""
+        """The spellings of special tokens, longest first."""
         texts = {self.spelling(t) for t in range(self.size) if self._attribute(t) & _OWN}
         return tuple(sorted(texts - {""}, key=len, reverse=True))
 
