@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
     from thinkgraph.graphs.runtime.result import RunUsage as RunUsage
+    from thinkgraph.graphs.runtime.run import Interrupted as Interrupted
     from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Model as Model
     from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import Tagged as Tagged
     from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
     from thinkgraph.nodes.answers import AnswerClass as AnswerClass
@@ -89,6 +91,7 @@ _EXPORTS = {
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
     "graphs.runtime.context": ["Context"],
     "graphs.runtime.result": ["Finished", "Result", "RunUsage"],
+    "graphs.runtime.run": ["Interrupted"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],
@@ -103,6 +106,7 @@ _EXPORTS = {
         "Model",
         "ModelRequest",
         "Sampling",
+        "Tagged",
         "TokenLogprob",
         "Usage",
     ],
