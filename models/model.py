@@ -53,7 +53,8 @@ class Tagged(Frozen):
     Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
     this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
     tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
-    be of an object or array: of a number, nothing tells the end.
+    be of an object or array: of a number, nothing tells the end. One tag may have an empty
+    ``begin`` where tags are required: an answer instead of a call, with which the text ends.
     """
 
     begin: str
@@ -70,49 +71,32 @@ class Sampling(Frozen):
     """How the tokens of a completion are sampled. The defaults are those of llama.cpp."""
 
     temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
-    top_p: float = Field(
-        0.95, gt=0, le=1, description="nucleus sampling: smallest set of tokens with this mass"
-    )
-    top_k: int = Field(40, ge=0, description="sample among the k most likely tokens; 0 is all")
-    min_p: float = Field(
-        0.05, ge=0, le=1, description="minimum probability, relative to the most likely token"
-    )
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")
+    top_k: int = Field(40, ge=0, description="only the k likeliest tokens; 0 is all")
+    min_p: float = Field(0.05, ge=0, le=1, description="least share of the likeliest token's")
     typical_p: float = Field(1.0, gt=0, le=1, description="locally typical sampling; 1 is off")
-    repeat_penalty: float = Field(
-        1.0, gt=0, description="divides the logits of repeated tokens; 1 is off"
-    )
-    presence_penalty: float = Field(
-        0.0, description="subtracted from the logits of tokens that occurred"
-    )
-    frequency_penalty: float = Field(
-        0.0, description="subtracted from a token's logit for each occurrence"
-    )
-    penalty_last_n: int = Field(
-        64, ge=-1, description="tokens that the penalties look back; -1 is all"
-    )
-    logit_bias: dict[int, float] = Field(
-        default_factory=dict, description="added to the logits of these token ids"
-    )
-    max_tokens: int = Field(512, ge=1, description="maximum length of a completion, in tokens")
-    stop: tuple[str, ...] = Field(
-        (), description="strings that end a completion; they are not part of it"
-    )
-    stop_tokens: tuple[int, ...] = Field((), description="token ids that end a completion")
-    ignore_eos: bool = Field(False, description="continue after the end-of-text token")
-    json_schema: dict[str, Any] | None = Field(
-        None, description="constrain completions to JSON of this schema"
-    )
-    grammar: str | None = Field(None, description="constrain completions to this GBNF grammar")
+    repeat_penalty: float = Field(1.0, gt=0, description="divides a repeated token's logit")
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_last_n: int = Field(64, ge=-1, description="how far penalties look back; -1 is all")
+    logit_bias: dict[int, float] = Field(default_factory=dict)
+    max_tokens: int = Field(512, ge=1)
+    stop: tuple[str, ...] = Field((), description="texts that end a completion, left out of it")
+    stop_tokens: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
+    grammar: str | None = Field(None, description="completions match this GBNF grammar")
     constrain_after: str | None = Field(
-        None, description="text after which the schema or grammar applies; it must be generated"
+        None, description="what constrains the text does so from behind this one, as `</think>`"
     )
-    tagged: tuple[Tagged, ...] = Field((), description="parts of free text with a schema each")
-    tagged_required: bool = Field(False, description="the text must begin with a tagged part")
-    tagged_parallel: bool = Field(True, description="more than one tagged part is allowed")
-    top_logprobs: int = Field(
-        0, ge=0, le=100, description="number of most likely tokens to return per position"
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
+    tagged_required: bool = Field(
+        False,
+        description="the text begins with a tagged part, or goes on so after `constrain_after`",
     )
-    confidence: bool = Field(False, description="compute entropy and self-certainty, at some cost")
+    tagged_parallel: bool = Field(True, description="more than one tagged part may come")
+    top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
+    confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
 
 

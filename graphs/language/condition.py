@@ -32,7 +32,7 @@ _CEL_TYPES = {
 
 
 class ConditionError(ThinkgraphError):
-    """A condition doesn't parse, or isn't boolean.
+    """A condition can't be read, or is not a boolean.
 
     Attributes:
         issues: everything that is wrong with it.
@@ -89,18 +89,18 @@ VARIABLES: dict[str, Variable] = {
     "answered": Variable(
         "integer",
         lambda state: sum(c.answer is not None for c in state.live),
-        "number of live candidates with an answer",
+        "number of live candidates that have an answer",
     ),
     "accepted": Variable(
-        "boolean", lambda state: state.accepted, "whether the critics accept every live candidate"
+        "boolean", lambda state: state.accepted, "whether critics accept every live candidate"
     ),
     "agreement": Variable(
-        "number", _agreement, "share of the live candidates that give the most frequent answer"
+        "number", _agreement, "share of live candidates that gave the most common answer"
     ),
     "repeated": Variable(
-        "boolean", _repeated, "whether every live candidate repeats the answer of a parent"
+        "boolean", _repeated, "whether every live candidate repeats a parent's answer"
     ),
-    "score": Variable("number", _best_score, "the highest score of the live candidates"),
+    "score": Variable("number", _best_score, "highest score of the live candidates"),
     "answer": Variable(
         "string", lambda state: (state.answer and state.answer.value) or "", "the answer so far"
     ),
@@ -119,7 +119,7 @@ def variable_types(spec: Spec) -> dict[str, str]:
 
 
 class Condition:
-    """A compiled boolean expression over a state.
+    """A compiled expression that gives a boolean for a state.
 
     Args:
         text: the expression.
@@ -146,6 +146,16 @@ class Condition:
         if not isinstance(value, bool):
             raise ConditionError(f"the condition gives {value}, not a boolean")
         return value
+
+    def decide(self, known: Mapping[str, Any]) -> bool | None:
+        """Whether it is true, as far as that follows from the values of some names alone.
+
+        ``false && x`` and ``true || x`` are decided without x, as CEL defines it; None if the
+        value depends on another name, or if the evaluation fails.
+        """
+        data = {name: known[name] for name in self.names & known.keys()}
+        value = self._expression.eval(data=data).value()
+        return value if isinstance(value, bool) else None
 
 
 @cache
@@ -177,7 +187,9 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
     """The issues in a report of CEL's; of its syntax errors only the first, which causes them."""
     found = _ERROR.findall(report)
     if not found:
-        yield ConditionIssue("syntax", "it nests too deep" if "recursion" in report else report)
+        yield ConditionIssue(
+            "syntax", "it is nested too deeply" if "recursion" in report else report
+        )
     for line, column, message in found:
         said = message.removesuffix(" (in container '')")
         location = int(line), int(column)
@@ -192,7 +204,7 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
 
 def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> ConditionIssue:
     if name in types:
-        return ConditionIssue("name", f"unknown function `{name}`", *location)
+        return ConditionIssue("name", f"`{name}` is not a function", *location)
     hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
     first, _, rest = name.partition(".")
     line, column = location
@@ -212,7 +224,7 @@ def _mismatch(
 ) -> ConditionIssue:
     operator = said.split("'")[1].strip("_@").replace("_", "")
     given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
-    message = f"`{operator}` doesn't accept these types ({given})"
+    message = f"`{operator}` is not defined for ({given})"
     if sorted(given.split(", ")) == ["double", "int"]:
         return ConditionIssue(
             "type", message, *location, len(operator), _as_doubles(text, location, types)
@@ -221,16 +233,16 @@ def _mismatch(
 
 
 def _as_doubles(text: str, location: tuple[int, int], types: Mapping[str, str]) -> str:
-    """How to write the integer operand of an operator as a double."""
+    """How to write the integer beside an operator as a double."""
     line = text.split("\n")[location[0] - 1]
     before, after = line[: location[1] - 1], line[location[1] - 1 :]
     beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
     for word in [match[1] for match in beside if match]:
         if word.isdigit():
-            return f"write `{word}.0`: CEL doesn't mix integers and floats"
+            return f"write `{word}.0`: CEL doesn't compare int with double"
         if types.get(word) == "integer":
-            return f"write `double({word})`: CEL doesn't mix integers and floats"
-    return "write 1.0 for 1, or double(x): CEL doesn't mix integers and floats"
+            return f"write `double({word})`: CEL doesn't compare int with double"
+    return "write 1.0 for 1, or double(x): CEL doesn't compare int with double"
 
 
 def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIssue:
@@ -252,9 +264,7 @@ def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIss
             "syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}"
         )
     ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
-    message = (
-        "unexpected end of the condition" if ends else said.split(" expecting ", maxsplit=1)[0]
-    )
+    message = "unexpected end" if ends else said.split(" expecting ", maxsplit=1)[0]
     return ConditionIssue("syntax", message.removeprefix("Syntax error: "), *location)
 
 
@@ -263,7 +273,7 @@ def _not_boolean(kind: str, text: str) -> ConditionIssue:
     brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
     return ConditionIssue(
         "truth",
-        f"the condition has type {kind}, not boolean",
+        f"the condition is of type {kind}, not bool",
         1,
         1,
         len(text.split("\n", maxsplit=1)[0]),

@@ -192,8 +192,8 @@ def _conditions() -> str:
         ## Conditions
 
         A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
-        `!accepted && agreement < 0.8`. It is type-checked, and integers and floats don't mix
-        (write `1.0`). Its variables are the params, inputs and state of the spec, and:
+        `!accepted && agreement < 0.8`. It is typed: CEL doesn't compare int with double
+        (write `1.0`). It may name the params, inputs and state of the spec, and:
         """
     )
     return f"{words}\n\n{_table(('name', 'type', 'what it is'), rows)}"

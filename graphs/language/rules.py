@@ -113,8 +113,8 @@ RULES: dict[str, Rule] = {
         "about: some text\n",
     ),
     "TG010": Rule(
-        "a key that isn't a name",
-        "A field's name is a plain string, not a list, a mapping or a tag.",
+        "a key that is not a valid name",
+        "A field's name is plain text: no list, no mapping, no tag.",
         "? [draft, vote]\n: {kind: generate}\n",
         NODES,
     ),
@@ -169,9 +169,9 @@ RULES: dict[str, Rule] = {
     ),
     "TG106": Rule(
         "not a name",
-        "Names of graphs and nodes consist of letters, digits, `-` and `_`; names of params, "
-        "inputs and state fields of lower-case letters, digits and `_`, so that conditions and "
-        "templates can use them. The first character is a letter.",
+        "Names of graphs and nodes have letters, digits, `-` and `_`; those of params, inputs "
+        "and state have lowercase letters, digits and `_`, so that conditions and templates can "
+        "name them. A letter comes first.",
         "thinkgraph: 1\nname: my strategy\n",
         "thinkgraph: 1\nname: my-strategy\n",
     ),
@@ -206,6 +206,14 @@ RULES: dict[str, Rule] = {
         "The value has the right type, but the setting can't use it. The message says why.",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+'}}\n",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+)'}}\n",
+    ),
+    "TG112": Rule(
+        "a text that can't be constrained",
+        "A grammar is not valid GBNF, or a JSON schema has a keyword that can't be enforced while "
+        "a text is decoded. The message names it and its place. What is enforced is listed in "
+        "constrained.md.",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
     ),
     "TG201": Rule(
         "an unknown kind",
@@ -313,17 +321,17 @@ RULES: dict[str, Rule] = {
         "  - draft -> vote: {when: accepted}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG303": Rule(
-        "mismatched types in a condition",
-        "CEL doesn't convert types: compare integers with integers (`live > 1`) and floats with "
-        "floats (`agreement > 0.5`, `agreement >= 1.0`).",
+        "types in a condition don't fit",
+        "CEL doesn't mix types: an int is compared with an int (`live > 1`) and "
+        "a double with a double (`agreement > 0.5`, `agreement >= 1.0`).",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1.0}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG304": Rule(
-        "a condition that isn't boolean",
-        "A condition must be a boolean; compare numbers and strings with something.",
+        "a condition that is not a boolean",
+        "A condition is a truth value; compare numbers and text with something.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"

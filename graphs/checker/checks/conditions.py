@@ -1,4 +1,4 @@
-"""Checks of conditions: they parse, their variables exist, and they are boolean."""
+"""Conditions: they parse, name what there is, and give a boolean."""
 
 from __future__ import annotations
 
