@@ -1,4 +1,4 @@
-"""Finding saved graphs: a built-in strategy by its name, a user's own by its path."""
+"""The catalogue of saved graphs: built-in strategies by name, your own by path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of a run, for streaming."""
+"""The events that a run streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality measures of a candidate that need no model call; higher is better."""
+"""Quality signals of a candidate, computed without a model call; higher is better."""
 
 from __future__ import annotations
 

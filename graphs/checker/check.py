@@ -1,4 +1,4 @@
-"""The checker: static analysis that reports every error of a spec with line and column."""
+"""The checker's entry point: all errors of a spec at once, before a model is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reporters: problems as text, JSON, and SARIF for editors and continuous integration."""
+"""Reporters: problems as text, as JSON, and as SARIF for editors and continuous integration."""
 
 from __future__ import annotations
 

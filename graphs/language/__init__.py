@@ -1,1 +1,1 @@
-"""The graph language: specs, their YAML, their conditions and their JSON Schema."""
+"""The graph language: the spec's models, its YAML parser, conditions and JSON Schema."""

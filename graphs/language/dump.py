@@ -1,4 +1,4 @@
-"""YAML serialization: readable, and parsed back to the same data."""
+"""The YAML writer: readable text that parses to the same data."""
 
 from __future__ import annotations
 

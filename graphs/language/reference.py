@@ -1,4 +1,4 @@
-"""The reference of the graph language and of the checker's error codes, generated from the code.
+"""The reference documentation of the language and of the error codes, generated from the code.
 
 ``python -m thinkgraph.graphs.language.reference`` writes ``docs/language.md`` and
 ``docs/errors.md``.
@@ -214,7 +214,7 @@ def _prompts() -> str:
         """
     )
     fields = _fields(Prompt.model_fields, Prompt.model_json_schema())
-    return "\n".join([f"{words}\n", fields, _table(("prompt", "variables", "what it asks"), rows)])
+    return "\n".join([f"{words}\n", fields, _table(("prompt", "variables", "description"), rows)])
 
 
 def _extractors() -> str:

@@ -1,4 +1,4 @@
-"""The rules of the checker: every error code, what it means, a bad example and its fix.
+"""The rules of the checker: each error code, what it means, a bad example and its fix.
 
 A code never changes its meaning and is never reused. The first digit is the category: 0 the file,
 1 the form, 2 names, 3 conditions, 4 paths through the graph, 5 used graphs.
@@ -241,7 +241,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG205": Rule(
         "an unknown node",
-        "An edge names a node that doesn't exist.",
+        "An edge names an undefined node.",
         "edges:\n  - START -> drat -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
@@ -303,6 +303,27 @@ RULES: dict[str, Rule] = {
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ hint }}"}}\n',
         "warning",
     ),
+    "TG214": Rule(
+        "a template that reads a text as an object",
+        "What a node's kind supplies to its prompts is a text (`candidate`, `answer`, `critique`, "
+        "`item`) or a list of texts (`peers`); it has none of the parts that the template names.",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate.text }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+    ),
+    "TG215": Rule(
+        "a field of another type than its node writes",
+        "The state declares a type for the field, and the node writes or reads another one there.",
+        "state:\n  outline: {type: integer}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+        "state:\n  outline: {type: string}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",
@@ -312,9 +333,9 @@ RULES: dict[str, Rule] = {
         '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
     ),
     "TG302": Rule(
-        "an unknown variable in a condition",
-        "A condition may use the round, the params, inputs and state of the spec, and the "
-        "built-in variables, such as `accepted`, `agreement` and `live`.",
+        "a condition names an undefined variable",
+        "A condition may name the round, the params, inputs and state of the spec, and what "
+        "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: acepted}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"

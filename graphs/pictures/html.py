@@ -1,4 +1,4 @@
-"""HTML pages: the Jinja environment shared by the reports of runs and comparisons."""
+"""HTML pages: the Jinja environment for the templates of reports and comparisons."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Planning: bounds on the cost of a run, computed before it runs."""
+"""Planning: upper bounds of a run's cost, before it runs."""

@@ -1,4 +1,4 @@
-"""The plan: exact costs where possible, upper bounds elsewhere, computed before a run.
+"""The plan: what a run may cost, exact where possible and an upper bound elsewhere.
 
 Calls and samples follow from the graph, the params and the loops' bounds; tokens are bounded by
 ``max_tokens``. With a model and a question the prompts are rendered and counted too, with as

@@ -17,11 +17,25 @@ class Result(RunRecord):
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
 
-    def to_html(self) -> str:
-        """The run as one self-contained HTML page, for debugging a strategy."""
+    @property
+    def accepted(self) -> bool | None:
+        """Whether most of the last critiques of the answer accept it; None without critiques."""
+        found = [each for each in self.critiques if each.candidate == self.answer.candidate]
+        if not found:
+            return None
+        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        return sum(last) * 2 > len(last)
+
+    def to_html(self, command: str | None = None) -> str:
+        """The run as one page of HTML that needs nothing else: for who debugs a strategy.
+
+        Args:
+            command: the command line that asked it, for "run it again"; made of the graph, the
+                model, the seed and the params, unless given.
+        """
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
 
-        return to_html(self)
+        return to_html(self, command)
 
     def summary(self) -> dict[str, Any]:
         """The run as one JSON object: what ``thinkgraph run --json`` prints."""
@@ -35,6 +49,8 @@ class Result(RunRecord):
             "candidates": [c.model_dump(include=shown) for c in self.candidates],
             "usage": self.usage.model_dump(),
         }
+        if self.accepted is not None:
+            data["accepted"] = self.accepted
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != "answer":

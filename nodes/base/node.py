@@ -1,4 +1,4 @@
-"""`Node`, the base class of node kinds: settings, input and output channels, `run`.
+"""The base class of node kinds: settings, channels, `run` and `cost`.
 
 A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
 the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
@@ -63,6 +63,14 @@ class Node(BaseModel, metaclass=SuggestingModel):
     def _named(self, *settings: str) -> frozenset[str]:
         values = (getattr(self, setting, None) for setting in settings)
         return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
+
+    @property
+    def field_types(self) -> dict[str, str]:
+        """The type of what it writes to, or reads from, fields of the spec's state, where known.
+
+        A type is one of the language's: `string`, `list`.
+        """
+        return {}
 
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:

@@ -1,4 +1,4 @@
-"""Base classes of the kinds that sample: a prompt, a role, and sampling settings."""
+"""Base classes of the kinds that sample a model: prompt, role and sampling settings."""
 
 from __future__ import annotations
 

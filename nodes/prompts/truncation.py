@@ -1,4 +1,4 @@
-"""Truncation of several texts that share one prompt; each keeps its end."""
+"""Truncation: several texts in one prompt, each cut from its beginning until they fit."""
 
 from __future__ import annotations
 

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class Report(StrEnum):
-    """The output formats of the checker."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
+from thinkgraph.terminal import print_json, reader
 
 
 def check(
-    files: Annotated[
-        list[str], typer.Argument(help="Paths of specs, or names of built-in graphs.")
-    ],
-    form: Annotated[Report, typer.Option("--format", help="Output format.")] = Report.TEXT,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if there are warnings.")
-    ] = False,
+    files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
+    form: Annotated[
+        Literal["text", "json", "sarif"], typer.Option("--format", help="How to report.")
+    ] = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
     """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict)."""
     from thinkgraph.graphs.checker.check import check_files
     from thinkgraph.graphs.checker.reporters import render
 
     problems = check_files(files)
-    typer.echo(render(problems, form.value))
+    with reader():
+        if form == "text":
+            print(render(problems, "text"))
+        else:
+            print_json(render(problems, form))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:
@@ -41,4 +36,5 @@ def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.language.reference import json_schema
 
-    typer.echo(json_schema(), nl=False)
+    with reader():
+        print_json(json_schema().rstrip("\n"))

@@ -1,4 +1,4 @@
-"""Control-flow analysis: reachability of every node from START and to END, bounded loops."""
+"""Control-flow analysis: reachability, and loops without a bound."""
 
 from __future__ import annotations
 

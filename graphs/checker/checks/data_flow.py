@@ -1,4 +1,4 @@
-"""Data-flow analysis: channels are written before they are read, and without conflicts."""
+"""Data-flow analysis: use before write, write races, and votes over free text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of edges: they connect nodes that exist, and each of them can be followed."""
+"""Edges: unknown targets, duplicates, joins, and edges that can never be followed."""
 
 from __future__ import annotations
 

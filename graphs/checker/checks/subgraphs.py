@@ -1,4 +1,4 @@
-"""Checks of subgraphs (`use`): they exist, don't use themselves, and take these params."""
+"""Subgraphs: they exist, don't use themselves, and accept their params."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagram behind every drawing: boxes for nodes, arrows for edges, and their labels."""
+"""The diagram that every drawing shows: boxes for nodes, arrows for edges, and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph as a self-contained SVG: no scripts, no external fonts or images."""
+"""A graph as a self-contained SVG: no script, no font and no image from elsewhere."""
 
 from __future__ import annotations
 
