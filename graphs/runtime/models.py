@@ -1,4 +1,4 @@
-"""The models of a run, by the roles that its nodes ask for."""
+"""The models of a run, by the roles of its nodes, loaded at their first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable
 
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.model import Model
 
 DEFAULT_MODEL = "smollm2"
@@ -25,7 +25,7 @@ def default_model() -> str:
 
 
 class Roles:
-    """The models of a run by their roles, each loaded when it is first asked for.
+    """The models of a run by role, each loaded at its first use.
 
     Args:
         model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.
@@ -61,7 +61,7 @@ def _loaded(model: AnyModel) -> Model:
 
         return from_langchain(model)
     if not hasattr(model, "generate"):
-        raise ModelError(
+        raise ArgumentError(
             "a model is a name of the catalogue, an open model or a LangChain chat model, "
             f"not {model!r}"
         )
