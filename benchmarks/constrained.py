@@ -27,6 +27,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars
 from thinkgraph.models.engine.sampling.distribution import Distribution
 from thinkgraph.models.engine.sampling.grammar import allows
@@ -159,44 +160,52 @@ def speed(path: Path) -> None:
     print(f"vocabulary of {vocabulary.size}: the first grammar {first:.2f} s,", end=" ")
     print(f"another one {1e3 * (time.perf_counter() - began):.1f} ms")
     candidates = Candidates(vocabulary.size)
-    tokens = vocabulary.tokenize(TEXT)
+    print(f"| {ROWS} rows a step | drawn token allowed, ms | refused, ms |")
+    print("| --- | ---: | ---: |")
+
+    def constraints() -> list[Any]:
+        return [Constraint(grammars, plan) for _ in range(ROWS)] if plan else []
+
+    ways: dict[str, Callable[[], list[Any]]] = {
+        "free": lambda: [None] * ROWS,
+        "llguidance": constraints,
+        "llama.cpp": lambda: [NativeGrammar(vocabulary, candidates) for _ in range(ROWS)],
+    }
+    for name, made in ways.items():
+        spent = led(vocabulary, made(), candidates)
+        means = [1e3 * float(np.median(spent[refused])) for refused in (False, True)]
+        print(f"| {name} | {means[0]:.2f} | {means[1]:.2f} |")
+
+
+def led(
+    vocabulary: Vocabulary, constraints: list[Any], candidates: Candidates
+) -> dict[bool, list[float]]:
+    """Seconds that each step along the text takes, by whether the likeliest token is refused."""
     dice = np.random.default_rng(1)
     rows = 3 * dice.standard_normal((ROWS, vocabulary.size)).astype(np.float32)
     wrong = vocabulary.tokenize("\t")[0]  # neither in a text nor between values
-    ways: dict[str, list[Any]] = {
-        "free": [None] * ROWS,
-        "llguidance": [Constraint(grammars, plan) for _ in range(ROWS)] if plan else [],
-        "llama.cpp": [NativeGrammar(vocabulary, candidates) for _ in range(ROWS)],
-    }
-    spent: dict[tuple[str, bool], list[float]] = {}
-    samplers = {
-        name: [
-            Sampler(vocabulary, Sampling(), 1, c if isinstance(c, Constraint) else None, candidates)
-            for c in constraints
-        ]
-        for name, constraints in ways.items()
-    }
-    for step, token in enumerate(tokens):
+    held = [c if isinstance(c, Constraint) else None for c in constraints]
+    samplers = [Sampler(vocabulary, Sampling(), 1, c, candidates) for c in held]
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    for step, token in enumerate(vocabulary.tokenize(TEXT)):
         refused = step % REFUSED_EVERY == REFUSED_EVERY - 1
-        now = rows.copy()
-        now[:, token] = 40
-        now[:, wrong] = 60 if refused else -40
-        distributions = [Distribution(row) for row in now]
-        for name, constraints in ways.items():
-            began = time.perf_counter()
-            pairs = zip(samplers[name], constraints, distributions, strict=True)
-            for sampler, constraint, distribution in pairs:
-                if isinstance(constraint, NativeGrammar):
-                    drawn = constraint.draw(sampler, distribution)
-                else:
-                    drawn = sampler.draw(distribution)
-                assert drawn == token or name == "free", (name, step)
-            spent.setdefault((name, refused), []).append(time.perf_counter() - began)
-    print(f"| {ROWS} rows a step | drawn token allowed, ms | refused, ms |")
-    print("| --- | ---: | ---: |")
-    for name in ways:
-        means = [1e3 * float(np.median(spent[name, refused])) for refused in (False, True)]
-        print(f"| {name} | {means[0]:.2f} | {means[1]:.2f} |")
+        rows[:, token], before = 40, rows[:, token].copy()
+        rows[:, wrong] = 60 if refused else -40
+        distributions = [Distribution(row) for row in rows]
+        began = time.perf_counter()
+        for sampler, constraint, distribution in zip(
+            samplers, constraints, distributions, strict=True
+        ):
+            if isinstance(constraint, NativeGrammar):
+                drawn = constraint.draw(sampler, distribution)
+            else:
+                drawn = sampler.draw(distribution)
+            assert drawn == token or constraint is None, step
+        spent[refused].append(time.perf_counter() - began)
+        rows[:, token] = before
+    for sampler in samplers:
+        sampler.close()
+    return spent
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
-from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd
+from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Mask
 from thinkgraph.models.engine.sampling.distribution import (
     Distribution,
     Logits,
@@ -20,7 +20,8 @@ from thinkgraph.models.engine.sampling.distribution import (
 from thinkgraph.models.model import Sampling
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
-_IMPOSSIBLE = np.float32(-np.inf)
+_IMPOSSIBLE = float("-inf")
+_FEW = 2048  # candidates that are quickly looked at
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -112,7 +113,7 @@ class Sampler:
             self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
             token = self._candidates.pick(self._chain)
         else:
-            token = self._draw_allowed(distribution.logits, self._constraint)
+            token = self._draw_allowed(distribution, self._constraint)
         llama.llama_sampler_accept(self._chain, token)
         return token
 
@@ -122,27 +123,41 @@ class Sampler:
             llama.llama_sampler_free(self._chain)
         self._chain = self._constraint = None
 
-    def _draw_allowed(self, logits: Logits, constraint: Constraint) -> int:
+    def _draw_allowed(self, distribution: Distribution, constraint: Constraint) -> int:
         allowed = constraint.allowed()
         while True:
-            if allowed is not None:
-                logits = np.where(allowed, logits, _IMPOSSIBLE)
-            few = top_candidates(logits, self._enough, peaks(logits))
-            if few is None and allowed is not None:
-                few = np.flatnonzero(allowed)
-                if not len(few):
-                    raise DeadEnd("no token is left")
-            self._candidates.fill(logits, few)
+            tokens = self._likely(distribution, allowed)
+            self._candidates.fill(distribution.logits, tokens)
             token = self._candidates.pick(self._chain)
             if constraint.accept(token):
                 return token
             # It would end free text, and go on with what the constraint doesn't allow.
-            allowed = np.ones(len(logits), np.bool_) if allowed is None else allowed.copy()
+            size = len(distribution.logits)
+            allowed = np.ones(size, np.bool_) if allowed is None else allowed.copy()
             allowed[token] = False
+
+    def _likely(self, distribution: Distribution, allowed: Mask | None) -> Tokens | None:
+        """Of the allowed tokens all, or a few that hold those that the chain draws from."""
+        near = distribution.top_candidates(self._enough)
+        if allowed is None:
+            return near
+        count = np.count_nonzero(allowed)
+        if not count:
+            raise DeadEnd("no token is left")
+        if count > _FEW and near is not None:
+            near = near[allowed[near]]
+            if len(near) >= self._enough:
+                return near
+        if count > _FEW:
+            masked = np.where(allowed, distribution.logits, np.float32(_IMPOSSIBLE))
+            near = top_candidates(masked, self._enough, peaks(masked))
+            if near is not None:
+                return near
+        return np.flatnonzero(allowed)
 
 
 def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:
-    ends = dict.fromkeys(vocabulary.ends, float(_IMPOSSIBLE)) if sampling.ignore_eos else {}
+    ends = dict.fromkeys(vocabulary.ends, _IMPOSSIBLE) if sampling.ignore_eos else {}
     return sampling.logit_bias | ends
 
 
