@@ -135,7 +135,7 @@ class NativeGrammar:
             self._grammar = llama.llama_sampler_init_grammar(pointer, gbnf.encode(), b"root")
 
     def draw(self, sampler: Sampler, distribution: Distribution) -> int:
-        token = sampler.draw(distribution)
+        token = sampler.draw(distribution, self._candidates)
         for tokens in (np.array([token]), None):
             self._candidates.fill(distribution.logits, tokens)
             llama.llama_sampler_apply(self._grammar, self._candidates._reference)
@@ -185,7 +185,7 @@ def led(
     rows = 3 * dice.standard_normal((ROWS, vocabulary.size)).astype(np.float32)
     wrong = vocabulary.tokenize("\t")[0]  # neither in a text nor between values
     held = [c if isinstance(c, Constraint) else None for c in constraints]
-    samplers = [Sampler(vocabulary, Sampling(), 1, c, candidates) for c in held]
+    samplers = [Sampler(vocabulary, Sampling(), 1, c) for c in held]
     spent: dict[bool, list[float]] = {False: [], True: []}
     for step, token in enumerate(vocabulary.tokenize(TEXT)):
         refused = step % REFUSED_EVERY == REFUSED_EVERY - 1
@@ -199,7 +199,7 @@ def led(
             if isinstance(constraint, NativeGrammar):
                 drawn = constraint.draw(sampler, distribution)
             else:
-                drawn = sampler.draw(distribution)
+                drawn = sampler.draw(distribution, candidates)
             assert drawn == token or constraint is None, step
         spent[refused].append(time.perf_counter() - began)
         rows[:, token] = before

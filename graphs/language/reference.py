@@ -1,4 +1,4 @@
-"""The reference of the language and of the checker's codes, made from the code itself.
+"""The reference documentation of the language and of the error codes, generated from the code.
 
 ``python -m thinkgraph.graphs.language.reference`` writes ``docs/language.md`` and
 ``docs/errors.md``.
@@ -169,10 +169,10 @@ def _scalar(found: Schema, schema: Schema) -> str:
     if kind == "array":
         return f"list of {_type(found.get('items', {}), schema) or 'anything'}"
     words = {
-        "integer": "whole number",
+        "integer": "integer",
         "number": "number",
-        "string": "text",
-        "boolean": "true or false",
+        "string": "string",
+        "boolean": "boolean",
         "object": "mapping",
     }
     bounds = {
@@ -193,7 +193,7 @@ def _conditions() -> str:
         ## Conditions
 
         A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
-        `!accepted && agreement < 0.8`. It is typed: a whole number isn't compared with a fraction
+        `!accepted && agreement < 0.8`. It is typed: CEL doesn't compare int with double
         (write `1.0`). It may name the params, inputs and state of the spec, and:
         """
     )
@@ -215,7 +215,7 @@ def _prompts() -> str:
         """
     )
     fields = _fields(Prompt.model_fields, Prompt.model_json_schema())
-    return "\n".join([f"{words}\n", fields, _table(("prompt", "names", "what it says"), rows)])
+    return "\n".join([f"{words}\n", fields, _table(("prompt", "variables", "description"), rows)])
 
 
 def _extractors() -> str:

@@ -1,4 +1,4 @@
-"""The graph language, version 1: what a spec holds, as pydantic models.
+"""The spec, the abstract syntax tree of a graph: pydantic models, language version 1.
 
 A spec is data. It names node kinds, prompts and params; it never names code to run. These
 models are its only definition: the loader, the checker, the JSON Schema, the reference and the
@@ -98,7 +98,7 @@ class Param(Frozen):
         """
         converted = _convert(value, self.kind)
         if self.choices and converted not in self.choices:
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, self.choices))}")
+            raise ValueError(f"{value!r} is not one of {', '.join(map(str, self.choices))}")
         if isinstance(converted, int | float) and not isinstance(converted, bool):
             if self.minimum is not None and converted < self.minimum:
                 raise ValueError(f"{value} is less than {self.minimum:g}")

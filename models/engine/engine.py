@@ -7,19 +7,21 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
-from thinkgraph.models.engine.sampling.distribution import Distribution, Logits
-from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
+from thinkgraph.models.engine.sampling.distribution import Logits
+from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
+from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
 from thinkgraph.models.engine.sequence import Request, Sequence
 from thinkgraph.models.engine.settings import MAX_SEQUENCES, EngineSettings
@@ -29,6 +31,9 @@ from thinkgraph.models.model import Completion, Delta, FinishReason, TokenLogpro
 
 _log = logging.getLogger("thinkgraph.engine")
 _log.addHandler(logging.NullHandler())
+
+BUDGETS_CHECKED = 256
+"""Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
 
 T = TypeVar("T")
 
@@ -51,12 +56,13 @@ class Engine:
         self.vocabulary = self.native.vocabulary
         self._reset()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
-        self._candidates = Candidates(self.vocabulary.size)
+        self._sampling = SamplingPool(self.vocabulary.size, resolved.threads or 1)
         self._grammars = Grammars(self.vocabulary)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
         self._callers = Callers()
         self._counters = Counters()
+        self._budgeted: deque[Request] = deque()
         self._closed = False
         self._closing = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="thinkgraph-engine", daemon=True)
@@ -78,10 +84,7 @@ class Engine:
         """Stop one of the request's sequences, or all, at the next step."""
         if self.forked:
             return
-        for sequence in request.sequences:
-            if index in (None, sequence.index):
-                sequence.cancelled = True
-        self._inbox.put(int)  # wakes the worker, which looks at every step
+        self._inbox.put(lambda: self._cancel(request, index))
 
     def clear_cache(self) -> None:
         """Forget the prefixes that no request is using."""
@@ -94,7 +97,9 @@ class Engine:
     @property
     def stats(self) -> EngineStats:
         """What it has done so far and what it holds, as of a moment between two steps."""
-        return self._on_worker(lambda: self._counters.stats(self._scheduler))
+        return self._on_worker(
+            lambda: self._counters.stats(self._scheduler, self._callers.waited_s)
+        )
 
     def close(self) -> None:
         """Fail what still runs, join the worker and free the model; may be called again."""
@@ -105,6 +110,7 @@ class Engine:
                 self._closed = True
                 self._inbox.put(int)
                 self._worker.join()
+                self._sampling.close()
                 self.native.close()
 
     @property
@@ -165,16 +171,25 @@ class Engine:
 
     def _work(self) -> None:
         while not self._closed:
-            self._receive()
             try:
+                self._receive()
                 self.step()
             except Exception as error:
-                _log.exception("a step failed")
-                self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
-                self.native.memory.clear()  # whatever state it is in
-                self._reset()
-        self._receive()
+                self._restart(error)
+        while not self._inbox.empty():
+            self._handle(self._inbox.get())
         self._fail_all(ModelError("the model was closed before the request had ended"))
+
+    def _restart(self, error: Exception) -> None:
+        """After a step that failed: fail its requests, and go on with an empty cache."""
+        _log.error("a step failed", exc_info=error)
+        self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
+        try:
+            self.native.memory.clear()  # whatever state it is in
+            self._reset()
+        except Exception:
+            _log.exception("the engine can't go on and closes")
+            self._closed = True
 
     def _reset(self) -> None:
         """Start with an empty cache and nothing to do."""
@@ -191,41 +206,72 @@ class Engine:
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
-        self._callers.settle()
-        busy = self._scheduler.running or self._scheduler.waiting or self._closed
-        while not (busy and self._inbox.empty()):
-            item = self._inbox.get()
-            if isinstance(item, Request):
-                self._requests.add(item)
-                self._callers.disturb(item.loop)
-                self._counters.requests += 1
-                self._scheduler.waiting.extend(item.sequences)
-            else:
+        self._callers.wait()
+        if not (self._scheduler.running or self._scheduler.waiting or self._closed):
+            first = self._inbox.get()
+            self._handle(first)
+            if isinstance(first, Request):  # others of the same run are about to follow
+                self._callers.expect(first.loop)
+                self._callers.wait()
+        while not self._inbox.empty():
+            self._handle(self._inbox.get())
+
+    def _handle(self, item: Request | Callable[[], object]) -> None:
+        """Queue a request, or run what another thread wants to have run here."""
+        try:
+            if not isinstance(item, Request):
                 item()
-            busy = True
-            if self._inbox.empty():
-                self._callers.settle()
+                return
+            self._requests.add(item)
+            self._counters.requests += 1
+            if item.budget:
+                self._budgeted.append(item)
+            for sequence in item.sequences:
+                self._scheduler.waiting.append(sequence)
+        except Exception as error:
+            _log.exception("a request could not be handled")
+            if isinstance(item, Request):
+                self._fail(item, ModelError(f"the request could not be queued: {error}"))
+
+    def _cancel(self, request: Request, index: int | None) -> None:
+        for sequence in request.sequences:
+            if index in (None, sequence.index):
+                self._end_early(sequence, "cancelled")
+
+    def _end_early(self, sequence: Sequence, reason: Literal["cancelled", "budget"]) -> None:
+        """End a sequence that has not ended; a fault fails its request, and no other."""
+        try:
+            if not sequence.finish:
+                self._finish(sequence, reason)
+        except Exception as error:
+            self._fail_by(error, sequence.request)
 
     def step(self) -> None:
         """Schedule, run, postprocess."""
         began = time.perf_counter()
-        self._end_cancelled()
+        self._end_over_budget()
         chunks = self._scheduler.schedule()
+        sampled = sum(len(chunk.sequences) for chunk in chunks if chunk.sequences[0].is_decoding)
         if chunks:
             rows, logits = self._run(chunks)
             self._postprocess(rows, logits)
         self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
-        self._counters.step_s += time.perf_counter() - began
+        took = time.perf_counter() - began
+        self._counters.step_s += took
+        if sampled:
+            self._counters.token_s.add(took, sampled)
 
-    def _end_cancelled(self) -> None:
-        """End what was cancelled, and what has no budget left."""
-        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
-            if sequence.finish:
-                continue  # its request failed with another of its sequences
-            if sequence.cancelled:
-                self._finish(sequence, "cancelled")
-            elif (budget := sequence.request.budget) and budget.exhausted:
-                self._finish(sequence, "budget")
+    def _end_over_budget(self) -> None:
+        """End the sequences of requests with no budget left; of many requests, some each step."""
+        for _ in range(min(BUDGETS_CHECKED, len(self._budgeted))):
+            request = self._budgeted.popleft()
+            if request.done.done():
+                continue
+            if request.budget and request.budget.exhausted:
+                for sequence in request.sequences:
+                    self._end_early(sequence, "budget")
+            else:
+                self._budgeted.append(request)
 
     def _run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
         self.native.use(self._scheduler.adapter)
@@ -260,21 +306,22 @@ class Engine:
         self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
-        """Draw or score a token for each row, and tell those who wait."""
+        """Sample or score a token for each row, and tell those who wait."""
         if not rows:
             return
         began = time.perf_counter()
+        draws = [[*filter(None, map(self._draw(row), self._sequences(row)))] for row in rows]
+        self._sampling.run(draws, logits)
         touched = set()
-        for row, outcomes in zip(rows, logits, strict=True):
-            distribution = Distribution(outcomes)
-            sequences = self._sequences(row)
-            for sequence in sequences:
-                touched.add(sequence.request)
-                self._advance(sequence, row, distribution)
-            if len(sequences) > 1:
+        for row, drawn in zip(rows, draws, strict=True):
+            for draw in drawn:
+                touched.add(draw.sequence.request)
+                self._advance(draw)
+            if len(drawn) > 1:
+                sequences = [draw.sequence for draw in drawn]
                 self._scheduler.split_diverged(row.chunk.lease, sequences)
         for request in touched:
-            request.notify()
+            self._notify(request)
         self._counters.rows += len(rows)
         self._counters.sampling_s += time.perf_counter() - began
 
@@ -291,60 +338,64 @@ class Engine:
                 self._counters.cached_tokens += len(request.prompt)
         return [leader, *admitted]
 
-    def _advance(self, sequence: Sequence, row: Row, distribution: Distribution) -> None:
-        if sequence.finish:
-            return
-        request = sequence.request
-        if not request.first_token:
-            request.first_token = time.monotonic()
+    def _draw(self, row: Row) -> Callable[[Sequence], Draw | None]:
+        """What each sequence of a row has to draw; None if it has ended, or ends here."""
+
+        def draw(sequence: Sequence) -> Draw | None:
+            if sequence.finish:
+                return None
+            request = sequence.request
+            if not sequence.is_sampled:
+                return Draw(sequence, token=sequence.tokens[row.position + 1])
+            if request.budget and request.budget.exhausted:
+                self._end_early(sequence, "budget")
+                return None
+            if request.budget:
+                request.budget.spend(tokens=1)
+            try:
+                if sequence.sampler is None:
+                    constraint = Constraint(self._grammars, request.plan) if request.plan else None
+                    sequence.sampler = Sampler(
+                        self.vocabulary, request.sampling, sequence.seed, constraint
+                    )
+            except Exception as error:
+                return Draw(sequence, error=error)
+            return Draw(sequence, sequence.sampler)
+
+        return draw
+
+    def _advance(self, draw: Draw) -> None:
+        """Append a drawn token to its sequence, which may end with it."""
+        sequence = draw.sequence
         try:
-            token = self._next_token(sequence, row, distribution)
+            if sequence.finish:
+                return  # its request has failed with another of its sequences
+            if draw.error:
+                raise draw.error
+            self._take(draw)
+            if reason := self._reason_to_end(sequence, draw.token):
+                self._finish(sequence, reason)
         except DeadEnd as error:
             message = f"the grammar allows no token of this model here; loosen it ({error})"
-            self._fail(request, ModelError(message))
-            return
-        except Exception as error:  # its neighbours go on
-            _log.exception("a sampler failed")
-            self._fail(request, ModelError(f"a token could not be drawn: {error}"))
-            return
-        if token is None:
-            self._finish(sequence, "budget")
-            return
-        logprob = distribution.logprob(token)
-        sequence.confidence.add(logprob)
-        if request.sampling.confidence:
-            sequence.confidence.add_distribution(distribution)
-        if sequence.is_sampled:
-            self._append(sequence, token)
-        else:
-            sequence.scores.append(logprob)
-        if request.sampling.top_logprobs or not sequence.is_sampled:
-            best = distribution.top(request.sampling.top_logprobs)
-            text = self.vocabulary.text([token])
-            entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
-            sequence.logprobs.append(entry)
-        reason = self._reason_to_end(sequence, token)
-        if reason:
-            self._finish(sequence, reason)
+            self._fail(sequence.request, ModelError(message))
+        except Exception as error:
+            self._fail_by(error, sequence.request)
 
-    def _next_token(self, sequence: Sequence, row: Row, distribution: Distribution) -> int | None:
-        """The token drawn or given for a row, or None if the budget allows no more."""
-        if not sequence.is_sampled:
-            return sequence.tokens[row.position + 1]
-        request = sequence.request
-        if request.budget:
-            if request.budget.exhausted:
-                return None
-            request.budget.spend(tokens=1)
-        if sequence.sampler is None:
-            sequence.sampler = Sampler(
-                self.vocabulary,
-                request.sampling,
-                sequence.seed,
-                Constraint(self._grammars, request.plan) if request.plan else None,
-                self._candidates,
-            )
-        return sequence.sampler.draw(distribution)
+    def _take(self, draw: Draw) -> None:
+        sequence, request = draw.sequence, draw.sequence.request
+        if not request.first_token:
+            request.first_token = time.monotonic()
+        sequence.confidence.add(draw.logprob)
+        if draw.uncertainty:
+            sequence.confidence.add_uncertainty(draw.uncertainty)
+        if sequence.is_sampled:
+            self._append(sequence, draw.token)
+        else:
+            sequence.scores.append(draw.logprob)
+        if request.sampling.top_logprobs or not sequence.is_sampled:
+            text = self.vocabulary.text([draw.token])
+            entry = TokenLogprob(token=draw.token, text=text, logprob=draw.logprob, top=draw.top)
+            sequence.logprobs.append(entry)
 
     def _append(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)
@@ -391,16 +442,28 @@ class Engine:
         )
         request.completions[sequence.index] = completion
         request.emit(completion)
-        self._callers.disturb(request.loop)
+        self._callers.expect(request.loop)
         request.open -= 1
         if not request.open:
             self._end(request)
         else:
-            request.notify()
+            self._notify(request)
 
     def _end(self, request: Request, error: ModelError | None = None) -> None:
+        if request.done.done():
+            return
         self._requests.discard(request)
         request.end(error)
+        kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
+        self._counters.latencies[kind].add(request.usage, request.ended - request.submitted)
+        self._notify(request)
+
+    def _notify(self, request: Request) -> None:
+        """Wake whoever waits for a request; what the callback raises concerns nobody else."""
+        try:
+            request.notify()
+        except Exception:
+            _log.exception("the caller of a request could not be woken")
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
         self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
@@ -414,6 +477,11 @@ class Engine:
             self._release(sequence, keep=False)
             sequence.finish = sequence.finish or "cancelled"
         self._end(request, error)
+
+    def _fail_by(self, error: Exception, request: Request) -> None:
+        """Fail the request to which a fault belongs; its neighbours go on."""
+        _log.error("a request failed", exc_info=error)
+        self._fail(request, ModelError(f"a token could not be drawn: {error}"))
 
     def _fail_all(self, error: ModelError) -> None:
         for request in list(self._requests):

@@ -60,7 +60,7 @@ class Sequence:
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
-        self.cancelled = self.admitted = False
+        self.admitted = False
         self.finish: FinishReason | None = None
 
     @property
@@ -118,6 +118,7 @@ class Request:
         budget: what may be spent, or None.
 
     Attributes:
+        prompt_hash: equal for requests of equal prompts.
         loop: the event loop that it was made in, if there is one.
         plan: what its samples' text is held to; the engine compiles it of the sampling.
     """
@@ -133,6 +134,7 @@ class Request:
         budget: Budget | None = None,
     ) -> None:
         self.prompt, self.sampling = prompt, sampling
+        self.prompt_hash = hash(tuple(prompt))
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
         self.plan: Plan | None = None
@@ -151,6 +153,11 @@ class Request:
         self._lock = threading.Lock()
         self._events: deque[Event] = deque()
         self._wake: Callable[[], None] | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it asks for samples, and not for the scores of texts."""
+        return self.sequences[0].is_sampled
 
     @property
     def usage(self) -> Usage:
@@ -201,4 +208,3 @@ class Request:
             self.done.set_exception(error)
         else:
             self.done.set_result(None)
-        self.notify()

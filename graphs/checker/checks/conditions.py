@@ -1,4 +1,4 @@
-"""Conditions: they parse, name what there is, and are true or false."""
+"""Type checks of conditions: they parse, their names are defined, they give a boolean."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Grammars:
             ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
         """
         check_constraint(sampling)
-        after = sampling.constrain_after and sampling.constrain_after.encode()
+        after = sampling.constrain_after.encode() if sampling.constrain_after else None
         if sampling.tagged:
             plan = self._tagged(sampling, after)
         elif (lark := whole(sampling)) is not None:
