@@ -52,10 +52,11 @@ def _members(source: str) -> frozenset[tuple[str, str]]:
     tree = _ENVIRONMENT.parse(source)
     own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}  # loops, sets
     found = set()
-    for part in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        name = part.attr if isinstance(part, nodes.Getattr) else _constant(part.arg)
-        if isinstance(part.node, nodes.Name) and part.node.name not in own and name:
-            found.add((part.node.name, name))
+    named = [(part.node, part.attr) for part in tree.find_all(nodes.Getattr)]
+    indexed = [(part.node, _constant(part.arg)) for part in tree.find_all(nodes.Getitem)]
+    for node, name in named + indexed:
+        if isinstance(node, nodes.Name) and node.name not in own and name:
+            found.add((node.name, name))
     return frozenset(found)
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from thinkgraph.terminal import print_json, reader
 
 
-class Report(StrEnum):
-    """How the checker can report."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-
-
 def check(
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
-    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
+    form: Annotated[
+        Literal["text", "json", "sarif"], typer.Option("--format", help="How to report.")
+    ] = "text",
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
     """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
@@ -29,10 +22,10 @@ def check(
 
     problems = check_files(files)
     with reader():
-        if form is Report.TEXT:
+        if form == "text":
             print(render(problems, "text"))
         else:
-            print_json(render(problems, form.value))
+            print_json(render(problems, form))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:
