@@ -11,6 +11,7 @@ import pytest
 from thinkgraph import Graph, load
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.checker.check import check_files
+from thinkgraph.nodes import registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -73,8 +74,11 @@ def test_the_readme_is_read_in_three_minutes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["streaming.md"])
-def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", ["langgraph.md", "streaming.md"])
+def test_the_code_of_a_page_runs(
+    page: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     text = (ROOT / "docs" / page).read_text("utf-8")
     names: dict[str, object] = {"__name__": page}
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import Runnable
 
@@ -37,6 +40,22 @@ class Roles:
         self._models = models or {}
         self._loaded: dict[str, Model] = {}
         self._lock = threading.Lock()
+        self._opening: WeakKeyDictionary[AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    async def open(self, role: str) -> None:
+        """Load the model of a role, which may take seconds, without holding up the event loop.
+
+        Nodes that wait for one go on in the order in which they came, so that a run is the same
+        each time.
+        """
+        if self._is_open(role):
+            return
+        async with self._opening.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if not self._is_open(role):
+                await asyncio.to_thread(self, role)
+
+    def _is_open(self, role: str) -> bool:
+        return role in self._loaded or not isinstance(self._models.get(role, self._model), str)
 
     def __call__(self, role: str) -> Model:
         """The model of a role."""
