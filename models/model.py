@@ -15,7 +15,10 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled", "budget"]
+FinishReason = Literal["stop", "length", "cancelled", "budget", "error"]
+"""Why a completion ended; ``error``: its request failed, and it has no text."""
+NOT_WRITTEN = frozenset({"budget", "error"})
+"""Ends of completions that the model didn't get to write as it would have."""
 
 
 class Frozen(BaseModel):
@@ -285,6 +288,11 @@ class Generation(Protocol):
     @property
     def usage(self) -> Usage:
         """What has been spent so far; final once the iteration has ended."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[Exception]:
+        """What went wrong with samples whose finish reason is ``error``."""
         ...
 
 

@@ -295,6 +295,14 @@ RULES: dict[str, Rule] = {
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ hint }}"}}\n',
         "warning",
     ),
+    "TG214": Rule(
+        "a fallback that can't stand in",
+        "The run goes on along the edges of the node that failed, so its `fallback` is another "
+        "node, and writes what it would have written.",
+        "nodes:\n  draft: {kind: generate, fallback: vote}\n  vote: {kind: vote}\n",
+        "nodes:\n  draft: {kind: generate, fallback: small}\n"
+        "  small: {kind: generate, model: small}\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",

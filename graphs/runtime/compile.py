@@ -27,6 +27,7 @@ from thinkgraph.graphs.runtime.node import (
     NodeRunnable,
     NodeRunner,
     Work,
+    retry_policy,
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
@@ -58,7 +59,16 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
     graph.add_edge(LANGGRAPH_START, BEGIN)
     for name, node in spec.nodes.items():
         runner = NodeRunner(name, _work(node, binding), *rest)
-        graph.add_node(name, NodeRunnable(runner), destinations=routes.destinations(name) or None)
+        if node.fallback is not None:
+            work = _work(spec.nodes[node.fallback], binding)
+            other = NodeRunner(node.fallback, work, *rest, in_place_of=name)
+            runner = replace(runner, fallback=other)
+        graph.add_node(
+            name,
+            NodeRunnable(runner),
+            destinations=routes.destinations(name) or None,
+            retry_policy=retry_policy(node.retry) if node.retry else None,
+        )
     # Paths may end at different times; the run is concluded once, after the last.
     vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding), *rest)
     graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True)

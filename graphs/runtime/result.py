@@ -15,6 +15,7 @@ class RunUsage(Usage):
     """What a run, or one run of a node, spent, and how long it took."""
 
     wall_s: float = Field(0.0, description="seconds from its start to its end")
+    failures: tuple[str, ...] = Field((), description="requests that failed while others went on")
 
 
 class Result(Frozen):
@@ -43,6 +44,11 @@ class Result(Frozen):
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
 
+    @property
+    def failures(self) -> dict[str, tuple[str, ...]]:
+        """What went wrong without ending the run, by NODE.ROUND."""
+        return {key: usage.failures for key, usage in self.nodes.items() if usage.failures}
+
     def to_html(self) -> str:
         """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
@@ -59,12 +65,14 @@ class Result(Frozen):
             "seed": self.seed,
             "answer": self.answer.model_dump(include=told),
             "candidates": [c.model_dump(include=shown) for c in self.candidates],
-            "usage": self.usage.model_dump(),
+            "usage": self.usage.model_dump(exclude={"failures"}),
         }
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != "answer":
             data["output"] = self.output
+        if self.failures:
+            data["failures"] = self.failures
         return {**data, "cut": self.cut} if self.cut else data
 
 

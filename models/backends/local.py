@@ -86,6 +86,9 @@ class LocalGeneration:
         """What has been spent so far; final once all samples have ended."""
         return self._request.usage
 
+    failures: tuple[Exception, ...] = ()
+    """None: what fails in the engine fails the whole request."""
+
     async def _ended(self) -> None:
         self._check_process()
         try:

@@ -18,6 +18,7 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     nodes.settings,
     nodes.uses,
     nodes.names,
+    nodes.fallbacks,
     fields.names,
     fields.output,
     fields.channels,

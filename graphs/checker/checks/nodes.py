@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thinkgraph.graphs.checker.checks.data_flow import writes
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.checker.schema_errors import violations
 from thinkgraph.graphs.language.problem import suggestion
@@ -27,7 +28,7 @@ def settings(context: CheckContext) -> None:
         kind = node_kinds().get(node.kind or "")
         if kind is None:
             continue
-        names = [*kind.model_fields, "kind", "budget"]
+        names = [*kind.model_fields, "kind", "budget", "retry", "fallback"]
         for violation in violations(kind, node.settings):
             said = violation
             if violation.code == "TG101" and len(violation.path) == 1:
@@ -64,3 +65,22 @@ def names(context: CheckContext) -> None:
         context.report(
             "TG207", ("nodes", name), f"`{name}` is {what}", "choose another name", key=True
         )
+
+
+def fallbacks(context: CheckContext) -> None:
+    """A fallback is another node, which writes what the failed one would have written."""
+    for name, node in context.nodes.items():
+        if node.fallback is None:
+            continue
+        path = ("nodes", name, "fallback")
+        if node.fallback not in context.nodes:
+            hint = suggestion(node.fallback, context.nodes)
+            context.report("TG205", path, f"there is no node `{node.fallback}`", hint)
+            continue
+        missing = writes(context, name) - writes(context, node.fallback)
+        if node.fallback == name:
+            said = "a node can't be its own fallback"
+            context.report("TG214", path, said, "use `retry` to run it again")
+        elif missing and context.nodes[node.fallback].kind in node_kinds():
+            said = f"`{node.fallback}` doesn't write {' and '.join(sorted(missing))}"
+            context.report("TG214", path, said, f"take a node that writes what `{name}` writes")
