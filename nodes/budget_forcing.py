@@ -16,7 +16,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling, continued
 from thinkgraph.nodes.answers import Extract, extract
-from thinkgraph.nodes.base.cost import Asked, at_most
+from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.param import AllowsParam
 from thinkgraph.nodes.event import Grew
 from thinkgraph.nodes.step import Step
@@ -47,14 +47,18 @@ class Thinking(Frozen):
     @property
     def longest(self) -> int:
         """Tokens that the thoughts of a candidate have at most, with what is put between them."""
-        put = at_most(self.open, *[self.wait] * self.waits, self.close, "\n", self.lead, self.lead)
+        put = token_bound(
+            self.open, *[self.wait] * self.waits, self.close, "\n", self.lead, self.lead
+        )
         return self.tokens + put + RESCUE_TOKENS
 
-    def asks(self, answer: Asked) -> list[Asked]:
+    def requests(self, answer: RequestBounds) -> list[RequestBounds]:
         """The requests of the thoughts, the answer, and the rescue of an answer without one."""
         after = replace(answer, prefix=answer.prefix + self.longest)
         rescue = replace(after, prefix=after.prefix + answer.max_tokens, max_tokens=RESCUE_TOKENS)
-        first = replace(answer, prefix=answer.prefix + at_most(self.open), max_tokens=self.tokens)
+        first = replace(
+            answer, prefix=answer.prefix + token_bound(self.open), max_tokens=self.tokens
+        )
         # What goes on after a wait has only the tokens that were left: all, if nothing was said.
         more = replace(after, turns=answer.turns * self.waits, max_tokens=0)
         return [*([first, more] if self.tokens else []), after, rescue]

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.graphs.planning.plan import Plan, Spent
+from thinkgraph.graphs.planning.plan import Plan
+from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.tuning.speed import Speed
 
 

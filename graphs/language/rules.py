@@ -113,7 +113,7 @@ RULES: dict[str, Rule] = {
         "about: a text\n",
     ),
     "TG010": Rule(
-        "a key that is no name",
+        "a key that is not a valid name",
         "A field's name is plain text: no list, no mapping, no tag.",
         "? [draft, vote]\n: {kind: generate}\n",
         NODES,
@@ -170,7 +170,7 @@ RULES: dict[str, Rule] = {
     "TG106": Rule(
         "not a name",
         "Names of graphs and nodes have letters, digits, `-` and `_`; those of params, inputs "
-        "and state have small letters, digits and `_`, so that conditions and templates can "
+        "and state have lowercase letters, digits and `_`, so that conditions and templates can "
         "name them. A letter comes first.",
         "thinkgraph: 1\nname: my strategy\n",
         "thinkgraph: 1\nname: my-strategy\n",
@@ -322,15 +322,15 @@ RULES: dict[str, Rule] = {
     ),
     "TG303": Rule(
         "types in a condition don't fit",
-        "CEL doesn't mix types: whole numbers are compared with whole numbers (`live > 1`) and "
-        "fractions with fractions (`agreement > 0.5`, `agreement >= 1.0`).",
+        "CEL doesn't mix types: an int is compared with an int (`live > 1`) and "
+        "a double with a double (`agreement > 0.5`, `agreement >= 1.0`).",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1.0}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG304": Rule(
-        "a condition that isn't true or false",
+        "a condition that is not a boolean",
         "A condition is a truth value; compare numbers and text with something.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live}\n  - draft -> END\n  - vote -> END\n",

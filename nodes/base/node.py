@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
@@ -67,7 +67,7 @@ class Node(BaseModel):
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """What one run may cost at most; a kind that doesn't say so makes a plan incomplete."""
         return Cost(before, exact=False, known=False)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Sampling
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
-from thinkgraph.nodes.base.cost import Asked, at_most
+from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -40,15 +40,15 @@ class SamplingNode(Node, Sampling):
             }
         )
 
-    def asks(self, **shape: Any) -> Asked:
-        """Requests of this node's prompt; ``shape`` is fields of :class:`Asked`."""
-        known = {"max_tokens": self.max_tokens, "prefix": at_most(self.prefix)}
-        return Asked(self.prompt, **{**known, **shape})
+    def requests(self, **shape: Any) -> RequestBounds:
+        """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""
+        known = {"max_tokens": self.max_tokens, "prefix": token_bound(self.prefix)}
+        return RequestBounds(self.prompt, **{**known, **shape})
 
     @property
     def longest(self) -> int:
         """Tokens of the longest text that it writes, its beginning included."""
-        return at_most(self.prefix) + self.max_tokens
+        return token_bound(self.prefix) + self.max_tokens
 
 
 class CandidateNode(SamplingNode):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, Extent, Shown, tokens
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -33,16 +33,6 @@ class Ask(SamplingNode):
     lines: bool = Field(False, description="write the lines, without their numbers, as a list")
     most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
 
-    @property
-    def reads(self) -> frozenset[str]:
-        """The question, and the list field that it goes through."""
-        return self.input_channels | ({self.each} if self.each else frozenset())
-
-    @property
-    def writes(self) -> frozenset[str]:
-        """The field of the spec's state."""
-        return frozenset({self.into})
-
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
         if self.each is None:
@@ -53,17 +43,21 @@ class Ask(SamplingNode):
         work = [self._asked(str(x), i, len(items), state, step) for i, x in enumerate(items)]
         return Update(fields={self.into: await gather(*work)})
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """One request, or one for each item."""
-        shows: dict[str, Shown] = {"candidate": before.text, "answer": before.text, "item": ""}
-        text: Shown = self.longest
+        shows: dict[str, TextBound] = {
+            "candidate": before.longest,
+            "answer": before.longest,
+            "item": "",
+        }
+        text: TextBound = self.longest
         if self.each is None:
             written = (text,) * self.most if self.lines else text
-            return Cost(before, (self.asks(shows=shows),), written={self.into: written})
+            return Cost(before, (self.requests(shows=shows),), written={self.into: written})
         found = before.fields.get(self.each, ())
         items = found if isinstance(found, tuple) else ()
-        shows["item"] = max((tokens(item) for item in items), default=0)
-        asked = self.asks(shows=shows, prompts=len(items))
+        shows["item"] = max((token_bound(item) for item in items), default=0)
+        asked = self.requests(shows=shows, prompts=len(items))
         written = (text,) * len(items)
         return Cost(before, (asked,), exact=not items, written={self.into: written})
 

@@ -133,7 +133,7 @@ def test_the_report_as_sarif_has_rules_and_regions():
 
 
 def test_another_format_is_refused():
-    with pytest.raises(ValueError, match="'xml' is none of text, json, sarif"):
+    with pytest.raises(ValueError, match="'xml' is not one of text, json, sarif"):
         render([], "xml")
 
 
