@@ -25,6 +25,7 @@ from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import Grew, NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
+from thinkgraph.nodes.request import RequestRecord
 
 if TYPE_CHECKING:
     from thinkgraph.models.tracing import Untraced
@@ -47,6 +48,7 @@ class Step:
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
+        record: is told each model request, once it has ended.
         usage: what was spent so far, by this node in this round.
         failures: what went wrong with requests, while others went on.
     """
@@ -61,6 +63,7 @@ class Step:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     branch: str = ""
     tags: tuple[str, ...] = ()
+    record: Callable[[RequestRecord], None] | None = None
     usage: Usage = field(default_factory=Usage)
     failures: list[str] = field(default_factory=list)
     _answered: bool = False
@@ -124,8 +127,11 @@ class Step:
             async with self._traced(model, request, first) as run:
                 await self._follow(generation, run, completions, first, done)
         except ModelError as error:
+            self._record(role, model, request, usage=generation.usage, error=str(error))
             self._failed(error)
             return [_unasked(index, seed, "error") for index, seed in enumerate(seeds)]
+        done_all = tuple(completions)
+        self._record(role, model, request, completions=done_all, usage=generation.usage)
         self._answered = True
         self.failures += map(str, generation.failures)
         self._note_cut(any(c.finish_reason == "budget" for c in completions))
@@ -154,6 +160,21 @@ class Step:
             await run.end(completions, generation.usage)
         finally:
             self.usage += generation.usage
+
+    def _record(self, role: str, model: Model, request: ModelRequest, **result: Any) -> None:
+        """Tell who records requests of one that has ended."""
+        if self.record is not None:
+            record = RequestRecord(
+                node=self.node,
+                round=self.round,
+                role=role,
+                model=model.name,
+                messages=tuple(request.messages),
+                sampling=request.sampling,
+                seeds=tuple(request.seeds),
+                **result,
+            )
+            self.record(record)
 
     def raise_if_failed(self) -> None:
         """Raise the first failure, if no request of this run has been answered."""
@@ -189,8 +210,11 @@ class Step:
                 self.usage += usage
                 await run.chosen(options, probabilities, usage)
         except ModelError as error:
+            self._record(role, model, request, options=tuple(options), error=str(error))
             self._failed(error)
             return None
+        found = {"options": tuple(options), "probabilities": tuple(probabilities)}
+        self._record(role, model, request, **found, usage=usage)
         self._answered = True
         cut = bool(self.budget and self.budget.exhausted)
         self._note_cut(cut)

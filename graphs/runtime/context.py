@@ -15,6 +15,7 @@ from thinkgraph.graphs.runtime.models import AnyModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.event import NodeEvent
+from thinkgraph.nodes.request import RequestRecord
 
 Allowance = Budget | Limits | Mapping[str, float]
 """What a run may spend, such as ``{"tokens": 2000}``."""
@@ -61,6 +62,7 @@ class RunContext:
         budget: what the run may spend, its spec's budget included.
         emit: is told the run's events in place of LangGraph's custom stream.
         scope: goes before the names of the nodes.
+        record: is told each model request, once it has ended.
     """
 
     seed: int
@@ -68,6 +70,7 @@ class RunContext:
     budget: Budget | None = None
     emit: Callable[[NodeEvent], None] | None = None
     scope: str = ""
+    record: Callable[[RequestRecord], None] | None = None
 
 
 __all__ = ["Allowance", "AnyModel", "Context", "RunContext"]

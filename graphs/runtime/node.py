@@ -109,6 +109,7 @@ class GraphWork:
             budget=limited(limits, self.params, budget) if limits else budget,
             emit=step.emit,
             scope=f"{step.key}/",
+            record=step.record,
         )
 
     def _update(self, values: Mapping[str, Any], step: Step) -> Update:
@@ -231,6 +232,7 @@ class NodeRunner:
             seed=context.seed,
             params=params,
             models=context.models,
+            record=context.record,
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 from thinkgraph.graphs.record import RunRecord
-from thinkgraph.models.model import Frozen
+from thinkgraph.models.model import Frozen, Model
+from thinkgraph.nodes.request import RequestRecord
 
 
 class Result(RunRecord):
@@ -28,8 +30,22 @@ class Result(RunRecord):
 
         return to_html(self)
 
-    def summary(self) -> dict[str, Any]:
-        """The run as one JSON object: what ``thinkgraph run --json`` prints."""
+    def with_rendered_prompts(self, models: Callable[[str], Model]) -> Self:
+        """The result with each prompt's text and tokens, where its model renders prompts itself.
+
+        Args:
+            models: a model by its role; the empty role is the run's model.
+        """
+        return self.model_copy(
+            update={"requests": tuple(_rendered(one, models(one.role)) for one in self.requests)}
+        )
+
+    def summary(self, *, requests: bool = False) -> dict[str, Any]:
+        """The run as one JSON object: what ``thinkgraph run --json`` prints.
+
+        Args:
+            requests: whether what was sent to the models is part of it.
+        """
         shown = {"id", "node", "text", "answer", "seed", "tokens", "finish_reason"}
         told = {"value", "text", "votes", "of", "tie", "cancelled", "note"}
         data = {
@@ -44,9 +60,19 @@ class Result(RunRecord):
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != "answer":
             data["output"] = self.output
+        if requests:
+            data["requests"] = [one.model_dump(mode="json") for one in self.requests]
         if self.failures:
             data["failures"] = self.failures
         return {**data, "cut": self.cut} if self.cut else data
+
+
+def _rendered(request: RequestRecord, model: Model) -> RequestRecord:
+    render = getattr(model, "render", None)
+    if render is None:
+        return request
+    text, tokens = render(request.messages)
+    return request.model_copy(update={"rendered": text, "tokens": tuple(tokens)})
 
 
 class Finished(Frozen):

@@ -162,6 +162,11 @@ class LocalModel:
             tokens += vocabulary.tokenize(piece.text, special=piece.special)
         return [token for token in tokens if token is not None]
 
+    def render(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
+        """The prompt's text, by the model's chat template, and its tokens."""
+        text = "".join(piece.text for piece in self._template.pieces(messages))
+        return text, self.tokenize(messages)
+
     def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.
 

@@ -48,11 +48,19 @@ def run(
         Path | None, typer.Option("--report", help="Write a page that shows the whole run.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    prompts: Annotated[
+        bool, typer.Option("--show-prompts", help="Print what was sent to the models.")
+    ] = False,
+    rendered: Annotated[
+        bool,
+        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Answer a question with a strategy."""
     from thinkgraph.graphs.graph import load
-    from thinkgraph.view import View, report
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+    from thinkgraph.view import View, report, show_requests
 
     strategy = load(graph)
     settings = bind_params(strategy, param or [])
@@ -73,11 +81,15 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"thinkgraph: interrupted; {view.spent}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    if rendered:
+        result = result.with_rendered_prompts(RunModels(options["model"], roles))
     if html:
         html.write_text(result.to_html(), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(result.summary(), ensure_ascii=False))
+        typer.echo(json.dumps(result.summary(requests=prompts), ensure_ascii=False))
     else:
+        if prompts:
+            show_requests(result.requests)
         report(result)
 
 
