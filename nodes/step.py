@@ -49,6 +49,7 @@ class Step:
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
         record: is told each model request, once it has ended.
+        turn: the id of the question's turn; with a candidate's it is the id of a message.
         usage: what was spent so far, by this node in this round.
         failures: what went wrong with requests, while others went on.
     """
@@ -64,6 +65,7 @@ class Step:
     branch: str = ""
     tags: tuple[str, ...] = ()
     record: Callable[[RequestRecord], None] | None = None
+    turn: str = ""
     usage: Usage = field(default_factory=Usage)
     failures: list[str] = field(default_factory=list)
     _answered: bool = False
@@ -251,12 +253,20 @@ class Step:
         """A LangChain run for a request; sample ``i`` is told as ``thinkgraph_ids[i]``."""
         from thinkgraph.models.tracing import traced  # noqa: PLC0415 (LangChain is slow to import)
 
+        ids = [self.id(first + i) for i in range(len(request.seeds))]
         metadata = {
             "thinkgraph_node": self.node,
             "thinkgraph_round": self.round,
-            "thinkgraph_ids": [self.id(first + i) for i in range(len(request.seeds))],
+            "thinkgraph_ids": ids,
         }
-        return traced(model, request, metadata=metadata, tags=self.tags, options=options)
+        return traced(
+            model,
+            request,
+            metadata=metadata,
+            tags=self.tags,
+            options=options,
+            message_ids=[message_id(self.turn, name) for name in ids] if self.turn else (),
+        )
 
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
@@ -276,6 +286,11 @@ class Step:
 
 def _unasked(sample: int, seed: int, reason: FinishReason = "budget") -> Completion:
     return Completion(sample=sample, seed=seed, text="", tokens=0, finish_reason=reason)
+
+
+def message_id(turn: str, candidate: str) -> str:
+    """The id of the message that a candidate's text is, in streams and, if it wins, for good."""
+    return f"{turn}/{candidate}"
 
 
 async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -1,4 +1,4 @@
-"""The rules of the checker: every code, what it means, a bad example and its mend.
+"""The rules of the checker: each error code, what it means, a bad example and its fix.
 
 Codes never change their meaning and are never used again. The first digit tells the concern:
 0 the file, 1 the form, 2 names, 3 conditions, 4 the paths through the graph, 5 used graphs.
@@ -207,6 +207,14 @@ RULES: dict[str, Rule] = {
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+'}}\n",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+)'}}\n",
     ),
+    "TG112": Rule(
+        "a text that can't be constrained",
+        "A grammar is not valid GBNF, or a JSON schema has a keyword that can't be enforced while "
+        "a text is decoded. The message names it and its place. What is enforced is listed in "
+        "constrained.md.",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
+    ),
     "TG201": Rule(
         "an unknown kind",
         "There is no node kind of this name, neither built in nor from an installed package.",
@@ -233,7 +241,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG205": Rule(
         "an unknown node",
-        "An edge names a node that isn't there.",
+        "An edge names an undefined node.",
         "edges:\n  - START -> drat -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
@@ -296,6 +304,27 @@ RULES: dict[str, Rule] = {
         "warning",
     ),
     "TG214": Rule(
+        "a template that reads a text as an object",
+        "What a node's kind supplies to its prompts is a text (`candidate`, `answer`, `critique`, "
+        "`item`) or a list of texts (`peers`); it has none of the parts that the template names.",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate.text }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+    ),
+    "TG215": Rule(
+        "a field of another type than its node writes",
+        "The state declares a type for the field, and the node writes or reads another one there.",
+        "state:\n  outline: {type: integer}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+        "state:\n  outline: {type: string}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+    ),
+    "TG216": Rule(
         "a fallback that can't stand in",
         "The run goes on along the edges of the node that failed, so its `fallback` is another "
         "node, and writes what it would have written.",
@@ -312,7 +341,7 @@ RULES: dict[str, Rule] = {
         '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
     ),
     "TG302": Rule(
-        "a condition names what isn't there",
+        "a condition names an undefined variable",
         "A condition may name the round, the params, inputs and state of the spec, and what "
         "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"

@@ -1,4 +1,4 @@
-"""A run as one page of HTML that loads nothing else: for who debugs a strategy.
+"""The HTML report of a run: one page that loads nothing else, for debugging a strategy.
 
 Whatever a user or a model wrote is a value that Jinja escapes, and never a template. The page
 has no script: candidates open as ``<details>``, and filters are radio buttons.
@@ -63,11 +63,12 @@ class Row(NamedTuple):
     """Its sampled tokens over those of the run that sampled most, 0 to 1."""
 
 
-def to_html(result: RunRecord) -> str:
+def to_html(result: RunRecord, command: str | None = None) -> str:
     """The page: question, answer, vote, the path through the graph, every candidate, the cost.
 
     Args:
         result: a finished run; one without a spec has no drawing.
+        command: what asks it again; see `reproduce`, which makes one unless it is given.
     """
     counted = _counted(result)
     bars = _bars(result, counted)
@@ -79,7 +80,7 @@ def to_html(result: RunRecord) -> str:
         rows=list(_rows(result)),
         concludes="conclude" in result.counts,
         drawing=_drawing(result),
-        command=reproduce(result),
+        command=command or reproduce(result),
     )
 
 

@@ -24,11 +24,25 @@ class Result(RunRecord):
         """What went wrong without ending the run, by NODE.ROUND."""
         return {key: usage.failures for key, usage in self.nodes.items() if usage.failures}
 
-    def to_html(self) -> str:
-        """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
+    @property
+    def accepted(self) -> bool | None:
+        """Whether most of the last critiques of the answer accept it; None without critiques."""
+        found = [each for each in self.critiques if each.candidate == self.answer.candidate]
+        if not found:
+            return None
+        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        return sum(last) * 2 > len(last)
+
+    def to_html(self, command: str | None = None) -> str:
+        """The run as one page of HTML that needs nothing else: for who debugs a strategy.
+
+        Args:
+            command: the command line that asked it, for "run it again"; made of the graph, the
+                model, the seed and the params, unless given.
+        """
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
 
-        return to_html(self)
+        return to_html(self, command)
 
     def with_rendered_prompts(self, models: Callable[[str], Model]) -> Self:
         """The result with each prompt's text and tokens, where its model renders prompts itself.
@@ -56,6 +70,8 @@ class Result(RunRecord):
             "candidates": [c.model_dump(include=shown) for c in self.candidates],
             "usage": self.usage.model_dump(exclude={"failures"}),
         }
+        if self.accepted is not None:
+            data["accepted"] = self.accepted
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != "answer":

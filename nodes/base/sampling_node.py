@@ -1,4 +1,4 @@
-"""What the kinds that ask a model have in common: a prompt, a role, and how to sample."""
+"""Base classes of the kinds that sample a model: prompt, role and sampling settings."""
 
 from __future__ import annotations
 

@@ -33,6 +33,12 @@ class Ask(SamplingNode):
     lines: bool = Field(False, description="write the lines, without their numbers, as a list")
     most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
 
+    @property
+    def field_types(self) -> dict[str, str]:
+        """A text, or a list with `each` and `lines`; `each` is a list."""
+        written = {self.into: "list" if self.lines or self.each else "string"}
+        return written | ({self.each: "list"} if self.each else {})
+
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
         if self.each is None:
@@ -80,7 +86,9 @@ class Ask(SamplingNode):
         return (self.prefix + completion.text).strip()
 
 
-_NUMBER = re.compile(r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)]|[-*•])\s*", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)](?=\s|[^\W\d])|[-*•](?=\s))\s*", re.IGNORECASE
+)  # no number or sign of the line itself: 12.5% of 80, 3:30 pm, -5
 
 
 def listed(text: str) -> list[str]:

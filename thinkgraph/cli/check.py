@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from thinkgraph.terminal import print_json, reader
+
 
 class Report(StrEnum):
     """How the checker can report."""
@@ -26,7 +28,11 @@ def check(
     from thinkgraph.graphs.checker.reporters import render
 
     problems = check_files(files)
-    typer.echo(render(problems, form.value))
+    with reader():
+        if form is Report.TEXT:
+            print(render(problems))
+        else:
+            print_json(render(problems, "json" if form is Report.JSON else "sarif"))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:
@@ -37,4 +43,5 @@ def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.language.reference import json_schema
 
-    typer.echo(json_schema(), nl=False)
+    with reader():
+        print_json(json_schema().rstrip("\n"))

@@ -1,4 +1,4 @@
-"""What nodes read and write: in time, not against each other, and fit to be compared."""
+"""Data-flow analysis: use before write, write races, and votes over free text."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 
-from pydantic import ValidationError
-
 from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reached
+from thinkgraph.graphs.checker.checks.nodes import by_default
 from thinkgraph.graphs.checker.checks.prompts import resolved_prompts
 from thinkgraph.graphs.checker.context import CheckContext
+from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import END, START
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.kinds.generate import Generate
 from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.prompts.prompt import prompts_in
+from thinkgraph.nodes.registry import node_kinds
 
 COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
@@ -213,7 +214,7 @@ def _free(context: CheckContext, writer: str, vote: str) -> None:
 def stops(context: CheckContext) -> None:
     """What stops once a plain vote is decided leads to no vote of another sort."""
     sorts = {n: node for n, node in context.kinds.items() if isinstance(node, Generate | Vote)}
-    found = {name: _by_default(context, node) for name, node in sorts.items()}
+    found = {name: by_default(context, node) for name, node in sorts.items()}
     forward = arrows(context.links)
     for name, node in found.items():
         if isinstance(node, Generate) and node.until == "decided":
@@ -223,14 +224,6 @@ def stops(context: CheckContext) -> None:
                     _lossy(context, name, target)
 
 
-def _by_default(context: CheckContext, node: Node) -> Node | None:
-    """A node with the params' defaults for the references to them, if they fit."""
-    try:
-        return node.bound({name: param.default for name, param in context.params.items()})
-    except (KeyError, ValidationError):
-        return None
-
-
 def _lossy(context: CheckContext, writer: str, vote: str) -> None:
     message = f"`{writer}` stops once a plain count is decided, and `{vote}` is not one"
     hint = (
@@ -238,3 +231,22 @@ def _lossy(context: CheckContext, writer: str, vote: str) -> None:
         "as it is, samples are cancelled that could change the vote"
     )
     context.report("TG414", ("nodes", writer, "until"), message, hint)
+
+
+def fallbacks(context: CheckContext) -> None:
+    """A fallback is another node, which writes what the failed one would have written."""
+    for name, node in context.nodes.items():
+        if node.fallback is None:
+            continue
+        path = ("nodes", name, "fallback")
+        if node.fallback not in context.nodes:
+            hint = suggestion(node.fallback, context.nodes)
+            context.report("TG205", path, f"there is no node `{node.fallback}`", hint)
+            continue
+        missing = writes(context, name) - writes(context, node.fallback)
+        if node.fallback == name:
+            said = "a node can't be its own fallback"
+            context.report("TG216", path, said, "use `retry` to run it again")
+        elif missing and context.nodes[node.fallback].kind in node_kinds():
+            said = f"`{node.fallback}` doesn't write {' and '.join(sorted(missing))}"
+            context.report("TG216", path, said, f"take a node that writes what `{name}` writes")

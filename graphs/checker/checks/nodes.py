@@ -1,13 +1,20 @@
-"""Nodes: their kinds, their settings and their names."""
+"""Nodes: unknown kinds, invalid settings and reserved names."""
 
 from __future__ import annotations
 
-from thinkgraph.graphs.checker.checks.data_flow import writes
+from pydantic import ValidationError
+
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.checker.schema_errors import violations
 from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import CHANNELS, END, START, NodeSpec
+from thinkgraph.models.engine.sampling.grammar import check_constraint
+from thinkgraph.models.errors import ModelError
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.registry import node_kinds
+
+CONSTRAINTS = ("grammar", "json_schema", "tagged", "constrain_after", "tagged_required")
 
 TAKEN = {name.lower() for name in (START, END, "conclude")}
 """Names that a compiled graph gives to nodes of its own."""
@@ -38,6 +45,28 @@ def settings(context: CheckContext) -> None:
             context.report_violation(said, ("nodes", name))
 
 
+def constraints(context: CheckContext) -> None:
+    """Every grammar and JSON schema that a node's text is held to can be enforced."""
+    for name, node in context.kinds.items():
+        bound = by_default(context, node)
+        if not isinstance(bound, SamplingNode):
+            continue
+        try:
+            check_constraint(bound.sampling)
+        except ModelError as error:
+            settings = [s for s in CONSTRAINTS if context.source.at(("nodes", name, s)) is not None]
+            message, _, hint = str(error).partition("; ")
+            context.report("TG112", ("nodes", name, *settings[:1]), message, hint)
+
+
+def by_default(context: CheckContext, node: Node) -> Node | None:
+    """A node with the params' defaults for the references to them, if they fit."""
+    try:
+        return node.bound({name: param.default for name, param in context.params.items()})
+    except (KeyError, ValidationError):
+        return None
+
+
 def uses(context: CheckContext) -> None:
     """A node that uses a graph has no settings beside its params."""
     for name, node in context.nodes.items():
@@ -65,22 +94,3 @@ def names(context: CheckContext) -> None:
         context.report(
             "TG207", ("nodes", name), f"`{name}` is {what}", "choose another name", key=True
         )
-
-
-def fallbacks(context: CheckContext) -> None:
-    """A fallback is another node, which writes what the failed one would have written."""
-    for name, node in context.nodes.items():
-        if node.fallback is None:
-            continue
-        path = ("nodes", name, "fallback")
-        if node.fallback not in context.nodes:
-            hint = suggestion(node.fallback, context.nodes)
-            context.report("TG205", path, f"there is no node `{node.fallback}`", hint)
-            continue
-        missing = writes(context, name) - writes(context, node.fallback)
-        if node.fallback == name:
-            said = "a node can't be its own fallback"
-            context.report("TG214", path, said, "use `retry` to run it again")
-        elif missing and context.nodes[node.fallback].kind in node_kinds():
-            said = f"`{node.fallback}` doesn't write {' and '.join(sorted(missing))}"
-            context.report("TG214", path, said, f"take a node that writes what `{name}` writes")
