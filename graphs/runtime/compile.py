@@ -77,7 +77,9 @@ def build(
             retry_policy=retry_policy(node.retry) if node.retry else None,
         )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers)
+    vote = Conclusion(
+        CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers=writers
+    )
     metadata = None if within else {ANSWER: not writers}
     graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)

@@ -72,8 +72,9 @@ def run(
         raise ThinkgraphError("the question is empty")
     view = View(strategy.name, shown=not quiet)
     roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
+    chosen = load_model(model, engine or [])
     options = {
-        "model": load_model(model, engine or []),
+        "model": chosen,
         "models": roles,
         "prompts": read_prompts(prompt),
         "budget": {"tokens": budget, "seconds": seconds},
@@ -85,7 +86,9 @@ def run(
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
     if rendered:
-        result = result.with_rendered_prompts(RunModels(options["model"], roles))
+        result = result.with_rendered_prompts(
+            RunModels(chosen, {n: m for n, m in roles.items() if m})
+        )
     with reader():
         if as_json:
             print_json(json.dumps(result.summary(requests=prompts), ensure_ascii=False))
