@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from thinkgraph.models.arguments import SuggestingModel, suggesting
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled", "budget"]
+FinishReason = Literal["stop", "length", "cancelled", "budget", "error"]
+"""Why a completion ended; ``error``: its request failed, and it has no text."""
+NOT_WRITTEN = frozenset({"budget", "error"})
+"""Ends of completions that the model didn't get to write as it would have."""
 
 
 class Frozen(BaseModel, metaclass=SuggestingModel):
@@ -292,6 +295,11 @@ class Generation(Protocol):
     @property
     def usage(self) -> Usage:
         """What has been spent so far; final once the iteration has ended."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[Exception]:
+        """What went wrong with samples whose finish reason is ``error``."""
         ...
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import START as START
     from thinkgraph.graphs.language.spec import Input as Input
     from thinkgraph.graphs.language.spec import Limits as Limits
+    from thinkgraph.graphs.language.spec import NodeSpec as NodeSpec
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
@@ -88,7 +89,16 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
-    "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
+    "graphs.language.spec": [
+        "END",
+        "Input",
+        "Limits",
+        "NodeSpec",
+        "Param",
+        "START",
+        "Spec",
+        "StateField",
+    ],
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
     "graphs.runtime.run": ["Interrupted"],

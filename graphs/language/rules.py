@@ -324,6 +324,14 @@ RULES: dict[str, Rule] = {
         "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
         "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
     ),
+    "TG216": Rule(
+        "a fallback that can't stand in",
+        "The run goes on along the edges of the node that failed, so its `fallback` is another "
+        "node, and writes what it would have written.",
+        "nodes:\n  draft: {kind: generate, fallback: vote}\n  vote: {kind: vote}\n",
+        "nodes:\n  draft: {kind: generate, fallback: small}\n"
+        "  small: {kind: generate, model: small}\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",

@@ -156,6 +156,22 @@ class Limits(Frozen):
     calls: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="model calls")
 
 
+class Retry(Frozen):
+    """How often a node that fails is run again, and how long is waited before: LangGraph's own."""
+
+    max_attempts: int = Field(3, ge=1, le=100, description="runs at most, the first included")
+    initial_interval: float = Field(0.5, ge=0, description="seconds before the second run")
+    backoff_factor: float = Field(2.0, ge=1, description="by which each wait is longer")
+    max_interval: float = Field(128.0, ge=0, description="the longest wait, in seconds")
+    jitter: bool = Field(True, description="whether waits vary a little at random")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return {"max_attempts": value} if is_number else value
+
+
 class NodeSpec(BaseModel, metaclass=SuggestingModel):
     """A node: a kind with its settings, or ``use`` of another graph with its params."""
 
@@ -165,6 +181,12 @@ class NodeSpec(BaseModel, metaclass=SuggestingModel):
     use: str | None = Field(None, description="a built-in graph, or a file in this file's folder")
     params: dict[str, Any] | None = Field(None, description="with `use`: params of the used graph")
     budget: Limits | None = Field(None, description="budget of one run of the node")
+    retry: Retry | None = Field(
+        None, description="run it again if its model fails; `retry: 3` is three runs at most"
+    )
+    fallback: str | None = Field(
+        None, description="the node whose work is done in its place if it fails"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> NodeSpec:

@@ -30,6 +30,7 @@ from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.registry import node_kinds
+from thinkgraph.nodes.request import RequestRecord
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -83,6 +84,7 @@ class Run:
         binding: its params and models.
         context: the run's seed, models and budget, whatever the graph was compiled with.
         config: callbacks, tags, metadata: LangChain's config.
+        requests: those that the nodes have made so far.
     """
 
     app: CompiledStateGraph[Any, Any]
@@ -90,6 +92,7 @@ class Run:
     binding: Binding
     context: RunContext
     config: RunnableConfig
+    requests: list[RequestRecord]
 
     async def stream(self, given: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
         """Run, or go on; the last event is :class:`Finished`."""
@@ -145,6 +148,7 @@ class Run:
             spec=spec,
             params=dict(self.binding.params),
             counts=values.get("counts", {}),
+            requests=tuple(self.requests),
             cut=self.context.budget.cut if self.context.budget else None,
         )
 
@@ -182,14 +186,14 @@ def start(
     seed = secrets.randbits(31) if seed is None else seed
     if not isinstance(seed, int):
         raise ArgumentError(f"a seed is an integer, not {seed!r}")
-    allowed = _allowed(budget, spec.budget, binding.params)
-    context = RunContext(spec, seed, binding.models, allowed)
+    allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
+    context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
     config = config or RunnableConfig()
     if may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
         config = {**config, "configurable": {**config.get("configurable", {}), **own}}
         app = app.copy({"checkpointer": InMemorySaver()})
-    return Run(app, spec, binding, context, config)
+    return Run(app, spec, binding, context, config, requests)
 
 
 def may_interrupt(specs: Iterable[Spec]) -> bool:

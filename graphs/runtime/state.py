@@ -254,3 +254,9 @@ def total_usage(values: Mapping[str, Any]) -> Usage:
     """What all the nodes have spent."""
     parts = (values.get("usage") or {}).values()
     return sum((RunUsage.model_validate(part) for part in parts), Usage())
+
+
+def failures(values: Mapping[str, Any]) -> list[str]:
+    """What went wrong in the nodes without ending the run."""
+    parts = (values.get("usage") or {}).values()
+    return [failure for part in parts for failure in part.get("failures", ())]

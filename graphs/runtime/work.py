@@ -77,10 +77,12 @@ class GraphWork:
             budget=limited(limits, self.params, budget) if limits else budget,
             emit=step.emit,
             scope=f"{step.key}/",
+            record=step.record,
         )
 
     def _update(self, values: Mapping[str, Any], step: Step) -> Update:
         step.usage += channels.total_usage(values)
+        step.failures += channels.failures(values)
         after = channels.read(self.spec, values)
         return Update(
             candidates=tuple(after.candidates.values()),

@@ -88,6 +88,9 @@ class LocalGeneration:
         """What has been spent so far; final once all samples have ended."""
         return self._request.usage
 
+    failures: tuple[Exception, ...] = ()
+    """None: what fails in the engine fails the whole request."""
+
     async def _ended(self) -> None:
         self._check_process()
         try:
@@ -161,6 +164,11 @@ class LocalModel:
             text, special = piece.text, piece.special
             tokens += vocabulary.tokenize(text, special=special, continues=number > 0)
         return [token for token in tokens if token is not None]
+
+    def render(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
+        """The prompt's text, by the model's chat template, and its tokens."""
+        text = "".join(piece.text for piece in self._template.pieces(messages))
+        return text, self.tokenize(messages)
 
     def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from thinkgraph.models.errors import NoProbabilities
-from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import Criticised
@@ -91,7 +91,7 @@ class Critique(SamplingNode):
             first=first,
             role=self.model,
         )
-        whole = [review for review in reviews if review.finish_reason != "budget"]
+        whole = [review for review in reviews if review.finish_reason not in NOT_WRITTEN]
         work = [self._judge(review, candidate, first, messages, step) for review in whole]
         return [found for found in await gather(*work) if found is not None]
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import CandidateNode
@@ -98,7 +98,7 @@ class Expand(CandidateNode):
         children = [self._child(completion, branch, state, step) for completion in completions]
         if parent is None:
             family = children
-        elif all(child.finish_reason == "budget" for child in children):
+        elif all(child.finish_reason in NOT_WRITTEN for child in children):
             family = [child.retired() for child in children]
         else:
             family = [parent.retired(), *children]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from thinkgraph.models.model import Completion, Generation, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
@@ -153,7 +153,7 @@ class _Poll:
 
     def draft(self, completion: Completion) -> Candidate:
         """The candidate of a completion; one that ended after the decision was cancelled by it."""
-        if self._over and completion.finish_reason != "budget":
+        if self._over and completion.finish_reason not in NOT_WRITTEN:
             completion = completion.model_copy(update={"finish_reason": "cancelled"})
         candidate = self._node.candidate(completion, self._step, first=len(self._before))
         return candidate.retired() if _is_cancelled(candidate) else candidate

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
@@ -78,7 +78,7 @@ class Revise(CandidateNode):
     def _kept(
         self, child: Candidate, parent: Candidate, state: State
     ) -> tuple[Candidate, Candidate]:
-        if child.finish_reason in ("budget", "cancelled"):
+        if child.finish_reason in (*NOT_WRITTEN, "cancelled"):
             return parent, child.retired()
         if self.keep == "both":
             return parent, child

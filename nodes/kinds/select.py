@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
@@ -54,5 +55,5 @@ class Select(Node):
 def _whole(state: State) -> list[Candidate]:
     """Every complete candidate of the run; all candidates if none is complete."""
     everyone = list(state.candidates.values())
-    whole = [c for c in everyone if c.finish_reason not in ("budget", "cancelled")]
+    whole = [c for c in everyone if c.finish_reason not in (*NOT_WRITTEN, "cancelled")]
     return whole or everyone

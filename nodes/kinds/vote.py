@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
 from thinkgraph.nodes.answers.equal import parse_tolerance
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
@@ -165,6 +166,6 @@ class Vote(Node):
 def _voters(state: State, cut: bool) -> list[Candidate]:
     """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
     live, retired = state.live, list(state.candidates.values()) if cut else []
-    pools = [[c for c in live if c.finish_reason != "budget"], live, retired]
+    pools = [[c for c in live if c.finish_reason not in NOT_WRITTEN], live, retired]
     answered = (pool for pool in pools if any(c.answer is not None for c in pool))
     return next(answered, [candidate for candidate in live if candidate.text] or live)

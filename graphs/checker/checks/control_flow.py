@@ -41,7 +41,10 @@ def paths(context: CheckContext) -> None:
     back = reached(END, arrows(context.links, back=True))
     if START not in {link.source for link in context.links}:
         return
+    stand_ins = {node.fallback for node in context.nodes.values()}
     for name in context.nodes:
+        if name in stand_ins and name not in forward:
+            continue  # it runs in another's place
         if name not in forward:
             hint = f"add an edge to it, such as `START -> {name}`, or delete it"
             message = f"`{name}` can't be reached from START"

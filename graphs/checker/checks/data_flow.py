@@ -10,11 +10,13 @@ from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reache
 from thinkgraph.graphs.checker.checks.nodes import by_default
 from thinkgraph.graphs.checker.checks.prompts import resolved_prompts
 from thinkgraph.graphs.checker.context import CheckContext
+from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import END, START
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.kinds.generate import Generate
 from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.prompts.prompt import prompts_in
+from thinkgraph.nodes.registry import node_kinds
 
 COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
@@ -229,3 +231,22 @@ def _lossy(context: CheckContext, writer: str, vote: str) -> None:
         "otherwise the cancelled samples could have changed the vote"
     )
     context.report("TG414", ("nodes", writer, "until"), message, hint)
+
+
+def fallbacks(context: CheckContext) -> None:
+    """A fallback is another node, which writes what the failed one would have written."""
+    for name, node in context.nodes.items():
+        if node.fallback is None:
+            continue
+        path = ("nodes", name, "fallback")
+        if node.fallback not in context.nodes:
+            hint = suggestion(node.fallback, context.nodes)
+            context.report("TG205", path, f"there is no node `{node.fallback}`", hint)
+            continue
+        missing = writes(context, name) - writes(context, node.fallback)
+        if node.fallback == name:
+            said = "a node can't be its own fallback"
+            context.report("TG216", path, said, "use `retry` to run it again")
+        elif missing and context.nodes[node.fallback].kind in node_kinds():
+            said = f"`{node.fallback}` doesn't write {' and '.join(sorted(missing))}"
+            context.report("TG216", path, said, f"take a node that writes what `{name}` writes")

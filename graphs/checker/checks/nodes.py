@@ -35,7 +35,7 @@ def settings(context: CheckContext) -> None:
         kind = node_kinds().get(node.kind or "")
         if kind is None:
             continue
-        names = [*kind.model_fields, "kind", "budget"]
+        names = [*kind.model_fields, "kind", "budget", "retry", "fallback"]
         for violation in violations(kind, node.settings):
             said = violation
             if violation.code == "TG101" and len(violation.path) == 1:
