@@ -207,6 +207,14 @@ RULES: dict[str, Rule] = {
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+'}}\n",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+)'}}\n",
     ),
+    "TG112": Rule(
+        "a text that can't be constrained",
+        "A grammar is not valid GBNF, or a JSON schema has a keyword that can't be enforced while "
+        "a text is decoded. The message names it and its place. What is enforced is listed in "
+        "constrained.md.",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
+    ),
     "TG201": Rule(
         "an unknown kind",
         "There is no node kind of this name, neither built in nor from an installed package.",

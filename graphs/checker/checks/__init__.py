@@ -16,6 +16,7 @@ from thinkgraph.graphs.checker.context import CheckContext
 CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     nodes.kinds,
     nodes.settings,
+    nodes.constraints,
     nodes.uses,
     nodes.names,
     fields.names,

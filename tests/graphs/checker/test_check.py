@@ -358,6 +358,26 @@ def test_a_vote_over_free_text_is_found_where_texts_are_free(settings: str, expe
     assert codes(GOOD.replace("samples: 8", settings)) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("grammar: 'root ::= \"a'", "line 1, column 10"),
+        ("grammar: 'root ::= \"a\"', json_schema: {}", "give one of grammar"),
+        ("json_schema: {type: strnig}", "strnig"),
+        ("json_schema: {properties: {a: {uniqueItems: true}}}", "#/properties/a"),
+        ("grammar: $form", "no rule named root"),
+        ("tagged: [{begin: <call>, json_schema: {not: {}}, end: </call>}]", "not (at #)"),
+        ("constrain_after: </think>", "constrain_after"),
+    ],
+)
+def test_a_text_that_cannot_be_constrained_is_found(settings: str, said: str):
+    params = "params: {form: 'start ::= \"a\"'}\nnodes:"
+    text = GOOD.replace("samples: 8", settings).replace("nodes:", params)
+    [problem] = [each for each in found(text) if each.code == "TG112"]
+    assert said in problem.message
+    assert settings in text.splitlines()[problem.line - 1]
+
+
 def test_a_misspelt_node_doesnt_make_others_unreachable():
     assert codes(GOOD.replace("-> sample ->", "-> smaple ->")) == ["TG205"]
 
