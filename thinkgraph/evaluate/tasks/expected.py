@@ -43,8 +43,8 @@ def kinds(questions: Sequence[Question]) -> str:
 def _kind(short: Any) -> str:
     if isinstance(short, dict):
         ((name, setting),) = short.items()
-        return _KINDS.get(name) or _KINDS.get(f"{name}:{setting}", name)
-    return _KINDS.get(short, "any kind") if short else "any kind"
+        return _KINDS.get(str(name)) or _KINDS.get(f"{name}:{setting}") or str(name)
+    return (_KINDS.get(str(short)) if short else None) or "any kind"
 
 
 def number_warning(comparison: Comparison) -> str:
