@@ -8,6 +8,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 import thinkgraph as tg
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.backends.from_langchain import from_langchain
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.chat import ChatGGUF
@@ -88,7 +89,7 @@ def test_a_runnable_that_gives_no_message_is_refused():
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(ModelError, match=r"a model is a name .* not 7"):
+    with pytest.raises(ArgumentError, match=r"a model is a name .* not 7"):
         answer(7)
 
 
