@@ -47,7 +47,7 @@ GROUPS = {
         ),
         *("Budget", "Context"),
     ],
-    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError"],
+    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError", "Interrupted"],
 }
 """Every public name, in the order in which the page describes them."""
 

@@ -1,4 +1,4 @@
-"""Where saved graphs are found: the built-in ones by name, a user's own by path."""
+"""The catalogue of saved graphs: built-in strategies by name, your own by path."""
 
 from __future__ import annotations
 

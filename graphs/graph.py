@@ -44,9 +44,8 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
 
-    from thinkgraph.graphs.runtime.context import Allowance
+    from thinkgraph.graphs.runtime.context import Allowance, Binding
     from thinkgraph.graphs.runtime.models import AnyModel
-    from thinkgraph.graphs.runtime.node import Binding
     from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
@@ -376,8 +375,8 @@ class Graph:
         params: Mapping[str, Any],
         seed: int = 0,
     ) -> Binding:
+        from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.node import Binding  # noqa: PLC0415
 
         self._check_roles(models or {})
         return Binding(
@@ -392,10 +391,11 @@ class Graph:
         """The compiled graph of a run, kept for the next with the same params and prompts.
 
         Models, seed and budget come with each run's context, and none of them is kept. Within
-        another graph's run it leaves that one's checkpointer alone.
+        another graph's run it leaves that one's checkpointer alone; a run that may be interrupted
+        has one of its own.
         """
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)
@@ -403,7 +403,8 @@ class Graph:
             if len(self._apps) >= KEPT:
                 self._apps.clear()
             unbound = replace(binding, models=Roles(None, None))
-            found = self._apps[key] = app(self.spec, unbound, checkpointer=False)
+            stored = None if may_interrupt(self.specs.values()) else False
+            found = self._apps[key] = app(self.spec, unbound, stored)
         return found
 
     def _check_roles(self, given: Iterable[str]) -> None:

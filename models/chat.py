@@ -130,13 +130,17 @@ class ChatGGUF(BaseChatModel):
                 self._opened = load(self.model, **self.engine)
             return self._opened
 
+    def given_sampling(self, bound: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of sampling that it was given, and of what was bound to it."""
+        ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        theirs = {name: value for name, value in bound.items() if name in Sampling.model_fields}
+        return self.sampling.model_dump(exclude_unset=True) | ours | theirs
+
     def _sampling(self, stop: list[str] | None, given: Mapping[str, Any]) -> Sampling:
         """The settings of one call; those given to it win over those of the model."""
-        ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
         stops = {} if stop is None else {"stop": stop}
-        settings = self.sampling.model_dump(exclude_unset=True) | ours | stops | dict(given)
         try:
-            return Sampling.model_validate(settings)
+            return Sampling.model_validate(self.given_sampling(stops | dict(given)))
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))

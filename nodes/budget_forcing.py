@@ -1,4 +1,4 @@
-"""Budget forcing: how long a model thinks before it answers, held from outside.
+"""Budget forcing: limits and extends how long a model thinks before it answers.
 
 After s1 (arXiv 2501.19393, section 3.1): a thought that has used up its tokens is closed by force
 and the answer is asked for; one that ends too early is extended with "Wait". What was thought is

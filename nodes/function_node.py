@@ -1,4 +1,4 @@
-"""A node kind from a Python function: its keyword arguments are the settings."""
+"""The decorator that makes a Python function a node kind."""
 
 from __future__ import annotations
 

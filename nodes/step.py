@@ -45,6 +45,7 @@ class Step:
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
+        turn: the id of the question's turn; with a candidate's it is the id of a message.
         usage: what was spent so far, by this node in this round.
     """
 
@@ -58,6 +59,7 @@ class Step:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     branch: str = ""
     tags: tuple[str, ...] = ()
+    turn: str = ""
     usage: Usage = field(default_factory=Usage)
 
     @property
@@ -186,12 +188,20 @@ class Step:
         """A LangChain run for a request; sample ``i`` is told as ``thinkgraph_ids[i]``."""
         from thinkgraph.models.tracing import traced  # noqa: PLC0415 (LangChain is slow to import)
 
+        ids = [self.id(first + i) for i in range(len(request.seeds))]
         metadata = {
             "thinkgraph_node": self.node,
             "thinkgraph_round": self.round,
-            "thinkgraph_ids": [self.id(first + i) for i in range(len(request.seeds))],
+            "thinkgraph_ids": ids,
         }
-        return traced(model, request, metadata=metadata, tags=self.tags, options=options)
+        return traced(
+            model,
+            request,
+            metadata=metadata,
+            tags=self.tags,
+            options=options,
+            message_ids=[message_id(self.turn, name) for name in ids] if self.turn else (),
+        )
 
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
@@ -211,6 +221,11 @@ class Step:
 
 def _unasked(sample: int, seed: int) -> Completion:
     return Completion(sample=sample, seed=seed, text="", tokens=0, finish_reason="budget")
+
+
+def message_id(turn: str, candidate: str) -> str:
+    """The id of the message that a candidate's text is, in streams and, if it wins, for good."""
+    return f"{turn}/{candidate}"
 
 
 async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -72,3 +72,13 @@ def test_the_reference_of_the_python_api_is_up_to_date_and_has_every_public_name
 
 def test_the_readme_is_read_in_three_minutes() -> None:
     assert len(README.splitlines()) < 170
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["streaming.md"])
+def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    names: dict[str, object] = {"__name__": page}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(code, page, "exec"), names)
+        assert "print(" not in code or capsys.readouterr().out.strip()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
+    from thinkgraph.graphs.runtime.run import Interrupted as Interrupted
     from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
@@ -90,6 +91,7 @@ _EXPORTS = {
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
     "graphs.runtime.context": ["Context"],
+    "graphs.runtime.run": ["Interrupted"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],

@@ -1,4 +1,4 @@
-"""The checker: every error of a spec at once, each at its place, before a model is loaded."""
+"""The checker's entry point: all errors of a spec at once, before a model is loaded."""
 
 from __future__ import annotations
 

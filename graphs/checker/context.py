@@ -1,4 +1,4 @@
-"""What every check gets, like the context of an ESLint rule: a spec's valid parts, and `report`."""
+"""The check context, as in ESLint: the valid parts of a spec, and `report` for its problems."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class CheckContext:
     def report_at(
         self, code: str, path: DataPath, location: Location, message: str, hint: str = ""
     ) -> None:
-        """Report a problem at a place; nothing is said of what couldn't even be read."""
+        """Report a problem at a location, unless the value there could not be parsed."""
         if not any(path[: len(broken)] == broken for broken in self.source.broken):
             self.found.append(problem(code, message, location, hint))
         if len(self.found) >= MAX_PROBLEMS:

@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems: a code, plain words, the location, and a suggestion."""
+"""Schema validation: pydantic's errors as violations with a code, a location and a hint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
 MAX_VIOLATIONS = 100
-"""How many violations of one value are told."""
+"""The most violations of one value that are reported."""
 
 
 class Violation(NamedTuple):
@@ -108,7 +108,7 @@ def _unknown(found: _Detail) -> Violation:
 def _missing(found: _Detail) -> Violation | None:
     given = found.value if isinstance(found.value, dict) else {}
     if nearest(found.name, [key for key in given if key not in found.siblings]):
-        return None  # told as a field that isn't there, with this one to suggest
+        return None  # reported as an unknown field, with this one as the suggestion
     return Violation("TG102", found.path, f"the field `{found.name}` is missing", "", True)
 
 

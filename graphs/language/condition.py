@@ -1,4 +1,4 @@
-"""Conditions on edges: expressions of CEL, type-checked against what a state offers.
+"""Conditions on edges: CEL expressions, type-checked against the variables of a state.
 
 CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
 functions, so a condition ends and touches nothing. Its checker finds unknown names and types
@@ -126,7 +126,7 @@ class Condition:
         types: what it may name, from :func:`variable_types`.
 
     Raises:
-        ConditionError: it doesn't parse, names what isn't there, or isn't a truth value.
+        ConditionError: it doesn't parse, names an undefined variable, or isn't a boolean.
     """
 
     def __init__(self, text: str, types: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A spec's text: its data, with the place in the file of every key and value.
+"""The parser: a spec's text as data, with the source location of every key and value.
 
 YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
 tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text
@@ -70,9 +70,9 @@ class Document:
         file: its name, as problems show it.
         text: all of it.
         folder: where it lies; None if it isn't a file.
-        data: the plain data in it; None if it couldn't be read.
+        data: the plain data in it; None if it could not be parsed.
         problems: what is wrong with the text itself.
-        broken: paths whose values couldn't be read; nothing more is said of them.
+        broken: paths whose values could not be parsed; no check reports on them.
     """
 
     file: str
@@ -149,7 +149,7 @@ class Document:
         return Location(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
     def locate(self, path: DataPath, *, key: bool = False) -> Location:
-        """Where a value, or its key, stands; of what isn't there, what would hold it."""
+        """The location of a value, or of its key; for a missing one, of its parent."""
         while path not in self.values and path:
             path = path[:-1]
         if key and path in self.keys:

@@ -1,4 +1,4 @@
-"""The JSON Schema of the language, made from its models and the node kinds there are.
+"""The JSON Schema of the language, generated from its models and the node kinds.
 
 Editors complete and underline with it. It says what the form of a spec is; what its names,
 conditions and paths mean is the checker's matter.

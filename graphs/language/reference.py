@@ -1,4 +1,4 @@
-"""The reference of the language and of the checker's codes, made from the code itself.
+"""The reference documentation of the language and of the error codes, generated from the code.
 
 ``python -m thinkgraph.graphs.language.reference`` writes ``docs/language.md`` and
 ``docs/errors.md``.
@@ -215,7 +215,7 @@ def _prompts() -> str:
         """
     )
     fields = _fields(Prompt.model_fields, Prompt.model_json_schema())
-    return "\n".join([f"{words}\n", fields, _table(("prompt", "names", "what it says"), rows)])
+    return "\n".join([f"{words}\n", fields, _table(("prompt", "variables", "description"), rows)])
 
 
 def _extractors() -> str:

@@ -1,4 +1,4 @@
-"""The rules of the checker: every code, what it means, a bad example and its mend.
+"""The rules of the checker: each error code, what it means, a bad example and its fix.
 
 Codes never change their meaning and are never used again. The first digit tells the concern:
 0 the file, 1 the form, 2 names, 3 conditions, 4 the paths through the graph, 5 used graphs.
@@ -241,7 +241,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG205": Rule(
         "an unknown node",
-        "An edge names a node that isn't there.",
+        "An edge names an undefined node.",
         "edges:\n  - START -> drat -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
@@ -333,7 +333,7 @@ RULES: dict[str, Rule] = {
         '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
     ),
     "TG302": Rule(
-        "a condition names what isn't there",
+        "a condition names an undefined variable",
         "A condition may name the round, the params, inputs and state of the spec, and what "
         "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"

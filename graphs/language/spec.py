@@ -1,4 +1,4 @@
-"""The graph language, version 1: what a spec holds, as pydantic models.
+"""The spec, the abstract syntax tree of a graph: pydantic models, language version 1.
 
 A spec is data. It names node kinds, prompts and params; it never names code to run. These
 models are its only definition: the loader, the checker, the JSON Schema, the reference and the

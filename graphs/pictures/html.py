@@ -1,4 +1,4 @@
-"""Pages of HTML: one way to make their templates, for whatever a run or a comparison shows."""
+"""HTML pages: the Jinja environment for the templates of reports and comparisons."""
 
 from __future__ import annotations
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 
+from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Model
 
 DEFAULT_MODEL = "smollm2"
 
-AnyModel = str | Model | BaseChatModel
-"""A name of the catalogue, a model, or a LangChain chat model."""
+AnyModel = str | Model | Runnable[Any, Any]
+"""A name of the catalogue, a model, or a LangChain chat model (also one with ``with_retry()``,
+``with_fallbacks()`` or ``bind()``)."""
 
 
 def default_model() -> str:
@@ -53,8 +56,13 @@ def _loaded(model: AnyModel) -> Model:
         from thinkgraph.models.catalogue import load  # noqa: PLC0415 (the engine is slow to import)
 
         return load(model)
-    if isinstance(model, BaseChatModel):
-        from thinkgraph.models.backends.langchain import LangChainModel  # noqa: PLC0415
+    if isinstance(model, Runnable):
+        from thinkgraph.models.backends.langchain import from_langchain  # noqa: PLC0415
 
-        return LangChainModel(model)
+        return from_langchain(model)
+    if not hasattr(model, "generate"):
+        raise ModelError(
+            "a model is a name of the catalogue, an open model or a LangChain chat model, "
+            f"not {model!r}"
+        )
     return model

@@ -3,122 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, Send
 
-from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.language.spec import Limits, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
-from thinkgraph.graphs.runtime.context import Context, RunContext
+from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
+from thinkgraph.graphs.runtime.work import Work
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.event_loop import wait_for
-from thinkgraph.models.model import Budget, Model
-from thinkgraph.nodes.base.node import Node
+from thinkgraph.models.model import Budget
 from thinkgraph.nodes.event import NodeStarted
 from thinkgraph.nodes.population import State, Update
-from thinkgraph.nodes.prompts.prompt import Prompt
 from thinkgraph.nodes.step import Step
-
-Models = Callable[[str], Model]
-"""A model by its role; the empty role is the run's model."""
-
-
-@dataclass(frozen=True)
-class Binding:
-    """What a graph is compiled with.
-
-    Attributes:
-        params: the value of every param.
-        models: of runs whose context has none.
-        used: the spec that a ``use`` names.
-        seed: of runs whose context has none.
-        prompts: prompts that replace built-in ones of the same name.
-        budget: what a run may spend, beside what its spec says.
-    """
-
-    params: Mapping[str, Scalar]
-    models: Models
-    used: Callable[[str], Spec]
-    seed: int = 0
-    prompts: Mapping[str, Prompt] = field(default_factory=dict)
-    budget: Limits | None = None
-
-
-class Work(Protocol):
-    """What a node does, with or without an event loop."""
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Work to the end."""
-        ...
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Work."""
-        ...
-
-
-@dataclass(frozen=True)
-class KindWork:
-    """The work of a node kind."""
-
-    node: Node
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Run it to its end."""
-        return wait_for(self.node.run(state, step))
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run it."""
-        return await self.node.run(state, step)
-
-
-@dataclass(frozen=True)
-class GraphWork:
-    """Another graph as the work of a node: it works on the population as a node does."""
-
-    spec: Spec
-    params: Mapping[str, Scalar]
-    app: CompiledStateGraph[Any, Any]
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
-        return self._update(self.app.invoke(given, context=self._context(step)), step)
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
-        return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
-
-    def _context(self, step: Step) -> RunContext:
-        limits, budget = self.spec.budget, step.budget
-        return RunContext(
-            seed=step.seed,
-            models=step.models,
-            budget=limited(limits, self.params, budget) if limits else budget,
-            emit=step.emit,
-            scope=f"{step.key}/",
-        )
-
-    def _update(self, values: Mapping[str, Any], step: Step) -> Update:
-        step.usage += channels.total_usage(values)
-        after = channels.read(self.spec, values)
-        return Update(
-            candidates=tuple(after.candidates.values()),
-            critiques=tuple(after.critiques.values()),
-            answer=after.answer,
-        )
 
 
 class NodeRunnable(Runnable[Any, Any]):
@@ -205,19 +113,21 @@ class NodeRunner:
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,
+            turn=values["turn"]["id"],
         )
         return step, total
 
     def _context(self, values: Json) -> RunContext:
         """The run's context, whoever started it; one that isn't ours is a parent's."""
         given: Any = get_runtime(Context).context
-        if isinstance(given, RunContext):
+        if isinstance(given, RunContext) and given.graph is self.spec:
             return given
         own = given if isinstance(given, Context) else Context()
         limits = own.budget if isinstance(own.budget, Limits) else None
         above = own.budget if isinstance(own.budget, Budget) else None
         has_models = own.model is not None or own.models
         return RunContext(
+            graph=self.spec,
             seed=self.binding.seed if own.seed is None else own.seed,
             models=Roles(own.model, own.models) if has_models else self.binding.models,
             budget=self.budgets.of(values, limits, above),
@@ -262,11 +172,17 @@ class NodeRunner:
         return Command(update=written, goto=goto)
 
 
+@dataclass(frozen=True)
 class Conclusion(NodeRunner):
     """The end of a run: votes if nothing has answered since the population last changed.
 
     The answer then goes into the conversation.
+
+    Args:
+        writers: the nodes whose text is the answer.
     """
+
+    writers: frozenset[str] = frozenset()
 
     def invoke(self, values: Json) -> Any:
         """Vote if need be, and say the answer."""
@@ -284,7 +200,8 @@ class Conclusion(NodeRunner):
     def _said(self, written: Json, values: Json) -> Json:
         after = {**channels.updated(self.spec, values, written), "turn": values["turn"]}
         total = self._context(values).budget
-        message = reply(self.spec, after, total.cut if total else None)
+        self.budgets.forget(total)
+        message = reply(self.spec, after, total.cut if total else None, self.writers)
         return {**written, "messages": [message]}
 
 

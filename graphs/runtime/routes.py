@@ -46,6 +46,12 @@ class Routes:
             each=edge.each is not None,
         )
 
+    def ends_after(self, node: str) -> bool:
+        """Whether the run can only end after a node, as far as its path goes."""
+        targets = {target for sources, target in self.fixed if node in sources}
+        targets |= {link.target for link in self.decisions(node)}
+        return targets == {CONCLUDE}
+
     def decides(self, node: str) -> bool:
         """Whether a node chooses among its edges."""
         return node in self._decisions

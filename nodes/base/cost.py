@@ -1,4 +1,4 @@
-"""What a run of a node may cost: its requests, and the population that it leaves, as bounds.
+"""Upper bounds of a node's cost: its requests, and the population that it leaves.
 
 Each kind tells it by :meth:`~thinkgraph.nodes.base.node.Node.cost`, from bounds of the
 population in place of the population. Every number is an upper bound; texts that nobody has
@@ -90,7 +90,7 @@ class PopulationBounds:
         )
 
     def judged(self, critique_tokens: int = 0) -> PopulationBounds:
-        """With all live candidates judged by this node, in so many tokens each."""
+        """After this node judged all live candidates, in at most so many tokens each."""
         return replace(
             self,
             critique_tokens=max(self.critique_tokens, critique_tokens),
@@ -98,11 +98,11 @@ class PopulationBounds:
         )
 
     def kept(self, count: int) -> PopulationBounds:
-        """With only so many left alive."""
+        """With at most ``count`` candidates alive."""
         return replace(self, live=min(count, self.live), exact=self.exact or count == 1)
 
     def revived(self, count: int) -> PopulationBounds:
-        """With so many of all that were ever made alive, whoever judged them."""
+        """With ``count`` alive of all candidates that were ever made."""
         unjudged = dict.fromkeys(self.unjudged, self.made)
         return replace(self, live=min(count, self.made), exact=False, unjudged=unjudged)
 

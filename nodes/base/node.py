@@ -1,4 +1,4 @@
-"""What every node kind is: its settings, and what it does to the population.
+"""The base class of node kinds: settings, channels, `run` and `cost`.
 
 A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
 the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
@@ -70,6 +70,14 @@ class Node(BaseModel):
         A type is one of the language's: `string`, `list`.
         """
         return {}
+
+    @property
+    def writes_answer(self) -> bool:
+        """Whether it writes one text that is the answer, if the run ends after it.
+
+        Then the text can be shown as the answer while it is written.
+        """
+        return False
 
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:

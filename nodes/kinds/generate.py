@@ -54,6 +54,11 @@ class Generate(CandidateNode):
             raise ValueError("`until: decided` can't go with `thinking`; use `unanimous`")
         return self
 
+    @property
+    def writes_answer(self) -> bool:
+        """With one sample, if there are no other candidates."""
+        return self.samples == 1 and self.thinking is None and not self.prefix
+
     async def run(self, state: State, step: Step) -> Update:
         """One prompt; a candidate for each completion."""
         messages = continued(step.messages(self.prompt, state), self.prefix)

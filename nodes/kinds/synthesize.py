@@ -28,6 +28,11 @@ class Synthesize(CandidateNode):
     prompt: PromptSetting = "synthesize"
     samples: int = Field(1, ge=1, le=256, description="how many new candidates")
 
+    @property
+    def writes_answer(self) -> bool:
+        """With one sample, which takes the place of all candidates before it."""
+        return self.samples == 1 and not self.prefix
+
     async def run(self, state: State, step: Step) -> Update:
         """One prompt that holds every candidate; what the budget cuts short replaces none."""
         read = [candidate for candidate in state.live if candidate.text.strip()]

@@ -1,4 +1,4 @@
-"""What the checker looks at, one concern a file; each check reports to the context it is given."""
+"""The checks, one concern a file; each reports to the context that it is given."""
 
 from collections.abc import Callable
 

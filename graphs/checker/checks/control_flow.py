@@ -1,4 +1,4 @@
-"""The paths through a graph: every node lies on one from START to END, and loops end."""
+"""Control-flow analysis: reachability, and loops without a bound."""
 
 from __future__ import annotations
 

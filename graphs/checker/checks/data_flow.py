@@ -1,4 +1,4 @@
-"""What nodes read and write: in time, not against each other, and fit to be compared."""
+"""Data-flow analysis: use before write, write races, and votes over free text."""
 
 from __future__ import annotations
 

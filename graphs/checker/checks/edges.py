@@ -1,4 +1,4 @@
-"""Edges: they join nodes that there are, and each of them can be followed."""
+"""Edges: unknown targets, duplicates, joins, and edges that can never be followed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Params, inputs and state: their names, the references to them, and what they may hold."""
+"""Params, inputs and state: their names, references to them, and their values' types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes: their kinds, their settings and their names."""
+"""Nodes: unknown kinds, invalid settings and reserved names."""
 
 from __future__ import annotations
 

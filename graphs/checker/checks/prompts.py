@@ -1,4 +1,4 @@
-"""Prompts: the variables of their templates are there."""
+"""Prompts: undefined variables in templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every drawing of a graph shows: boxes for the nodes, arrows for the edges, their words."""
+"""The diagram that every drawing shows: boxes for nodes, arrows for edges, and labels."""
 
 from __future__ import annotations
 

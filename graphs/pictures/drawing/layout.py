@@ -1,4 +1,4 @@
-"""Where the boxes and the words of a drawing stand, in characters or in pixels.
+"""Graph layout (Sugiyama): coordinates of boxes and labels, in characters or in pixels.
 
 The ranks and the order in them are Sugiyama's (from the library fast-sugiyama). The words of an
 arrow are a vertex of their own, so that they have a place where nothing else is. Across, each
