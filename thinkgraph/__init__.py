@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import START as START
     from thinkgraph.graphs.language.spec import Input as Input
     from thinkgraph.graphs.language.spec import Limits as Limits
+    from thinkgraph.graphs.language.spec import NodeSpec as NodeSpec
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Model as Model
     from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import Tagged as Tagged
     from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
     from thinkgraph.nodes.answers import AnswerClass as AnswerClass
@@ -87,11 +89,20 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
-    "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
+    "graphs.language.spec": [
+        "END",
+        "Input",
+        "Limits",
+        "NodeSpec",
+        "Param",
+        "START",
+        "Spec",
+        "StateField",
+    ],
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
-    "graphs.runtime.context": ["Context"],
     "graphs.runtime.run": ["Interrupted"],
+    "graphs.runtime.context": ["Context"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],
@@ -106,6 +117,7 @@ _EXPORTS = {
         "Model",
         "ModelRequest",
         "Sampling",
+        "Tagged",
         "TokenLogprob",
         "Usage",
     ],

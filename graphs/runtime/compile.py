@@ -1,4 +1,4 @@
-"""From a checked spec to a LangGraph ``StateGraph``: one LangGraph node for each of its own.
+"""The compiler: from a checked spec to a LangGraph ``StateGraph``.
 
 Chains without conditions become LangGraph's edges. A node that decides where to go returns a
 ``Command`` with its update and its destinations, since how often an edge was followed is part
@@ -19,7 +19,13 @@ from langgraph.graph import StateGraph
 from thinkgraph.graphs.language.spec import NodeSpec, Spec
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
 from thinkgraph.graphs.runtime.context import Binding, Context
-from thinkgraph.graphs.runtime.node import Beginning, Conclusion, NodeRunnable, NodeRunner
+from thinkgraph.graphs.runtime.node import (
+    Beginning,
+    Conclusion,
+    NodeRunnable,
+    NodeRunner,
+    retry_policy,
+)
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
 from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work
@@ -58,15 +64,22 @@ def build(
     graph.add_edge(LANGGRAPH_START, BEGIN)
     work = {name: _work(node, binding, stores) for name, node in spec.nodes.items()}
     writers = _writers(work, routes)
-    for name in spec.nodes:
+    for name, node in spec.nodes.items():
+        runner = NodeRunner(name, work[name], *rest)
+        if (other := node.fallback) is not None:
+            stand_in = NodeRunner(other, work[other], *rest, in_place_of=name)
+            runner = replace(runner, fallback=stand_in)
         graph.add_node(
             name,
-            NodeRunnable(NodeRunner(name, work[name], *rest)),
+            NodeRunnable(runner),
             destinations=routes.destinations(name) or None,
             metadata=None if within else {ANSWER: name in writers},
+            retry_policy=retry_policy(node.retry) if node.retry else None,
         )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers)
+    vote = Conclusion(
+        CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers=writers
+    )
     metadata = None if within else {ANSWER: not writers}
     graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)

@@ -16,6 +16,7 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.request import RequestRecord
 
 Allowance = Budget | Limits | Mapping[str, float]
 """What a run may spend, such as ``{"tokens": 2000}``."""
@@ -93,6 +94,7 @@ class RunContext:
         budget: what the run may spend, its spec's budget included.
         emit: is told the run's events in place of LangGraph's custom stream.
         scope: goes before the names of the nodes.
+        record: is told each model request, once it has ended.
     """
 
     graph: Spec
@@ -101,6 +103,7 @@ class RunContext:
     budget: Budget | None = None
     emit: Callable[[NodeEvent], None] | None = None
     scope: str = ""
+    record: Callable[[RequestRecord], None] | None = None
 
 
 __all__ = ["Allowance", "AnyModel", "Context", "RunContext"]

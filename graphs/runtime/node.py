@@ -1,9 +1,9 @@
-"""One node as LangGraph runs it: reads the channels, works, writes them, and says where to go."""
+"""A node of the LangGraph graph: reads channels, runs, writes channels, and routes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.runtime import get_runtime
-from langgraph.types import Command, Send
+from langgraph.types import Command, RetryPolicy, Send
 
-from thinkgraph.graphs.language.spec import Limits, Spec
+from thinkgraph.graphs.language.spec import Limits, Retry, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
@@ -22,7 +22,7 @@ from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
 from thinkgraph.graphs.runtime.work import Work
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong, ThinkgraphError
 from thinkgraph.models.model import Budget
 from thinkgraph.nodes.event import NodeStarted
 from thinkgraph.nodes.population import State, Update
@@ -60,6 +60,8 @@ class NodeRunner:
         binding: what the graph is compiled with.
         routes: where its nodes lead.
         budgets: of the graph's runs.
+        fallback: does the work in its place if it has failed for good.
+        in_place_of: the node whose edges are followed, where this is a fallback.
     """
 
     name: str
@@ -68,23 +70,48 @@ class NodeRunner:
     binding: Binding
     routes: Routes
     budgets: RunBudgets
+    fallback: NodeRunner | None = None
+    in_place_of: str = ""
 
-    def invoke(self, values: Json) -> Any:
-        """Run once on the channels' values; what it writes, or a command that also leads on."""
-        with self._run(values) as run:
-            run.update = self.work.invoke(run.state, run.step)
+    def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
+        """Run once on the channels' values; what it writes, or a command that also leads on.
+
+        Args:
+            values: the channels.
+            before: why the node failed in whose place this one runs.
+        """
+        try:
+            with self._run(values, before) as run:
+                run.update = self.work.invoke(run.state, run.step)
+        except ModelError as error:
+            return self._other(error).invoke(values, [str(error)])
         return self._written(run, values)
 
-    async def ainvoke(self, values: Json) -> Any:
-        """Run once on the channels' values; what it writes, or a command that also leads on."""
-        with self._run(values) as run:
-            run.update = await self.work.ainvoke(run.state, run.step)
+    async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
+        """The same, within an event loop."""
+        try:
+            with self._run(values, before) as run:
+                run.update = await self.work.ainvoke(run.state, run.step)
+        except ModelError as error:
+            return await self._other(error).ainvoke(values, [str(error)])
         return self._written(run, values)
+
+    def _other(self, error: ModelError) -> NodeRunner:
+        """What does the work in place of this node, once it isn't tried again."""
+        if self.fallback is None:
+            raise error
+        policy = self.spec.nodes[self.name].retry
+        info = get_runtime().execution_info
+        tried = info.node_attempt if info else 1
+        if policy and tried < policy.max_attempts and is_transient(error):
+            raise error
+        return self.fallback
 
     @contextmanager
-    def _run(self, values: Json) -> Iterator[Run]:
+    def _run(self, values: Json, before: Sequence[str]) -> Iterator[Run]:
         """One run of the node, while it works."""
         step, total = self._step(values)
+        step.failures += before
         run = Run(channels.read(self.spec, values), step, total)
         step.emit(NodeStarted(node=step.node, round=step.round))
         began = time.perf_counter()
@@ -94,6 +121,7 @@ class NodeRunner:
                     yield run
             else:
                 yield run
+            step.raise_if_failed()
         except ThinkgraphError as error:
             raise error.at(f"node {step.node!r}") from error
         run.wall_s = round(time.perf_counter() - began, 3)
@@ -110,6 +138,7 @@ class NodeRunner:
             seed=context.seed,
             params=params,
             models=context.models,
+            record=context.record,
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,
@@ -136,6 +165,8 @@ class NodeRunner:
     def _written(self, run: Run, values: Json) -> Any:
         step, update = run.step, run.update
         usage = {**step.usage.model_dump(), "wall_s": run.wall_s}
+        if step.failures:
+            usage["failures"] = step.failures
         written: Json = {
             "candidates": {c.id: c.model_dump(mode="json") for c in update.candidates},
             "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
@@ -147,7 +178,7 @@ class NodeRunner:
             written["answer"] = update.answer.model_dump(mode="json")
         after = channels.updated(self.spec, values, written)
         written["turn"] = self._progress(run, after)
-        if self.routes.decides(self.name):
+        if self.routes.decides(self.in_place_of or self.name):
             return self._decide(written, after, values.get("counts") or {}, step.round)
         return written
 
@@ -163,13 +194,26 @@ class NodeRunner:
     def _decide(
         self, written: Json, after: Json, counts: Mapping[str, int], round: int
     ) -> Command[str]:
-        links = self.routes.follow(self.name, channels.read(self.spec, after), round, counts)
+        links = self.routes.follow(
+            self.in_place_of or self.name, channels.read(self.spec, after), round, counts
+        )
         followed = {link.key: counts.get(link.key, 0) + 1 for link in links}
         written["counts"] = {**written["counts"], **followed}
         goto: list[Any] = []
         for link in links:
             goto.extend(_fan_out(link.target, after) if link.each else [link.target])
         return Command(update=written, goto=goto)
+
+
+def retry_policy(retry: Retry) -> RetryPolicy:
+    """LangGraph's policy of a node's ``retry``."""
+    return RetryPolicy(**retry.model_dump(), retry_on=is_transient)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed at another time."""
+    hopeless = isinstance(error, PromptTooLong | NoProbabilities)
+    return isinstance(error, ModelError) and not hopeless
 
 
 @dataclass(frozen=True)
@@ -184,12 +228,12 @@ class Conclusion(NodeRunner):
 
     writers: frozenset[str] = frozenset()
 
-    def invoke(self, values: Json) -> Any:
+    def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
         """Vote if need be, and say the answer."""
         written = {} if self._is_answered(values) else super().invoke(values)
         return self._said(written, values)
 
-    async def ainvoke(self, values: Json) -> Any:
+    async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
         """Vote if need be, and say the answer."""
         written = {} if self._is_answered(values) else await super().ainvoke(values)
         return self._said(written, values)
@@ -236,7 +280,7 @@ def _fan_out(target: str, values: Json) -> list[Send]:
 
 @dataclass
 class Run:
-    """One run of a node: what it reads, what it may use, and what comes of it."""
+    """One run of a node: its input, its resources, and its output."""
 
     state: State
     step: Step

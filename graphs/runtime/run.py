@@ -23,12 +23,14 @@ from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.registry import node_kinds
+from thinkgraph.nodes.request import RequestRecord
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -74,7 +76,7 @@ class Interrupted(ThinkgraphError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a compiled graph, which may be interrupted and gone on with.
+    """One run of a compiled graph, which may be interrupted and resumed.
 
     Attributes:
         app: the compiled graph.
@@ -82,6 +84,7 @@ class Run:
         binding: its params and models.
         context: the run's seed, models and budget, whatever the graph was compiled with.
         config: callbacks, tags, metadata: LangChain's config.
+        requests: those that the nodes have made so far.
     """
 
     app: CompiledStateGraph[Any, Any]
@@ -89,6 +92,7 @@ class Run:
     binding: Binding
     context: RunContext
     config: RunnableConfig
+    requests: list[RequestRecord]
 
     async def stream(self, given: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
         """Run, or go on; the last event is :class:`Finished`."""
@@ -144,6 +148,7 @@ class Run:
             spec=spec,
             params=dict(self.binding.params),
             counts=values.get("counts", {}),
+            requests=tuple(self.requests),
             cut=self.context.budget.cut if self.context.budget else None,
         )
 
@@ -179,14 +184,16 @@ def start(
     """
     spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
-    allowed = _allowed(budget, spec.budget, binding.params)
-    context = RunContext(spec, seed, binding.models, allowed)
+    if not isinstance(seed, int):
+        raise ArgumentError(f"a seed is an integer, not {seed!r}")
+    allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
+    context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
     config = config or RunnableConfig()
     if may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
         config = {**config, "configurable": {**config.get("configurable", {}), **own}}
         app = app.copy({"checkpointer": InMemorySaver()})
-    return Run(app, spec, binding, context, config)
+    return Run(app, spec, binding, context, config, requests)
 
 
 def may_interrupt(specs: Iterable[Spec]) -> bool:
@@ -216,6 +223,8 @@ def asked(question: Question) -> dict[str, Any]:
     """What a compiled graph is given."""
     if isinstance(question, str):
         return {"question": question}
+    if not isinstance(question, Sequence):
+        raise ArgumentError(f"a question is a text or a list of messages, not {question!r}")
     return {"messages": [_plain(turn) if isinstance(turn, Message) else turn for turn in question]}
 
 
@@ -225,7 +234,9 @@ def _plain(turn: Message) -> dict[str, Any]:
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
     """Limits as they may be given; numbers, since a run's params are a graph's own matter."""
-    return given if isinstance(given, Limits) else Limits.model_validate(given or {})
+    if not isinstance(given, Limits | Mapping | None):
+        raise ArgumentError(f'a budget is such as {{"tokens": 2000}}, not {given!r}')
+    return given if isinstance(given, Limits) else Limits(**(given or {}))
 
 
 def _allowed(

@@ -34,6 +34,12 @@ class ModelWithDefaults:
         """The length in tokens of the rendered prompt."""
         return self._model.count_tokens(messages)
 
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the model has."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
     def generate(self, request: ModelRequest) -> Generation:
         """Sample with the request's settings, and the defaults beside them."""
         return self._model.generate(self._completed(request))

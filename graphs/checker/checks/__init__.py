@@ -41,5 +41,6 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     data_flow.races,
     data_flow.votes,
     data_flow.stops,
+    data_flow.fallbacks,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""
