@@ -31,7 +31,7 @@ GROUPS = {
     ],
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
-        *("Sampling", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
+        *("Sampling", "Tagged", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
         *("Cost", "PopulationBounds", "RequestBounds"),
     ],
     "Models": [

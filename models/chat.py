@@ -1,4 +1,4 @@
-"""A LangChain chat model on a local GGUF, or on anything else that is a thinkgraph model."""
+"""`ChatGGUF`: a LangChain chat model on a local GGUF file, or on any other `Model`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from pydantic import (
     model_validator,
 )
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.catalogue import load
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.event_loop import iterate
 from thinkgraph.models.model import (
     Completion,
@@ -50,14 +51,14 @@ EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 
 
-class ChatGGUF(BaseChatModel):
+class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     """A chat model that samples a GGUF with llama.cpp, in this process.
 
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
     below by their names, every other field of :class:`~thinkgraph.models.model.Sampling`, and
     ``seeds`` (one for each completion) and ``budget``; anything else is an error. Messages that
-    end with an :class:`AIMessage` are gone on from there: it begins the answer and is not part
-    of it.
+    end with an :class:`AIMessage` are continued: the message is the start of the answer and not
+    part of the completion.
 
     ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in
@@ -151,8 +152,9 @@ class ChatGGUF(BaseChatModel):
     ) -> ModelRequest:
         given = {name: value for name, value in kwargs.items() if name not in EXTRAS}
         if unknown := sorted(given.keys() - Sampling.model_fields.keys()):
-            names = ", ".join(sorted({*Sampling.model_fields, *EXTRAS} - {"stream"}))
-            raise ModelError(f"{unknown[0]!r} is not a setting of a call; it takes {names}")
+            names = sorted({*Sampling.model_fields, *EXTRAS} - {"stream"})
+            hint = did_you_mean(unknown[0], names) or f"it takes {', '.join(names)}"
+            raise ModelError(f"{unknown[0]!r} is not a setting of a call; {hint}")
         return ModelRequest(
             messages=[_message(message) for message in messages],
             sampling=self._sampling(stop, given),

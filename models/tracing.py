@@ -1,4 +1,4 @@
-"""A model request as a LangChain chat-model run, for callbacks, tracing and streamed messages.
+"""Tracing: a model request as a LangChain chat-model run, for callbacks and streams.
 
 LangChain's tools (LangSmith, Langfuse, OpenTelemetry, LangGraph's ``stream_mode="messages"``)
 learn of a model through callbacks: ``on_chat_model_start``, ``on_llm_new_token``, ``on_llm_end``.

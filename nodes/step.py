@@ -1,4 +1,4 @@
-"""One run of one node: the models, seeds, budget and listeners that it works with."""
+"""`Step`, one run of one node: its models, seeds, budget and event listeners."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from thinkgraph.models.arguments import suggesting
 from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.model import (
     Budget,
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@suggesting
 @dataclass
 class Step:
-    """What a node's run may use, and the account of what it used.
+    """What one run of a node may use, and what it has used.
 
     Attributes:
         node: the node's name, with those of the graphs it is used in before it.
@@ -43,14 +45,14 @@ class Step:
         seed: the seed of the whole run.
         params: the graph's params, with their values.
         models: a model by its role; loads it at the first call.
-        emit: tells the run's listeners.
-        budget: what may still be spent.
+        emit: sends an event to the listeners of the run.
+        budget: the remaining budget.
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
         record: is told each model request, once it has ended.
         turn: the id of the question's turn; with a candidate's it is the id of a message.
-        usage: what was spent so far, by this node in this round.
+        usage: usage so far, of this run of the node.
         failures: what went wrong with requests, while others went on.
     """
 
@@ -273,7 +275,7 @@ class Step:
         self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))
 
     def _refused(self) -> bool:
-        """Whether the budget allows no further call; that it was asked for is noted."""
+        """Whether the budget allows no further call; records that one was refused."""
         refusal = self.budget and self.budget.refusal
         if self.budget and refusal:
             self.budget.tell_cut(refusal)

@@ -21,7 +21,7 @@ TEMPLATE = (
     "<|im_start|>assistant\n"
 )
 
-MODELS = {"adapters", "model", "opened", "served", "smollm2", "smollm2_path", "tiny"}
+MODELS = {"adapters", "model", "opened", "real", "served", "smollm2", "smollm2_path", "tiny"}
 """Fixtures that load a model or write one."""
 
 

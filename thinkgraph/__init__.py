@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Model as Model
     from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import Tagged as Tagged
     from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
     from thinkgraph.nodes.answers import AnswerClass as AnswerClass
@@ -100,8 +101,8 @@ _EXPORTS = {
     ],
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
-    "graphs.runtime.context": ["Context"],
     "graphs.runtime.run": ["Interrupted"],
+    "graphs.runtime.context": ["Context"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],
@@ -116,6 +117,7 @@ _EXPORTS = {
         "Model",
         "ModelRequest",
         "Sampling",
+        "Tagged",
         "TokenLogprob",
         "Usage",
     ],

@@ -1,4 +1,4 @@
-"""What a run looks like: alive in a terminal, plain lines in a pipe.
+"""The view of a run: live in a terminal, plain lines in a pipe.
 
 Progress goes to standard error and the result to standard output, so that a pipe carries the
 result only.

@@ -91,7 +91,7 @@ class CheckContext:
             for violation in violations(Spec, self.source.data):
                 self.report_violation(violation)
             if len(self.links) > MAX_LINKS:
-                message = f"the edges are more than {MAX_LINKS} arrows from node to node"
+                message = f"the edges have more than {MAX_LINKS} arrows in total"
                 self.report("TG104", ("edges",), message, key=True)
 
     def _kind(self, name: str) -> Node | None:
@@ -151,7 +151,7 @@ class CheckContext:
         return ("edges", number) if isinstance(self.source.at(("edges",)), list) else ("edges",)
 
     def chain_location(self, number: int, name: str | None = None) -> Location:
-        """Where an edge's chain stands, or the first place where it names a node."""
+        """The location of an edge's chain, or of the first mention of a node in it."""
         path = self.edge_path(number)
         written = self.source.at(path)
         key = len(path) == 3

@@ -19,7 +19,7 @@ MAX_VIOLATIONS = 100
 
 
 class Violation(NamedTuple):
-    """A value that a model refuses: where it stands in the data, and why."""
+    """A value that violates the schema: its path in the data, and why."""
 
     code: str
     path: DataPath
@@ -101,7 +101,7 @@ def _violation(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Viola
 
 
 def _unknown(found: _Detail) -> Violation:
-    message = f"there is no field `{found.name}` here"
+    message = f"unknown field `{found.name}`"
     return Violation("TG101", found.path, message, suggestion(found.name, found.siblings), True)
 
 
@@ -182,7 +182,7 @@ def _mistyped(found: _Detail) -> Violation:
 
 
 def _rewrite_hint(base: str, value: Any) -> str:
-    """How to write a value so that it has the type that is wanted."""
+    """How to write a value with the expected type."""
     if base in ("int", "float") and isinstance(value, str) and _is_number(value):
         return f"write it without quotes: {value}"
     if base == "bool" and str(value).lower() in _TRUTHS:

@@ -1,4 +1,4 @@
-"""What a run may spend: one budget for all its nodes, whoever started it."""
+"""Budgets: one budget of tokens, seconds and calls for all nodes of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_RUNS = 1024
 
 
 class RunBudget(Budget):
-    """The budget of a run, whose clock stands still while none of its nodes runs.
+    """The budget of a run; its clock pauses while none of its nodes runs.
 
     So a run that waits for a human, or was killed and is resumed, has the time that it had.
     """

@@ -1,4 +1,4 @@
-"""From a checked spec to a LangGraph ``StateGraph``: one LangGraph node for each of its own.
+"""The compiler: from a checked spec to a LangGraph ``StateGraph``.
 
 Chains without conditions become LangGraph's edges. A node that decides where to go returns a
 ``Command`` with its update and its destinations, since how often an edge was followed is part

@@ -1,4 +1,4 @@
-"""A conversation of LangChain's messages as the nodes' prompts hold it: turns of plain text.
+"""Message conversion: from LangChain's messages to the plain turns of prompts.
 
 What a turn of text can't carry (a tool's call, a tool's result, an image, who of several users
 speaks) is put into words, so that any chat template takes any history.

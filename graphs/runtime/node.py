@@ -1,4 +1,4 @@
-"""One node as LangGraph runs it: reads the channels, works, writes them, and says where to go."""
+"""A node of the LangGraph graph: reads channels, runs, writes channels, and routes."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def _fan_out(target: str, values: Json) -> list[Send]:
 
 @dataclass
 class Run:
-    """One run of a node: what it reads, what it may use, and what comes of it."""
+    """One run of a node: its input, its resources, and its output."""
 
     state: State
     step: Step

@@ -1,4 +1,4 @@
-"""What a run comes to: the answer, how it came about, and what it cost."""
+"""Results: the answer of a run, its candidates, votes and usage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Result(RunRecord):
 
     @property
     def votes(self) -> dict[str, int]:
-        """The votes of each answer, most first."""
+        """The votes of each answer, in descending order."""
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
 

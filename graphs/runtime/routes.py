@@ -1,4 +1,4 @@
-"""Where each node leads: edges that are always followed, and decisions among the others."""
+"""Routing: the edges of each node, unconditional ones and conditional branches."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
@@ -75,7 +76,7 @@ class Interrupted(ThinkgraphError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a compiled graph, which may be interrupted and gone on with.
+    """One run of a compiled graph, which may be interrupted and resumed.
 
     Attributes:
         app: the compiled graph.
@@ -183,6 +184,8 @@ def start(
     """
     spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
+    if not isinstance(seed, int):
+        raise ArgumentError(f"a seed is an integer, not {seed!r}")
     allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
     context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
     config = config or RunnableConfig()
@@ -220,6 +223,8 @@ def asked(question: Question) -> dict[str, Any]:
     """What a compiled graph is given."""
     if isinstance(question, str):
         return {"question": question}
+    if not isinstance(question, Sequence):
+        raise ArgumentError(f"a question is a text or a list of messages, not {question!r}")
     return {"messages": [_plain(turn) if isinstance(turn, Message) else turn for turn in question]}
 
 
@@ -229,7 +234,9 @@ def _plain(turn: Message) -> dict[str, Any]:
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
     """Limits as they may be given; numbers, since a run's params are a graph's own matter."""
-    return given if isinstance(given, Limits) else Limits.model_validate(given or {})
+    if not isinstance(given, Limits | Mapping | None):
+        raise ArgumentError(f'a budget is such as {{"tokens": 2000}}, not {given!r}')
+    return given if isinstance(given, Limits) else Limits(**(given or {}))
 
 
 def _allowed(

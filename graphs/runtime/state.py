@@ -1,4 +1,4 @@
-"""The channels of a compiled graph, and how parallel writes to them combine.
+"""The channels of a compiled graph, and the reducers that merge parallel writes.
 
 Channels hold plain JSON, so that any checkpointer stores them and none has to import a class
 of ours to read them back; ``messages`` holds LangChain's own. Every reducer of the engine's own
@@ -147,7 +147,7 @@ _TYPES: dict[FieldType, Any] = {
 
 
 class Schemas:
-    """What LangGraph is told of a graph's state.
+    """The state schemas that LangGraph gets for a graph.
 
     Attributes:
         state: all channels.

@@ -1,4 +1,4 @@
-"""Where a turn begins and ends: the question goes into the conversation, and so does the answer.
+"""Turns of a conversation: how a question enters the messages, and how the answer does.
 
 A thread is a conversation. Whatever comes in at its start begins a new turn: the run's channels
 are emptied, the messages stay. What goes on with an interrupted run (``invoke(None)``,
@@ -75,14 +75,14 @@ def _nothing_asked(messages: list[Any]) -> str:
 def reply(
     spec: Spec, values: Mapping[str, Any], cut: str | None, writers: Collection[str] = ()
 ) -> AIMessage:
-    """The answer as a message, with what it cost and how it was voted in its metadata.
+    """The answer as a message, with its usage and votes in the metadata.
 
     Args:
         spec: the graph.
         values: its channels.
         cut: why the run was cut short, if it was.
-        writers: the nodes whose text is the answer; in a stream it has been told already, and
-            the message has the id that it had there.
+        writers: the nodes whose text is the answer; a stream has shown it already, and the
+            message has the id that it had there.
     """
     state, usage = channels.read(spec, values), channels.total_usage(values)
     told: Json = {"graph": spec.name}
@@ -103,7 +103,7 @@ def reply(
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
-    """A usage as LangChain tells it."""
+    """A usage in LangChain's form."""
     return UsageMetadata(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
+from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.nodes.base.node import Node
@@ -43,10 +43,10 @@ class KindWork:
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run it, once its model is open: that takes seconds, which the event loop won't wait."""
+        """Run it, once its model is open."""
         role = getattr(self.node, "model", None)
-        if isinstance(role, str):
-            await asyncio.to_thread(step.models, role)
+        if isinstance(role, str) and isinstance(step.models, Roles):
+            await step.models.open(role)
         return await self.node.run(state, step)
 
 

@@ -1,4 +1,4 @@
-"""Any LangChain chat model as a model that nodes can ask: a hosted one, for example."""
+"""The LangChain backend: any LangChain chat model as the model of a run."""
 
 from __future__ import annotations
 

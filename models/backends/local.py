@@ -1,4 +1,4 @@
-"""A GGUF file as a model that nodes can ask: messages in, samples and probabilities out."""
+"""The local backend: a GGUF file on the engine, from messages to samples and probabilities."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class LocalModel:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process, shared with all who opened the same file alike.
+        """The engine of this process, shared by all with the same file and settings.
 
         Raises:
             ModelError: it can't be opened in this process, a forked child.
@@ -137,7 +137,7 @@ class LocalModel:
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name it was opened by."""
         return self._name
 
     @property
@@ -245,7 +245,7 @@ class LocalModel:
         return LocalGeneration(engine, request)
 
     def close(self) -> None:
-        """Close the engine, for all who share it; what still runs fails."""
+        """Close the engine for all its users; running requests fail."""
         self._engine.close()
         with _opening:
             _forget_closed()
@@ -290,7 +290,7 @@ def open_model(
 
 
 def _engine(file: Path, settings: EngineSettings) -> Engine:
-    """The open engine of a file with these settings, opened if there is none."""
+    """The open engine of a file with these settings; opens one if needed."""
     with _opening:
         try:
             stat = file.stat()

@@ -1,4 +1,4 @@
-"""Samples that come as independent streams of text, joined into one generation.
+"""Independent streams of text, joined into one generation of several samples.
 
 What answers one prompt at a time (a hosted model, a script) becomes a
 :class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be
@@ -17,7 +17,7 @@ from thinkgraph.models.model import Budget, Completion, Confidence, Delta, Finis
 
 
 class Step(NamedTuple):
-    """What a stream yields: new text, and what it took.
+    """An item of a stream: new text, and its usage.
 
     ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
     ``"stop"`` where a stream ends without one.

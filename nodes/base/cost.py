@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from thinkgraph.models.arguments import suggesting
+
 if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
 
@@ -42,6 +44,7 @@ def longer(one: TextBound, other: TextBound) -> TextBound:
     return max(token_bound(one), token_bound(other))
 
 
+@suggesting
 @dataclass(frozen=True)
 class PopulationBounds:
     """How large a population can be, for one run of a node.
@@ -150,6 +153,7 @@ class PopulationBounds:
         )
 
 
+@suggesting
 @dataclass(frozen=True)
 class RequestBounds:
     """Requests of one shape.
@@ -182,9 +186,10 @@ class RequestBounds:
     room: int | None = None
 
 
+@suggesting
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a node may ask of a model, and the population that it leaves.
+    """The requests of one run of a node, at most, and the population that it leaves.
 
     Attributes:
         after: the population.

@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 
 
-class Node(BaseModel):
+class Node(BaseModel, metaclass=SuggestingModel):
     """Base of the node kinds; a subclass that sets ``kind`` is one.
 
     Any setting may hold a reference to a param; :meth:`bound` replaces them before a run.

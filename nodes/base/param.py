@@ -30,7 +30,7 @@ class Param(str):
 
 
 def param(name: str) -> Any:
-    """Refer to the graph's param ``name``; typed Any, since it stands for any value."""
+    """Refer to the graph's param ``name``; typed Any, since it can replace any value."""
     return Param(f"${name}")
 
 

@@ -20,8 +20,8 @@ class SamplingNode(Node, Sampling):
     """A node that samples a model; every field of :class:`Sampling` is a setting of it."""
 
     prompt: PromptSetting
-    model: str = Field("", description="the role whose model is asked; empty is the run's model")
-    prefix: str = Field("", description="the beginning of the model's answer")
+    model: str = Field("", description="role of the model; empty: the run's model")
+    prefix: str = Field("", description="start of the completion, which the model continues")
 
     @property
     def sampling(self) -> Sampling:
@@ -54,9 +54,7 @@ class SamplingNode(Node, Sampling):
 class CandidateNode(SamplingNode):
     """A node whose completions are candidate answers."""
 
-    extract: Extract = Field(
-        parse_extractor("auto"), description="how an answer is found in a text"
-    )
+    extract: Extract = Field(parse_extractor("auto"), description="how the answer is extracted")
 
     def candidate(
         self,

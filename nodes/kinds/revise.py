@@ -19,9 +19,9 @@ from thinkgraph.nodes.step import Step, gather
 class Revise(CandidateNode):
     """Rewrite every live candidate that no critic has accepted.
 
-    The new candidate takes its parent's place in the population, unless ``keep: better`` finds
-    that the parent scores at least as high; then the new one is retired, and still told and
-    counted. ``keep: both`` leaves both, for a critic and a select node to judge between them.
+    The new candidate replaces its parent in the population. With ``keep: better`` it does so only
+    if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
+    keeps both, for a critic and a select node to choose.
     """
 
     kind: ClassVar[str] = "revise"
@@ -32,7 +32,7 @@ class Revise(CandidateNode):
 
     prompt: PromptSetting = "revise"
     keep: Literal["always", "better", "both"] = Field(
-        "always", description="when a rewriting is kept"
+        "always", description="when a rewrite is kept"
     )
     by: Quality = Field("logprob", description="what `keep: better` compares")
 

@@ -17,7 +17,7 @@ from thinkgraph.nodes.step import Step
 
 
 class Synthesize(CandidateNode):
-    """Read all live candidates together, and write new ones that take their place."""
+    """Write new candidates from all live candidates together; they replace them."""
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"
@@ -26,7 +26,7 @@ class Synthesize(CandidateNode):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
-    samples: int = Field(1, ge=1, le=256, description="how many new candidates")
+    samples: int = Field(1, ge=1, le=256, description="number of new candidates")
 
     @property
     def writes_answer(self) -> bool:

@@ -93,9 +93,11 @@ class Prompt(Frozen):
     """What a node says to its model: a system message, examples, and the user's turn."""
 
     about: str = ""
-    system: Template | None = Field(None, description="Jinja; none leaves the chat template's own")
+    system: Template | None = Field(
+        None, description="Jinja; null: the default of the chat template"
+    )
     examples: tuple[Example, ...] = Field((), description="few-shot turns")
-    user: Template = Field(description="Jinja; `question` and what the node supplies are variables")
+    user: Template = Field(description="Jinja, with `question` and the node's variables")
 
     @property
     def variables(self) -> frozenset[str]:
@@ -158,7 +160,9 @@ def load_prompt(name: str) -> Prompt:
     """
     if name not in prompt_names():
         near = difflib.get_close_matches(name, prompt_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(prompt_names())}"
+        hint = (
+            f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(prompt_names())}"
+        )
         raise PromptError(f"there is no prompt {name!r}; {hint}")
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
 

@@ -1,4 +1,4 @@
-"""``thinkgraph check`` and ``schema``: for who writes strategies."""
+"""``thinkgraph check`` and ``schema``: for authors of strategies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(
     form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
-    """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
+    """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict)."""
     from thinkgraph.graphs.checker.check import check_files
     from thinkgraph.graphs.checker.reporters import render
 

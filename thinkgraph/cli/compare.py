@@ -1,4 +1,4 @@
-"""``thinkgraph compare``: which strategies are worth their cost, on one's own questions."""
+"""``thinkgraph compare``: which strategies are worth their cost, on your own questions."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def compare(
     graphs: Annotated[
         str,
         typer.Option(
-            help="Strategies, by commas: direct,self-consistency@4,16. The others are held "
-            "against the first. GRAPH@SAMPLES:PARAM=VALUE sets params."
+            help="Strategies, separated by commas: direct,self-consistency@4,16. The first is the "
+            "baseline. GRAPH@SAMPLES:PARAM=VALUE sets params."
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="The folder of the database, the plots, the page and the results.")
+        Path, typer.Option(help="Output folder: the database, the plots, the page and the results.")
     ] = Path("comparison"),
     metric: Annotated[
         str | None,
@@ -63,30 +63,32 @@ def compare(
     ] = None,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHAT=NAME", help="A field of the data: question=prompt"),
+        typer.Option(metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"),
     ] = None,
     by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Break the results down by this field.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many questions at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     param: Params = None,
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
     prompt: PromptFiles = None,
-    seed: Annotated[int, typer.Option(help="All randomness comes from it.")] = 0,
-    at_once: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 24,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another comparison in --out.")
     ] = False,
     ray: Annotated[
-        bool, typer.Option("--ray", help="Spread over the Ray cluster of RAY_ADDRESS, or here.")
+        bool, typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Engines, with --ray.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Number of engines, with --ray.")] = 2,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Find out which strategies are worth their cost, on your own questions.
+    """Measure which strategies are worth their cost, on your own questions.
 
     Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. Started
     again, it goes on where it was.
@@ -198,7 +200,7 @@ def _temperature(variant: Variant) -> object:
 
 
 def _conclude(comparison: Comparison, scorer: Metric, out: Path, *, as_json: bool) -> None:
-    """Say what a comparison comes to, and write it all down."""
+    """Report the result of a comparison, and write its files."""
     from thinkgraph.evaluate.analysis.scores import score_all
     from thinkgraph.evaluate.analysis.summary import summarize
     from thinkgraph.evaluate.results.export import export, to_json

@@ -42,21 +42,25 @@ def run(
     role: Roles = None,
     engine: Engine = None,
     prompt: PromptFiles = None,
-    seed: Annotated[int | None, typer.Option(help="All randomness comes from it.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed; drawn and printed if not given.")
+    ] = None,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many sampled tokens.")
+        int | None, typer.Option(min=1, help="Maximum number of sampled tokens.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Maximum time in seconds.")] = None,
     html: Annotated[
-        Path | None, typer.Option("--report", help="Write a page that shows the whole run.")
+        Path | None, typer.Option("--report", help="Write an HTML report of the run to this file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
     prompts: Annotated[
-        bool, typer.Option("--show-prompts", help="Print what was sent to the models.")
+        bool, typer.Option("--show-prompts", help="Print the requests sent to the models.")
     ] = False,
     rendered: Annotated[
         bool,
-        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
+        typer.Option("--rendered", help="Add each prompt's rendered text and tokens."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:

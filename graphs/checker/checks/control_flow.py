@@ -46,11 +46,11 @@ def paths(context: CheckContext) -> None:
         if name in stand_ins and name not in forward:
             continue  # it runs in another's place
         if name not in forward:
-            hint = f"lead an edge to it, such as `START -> {name}`, or delete it"
+            hint = f"add an edge to it, such as `START -> {name}`, or delete it"
             message = f"`{name}` can't be reached from START"
             context.report("TG401", ("nodes", name), message, hint, key=True)
         elif name not in back:
-            hint = f"lead an edge on, such as `{name} -> END`"
+            hint = f"add an edge from it, such as `{name} -> END`"
             message = f"`{name}` can't reach END"
             context.report("TG402", ("nodes", name), message, hint, key=True)
 

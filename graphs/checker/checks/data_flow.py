@@ -67,10 +67,10 @@ def use_before_write(context: CheckContext) -> None:
             told.add(channel)
             way = _way(context, name, channel, forward)
             verb = "a run needs" if name == END else f"`{name}` reads"
-            message = f"{verb} {channel}, which nothing has written on the way {' -> '.join(way)}"
-            hint = "put a node before it that writes them, such as one of kind `generate`"
+            message = f"{verb} {channel}, which no node has written on the path {' -> '.join(way)}"
+            hint = "add a node before it that writes them, such as one of kind `generate`"
             if channel != "candidates":
-                hint = f"put a node before it that writes {channel}"
+                hint = f"add a node before it that writes {channel}"
             if channel in context.state:
                 hint = f"{hint}, or give the field a default"
             if name == END:
@@ -130,17 +130,15 @@ def races(context: CheckContext) -> None:
     for one, other in _side_by_side(writers, context, forward):
         for channel in sorted(writes(context, one) & writes(context, other) & replaced):
             if _is_seen(context, forward, {one, other}, channel):
-                message = f"`{one}` and `{other}` both write `{channel}` side by side"
-                hint = "the last would win; put one behind the other, or write it after both"
+                message = f"`{one}` and `{other}` write `{channel}` in parallel"
+                hint = "the last write would win; run one after the other, or write it after both"
                 context.report("TG404", ("nodes", other), message, hint, key=True)
     for link in context.links:
         if context.edges[link.edge].each:
             for channel in sorted(writes(context, link.target) & replaced):
                 if _is_seen(context, forward, {link.target}, channel):
-                    message = (
-                        f"`{link.target}` runs side by side with itself and writes `{channel}`"
-                    )
-                    hint = "the last would win; let a node after it write that"
+                    message = f"`{link.target}` runs in parallel with itself and writes `{channel}`"
+                    hint = "the last write would win; let a later node write it"
                     location = context.chain_location(link.edge)
                     context.report_at("TG404", ("edges", link.edge), location, message, hint)
 
@@ -205,7 +203,7 @@ def _is_free_text(node: Node) -> bool:
 def _free(context: CheckContext, writer: str, vote: str) -> None:
     message = f"`{vote}` would vote over the free text of `{writer}`: majority voting needs short"
     hint = (
-        "take an answer out of the text (`extract: auto`), let a model say which text is best "
+        "extract an answer (`extract: auto`), let a model choose the best text "
         "(`choose`), or score them and select the best"
     )
     context.report("TG406", ("nodes", writer, "extract"), f"{message} comparable answers", hint)
@@ -225,10 +223,12 @@ def stops(context: CheckContext) -> None:
 
 
 def _lossy(context: CheckContext, writer: str, vote: str) -> None:
-    message = f"`{writer}` stops once a plain count is decided, and `{vote}` is not one"
+    message = (
+        f"`{writer}` stops once an unweighted majority is decided, but `{vote}` counts otherwise"
+    )
     hint = (
-        f"let `{vote}` count one vote each, exact and by the mode, or leave out `until: decided`; "
-        "as it is, samples are cancelled that could change the vote"
+        f"make `{vote}` an exact, unweighted majority vote, or leave out `until: decided`; "
+        "otherwise the cancelled samples could have changed the vote"
     )
     context.report("TG414", ("nodes", writer, "until"), message, hint)
 

@@ -62,7 +62,7 @@ class Diagram(NamedTuple):
 
 
 def diagram(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Diagram:
-    """What there is to draw of a spec.
+    """The boxes and arrows of a spec.
 
     Args:
         spec: the graph.

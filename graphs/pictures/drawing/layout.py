@@ -261,7 +261,7 @@ def _by_rank(vertices: list[Vertex]) -> list[list[Vertex]]:
 
 
 def _is_mirrored(ranks: list[list[Vertex]], boxes: list[Vertex]) -> bool:
-    """Whether most of the boxes that are side by side stand against the spec's order."""
+    """Whether most boxes of the same rank are in reverse order of the spec."""
     number = {vertex: i for i, vertex in enumerate(boxes)}
     pairs = [
         number[a] < number[b]

@@ -1,4 +1,4 @@
-"""What a comparison comes to: how often each strategy is right, at what cost, and what is sure."""
+"""The summary of a comparison: accuracy, cost and significance of each strategy."""
 
 from __future__ import annotations
 

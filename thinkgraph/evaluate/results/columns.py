@@ -1,4 +1,4 @@
-"""The columns of the table of a comparison, in a terminal, in Markdown and on the page alike."""
+"""The columns of the table of a comparison, for a terminal, Markdown and the page."""
 
 from __future__ import annotations
 

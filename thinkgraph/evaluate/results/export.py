@@ -1,4 +1,4 @@
-"""A comparison as files, for people and for others' tools.
+"""Export of a comparison to files, for people and for other tools.
 
 ``results.json`` is everything, as :class:`Results` documents it. ``results.csv`` has a line for
 each row, for spreadsheets and data frames. A spreadsheet takes a cell that begins with ``=``,

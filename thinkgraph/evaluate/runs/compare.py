@@ -1,4 +1,4 @@
-"""Comparing strategies from Python: what ``thinkgraph compare`` does, without the terminal."""
+"""Comparing strategies from Python: `thinkgraph compare` without the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison: strategies, questions, and what became of each pair."""
+"""A comparison: strategies, questions, and the result of each pair."""
 
 from __future__ import annotations
 
