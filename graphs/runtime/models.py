@@ -76,7 +76,7 @@ def _loaded(model: AnyModel) -> Model:
 
         return load(model)
     if isinstance(model, Runnable):
-        from thinkgraph.models.backends.langchain import from_langchain  # noqa: PLC0415
+        from thinkgraph.models.backends.from_langchain import from_langchain  # noqa: PLC0415
 
         return from_langchain(model)
     if not hasattr(model, "generate"):

@@ -16,18 +16,15 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 from langchain_core.runnables.retry import RunnableRetry
 
-from thinkgraph.models.backends.defaults import ModelWithDefaults
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
 from thinkgraph.models.model import (
     Confidence,
     FinishReason,
     Message,
-    Model,
     ModelRequest,
     Sampling,
     Usage,
@@ -36,25 +33,6 @@ from thinkgraph.models.model import (
 
 ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
-
-
-def from_langchain(model: Runnable[Any, Any]) -> Model:
-    """A LangChain chat model as a model that nodes can ask.
-
-    It may be within ``bind()``, ``with_config()``, ``with_retry()`` or ``with_fallbacks()``. A
-    :class:`~thinkgraph.models.chat.ChatGGUF` is the engine that it is; what was bound to it, and
-    its own sampling settings, hold where a node doesn't give the setting.
-    """
-    from thinkgraph.models.chat import ChatGGUF  # noqa: PLC0415 (it imports this package)
-
-    bound: dict[str, Any] = {}
-    inner: Any = model
-    while isinstance(inner, RunnableBindingBase):
-        bound = {**inner.kwargs, **bound}
-        inner = inner.bound
-    if isinstance(inner, ChatGGUF):
-        return ModelWithDefaults(inner.open(), inner.given_sampling(bound))
-    return LangChainModel(model)
 
 
 class LangChainModel:

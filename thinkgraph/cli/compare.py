@@ -101,7 +101,7 @@ def compare(
     from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.evaluate.tasks.expected import TEXTS, kinds, number_warning
+    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, number_warning
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
 
@@ -129,7 +129,7 @@ def compare(
             f"answers are looked for by the right ones: {kinds(task.questions)}; "
             "--extract sets one way for all"
         )
-    if scorer.name == "exact" and any(each.extract == TEXTS for each in task.questions):
+    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
         notes.append(
             "the metric exact compares whole texts; --metric contains looks for the right answer "
             "in the text"

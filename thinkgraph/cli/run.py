@@ -60,7 +60,7 @@ def run(
     ] = False,
     rendered: Annotated[
         bool,
-        typer.Option("--rendered", help="Add each prompt's rendered text and tokens."),
+        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 import thinkgraph as tg
-from thinkgraph.models.backends.langchain import from_langchain
+from thinkgraph.models.backends.from_langchain import from_langchain
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.chat import ChatGGUF
 from thinkgraph.models.errors import ModelError, ThinkgraphError

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkgraph.evaluate.tasks.expected import YES_OR_NO, expected_extractor
+from thinkgraph.evaluate.tasks.expected import YES_OR_NO, expected
 from thinkgraph.evaluate.tasks.field import (
     MISSING,
     SET,
@@ -87,7 +87,7 @@ def read_questions(
     else:
         task = _from_file(Path(source), fields or {})
     questions = [
-        each.model_copy(update={"extract": expected_extractor(each)})
+        each.model_copy(update={"extract": expected(each)})
         for each in sampled(task.questions, limit, seed)
     ]
     return task.model_copy(update={"questions": tuple(questions)})

@@ -1,4 +1,4 @@
-"""What answers look like, by the right ones: how to look for them in texts."""
+"""What a question's answers look like, by the right one: how to look for them in texts."""
 
 from __future__ import annotations
 
@@ -10,47 +10,41 @@ from typing import TYPE_CHECKING, Any
 from thinkgraph.evaluate.metrics.number import exact_number
 from thinkgraph.evaluate.tasks.option import LETTERS
 from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.nodes.answers import expected_extractor
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.comparison import Comparison
 
 YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
 """A right answer that is yes or no."""
-_WORD = r"(yes|no|true|false)\b"
-YES_NO = [
-    {"regex": rf"(?i)\banswer\b(?:\s+is)?[\s:*\"']*{_WORD}"},
-    {"regex": rf"(?i)\A[\s*\"']*{_WORD}"},
-    {"regex": rf"(?i)\b{_WORD}"},
-]
-"""A marked answer, the text's first word, or the last one in it."""
-TEXTS = ["boxed", "final", "text"]
+TEXT = {"auto": "text"}
+_KINDS = {
+    "choice": "options",
+    "yes-no": "yes or no",
+    "auto:number": "numbers",
+    "auto:text": "texts",
+}
 
 
-def expected_extractor(question: Question) -> Any:
-    """The short form of the extractor that fits the right answer; None for `auto`.
-
-    A letter where there are options, yes or no where that is the answer, and a text where it
-    has no number and no mathematics in it.
-    """
-    if question.choices:
-        return [{"choice": LETTERS[: len(question.choices)]}, "auto"]
-    if YES_OR_NO.fullmatch(question.reference):
-        return YES_NO
-    return None if any(c.isdigit() or c in "\\$^" for c in question.reference) else TEXTS
+def expected(question: Question) -> Any:
+    """The short form of the extractor that fits the right answer; None for `auto`."""
+    letters = LETTERS[: len(question.choices)]
+    right = [question.reference, *question.alternatives]
+    short = expected_extractor(right, letters).short()
+    return None if short == "auto" else short
 
 
 def kinds(questions: Sequence[Question]) -> str:
-    """What is looked for in how many questions, in words; empty if it is the same in all."""
-    names = {"choice": "options", "regex": "yes or no", "boxed": "texts"}
-    counts = Counter(
-        "numbers and mathematics" if each.extract is None else names[_head(each.extract[0])]
-        for each in questions
-    )
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else ""
+    """What is looked for in how many questions, in words."""
+    counts = Counter(_kind(each.extract) for each in questions)
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
 
 
-def _head(short: Any) -> str:
-    return short if isinstance(short, str) else str(next(iter(short)))
+def _kind(short: Any) -> str:
+    if isinstance(short, dict):
+        ((name, setting),) = short.items()
+        return _KINDS.get(str(name)) or _KINDS.get(f"{name}:{setting}") or str(name)
+    return (_KINDS.get(str(short)) if short else None) or "any kind"
 
 
 def number_warning(comparison: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""A model with default settings of its own, for what a request leaves open."""
+"""A LangChain chat model, or a Runnable around one, as a model: with its default settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+
+from thinkgraph.models.backends.langchain import LangChainModel
+from thinkgraph.models.chat import ChatGGUF
 from thinkgraph.models.model import Generation, Message, Model, ModelRequest, Usage
+
+
+def from_langchain(model: Runnable[Any, Any]) -> Model:
+    """A LangChain chat model as a model that nodes can ask.
+
+    It may be within ``bind()``, ``with_config()``, ``with_retry()`` or ``with_fallbacks()``. A
+    :class:`~thinkgraph.models.chat.ChatGGUF` is the engine that it is; what was bound to it, and
+    its own sampling settings, hold where a node doesn't give the setting.
+    """
+    bound: dict[str, Any] = {}
+    inner: Any = model
+    while isinstance(inner, RunnableBindingBase):
+        bound = {**inner.kwargs, **bound}
+        inner = inner.bound
+    if isinstance(inner, ChatGGUF):
+        return ModelWithDefaults(inner.open(), inner.given_sampling(bound))
+    return LangChainModel(model)
 
 
 class ModelWithDefaults:
