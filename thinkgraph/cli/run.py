@@ -56,7 +56,7 @@ def run(
         bool, typer.Option("--json", help="Print the result as one JSON object.")
     ] = False,
     prompts: Annotated[
-        bool, typer.Option("--show-prompts", help="Print what was sent to the models.")
+        bool, typer.Option("--show-prompts", help="Print the requests sent to the models.")
     ] = False,
     rendered: Annotated[
         bool,
