@@ -17,8 +17,6 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
-    HumanMessage,
-    SystemMessage,
 )
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -34,7 +32,8 @@ from pydantic import (
 
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Completion, Delta, Message, Model, Role, Sampling, Usage
+from thinkgraph.models.messages import from_langchain
+from thinkgraph.models.model import Budget, Completion, Delta, Message, Model, Sampling, Usage
 from thinkgraph.models.seed import derive_seed
 
 Event = Delta | Completion | Usage
@@ -142,7 +141,7 @@ class ChatGGUF(BaseChatModel):
             names = ", ".join(sorted({*Sampling.model_fields, *EXTRAS} - {"stream"}))
             raise ModelError(f"{unknown[0]!r} is not a setting of a call; it takes {names}")
         return _Request(
-            messages=[_message(message) for message in messages],
+            messages=from_langchain(messages),
             sampling=self._sampling(stop, given),
             seeds=self._seeds(kwargs),
             budget=kwargs.get("budget"),
@@ -299,33 +298,6 @@ class _Request(NamedTuple):
     sampling: Sampling
     seeds: list[int]
     budget: Budget | None
-
-
-ROLES: list[tuple[type[BaseMessage], Role]] = [
-    (SystemMessage, "system"),
-    (HumanMessage, "user"),
-    (AIMessage, "assistant"),
-]
-
-
-def _message(message: BaseMessage) -> Message:
-    role = next((role for kind, role in ROLES if isinstance(message, kind)), None)
-    if role is None:
-        raise ModelError(
-            f"a {message.type} message is not supported; use system, human and AI messages"
-        )
-    if getattr(message, "tool_calls", None):
-        raise ModelError("tool calls are not supported; leave them out of the AI messages")
-    parts = [message.content] if isinstance(message.content, str) else message.content
-    return Message(role=role, content="".join(_text(part) for part in parts))
-
-
-def _text(part: str | dict[str, Any]) -> str:
-    if isinstance(part, str):
-        return part
-    if part.get("type") != "text":
-        raise ModelError(f"content of type {part.get('type')!r} is not supported; only text is")
-    return str(part["text"])
 
 
 def _facts(completion: Completion) -> dict[str, Any]:

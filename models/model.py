@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled", "budget"]
 
 
@@ -23,11 +23,41 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ToolCall(Frozen):
+    """A call of a tool that the assistant asks for."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    id: str = Field("", description="by which the tool's result names the call it answers")
+
+
+class InvalidToolCall(Frozen):
+    """What a model wrote where a tool's call belongs, and why it is none."""
+
+    text: str
+    error: str
+
+
+class Tool(Frozen):
+    """A tool that a model may call."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}},
+        description="the JSON schema of its arguments",
+    )
+
+
 class Message(Frozen):
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: str = ""
+    reasoning: str = Field("", description="what the assistant thought before it answered")
+    tool_calls: tuple[ToolCall, ...] = Field((), description="what the assistant asks for")
+    tool_call_id: str = Field("", description="of a tool's result: the call it answers")
+    name: str = Field("", description="of a tool's result: the tool")
 
 
 def continued(messages: Sequence[Message], text: str) -> list[Message]:
@@ -39,7 +69,7 @@ def continued(messages: Sequence[Message], text: str) -> list[Message]:
 
 def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     """A conversation without what the assistant has begun to say at its end, and that."""
-    if messages and messages[-1].role == "assistant":
+    if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         return list(messages[:-1]), messages[-1].content
     return list(messages), ""
 
@@ -125,8 +155,10 @@ class Delta(Frozen):
     """New text of one sample; ``tokens`` counts all of the sample's so far."""
 
     sample: int
-    text: str
+    text: str = Field("", description="of the answer")
     tokens: int
+    reasoning: str = Field("", description="of the thought before it")
+    tool_calls: tuple[ToolCall, ...] = Field((), description="those that have become whole")
 
 
 class Completion(Frozen):
@@ -134,9 +166,12 @@ class Completion(Frozen):
 
     sample: int
     seed: int
-    text: str
-    tokens: int
+    text: str = Field(description="the answer")
+    tokens: int = Field(description="of all that was sampled, thoughts included")
     finish_reason: FinishReason
+    reasoning: str = Field("", description="what was thought before the answer")
+    tool_calls: tuple[ToolCall, ...] = ()
+    invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
     confidence: Confidence | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
 

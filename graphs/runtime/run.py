@@ -16,6 +16,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.compile import Binding, Context, build, limited
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.messages import plain
 from thinkgraph.models.model import Budget, Message, Model
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
@@ -156,7 +157,7 @@ def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
 def _asked(question: Question) -> dict[str, Any]:
     if isinstance(question, str):
         return {"question": question}
-    turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
+    turns = [plain(turn) if isinstance(turn, Message) else turn for turn in question]
     return {"messages": turns}
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import convert_to_messages
 
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime.result import RunUsage
-from thinkgraph.models.model import Message, Usage
+from thinkgraph.models.messages import from_langchain
+from thinkgraph.models.messages import plain as message_json
+from thinkgraph.models.model import Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State
 
 Json = dict[str, Any]
-_ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
 
 def replace(old: Any, new: Any) -> Any:
@@ -107,7 +108,7 @@ def schema(spec: Spec) -> Any:
 
 def read(spec: Spec, values: Mapping[str, Any]) -> State:
     """The typed view that nodes and conditions have of the channels' values."""
-    messages = [_message(m) for m in convert_to_messages(values.get("messages") or [])]
+    messages = from_langchain(convert_to_messages(values.get("messages") or []))
     question = values.get("question")
     if not question and messages and messages[-1].role == "user":
         question = messages.pop().content
@@ -127,7 +128,8 @@ def read(spec: Spec, values: Mapping[str, Any]) -> State:
 
 def plain(state: State) -> Json:
     """The channels' values that give a state of the population's live part."""
-    data = state.model_dump(mode="json", include={"question", "messages", "answer"})
+    data = state.model_dump(mode="json", include={"question", "answer"})
+    data["messages"] = [message_json(message) for message in state.messages]
     live = [candidate.id for candidate in state.live]
     return {
         **data,
@@ -143,12 +145,6 @@ def plain(state: State) -> Json:
 
 def _models(kind: type[Any], values: Mapping[str, Json] | None) -> dict[str, Any]:
     return {key: kind.model_validate(value) for key, value in (values or {}).items()}
-
-
-def _message(message: BaseMessage) -> Message:
-    return Message.model_validate(
-        {"role": _ROLES.get(message.type, message.type), "content": message.text}
-    )
 
 
 def total_usage(values: Mapping[str, Any]) -> Usage:

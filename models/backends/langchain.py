@@ -9,16 +9,14 @@ from typing import Any, ClassVar, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
-    AIMessage,
     AIMessageChunk,
     BaseMessage,
-    HumanMessage,
-    SystemMessage,
 )
 from langchain_core.messages.utils import count_tokens_approximately
 
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
+from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     Budget,
     Confidence,
@@ -30,7 +28,6 @@ from thinkgraph.models.model import (
     parted,
 )
 
-ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
 
 
@@ -71,7 +68,7 @@ class LangChainModel:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate: the provider's tokenizer is not known here."""
-        return count_tokens_approximately(_to_langchain(messages))
+        return count_tokens_approximately(to_langchain(messages))
 
     def generate(
         self,
@@ -93,7 +90,7 @@ class LangChainModel:
         settings = self._settings(sampling)
         if budget:
             budget.spend(calls=1)
-        turns = _to_langchain(messages)
+        turns = to_langchain(messages)
         return Streams(
             [self._stream(turns, settings | self._seed(seed)) for seed in seeds],
             seeds,
@@ -183,10 +180,6 @@ class LangChainModel:
             prompt=_prompt_usage(used["input_tokens"], cached),
             confidence=sure,
         )
-
-
-def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
-    return [ROLES[m.role](content=m.content) for m in messages]
 
 
 def _confidence(logprobs: Any) -> Confidence | None:
