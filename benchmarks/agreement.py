@@ -17,7 +17,7 @@ from pathlib import Path
 
 from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
-from thinkgraph.models.model import Message, Sampling
+from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 SAMPLES = 16
 STEPS = "\nThink step by step, then give the answer."
@@ -44,7 +44,7 @@ async def draw(model: LocalModel, asked: list[str], sampling: Sampling) -> tuple
     before = model.engine.stats
     for question in asked:
         messages = [Message(role="user", content=question)]
-        await model.generate(messages, sampling, range(SAMPLES)).completions()
+        await model.generate(ModelRequest(messages, sampling, range(SAMPLES))).completions()
     after = model.engine.stats
     return after.completion_tokens - before.completion_tokens, after.rows - before.rows
 

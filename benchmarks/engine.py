@@ -39,7 +39,7 @@ from typing import Any
 from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
-from thinkgraph.models.model import Message, Sampling
+from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 HERE = Path(__file__).resolve().parent
 TOKENS = 100
@@ -83,7 +83,7 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
         if not job.get("warm"):
             model.engine.clear_cache()
         before, began = model.engine.stats, time.perf_counter()
-        running = [model.generate(p, sampling, range(samples)) for p in prompts]
+        running = [model.generate(ModelRequest(p, sampling, range(samples))) for p in prompts]
         drawn = sum([c.tokens for g in running for c in await g.completions()])
         seconds = time.perf_counter() - began
         after = model.engine.stats

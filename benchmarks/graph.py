@@ -30,6 +30,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -45,6 +46,7 @@ from thinkgraph.models.model import (
     Confidence,
     Delta,
     Message,
+    ModelRequest,
     Sampling,
     Usage,
     continued,
@@ -87,10 +89,10 @@ class InstantModel:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return 40
 
-    def generate(self, messages: Any, sampling: Any, seeds: Any, **rest: Any) -> Any:
-        return InstantGeneration(seeds)
+    def generate(self, request: ModelRequest) -> Any:
+        return InstantGeneration(request.seeds)
 
-    async def choose(self, messages: Any, options: Any, **rest: Any) -> Any:
+    async def choose(self, request: ModelRequest, options: Any) -> Any:
         return [0.25, 0.75], Usage(model_calls=1, prompt_tokens=50)
 
 
@@ -101,15 +103,15 @@ class Recorder:
         self._model = model
         self.name, self.context_length = model.name, model.context_length
         self.count_tokens = model.count_tokens
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.calls: list[tuple[str, ModelRequest, tuple[Any, ...]]] = []
 
-    def generate(self, *given: Any, **rest: Any) -> Any:
-        self.calls.append(("generate", given, {**rest, "budget": None}))
-        return self._model.generate(*given, **rest)
+    def generate(self, request: ModelRequest) -> Any:
+        self.calls.append(("generate", replace(request, budget=None), ()))
+        return self._model.generate(request)
 
-    def choose(self, *given: Any, **rest: Any) -> Any:
-        self.calls.append(("choose", given, {**rest, "budget": None}))
-        return self._model.choose(*given, **rest)
+    def choose(self, request: ModelRequest, options: Any) -> Any:
+        self.calls.append(("choose", replace(request, budget=None), (options,)))
+        return self._model.choose(request, options)
 
 
 async def sampled(generation: Any) -> list[Completion]:
@@ -122,11 +124,11 @@ async def sampled(generation: Any) -> list[Completion]:
 
 
 async def replay(model: Any, calls: Sequence[Any]) -> None:
-    for name, given, rest in calls:
+    for name, request, options in calls:
         if name == "generate":
-            await sampled(model.generate(*given, **rest))
+            await sampled(model.generate(request))
         else:
-            await model.choose(*given, **rest)
+            await model.choose(request, *options)
 
 
 # ---- the same strategies by hand ----
@@ -160,7 +162,9 @@ def self_consistency(model: Any, samples: int, max_tokens: int) -> Any:
     sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=max_tokens, ignore_eos=True)
 
     async def sample(state: Votes) -> Any:
-        made = await sampled(model.generate(user(state["question"]), sampling, range(samples)))
+        made = await sampled(
+            model.generate(ModelRequest(user(state["question"]), sampling, range(samples)))
+        )
         return {"candidates": written(made)}
 
     async def vote(state: Votes) -> Any:
@@ -179,7 +183,9 @@ def best_of_n(model: Any, samples: int, max_tokens: int) -> Any:
     sampling = Sampling(temperature=0.7, max_tokens=max_tokens, confidence=True, ignore_eos=True)
 
     async def sample(state: Votes) -> Any:
-        made = await sampled(model.generate(user(state["question"]), sampling, range(samples)))
+        made = await sampled(
+            model.generate(ModelRequest(user(state["question"]), sampling, range(samples)))
+        )
         return {"candidates": written(made)}
 
     async def score(state: Votes) -> Any:
@@ -219,7 +225,7 @@ def self_refine(model: Any, samples: int, max_tokens: int) -> Any:
     sampling, rounds = Sampling(temperature=0.3, max_tokens=max_tokens, ignore_eos=True), samples
 
     async def one(messages: list[Message]) -> str:
-        (made,) = await sampled(model.generate(messages, sampling, [1]))
+        (made,) = await sampled(model.generate(ModelRequest(messages, sampling, [1])))
         return made.text
 
     async def draft(state: Draft) -> Any:
@@ -234,7 +240,7 @@ def self_refine(model: Any, samples: int, max_tokens: int) -> Any:
         )
         said = await one(messages)
         review = continued(messages, said + "\n\nVerdict:")
-        chances, _ = await model.choose(review, [" correct", " wrong"])
+        chances, _ = await model.choose(ModelRequest(review), [" correct", " wrong"])
         return {"critique": said, "accepted": chances[0] >= 1.0}
 
     async def revise(state: Draft) -> Any:
@@ -318,7 +324,9 @@ async def compare(
         hand = by_hand(recorder, samples, max_tokens)
         await hand.ainvoke({"question": QUESTION})
         theirs = recorder.calls[calls:]
-        if isinstance(model, InstantModel) and [c[1][0] for c in mine] != [c[1][0] for c in theirs]:
+        if isinstance(model, InstantModel) and [c[1].messages for c in mine] != [
+            c[1].messages for c in theirs
+        ]:
             raise SystemExit(f"{graph.name}: the prompts differ")
         if len(theirs) != calls:
             raise SystemExit(f"{graph.name}: {calls} calls, and {len(theirs)} by hand")

@@ -20,7 +20,7 @@ from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Message, Sampling
+from thinkgraph.models.model import Budget, Message, ModelRequest, Sampling
 
 AT_ONCE = 24
 FIRST = 100
@@ -57,10 +57,12 @@ async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
     asked, kind = messages(dice, shorter), dice.random()
     try:
         if kind < 0.1:
-            await model.score(asked, " ".join(dice.choices(WORDS, k=dice.randrange(1, 40))))
+            await model.score(
+                ModelRequest(asked), " ".join(dice.choices(WORDS, k=dice.randrange(1, 40)))
+            )
             return "scored"
         if kind < 0.2:
-            await model.choose(asked, ["yes", "no", "perhaps not"])
+            await model.choose(ModelRequest(asked), ["yes", "no", "perhaps not"])
             return "chosen"
         sampling = Sampling(
             max_tokens=max(1, dice.choice([1, 5, 20, 60]) // shorter),
@@ -70,7 +72,7 @@ async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
         )
         budget = Budget(tokens=dice.randrange(60)) if dice.random() < 0.1 else None
         seeds = range(dice.choice([1, 1, 2, 4, 8]))
-        generation = model.generate(asked, sampling, seeds, budget=budget)
+        generation = model.generate(ModelRequest(asked, sampling, seeds, budget))
         fate = dice.random()
         if fate < 0.15:
             async for _ in generation:

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -33,7 +33,7 @@ from pydantic import (
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.messages import from_langchain
-from thinkgraph.models.model import Budget, Completion, Delta, Message, Model, Sampling, Usage
+from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Sampling, Usage
 from thinkgraph.models.seed import derive_seed
 
 Event = Delta | Completion | Usage
@@ -135,12 +135,12 @@ class ChatGGUF(BaseChatModel):
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> _Request:
+    ) -> ModelRequest:
         given = {name: value for name, value in kwargs.items() if name not in EXTRAS}
         if unknown := sorted(given.keys() - Sampling.model_fields.keys()):
             names = ", ".join(sorted({*Sampling.model_fields, *EXTRAS} - {"stream"}))
             raise ModelError(f"{unknown[0]!r} is not a setting of a call; it takes {names}")
-        return _Request(
+        return ModelRequest(
             messages=from_langchain(messages),
             sampling=self._sampling(stop, given),
             seeds=self._seeds(kwargs),
@@ -159,12 +159,10 @@ class ChatGGUF(BaseChatModel):
             raise ModelError(f"{len(seeds)} seeds are given for {n} completions; give one for each")
         return list(seeds)
 
-    async def _events(self, request: _Request) -> AsyncGenerator[Event, None]:
+    async def _events(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The samples' deltas and completions as they come, and the usage at the end."""
         model = await asyncio.to_thread(self.open)
-        generation = model.generate(
-            request.messages, request.sampling, request.seeds, budget=request.budget
-        )
+        generation = model.generate(request)
         try:
             async for event in generation:
                 yield event
@@ -266,7 +264,7 @@ class ChatGGUF(BaseChatModel):
         ]
         return ChatResult(generations=generations, llm_output={"token_usage": usage.model_dump()})
 
-    def _chunk(self, event: Event, request: _Request) -> ChatGenerationChunk:
+    def _chunk(self, event: Event, request: ModelRequest) -> ChatGenerationChunk:
         several = len(request.seeds) > 1
         empty: list[str | dict[str, Any]] | str = [] if several else ""
         match event:
@@ -289,15 +287,6 @@ class ChatGGUF(BaseChatModel):
                 return ChatGenerationChunk(
                     message=message, generation_info={"model_name": self.model_name}
                 )
-
-
-class _Request(NamedTuple):
-    """What one call asks of the model."""
-
-    messages: list[Message]
-    sampling: Sampling
-    seeds: list[int]
-    budget: Budget | None
 
 
 def _facts(completion: Completion) -> dict[str, Any]:

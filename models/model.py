@@ -1,4 +1,4 @@
-"""What the nodes ask of a model: samples of a prompt, the probability of a text, a choice.
+"""What the nodes ask of a model: completions of a prompt, and the probabilities of options.
 
 The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
 answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,6 +97,9 @@ class Sampling(Frozen):
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+
+
+DEFAULT_SAMPLING = Sampling()
 
 
 class Confidence(Frozen):
@@ -252,6 +256,24 @@ def _least(limit: int | None, spent: int, above: int | None) -> int | None:
     return min((left for left in (own, above) if left is not None), default=None)
 
 
+@dataclass(frozen=True)
+class ModelRequest:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation; an assistant message at its end is the beginning of the answer,
+            and is not part of a completion.
+        sampling: how to sample. ``choose`` reads its adapter only.
+        seeds: one for each completion, all of the same prompt. ``choose`` needs none.
+        budget: what may be spent; None is no limit.
+    """
+
+    messages: Sequence[Message]
+    sampling: Sampling = DEFAULT_SAMPLING
+    seeds: Sequence[int] = ()
+    budget: Budget | None = None
+
+
 class Generation(Protocol):
     """The n samples of one prompt, under way.
 
@@ -277,11 +299,7 @@ class Generation(Protocol):
 
 
 class Model(Protocol):
-    """A language model that nodes can sample, score with, and ask to choose.
-
-    A conversation that ends with a message of the assistant is gone on from there: that message
-    is the beginning of its answer, and not part of a completion.
-    """
+    """A language model that nodes can sample, and ask to choose among options."""
 
     @property
     def name(self) -> str:
@@ -297,14 +315,7 @@ class Model(Protocol):
         """The length in tokens of the rendered prompt."""
         ...
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> Generation:
+    def generate(self, request: ModelRequest) -> Generation:
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
@@ -313,24 +324,8 @@ class Model(Protocol):
         """
         ...
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The log-probability of each token of ``text`` as the answer to ``messages``."""
-        ...
-
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one."""
         ...

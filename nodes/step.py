@@ -15,6 +15,7 @@ from thinkgraph.models.model import (
     Generation,
     Message,
     Model,
+    ModelRequest,
     Sampling,
     Usage,
 )
@@ -103,7 +104,9 @@ class Step:
         seeds = self.seeds(n, first, part)
         if self._refused():
             return [_unasked(index, seed) for index, seed in enumerate(seeds)]
-        generation = self.models(role).generate(messages, sampling, seeds, budget=self.budget)
+        generation = self.models(role).generate(
+            ModelRequest(messages, sampling, seeds, self.budget)
+        )
         completions: list[Completion] = []
         try:
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
@@ -133,9 +136,8 @@ class Step:
         """
         if self._refused():
             return None
-        probabilities, usage = await self.models(role).choose(
-            messages, options, adapter=adapter, budget=self.budget
-        )
+        request = ModelRequest(messages, Sampling(adapter=adapter), budget=self.budget)
+        probabilities, usage = await self.models(role).choose(request, options)
         self.usage += usage
         cut = bool(self.budget and self.budget.exhausted)
         self._note_cut(cut)

@@ -18,12 +18,11 @@ from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
-    Budget,
     Confidence,
     FinishReason,
     Message,
+    ModelRequest,
     Sampling,
-    TokenLogprob,
     Usage,
     parted,
 )
@@ -34,11 +33,11 @@ CUT = {"length", "max_tokens"}  # what providers call a completion that met its 
 class LangChainModel:
     """Samples a chat model with one concurrent ``astream`` for each seed.
 
-    Such a model gives no probabilities of texts of others, so :meth:`score` and :meth:`choose`
-    refuse; of its own tokens it may send ``logprobs``, as OpenAI's API does, and then a completion
-    has its mean. Tokens are counted by its ``usage_metadata`` where it sends that, and else
-    estimated, with one for each chunk of text. A budget is checked as chunks come: one under way
-    is paid for and dropped.
+    Such a model gives no probabilities of texts of others, so :meth:`choose` refuses; of its own
+    tokens it may send ``logprobs``, as OpenAI's API does, and then a completion has its mean.
+    Tokens are counted by its ``usage_metadata`` where it sends that, and else estimated, with one
+    for each chunk of text. A budget is checked as chunks come: one under way is paid for and
+    dropped.
 
     Args:
         model: the chat model.
@@ -70,60 +69,34 @@ class LangChainModel:
         """An estimate: the provider's tokenizer is not known here."""
         return count_tokens_approximately(to_langchain(messages))
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> Streams:
+    def generate(self, request: ModelRequest) -> Streams:
         """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
             ModelError: a setting, or the beginning of an answer, that the model doesn't take.
                 The iteration raises one if the model fails.
         """
-        if parted(messages)[1]:
+        if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
-        settings = self._settings(sampling)
-        if budget:
-            budget.spend(calls=1)
-        turns = to_langchain(messages)
+        settings = self._settings(request.sampling)
+        if request.budget:
+            request.budget.spend(calls=1)
+        turns = to_langchain(request.messages)
         return Streams(
-            [self._stream(turns, settings | self._seed(seed)) for seed in seeds],
-            seeds,
+            [self._stream(turns, settings | self._seed(seed)) for seed in request.seeds],
+            request.seeds,
             spent=Usage(model_calls=1),
-            budget=budget,
+            budget=request.budget,
         )
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """Refuse: such a model gives no probabilities."""
-        raise self._no_probabilities("score a text")
-
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """Refuse: such a model gives no probabilities."""
-        raise self._no_probabilities("choose between options")
-
-    def _no_probabilities(self, what: str) -> NoProbabilities:
-        return NoProbabilities(
-            f"{self.name} is {self.about}, which tells no probabilities, "
-            f"so it can't {what}; use a GGUF model there"
+        raise NoProbabilities(
+            f"{self.name} is {self.about}, which gives no probabilities, "
+            "so it can't choose between options; use a GGUF model there"
         )
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:

@@ -16,7 +16,14 @@ from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.template import ChatTemplate
-from thinkgraph.models.model import Budget, Completion, Message, Sampling, TokenLogprob, Usage
+from thinkgraph.models.model import (
+    Completion,
+    Message,
+    ModelRequest,
+    Sampling,
+    TokenLogprob,
+    Usage,
+)
 from thinkgraph.models.tuning.tune import tuned
 
 _SCORING = Sampling()
@@ -133,52 +140,33 @@ class LocalModel:
             tokens += vocabulary.tokenize(piece.text, special=piece.special)
         return [token for token in tokens if token is not None]
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> LocalGeneration:
+    def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
             ModelError: the prompt can't fit in the context, or a setting is not one this
                 model has.
         """
-        if not seeds:
+        if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
         return self._submit(
             Request(
-                self.tokenize(messages),
-                sampling,
-                seeds,
-                grammar=_grammar(sampling),
-                adapter=_adapter(sampling.adapter),
-                budget=budget,
+                self.tokenize(request.messages),
+                request.sampling,
+                request.seeds,
+                grammar=_grammar(request.sampling),
+                adapter=_adapter(request.sampling.adapter),
+                budget=request.budget,
             )
         )
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The log-probability of each token of ``text`` as the answer to ``messages``."""
-        scored, usage = await self._score(messages, [text], adapter, budget)
+    async def score(self, request: ModelRequest, text: str) -> tuple[list[TokenLogprob], Usage]:
+        """The log-probability of each token of ``text`` as the answer."""
+        scored, usage = await self._score(request, [text])
         return scored[0], usage
 
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one.
 
@@ -186,29 +174,25 @@ class LocalModel:
         """
         if not options:
             raise ModelError("there is nothing to choose from; give at least one option")
-        scored, usage = await self._score(messages, options, adapter, budget)
+        scored, usage = await self._score(request, options)
         totals = [sum(token.logprob for token in tokens) for tokens in scored]
         best = max(totals)
         weights = [math.exp(total - best) for total in totals]
         return [weight / sum(weights) for weight in weights], usage
 
     async def _score(
-        self,
-        messages: Sequence[Message],
-        texts: Sequence[str],
-        adapter: str | None,
-        budget: Budget | None,
+        self, request: ModelRequest, texts: Sequence[str]
     ) -> tuple[list[list[TokenLogprob]], Usage]:
         given = [self.engine.vocabulary.tokenize(text) for text in texts]
         if not all(given):
             raise ModelError("an empty text can't be scored: it has no tokens")
         generation = self._submit(
             Request(
-                self.tokenize(messages),
+                self.tokenize(request.messages),
                 _SCORING,
                 given=given,
-                adapter=_adapter(adapter),
-                budget=budget,
+                adapter=_adapter(request.sampling.adapter),
+                budget=request.budget,
             )
         )
         return await generation.scored(), generation.usage

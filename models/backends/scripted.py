@@ -11,11 +11,10 @@ from typing import NamedTuple, TypeVar
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import (
-    Budget,
     FinishReason,
     Message,
+    ModelRequest,
     Sampling,
-    TokenLogprob,
     Usage,
     parted,
 )
@@ -47,7 +46,6 @@ class ScriptedModel:
             their order); or a function from messages and seed to the text.
         choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
             to sum to one.
-        scores: for each :meth:`score` in turn, the log-probabilities of the text's words.
         name: the model's name.
         context_length: in words.
 
@@ -60,7 +58,6 @@ class ScriptedModel:
         replies: Iterable[Reply] | Callable[[Sequence[Message], int], str] = (),
         *,
         choices: Iterable[Sequence[float]] = (),
-        scores: Iterable[Sequence[float]] = (),
         name: str = "scripted",
         context_length: int = 4096,
     ) -> None:
@@ -69,68 +66,33 @@ class ScriptedModel:
         self._function = replies if callable(replies) else None
         self._replies = [] if callable(replies) else _listed(replies)
         self._choices = [list(weights) for weights in choices]
-        self._scores = [list(logprobs) for logprobs in scores]
         self._used: dict[str, int] = {}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """The words of all the messages."""
         return sum(len(m.content.split()) for m in messages)
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> Streams:
+    def generate(self, request: ModelRequest) -> Streams:
         """Answer with the next replies; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
             ModelError: the script has too few replies, or the prompt is too long. A fault in
                 the script is raised by the iteration instead.
         """
-        if (words := self.count_tokens(messages)) >= self.context_length:
+        if (words := self.count_tokens(request.messages)) >= self.context_length:
             raise PromptTooLong(words, self.context_length - 1, self.context_length)
-        turns, prefix = parted(messages)
-        self.calls.append(Call(turns, prefix, sampling, list(seeds)))
-        replies = [self._reply(turns, seed) for seed in seeds]
+        turns, prefix = parted(request.messages)
+        self.calls.append(Call(turns, prefix, request.sampling, list(request.seeds)))
+        replies = [self._reply(turns, seed) for seed in request.seeds]
         return Streams(
-            [_words(reply, sampling) for reply in replies],
-            seeds,
-            spent=self._spend(messages, budget),
-            budget=budget,
+            [_words(reply, request.sampling) for reply in replies],
+            request.seeds,
+            spent=self._spend(request),
+            budget=request.budget,
         )
 
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The next scripted log-probabilities, one for each word of ``text``.
-
-        Raises:
-            ModelError: the script has no more scores, or not one for each word.
-        """
-        words = _split(text)
-        logprobs = self._next("scores", self._scores)
-        self._match("log-probabilities", len(logprobs), "words", len(words))
-        scored = [
-            TokenLogprob(token=index, text=word, logprob=logprob)
-            for index, (word, logprob) in enumerate(zip(words, logprobs, strict=True))
-        ]
-        return scored, self._spend(messages, budget, text)
-
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The next scripted weights, scaled to sum to one.
 
@@ -140,7 +102,7 @@ class ScriptedModel:
         weights = self._next("choices", self._choices)
         self._match("weights", len(weights), "options", len(options))
         total = math.fsum(weights)
-        return [weight / total for weight in weights], self._spend(messages, budget)
+        return [weight / total for weight in weights], self._spend(request)
 
     def _reply(self, messages: Sequence[Message], seed: int) -> Reply:
         if self._function:
@@ -162,10 +124,10 @@ class ScriptedModel:
                 f"the script of the model {self.name} has {have} {given} for {want} {of}"
             )
 
-    def _spend(self, messages: Sequence[Message], budget: Budget | None, *texts: str) -> Usage:
-        if budget:
-            budget.spend(calls=1)
-        words = self.count_tokens(messages) + sum(len(text.split()) for text in texts)
+    def _spend(self, request: ModelRequest) -> Usage:
+        if request.budget:
+            request.budget.spend(calls=1)
+        words = self.count_tokens(request.messages)
         return Usage(prompt_tokens=words, prefilled_tokens=words, model_calls=1)
 
 

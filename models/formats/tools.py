@@ -10,7 +10,7 @@ from thinkgraph.models.formats.calls import Held, JsonObjects
 from thinkgraph.models.formats.format import HERMES, Calls, ChatFormat
 from thinkgraph.models.model import Message, Tool
 
-WORDS = """You may call these tools. Each has a name, a description, and a JSON schema of its arguments:
+WORDS = """You may call these tools. Each has a name, a description and a JSON schema:
 {tools}
 
 To call a tool, write this and nothing after it:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from thinkgraph.models.model import Frozen, Message, Sampling
+from thinkgraph.models.model import Frozen, Message, ModelRequest, Sampling
 
 if TYPE_CHECKING:
     from thinkgraph.models.backends.local import LocalModel
@@ -72,7 +72,9 @@ async def measure(model: LocalModel) -> Speed:
 
 
 async def _sampled(model: LocalModel, text: str, samples: int) -> dict[str, float]:
-    generation = model.generate([Message(role="user", content=text)], SAMPLING, range(samples))
+    generation = model.generate(
+        ModelRequest([Message(role="user", content=text)], SAMPLING, range(samples))
+    )
     await generation.completions()
     usage = generation.usage
     return {

@@ -11,7 +11,7 @@ from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Completion, Delta, Message, Sampling
+from thinkgraph.models.model import Budget, Completion, Delta, Message, ModelRequest, Sampling
 
 ASKED = [Message(role="user", content="Count from one to twenty in words.")]
 LONG = Sampling(max_tokens=24, temperature=1.0)
@@ -48,7 +48,7 @@ async def events_of(generation):
 
 
 async def test_deltas_of_a_sample_concatenate_to_its_completions_text(model):
-    events = await events_of(model.generate(ASKED, LONG, [1, 2, 3]))
+    events = await events_of(model.generate(ModelRequest(ASKED, LONG, [1, 2, 3])))
     texts, counts = defaultdict(str), defaultdict(list)
     for event in events:
         if isinstance(event, Delta):
@@ -62,7 +62,7 @@ async def test_deltas_of_a_sample_concatenate_to_its_completions_text(model):
 
 async def test_a_completion_is_the_last_of_its_sample(model):
     ended = set()
-    for event in await events_of(model.generate(ASKED, LONG, [1, 2])):
+    for event in await events_of(model.generate(ModelRequest(ASKED, LONG, [1, 2]))):
         assert event.sample not in ended
         if isinstance(event, Completion):
             ended.add(event.sample)
@@ -71,20 +71,20 @@ async def test_a_completion_is_the_last_of_its_sample(model):
 
 async def test_there_is_one_completion_for_each_seed_in_order(model):
     seeds = [7, 0, 2**31 - 1, 7]
-    completions = await model.generate(ASKED, LONG, seeds).completions()
+    completions = await model.generate(ModelRequest(ASKED, LONG, seeds)).completions()
     assert [c.seed for c in completions] == seeds
     assert [c.sample for c in completions] == [0, 1, 2, 3]
 
 
 async def test_completions_can_be_had_after_iterating(model):
-    generation = model.generate(ASKED, LONG, [1, 2])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2]))
     events = await events_of(generation)
     streamed = sorted((e for e in events if isinstance(e, Completion)), key=lambda c: c.sample)
     assert await generation.completions() == streamed
 
 
 async def test_usage_adds_up(model):
-    generation = model.generate(ASKED, LONG, [1, 2])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2]))
     completions = await generation.completions()
     usage = generation.usage
     assert usage.completion_tokens == sum(c.tokens for c in completions) > 0
@@ -92,14 +92,14 @@ async def test_usage_adds_up(model):
 
 
 async def test_each_token_of_a_prompt_is_prefilled_or_cached(model):
-    generation = model.generate(ASKED, LONG, [1, 2])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2]))
     await generation.completions()
     usage = generation.usage
     assert usage.prompt_tokens == usage.prefilled_tokens + usage.cached_tokens > 0
 
 
 async def test_cancelling_one_sample_leaves_the_others(model):
-    generation = model.generate(ASKED, LONG, [1, 2, 3])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2, 3]))
     completions = {}
     async for event in generation:
         if isinstance(event, Completion):
@@ -114,7 +114,7 @@ async def test_cancelling_one_sample_leaves_the_others(model):
 
 
 async def test_cancelling_all_ends_them_with_what_they_have(model):
-    generation = model.generate(ASKED, LONG, [1, 2])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2]))
     async for event in generation:
         if isinstance(event, Delta):
             generation.cancel()
@@ -124,7 +124,7 @@ async def test_cancelling_all_ends_them_with_what_they_have(model):
 
 
 async def test_cancelling_after_the_end_changes_nothing(model):
-    generation = model.generate(ASKED, LONG, [1])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1]))
     (completion,) = await generation.completions()
     generation.cancel()
     generation.cancel(0)
@@ -133,7 +133,7 @@ async def test_cancelling_after_the_end_changes_nothing(model):
 
 
 async def test_leaving_early_cancels_the_rest(model):
-    generation = model.generate(ASKED, LONG, [1, 2])
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2]))
     async with aclosing(aiter(generation)) as events:
         async for _ in events:
             break
@@ -144,7 +144,7 @@ async def test_leaving_early_cancels_the_rest(model):
 
 
 async def test_cancelling_the_task_that_awaits_cancels_the_samples(model):
-    generation = model.generate(ASKED, Sampling(max_tokens=200), [1])
+    generation = model.generate(ModelRequest(ASKED, Sampling(max_tokens=200), [1]))
     task = asyncio.create_task(generation.completions())
     while not generation.usage.completion_tokens:
         await asyncio.sleep(0)
@@ -158,7 +158,7 @@ async def test_cancelling_the_task_that_awaits_cancels_the_samples(model):
 
 async def test_a_token_budget_is_never_overspent(model):
     budget = Budget(tokens=7)
-    generation = model.generate(ASKED, LONG, [1, 2, 3], budget=budget)
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2, 3], budget))
     completions = await generation.completions()
     assert generation.usage.completion_tokens <= 7
     assert "budget" in {c.finish_reason for c in completions}
@@ -167,36 +167,36 @@ async def test_a_token_budget_is_never_overspent(model):
 
 
 async def test_a_spent_budget_gives_empty_completions(model):
-    generation = model.generate(ASKED, LONG, [1, 2], budget=Budget(tokens=0))
+    generation = model.generate(ModelRequest(ASKED, LONG, [1, 2], Budget(tokens=0)))
     completions = await generation.completions()
     assert [(c.text, c.finish_reason) for c in completions] == [("", "budget")] * 2
 
 
 async def test_a_budget_of_calls_counts_a_prompt_once(model):
     budget = Budget(calls=1)
-    first = await model.generate(ASKED, LONG, [1, 2], budget=budget).completions()
-    second = await model.generate(ASKED, LONG, [1], budget=budget).completions()
+    first = await model.generate(ModelRequest(ASKED, LONG, [1, 2], budget)).completions()
+    second = await model.generate(ModelRequest(ASKED, LONG, [1], budget)).completions()
     assert {c.finish_reason for c in first} <= {"stop", "length"}
     assert second[0].finish_reason == "budget"
 
 
 async def test_generations_run_side_by_side(model):
     both = await asyncio.gather(
-        *(model.generate(ASKED, LONG, [seed]).completions() for seed in (1, 2))
+        *(model.generate(ModelRequest(ASKED, LONG, [seed])).completions() for seed in (1, 2))
     )
     assert [completions[0].seed for completions in both] == [1, 2]
 
 
 def test_a_model_serves_one_event_loop_after_another(model):
     async def ask():
-        return await model.generate(ASKED, LONG, [1]).completions()
+        return await model.generate(ModelRequest(ASKED, LONG, [1])).completions()
 
     assert [len(asyncio.run(ask())) for _ in range(2)] == [1, 1]
 
 
 def test_no_seed_is_an_error(model):
     with pytest.raises(ModelError, match="at least one seed"):
-        model.generate(ASKED, LONG, [])
+        model.generate(ModelRequest(ASKED, LONG, []))
 
 
 def test_a_model_says_what_it_is(model):

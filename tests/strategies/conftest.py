@@ -55,16 +55,16 @@ class Oracle(ScriptedModel):
             self.fails = None
             raise self.fault
 
-    def generate(self, messages, sampling, seeds, **rest):
+    def generate(self, request):
         self._fail()
-        return super().generate(messages, sampling, seeds, **rest)
+        return super().generate(request)
 
-    async def choose(self, messages, options, *, adapter=None, budget=None):
+    async def choose(self, request, options):
         self._fail()
-        turns, begun = parted(messages)
+        turns, begun = parted(request.messages)
         self.calls.append(Call(turns, begun, None, []))  # type: ignore[arg-type]
         weights = [1 + digest([m.content for m in turns], o) % 100 for o in options]
-        return [w / sum(weights) for w in weights], self._spend(messages, budget)
+        return [w / sum(weights) for w in weights], self._spend(request)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
-from thinkgraph.models.model import Sampling
+from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.nodes.prompts.prompt import load_prompt
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
@@ -62,7 +62,7 @@ def test_a_role_has_a_model_file_of_its_own(cli, tiny, opened):
 
 
 def said(model, messages, sampling):
-    return asyncio.run(model.generate(messages, sampling, [1]).completions())[0].text
+    return asyncio.run(model.generate(ModelRequest(messages, sampling, [1])).completions())[0].text
 
 
 def test_a_report_is_written(cli, tmp_path):

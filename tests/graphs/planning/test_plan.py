@@ -22,7 +22,7 @@ from thinkgraph.graphs.planning.walk import conjuncts, decided
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load as load_model
-from thinkgraph.models.model import Message, Model, Usage
+from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import speed as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
@@ -59,11 +59,11 @@ class Erratic(ScriptedModel):
         return "\n".join([*lines, draw.choice(["", f"The answer is {draw.randint(1, 3)}."])])
 
     async def choose(
-        self, messages: Sequence[Message], options: Sequence[str], **settings: Any
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         self._choices = [[self._random.random() + 0.01 for _ in options]]
         self._used["choices"] = 0
-        return await super().choose(messages, options, **settings)
+        return await super().choose(request, options)
 
 
 def spent(model: ScriptedModel, usage: Usage) -> dict[str, int]:

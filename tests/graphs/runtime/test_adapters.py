@@ -7,7 +7,7 @@ import pytest
 
 import thinkgraph as tg
 from thinkgraph.graphs.graph import load
-from thinkgraph.models.model import Message, Sampling, continued
+from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 from thinkgraph.nodes.prompts.prompt import load_prompt
 
 QUESTION = "hello"
@@ -34,14 +34,16 @@ def user(text):
 
 def written(model, messages, adapter=None):
     """What a model writes with an adapter when it is asked nothing else."""
-    generation = model.generate(messages, Sampling(**GREEDY, adapter=adapter), [1])
+    generation = model.generate(ModelRequest(messages, Sampling(**GREEDY, adapter=adapter), [1]))
     return asyncio.run(generation.completions())[0].text
 
 
 def accepting(model, messages, review, adapter=None):
     """The log-probability of a critic's acceptance after its review."""
     verdicts, lead = [" correct", " wrong"], f"{review}\n\nVerdict:"
-    found = asyncio.run(model.choose(continued(messages, lead), verdicts, adapter=adapter))
+    found = asyncio.run(
+        model.choose(ModelRequest(continued(messages, lead), Sampling(adapter=adapter)), verdicts)
+    )
     return math.log(found[0][0])
 
 

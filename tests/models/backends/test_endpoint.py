@@ -17,7 +17,7 @@ from thinkgraph.graphs.graph import load as load_graph
 from thinkgraph.models.backends.endpoint import INSTALL, KEY, Endpoint
 from thinkgraph.models.catalogue import find, load
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Message, Sampling, continued
+from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 
 ASKED = [Message(role="user", content="How much is 3 times 7?")]
 TOO_LONG = [Message(role="user", content="word " * 600)]
@@ -35,7 +35,7 @@ def no_key(monkeypatch):
 
 
 async def ask(model, sampling=GREEDY, seeds=(1,), asked=ASKED):
-    generation = model.generate(asked, sampling, seeds)
+    generation = model.generate(ModelRequest(asked, sampling, seeds))
     return await generation.completions(), generation.usage
 
 
@@ -246,18 +246,16 @@ class TestFailure:
     def test_what_it_cannot_be_given_is_told(self, scripted):
         model = load(scripted.model)
         with pytest.raises(ModelError, match=r"behind an OpenAI-compat.* given .* begins with"):
-            model.generate(continued(ASKED, "So"), GREEDY, [1])
+            model.generate(ModelRequest(continued(ASKED, "So"), GREEDY, [1]))
         with pytest.raises(ModelError, match=r"behind an OpenAI-compat.* doesn't take adapter"):
-            model.generate(ASKED, Sampling(adapter="x"), [1])
+            model.generate(ModelRequest(ASKED, Sampling(adapter="x"), [1]))
 
     async def test_what_it_cannot_tell_is_told(self, scripted):
         model = load(scripted.model)
         with pytest.raises(ModelError, match=r"no entropies .*; use a GGUF model there"):
-            model.generate(ASKED, Sampling(confidence=True), [1])
-        with pytest.raises(ModelError, match="can't score a text; use a GGUF model there"):
-            await model.score(ASKED, "21")
-        with pytest.raises(ModelError, match="can't choose between options"):
-            await model.choose(ASKED, ["Yes", "No"])
+            model.generate(ModelRequest(ASKED, Sampling(confidence=True), [1]))
+        with pytest.raises(ModelError, match="can't choose between options; use a GGUF model"):
+            await model.choose(ModelRequest(ASKED), ["Yes", "No"])
 
 
 class TestServed:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, Sampling, continued
+from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
@@ -53,7 +53,9 @@ class Provider(BaseChatModel):
 
 
 async def ask(provider, sampling=None, seeds=(1,), **settings):
-    generation = LangChainModel(provider, **settings).generate(ASKED, sampling or Sampling(), seeds)
+    generation = LangChainModel(provider, **settings).generate(
+        ModelRequest(ASKED, sampling or Sampling(), seeds)
+    )
     return await generation.completions(), generation.usage
 
 
@@ -102,7 +104,7 @@ async def test_a_cut_completion_says_so(finish):
 
 async def test_a_cancelled_sample_closes_its_stream():
     provider = Provider()
-    generation = LangChainModel(provider).generate(ASKED, Sampling(), [1])
+    generation = LangChainModel(provider).generate(ModelRequest(ASKED, Sampling(), [1]))
     async for _ in generation:
         generation.cancel()
     assert provider.closed == ["closed"]
@@ -115,17 +117,15 @@ async def test_a_failing_provider_is_one_clear_error():
 
 async def test_it_tells_no_probabilities():
     model = LangChainModel(Provider(), name="mine")
-    with pytest.raises(ModelError, match=r"mine .* no probabilities, so it can't score"):
-        await model.score(ASKED, "four")
-    with pytest.raises(ModelError, match="can't choose"):
-        await model.choose(ASKED, ["yes", "no"])
+    with pytest.raises(ModelError, match=r"mine .* no probabilities, so it can't choose"):
+        await model.choose(ModelRequest(ASKED), ["yes", "no"])
 
 
 def test_what_it_cannot_be_given_is_told():
     with pytest.raises(ModelError, match="can't be given a text that its answer begins with"):
-        LangChainModel(Provider()).generate(continued(ASKED, "So"), Sampling(), [1])
+        LangChainModel(Provider()).generate(ModelRequest(continued(ASKED, "So"), Sampling(), [1]))
     with pytest.raises(ModelError, match="doesn't take adapter; it takes"):
-        LangChainModel(Provider()).generate(ASKED, Sampling(adapter="x"), [1])
+        LangChainModel(Provider()).generate(ModelRequest(ASKED, Sampling(adapter="x"), [1]))
 
 
 def test_the_context_length_is_the_profiles():

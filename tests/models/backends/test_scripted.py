@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from thinkgraph.models.backends.scripted import ScriptedModel, _split
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Delta, Message, Sampling, continued
+from thinkgraph.models.model import Budget, Delta, Message, ModelRequest, Sampling, continued
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
 
 async def answers(model, n=1, sampling=None, asked=ASKED, **more):
-    generation = model.generate(asked, sampling or Sampling(), list(range(n)), **more)
+    generation = model.generate(ModelRequest(asked, sampling or Sampling(), list(range(n)), **more))
     return [c.text for c in await generation.completions()]
 
 
@@ -42,14 +42,14 @@ async def test_running_out_of_replies_is_told():
 
 async def test_a_fault_is_raised_and_ends_the_other_samples():
     model = ScriptedModel([ConnectionError("gone"), "a " * 1000])
-    generation = model.generate(ASKED, Sampling(), [1, 2])
+    generation = model.generate(ModelRequest(ASKED, Sampling(), [1, 2]))
     with pytest.raises(ConnectionError, match="gone"):
         await generation.completions()
     assert generation.usage.completion_tokens < 1000
 
 
 async def test_words_stream_one_at_a_time():
-    generation = ScriptedModel(["It  is\nfour. "]).generate(ASKED, Sampling(), [1])
+    generation = ScriptedModel(["It  is\nfour. "]).generate(ModelRequest(ASKED, Sampling(), [1]))
     deltas = [event async for event in generation if isinstance(event, Delta)]
     assert [delta.text for delta in deltas] == ["It", "  is", "\nfour. "]
 
@@ -71,13 +71,15 @@ def test_words_concatenate_to_the_text(text):
 )
 async def test_stop_strings_and_max_tokens_end_a_reply(sampling, text, reason):
     (completion,) = await (
-        ScriptedModel(["It is four."]).generate(ASKED, sampling, [1]).completions()
+        ScriptedModel(["It is four."]).generate(ModelRequest(ASKED, sampling, [1])).completions()
     )
     assert (completion.text, completion.finish_reason) == (text, reason)
 
 
 async def test_a_budget_that_just_suffices_is_no_cut():
-    generation = ScriptedModel(["a b c"]).generate(ASKED, Sampling(), [1], budget=Budget(tokens=3))
+    generation = ScriptedModel(["a b c"]).generate(
+        ModelRequest(ASKED, Sampling(), [1], Budget(tokens=3))
+    )
     (completion,) = await generation.completions()
     assert (completion.text, completion.finish_reason) == ("a b c", "stop")
 
@@ -85,29 +87,22 @@ async def test_a_budget_that_just_suffices_is_no_cut():
 async def test_choices_are_scaled_to_sum_to_one():
     model = ScriptedModel(choices=[[3, 1]])
     budget = Budget(calls=0)
-    probabilities, usage = await model.choose(ASKED, ["yes", "no"], budget=budget)
+    probabilities, usage = await model.choose(ModelRequest(ASKED, budget=budget), ["yes", "no"])
     assert probabilities == [0.75, 0.25]
     assert (usage.prompt_tokens, usage.model_calls) == (5, 1)
     assert budget.exhausted
     with pytest.raises(ModelError, match="1 choices"):
-        await model.choose(ASKED, ["yes", "no"])
-
-
-async def test_scores_are_of_the_texts_words():
-    scored, _ = await ScriptedModel(scores=[[-1.0, -2.0]]).score(ASKED, "is four")
-    assert [(token.text, token.logprob) for token in scored] == [("is", -1.0), (" four", -2.0)]
+        await model.choose(ModelRequest(ASKED), ["yes", "no"])
 
 
 async def test_a_script_that_does_not_match_what_is_asked_is_told():
-    with pytest.raises(ModelError, match="1 log-probabilities for 2 words"):
-        await ScriptedModel(scores=[[-1.0]]).score(ASKED, "is four")
     with pytest.raises(ModelError, match="2 weights for 3 options"):
-        await ScriptedModel(choices=[[1, 1]]).choose(ASKED, ["a", "b", "c"])
+        await ScriptedModel(choices=[[1, 1]]).choose(ModelRequest(ASKED), ["a", "b", "c"])
 
 
 async def test_a_prompt_too_long_is_told():
     with pytest.raises(PromptTooLong, match="5 tokens and the context holds 5"):
-        ScriptedModel(["a"], context_length=5).generate(ASKED, Sampling(), [1])
+        ScriptedModel(["a"], context_length=5).generate(ModelRequest(ASKED, Sampling(), [1]))
 
 
 def test_one_text_is_not_taken_for_a_list_of_letters():
@@ -116,7 +111,7 @@ def test_one_text_is_not_taken_for_a_list_of_letters():
 
 
 async def test_a_generation_is_iterated_once():
-    generation = ScriptedModel(["a"]).generate(ASKED, Sampling(), [1])
+    generation = ScriptedModel(["a"]).generate(ModelRequest(ASKED, Sampling(), [1]))
     await generation.completions()
     with pytest.raises(RuntimeError, match="only once"):
         async for _ in generation:

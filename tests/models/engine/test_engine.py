@@ -10,7 +10,15 @@ import pytest
 
 from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Completion, Delta, Message, Sampling, Usage
+from thinkgraph.models.model import (
+    Budget,
+    Completion,
+    Delta,
+    Message,
+    ModelRequest,
+    Sampling,
+    Usage,
+)
 
 GREEDY = Sampling(temperature=0, max_tokens=24, ignore_eos=True)
 TOLERANCE = 0.05
@@ -22,7 +30,9 @@ def ask(text: str) -> list[Message]:
 
 
 async def texts(model, messages, sampling, seeds) -> list[str]:
-    return [c.text for c in await model.generate(messages, sampling, seeds).completions()]
+    return [
+        c.text for c in await model.generate(ModelRequest(messages, sampling, seeds)).completions()
+    ]
 
 
 def with_adapter(sampling, name):
@@ -75,7 +85,7 @@ def llama(smollm2_path, smollm2):
 )
 async def test_greedy_decoding_of_one_sequence_equals_llama_cpp_python(smollm2, llama, question):
     smollm2.engine.clear_cache()
-    [sample] = await smollm2.generate(ask(question), GREEDY, [1]).completions()
+    [sample] = await smollm2.generate(ModelRequest(ask(question), GREEDY, [1])).completions()
     tokens = smollm2.tokenize(ask(question))
     expected = llama.create_completion(
         tokens, max_tokens=24, temperature=0, logit_bias=dict.fromkeys(ends(smollm2), -math.inf)
@@ -114,12 +124,14 @@ async def test_samples_are_computed_once_for_as_long_as_they_agree(opened, archi
     model = opened(architecture)
     drawn = {"temperature": 3, "top_k": 2, "top_p": 1, "min_p": 0, "ignore_eos": True}
     sampling = Sampling(max_tokens=12, top_logprobs=1, **drawn)
-    samples = await model.generate(ask("Hello there"), sampling, range(9)).completions()
+    samples = await model.generate(
+        ModelRequest(ask("Hello there"), sampling, range(9))
+    ).completions()
     found = beginnings(samples)
     last = sum(len(drawn) == 12 for drawn in found)  # nothing is drawn after those
     assert 12 < len(found) - last + 1 == model.engine.stats.rows < 9 * 12
     before = model.engine.stats.rows
-    await model.generate(ask("Hello there"), GREEDY, range(9)).completions()
+    await model.generate(ModelRequest(ask("Hello there"), GREEDY, range(9))).completions()
     assert model.engine.stats.rows - before == GREEDY.max_tokens
 
 
@@ -135,7 +147,7 @@ async def test_of_samples_that_agree_one_can_be_cancelled(opened):
     model = opened("llama")
     sampling = GREEDY.model_copy(update={"max_tokens": 400})
     [expected] = await alone(model, ask("x"), sampling, [1])
-    generation = model.generate(ask("x"), sampling, range(3))
+    generation = model.generate(ModelRequest(ask("x"), sampling, range(3)))
     await until(lambda: generation.usage.completion_tokens > 30)
     generation.cancel(0)
     cancelled, *others = await generation.completions()
@@ -157,7 +169,9 @@ async def test_forked_samples_are_distributed_as_separate_ones(opened):
     model = opened("llama", sequences=32)
     sampling = Sampling(max_tokens=2, temperature=2, top_k=6, top_p=1, min_p=0, ignore_eos=True)
     forked = Counter(await texts(model, ask("a"), sampling, range(600)))
-    requests = [model.generate(ask("a"), sampling, [seed]) for seed in range(1000, 1600)]
+    requests = [
+        model.generate(ModelRequest(ask("a"), sampling, [seed])) for seed in range(1000, 1600)
+    ]
     parted = Counter([(await request.completions())[0].text for request in requests])
     distance = sum(abs(forked[t] - parted[t]) for t in forked | parted) / 1200
     assert len(forked) > 5
@@ -176,11 +190,13 @@ async def test_the_same_seed_and_schedule_give_the_same_text(smollm2):
 async def test_a_prompt_is_prefilled_once_for_all_its_samples(smollm2):
     smollm2.engine.clear_cache()
     length = smollm2.count_tokens(ask("Count to ten."))
-    generation = smollm2.generate(ask("Count to ten."), Sampling(max_tokens=3), range(12))
+    generation = smollm2.generate(
+        ModelRequest(ask("Count to ten."), Sampling(max_tokens=3), range(12))
+    )
     await generation.completions()
     usage = generation.usage
     assert (usage.prompt_tokens, usage.prefilled_tokens, usage.cached_tokens) == (length, length, 0)
-    again = smollm2.generate(ask("Count to ten."), Sampling(max_tokens=3), range(3))
+    again = smollm2.generate(ModelRequest(ask("Count to ten."), Sampling(max_tokens=3), range(3)))
     await again.completions()
     assert (again.usage.prefilled_tokens, again.usage.cached_tokens) == (1, length - 1)
 
@@ -189,7 +205,7 @@ async def test_prompts_with_one_beginning_prefill_it_once(opened):
     model = opened("llama")
     prompts = [ask("A common beginning, " * 12 + f"then {n}") for n in range(10)]
     distinct = {tuple(t[: i + 1]) for t in map(model.tokenize, prompts) for i in range(len(t))}
-    generations = [model.generate(p, Sampling(max_tokens=2), [1]) for p in prompts]
+    generations = [model.generate(ModelRequest(p, Sampling(max_tokens=2), [1])) for p in prompts]
     for generation in generations:
         await generation.completions()
     assert sum(g.usage.prefilled_tokens for g in generations) <= 1.02 * len(distinct)
@@ -198,10 +214,10 @@ async def test_prompts_with_one_beginning_prefill_it_once(opened):
 async def test_a_follow_up_reuses_the_answer_it_contains(smollm2):
     smollm2.engine.clear_cache()
     question = ask("Name a fruit.")
-    generation = smollm2.generate(question, GREEDY, [1])
+    generation = smollm2.generate(ModelRequest(question, GREEDY, [1]))
     [answer] = await generation.completions()
     more = [*question, Message(role="assistant", content=answer.text), *ask("Is that right?")]
-    second = smollm2.generate(more, GREEDY, [1])
+    second = smollm2.generate(ModelRequest(more, GREEDY, [1]))
     await second.completions()
     shared = generation.usage.prompt_tokens + answer.tokens
     assert second.usage.cached_tokens >= shared - 2
@@ -211,9 +227,9 @@ async def test_a_follow_up_reuses_the_answer_it_contains(smollm2):
 async def test_a_reused_prefix_gives_the_same_log_probabilities(opened, architecture):
     model = opened(architecture)
     messages, text = ask("The quick brown fox " * 5), "jumps over the lazy dog"
-    cold, _ = await model.score(messages, text)
-    await model.score(ask("The quick brown fox " * 5 + "and"), "others")
-    warm, usage = await model.score(messages, text)
+    cold, _ = await model.score(ModelRequest(messages), text)
+    await model.score(ModelRequest(ask("The quick brown fox " * 5 + "and")), "others")
+    warm, usage = await model.score(ModelRequest(messages), text)
     assert np.allclose([t.logprob for t in cold], [t.logprob for t in warm], atol=TOLERANCE)
     assert (usage.cached_tokens > 0) == (architecture in ("llama", "gemma2"))
 
@@ -231,9 +247,11 @@ async def test_scores_are_those_of_the_whole_distribution(opened):
     model = opened("llama")
     every = [model.engine.vocabulary.piece(t) for t in range(model.engine.vocabulary.size)]
     letters = [p.decode() for p in every if len(p) == 1 and p.isascii() and p.isalpha()]
-    scored = [(await model.score(ask("x"), letter))[0][0].logprob for letter in letters]
+    scored = [
+        (await model.score(ModelRequest(ask("x")), letter))[0][0].logprob for letter in letters
+    ]
     assert sum(map(math.exp, scored)) <= 1.001
-    chosen, usage = await model.choose(ask("x"), letters)
+    chosen, usage = await model.choose(ModelRequest(ask("x")), letters)
     assert sum(chosen) == pytest.approx(1)
     expected = np.exp(scored) / np.exp(scored).sum()
     assert np.allclose(chosen, expected, atol=0.01)
@@ -241,13 +259,15 @@ async def test_scores_are_those_of_the_whole_distribution(opened):
 
 
 async def test_a_judge_prefers_the_plausible_answer(smollm2):
-    chosen, _ = await smollm2.choose(ask("What is the capital of France?"), ["Paris", "Seven"])
+    chosen, _ = await smollm2.choose(
+        ModelRequest(ask("What is the capital of France?")), ["Paris", "Seven"]
+    )
     assert chosen[0] > 0.9
 
 
 async def test_greedy_text_scores_as_it_was_sampled(smollm2):
     sampling = GREEDY.model_copy(update={"top_logprobs": 3})
-    [sample] = await smollm2.generate(ask("Say hello."), sampling, [1]).completions()
+    [sample] = await smollm2.generate(ModelRequest(ask("Say hello."), sampling, [1])).completions()
     text = "".join(token.text for token in sample.logprobs)
     assert text == sample.text
     for token in sample.logprobs:
@@ -264,7 +284,7 @@ async def test_confidence_is_that_of_the_papers(opened):
     model = opened("llama")
     size = model.engine.vocabulary.size
     sampling = GREEDY.model_copy(update={"confidence": True, "top_logprobs": 100, "max_tokens": 5})
-    [sample] = await model.generate(ask("x"), sampling, [1]).completions()
+    [sample] = await model.generate(ModelRequest(ask("x"), sampling, [1])).completions()
     found = sample.confidence
     assert 0 < found.entropy < math.log(size)
     assert found.self_certainty > 0
@@ -276,7 +296,9 @@ async def test_confidence_is_that_of_the_papers(opened):
 async def test_pieces_of_text_make_up_each_sample(smollm2):
     seen: dict[int, str] = {}
     ended: dict[int, Completion] = {}
-    generation = smollm2.generate(ask("Use some emoji 😀🎉."), Sampling(max_tokens=30), range(4))
+    generation = smollm2.generate(
+        ModelRequest(ask("Use some emoji 😀🎉."), Sampling(max_tokens=30), range(4))
+    )
     async for event in generation:
         assert event.sample not in ended
         if isinstance(event, Delta):
@@ -294,7 +316,7 @@ async def test_pieces_of_text_make_up_each_sample(smollm2):
 async def test_emoji_split_over_tokens_come_out_whole(smollm2):
     sampling = Sampling(grammar='root ::= "😀🎉" [🍎-🍓]', max_tokens=20)
     pieces = []
-    async for event in smollm2.generate(ask("Emoji!"), sampling, [3]):
+    async for event in smollm2.generate(ModelRequest(ask("Emoji!"), sampling, [3])):
         if isinstance(event, Delta):
             pieces.append(event.text)
     assert "".join(pieces).startswith("😀🎉")
@@ -302,11 +324,15 @@ async def test_emoji_split_over_tokens_come_out_whole(smollm2):
 
 
 async def test_a_stop_string_across_tokens_ends_the_text_before_it(smollm2):
-    [whole] = await smollm2.generate(ask("Count from one to ten."), GREEDY, [1]).completions()
+    [whole] = await smollm2.generate(
+        ModelRequest(ask("Count from one to ten."), GREEDY, [1])
+    ).completions()
     middle = len(whole.text) // 2
     stop = whole.text[middle - 3 : middle + 3]
     sampling = GREEDY.model_copy(update={"stop": (stop,)})
-    [sample] = await smollm2.generate(ask("Count from one to ten."), sampling, [1]).completions()
+    [sample] = await smollm2.generate(
+        ModelRequest(ask("Count from one to ten."), sampling, [1])
+    ).completions()
     assert sample.finish_reason == "stop"
     assert sample.text == whole.text[: whole.text.index(stop)]
     assert sample.tokens < whole.tokens
@@ -314,11 +340,15 @@ async def test_a_stop_string_across_tokens_ends_the_text_before_it(smollm2):
 
 async def test_a_stop_token_ends_the_text_before_it(smollm2):
     sampling = GREEDY.model_copy(update={"top_logprobs": 1})
-    [whole] = await smollm2.generate(ask("Count to ten."), sampling, [1]).completions()
+    [whole] = await smollm2.generate(
+        ModelRequest(ask("Count to ten."), sampling, [1])
+    ).completions()
     fifth = whole.logprobs[5].token
     first = [t.token for t in whole.logprobs].index(fifth)
     sampling = GREEDY.model_copy(update={"stop_tokens": (fifth,)})
-    [sample] = await smollm2.generate(ask("Count to ten."), sampling, [1]).completions()
+    [sample] = await smollm2.generate(
+        ModelRequest(ask("Count to ten."), sampling, [1])
+    ).completions()
     assert sample.tokens == first + 1
     assert sample.text == "".join(t.text for t in whole.logprobs[:first])
 
@@ -348,7 +378,7 @@ async def test_every_setting_of_sampling_reaches_the_sampler(opened):
 async def test_a_cancelled_sample_stops_and_frees_its_cells(opened):
     model = opened("llama")
     sampling = Sampling(max_tokens=1500, ignore_eos=True, top_logprobs=1)
-    generation = model.generate(ask("x"), sampling, range(4))
+    generation = model.generate(ModelRequest(ask("x"), sampling, range(4)))
     await until(lambda: generation.usage.completion_tokens > 40)
     generation.cancel(2)
     await until(lambda: model.engine.stats.running == 3)
@@ -365,7 +395,9 @@ async def test_a_cancelled_sample_stops_and_frees_its_cells(opened):
 @pytest.mark.parametrize("leave", ["break", "task", "forget"])
 async def test_a_caller_that_goes_away_cancels(opened, leave):
     model = opened("llama")
-    generation = model.generate(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    generation = model.generate(
+        ModelRequest(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    )
     if leave == "break":
         async for _ in generation:
             break
@@ -385,15 +417,15 @@ async def test_a_budget_is_spent_to_the_token_and_no_further(opened):
     model = opened("llama")
     budget = Budget(tokens=50)
     sampling = Sampling(max_tokens=1000, ignore_eos=True)
-    generations = [model.generate(ask(c), sampling, range(4), budget=budget) for c in "ab"]
-    other = model.generate(ask("c"), Sampling(max_tokens=80, ignore_eos=True), [1])
+    generations = [model.generate(ModelRequest(ask(c), sampling, range(4), budget)) for c in "ab"]
+    other = model.generate(ModelRequest(ask("c"), Sampling(max_tokens=80, ignore_eos=True), [1]))
     samples = [s for g in generations for s in await g.completions()]
     assert sum(s.tokens for s in samples) == 50
     assert {s.finish_reason for s in samples} == {"budget"}
     assert (await other.completions())[0].tokens == 80
-    late = await model.generate(ask("d"), sampling, [1, 2], budget=budget).completions()
+    late = await model.generate(ModelRequest(ask("d"), sampling, [1, 2], budget)).completions()
     assert [(s.text, s.tokens, s.finish_reason) for s in late] == [("", 0, "budget")] * 2
-    chosen, _ = await model.choose(ask("d"), ["a", "b"], budget=budget)
+    chosen, _ = await model.choose(ModelRequest(ask("d"), budget=budget), ["a", "b"])
     assert chosen == [0.5, 0.5]
 
 
@@ -401,7 +433,7 @@ async def test_a_deadline_ends_what_runs(opened):
     model = opened("llama")
     sampling = Sampling(max_tokens=1900, ignore_eos=True)
     budget = Budget(seconds=0.05)
-    samples = await model.generate(ask("x"), sampling, [1, 2], budget=budget).completions()
+    samples = await model.generate(ModelRequest(ask("x"), sampling, [1, 2], budget)).completions()
     assert {s.finish_reason for s in samples} == {"budget"}
     assert 0 < samples[0].tokens < 1900
 
@@ -418,7 +450,7 @@ async def test_preempted_samples_go_on_with_the_same_text(opened, architecture, 
     prompts = [ask(f"{n} words") for n in range(6)]
     expected = [(await alone(roomy, p, sampling, seeds[:1]))[0] for p in prompts]
     tight = opened(architecture, context=256, kv_cells=512, **plain)
-    generations = [tight.generate(p, sampling, seeds) for p in prompts]
+    generations = [tight.generate(ModelRequest(p, sampling, seeds)) for p in prompts]
     found = [[s.text for s in await g.completions()] for g in generations]
     assert tight.engine.stats.preemptions > 0
     assert tight.engine.stats.cells_peak <= 512
@@ -430,7 +462,7 @@ async def test_preempted_samples_go_on_with_the_same_text(opened, architecture, 
 async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
     model = opened("llama", sequences=8, batch=16, flash_attention="off")
     text = "Words to be scored, in many steps. " * 30
-    expected, _ = await model.score(ask("x"), text)
+    expected, _ = await model.score(ModelRequest(ask("x")), text)
     model.engine.clear_cache()
     scheduler = model.engine._scheduler
 
@@ -444,7 +476,7 @@ async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
                 model.engine._requests.add(other)
                 scheduler.waiting.extendleft(other.sequences)
 
-    scoring = asyncio.create_task(model.score(ask("x"), text))
+    scoring = asyncio.create_task(model.score(ModelRequest(ask("x")), text))
     while not scheduler.preemptions and not scoring.done():
         model.engine._on_worker(preempt)
         await asyncio.sleep(0)
@@ -457,9 +489,11 @@ async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
 async def test_a_sequence_alone_never_lacks_room(opened):
     """A kept completion of which it uses the beginning must not hold cells that it needs."""
     model = opened("llama", context=256, kv_cells=256, prefill=32)
-    running = model.generate(ask("y"), Sampling(max_tokens=200, ignore_eos=True), range(2))
+    running = model.generate(
+        ModelRequest(ask("y"), Sampling(max_tokens=200, ignore_eos=True), range(2))
+    )
     await until(lambda: running.usage.completion_tokens > 60)
-    scored, _ = await model.score(ask("x"), "Words to be scored, in some steps. " * 4)
+    scored, _ = await model.score(ModelRequest(ask("x")), "Words to be scored, in some steps. " * 4)
     samples = await running.completions()
     assert model.engine.stats.preemptions > 0
     assert [s.tokens for s in samples] == [200, 200]
@@ -469,7 +503,7 @@ async def test_a_sequence_alone_never_lacks_room(opened):
 async def test_idle_prefixes_make_room(opened):
     model = opened("llama", context=256, kv_cells=256)
     for n in range(8):
-        [sample] = await model.generate(ask(f"{n} " * 30), GREEDY, [1]).completions()
+        [sample] = await model.generate(ModelRequest(ask(f"{n} " * 30), GREEDY, [1])).completions()
         assert sample.tokens == 24
     stats = model.engine.stats
     assert stats.evictions > 0
@@ -480,21 +514,23 @@ async def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers(opened):
     model = opened("llama", context=64)
     assert model.context_length == 64
     with pytest.raises(PromptTooLong, match="context holds 64") as error:
-        model.generate(ask("x" * 100), GREEDY, [1])
+        model.generate(ModelRequest(ask("x" * 100), GREEDY, [1]))
     assert error.value.limit == 63
     with pytest.raises(PromptTooLong):
-        await model.score(ask("x"), "y" * 60)
-    [sample] = await model.generate(ask("x"), Sampling(max_tokens=500), [1]).completions()
+        await model.score(ModelRequest(ask("x")), "y" * 60)
+    [sample] = await model.generate(
+        ModelRequest(ask("x"), Sampling(max_tokens=500), [1])
+    ).completions()
     assert sample.finish_reason in ("length", "stop")
     assert model.count_tokens(ask("x")) + sample.tokens <= 64
 
 
 async def test_a_long_prompt_does_not_stall_the_others(opened):
     model = opened("llama", prefill=32)
-    running = model.generate(ask("x"), Sampling(max_tokens=400, ignore_eos=True), [1])
+    running = model.generate(ModelRequest(ask("x"), Sampling(max_tokens=400, ignore_eos=True), [1]))
     await until(lambda: running.usage.completion_tokens > 5)
     before = running.usage.completion_tokens
-    long = model.generate(ask("y" * 1200), Sampling(max_tokens=1), [1])
+    long = model.generate(ModelRequest(ask("y" * 1200), Sampling(max_tokens=1), [1]))
     await long.completions()
     assert running.usage.completion_tokens - before >= 1200 // 32 - 2
 
@@ -522,7 +558,8 @@ async def test_adapters_are_applied_by_name_and_scale_and_take_turns(opened, ada
     assert expected[4] == expected[0]
     sampling = Sampling(temperature=0, max_tokens=400, ignore_eos=True)
     together = [
-        model.generate(ask("hello"), with_adapter(sampling, name), [1, 2]) for name in names
+        model.generate(ModelRequest(ask("hello"), with_adapter(sampling, name), [1, 2]))
+        for name in names
     ]
     await until(lambda: all(g.usage.completion_tokens > 20 for g in together))
     spread = [g.usage.completion_tokens for g in together]
@@ -535,7 +572,7 @@ async def test_adapters_are_applied_by_name_and_scale_and_take_turns(opened, ada
 def test_an_unknown_adapter_is_refused_with_those_there_are(opened, adapters):
     model = opened("llama", adapters=adapters)
     with pytest.raises(ModelError, match="left, right"):
-        model.generate(ask("x"), with_adapter(GREEDY, "middle"), [1])
+        model.generate(ModelRequest(ask("x"), with_adapter(GREEDY, "middle"), [1]))
 
 
 def test_an_adapter_that_is_none_of_this_model_is_refused(opened, smollm2_path):
@@ -547,9 +584,9 @@ def test_tokens_outside_the_vocabulary_are_refused(opened):
     model = opened("llama")
     for change in ({"logit_bias": {10**6: 1.0}}, {"stop_tokens": (-1,)}):
         with pytest.raises(ModelError, match="there is no token"):
-            model.generate(ask("x"), Sampling(**change), [1])
+            model.generate(ModelRequest(ask("x"), Sampling(**change), [1]))
     with pytest.raises(ModelError, match="at least one seed"):
-        model.generate(ask("x"), GREEDY, [])
+        model.generate(ModelRequest(ask("x"), GREEDY, []))
 
 
 def test_an_equal_opening_gives_the_same_engine(opened):
@@ -559,7 +596,9 @@ def test_an_equal_opening_gives_the_same_engine(opened):
 
 async def test_closing_fails_what_runs_and_what_comes(opened):
     model = opened("llama")
-    generation = model.generate(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    generation = model.generate(
+        ModelRequest(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    )
     await until(lambda: generation.usage.completion_tokens > 4)
     model.close()
     model.close()
@@ -569,7 +608,7 @@ async def test_closing_fails_what_runs_and_what_comes(opened):
         async for _ in generation:
             pass
     with pytest.raises(ModelError, match="closed"):
-        model.generate(ask("x"), GREEDY, [1])
+        model.generate(ModelRequest(ask("x"), GREEDY, [1]))
     assert model.engine.stats.running == 0
     assert opened("llama").engine is not model.engine
 
@@ -577,7 +616,7 @@ async def test_closing_fails_what_runs_and_what_comes(opened):
 async def test_one_batch_that_fails_fails_nobody_else(opened):
     """A token that is none makes llama.cpp refuse the batch; its neighbours must not notice."""
     model = opened("llama")
-    others = [model.generate(ask(c), GREEDY, [1]) for c in "abc"]
+    others = [model.generate(ModelRequest(ask(c), GREEDY, [1])) for c in "abc"]
     broken = Request([5, 10**6, 7], Sampling(), [1])
     model.engine.submit(broken)
     with pytest.raises(ModelError, match="could not compute"):
@@ -588,7 +627,9 @@ async def test_one_batch_that_fails_fails_nobody_else(opened):
 
 async def test_an_exception_in_the_worker_reaches_every_caller(opened, monkeypatch):
     model = opened("llama")
-    generation = model.generate(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1])
+    generation = model.generate(
+        ModelRequest(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1])
+    )
     await until(lambda: generation.usage.completion_tokens > 4)
     monkeypatch.setattr(model.engine._scheduler, "schedule", lambda: 1 / 0)
     with pytest.raises(ModelError, match="division by zero"):
@@ -600,8 +641,10 @@ async def test_an_exception_in_the_worker_reaches_every_caller(opened, monkeypat
 
 async def test_a_sampler_that_fails_fails_only_its_request(opened, monkeypatch):
     model = opened("llama")
-    other = model.generate(ask("y"), Sampling(max_tokens=300, ignore_eos=True), [1])
-    generation = model.generate(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    other = model.generate(ModelRequest(ask("y"), Sampling(max_tokens=300, ignore_eos=True), [1]))
+    generation = model.generate(
+        ModelRequest(ask("x"), Sampling(max_tokens=1900, ignore_eos=True), [1, 2])
+    )
     await until(lambda: generation.usage.completion_tokens > 4)
     sampler = generation._request.sequences[1].sampler
     monkeypatch.setattr(sampler, "draw", lambda *_: 1 / 0)
@@ -613,7 +656,7 @@ async def test_a_sampler_that_fails_fails_only_its_request(opened, monkeypatch):
 async def test_requests_of_one_prompt_at_the_same_time_are_computed_once(opened):
     model = opened("llama")
     length = model.count_tokens(ask("the same"))
-    generations = [model.generate(ask("the same"), GREEDY, [n]) for n in range(5)]
+    generations = [model.generate(ModelRequest(ask("the same"), GREEDY, [n])) for n in range(5)]
     for generation in generations:
         await generation.completions()
     total = sum((g.usage for g in generations), Usage())

@@ -11,8 +11,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
@@ -24,13 +25,11 @@ from thinkgraph.models.model import (
     Generation,
     Message,
     Model,
+    ModelRequest,
     Sampling,
-    TokenLogprob,
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
-
-T = TypeVar("T")
 
 
 class Asked(NamedTuple):
@@ -87,16 +86,16 @@ class Pool:
         kept |= dict(zip(waited, found, strict=True))
         return [kept[n] for n in numbers]
 
-    async def answer(
-        self, key: str, ask: Callable[[], Awaitable[tuple[T, Usage]]], read: Callable[[Any], T]
-    ) -> tuple[T, Usage]:
-        """The answer to a question that has only one, asked once."""
+    async def choice(
+        self, key: str, ask: Callable[[], Awaitable[tuple[list[float], Usage]]]
+    ) -> tuple[list[float], Usage]:
+        """The probabilities of options, asked for once."""
         key = self._key(key)
         if (kept := self._store.answer(key)) is not None:
-            return read(kept["value"]), Usage.model_validate(kept["usage"])
+            return kept["value"], Usage.model_validate(kept["usage"])
         if key not in self._answers:
             self._answers[key] = asyncio.create_task(self._ask(key, ask))
-        found: tuple[T, Usage] = await asyncio.shield(self._answers[key])
+        found: tuple[list[float], Usage] = await asyncio.shield(self._answers[key])
         return found
 
     async def close(self) -> None:
@@ -110,9 +109,11 @@ class Pool:
         waiting = [self._under_way[key, n] for n in numbers]
         try:
             generation = self.model.generate(
-                asked.messages,
-                asked.sampling.model_copy(update={"confidence": self.confidence}),
-                [derive_seed(self._seed, asked.key, n) for n in numbers],
+                ModelRequest(
+                    asked.messages,
+                    asked.sampling.model_copy(update={"confidence": self.confidence}),
+                    [derive_seed(self._seed, asked.key, n) for n in numbers],
+                )
             )
             before = Usage()
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
@@ -133,13 +134,11 @@ class Pool:
                 del self._under_way[key, n]
 
     async def _ask(
-        self, key: str, ask: Callable[[], Awaitable[tuple[T, Usage]]]
-    ) -> tuple[T, Usage]:
+        self, key: str, ask: Callable[[], Awaitable[tuple[list[float], Usage]]]
+    ) -> tuple[list[float], Usage]:
         try:
             value, usage = await ask()
-            self._store.add_answer(
-                key, {"value": _plain(value), "usage": usage.model_dump()}, usage
-            )
+            self._store.add_answer(key, {"value": value, "usage": usage.model_dump()}, usage)
             return value, usage
         finally:
             del self._answers[key]
@@ -173,70 +172,35 @@ class PooledModel:
         """The length in tokens of the rendered prompt."""
         return self._model.count_tokens(messages)
 
-    def generate(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        seeds: Sequence[int],
-        *,
-        budget: Budget | None = None,
-    ) -> Generation:
+    def generate(self, request: ModelRequest) -> Generation:
         """The next samples of the prompt that this run hasn't had."""
-        untold = sampling.confidence and not self._pool.confidence
+        budget, n = request.budget, len(request.seeds)
+        untold = request.sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
-            return self._model.generate(messages, sampling, seeds, budget=budget)
-        asked = Asked(tuple(messages), sampling)
+            return self._model.generate(request)
+        asked = Asked(tuple(request.messages), request.sampling)
         if budget:
             budget.spend(calls=1)
-        if sampling.temperature == 0:
-            return Replay(self._pool, asked, [0] * len(seeds), budget)
+        if request.sampling.temperature == 0:
+            return Replay(self._pool, asked, [0] * n, budget)
         first = self._used[asked.key]
-        self._used[asked.key] += len(seeds)
-        return Replay(self._pool, asked, range(first, first + len(seeds)), budget)
-
-    async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
-    ) -> tuple[list[TokenLogprob], Usage]:
-        """The log-probability of each token of ``text``, worked out once for all runs."""
-
-        def ask() -> Awaitable[tuple[list[TokenLogprob], Usage]]:
-            return self._model.score(messages, text, adapter=adapter)
-
-        key = digest("score", [m.model_dump() for m in messages], text, adapter)
-        return await self._answered(key, ask, lambda v: list(map(_logprob, v)), budget)
+        self._used[asked.key] += n
+        return Replay(self._pool, asked, range(first, first + n), budget)
 
     async def choose(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        adapter: str | None = None,
-        budget: Budget | None = None,
+        self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
         """The probability of each option, worked out once for all runs."""
 
         def ask() -> Awaitable[tuple[list[float], Usage]]:
-            return self._model.choose(messages, options, adapter=adapter)
+            return self._model.choose(replace(request, budget=None), options)
 
-        key = digest("choose", [m.model_dump() for m in messages], [*options], adapter)
-        return await self._answered(key, ask, list, budget)
-
-    async def _answered(
-        self,
-        key: str,
-        ask: Callable[[], Awaitable[tuple[T, Usage]]],
-        read: Callable[[Any], T],
-        budget: Budget | None,
-    ) -> tuple[T, Usage]:
-        value, usage = await self._pool.answer(key, ask, read)
-        if budget:
-            budget.spend(tokens=usage.completion_tokens, calls=usage.model_calls)
-        return value, _alone(usage)
+        turns = [m.model_dump() for m in request.messages]
+        key = digest("choose", turns, [*options], request.sampling.adapter)
+        probabilities, usage = await self._pool.choice(key, ask)
+        if request.budget:
+            request.budget.spend(tokens=usage.completion_tokens, calls=usage.model_calls)
+        return probabilities, _alone(usage)
 
 
 class Replay:
@@ -317,11 +281,3 @@ def _fail(waiting: Sequence[asyncio.Future[Any]], error: BaseException) -> None:
             future.exception()  # so that asyncio doesn't complain that nobody looked
         else:
             future.cancel()
-
-
-def _plain(value: Any) -> Any:
-    return [v.model_dump() if isinstance(v, TokenLogprob) else v for v in value]
-
-
-def _logprob(value: Any) -> TokenLogprob:
-    return TokenLogprob.model_validate(value)

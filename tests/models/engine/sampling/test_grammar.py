@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
 from thinkgraph.models.engine.sampling.sampler import can_follow
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, Sampling
+from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 ASK = [Message(role="user", content="Tell me of a person.")]
 
@@ -59,7 +59,7 @@ def test_good_grammars_are_taken(grammar):
 )
 def test_bad_grammars_are_refused_with_the_reason(smollm2, grammar, reason):
     with pytest.raises(ModelError, match=reason):
-        smollm2.generate(ASK, Sampling(grammar=grammar), [1])
+        smollm2.generate(ModelRequest(ASK, Sampling(grammar=grammar), [1]))
 
 
 ITEMS = st.sampled_from(['"a"', "[ab]", ".", "x", "y", '"\\n"', '""', "root"])
@@ -104,7 +104,7 @@ PERSON = {
 
 async def test_samples_are_json_of_the_schema(smollm2):
     sampling = Sampling(json_schema=PERSON, max_tokens=100, temperature=1.5, top_k=0, min_p=0)
-    for sample in await smollm2.generate(ASK, sampling, range(4)).completions():
+    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
         assert sample.finish_reason == "stop"
         person = json.loads(sample.text)
         assert person.keys() == {"name", "age", "tags"}
@@ -114,7 +114,7 @@ async def test_samples_are_json_of_the_schema(smollm2):
 
 async def test_samples_match_the_grammar(smollm2):
     sampling = Sampling(grammar='root ::= [0-9]{2} "-" [a-c]+ "."', max_tokens=40)
-    for sample in await smollm2.generate(ASK, sampling, range(4)).completions():
+    for sample in await smollm2.generate(ModelRequest(ASK, sampling, range(4))).completions():
         assert re.fullmatch(r"\d\d-[abc]+\.", sample.text) or sample.finish_reason == "length"
 
 
@@ -154,6 +154,6 @@ def test_texts_in_json_have_no_raw_control_characters():
 def test_a_grammar_that_no_token_can_follow_fails_only_its_request(opened):
     model = opened("llama")
     with pytest.raises(ModelError, match="not both"):
-        model.generate(ASK, Sampling(grammar='root ::= "a"', json_schema={}), [1])
+        model.generate(ModelRequest(ASK, Sampling(grammar='root ::= "a"', json_schema={}), [1]))
     with pytest.raises(ModelError, match="ignore_eos"):
-        model.generate(ASK, Sampling(grammar='root ::= "a"', ignore_eos=True), [1])
+        model.generate(ModelRequest(ASK, Sampling(grammar='root ::= "a"', ignore_eos=True), [1]))

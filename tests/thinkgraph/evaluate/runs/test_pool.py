@@ -11,14 +11,14 @@ from thinkgraph.evaluate.runs.pool import Pool, PooledModel
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Message, Sampling
+from thinkgraph.models.model import Budget, Message, ModelRequest, Sampling
 
 ASKED = [Message(role="user", content="Why?")]
 WARM = Sampling(temperature=0.7)
 
 
 async def drawn(pool, n, sampling=WARM):
-    return await PooledModel(pool).generate(ASKED, sampling, range(n)).completions()
+    return await PooledModel(pool).generate(ModelRequest(ASKED, sampling, range(n))).completions()
 
 
 async def test_a_larger_sample_begins_with_the_smaller_one(scripted, store):
@@ -39,16 +39,16 @@ async def test_runs_side_by_side_draw_nothing_twice(scripted, store):
 
 async def test_one_run_gets_new_samples_each_time_it_asks(scripted, store):
     model = PooledModel(Pool(scripted, store, "scripted", 0))
-    first = await model.generate(ASKED, WARM, [1, 2]).completions()
-    second = await model.generate(ASKED, WARM, [1, 2]).completions()
+    first = await model.generate(ModelRequest(ASKED, WARM, [1, 2])).completions()
+    second = await model.generate(ModelRequest(ASKED, WARM, [1, 2])).completions()
     assert {c.seed for c in first}.isdisjoint({c.seed for c in second})
 
 
 async def test_a_greedy_answer_is_drawn_once(scripted, store):
     model = PooledModel(Pool(scripted, store, "scripted", 0))
     greedy = Sampling(temperature=0)
-    await model.generate(ASKED, greedy, [1]).completions()
-    await model.generate(ASKED, greedy, [2, 3]).completions()
+    await model.generate(ModelRequest(ASKED, greedy, [1])).completions()
+    await model.generate(ModelRequest(ASKED, greedy, [2, 3])).completions()
     assert sum(len(call.seeds) for call in scripted.calls) == 1
 
 
@@ -91,7 +91,7 @@ async def test_what_was_drawn_is_found_by_the_next_start(scripted, tmp_path):
 async def test_a_stop_sees_the_samples_in_the_order_of_their_lengths(scripted, store):
     pool = Pool(scripted, store, "scripted", 0)
     whole = await drawn(pool, 8)
-    generation = PooledModel(pool).generate(ASKED, WARM, range(8))
+    generation = PooledModel(pool).generate(ModelRequest(ASKED, WARM, range(8)))
     ended = []
     async for piece in generation:
         ended.append(piece)
@@ -111,7 +111,7 @@ def test_every_run_pays_what_it_used(sizes):
         with Store(tmp) as store:
             pool = Pool(ScriptedModel(["a b c"] * 9), store, "scripted", 0)
             for n in sizes:
-                generation = PooledModel(pool).generate(ASKED, WARM, range(n))
+                generation = PooledModel(pool).generate(ModelRequest(ASKED, WARM, range(n)))
                 assert len(await generation.completions()) == n
                 assert generation.usage.completion_tokens == 3 * n
                 assert generation.usage.model_calls == 1
@@ -124,20 +124,18 @@ async def test_a_run_with_a_budget_draws_its_own(scripted, store):
     pool = Pool(scripted, store, "scripted", 0)
     await drawn(pool, 2)
     budget = Budget(tokens=3)
-    generation = PooledModel(pool).generate(ASKED, WARM, [5, 6], budget=budget)
+    generation = PooledModel(pool).generate(ModelRequest(ASKED, WARM, [5, 6], budget))
     completions = await generation.completions()
     assert any(c.finish_reason == "budget" for c in completions)
     assert scripted.calls[-1].seeds == [5, 6]
 
 
-async def test_choices_and_scores_are_worked_out_once(store, tmp_path):
-    model = ScriptedModel(choices=[[3, 1]], scores=[[-1.0, -2.0]])
+async def test_choices_are_worked_out_once(store, tmp_path):
+    model = ScriptedModel(choices=[[3, 1]])
     pool = Pool(model, store, "scripted", 0)
     for _ in range(2):
-        shares, usage = await PooledModel(pool).choose(ASKED, ["yes", "no"])
-        scored, _ = await PooledModel(pool).score(ASKED, "two words")
+        shares, usage = await PooledModel(pool).choose(ModelRequest(ASKED), ["yes", "no"])
         assert shares == [0.75, 0.25]
-        assert [token.logprob for token in scored] == [-1.0, -2.0]
         assert usage.model_calls == 1
 
 

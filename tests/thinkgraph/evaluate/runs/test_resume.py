@@ -21,10 +21,10 @@ from thinkgraph.evaluate.runs.variant import parse_variants
 from thinkgraph.models.backends.scripted import ScriptedModel
 
 class Logged(ScriptedModel):
-    def generate(self, messages, sampling, seeds, **options):
+    def generate(self, request):
         with open(sys.argv[2], "a") as log:
-            log.writelines(f"{seed}\\n" for seed in seeds)
-        return super().generate(messages, sampling, seeds, **options)
+            log.writelines(f"{seed}\\n" for seed in request.seeds)
+        return super().generate(request)
 
 def speak(messages, seed):
     asked = sum(map(ord, messages[-1].content))

@@ -105,10 +105,10 @@ async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
     class Fragile(ScriptedModel):
         broken = True
 
-        def generate(self, messages, *rest, **options):
-            if self.broken and "3 + 1" in messages[-1].content:
+        def generate(self, request):
+            if self.broken and "3 + 1" in request.messages[-1].content:
                 raise ModelError("too hard")
-            return super().generate(messages, *rest, **options)
+            return super().generate(request)
 
     model = Fragile(speak)
     rows = await Runner(model, store).run(questions, variants("direct"))
