@@ -75,6 +75,25 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+class Tagged(Frozen):
+    """A part of a text that is held to a JSON schema, such as a tool call.
+
+    Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
+    this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
+    tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
+    be of an object or array: of a number, nothing tells the end.
+    """
+
+    begin: str
+    json_schema: dict[str, Any]
+    end: str
+    trigger: str = Field(
+        "",
+        description="what the begin begins with; the default is the token of its own that begin "
+        "begins with (such as `<tool_call>`), or else what the begins of all tags have in common",
+    )
+
+
 class Sampling(Frozen):
     """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
 
@@ -94,9 +113,19 @@ class Sampling(Frozen):
     ignore_eos: bool = False
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
+    constrain_after: str | None = Field(
+        None, description="the schema or grammar holds from behind this text, which must come"
+    )
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
+    tagged_required: bool = Field(False, description="the text begins with a tagged part")
+    tagged_parallel: bool = Field(True, description="more than one tagged part may come")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+    template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="variables of the chat template, such as enable_thinking or reasoning_effort",
+    )
 
 
 DEFAULT_SAMPLING = Sampling()
@@ -257,6 +286,33 @@ def _least(limit: int | None, spent: int, above: int | None) -> int | None:
 
 
 @dataclass(frozen=True)
+class ToolUse:
+    """The tools that a model may call, and how.
+
+    Attributes:
+        tools: the tools; with none, the model is told of none.
+        choice: ``"auto"`` leaves it to the model whether it calls, ``"any"`` makes it call one,
+            and a tool's name makes it call that.
+        parallel: whether it may make several calls at once.
+        constrained: whether calls are held to their tools' JSON schemas while they are decoded.
+    """
+
+    tools: Sequence[Tool] = ()
+    choice: str = "auto"
+    parallel: bool = True
+    constrained: bool = True
+
+    @property
+    def chosen(self) -> Sequence[Tool]:
+        """Those that may be called."""
+        named = [tool for tool in self.tools if tool.name == self.choice]
+        return named or self.tools
+
+
+NO_TOOLS = ToolUse()
+
+
+@dataclass(frozen=True)
 class ModelRequest:
     """What a model is asked.
 
@@ -266,12 +322,14 @@ class ModelRequest:
         sampling: how to sample. ``choose`` reads its adapter only.
         seeds: one for each completion, all of the same prompt. ``choose`` needs none.
         budget: what may be spent; None is no limit.
+        tools: what the model may call. ``choose`` reads its tools only.
     """
 
     messages: Sequence[Message]
     sampling: Sampling = DEFAULT_SAMPLING
     seeds: Sequence[int] = ()
     budget: Budget | None = None
+    tools: ToolUse = NO_TOOLS
 
 
 class Generation(Protocol):

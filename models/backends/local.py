@@ -9,13 +9,17 @@ import os
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from thinkgraph.models.engine.engine import Engine
 from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.formats.template import ChatTemplate
+from thinkgraph.models.formats.format import format_of
+from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.formats.template import ChatTemplate, Rendered
+from thinkgraph.models.formats.tools import held
 from thinkgraph.models.model import (
     Completion,
     Message,
@@ -104,12 +108,16 @@ class LocalModel:
         self.engine = engine
         self._name = name
         vocabulary = engine.vocabulary
+        source = engine.native.chat_template
         self._template = ChatTemplate(
-            engine.native.chat_template,
+            source,
             vocabulary.bos_text,
             vocabulary.eos_text,
             vocabulary.control_texts,
+            format=format_of(source, vocabulary.control_texts),
         )
+        self._format = self._template.format
+        self._spelled = self._spellings()
 
     @property
     def name(self) -> str:
@@ -131,8 +139,25 @@ class LocalModel:
         Raises:
             ModelError: the chat template refuses the messages.
         """
-        vocabulary = self.engine.vocabulary
-        pieces = self._template.pieces(messages)
+        return self._tokens(self._template.render(messages))
+
+    def render(self, request: ModelRequest) -> Rendered:
+        """The prompt of a request.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
+        sampling = request.sampling
+        constrained = sampling.json_schema is not None or sampling.grammar is not None
+        return self._template.render(
+            request.messages,
+            request.tools.tools,
+            sampling.template,
+            thinks=constrained or request.tools.choice != "auto",
+        )
+
+    def _tokens(self, prompt: Rendered) -> list[int]:
+        vocabulary, pieces = self.engine.vocabulary, prompt.pieces
         text = pieces[0].text if pieces else ""
         written = bool(vocabulary.bos_text) and text.startswith(vocabulary.bos_text)
         tokens = [vocabulary.bos] if vocabulary.adds_bos and not written else []
@@ -149,16 +174,56 @@ class LocalModel:
         """
         if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
+        prompt = self.render(request)
+        sampling = self._constrained(request, prompt)
+        tools = request.tools.tools
         return self._submit(
             Request(
-                self.tokenize(request.messages),
-                request.sampling,
+                self._tokens(prompt),
+                sampling,
                 request.seeds,
-                grammar=_grammar(request.sampling),
-                adapter=_adapter(request.sampling.adapter),
+                grammar=_grammar(sampling),
+                adapter=_adapter(sampling.adapter),
                 budget=request.budget,
+                parser=lambda: ResponseParser(
+                    self._format, tools, place=prompt.place, begun=prompt.begun
+                ),
+                spelled=self._spelled,
             )
         )
+
+    def _constrained(self, request: ModelRequest, prompt: Rendered) -> Sampling:
+        """The request's sampling, with what holds its calls and its answer to their schemas."""
+        sampling, use = request.sampling, request.tools
+        changed: dict[str, Any] = {}
+        if use.tools and use.constrained and not sampling.tagged:
+            tagged = held(
+                self._format,
+                use.chosen,
+                knows_tools=self._template.knows_tools,
+                parallel=use.parallel,
+            )
+            required = use.choice != "auto" and bool(tagged)
+            changed = {
+                "tagged": tagged,
+                "tagged_required": required,
+                "tagged_parallel": use.parallel,
+            }
+        constrained = sampling.json_schema is not None or sampling.grammar is not None
+        if (constrained or changed.get("tagged_required")) and sampling.constrain_after is None:
+            changed["constrain_after"] = self._template.answer_after(prompt)
+        return sampling.model_copy(update=changed) if changed else sampling
+
+    def _spellings(self) -> dict[int, bytes]:
+        """The control tokens that the format needs in the text, with their spellings."""
+        vocabulary = self.engine.vocabulary
+        tokens = {
+            token
+            for literal in self._format.literals
+            for token in vocabulary.tokenize(literal, special=True)
+        }
+        found = {token for token in tokens if not vocabulary.piece(token)}
+        return {token: vocabulary.spelling(token).encode() for token in found}
 
     async def score(self, request: ModelRequest, text: str) -> tuple[list[TokenLogprob], Usage]:
         """The log-probability of each token of ``text`` as the answer."""
@@ -188,7 +253,7 @@ class LocalModel:
             raise ModelError("an empty text can't be scored: it has no tokens")
         generation = self._submit(
             Request(
-                self.tokenize(request.messages),
+                self._tokens(self.render(request)),
                 _SCORING,
                 given=given,
                 adapter=_adapter(request.sampling.adapter),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from thinkgraph.models.model import Tool
+from thinkgraph.models.model import Tagged, Tool
 
 MAX_TEXT = 1 << 18
 """Characters of one call that are looked at; one that is longer is invalid."""
@@ -25,14 +25,6 @@ class Found(NamedTuple):
 
     name: str
     arguments: dict[str, Any]
-
-
-class Held(NamedTuple):
-    """Text to hold to a JSON schema: what it begins with, the schema, and what ends it."""
-
-    begin: str
-    json_schema: dict[str, Any]
-    end: str
 
 
 class Body(Protocol):
@@ -46,7 +38,7 @@ class Body(Protocol):
         """
         ...
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """What holds calls of these tools to their schemas; none where JSON can't say it."""
         ...
 
@@ -64,14 +56,14 @@ class JsonObjects:
         """The objects of ``text``, or of the list in it."""
         return [self._found(value) for value in _values(text)]
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """One schema for all the tools, by whose names the calls differ."""
         calls = [self._schema(tool) for tool in tools]
         one = calls[0] if len(calls) == 1 else {"anyOf": calls}
         if not self.listed:
-            return [Held(begin, one, end)]
+            return [_tagged(begin, one, end)]
         many = {"type": "array", "items": one, "minItems": 1}
-        return [Held(begin, many if parallel else {**many, "maxItems": 1}, end)]
+        return [_tagged(begin, many if parallel else {**many, "maxItems": 1}, end)]
 
     def _schema(self, tool: Tool) -> dict[str, Any]:
         return {
@@ -118,10 +110,10 @@ class NamedJson:
             raise ValueError("a call has no name")
         return [Found(whole["name"], read_arguments(text[whole.end() :]))]
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """The arguments' schema, behind the tool's name."""
         return [
-            Held(
+            _tagged(
                 f"{begin}{self.before}{tool.name}{self.separator}",
                 tool.parameters,
                 self.after + end,
@@ -143,7 +135,7 @@ class Keyed:
             found += [Found(name, _object(arguments)) for name, arguments in value.items()]
         return found
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """A list of objects."""
         calls = [
             {
@@ -155,7 +147,7 @@ class Keyed:
             for tool in tools
         ]
         many = {"type": "array", "items": {"anyOf": calls}, "minItems": 1}
-        return [Held(begin, many if parallel else {**many, "maxItems": 1}, end)]
+        return [_tagged(begin, many if parallel else {**many, "maxItems": 1}, end)]
 
 
 @dataclass(frozen=True)
@@ -191,7 +183,7 @@ class Tags:
             for found in re.finditer(self.argument, text, re.DOTALL)
         }
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """None: a JSON schema can't say it."""
         return []
 
@@ -217,7 +209,7 @@ class PythonCalls:
         arguments = {word.arg: _literal(word.value) for word in node.keywords if word.arg}
         return Found(ast.unparse(node.func), arguments)
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """None: a JSON schema can't say it."""
         return []
 
@@ -243,9 +235,13 @@ class BareKeys:
         value, _ = _value("".join(parts))
         return [Found(head["name"], _object(value))]
 
-    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Held]:
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """None: a JSON schema can't say it."""
         return []
+
+
+def _tagged(begin: str, schema: dict[str, Any], end: str) -> Tagged:
+    return Tagged(begin=begin, json_schema=schema, end=end)
 
 
 def read_arguments(text: str) -> dict[str, Any]:

@@ -98,15 +98,13 @@ class ResponseParser:
         """No more will come."""
         while self._step(final=True):
             pass
-        match self._place:
-            case "call" if self._bare:
+        if self._place == "call":
+            if self._format.channels:
+                self._end_message()
+            elif self._bare:
                 self._end_bare()
-            case "call":
+            else:
                 self._end_call()
-            case "header" if self._body and not self._format.channels:
-                self._answer(self._body)
-            case _:
-                pass
         if self._place == "answer" and not self.tool_calls and not self.invalid_tool_calls:
             self._write(self._space)
         self._space = ""
@@ -282,14 +280,13 @@ class ResponseParser:
         if self._cut:
             text = text.lstrip()
         shown = text.rstrip() if self._tools or self._format.around else text
-        if self._format.thought and not self._begun and not shown.strip():
-            shown = ""  # before a thought
         self._space = text[len(shown) :]
         self._write(shown)
 
     def _write(self, text: str) -> None:
         if text:
-            self._cut, self._begun = False, True
+            self._cut = False
+            self._begun = self._begun or not text.isspace()
             self.text += text
             self._said.text += text
 

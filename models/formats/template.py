@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, Never, TypeVar
 
@@ -17,7 +18,7 @@ import jinja2
 from jinja2 import meta
 
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.formats.format import ChatFormat, Thought, format_of
+from thinkgraph.models.formats.format import HERMES, ChatFormat, Thought, format_of
 from thinkgraph.models.formats.parser import Place
 from thinkgraph.models.formats.sandbox import Sandbox
 from thinkgraph.models.formats.tools import described, in_words
@@ -92,7 +93,6 @@ class ChatTemplate:
         format: ChatFormat | None = None,
     ) -> None:
         self._bos, self._eos = bos, eos
-        self._gap = " " if source is None else ""
         self._specials = sorted({bos, eos, *special_tokens} - {""}, key=len, reverse=True)
         self._variables = dict(variables or {})
         self._sandbox = _environment()
@@ -103,8 +103,10 @@ class ChatTemplate:
         except Exception as error:  # the compiler meets any text, and fails in many ways
             raise ModelError(f"the model's chat template is not valid: {_reason(error)}") from error
         self._source = text
-        self.format = format or format_of(source)
         self.knows_tools = "tools" in self._names
+        self.format = format or format_of(source)
+        if not self.knows_tools:  # what is told in words is of this form
+            self.format = replace(self.format, calls=HERMES)
 
     def pieces(
         self,
@@ -120,6 +122,8 @@ class ChatTemplate:
         messages: Sequence[Message],
         tools: Sequence[Tool] = (),
         variables: Mapping[str, Any] | None = None,
+        *,
+        thinks: bool = False,
     ) -> Rendered:
         """The prompt that asks for the assistant's next message.
 
@@ -138,6 +142,8 @@ class ChatTemplate:
                 the generation prompt, to be gone on from; there is a message before that.
             tools: what the model may call.
             variables: of the template; they win over those it was made with.
+            thinks: open the thought of a model that would think, so that it is known where
+                its answer begins.
 
         Raises:
             ModelError: the template refuses the messages, fails, or writes too much.
@@ -159,8 +165,11 @@ class ChatTemplate:
             opening = self._opening(
                 text, hidden, tools, known, thought=thought, answers=bool(begun)
             )
-            text += opening + self._gap + guard.hide(begun)
+            text += opening + guard.hide(begun)
             place = "answer" if begun else "thought"
+        elif thinks and place == "answer" and self._would_think(text, hidden, tools, known):
+            text += self._opened
+            place = "thought"
         return Rendered(list(guard.reveal(text)), place, bool(begun))
 
     def _turns(
@@ -210,6 +219,30 @@ class ChatTemplate:
         marks = self.format.thought
         told = self._names & {*SWITCHES, "reasoning_effort"}
         return bool(marks) and marks.end in self._source and not told and marks.begin != "[THINK]"
+
+    def answer_after(self, prompt: Rendered) -> str | None:
+        """The text behind which the answer to a prompt begins; None is at once."""
+        if self.format.channels and prompt.place == "header":
+            return self.format.channels.answer
+        marks = self.format.thought
+        return marks.end if marks and prompt.place == "thought" else None
+
+    @property
+    def _opened(self) -> str:
+        marks = self.format.thought
+        return (marks.opened or marks.begin) if marks else ""
+
+    def _would_think(
+        self,
+        text: str,
+        turns: Sequence[Message],
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+    ) -> bool:
+        """Whether the model begins a thought by itself behind this prompt."""
+        if self._names.isdisjoint(SWITCHES):
+            return self._thinks_unasked
+        return self._turns(turns, tools, variables, closed=True) != text
 
     def _header(
         self,

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from thinkgraph.models.formats.calls import Held, JsonObjects
+from thinkgraph.models.formats.calls import JsonObjects
 from thinkgraph.models.formats.format import HERMES, Calls, ChatFormat
-from thinkgraph.models.model import Message, Tool
+from thinkgraph.models.model import Message, Tagged, Tool
 
 WORDS = """You may call these tools. Each has a name, a description and a JSON schema:
 {tools}
@@ -64,31 +64,31 @@ def _written(name: str, arguments: dict[str, Any]) -> str:
 
 def held(
     format: ChatFormat, tools: Sequence[Tool], *, knows_tools: bool, parallel: bool
-) -> list[Held]:
+) -> list[Tagged]:
     """What holds calls of these tools to their schemas while they are decoded.
 
     Empty where a JSON schema can't say how the model writes calls.
     """
     if format.channels and knows_tools:
-        begin, sep, _ = format.channels.call_begin.partition("NAME")
+        begin, _, rest = format.channels.call_begin.partition("NAME")
         after = next(iter(format.channels.ends[2:]), "")
         return [
-            Held(
-                begin + tool.name + format.channels.call_begin[len(begin + sep) :],
-                tool.parameters,
-                after,
-            )
+            Tagged(begin=begin + tool.name + rest, json_schema=tool.parameters, end=after)
             for tool in tools
         ]
     calls: Calls = format.calls if format.calls and knows_tools else HERMES
     if calls.begin == "<|python_tag|>" and isinstance(calls.body, JsonObjects):
         key = calls.body.arguments
         return [
-            Held(f'{{"name": {json.dumps(tool.name)}, "{key}": ', tool.parameters, "}")
+            Tagged(
+                begin=f'{{"name": {json.dumps(tool.name)}, "{key}": ',
+                json_schema=tool.parameters,
+                end="}",
+            )
             for tool in tools
         ]
     closing = "".join(calls.around[1:])
     return [
-        one._replace(end=one.end + closing) if not parallel else one
+        one if parallel else one.model_copy(update={"end": one.end + closing})
         for one in calls.body.held(calls.begin, calls.end, tools, parallel)
     ]
