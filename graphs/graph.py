@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from thinkgraph.graphs.catalogue import find, find_used
 from thinkgraph.graphs.checker.check import check_spec
 from thinkgraph.graphs.checker.check import load as load_spec
-from thinkgraph.graphs.language.document import Path_
+from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.dump import dump
 from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.language.spec import (
@@ -83,7 +83,7 @@ class Graph:
         self._data: dict[str, Any] = {"thinkgraph": 1, "name": name}
         self._data |= {key: _plain(value) for key, value in head.items() if value}
         self._data |= {"nodes": {}, "edges": []}
-        self._places: dict[Path_, tuple[str, int]] = {(): _caller()}
+        self._places: dict[DataPath, tuple[str, int]] = {(): _caller()}
         self._folder: Path | None = None
         self._changed()
 

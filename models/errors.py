@@ -1,5 +1,7 @@
 """The errors a caller can act on: one clear sentence each, with the way out in it."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Self
 
 
@@ -46,3 +48,10 @@ class PromptTooLong(ModelError):
             f"the prompt has {tokens} tokens and the context holds {context}: "
             f"{tokens - limit} too many; shorten the question or use a model with a longer context"
         )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint for a misspelt name, such as "did you mean 'samples'?"; empty if none is near."""
+    spelt = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), spelt, n=1)
+    return f"did you mean {spelt[near[0]]!r}?" if near else ""

@@ -17,6 +17,16 @@ TEMPLATE = (
     "<|im_start|>assistant\n"
 )
 
+MODELS = {"adapters", "model", "opened", "served", "smollm2", "smollm2_path", "tiny"}
+"""Fixtures that load a model or write one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a model, which `make quick` leaves out."""
+    for item in items:
+        if MODELS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("model")
+
 
 def byte_spellings() -> list[str]:
     """How byte-level vocabularies (GPT-2's and its heirs') spell the 256 bytes."""

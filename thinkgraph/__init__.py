@@ -1,11 +1,14 @@
-"""Reasoning strategies as graphs, run on a local GGUF model.
+"""The public API of thinkgraph: reasoning strategies as graphs, run on a local GGUF model.
 
-What is here is loaded when it is first used, so that importing the package costs little.
+Only the names in ``__all__`` are promised; docs/api.md describes them. Each is imported when it is
+first used, so that importing the package costs little.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,19 +23,37 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
+    from thinkgraph.graphs.runtime.compile import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
+    from thinkgraph.graphs.runtime.result import RunUsage as RunUsage
+    from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
+    from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
+    from thinkgraph.models.errors import ModelError as ModelError
     from thinkgraph.models.errors import ThinkgraphError as ThinkgraphError
     from thinkgraph.models.model import Budget as Budget
     from thinkgraph.models.model import Completion as Completion
+    from thinkgraph.models.model import Confidence as Confidence
+    from thinkgraph.models.model import Delta as Delta
+    from thinkgraph.models.model import Generation as Generation
     from thinkgraph.models.model import Message as Message
+    from thinkgraph.models.model import Model as Model
+    from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
-    from thinkgraph.nodes.base.function import node_kind as node_kind
+    from thinkgraph.nodes.answers import AnswerClass as AnswerClass
+    from thinkgraph.nodes.answers import Tally as Tally
+    from thinkgraph.nodes.answers import equal as equal
+    from thinkgraph.nodes.answers import extract as extract
+    from thinkgraph.nodes.base.cost import Asked as Asked
+    from thinkgraph.nodes.base.cost import Cost as Cost
+    from thinkgraph.nodes.base.cost import Extent as Extent
+    from thinkgraph.nodes.base.function_node import node_kind as node_kind
     from thinkgraph.nodes.base.node import Node as Node
     from thinkgraph.nodes.base.param import param as param
-    from thinkgraph.nodes.base.thinking import Thinking as Thinking
+    from thinkgraph.nodes.budget_forcing import Thinking as Thinking
     from thinkgraph.nodes.event import Answered as Answered
     from thinkgraph.nodes.event import Criticised as Criticised
     from thinkgraph.nodes.event import Drafted as Drafted
@@ -60,18 +81,37 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.registry import register as register
     from thinkgraph.nodes.step import Step as Step
 
+    load_model = _catalogue.load
+
 _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
-    "graphs.runtime.result": ["Finished", "Result"],
+    "graphs.runtime.compile": ["Context"],
+    "graphs.runtime.result": ["Finished", "Result", "RunUsage"],
+    "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
-    "models.errors": ["ThinkgraphError"],
-    "models.model": ["Budget", "Completion", "Message", "Sampling", "Usage"],
-    "nodes.base.function": ["node_kind"],
+    "models.engine.settings": ["EngineSettings"],
+    "models.errors": ["ModelError", "ThinkgraphError"],
+    "models.model": [
+        "Budget",
+        "Completion",
+        "Confidence",
+        "Delta",
+        "Generation",
+        "Message",
+        "Model",
+        "ModelRequest",
+        "Sampling",
+        "TokenLogprob",
+        "Usage",
+    ],
+    "nodes.answers": ["AnswerClass", "Tally", "equal", "extract"],
+    "nodes.base.cost": ["Asked", "Cost", "Extent"],
+    "nodes.base.function_node": ["node_kind"],
     "nodes.base.node": ["Node"],
     "nodes.base.param": ["param"],
-    "nodes.base.thinking": ["Thinking"],
+    "nodes.budget_forcing": ["Thinking"],
     "nodes.event": ["Answered", "Criticised", "Drafted", "Grew", "NodeEvent", "NodeStarted"],
     "nodes.kinds.ask": ["Ask"],
     "nodes.kinds.calculate": ["Calculate"],
@@ -91,13 +131,23 @@ _EXPORTS = {
     "nodes.step": ["Step"],
 }
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
+_ELSEWHERE = {"load_model": "load"}
+"""Names that are others in their modules."""
 __all__ = sorted(_MODULES)  # noqa: PLE0605 (the names above)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name in _MODULES:
+        module = import_module(f"{__name__}.{_MODULES[name]}")
+        return getattr(module, _ELSEWHERE.get(name, name))
+    from thinkgraph.models.errors import did_you_mean  # noqa: PLC0415 (only for a misspelt name)
+
+    hint = did_you_mean(name, _MODULES)
+    # `from thinkgraph import NAME` drops an AttributeError's message, and looks for a submodule.
+    importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
+    if hint and importing and not find_spec(f"{__name__}.{name}"):
+        raise ImportError(f"cannot import name {name!r} from {__name__!r}; {hint}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint and f'; {hint}'}")
 
 
 def __dir__() -> list[str]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from thinkgraph.graphs.runtime.result import Result
+from thinkgraph.live import LiveView
 from thinkgraph.nodes.answers import Tally
 from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
 from thinkgraph.nodes.population import Answer
@@ -25,7 +24,7 @@ BAR = 30
 ROWS = 24
 
 
-class View:
+class View(LiveView):
     """Shows a run as its events arrive.
 
     Args:
@@ -35,32 +34,11 @@ class View:
     """
 
     def __init__(self, title: str, *, shown: bool = True, console: Console | None = None) -> None:
-        self._title, self._shown = title, shown
-        self._console = console or Console(stderr=True, highlight=False)
+        super().__init__(shown=shown, console=console, rate=8)
+        self._title = title
         self._began = time.perf_counter()
         self._rows: dict[str, Row] = {}
         self._answer: Answer | None = None
-        alive = shown and self._console.is_terminal
-        self._live = (
-            Live(console=self._console, refresh_per_second=8, transient=True) if alive else None
-        )
-
-    def __enter__(self) -> View:
-        if self._live:
-            self._live.start()
-            self._live.update(Text(f"{self._title}: loading the model …", style="dim"))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.update(self.candidates())  # the report tells the rest
-            self._live.transient = False
-            self._live.stop()
 
     @property
     def spent(self) -> str:
@@ -71,9 +49,9 @@ class View:
     def show(self, event: NodeEvent) -> None:
         """Take in one event."""
         self._take(event)
-        if self._live:
-            self._live.update(self._picture())
-        elif self._shown and (line := _line(event)):
+        if self.alive:
+            self.redraw()
+        elif self.shown and (line := _line(event)):
             print(line, file=sys.stderr, flush=True)
 
     def _take(self, event: NodeEvent) -> None:
@@ -94,11 +72,18 @@ class View:
         elif isinstance(event, Answered):
             self._answer = event.answer
 
-    def _picture(self) -> RenderableType:
+    def picture(self) -> RenderableType:
+        """The candidates so far, the vote and the cost."""
+        if not self._rows:
+            return Text(f"{self._title}: loading the model …", style="dim")
         parts: list[RenderableType] = [self.candidates(ROWS)]
         if self._answer and self._answer.tally:
             parts += [Text(""), bars(self._answer.tally)]
         return Group(*parts, Text(self.spent, style="dim"))
+
+    def ending(self) -> RenderableType:
+        """All candidates; the report tells the rest."""
+        return self.candidates()
 
     def candidates(self, most: int = 0) -> Table:
         """The last ``most`` candidates and critiques, a line each; 0 is all."""
@@ -108,7 +93,7 @@ class View:
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         for name, row in list(self._rows.items())[-most:]:
             text = " ".join(row.text.split())
-            shown = text if row.mark else text[-self._console.width :]
+            shown = text if row.mark else text[-self.console.width :]
             table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
         return table
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from thinkgraph.graphs.catalogue import GraphNotFound, find
 from thinkgraph.graphs.checker.checks import CHECKS
-from thinkgraph.graphs.checker.checks.used import MAX_USED, params, used
-from thinkgraph.graphs.checker.draft import Draft, Enough
-from thinkgraph.graphs.checker.python_source import Made
+from thinkgraph.graphs.checker.checks.subgraphs import MAX_SUBGRAPHS, params, used
+from thinkgraph.graphs.checker.context import CheckContext, TooManyProblems
+from thinkgraph.graphs.checker.python_document import PythonDocument
 from thinkgraph.graphs.checker.reporters import render
-from thinkgraph.graphs.language.document import Document, Path_
-from thinkgraph.graphs.language.problem import Place, Problem, SpecError
+from thinkgraph.graphs.language.document import DataPath, Document
+from thinkgraph.graphs.language.problem import Location, Problem, SpecError
 from thinkgraph.graphs.language.rules import problem
 from thinkgraph.graphs.language.spec import Spec
 
@@ -48,19 +48,19 @@ def check(document: Document) -> list[Problem]:
 
 def check_spec(
     spec: Spec | Mapping[str, Any],
-    places: Mapping[Path_, tuple[str, int]] | None = None,
+    locations: Mapping[DataPath, tuple[str, int]] | None = None,
     folder: Path | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with a graph made in Python.
 
     Args:
         spec: the graph; plain data need not be a valid :class:`Spec`.
-        places: the file and line of Python that made each part, by its path in the spec, such
+        locations: the file and line of Python that made each part, by its path in the spec, such
             as ``("nodes", "draft")``, ``("edges", 0)`` or ``()`` for the whole.
         folder: where the files lie that it uses.
     """
     data = spec.plain if isinstance(spec, Spec) else dict(spec)
-    return check(Made(data, places, folder))
+    return check(PythonDocument(data, locations, folder))
 
 
 def check_files(paths: Iterable[str | Path]) -> list[Problem]:
@@ -71,7 +71,7 @@ def check_files(paths: Iterable[str | Path]) -> list[Problem]:
             found |= dict.fromkeys(check(Document.read(find(path))))
         except GraphNotFound as error:
             message, _, hint = str(error).partition("; ")
-            found[problem("TG001", message, Place(str(path)), hint)] = None
+            found[problem("TG001", message, Location(str(path)), hint)] = None
     return list(found)
 
 
@@ -82,7 +82,7 @@ class _Check:
     """One check of a spec and of all the graphs that it uses, each of them once."""
 
     def __init__(self) -> None:
-        self._drafts: dict[str, Draft] = {}
+        self._contexts: dict[str, CheckContext] = {}
         self._open: list[str] = []
 
     def problems(self, document: Document) -> list[Problem]:
@@ -90,41 +90,45 @@ class _Check:
         self._check(document)
         return [
             found
-            for draft in self._drafts.values()
-            for found in sorted(draft.found, key=lambda each: (each.file, each.line, each.column))
+            for context in self._contexts.values()
+            for found in sorted(context.found, key=lambda each: (each.file, each.line, each.column))
         ]
 
-    def _check(self, document: Document) -> Draft:
-        draft = self._drafts[_key(document)] = Draft.of(document)
+    def _check(self, document: Document) -> CheckContext:
+        context = self._contexts[_key(document)] = CheckContext.of(document)
         self._open.append(_key(document))
         try:
-            draft.form()
+            context.check_schema()
             for each in CHECKS:
-                each(draft)
-            params(draft, self._used(draft))
-        except Enough:
+                each(context)
+            params(context, self._used(context))
+        except TooManyProblems:
             pass
         self._open.pop()
-        return draft
+        return context
 
-    def _used(self, draft: Draft) -> dict[str, Draft]:
+    def _used(self, context: CheckContext) -> dict[str, CheckContext]:
         graphs = {}
-        for name, document in used(draft).items():
-            node = next(node for node, spec in draft.nodes.items() if spec.use == name)
+        for name, document in used(context).items():
+            node = next(node for node, spec in context.nodes.items() if spec.use == name)
             path = ("nodes", node, "use")
             key = _key(document)
             if key in self._open:
-                draft.add("TG502", path, f"`{name}` would use itself without end")
+                context.report("TG502", path, f"`{name}` would use itself without end")
                 continue
-            if key not in self._drafts and len(self._drafts) > MAX_USED:
-                draft.add("TG502", path, f"more than {MAX_USED} graphs are used in one")
+            if key not in self._contexts and len(self._contexts) > MAX_SUBGRAPHS:
+                context.report("TG502", path, f"more than {MAX_SUBGRAPHS} graphs are used in one")
                 continue
-            graphs[name] = self._drafts.get(key) or self._check(document)
+            graphs[name] = self._contexts.get(key) or self._check(document)
             if any(found.severity == "error" for found in graphs[name].found):
                 hint = "they are listed with that file"
-                draft.add("TG506", path, f"the graph `{name}` has errors", hint)
+                context.report("TG506", path, f"the graph `{name}` has errors", hint)
         return graphs
 
 
 def _key(document: Document) -> str:
-    return document.file if isinstance(document, Made) else str(Path(document.file).resolve())
+    return (
+        document.file
+        if isinstance(document, PythonDocument)
+        else str(Path(document.file).resolve())
+    )

@@ -73,7 +73,7 @@ def _result(found: Problem, rule: int) -> dict[str, Any]:
         "endLine": found.end_line,
         "endColumn": found.end_column,
     }
-    place = {
+    location = {
         "artifactLocation": {"uri": path.as_uri() if path.is_absolute() else path.as_posix()},
         "region": region,
     }
@@ -82,5 +82,5 @@ def _result(found: Problem, rule: int) -> dict[str, Any]:
         "ruleIndex": rule,
         "level": found.severity,
         "message": {"text": f"{found.message}; {found.hint}" if found.hint else found.message},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": location}],
     }

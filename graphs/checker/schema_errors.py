@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems: a code, plain words, the place, and a suggestion."""
+"""From pydantic's errors to problems: a code, plain words, the location, and a suggestion."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pydantic_core import ErrorDetails
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
 Path = tuple[str | int, ...]
-MAX_FAULTS = 100
-"""How many faults of one value are told."""
+MAX_VIOLATIONS = 100
+"""How many violations of one value are told."""
 
 
-class Fault(NamedTuple):
+class Violation(NamedTuple):
     """A value that a model refuses: where it stands in the data, and why."""
 
     code: str
@@ -30,14 +30,14 @@ class Fault(NamedTuple):
     """The line in the text at the path, from 1; 0 is all of it."""
 
 
-def faults(model: type[BaseModel], data: Any) -> list[Fault]:
+def violations(model: type[BaseModel], data: Any) -> list[Violation]:
     """Why plain data isn't a model; empty if it is."""
     try:
         model.model_validate(data)
     except ValidationError as error:
         details = [each for each in error.errors(include_url=False) if not _follows(each, data)]
-        details = details[:MAX_FAULTS]
-        found = [_fault(detail, model, data) for detail in details]
+        details = details[:MAX_VIOLATIONS]
+        found = [_violation(detail, model, data) for detail in details]
         return list(_without_other_branches([each for each in found if each is not None]))
     return []
 
@@ -64,7 +64,13 @@ _LIMITS = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-_OWN = {"param": "TG107", "node": "TG108", "chain": "TG109", "template": "TG110", "prompt": "TG203"}
+_CUSTOM_ERRORS = {
+    "param": "TG107",
+    "node": "TG108",
+    "chain": "TG109",
+    "template": "TG110",
+    "prompt": "TG203",
+}
 
 
 class _Detail(NamedTuple):
@@ -80,7 +86,7 @@ class _Detail(NamedTuple):
     """The fields of the model that the value is, or belongs to."""
 
 
-def _fault(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Fault | None:
+def _violation(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Violation | None:
     path, location = _path(detail["loc"], data), detail["loc"]
     found = _Detail(
         detail["type"],
@@ -91,57 +97,59 @@ def _fault(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Fault | N
         detail.get("ctx", {}),
         _fields(model, location[:-1]),
     )
-    return _TELLERS.get(found.kind, _mistyped)(found)
+    return _TRANSLATORS.get(found.kind, _mistyped)(found)
 
 
-def _unknown(found: _Detail) -> Fault:
+def _unknown(found: _Detail) -> Violation:
     message = f"there is no field `{found.name}` here"
-    return Fault("TG101", found.path, message, suggestion(found.name, found.siblings), True)
+    return Violation("TG101", found.path, message, suggestion(found.name, found.siblings), True)
 
 
-def _missing(found: _Detail) -> Fault | None:
+def _missing(found: _Detail) -> Violation | None:
     given = found.value if isinstance(found.value, dict) else {}
     if nearest(found.name, [key for key in given if key not in found.siblings]):
         return None  # told as a field that isn't there, with this one to suggest
-    return Fault("TG102", found.path, f"the field `{found.name}` is missing", "", True)
+    return Violation("TG102", found.path, f"the field `{found.name}` is missing", "", True)
 
 
-def _no_choice(found: _Detail) -> Fault:
+def _not_a_choice(found: _Detail) -> Violation:
     listed = str(found.context["expected"]).replace(" or ", ",").split(",")
     choices = [word.strip("'\" ") for word in listed]
     text = isinstance(found.value, str)
     hint = suggestion(found.value, choices) if text else f"write {', '.join(choices)}"
     message = f"{_shown(found.value)} is none of {', '.join(choices)}"
-    return Fault("TG105", found.path, message, hint)
+    return Violation("TG105", found.path, message, hint)
 
 
-def _out_of_range(found: _Detail) -> Fault:
+def _out_of_range(found: _Detail) -> Violation:
     words, bound = _LIMITS[found.kind]
     message = f"{_shown(found.value)} should be {words} {found.context[bound]:g}"
-    return Fault("TG104", found.path, message)
+    return Violation("TG104", found.path, message)
 
 
-def _too_short(found: _Detail) -> Fault:
+def _too_short(found: _Detail) -> Violation:
     least = found.context["min_length"]
     message = f"it should have at least {least}" if least > 1 else "it should not be empty"
-    return Fault("TG104", found.path, message)
+    return Violation("TG104", found.path, message)
 
 
-def _too_long(found: _Detail) -> Fault:
+def _too_long(found: _Detail) -> Violation:
     unit = " characters" if isinstance(found.value, str) else ""
-    return Fault("TG104", found.path, f"it should have at most {found.context['max_length']}{unit}")
+    return Violation(
+        "TG104", found.path, f"it should have at most {found.context['max_length']}{unit}"
+    )
 
 
-def _no_name(found: _Detail) -> Fault:
+def _invalid_name(found: _Detail) -> Violation:
     key, pattern = found.name == "[key]", str(found.context["pattern"])
     shown = found.path[-1] if key else found.value
     lower = "a-z" in pattern and "A-Z" not in pattern
     signs = "small letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
     message = f"`{shown}` is no name: names have {signs}, a letter first"
-    return Fault("TG106", found.path, message, "", key)
+    return Violation("TG106", found.path, message, "", key)
 
 
-def _own(found: _Detail) -> Fault:
+def _custom_error(found: _Detail) -> Violation:
     """One of the errors that the models of the language raise themselves."""
     message, _, hint = found.message.partition("; ")
     if found.kind == "node" and isinstance(found.value, dict) and "kind" not in found.value:
@@ -149,29 +157,31 @@ def _own(found: _Detail) -> Fault:
         hints = [f"did you mean `{word}` with `{name}`?" for name, word in meant.items() if word]
         hint = hints[0] if hints else hint
     line = int(found.context.get("line", 0))
-    return Fault(_OWN[found.kind], found.path, message, hint, False, line)
+    return Violation(_CUSTOM_ERRORS[found.kind], found.path, message, hint, False, line)
 
 
-def _refused(found: _Detail) -> Fault:
+def _value_error(found: _Detail) -> Violation:
     message, _, hint = found.message.partition("; ")
     code = "TG204" if "extractor" in found.message else "TG111"
-    return Fault(code, found.path, message, hint)
+    return Violation(code, found.path, message, hint)
 
 
-def _mistyped(found: _Detail) -> Fault:
+def _mistyped(found: _Detail) -> Violation:
     base = re.sub("_(type|parsing|from_float|attributes_type)$", "", found.kind)
     if base not in _WANTED:
-        return _refused(found)
+        return _value_error(found)
     wanted, value = _WANTED[base], found.value
     if found.name == "[key]":
-        return Fault("TG103", found.path, f"{found.path[-1]} should be {wanted}", "", True)
+        return Violation("TG103", found.path, f"{found.path[-1]} should be {wanted}", "", True)
     if value is None:
         message = f"this is empty and should be {wanted}"
-        return Fault("TG103", found.path, message, "delete the field, or give it a value", True)
-    return Fault("TG103", found.path, f"{_shown(value)} should be {wanted}", _as(base, value))
+        return Violation("TG103", found.path, message, "delete the field, or give it a value", True)
+    return Violation(
+        "TG103", found.path, f"{_shown(value)} should be {wanted}", _rewrite_hint(base, value)
+    )
 
 
-def _as(base: str, value: Any) -> str:
+def _rewrite_hint(base: str, value: Any) -> str:
     """How to write a value so that it has the type that is wanted."""
     if base in ("int", "float") and isinstance(value, str) and _is_number(value):
         return f"write it without quotes: {value}"
@@ -182,15 +192,15 @@ def _as(base: str, value: Any) -> str:
     return ""
 
 
-_TELLERS: dict[str, Callable[[_Detail], Fault | None]] = {
+_TRANSLATORS: dict[str, Callable[[_Detail], Violation | None]] = {
     "extra_forbidden": _unknown,
     "missing": _missing,
-    "literal_error": _no_choice,
-    "string_pattern_mismatch": _no_name,
+    "literal_error": _not_a_choice,
+    "string_pattern_mismatch": _invalid_name,
     **dict.fromkeys(_LIMITS, _out_of_range),
     **dict.fromkeys(("too_short", "string_too_short"), _too_short),
     **dict.fromkeys(("too_long", "string_too_long"), _too_long),
-    **dict.fromkeys(_OWN, _own),
+    **dict.fromkeys(_CUSTOM_ERRORS, _custom_error),
 }
 
 
@@ -273,27 +283,27 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _without_other_branches(found: list[Fault]) -> Iterator[Fault]:
-    """The faults of the member of a union that was meant; if none was, one fault for them all."""
-    types_wanted: dict[Path, list[Fault]] = {}
-    for fault in found:
-        if fault.code == "TG103":
-            types_wanted.setdefault(fault.path, []).append(fault)
-    for fault in found:
-        alike = types_wanted.get(fault.path, [fault])
-        if fault.code != "TG103" or (len(alike) == 1 and not _is_said_better(fault, found)):
-            yield fault
-        elif fault is alike[0] and not _is_said_better(fault, found):
+def _without_other_branches(found: list[Violation]) -> Iterator[Violation]:
+    """Those of the union's member that was meant; if none was, one for all members."""
+    types_wanted: dict[Path, list[Violation]] = {}
+    for violation in found:
+        if violation.code == "TG103":
+            types_wanted.setdefault(violation.path, []).append(violation)
+    for violation in found:
+        alike = types_wanted.get(violation.path, [violation])
+        if violation.code != "TG103" or (len(alike) == 1 and not _is_said_better(violation, found)):
+            yield violation
+        elif violation is alike[0] and not _is_said_better(violation, found):
             wanted = [each.message.rpartition("should be ")[2] for each in alike]
             either = " or ".join(dict.fromkeys(wanted))
-            yield fault._replace(message=fault.message.replace(wanted[0], either))
+            yield violation._replace(message=violation.message.replace(wanted[0], either))
 
 
-def _is_said_better(fault: Fault, found: list[Fault]) -> bool:
-    """Whether another fault is about the same value's form or lies within it."""
+def _is_said_better(violation: Violation, found: list[Violation]) -> bool:
+    """Whether another violation is about the same value's form or lies within it."""
     return any(
-        (other.path[: len(fault.path)] == fault.path and other.code != "TG103")
-        or (other.path != fault.path and other.path[: len(fault.path)] == fault.path)
+        (other.path[: len(violation.path)] == violation.path and other.code != "TG103")
+        or (other.path != violation.path and other.path[: len(violation.path)] == violation.path)
         for other in found
-        if other is not fault
+        if other is not violation
     )

@@ -35,15 +35,15 @@ class ConditionError(ThinkgraphError):
     """A condition can't be read, or isn't true or false.
 
     Attributes:
-        faults: everything that is wrong with it.
+        issues: everything that is wrong with it.
     """
 
-    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
-        self.faults = faults
+    def __init__(self, message: str, issues: Sequence[ConditionIssue] = ()) -> None:
+        self.issues = issues
         super().__init__(message)
 
 
-class Fault(NamedTuple):
+class ConditionIssue(NamedTuple):
     """One thing that is wrong with a condition; line and column are of its text, from 1."""
 
     kind: Literal["syntax", "name", "type", "truth"]
@@ -146,16 +146,16 @@ class Condition:
 def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
     if len(_MACRO.findall(text)) > MAX_MACROS:
         said = f"more than {MAX_MACROS} of all, exists, map and filter in one condition"
-        raise ConditionError(said, [Fault("syntax", said)])
+        raise ConditionError(said, [ConditionIssue("syntax", said)])
     environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
     try:
         expression = environment.compile(text)
     except RuntimeError as error:
-        faults = list(_faults(str(error), text, dict(types)))
-        raise ConditionError("; ".join(fault.message for fault in faults), faults) from None
+        issues = list(_issues(str(error), text, dict(types)))
+        raise ConditionError("; ".join(issue.message for issue in issues), issues) from None
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
-        fault = _no_truth(expression.return_type().name().lower(), text)
-        raise ConditionError(fault.message, [fault])
+        issue = _not_boolean(expression.return_type().name().lower(), text)
+        raise ConditionError(issue.message, [issue])
     return expression
 
 
@@ -167,48 +167,52 @@ _WORDS = {"not": "`!x`", "and": "`x && y`", "or": "`x || y`", "=": "`x == y`", "
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 
 
-def _faults(report: str, text: str, types: Mapping[str, str]) -> Iterator[Fault]:
-    """The faults in a report of CEL's; of its syntax errors only the first, which causes them."""
+def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[ConditionIssue]:
+    """The issues in a report of CEL's; of its syntax errors only the first, which causes them."""
     found = _ERROR.findall(report)
     if not found:
-        yield Fault("syntax", "it nests too deep" if "recursion" in report else report)
+        yield ConditionIssue("syntax", "it nests too deep" if "recursion" in report else report)
     for line, column, message in found:
         said = message.removesuffix(" (in container '')")
-        place = int(line), int(column)
+        location = int(line), int(column)
         if said.startswith("undeclared reference to"):
-            yield _unknown(said.split("'")[1], place, types)
+            yield _unknown(said.split("'")[1], location, types)
         elif said.startswith("found no matching overload"):
-            yield _mismatch(said, place, text, types)
+            yield _mismatch(said, location, text, types)
         else:
-            yield _unreadable(said, place, text)
+            yield _unreadable(said, location, text)
             return
 
 
-def _unknown(name: str, place: tuple[int, int], types: Mapping[str, str]) -> Fault:
+def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> ConditionIssue:
     if name in types:
-        return Fault("name", f"`{name}` is no function", *place)
+        return ConditionIssue("name", f"`{name}` is no function", *location)
     hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
     first, _, rest = name.partition(".")
-    line, column = place
+    line, column = location
     column = max(1, column - len(name) + len(name.rpartition(".")[2]) + 1) if rest else column
-    return Fault(
+    return ConditionIssue(
         "name", f"there is no `{name}`", line, column, len(name), hint or suggestion(first, types)
     )
 
 
-def _mismatch(said: str, place: tuple[int, int], text: str, types: Mapping[str, str]) -> Fault:
+def _mismatch(
+    said: str, location: tuple[int, int], text: str, types: Mapping[str, str]
+) -> ConditionIssue:
     operator = said.split("'")[1].strip("_@").replace("_", "")
     given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
     message = f"`{operator}` doesn't fit ({given})"
     if sorted(given.split(", ")) == ["double", "int"]:
-        return Fault("type", message, *place, len(operator), _as_doubles(text, place, types))
-    return Fault("type", message, *place, max(1, len(operator)))
+        return ConditionIssue(
+            "type", message, *location, len(operator), _as_doubles(text, location, types)
+        )
+    return ConditionIssue("type", message, *location, max(1, len(operator)))
 
 
-def _as_doubles(text: str, place: tuple[int, int], types: Mapping[str, str]) -> str:
+def _as_doubles(text: str, location: tuple[int, int], types: Mapping[str, str]) -> str:
     """How to write the whole number beside an operator as a double."""
-    line = text.split("\n")[place[0] - 1]
-    before, after = line[: place[1] - 1], line[place[1] - 1 :]
+    line = text.split("\n")[location[0] - 1]
+    before, after = line[: location[1] - 1], line[location[1] - 1 :]
     beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
     for word in [match[1] for match in beside if match]:
         if word.isdigit():
@@ -218,10 +222,10 @@ def _as_doubles(text: str, place: tuple[int, int], types: Mapping[str, str]) -> 
     return "write 1.0 for 1, or double(x): a whole number isn't compared with a fraction"
 
 
-def _unreadable(said: str, place: tuple[int, int], text: str) -> Fault:
+def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIssue:
     if "$" in text:
         column = text.index("$") + 1
-        return Fault(
+        return ConditionIssue(
             "syntax",
             "`$` has no meaning in a condition",
             1,
@@ -233,16 +237,18 @@ def _unreadable(said: str, place: tuple[int, int], text: str) -> Fault:
         line = text.count("\n", 0, match.start()) + 1
         column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
         message = f"`{match[0]}` is not an operator of CEL"
-        return Fault("syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}")
+        return ConditionIssue(
+            "syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}"
+        )
     ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
     message = "it ends too early" if ends else said.split(" expecting ", maxsplit=1)[0]
-    return Fault("syntax", message.removeprefix("Syntax error: "), *place)
+    return ConditionIssue("syntax", message.removeprefix("Syntax error: "), *location)
 
 
-def _no_truth(kind: str, text: str) -> Fault:
+def _not_boolean(kind: str, text: str) -> ConditionIssue:
     hint = {"int": f"compare it: `{text} > 0`", "string": f'compare it: `{text} != ""`'}
     brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
-    return Fault(
+    return ConditionIssue(
         "truth",
         f"the condition is of type {kind}, not true or false",
         1,

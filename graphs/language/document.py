@@ -33,7 +33,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from thinkgraph.graphs.language.problem import Place, Problem
+from thinkgraph.graphs.language.problem import Location, Problem
 from thinkgraph.graphs.language.rules import problem
 
 MAX_BYTES = 128 * 1024
@@ -44,7 +44,8 @@ MAX_DEPTH = 32
 MAX_PROBLEMS = 100
 """After how many problems a file is read no further."""
 
-Path_ = tuple[str | int, ...]
+DataPath = tuple[str | int, ...]
+"""The path of a value in a spec: its keys and indices, as the ``loc`` of a pydantic error."""
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
@@ -62,7 +63,8 @@ _BREAK = re.compile("\r\n|\n|\r")
 class Document:
     """The text of a spec, read.
 
-    :class:`~thinkgraph.graphs.checker.python_source.Made` does the same for a graph made in Python.
+    :class:`~thinkgraph.graphs.checker.python_document.PythonDocument` is the same for
+    a graph composed in Python.
 
     Attributes:
         file: its name, as problems show it.
@@ -78,9 +80,9 @@ class Document:
     folder: Path | None = None
     data: Any = None
     problems: list[Problem] = field(default_factory=list)
-    broken: set[Path_] = field(default_factory=set)
-    keys: dict[Path_, Event] = field(default_factory=dict, repr=False)
-    values: dict[Path_, tuple[Event, Event]] = field(default_factory=dict, repr=False)
+    broken: set[DataPath] = field(default_factory=set)
+    keys: dict[DataPath, Event] = field(default_factory=dict, repr=False)
+    values: dict[DataPath, tuple[Event, Event]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, path: Traversable | Path) -> Document:
@@ -113,13 +115,15 @@ class Document:
             self.text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            self.add("TG003", "the file is not UTF-8 text", Place(self.file, line, 1, line, 1))
+            self.add("TG003", "the file is not UTF-8 text", Location(self.file, line, 1, line, 1))
             return
         _Reader(self).read()
 
-    def add(self, code: str, message: str, place: Place | None = None, hint: str = "") -> None:
+    def add(
+        self, code: str, message: str, location: Location | None = None, hint: str = ""
+    ) -> None:
         """Note a problem with the text, at its beginning unless a place is given."""
-        self.problems.append(problem(code, message, place or Place(self.file), hint))
+        self.problems.append(problem(code, message, location or Location(self.file), hint))
 
     @cached_property
     def lines(self) -> list[str]:
@@ -139,12 +143,12 @@ class Document:
         line = bisect_right(self._starts, index)
         return line, min(index - self._starts[line - 1], len(self.lines[line - 1])) + 1
 
-    def span(self, start: int, end: int) -> Place:
+    def span(self, start: int, end: int) -> Location:
         """The place between two indices into the text."""
         (line, column), (end_line, end_column) = self._position(start), self._position(end)
-        return Place(self.file, line, column, end_line, end_column, self.lines[line - 1])
+        return Location(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
-    def place(self, path: Path_, *, key: bool = False) -> Place:
+    def locate(self, path: DataPath, *, key: bool = False) -> Location:
         """Where a value, or its key, stands; of what isn't there, what would hold it."""
         while path not in self.values and path:
             path = path[:-1]
@@ -153,13 +157,13 @@ class Document:
             return self._place(event, event)
         if path in self.values:
             return self._place(*self.values[path])
-        return Place(self.file)
+        return Location(self.file)
 
-    def within(
-        self, path: Path_, line: int, column: int, length: int = 1, *, key: bool = False
-    ) -> Place:
+    def locate_within(
+        self, path: DataPath, line: int, column: int, length: int = 1, *, key: bool = False
+    ) -> Location:
         """Where a part of a text stands: its line and column, from 1, in the value or key."""
-        whole = self.place(path, key=key)
+        whole = self.locate(path, key=key)
         event = self.keys.get(path) if key else self.values.get(path, (None,))[0]
         if not isinstance(event, ScalarEvent):
             return whole
@@ -171,9 +175,9 @@ class Document:
         number, first, _ = text[line - 1]
         start = first + column - 1
         source = self.lines[number - 1] if number <= len(self.lines) else ""
-        return Place(self.file, number, start, number, start + length, source)
+        return Location(self.file, number, start, number, start + length, source)
 
-    def _text_lines(self, event: ScalarEvent, whole: Place) -> list[tuple[int, int, str]]:
+    def _text_lines(self, event: ScalarEvent, whole: Location) -> list[tuple[int, int, str]]:
         """The line, first column and content of each line of a text, where the file has them so.
 
         Folded and escaped texts have none, but what stands on one line.
@@ -191,7 +195,7 @@ class Document:
             return [(whole.line, first, str(event.value))]
         return []
 
-    def at(self, path: Path_) -> Any:
+    def at(self, path: DataPath) -> Any:
         """The value at a path, or None."""
         value = self.data
         for step in path:
@@ -201,7 +205,7 @@ class Document:
                 return None
         return value
 
-    def _place(self, start: Event, end: Event) -> Place:
+    def _place(self, start: Event, end: Event) -> Location:
         return self.span(start.start_mark.index, end.end_mark.index)
 
 
@@ -264,9 +268,9 @@ class _Reader:
     def _syntax(self, error: MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(filter(None, (error.context, error.problem)))
-        place = self.document.span(mark.index, mark.index) if mark else None
+        location = self.document.span(mark.index, mark.index) if mark else None
         hint = ""
-        if place and "\t" in place.source[: place.column]:
+        if location and "\t" in location.source[: location.column]:
             hint = "indent with spaces; YAML allows no tabs there"
         elif "scanning a tag" in said:
             hint = "put text that begins with an exclamation mark in quotes"
@@ -275,7 +279,7 @@ class _Reader:
             hint = f"it begins in line {line}"
         elif "mapping values" in said:
             hint = "put text that contains a colon in quotes"
-        self.document.add("TG004", f"this is not YAML: {said}", place, hint)
+        self.document.add("TG004", f"this is not YAML: {said}", location, hint)
 
     def _documents(self) -> None:
         count = 0
@@ -283,21 +287,21 @@ class _Reader:
             if isinstance(event, DocumentStartEvent):
                 count += 1
                 if count > 1:
-                    place = self.document._place(event, event)
-                    self.document.add("TG006", "the file has a second document", place)
+                    location = self.document._place(event, event)
+                    self.document.add("TG006", "the file has a second document", location)
                     raise _Stop
                 self.document.data = self._value(next(self.events), ())
         if not isinstance(self.document.data, dict):
             self._no_mapping()
 
     def _no_mapping(self) -> None:
-        data, place = self.document.data, self.document.place(())
+        data, location = self.document.data, self.document.locate(())
         what = "the file is empty" if data is None else "a graph is a mapping, not this"
         if () not in self.document.broken:
-            self.document.add("TG005", what, place)
+            self.document.add("TG005", what, location)
         self.document.data = None
 
-    def _value(self, event: Event, path: Path_) -> Any:
+    def _value(self, event: Event, path: DataPath) -> Any:
         if len(path) > MAX_DEPTH:
             self._note("TG009", f"the collections nest deeper than {MAX_DEPTH}", event)
             raise _Stop
@@ -312,7 +316,7 @@ class _Reader:
             return self._sequence(event, path)
         return self._scalar(event, path) if isinstance(event, ScalarEvent) else None
 
-    def _sequence(self, start: Event, path: Path_) -> list[Any]:
+    def _sequence(self, start: Event, path: DataPath) -> list[Any]:
         found: list[Any] = []
         for event in self.events:
             if isinstance(event, SequenceEndEvent):
@@ -321,7 +325,7 @@ class _Reader:
             found.append(self._value(event, (*path, len(found))))
         return found
 
-    def _mapping(self, start: Event, path: Path_) -> dict[str, Any]:
+    def _mapping(self, start: Event, path: DataPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for event in self.events:
             if isinstance(event, MappingEndEvent):
@@ -342,13 +346,13 @@ class _Reader:
                 self.document.broken.add((*path, key))
         return found
 
-    def _twice(self, key: str, path: Path_, event: Event) -> None:
+    def _twice(self, key: str, path: DataPath, event: Event) -> None:
         first = self.document.keys[path].start_mark.line + 1
         self._note(
             "TG007", f"{key!r} is here for the second time; the first is in line {first}", event
         )
 
-    def _scalar(self, event: ScalarEvent, path: Path_) -> Any:
+    def _scalar(self, event: ScalarEvent, path: DataPath) -> Any:
         text = self._text(event.value)
         if event.style is not None or event.tag:
             return text
@@ -365,7 +369,7 @@ class _Reader:
         except UnicodeDecodeError:
             raise ValueError("a text has half of a surrogate pair") from None
 
-    def _tag(self, event: Event, path: Path_) -> None:
+    def _tag(self, event: Event, path: DataPath) -> None:
         tag = str(getattr(event, "tag", ""))
         text = f"{tag} {getattr(event, 'value', '')}".strip()
         hint = f'put it in quotes: "{text}"' if isinstance(event, ScalarEvent) else ""
@@ -373,7 +377,9 @@ class _Reader:
             path, "TG011", f"YAML reads `{tag}` as a tag, and tags are not allowed", event, hint
         )
 
-    def _refuse(self, path: Path_, code: str, message: str, event: Event, hint: str = "") -> None:
+    def _refuse(
+        self, path: DataPath, code: str, message: str, event: Event, hint: str = ""
+    ) -> None:
         self._note(code, message, event, hint)
         self.document.broken.add(path)
 

@@ -1,4 +1,4 @@
-"""What the checker finds: a code, a place in a file, one sentence, and a way out."""
+"""Problems, the diagnostics of the checker: a code, a location, a message, and a hint."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from thinkgraph.models.model import Frozen
 Severity = Literal["error", "warning"]
 
 
-class Place(NamedTuple):
-    """A stretch of a file; lines and columns count characters from 1, the end is exclusive."""
+class Location(NamedTuple):
+    """A span of a file; lines and columns count characters from 1, the end is exclusive."""
 
     file: str
     line: int = 1

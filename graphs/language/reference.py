@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 from thinkgraph.graphs.catalogue import find
 from thinkgraph.graphs.language.condition import VARIABLES
 from thinkgraph.graphs.language.document import MAX_BYTES, MAX_DEPTH
+from thinkgraph.graphs.language.json_schema import schema
 from thinkgraph.graphs.language.rules import RULES
-from thinkgraph.graphs.language.schema import schema
 from thinkgraph.graphs.language.spec import (
     CHANNELS,
     RUN_SETTINGS,
@@ -231,9 +231,9 @@ def _kind(kind: type[Node]) -> str:
     sampled = issubclass(kind, Sampling)
     shared = Sampling.model_fields if sampled else {}
     own = {name: field for name, field in kind.model_fields.items() if name not in shared}
-    facts = [f"Needs {_listed(kind.needs)}"]
-    if kind.gives:
-        facts.append(f"writes {_listed(kind.gives)}")
+    facts = [f"Needs {_listed(kind.input_channels)}"]
+    if kind.output_channels:
+        facts.append(f"writes {_listed(kind.output_channels)}")
     if kind.variables:
         facts.append(f"its prompts may name {_listed(kind.variables)}")
     parts = [f"### {kind.kind}\n", f"{kind.about}\n", f"{_doc(kind)}\n", f"{'; '.join(facts)}.\n"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from thinkgraph.graphs.language.problem import Place, Problem, Severity
+from thinkgraph.graphs.language.problem import Location, Problem, Severity
 
 HEAD = "thinkgraph: 1\nname: example\n"
 NODES = "nodes:\n  draft: {kind: generate}\n"
@@ -47,14 +47,14 @@ class Rule(NamedTuple):
         return "".join(parts)
 
 
-def problem(code: str, message: str, place: Place, hint: str = "") -> Problem:
+def problem(code: str, message: str, location: Location, hint: str = "") -> Problem:
     """A problem with a rule's severity."""
     return Problem(
         code=code,
         severity=RULES[code].severity,
         message=message,
         hint=hint,
-        **place._asdict(),
+        **location._asdict(),
     )
 
 

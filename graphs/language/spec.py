@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from thinkgraph.models.model import Frozen
-from thinkgraph.nodes.base.param import Referable
+from thinkgraph.nodes.base.param import AllowsParam
 
 START, END = "START", "END"
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
@@ -140,9 +140,9 @@ class StateField(Frozen):
 class Limits(Frozen):
     """What may be spent; nothing is no limit. A reference to a param may stand for a number."""
 
-    tokens: Annotated[int | None, Referable()] = Field(None, ge=1, description="sampled tokens")
-    seconds: Annotated[float | None, Referable()] = Field(None, gt=0, description="of wall time")
-    calls: Annotated[int | None, Referable()] = Field(None, ge=1, description="model calls")
+    tokens: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="sampled tokens")
+    seconds: Annotated[float | None, AllowsParam()] = Field(None, gt=0, description="of wall time")
+    calls: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="model calls")
 
 
 class NodeSpec(BaseModel):
@@ -204,7 +204,7 @@ class Edge(Frozen):
     when: str | None = Field(
         None, max_length=1000, description="a CEL expression over the state, true to follow"
     )
-    at_most: Annotated[int | None, Referable()] = Field(
+    at_most: Annotated[int | None, AllowsParam()] = Field(
         None, ge=0, description="how often it may be followed in a run"
     )
     each: Literal["candidates"] | None = Field(

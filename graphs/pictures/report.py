@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.pictures.drawing import svg
-from thinkgraph.graphs.pictures.page import page_template
+from thinkgraph.graphs.pictures.html import page_template
 from thinkgraph.graphs.runtime.result import Result, RunUsage
 from thinkgraph.nodes.population import Candidate, Criticism
 

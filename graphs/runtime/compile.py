@@ -99,7 +99,7 @@ def build(spec: Spec, binding: Binding) -> StateGraph[Any, Context, Any, Any]:
 def gives(node: NodeSpec) -> frozenset[str]:
     """The channels that a node writes."""
     if node.kind is not None:
-        return node_kinds()[node.kind].gives
+        return node_kinds()[node.kind].output_channels
     return frozenset({"candidates", "critiques", "answer"})
 
 

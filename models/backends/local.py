@@ -248,14 +248,14 @@ class LocalModel:
     async def _score(
         self, request: ModelRequest, texts: Sequence[str]
     ) -> tuple[list[list[TokenLogprob]], Usage]:
-        given = [self.engine.vocabulary.tokenize(text) for text in texts]
-        if not all(given):
+        targets = [self.engine.vocabulary.tokenize(text) for text in texts]
+        if not all(targets):
             raise ModelError("an empty text can't be scored: it has no tokens")
         generation = self._submit(
             Request(
                 self._tokens(self.render(request)),
                 _SCORING,
-                given=given,
+                targets=targets,
                 adapter=_adapter(request.sampling.adapter),
                 budget=request.budget,
             )

@@ -42,7 +42,7 @@ class Engine:
         self.settings = resolved = self.native.settings
         self.context_length: int = resolved.context or 0
         self.vocabulary = self.native.vocabulary
-        self._begin()
+        self._reset()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._candidates = Candidates(self.vocabulary.size)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
@@ -122,7 +122,7 @@ class Engine:
             )
         if request.grammar and not can_follow(self.vocabulary, request.grammar):
             raise ModelError("llama.cpp doesn't take the grammar; simplify it")
-        longest = max((s.given for s in request.sequences), default=0)
+        longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
             raise PromptTooLong(len(request.prompt), limit, self.context_length)
@@ -147,11 +147,11 @@ class Engine:
                 _log.exception("a step failed")
                 self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
                 self.native.memory.clear()  # whatever state it is in
-                self._begin()
+                self._reset()
         self._receive()
         self._fail_all(ModelError("the model was closed before the request had ended"))
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         """Start with an empty cache and nothing to do."""
         settings, native = self.settings, self.native
         self._pool = KvPool(
@@ -159,7 +159,7 @@ class Engine:
             settings.kv_cells or 0,
             settings.sequences,
             MAX_SEQUENCES,
-            keeps=not native.recurrent,
+            can_share=not native.recurrent,
             windowed=native.windowed,
         )
         self._scheduler = Scheduler(self._pool, settings, native.outputs)
@@ -184,7 +184,7 @@ class Engine:
     def step(self) -> None:
         """Schedule, run, postprocess."""
         began = time.perf_counter()
-        self._sweep()
+        self._end_cancelled()
         chunks = self._scheduler.schedule()
         if chunks:
             rows, logits = self._run(chunks)
@@ -192,7 +192,7 @@ class Engine:
         self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
         self._counters.step_s += time.perf_counter() - began
 
-    def _sweep(self) -> None:
+    def _end_cancelled(self) -> None:
         """End what was cancelled, and what has no budget left."""
         for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
             if sequence.finish:
@@ -214,13 +214,13 @@ class Engine:
         self._counters.steps += 1
         for chunk in chunks:
             self._scheduler.suspects.difference_update(chunk.sequences)
-            self._computed(chunk)
+            self._account(chunk)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
         return rows, logits
 
-    def _computed(self, chunk: Chunk) -> None:
+    def _account(self, chunk: Chunk) -> None:
         sequence, lease, count = chunk.sequences[0], chunk.lease, chunk.count
-        request, counters, decoded = sequence.request, self._counters, sequence.decodes
+        request, counters, decoded = sequence.request, self._counters, sequence.is_decoding
         self._pool.grow(lease, count)
         if decoded:
             return
@@ -247,7 +247,7 @@ class Engine:
                 touched.add(sequence.request)
                 self._advance(sequence, row, distribution)
             if len(sequences) > 1:
-                self._scheduler.part(row.chunk.lease, sequences)
+                self._scheduler.split_diverged(row.chunk.lease, sequences)
         for request in touched:
             request.notify()
         self._counters.rows += len(rows)
@@ -258,7 +258,7 @@ class Engine:
         leader = row.chunk.sequences[0]
         if row.position != len(leader.prompt) - 1:
             return row.chunk.sequences
-        admitted = self._scheduler.admit_alike(leader)
+        admitted = self._scheduler.admit_same_prompt(leader)
         for request in {s.request for s in admitted} - {leader.request}:
             if not request.admitted:  # another request of the same prompt
                 request.admitted = time.monotonic()
@@ -289,11 +289,11 @@ class Engine:
         sequence.confidence.add(logprob)
         if request.sampling.confidence:
             sequence.confidence.add_distribution(distribution)
-        if sequence.samples:
-            self._drawn(sequence, token)
+        if sequence.is_sampled:
+            self._append(sequence, token)
         else:
             sequence.scores.append(logprob)
-        if request.sampling.top_logprobs or not sequence.samples:
+        if request.sampling.top_logprobs or not sequence.is_sampled:
             best = distribution.top(request.sampling.top_logprobs)
             text = self.vocabulary.text([token])
             entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
@@ -304,7 +304,7 @@ class Engine:
 
     def _next_token(self, sequence: Sequence, row: Row, distribution: Distribution) -> int | None:
         """The token drawn or given for a row, or None if the budget allows no more."""
-        if not sequence.samples:
+        if not sequence.is_sampled:
             return sequence.tokens[row.position + 1]
         request = sequence.request
         if request.budget:
@@ -321,7 +321,7 @@ class Engine:
             )
         return sequence.sampler.draw(distribution)
 
-    def _drawn(self, sequence: Sequence, token: int) -> None:
+    def _append(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)
         self._counters.completion_tokens += 1
         if token in self.vocabulary.ends or token in sequence.request.sampling.stop_tokens:
@@ -345,8 +345,8 @@ class Engine:
 
     def _reason_to_end(self, sequence: Sequence, token: int) -> FinishReason | None:
         sampling = sequence.request.sampling
-        if not sequence.samples:
-            return "stop" if len(sequence.scores) == sequence.given else None
+        if not sequence.is_sampled:
+            return "stop" if len(sequence.scores) == sequence.num_targets else None
         if token in self.vocabulary.ends and not sampling.ignore_eos:
             return "stop"
         if token in sampling.stop_tokens or sequence.stream.stopped:

@@ -12,7 +12,7 @@ from thinkgraph.models.engine.sequence import Adapter, Sequence
 from thinkgraph.models.engine.settings import EngineSettings
 
 HEADROOM = 16  # cells kept free for each running sample when another is let in
-TURN = 16  # steps an adapter has the batch to itself while others wait
+ADAPTER_STEPS = 16  # steps an adapter has the batch to itself while others wait
 LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
 
 
@@ -42,7 +42,7 @@ class Scheduler:
         self.suspects: set[Sequence] = set()
         """Sequences of a batch that failed, each of which must next succeed alone."""
         self.preemptions = 0
-        self._turn = 0
+        self._adapter_steps = 0
 
     def schedule(self) -> list[Chunk]:
         """The next step's work, of one adapter; empty when there is none.
@@ -50,27 +50,27 @@ class Scheduler:
         Admits what fits, and when cells run out evicts idle prefixes, then preempts the
         newest sequences, which wait at the front and go on later where they were.
         """
-        self._take_turns()
+        self._choose_adapter()
         self._admit()
-        chunks = self._plan()
+        chunks = self._build_chunks()
         while not self.pool.evict(sum(chunk.count for chunk in chunks)):
             self.preempt_newest()
-            chunks = self._plan()
+            chunks = self._build_chunks()
         return chunks
 
-    def admit_alike(self, leader: Sequence) -> list[Sequence]:
+    def admit_same_prompt(self, leader: Sequence) -> list[Sequence]:
         """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
         alike = [
             s
             for s in self.waiting
-            if s.begins and s.prompt == leader.prompt and self._adapter(s) == self.adapter
+            if s.is_new and s.prompt == leader.prompt and self._adapter(s) == self.adapter
         ]
         admitted = []
         for sequence in alike:
-            if not (leader.lease and self._has_place and self._has_room(sequence.given + 1)):
+            if not (leader.lease and self._has_place and self._has_room(sequence.num_targets + 1)):
                 break
-            if leader.samples and sequence.samples:
-                sequence.lease = self.pool.join(leader.lease)
+            if leader.is_sampled and sequence.is_sampled:
+                sequence.lease = self.pool.share(leader.lease)
             else:
                 sequence.lease = self.pool.fork(leader.lease, leader.prompt)
             if sequence.lease is None:
@@ -81,14 +81,14 @@ class Scheduler:
             admitted.append(sequence)
         return admitted
 
-    def part(self, lease: Lease, sequences: list[Sequence]) -> None:
+    def split_diverged(self, lease: Lease, sequences: list[Sequence]) -> None:
         """Leave the lease to those that drew what the first did, and part it for the others."""
         alike: dict[int, list[Sequence]] = {}
         for sequence in sequences:
             if sequence.lease is lease:
                 alike.setdefault(sequence.tokens[-1], []).append(sequence)
         for group in list(alike.values())[1:]:
-            branch = self.pool.part(lease, group[0].tokens[:-1], len(group))
+            branch = self.pool.branch(lease, group[0].tokens[:-1], len(group))
             for sequence in group:
                 sequence.lease = branch
 
@@ -126,14 +126,14 @@ class Scheduler:
     def _adapter(sequence: Sequence) -> Adapter | None:
         return sequence.request.adapter
 
-    def _take_turns(self) -> None:
+    def _choose_adapter(self) -> None:
         wanted = list(dict.fromkeys(map(self._adapter, [*self.running, *self.waiting])))
         if not wanted or wanted == [self.adapter]:
             return
-        self._turn += 1
-        if self.adapter in wanted and self._turn <= TURN:
+        self._adapter_steps += 1
+        if self.adapter in wanted and self._adapter_steps <= ADAPTER_STEPS:
             return
-        self._turn = 0
+        self._adapter_steps = 0
         at = wanted.index(self.adapter) if self.adapter in wanted else -1
         self.adapter = wanted[(at + 1) % len(wanted)]
 
@@ -141,12 +141,12 @@ class Scheduler:
         for sequence in list(islice(self.waiting, 2 * self.settings.sequences)):
             if not self._has_place:
                 return
-            if self._adapter(sequence) != self.adapter or self._soon_cached(sequence):
+            if self._adapter(sequence) != self.adapter or self._prefix_being_computed(sequence):
                 continue
-            if not self._let_in(sequence):
+            if not self._admit_one(sequence):
                 return
 
-    def _let_in(self, sequence: Sequence) -> bool:
+    def _admit_one(self, sequence: Sequence) -> bool:
         lease = self.pool.lease(self.adapter, sequence.tokens, sequence.next_output)
         sequence.lease = lease
         if self.running and not self._has_room(sequence.pending):
@@ -165,7 +165,7 @@ class Scheduler:
         promised = sum(s.pending + HEADROOM for s in self.running)
         return self.pool.free + self.pool.idle >= cells + HEADROOM + promised
 
-    def _soon_cached(self, sequence: Sequence) -> bool:
+    def _prefix_being_computed(self, sequence: Sequence) -> bool:
         """Whether a running sequence is computing a prefix of it that the cache lacks."""
         limit = sequence.next_output
         found: int | None = None
@@ -173,9 +173,9 @@ class Scheduler:
             if self._adapter(other) != self.adapter or other.computed >= len(other.prompt):
                 continue
             common = common_prefix(other.prompt, sequence.tokens)
-            if common == len(other.prompt) == len(sequence.prompt) and sequence.begins:
+            if common == len(other.prompt) == len(sequence.prompt) and sequence.is_new:
                 return True  # it will be let in with its cells
-            if not self.pool.keeps:
+            if not self.pool.can_share:
                 continue
             if found is None:
                 found = self.pool.match(self.adapter, sequence.tokens, limit)[1]
@@ -183,7 +183,7 @@ class Scheduler:
                 return True
         return False
 
-    def _holders(self) -> dict[Lease, list[Sequence]]:
+    def _by_lease(self) -> dict[Lease, list[Sequence]]:
         """Leases of the adapter whose turn it is, or of one suspect, and the sequences of each."""
         mine = [s for s in self.running if self._adapter(s) == self.adapter]
         if suspect := next((s for s in mine if s in self.suspects), None):
@@ -194,10 +194,11 @@ class Scheduler:
                 holders.setdefault(sequence.lease, []).append(sequence)
         return holders
 
-    def _plan(self) -> list[Chunk]:
-        holders = self._holders()
-        chunks = [Chunk(lease, alike, 1) for lease, alike in holders.items() if alike[0].decodes]
-        prompts = [(lease, s) for lease, (s, *_) in holders.items() if not s.decodes]
+    def _build_chunks(self) -> list[Chunk]:
+        holders = self._by_lease()
+        decoding = {lease: s for lease, s in holders.items() if s[0].is_decoding}
+        chunks = [Chunk(lease, alike, 1) for lease, alike in decoding.items()]
+        prompts = [(lease, s) for lease, (s, *_) in holders.items() if not s.is_decoding]
         left = self.settings.batch - len(chunks)
         if chunks:
             left = min(left, self.settings.prefill)

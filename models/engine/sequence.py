@@ -38,22 +38,22 @@ class Adapter(NamedTuple):
 
 
 class Sequence:
-    """Tokens to compute: a prompt, then those sampled or, in scoring, those given.
+    """Tokens to compute: a prompt, then sampled tokens or, in scoring, the target text's.
 
     ``lease.length`` of ``tokens`` are in the KV cache; the others are yet to be computed.
     Samples of one prompt have one lease for as long as they have drawn the same tokens.
     """
 
     def __init__(
-        self, request: Request, index: int, prompt: list[int], given: Tokens[int], seed: int
+        self, request: Request, index: int, prompt: list[int], targets: Tokens[int], seed: int
     ) -> None:
         # A strong reference would be a cycle, and hold memory until Python looks for those.
         self._request = weakref.ref(request)
         self.index = index
         self.prompt = prompt
         self.seed = seed
-        self.tokens = prompt + list(given)
-        self.given = len(given)
+        self.tokens = prompt + list(targets)
+        self.num_targets = len(targets)
         self.lease: Lease | None = None
         self.sampler: Sampler | None = None
         self.stream = TextStream(request.sampling.stop, request.parser())
@@ -71,9 +71,9 @@ class Sequence:
         return request
 
     @property
-    def samples(self) -> bool:
+    def is_sampled(self) -> bool:
         """Whether its tokens are drawn rather than given."""
-        return not self.given
+        return not self.num_targets
 
     @property
     def computed(self) -> int:
@@ -83,27 +83,27 @@ class Sequence:
     @property
     def pending(self) -> int:
         """Tokens to compute before the next can be drawn, or before all are scored."""
-        return len(self.tokens) - (self.given > 0) - self.computed
+        return len(self.tokens) - (self.num_targets > 0) - self.computed
 
     @property
-    def decodes(self) -> bool:
+    def is_decoding(self) -> bool:
         """Whether it goes on by one drawn token a step."""
-        return self.samples and len(self.tokens) - self.computed == 1 and self.drawn > 0
+        return self.is_sampled and len(self.tokens) - self.computed == 1 and self.drawn > 0
 
     @property
     def drawn(self) -> int:
         """Tokens sampled so far."""
-        return len(self.tokens) - len(self.prompt) if self.samples else 0
+        return len(self.tokens) - len(self.prompt) if self.is_sampled else 0
 
     @property
-    def begins(self) -> bool:
+    def is_new(self) -> bool:
         """Whether nothing has been drawn or scored yet."""
         return not (self.drawn or self.scores)
 
     @property
     def next_output(self) -> int:
         """The first position of which the distribution after it is yet asked for."""
-        return len(self.tokens if self.samples else self.prompt) + len(self.scores) - 1
+        return len(self.tokens if self.is_sampled else self.prompt) + len(self.scores) - 1
 
 
 class Request:
@@ -113,7 +113,7 @@ class Request:
         prompt: tokens that all the sequences begin with, at least one.
         sampling: how tokens are drawn.
         seeds: one for each sample; empty when texts are to be scored.
-        given: the texts to score after the prompt, each of at least one token.
+        targets: the texts to score after the prompt, each of at least one token.
         grammar: checked GBNF, or None.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
@@ -129,7 +129,7 @@ class Request:
         prompt: list[int],
         sampling: Sampling,
         seeds: Tokens[int] = (),
-        given: Tokens[Tokens[int]] = (),
+        targets: Tokens[Tokens[int]] = (),
         *,
         grammar: str | None = None,
         adapter: Adapter | None = None,
@@ -143,7 +143,7 @@ class Request:
         self.loop = running_loop()
         self.sequences = [
             *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
-            *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(given)),
+            *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(targets)),
         ]
         self.open = len(self.sequences)
         self.done: Future[None] = Future()
@@ -162,7 +162,7 @@ class Request:
         """What it has cost so far."""
         now = self.ended or time.monotonic()
         return Usage(
-            prompt_tokens=len(self.prompt) + sum(s.given for s in self.sequences),
+            prompt_tokens=len(self.prompt) + sum(s.num_targets for s in self.sequences),
             prefilled_tokens=self.prefilled,
             cached_tokens=self.cached,
             completion_tokens=sum(s.drawn for s in self.sequences),

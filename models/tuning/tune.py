@@ -247,7 +247,7 @@ def _busy() -> bool:
 def _perplexity(engine: Engine) -> float:
     """Of :data:`TEXT`, or its beginning where it has too many tokens."""
     tokens = engine.vocabulary.tokenize(TEXT, bos=True)[:CONTEXT]
-    request = Request(tokens[:1], Sampling(), given=[tokens[1:]])
+    request = Request(tokens[:1], Sampling(), targets=[tokens[1:]])
     engine.submit(request)
     request.done.result()
     return math.exp(-statistics.fmean(request.sequences[0].scores))

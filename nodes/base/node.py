@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from thinkgraph.nodes.base.cost import Cost, Extent
-from thinkgraph.nodes.base.param import Referable, bind, is_reference
+from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 
@@ -29,35 +29,35 @@ class Node(BaseModel):
     """The word that names the kind in a spec."""
     about: ClassVar[str]
     """One line that says what it does to the population."""
-    needs: ClassVar[frozenset[str]] = frozenset({"question"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question"})
     """The channels that must have been written before it runs."""
-    gives: ClassVar[frozenset[str]] = frozenset()
+    output_channels: ClassVar[frozenset[str]] = frozenset()
     """The channels that it writes."""
     variables: ClassVar[frozenset[str]] = frozenset()
     """What its prompts may name, beyond the question, the params and the spec's own state."""
 
-    reading: ClassVar[tuple[str, ...]] = ("reads", "each")
+    input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""
-    writing: ClassVar[tuple[str, ...]] = ("writes", "into")
+    output_settings: ClassVar[tuple[str, ...]] = ("writes", "into")
     """Its settings that name a field of the spec's state that it writes."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         for field in cls.model_fields.values():
-            if not any(isinstance(item, Referable) for item in field.metadata):
-                field.metadata.append(Referable())
+            if not any(isinstance(item, AllowsParam) for item in field.metadata):
+                field.metadata.append(AllowsParam())
         cls.model_rebuild(force=True)
 
     @property
-    def consumes(self) -> frozenset[str]:
+    def channels_read(self) -> frozenset[str]:
         """The channels that it needs with these settings, fields of the spec's state included."""
-        return self.needs | self._named(*self.reading)
+        return self.input_channels | self._named(*self.input_settings)
 
     @property
-    def produces(self) -> frozenset[str]:
+    def channels_written(self) -> frozenset[str]:
         """The channels that it writes with these settings, fields of the spec's state included."""
-        return self.gives | self._named(*self.writing)
+        return self.output_channels | self._named(*self.output_settings)
 
     def _named(self, *settings: str) -> frozenset[str]:
         values = (getattr(self, setting, None) for setting in settings)

@@ -54,7 +54,7 @@ def bind(value: Any, params: Mapping[str, Any]) -> Any:
     return value
 
 
-class Referable:
+class AllowsParam:
     """Annotation that lets a field hold a :class:`Param` in place of its own type.
 
     It also keeps text from passing for a number, and true for 1.

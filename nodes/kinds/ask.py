@@ -9,13 +9,13 @@ from pydantic import Field
 
 from thinkgraph.models.model import continued
 from thinkgraph.nodes.base.cost import Cost, Extent, Shown, tokens
-from thinkgraph.nodes.base.sampled import Sampled
+from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
 
 
-class Ask(Sampled):
+class Ask(SamplingNode):
     """Ask the model for something that is no answer yet: a plan, a principle, sub-questions.
 
     What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
@@ -36,7 +36,7 @@ class Ask(Sampled):
     @property
     def reads(self) -> frozenset[str]:
         """The question, and the list field that it goes through."""
-        return self.needs | ({self.each} if self.each else frozenset())
+        return self.input_channels | ({self.each} if self.each else frozenset())
 
     @property
     def writes(self) -> frozenset[str]:

@@ -20,8 +20,8 @@ class Calculate(Node):
 
     kind: ClassVar[str] = "calculate"
     about: ClassVar[str] = "each candidate's program → its answer, by a safe evaluator"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     async def run(self, state: State, step: Step) -> Update:
         """Evaluate; asks no model."""

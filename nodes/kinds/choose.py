@@ -12,8 +12,8 @@ from thinkgraph.nodes.base.cost import Asked, Cost, Extent, at_most
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
-from thinkgraph.nodes.prompts.excerpt import fitted
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.step import Step, gather
 
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -29,8 +29,8 @@ class Choose(Node):
 
     kind: ClassVar[str] = "choose"
     about: ClassVar[str] = "candidates → the one that the model finds most consistent"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "most-consistent"
@@ -73,7 +73,7 @@ class Choose(Node):
     ) -> list[Candidate] | None:
         if len(group) == 1:
             return group
-        messages = fitted(
+        messages = truncate_texts(
             lambda texts: step.messages(
                 self.prompt, state, drafts=list(zip(LABELS, texts, strict=False))
             ),

@@ -11,14 +11,14 @@ from pydantic import Field
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, Extent, at_most
-from thinkgraph.nodes.base.sampled import Sampled
+from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import Criticised
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
 
 
-class Critique(Sampled):
+class Critique(SamplingNode):
     """Review every live candidate that it has not reviewed yet, and say whether it is accepted.
 
     The critic writes its review; then the probabilities of the two verdicts are read from the
@@ -29,8 +29,8 @@ class Critique(Sampled):
 
     kind: ClassVar[str] = "critique"
     about: ClassVar[str] = "each candidate → a critique with a verdict"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"critiques"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"critiques"})
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
 
     prompt: PromptSetting = "critique"

@@ -9,8 +9,8 @@ from pydantic import Field
 from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import Cost, Extent, at_most
-from thinkgraph.nodes.base.sampled import Answering
-from thinkgraph.nodes.base.thinking import joined
+from thinkgraph.nodes.base.sampling_node import CandidateNode
+from thinkgraph.nodes.budget_forcing import joined
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -25,7 +25,7 @@ class Branch(NamedTuple):
     first: int
 
 
-class Expand(Answering):
+class Expand(CandidateNode):
     """Go on from every live candidate, or from the question where there is none.
 
     What a candidate says so far is the prefix of what follows, so a branch of the tree starts
@@ -39,7 +39,7 @@ class Expand(Answering):
 
     kind: ClassVar[str] = "expand"
     about: ClassVar[str] = "each candidate → its next steps"
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "step-by-step"
     samples: int = Field(3, ge=1, le=64, description="children of each candidate")

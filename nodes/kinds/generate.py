@@ -11,8 +11,8 @@ from thinkgraph.models.model import Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
 from thinkgraph.nodes.base.cost import Asked, Cost, Extent
-from thinkgraph.nodes.base.sampled import Answering
-from thinkgraph.nodes.base.thinking import Thinking, Thought
+from thinkgraph.nodes.base.sampling_node import CandidateNode
+from thinkgraph.nodes.budget_forcing import Thinking, Thought
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -23,7 +23,7 @@ WAVE = {"confident": 1, "unanimous": 5}
 """How many are sampled between two looks, where a rule has a custom of its own."""
 
 
-class Generate(Answering):
+class Generate(CandidateNode):
     """Sample new candidate answers to the question; they join the population.
 
     ``until`` may end the sampling early. ``decided`` is lossless: as soon as nothing that the
@@ -37,7 +37,7 @@ class Generate(Answering):
 
     kind: ClassVar[str] = "generate"
     about: ClassVar[str] = "question → n new candidates, sampled in one batch"
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "question"
     samples: int = Field(1, ge=1, le=256, description="how many candidates, at most")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import continued
 from thinkgraph.nodes.base.cost import Cost, Extent
-from thinkgraph.nodes.base.sampled import Answering
+from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -16,7 +16,7 @@ from thinkgraph.nodes.quality import QUALITIES, Quality
 from thinkgraph.nodes.step import Step, gather
 
 
-class Revise(Answering):
+class Revise(CandidateNode):
     """Rewrite every live candidate that no critic has accepted.
 
     The new candidate takes its parent's place in the population, unless ``keep: better`` finds
@@ -26,8 +26,8 @@ class Revise(Answering):
 
     kind: ClassVar[str] = "revise"
     about: ClassVar[str] = "candidate + critique (or its peers' answers) → a better candidate"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "critique", "peers"})
 
     prompt: PromptSetting = "revise"

@@ -13,8 +13,8 @@ from thinkgraph.nodes.base.cost import Asked, Cost, Extent, Shown, at_most
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
-from thinkgraph.nodes.prompts.excerpt import fitted
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.quality import QUALITIES
 from thinkgraph.nodes.step import Step, gather
 
@@ -43,8 +43,8 @@ class Score(Node):
 
     kind: ClassVar[str] = "score"
     about: ClassVar[str] = "each candidate → a number; a higher one is better"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
 
     by: Scorer = Field("logprob", description="what is measured")
@@ -134,7 +134,7 @@ class Score(Node):
     async def _prefers(
         self, first: Candidate, second: Candidate, state: State, step: Step
     ) -> float | None:
-        messages = fitted(
+        messages = truncate_texts(
             lambda texts: step.messages(self.versus, state, first=texts[0], second=texts[1]),
             [first.text, second.text],
             step.models(self.model),

@@ -38,7 +38,7 @@ class Search(Node):
 
     kind: ClassVar[str] = "search"
     about: ClassVar[str] = "all candidates, as a tree → the one to grow next"
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     rule: Literal["uct", "thompson"] = Field("uct", description="how the tree is gone down")
     exploration: float = Field(

@@ -22,8 +22,8 @@ class Select(Node):
 
     kind: ClassVar[str] = "select"
     about: ClassVar[str] = "candidates → the best k"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     best: int = Field(1, ge=1, description="how many are kept")
     by: Quality = Field("score", description="what makes a candidate good")

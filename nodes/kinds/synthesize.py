@@ -8,21 +8,21 @@ from pydantic import Field
 
 from thinkgraph.models.model import continued
 from thinkgraph.nodes.base.cost import Cost, Extent
-from thinkgraph.nodes.base.sampled import Answering
+from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import State, Update
-from thinkgraph.nodes.prompts.excerpt import fitted
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.step import Step
 
 
-class Synthesize(Answering):
+class Synthesize(CandidateNode):
     """Read all live candidates together, and write new ones that take their place."""
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
@@ -31,7 +31,7 @@ class Synthesize(Answering):
     async def run(self, state: State, step: Step) -> Update:
         """One prompt that holds every candidate; what the budget cuts short replaces none."""
         read = [candidate for candidate in state.live if candidate.text.strip()]
-        messages = fitted(
+        messages = truncate_texts(
             lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
             [candidate.text for candidate in read],
             step.models(self.model),

@@ -42,8 +42,8 @@ class Vote(Node):
 
     kind: ClassVar[str] = "vote"
     about: ClassVar[str] = "candidates → the answer that most of them give"
-    needs: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
-    gives: ClassVar[frozenset[str]] = frozenset({"answer"})
+    input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"answer"})
 
     by: Weight = Field("count", description="what a vote weighs; count is one each")
     borda: float = Field(

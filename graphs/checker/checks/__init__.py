@@ -1,11 +1,19 @@
-"""What the checker looks at, one concern a file; each check reports to the draft it is given."""
+"""What the checker looks at, one concern a file; each check reports to the context it is given."""
 
 from collections.abc import Callable
 
-from thinkgraph.graphs.checker.checks import conditions, data, edges, fields, flow, nodes, prompts
-from thinkgraph.graphs.checker.draft import Draft
+from thinkgraph.graphs.checker.checks import (
+    conditions,
+    control_flow,
+    data_flow,
+    edges,
+    fields,
+    nodes,
+    prompts,
+)
+from thinkgraph.graphs.checker.context import CheckContext
 
-CHECKS: tuple[Callable[[Draft], None], ...] = (
+CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     nodes.kinds,
     nodes.settings,
     nodes.uses,
@@ -22,13 +30,13 @@ CHECKS: tuple[Callable[[Draft], None], ...] = (
     edges.ends,
     edges.starts,
     edges.decisions,
-    edges.twins,
+    edges.duplicates,
     edges.joins,
-    flow.paths,
-    flow.loops,
-    data.too_early,
-    data.races,
-    data.votes,
-    data.stops,
+    control_flow.paths,
+    control_flow.loops,
+    data_flow.use_before_write,
+    data_flow.races,
+    data_flow.votes,
+    data_flow.stops,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""

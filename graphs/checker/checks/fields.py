@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from thinkgraph.graphs.checker.checks.prompts import meant
-from thinkgraph.graphs.checker.draft import Draft
-from thinkgraph.graphs.checker.schema_errors import faults
+from thinkgraph.graphs.checker.checks.prompts import resolved_prompts
+from thinkgraph.graphs.checker.context import CheckContext
+from thinkgraph.graphs.checker.schema_errors import violations
 from thinkgraph.graphs.language.condition import VARIABLES
-from thinkgraph.graphs.language.document import Path_
+from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import CHANNELS, RUN_SETTINGS, Edge, Limits, Param, Scalar
 from thinkgraph.nodes.base.param import is_reference
@@ -30,18 +30,18 @@ CEL_WORDS = frozenset(
 """The words of CEL that can't name a variable (language definition, "Syntax")."""
 
 
-def names(draft: Draft) -> None:
+def names(context: CheckContext) -> None:
     """No field has a name that already means something else."""
     seen: set[str] = set()
     for section in ("params", "inputs", "state"):
-        for name in sorted(draft.declared(section)):
+        for name in sorted(context.declared(section)):
             what = _taken(name, section)
             if name in seen:
                 what = "the name of another param, input or field of the state"
             seen.add(name)
             if what:
                 hint = "choose another name"
-                draft.add("TG208", (section, name), f"`{name}` is {what}", hint, key=True)
+                context.report("TG208", (section, name), f"`{name}` is {what}", hint, key=True)
 
 
 def _taken(name: str, section: str) -> str:
@@ -56,50 +56,50 @@ def _taken(name: str, section: str) -> str:
     return ""
 
 
-def output(draft: Draft) -> None:
+def output(context: CheckContext) -> None:
     """The output is a channel that there is."""
-    name = draft.source.at(("output",))
-    known = CHANNELS | draft.declared("state")
+    name = context.source.at(("output",))
+    known = CHANNELS | context.declared("state")
     if isinstance(name, str) and name not in known:
-        hint = suggestion(name, draft.declared("state") | {"answer", "candidates", "critiques"})
-        draft.add("TG206", ("output",), f"there is no channel `{name}`", hint)
+        hint = suggestion(name, context.declared("state") | {"answer", "candidates", "critiques"})
+        context.report("TG206", ("output",), f"there is no channel `{name}`", hint)
 
 
-def channels(draft: Draft) -> None:
+def channels(context: CheckContext) -> None:
     """The fields that nodes read and write are ones of the spec."""
-    state = draft.declared("state")
-    readable = state | draft.declared("inputs")
-    for name, node in draft.kinds.items():
-        for settings, known in ((node.reading, readable), (node.writing, state)):
+    state = context.declared("state")
+    readable = state | context.declared("inputs")
+    for name, node in context.kinds.items():
+        for settings, known in ((node.input_settings, readable), (node.output_settings, state)):
             for setting in settings:
                 field = getattr(node, setting, None)
                 if isinstance(field, str) and not is_reference(field) and field not in known:
                     message = f"there is no field `{field}` in the state"
                     hint = suggestion(field, known) or f"declare it: `state: {{{field}: {{}}}}`"
-                    draft.add("TG206", ("nodes", name, setting), message, hint)
+                    context.report("TG206", ("nodes", name, setting), message, hint)
 
 
-def references(draft: Draft) -> None:
+def references(context: CheckContext) -> None:
     """Every ``$name`` is a param, and stands where one may."""
-    for path, name in _references(draft):
-        if name not in draft.declared("params"):
-            hint = suggestion(name, draft.declared("params"))
-            draft.add("TG202", path, f"there is no param `{name}`", hint)
+    for path, name in _references(context):
+        if name not in context.declared("params"):
+            hint = suggestion(name, context.declared("params"))
+            context.report("TG202", path, f"there is no param `{name}`", hint)
 
 
-def _references(draft: Draft) -> Iterator[tuple[Path_, str]]:
+def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
     """Where a param is referred to, and its name."""
-    for name, node in draft.nodes.items():
+    for name, node in context.nodes.items():
         data = node.settings | ({"params": node.params} if node.params else {})
         yield from _within(data, ("nodes", name))
-    for path, limits in draft.limits:
+    for path, limits in context.limits:
         yield from _within(limits, path)
-    for number, edge in draft.edges.items():
+    for number, edge in context.edges.items():
         if is_reference(edge.at_most):
-            yield (*draft.edge_path(number), "at_most"), str(edge.at_most)[1:]
+            yield (*context.edge_path(number), "at_most"), str(edge.at_most)[1:]
 
 
-def _within(data: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
+def _within(data: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
     if is_reference(data):
         yield path, data[1:]
     elif isinstance(data, dict):
@@ -110,28 +110,30 @@ def _within(data: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
             yield from _within(value, (*path, index))
 
 
-def values(draft: Draft) -> None:
+def values(context: CheckContext) -> None:
     """What a param may be is what the settings that refer to it accept."""
-    for name, node in draft.nodes.items():
-        if name in draft.kinds:
+    for name, node in context.nodes.items():
+        if name in context.kinds:
             kind = node_kinds()[str(node.kind)]
-            _tried(draft, kind, node.settings, ("nodes", name))
-    for path, limits in draft.limits:
-        _tried(draft, Limits, limits, path)
-    for number, edge in draft.edges.items():
+            _tried(context, kind, node.settings, ("nodes", name))
+    for path, limits in context.limits:
+        _tried(context, Limits, limits, path)
+    for number, edge in context.edges.items():
         if is_reference(edge.at_most):
             data = {"path": edge.path, "at_most": str(edge.at_most)}
-            _tried(draft, Edge, data, draft.edge_path(number))
+            _tried(context, Edge, data, context.edge_path(number))
 
 
-def _tried(draft: Draft, model: type[BaseModel], data: dict[str, Any], prefix: Path_) -> None:
+def _tried(
+    context: CheckContext, model: type[BaseModel], data: dict[str, Any], prefix: DataPath
+) -> None:
     """Put the params' values for the references to them, and see what the model says."""
     for path, name in _within(data, ()):
-        for value, what, code in _possible(draft.params.get(name)):
-            wrong = [f for f in faults(model, _with(data, path, value)) if _meet(f.path, path)]
+        for value, what, code in _possible(context.params.get(name)):
+            wrong = [f for f in violations(model, _with(data, path, value)) if _meet(f.path, path)]
             if wrong:
                 message = f"{what} of the param `{name}` doesn't fit here: {wrong[0].message}"
-                draft.add(code, (*prefix, *path), message)
+                context.report(code, (*prefix, *path), message)
                 break
 
 
@@ -149,7 +151,7 @@ def _possible(param: Param | None) -> Iterator[tuple[Scalar, str, str]]:
             yield value, "the range", "TG211"
 
 
-def _with(data: Any, path: Path_, value: Any) -> Any:
+def _with(data: Any, path: DataPath, value: Any) -> Any:
     """The data with a value at a path."""
     if not path:
         return value
@@ -159,7 +161,7 @@ def _with(data: Any, path: Path_, value: Any) -> Any:
     return [_with(item, rest, value) if i == step else item for i, item in enumerate(data)]
 
 
-def _meet(one: Path_, other: Path_) -> bool:
+def _meet(one: DataPath, other: DataPath) -> bool:
     length = min(len(one), len(other))
     return one[:length] == other[:length]
 
@@ -167,27 +169,29 @@ def _meet(one: Path_, other: Path_) -> bool:
 _KINDS = {"params": "param", "inputs": "input", "state": "state's field"}
 
 
-def unused(draft: Draft) -> None:
+def unused(context: CheckContext) -> None:
     """Every param, input and field of the state is named somewhere."""
-    if draft.source.broken:
+    if context.source.broken:
         return
-    named, output = _named(draft), draft.source.at(("output",))
+    named, output = _named(context), context.source.at(("output",))
     for section, code in (("params", "TG212"), ("inputs", "TG213"), ("state", "TG213")):
-        for name in getattr(draft, section):
+        for name in getattr(context, section):
             if name not in named and name.isidentifier() and name != output:
                 what = _KINDS[section]
-                draft.add(code, (section, name), f"nothing uses the {what} `{name}`", key=True)
+                context.report(code, (section, name), f"nothing uses the {what} `{name}`", key=True)
 
 
-def _named(draft: Draft) -> set[str]:
+def _named(context: CheckContext) -> set[str]:
     """The words in references, conditions and templates."""
-    named = {name for _, name in _references(draft)}
-    for edge in draft.edges.values():
+    named = {name for _, name in _references(context)}
+    for edge in context.edges.values():
         named |= set(re.findall(r"\w+", edge.when or ""))
-    for node in draft.kinds.values():
-        named |= node.consumes | node.produces
+    for node in context.kinds.values():
+        named |= node.channels_read | node.channels_written
         for _, prompt in prompts_in(node):
-            named = named.union(*(found.variables for _, found in meant(draft, prompt)))
-    for name in draft.declared("nodes") - draft.kinds.keys():  # which can't be looked into
-        named |= set(re.findall(r"\w+", str(draft.source.at(("nodes", name)))))
+            named = named.union(
+                *(found.variables for _, found in resolved_prompts(context, prompt))
+            )
+    for name in context.declared("nodes") - context.kinds.keys():  # which can't be looked into
+        named |= set(re.findall(r"\w+", str(context.source.at(("nodes", name)))))
     return named

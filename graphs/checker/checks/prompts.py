@@ -6,35 +6,35 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from thinkgraph.graphs.checker.draft import Draft
-from thinkgraph.graphs.language.document import Path_
-from thinkgraph.graphs.language.problem import Place, suggestion
+from thinkgraph.graphs.checker.context import CheckContext
+from thinkgraph.graphs.language.document import DataPath
+from thinkgraph.graphs.language.problem import Location, suggestion
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names, prompts_in
 
 
-def variables(draft: Draft) -> None:
+def variables(context: CheckContext) -> None:
     """Every variable of a template is supplied by the kind, the spec or the run."""
-    for name, node in draft.kinds.items():
-        known = frozenset(node.variables | draft.fields | {"question", "round"})
+    for name, node in context.kinds.items():
+        known = frozenset(node.variables | context.fields | {"question", "round"})
         for setting, prompt in prompts_in(node):
             path = ("nodes", name, setting)
-            for label, found in meant(draft, prompt):
+            for label, found in resolved_prompts(context, prompt):
                 missing = sorted(found.variables - known)
                 if label and missing:
                     names = ", ".join(f"`{variable}`" for variable in missing)
                     message = f"the prompt `{label}` needs {names}, which {node.kind} can't supply"
-                    place = path if draft.source.at(path) is not None else path[:2]
-                    draft.add("TG209", place, message, _other_prompts(known))
+                    location = path if context.source.at(path) is not None else path[:2]
+                    context.report("TG209", location, message, _other_prompts(known))
                     continue
                 for variable in missing:
-                    _undefined(draft, path, variable, known)
+                    _undefined(context, path, variable, known)
 
 
-def _undefined(draft: Draft, path: Path_, variable: str, known: frozenset[str]) -> None:
-    place = _within(draft, path, variable)
+def _undefined(context: CheckContext, path: DataPath, variable: str, known: frozenset[str]) -> None:
+    location = _within(context, path, variable)
     message = f"nothing supplies the template's variable `{variable}`"
-    draft.add_at("TG209", path, place, message, suggestion(variable, known))
+    context.report_at("TG209", path, location, message, suggestion(variable, known))
 
 
 def _other_prompts(known: frozenset[str]) -> str:
@@ -43,26 +43,28 @@ def _other_prompts(known: frozenset[str]) -> str:
     return f"here there can be {', '.join(fit)}" if fit else ""
 
 
-def _within(draft: Draft, path: Path_, variable: str) -> Place:
+def _within(context: CheckContext, path: DataPath, variable: str) -> Location:
     """Where a variable stands in the templates of an inline prompt."""
     for field in ("user", "system"):
-        text = draft.source.at((*path, field))
+        text = context.source.at((*path, field))
         for number, line in enumerate(str(text or "").split("\n"), 1):
             tags = re.finditer(r"\{[{%].*?[%}]\}|\{[{%].*", line)
             for tag in tags:
                 match = re.search(rf"(?<![\w.]){re.escape(variable)}\b", tag[0])
                 if match:
                     column = tag.start() + match.start() + 1
-                    return draft.source.within((*path, field), number, column, len(variable))
-    return draft.source.place(path)
+                    return context.source.locate_within(
+                        (*path, field), number, column, len(variable)
+                    )
+    return context.source.locate(path)
 
 
-def meant(draft: Draft, prompt: Any) -> Iterator[tuple[str, Prompt]]:
+def resolved_prompts(context: CheckContext, prompt: Any) -> Iterator[tuple[str, Prompt]]:
     """The prompts that a setting may come to hold, with the names of built-in ones."""
     if isinstance(prompt, Prompt):
         yield "", prompt
     elif is_reference(prompt):
-        param = draft.params.get(prompt[1:])
+        param = context.params.get(prompt[1:])
         names = dict.fromkeys((param.default, *param.choices)) if param else {}
         for name in names:
             if name in prompt_names():

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from fast_sugiyama import from_edges
 
-from thinkgraph.graphs.pictures.drawing.picture import Arrow, Box, Label, Picture
+from thinkgraph.graphs.pictures.drawing.diagram import Arrow, Box, Diagram, Label
 
 WORK = 20_000
 """How many vertices are moved in all, in ten sweeps at least and a hundred at most."""
@@ -54,7 +54,7 @@ class Route:
     up: bool
 
     @property
-    def legs(self) -> list[tuple[Vertex, Vertex]]:
+    def segments(self) -> list[tuple[Vertex, Vertex]]:
         """The neighbouring stops."""
         return list(pairwise(self.stops))
 
@@ -65,22 +65,22 @@ class Route:
 
     @property
     def downward(self) -> list[tuple[Vertex, Vertex]]:
-        """The legs from the upper to the lower vertex, as they are ranked."""
+        """The segments from the upper to the lower vertex, as they are ranked."""
         if self.turns:
             return [(self.stops[0], stop) for stop in self.stops[1:-1]]
-        return [(b, a) if self.up else (a, b) for a, b in self.legs]
+        return [(b, a) if self.up else (a, b) for a, b in self.segments]
 
     def pass_through(self, bends: dict[tuple[Vertex, Vertex], list[Vertex]]) -> None:
-        """Add the bends of the legs, which are named downwards."""
+        """Add the bends of the segments, which are named downwards."""
         stops = self.stops[:1]
-        for a, b in self.legs:
+        for a, b in self.segments:
             between = bends.get((a, b)) or bends.get((b, a), [])[::-1]
             stops += [*between, b]
         self.stops = stops
 
 
 @dataclass(eq=False)
-class Leg:
+class Segment:
     """A route's way between two ranks, and where it leaves the one and reaches the other."""
 
     route: Route
@@ -104,7 +104,7 @@ class Layout:
     ranks: list[list[Vertex]]
     routes: list[Route]
 
-    def legs(self, step: float) -> list[Leg]:
+    def segments(self, step: float) -> list[Segment]:
         """The ways between the ranks, with the ports at their ends.
 
         What goes down shares the port in the middle of a box's side; what goes up has a port
@@ -113,30 +113,32 @@ class Layout:
         Args:
             step: the distance of two ports, and of a port from a corner.
         """
-        legs = [
-            Leg(route, *((a, b) if a.rank < b.rank else (b, a)), rises=a.rank > b.rank)
+        segments = [
+            Segment(route, *((a, b) if a.rank < b.rank else (b, a)), rises=a.rank > b.rank)
             for route in self.routes
-            for a, b in route.legs
+            for a, b in route.segments
             if a.rank != b.rank
         ]
-        under: dict[Vertex, list[Leg]] = {}
-        over: dict[Vertex, list[Leg]] = {}
-        for leg in legs:
-            under.setdefault(leg.upper, []).append(leg)
-            over.setdefault(leg.lower, []).append(leg)
+        under: dict[Vertex, list[Segment]] = {}
+        over: dict[Vertex, list[Segment]] = {}
+        for segment in segments:
+            under.setdefault(segment.upper, []).append(segment)
+            over.setdefault(segment.lower, []).append(segment)
         for vertex, found in under.items():
-            ports = _ports(vertex, [(leg.rises, leg.lower.x) for leg in found], step)
-            for leg, x in zip(found, ports, strict=True):
-                leg.upper_x = x
+            ports = _ports(vertex, [(segment.rises, segment.lower.x) for segment in found], step)
+            for segment, x in zip(found, ports, strict=True):
+                segment.upper_x = x
         for vertex, found in over.items():
-            ports = _ports(vertex, [(leg.rises, leg.upper.x) for leg in found], step)
-            for leg, x in zip(found, ports, strict=True):
-                leg.lower_x = x
-        return legs
+            ports = _ports(vertex, [(segment.rises, segment.upper.x) for segment in found], step)
+            for segment, x in zip(found, ports, strict=True):
+                segment.lower_x = x
+        return segments
 
     def turns(self) -> list[tuple[Route, Vertex, Vertex]]:
         """Where a route from a node to itself turns, within a rank."""
-        return [(route, a, b) for route in self.routes for a, b in route.legs if a.rank == b.rank]
+        return [
+            (route, a, b) for route in self.routes for a, b in route.segments if a.rank == b.rank
+        ]
 
     @property
     def vertices(self) -> list[Vertex]:
@@ -149,18 +151,18 @@ class Layout:
         return max(vertex.x + vertex.width / 2 for vertex in self.vertices)
 
 
-def lay_out(picture: Picture, size: Callable[[Box | Label | None], Size], gap: float) -> Layout:
+def lay_out(diagram: Diagram, size: Callable[[Box | Label | None], Size], gap: float) -> Layout:
     """Give every vertex its rank and its x; what stands above what is left to the caller.
 
     Args:
-        picture: what to draw.
+        diagram: what to draw.
         size: width and height of a box, a label or a bend.
         gap: the least distance between two vertices of a rank.
     """
-    boxes = {box.name: Vertex(box, *size(box)) for box in picture.boxes}
-    back = _backward(picture)
+    boxes = {box.name: Vertex(box, *size(box)) for box in diagram.boxes}
+    back = _backward(diagram)
     routes = []
-    for arrow in picture.arrows:
+    for arrow in diagram.arrows:
         source, target = boxes[arrow.source], boxes[arrow.target]
         shown = arrow.label or source is target
         words = [Vertex(arrow.label, *size(arrow.label))] if shown else []
@@ -180,14 +182,14 @@ def lay_out(picture: Picture, size: Callable[[Box | Label | None], Size], gap: f
     return Layout(ranks, routes)
 
 
-def _backward(picture: Picture) -> set[Arrow]:
+def _backward(diagram: Diagram) -> set[Arrow]:
     """The arrows that lead back to a node on the way to their own source: they close loops."""
-    out: dict[str, list[Arrow]] = {box.name: [] for box in picture.boxes}
-    for arrow in picture.arrows:
+    out: dict[str, list[Arrow]] = {box.name: [] for box in diagram.boxes}
+    for arrow in diagram.arrows:
         out[arrow.source].append(arrow)
     seen: set[str] = set()
     back: set[Arrow] = set()
-    for root in [box.name for box in picture.boxes]:
+    for root in [box.name for box in diagram.boxes]:
         path, todo = [root], [iter(() if root in seen else out[root])]
         while todo:
             found = next(todo[-1], None)
@@ -206,11 +208,11 @@ def _place(boxes: list[Vertex], routes: list[Route], bend: Callable[[], Vertex])
     """Set ranks and a first x, and add the bends where routes pass a rank."""
     vertices = list(dict.fromkeys([*boxes, *(v for route in routes for v in route.stops)]))
     number = {vertex: i for i, vertex in enumerate(vertices)}
-    legs = [(number[a], number[b]) for route in routes for a, b in route.downward]
-    below = {b for _, b in legs}
+    segments = [(number[a], number[b]) for route in routes for a, b in route.downward]
+    below = {b for _, b in segments}
     rootless = [(0, i) for i in range(1, len(vertices)) if i not in below]
     ((places, _, _, parts),) = from_edges(
-        [*legs, *rootless],
+        [*segments, *rootless],
         minimum_length=1,
         vertex_spacing=1,
         dummy_vertices=True,
@@ -274,7 +276,11 @@ def _turn_outside(turning: Route, ranks: list[list[Vertex]], routes: list[Route]
     source, words, bend, _ = turning.stops
     rank = next(rank for rank in ranks if words in rank)
     others = [
-        rank.index(b) for r in routes if not r.turns for a, b in r.legs if a is source and b in rank
+        rank.index(b)
+        for r in routes
+        if not r.turns
+        for a, b in r.segments
+        if a is source and b in rank
     ]
     places = sorted((rank.index(words), rank.index(bend)))
     left = sum(others) > len(others) * places[0]
@@ -284,10 +290,10 @@ def _turn_outside(turning: Route, ranks: list[list[Vertex]], routes: list[Route]
 def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> None:
     """Move every vertex towards its neighbours above and below, keeping order and distance."""
     near: dict[Vertex, list[tuple[Vertex, float]]] = {}
-    legs = [(route, a, b) for route in routes for a, b in route.legs if a.rank != b.rank]
-    leaving = Counter(a for route, a, _ in legs if not route.up)
-    reaching = Counter(b for route, _, b in legs if not route.up)
-    for route, a, b in legs:
+    segments = [(route, a, b) for route in routes for a, b in route.segments if a.rank != b.rank]
+    leaving = Counter(a for route, a, _ in segments if not route.up)
+    reaching = Counter(b for route, _, b in segments if not route.up)
+    for route, a, b in segments:
         inner = not (isinstance(a.item, Box) or isinstance(b.item, Box))
         alone = not route.up and leaving[a] == reaching[b] == 1
         pull = 16.0 if inner or alone else 0.1 if route.up else 1.0

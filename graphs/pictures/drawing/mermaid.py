@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from thinkgraph.graphs.language.spec import Scalar, Spec
-from thinkgraph.graphs.pictures.drawing.picture import NO_BREAK, Arrow, Box, picture
+from thinkgraph.graphs.pictures.drawing.diagram import NO_BREAK, Arrow, Box, diagram
 
 _ENTITIES = str.maketrans(
     {c: f"#{ord(c)};" for c in '"#&<>`[]{}()|;\\'} | {"\n": " ", NO_BREAK: " "}
@@ -27,7 +27,7 @@ def mermaid(spec: Spec, params: Mapping[str, Scalar] | None = None) -> str:
         spec: the graph.
         params: values to show in place of the references to params.
     """
-    drawn = picture(spec, params)
+    drawn = diagram(spec, params)
     # Mermaid has words of its own ("end", "graph") that no identifier or class may be.
     ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
     lines = [f"    {ids[box.name]}{_shape(box)}:::{_class(box)}" for box in drawn.boxes]

@@ -7,8 +7,8 @@ from html import escape
 from typing import Literal
 
 from thinkgraph.graphs.language.spec import END, START, Scalar, Spec
-from thinkgraph.graphs.pictures.drawing.layout import Layout, Leg, Route, Vertex, lay_out
-from thinkgraph.graphs.pictures.drawing.picture import Box, Label, picture, wrapped
+from thinkgraph.graphs.pictures.drawing.diagram import Box, Label, diagram, wrapped
+from thinkgraph.graphs.pictures.drawing.layout import Layout, Route, Segment, Vertex, lay_out
 
 Theme = Literal["auto", "light", "dark"]
 Band = tuple[float, float]
@@ -73,14 +73,14 @@ def svg(
         params: values to show in place of the references to params.
         theme: ``auto`` follows the reader's light or dark scheme.
     """
-    layout = lay_out(picture(spec, params), _size, _GAP_X)
+    layout = lay_out(diagram(spec, params), _size, _GAP_X)
     bands = _stack(layout)
     height = max(end for _, end in bands)
     parts = [_words_or_box(vertex, counts) for vertex in layout.vertices if vertex.item]
-    legs: dict[Route, list[Leg]] = {route: [] for route in layout.routes}
-    for leg in layout.legs(_PORT):
-        legs[leg.route].append(leg)
-    lines = [_route(route, found, bands, counts) for route, found in legs.items()]
+    segments: dict[Route, list[Segment]] = {route: [] for route in layout.routes}
+    for segment in layout.segments(_PORT):
+        segments[segment.route].append(segment)
+    lines = [_route(route, found, bands, counts) for route, found in segments.items()]
     wide, high = layout.width + 2 * _MARGIN + (24 if counts else 0), height + 2 * _MARGIN
     return "\n".join(
         [
@@ -176,25 +176,28 @@ def followed(route: Route, counts: Mapping[str, int]) -> int:
 
 
 def _route(
-    route: Route, legs: Sequence[Leg], bands: Sequence[Band], counts: Mapping[str, int] | None
+    route: Route,
+    segments: Sequence[Segment],
+    bands: Sequence[Band],
+    counts: Mapping[str, int] | None,
 ) -> str:
     times = None if counts is None else followed(route, counts)
     state = "" if times is None else " taken" if times else " faded"
-    path = " ".join(_leg(leg, bands) for leg in legs)
-    path += "".join(_turn(a, b, bands) for a, b in route.legs if a.rank == b.rank)
+    path = " ".join(_leg(segment, bands) for segment in segments)
+    path += "".join(_turn(a, b, bands) for a, b in route.segments if a.rank == b.rank)
     path += "".join(_pass(stop, bands) for stop in route.stops if stop.item is None)
-    heads = "".join(_head(leg) for leg in legs if leg.last)
+    heads = "".join(_head(segment) for segment in segments if segment.last)
     return f'<g class="edge{state}"><path d="{path}"/>{heads}{_times(route, times)}</g>'
 
 
-def _leg(leg: Leg, bands: Sequence[Band]) -> str:
+def _leg(segment: Segment, bands: Sequence[Band]) -> str:
     """A line from the upper vertex to the lower: straight beside its rank, curved between."""
-    x, y, u, v = leg.upper_x, leg.upper.bottom, leg.lower_x, leg.lower.y
-    if leg.last and leg.rises:
+    x, y, u, v = segment.upper_x, segment.upper.bottom, segment.lower_x, segment.lower.y
+    if segment.last and segment.rises:
         y += _HEAD
-    elif leg.last:
+    elif segment.last:
         v -= _HEAD
-    top, bottom = max(bands[leg.upper.rank][1], y), min(bands[leg.lower.rank][0], v)
+    top, bottom = max(bands[segment.upper.rank][1], y), min(bands[segment.lower.rank][0], v)
     middle = (top + bottom) / 2
     curve = f"C{x:.1f} {middle:.1f} {u:.1f} {middle:.1f} {u:.1f} {bottom:.1f}"
     return f"M{x:.1f} {y:.1f}V{top:.1f}{curve}V{v:.1f}"
@@ -211,11 +214,11 @@ def _pass(bend: Vertex, bands: Sequence[Band]) -> str:
     return f" M{bend.x:.1f} {top:.1f}V{end:.1f}"
 
 
-def _head(leg: Leg) -> str:
-    if leg.rises:
-        x, y, back = leg.upper_x, leg.upper.bottom + 1, _HEAD + 2
+def _head(segment: Segment) -> str:
+    if segment.rises:
+        x, y, back = segment.upper_x, segment.upper.bottom + 1, _HEAD + 2
     else:
-        x, y, back = leg.lower_x, leg.lower.y - 1, -_HEAD - 2
+        x, y, back = segment.lower_x, segment.lower.y - 1, -_HEAD - 2
     return f'<path class="head" d="M{x:.1f} {y:.1f}l-4.5 {back}h9z"/>'
 
 

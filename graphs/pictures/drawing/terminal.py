@@ -10,8 +10,8 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from thinkgraph.graphs.language.spec import Scalar, Spec
-from thinkgraph.graphs.pictures.drawing.layout import Layout, Leg, Vertex, lay_out
-from thinkgraph.graphs.pictures.drawing.picture import Box, Label, Picture, picture, wrapped
+from thinkgraph.graphs.pictures.drawing.diagram import Box, Diagram, Label, diagram, wrapped
+from thinkgraph.graphs.pictures.drawing.layout import Layout, Segment, Vertex, lay_out
 
 UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
 _LINES = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"
@@ -33,7 +33,7 @@ def terminal(spec: Spec, width: int = 80, params: Mapping[str, Scalar] | None = 
         width: in cells of the terminal.
         params: values to show in place of the references to params.
     """
-    drawn = picture(spec, params)
+    drawn = diagram(spec, params)
     for label_width in _LABEL_WIDTHS if len(drawn.arrows) <= _MOST_ARROWS else ():
         layout = lay_out(drawn, partial(_size, width=label_width), _GAP)
         if layout.width <= width:
@@ -90,7 +90,7 @@ class _Drawing:
         self._label_width = label_width
         self._lines: dict[tuple[int, int], int] = {}
         self._signs: dict[tuple[int, int], str] = {}
-        self._legs = _snapped(layout.legs(step=2))
+        self._legs = _snapped(layout.segments(step=2))
         self._turns = layout.turns()
         for vertex in layout.vertices:
             vertex.x = round(vertex.x)
@@ -140,9 +140,9 @@ class _Drawing:
         elif vertex.item:
             for i, line in enumerate(_lines(vertex.item, self._label_width)):
                 self._write(x - cell_len(line) // 2, y + i, line)
-        for leg in self._legs:
-            if leg.upper is vertex:
-                self._vertical(int(leg.upper_x), int(vertex.bottom), bottom)
+        for segment in self._legs:
+            if segment.upper is vertex:
+                self._vertical(int(segment.upper_x), int(vertex.bottom), bottom)
         if any(vertex in turn[1:] for turn in self._turns):
             self._vertical(x, int(vertex.bottom), bottom)
 
@@ -156,30 +156,30 @@ class _Drawing:
             after = wide - cell_len(line) - before
             self._write(left, y + i, "│" + " " * before + line + " " * after + "│")
         self._write(left, int(vertex.bottom) - 1, corners[2] + "─" * wide + corners[3])
-        for leg in self._legs:
-            if leg.upper is vertex and not leg.rises:
-                self._signs[int(leg.upper_x), int(vertex.bottom) - 1] = "┬"
-            if leg.lower is vertex and leg.rises:
-                self._signs[int(leg.lower_x), y] = "┴"
+        for segment in self._legs:
+            if segment.upper is vertex and not segment.rises:
+                self._signs[int(segment.upper_x), int(vertex.bottom) - 1] = "┬"
+            if segment.lower is vertex and segment.rises:
+                self._signs[int(segment.lower_x), y] = "┴"
 
     def _gap(self, number: int, rank: list[Vertex], y: int) -> int:
         """The lines below a rank; returns where the next one begins."""
-        legs = [leg for leg in self._legs if leg.upper in rank]
+        segments = [segment for segment in self._legs if segment.upper in rank]
         turns = [turn for turn in self._turns if turn[1] in rank]
-        if not legs and not turns:
+        if not segments and not turns:
             return y
-        nets = _nets(legs) + [
+        nets = _nets(segments) + [
             _Net(frozenset({int(a.x), int(b.x)}), frozenset()) for _, a, b in turns
         ]
-        heads = [leg for leg in legs if leg.last]
-        first = y + any(leg.rises for leg in heads)
+        heads = [segment for segment in segments if segment.last]
+        first = y + any(segment.rises for segment in heads)
         rows = _rows(nets)
         end = first + max(rows.values(), default=-1) + 2
         for net in nets:
             self._net(net, y, first + rows.get(net, 0), end)
-        for leg in heads:
-            at = (int(leg.upper_x), y) if leg.rises else (int(leg.lower_x), end - 1)
-            self._signs[at] = "▲" if leg.rises else "▼"
+        for segment in heads:
+            at = (int(segment.upper_x), y) if segment.rises else (int(segment.lower_x), end - 1)
+            self._signs[at] = "▲" if segment.rises else "▼"
         return end
 
     def _net(self, net: _Net, top: int, row: int, bottom: int) -> None:
@@ -197,17 +197,21 @@ class _Drawing:
             self._join(x, row, DOWN)
 
 
-def _snapped(legs: list[Leg]) -> list[Leg]:
-    """The legs with whole numbers, and those straight that are nearly so."""
-    for leg in legs:
-        leg.upper_x, leg.lower_x = round(leg.upper_x), round(leg.lower_x)
-    for leg in legs:
-        if 0 < abs(leg.upper_x - leg.lower_x) <= _KINK:
-            if _is_free(leg.lower, [other.lower_x for other in legs if other.lower is leg.lower]):
-                leg.lower_x = leg.upper_x
-            elif _is_free(leg.upper, [other.upper_x for other in legs if other.upper is leg.upper]):
-                leg.upper_x = leg.lower_x
-    return legs
+def _snapped(segments: list[Segment]) -> list[Segment]:
+    """The segments with whole numbers, and those straight that are nearly so."""
+    for segment in segments:
+        segment.upper_x, segment.lower_x = round(segment.upper_x), round(segment.lower_x)
+    for segment in segments:
+        if 0 < abs(segment.upper_x - segment.lower_x) <= _KINK:
+            if _is_free(
+                segment.lower, [other.lower_x for other in segments if other.lower is segment.lower]
+            ):
+                segment.lower_x = segment.upper_x
+            elif _is_free(
+                segment.upper, [other.upper_x for other in segments if other.upper is segment.upper]
+            ):
+                segment.upper_x = segment.lower_x
+    return segments
 
 
 def _is_free(vertex: Vertex, ports: list[float]) -> bool:
@@ -215,11 +219,11 @@ def _is_free(vertex: Vertex, ports: list[float]) -> bool:
     return vertex.item is not None and len(ports) == 1 and vertex.width / 2 > _KINK + 1
 
 
-def _nets(legs: list[Leg]) -> list[_Net]:
-    """The legs between two ranks, those together that share their port above."""
+def _nets(segments: list[Segment]) -> list[_Net]:
+    """The segments between two ranks, those together that share their port above."""
     fans: dict[int, set[int]] = {}
-    for leg in legs:
-        fans.setdefault(int(leg.upper_x), set()).add(int(leg.lower_x))
+    for segment in segments:
+        fans.setdefault(int(segment.upper_x), set()).add(int(segment.lower_x))
     joined: dict[frozenset[int], set[int]] = {}
     for top, bottoms in fans.items():
         joined.setdefault(frozenset(bottoms), set()).add(top)
@@ -246,7 +250,7 @@ def _ordered(before: dict[_Net, set[_Net]]) -> list[_Net]:
         return list(before)
 
 
-def _listed(drawn: Picture) -> str:
+def _listed(drawn: Diagram) -> str:
     lines = [f"{a.source} → {a.target}{_words(a.label)}" for a in drawn.arrows]
     return "\n".join([*lines, ""])
 

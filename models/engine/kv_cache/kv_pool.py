@@ -62,7 +62,7 @@ class KvPool:
         cells: how many it has.
         sequences: ids below this run; those from it up to ``ids`` hold the tree's nodes.
         ids: sequence ids there are.
-        keeps: whether parts of a sequence can be shared and removed; without it (recurrent
+        can_share: whether parts of a sequence can be shared and removed; without it (recurrent
             models) nothing is cached and a fork counts all its cells again.
         windowed: whether old cells may vanish (sliding windows), so that a prefix must be
             looked over before it is used again.
@@ -75,28 +75,28 @@ class KvPool:
         sequences: int,
         ids: int,
         *,
-        keeps: bool = True,
+        can_share: bool = True,
         windowed: bool = False,
     ) -> None:
-        self.memory, self.cells, self.keeps, self.windowed = memory, cells, keeps, windowed
-        self._runners = list(range(sequences))[::-1]
-        self._holders = list(range(sequences, ids))[::-1] if keeps else []
+        self.memory, self.cells, self.can_share, self.windowed = memory, cells, can_share, windowed
+        self._sequence_ids = list(range(sequences))[::-1]
+        self._node_ids = list(range(sequences, ids))[::-1] if can_share else []
         self.roots: dict[Hashable, Node] = {}
         self.leases: set[Lease] = set()
         self.private = 0
-        self.kept = 0
+        self.cached_cells = 0
         self.clock = 0
         self.evictions = 0
 
     @property
     def free(self) -> int:
         """Cells that nobody has."""
-        return self.cells - self.kept - self.private
+        return self.cells - self.cached_cells - self.private
 
     @property
     def idle(self) -> int:
         """Cells of prefixes that no lease uses."""
-        return sum(node.spare for node in self.nodes())
+        return sum(node.evictable for node in self.nodes())
 
     def nodes(self) -> Iterator[Node]:
         """All nodes of all trees, parents first."""
@@ -107,7 +107,7 @@ class KvPool:
         """The longest cached prefix of ``tokens``, of at most ``limit``: its node and length."""
         node = self.roots.setdefault(adapter, Node())
         while node.end < limit and (child := node.children.get(tokens[node.end])):
-            if self._lost(child):
+            if self._slid_out(child):
                 break
             length = child.start + common_prefix(child.tokens, tokens, child.start)
             if length < child.end or length >= limit:
@@ -118,10 +118,10 @@ class KvPool:
     def lease(self, adapter: Hashable, tokens: Sequence[int], limit: int) -> Lease:
         """A new sequence that sees the longest cached prefix of ``tokens``, up to ``limit``."""
         node, length = self.match(adapter, tokens, limit)
-        lease = Lease(self._runners.pop(), adapter, node, length)
+        lease = Lease(self._sequence_ids.pop(), adapter, node, length)
         for above in node.path():
             above.users.add(lease)
-            self._share(above, lease.sequence, length)
+            self._map_cells(above, lease.sequence, length)
         self.leases.add(lease)
         self._touch(node)
         return lease
@@ -136,7 +136,7 @@ class KvPool:
             return self.lease(lease.adapter, tokens, size)
         if lease.length != len(tokens):
             return None
-        other = Lease(self._runners.pop(), lease.adapter, lease.node, lease.shared)
+        other = Lease(self._sequence_ids.pop(), lease.adapter, lease.node, lease.shared)
         for above in other.node.path():
             above.users.add(other)
         self.memory.copy(lease.sequence, other.sequence, 0, END)
@@ -144,12 +144,12 @@ class KvPool:
         self.grow(other, lease.private)  # counted again: more than is taken, never less
         return other
 
-    def join(self, lease: Lease) -> Lease:
-        """The same lease, for one holder more."""
+    def share(self, lease: Lease) -> Lease:
+        """The same lease, for one node_id more."""
         lease.holders += 1
         return lease
 
-    def part(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
+    def branch(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
         """Fork for some of the lease's holders, who have the new one instead."""
         other = self.fork(lease, tokens)
         if other:
@@ -164,7 +164,7 @@ class KvPool:
 
     def commit(self, lease: Lease, tokens: Sequence[int]) -> bool:
         """Give the lease's cells of ``tokens``, its first, to the tree; True if all are there."""
-        if not self.keeps or (self.windowed and self.memory.first(lease.sequence) > 0):
+        if not self.can_share or (self.windowed and self.memory.first(lease.sequence) > 0):
             return False
         if len(tokens) <= lease.shared:
             return True
@@ -172,7 +172,7 @@ class KvPool:
         return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
-        """With its last holder, free the lease's own cells; what the tree owns stays."""
+        """With its last node_id, free the lease's own cells; what the tree owns stays."""
         lease.holders -= 1
         if lease.holders:
             return
@@ -182,7 +182,7 @@ class KvPool:
             node.users.discard(lease)
         self._touch(lease.node)
         self.leases.discard(lease)
-        self._runners.append(lease.sequence)
+        self._sequence_ids.append(lease.sequence)
 
     def evict(self, cells: int) -> bool:
         """Drop the prefixes unused for longest until ``cells`` are free; False if they can't be."""
@@ -206,7 +206,7 @@ class KvPool:
         while self._evict_one():
             pass
 
-    def _lost(self, node: Node) -> bool:
+    def _slid_out(self, node: Node) -> bool:
         """Whether cells of the node have slid out of a window; an unused one is dropped."""
         if not self.windowed or self.memory.first(node.sequence) == node.start:
             return False
@@ -223,31 +223,33 @@ class KvPool:
 
     def _oldest_leaf(self, *, whole: bool = False) -> Node | None:
         """Of the leaves with cells that no lease uses (all of them, if ``whole``), the oldest."""
-        leaves = (n for n in self.nodes() if not n.children and (not n.users if whole else n.spare))
+        leaves = (
+            n for n in self.nodes() if not n.children and (not n.users if whole else n.evictable)
+        )
         return min(leaves, key=lambda n: n.last_used, default=None)
 
     def _drop(self, leaf: Node) -> None:
         """Free the cells of a leaf that no lease uses, and the leaf if those are all."""
-        spare = leaf.spare
-        self.kept -= spare
-        self.memory.remove(leaf.sequence, leaf.end - spare, END)
-        if spare < leaf.length:
-            del leaf.tokens[-spare:]
+        evictable = leaf.evictable
+        self.cached_cells -= evictable
+        self.memory.remove(leaf.sequence, leaf.end - evictable, END)
+        if evictable < leaf.length:
+            del leaf.tokens[-evictable:]
         else:
-            self._holders.append(leaf.sequence)
+            self._node_ids.append(leaf.sequence)
             leaf.detach()
 
     def _touch(self, node: Node) -> None:
         for above in node.path():
             above.last_used = self.clock
 
-    def _share(self, node: Node, sequence: int, end: int) -> None:
+    def _map_cells(self, node: Node, sequence: int, end: int) -> None:
         self.memory.copy(node.sequence, sequence, node.start, min(node.end, end))
 
-    def _holder(self) -> int | None:
-        if not self._holders:
+    def _new_node_id(self) -> int | None:
+        if not self._node_ids:
             self._evict_one(whole=True)
-        return self._holders.pop() if self._holders else None
+        return self._node_ids.pop() if self._node_ids else None
 
     def _descend(self, lease: Lease, tokens: Sequence[int]) -> Node:
         """Go down the tree along ``tokens`` past what the lease shares, sharing what is there."""
@@ -255,20 +257,20 @@ class KvPool:
         if lease.shared < node.end:  # it uses only the beginning of its last node
             if common_prefix(node.tokens, tokens, node.start) < node.length:
                 return self._split_for(node, lease, tokens)
-            self._exchange(lease, node, min(node.end, len(tokens)))
+            self._replace_with_shared(lease, node, min(node.end, len(tokens)))
         while node.end < len(tokens) and (child := node.children.get(tokens[node.end])):
-            if self._lost(child):
+            if self._slid_out(child):
                 break
             length = common_prefix(child.tokens, tokens, child.start)
             child.users.add(lease)
             lease.node = child
-            self._exchange(lease, child, child.start + length)
+            self._replace_with_shared(lease, child, child.start + length)
             if length < child.length:
                 return self._split_for(child, lease, tokens)
             node = child
         return node
 
-    def _exchange(self, lease: Lease, node: Node, end: int) -> None:
+    def _replace_with_shared(self, lease: Lease, node: Node, end: int) -> None:
         """Replace the lease's own cells at [shared, end) by the node's equal ones."""
         start = lease.shared
         if end > start:
@@ -280,13 +282,13 @@ class KvPool:
     def _split_for(self, node: Node, lease: Lease, tokens: Sequence[int]) -> Node:
         """Make a border where ``tokens`` leave ``node``; the upper part, or ``node`` if no id."""
         length = common_prefix(node.tokens, tokens, node.start)
-        self._exchange(lease, node, node.start + length)
+        self._replace_with_shared(lease, node, node.start + length)
         if node.start + length == len(tokens):
             return node  # they end inside it: nothing is to be hung below
-        if (holder := self._holder()) is None:
+        if (node_id := self._new_node_id()) is None:
             return node
-        lower = node.split(length, holder)
-        self.memory.copy(node.sequence, holder, lower.start, lower.end)
+        lower = node.split(length, node_id)
+        self.memory.copy(node.sequence, node_id, lower.start, lower.end)
         self.memory.remove(node.sequence, lower.start, lower.end)
         for user in [u for u in node.users if u.shared > lower.start]:
             lower.users.add(user)
@@ -301,10 +303,10 @@ class KvPool:
             return False  # no border could be made, or what is there has lost cells
         only = not node.children and node.users == {lease} and node.sequence >= 0
         if not only:
-            holder = self._holder()
-            if holder is None:
+            node_id = self._new_node_id()
+            if node_id is None:
                 return False
-            node = node.add_child(list(tokens[start:]), holder)
+            node = node.add_child(list(tokens[start:]), node_id)
             node.users.add(lease)
             lease.node = node
         else:
@@ -313,6 +315,6 @@ class KvPool:
         moved = len(tokens) - start
         lease.shared += moved
         self.private -= moved
-        self.kept += moved
+        self.cached_cells += moved
         self._touch(node)
         return True

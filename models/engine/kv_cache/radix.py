@@ -50,7 +50,7 @@ class Node:
         return self.start + len(self.tokens)
 
     @property
-    def spare(self) -> int:
+    def evictable(self) -> int:
         """Cells at its end that no lease uses."""
         used = max((lease.shared for lease in self.users), default=self.start)
         return max(0, self.end - used)

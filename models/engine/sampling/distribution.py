@@ -49,7 +49,7 @@ class Distribution:
         best = best[np.argsort(-self.logits[best], kind="stable")]
         return tuple((int(t), self.logprob(t)) for t in best)
 
-    def likeliest(self, count: int) -> Tokens | None:
+    def top_candidates(self, count: int) -> Tokens | None:
         """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told."""
         if not 0 < count <= len(self._peaks):
             return None

@@ -124,7 +124,7 @@ class Sampler:
             DeadEnd: the grammar allows none.
         """
         # What the chain draws from a few candidates, it would draw from all.
-        self._candidates.fill(distribution.logits, distribution.likeliest(self._enough))
+        self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
         token = self._candidates.pick(self._chain)
         if self._grammar:
             token = self._follow(token, distribution.logits)

@@ -13,7 +13,7 @@ import pytest
 from thinkgraph.graphs.catalogue import GraphNotFound, builtin_names, find
 from thinkgraph.graphs.checker.check import check, check_files, check_spec, load, render
 from thinkgraph.graphs.language.document import Document
-from thinkgraph.graphs.language.problem import Place, Problem, SpecError
+from thinkgraph.graphs.language.problem import Location, Problem, SpecError
 from thinkgraph.graphs.language.reference import COMMAND, errors, json_schema, language
 from thinkgraph.graphs.language.rules import RULES, problem
 from thinkgraph.graphs.language.spec import CHANNELS, Spec
@@ -142,14 +142,14 @@ def test_no_problems_are_told_too():
 
 
 def test_the_mark_stands_under_wide_characters_and_tabs():
-    place = Place("f", 1, 4, 1, 6, "日\t本ab c")
-    lines = str(problem("TG101", "no", place)).split("\n")
+    location = Location("f", 1, 4, 1, 6, "日\t本ab c")
+    lines = str(problem("TG101", "no", location)).split("\n")
     assert lines[2] == "    |   \t  ^^"
 
 
 def test_a_long_line_is_shown_around_the_mark():
     source = "x" * 500 + "WRONG" + "y" * 500
-    lines = str(problem("TG101", "no", Place("f", 1, 501, 1, 506, source))).split("\n")
+    lines = str(problem("TG101", "no", Location("f", 1, 501, 1, 506, source))).split("\n")
     assert len(lines[1]) < 140
     assert lines[1][lines[2].index("^") :].startswith("WRONG")
 
@@ -240,8 +240,8 @@ def test_a_graph_made_in_python_gets_the_same_checks_at_its_lines():
     data["nodes"]["vote"]["kind"] = "voting"
     here = Path(__file__).read_text().splitlines()
     line = next(i for i, text in enumerate(here, 1) if "this very line" in text)
-    places = {("nodes", "vote"): (__file__, line)}
-    (only,) = check_spec(data, places)
+    locations = {("nodes", "vote"): (__file__, line)}
+    (only,) = check_spec(data, locations)
     assert (only.code, only.file, only.line) == ("TG201", __file__, line)
     assert "this very line" in only.source
     assert "this very line" in str(only)

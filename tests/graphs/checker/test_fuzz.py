@@ -17,9 +17,9 @@ from thinkgraph.graphs.catalogue import builtin_names, find
 from thinkgraph.graphs.checker.check import check, render
 from thinkgraph.graphs.language.document import MAX_BYTES, Document
 from thinkgraph.graphs.language.dump import dump
+from thinkgraph.graphs.language.json_schema import schema
 from thinkgraph.graphs.language.problem import Problem
 from thinkgraph.graphs.language.rules import RULES
-from thinkgraph.graphs.language.schema import schema
 from thinkgraph.graphs.language.spec import Spec
 
 SCHEMA = schema()

@@ -24,7 +24,7 @@ TYPES = {
 def fault(text: str):
     with pytest.raises(ConditionError) as error:
         Condition(text, TYPES)
-    return error.value.faults[0]
+    return error.value.issues[0]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_told_with_its_column_and_a_way_out(
 def test_every_unknown_name_is_told():
     with pytest.raises(ConditionError) as error:
         Condition("acepted && agrement > 0.5", TYPES)
-    assert [(each.line, each.column) for each in error.value.faults] == [(1, 1), (1, 12)]
+    assert [(each.line, each.column) for each in error.value.issues] == [(1, 1), (1, 12)]
 
 
 def test_lines_are_counted_in_a_condition_of_several():
@@ -97,4 +97,4 @@ def test_any_text_is_a_condition_or_refused(text: str):
     try:
         Condition(text, TYPES)
     except ConditionError as error:
-        assert error.faults
+        assert error.issues

@@ -1,4 +1,4 @@
-"""Documents: data with places, dangerous YAML refused."""
+"""Documents: data with locations, dangerous YAML refused."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def codes(document: Document) -> list[str]:
 
 def test_every_value_and_key_has_its_place():
     document = Document.parse("name: x\nnodes:\n  draft: {kind: generate, stop: [a, bc]}\n")
-    place = document.place(("nodes", "draft", "stop", 1))
-    assert (place.line, place.column, place.end_column) == (3, 37, 39)
-    key = document.place(("nodes", "draft", "kind"), key=True)
+    location = document.locate(("nodes", "draft", "stop", 1))
+    assert (location.line, location.column, location.end_column) == (3, 37, 39)
+    key = document.locate(("nodes", "draft", "kind"), key=True)
     assert (key.line, key.column, key.end_column) == (3, 11, 15)
 
 
 def test_the_place_of_what_isnt_there_is_what_would_hold_it():
     document = Document.parse("nodes:\n  draft: {kind: generate}\n")
-    assert document.place(("nodes", "draft", "prompt", "user")).line == 2
+    assert document.locate(("nodes", "draft", "prompt", "user")).line == 2
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_part_of_a_text_has_its_place(text: str, line: int, column: int):
     document = Document.parse(text)
     lines = document.data["when"].split("\n")
     number = next(i for i, each in enumerate(lines) if "def" in each)
-    place = document.within(("when",), number + 1, lines[number].index("def") + 1, 3)
-    assert (place.line, place.column) == (line, column)
+    location = document.locate_within(("when",), number + 1, lines[number].index("def") + 1, 3)
+    assert (location.line, location.column) == (line, column)
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def test_json_with_tabs_is_read_with_places():
     document = Document.parse(text)
     assert document.problems == []
     assert document.data == json.loads(text)
-    assert document.place(("nodes", "a", "kind")).line == 5
+    assert document.locate(("nodes", "a", "kind")).line == 5
 
 
 def test_a_byte_order_mark_is_left_out():
     document = Document.parse("\ufeffname: x\n")
     assert document.data == {"name": "x"}
-    assert document.place(("name",)).column == 7
+    assert document.locate(("name",)).column == 7
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_lines_are_counted_with_every_line_end(line_end: str):
     document = Document.parse(line_end.join(["name: x", "about: y", "nodes: 3"]))
-    place = document.place(("nodes",))
-    assert (place.line, place.source) == (3, "nodes: 3")
+    location = document.locate(("nodes",))
+    assert (location.line, location.source) == (3, "nodes: 3")
 
 
 def test_a_file_that_isnt_text_is_refused(tmp_path):

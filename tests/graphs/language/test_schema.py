@@ -9,8 +9,8 @@ import pytest
 
 from thinkgraph.graphs.catalogue import builtin_names, find
 from thinkgraph.graphs.language.document import Document
+from thinkgraph.graphs.language.json_schema import schema
 from thinkgraph.graphs.language.rules import RULES
-from thinkgraph.graphs.language.schema import schema
 
 BAD = Path(__file__).parents[1] / "checker" / "bad"
 FORM = {"TG005", "TG101", "TG102", "TG103", "TG104", "TG105", "TG106", "TG108", "TG109"}

@@ -16,7 +16,7 @@ import thinkgraph as tg
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.pictures.drawing import DrawingError, mermaid, png, svg, terminal
-from thinkgraph.graphs.pictures.drawing.picture import picture
+from thinkgraph.graphs.pictures.drawing.diagram import diagram
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHAIN = {"nodes": {"a": {"kind": "generate"}}, "edges": ["START -> a -> END"]}
@@ -194,9 +194,9 @@ class TestSvg:
         graph = tg.load(name).spec
         image = svg(graph)
         shown = words(image)
-        for box in picture(graph).boxes:
+        for box in diagram(graph).boxes:
             assert box.name in shown
-        for arrow in picture(graph).arrows:
+        for arrow in diagram(graph).arrows:
             for part in arrow.label or ():
                 assert part in shown
         assert apart(image)
@@ -205,7 +205,7 @@ class TestSvg:
     def test_has_one_arrowhead_for_each_edge(self, name: str) -> None:
         graph = tg.load(name).spec
         heads = elements(svg(graph), f".//{SVG}path[@class='head']")
-        assert len(heads) == len(picture(graph).arrows)
+        assert len(heads) == len(diagram(graph).arrows)
 
     def test_loads_nothing(self) -> None:
         image = svg(tg.load("self-refine").spec)
@@ -297,7 +297,7 @@ def test_any_graph_is_drawn_with_all_its_nodes_apart(graph: Spec) -> None:
         assert name in text or "→" in text
         assert name in words(image)
     assert apart(image)
-    assert mermaid(graph).count("-->") == len(picture(graph).arrows)
+    assert mermaid(graph).count("-->") == len(diagram(graph).arrows)
 
 
 @settings(max_examples=50, deadline=None)

@@ -26,7 +26,7 @@ from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import speed as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function import node_kind
+from thinkgraph.nodes.base.function_node import node_kind
 from thinkgraph.nodes.kinds.ask import Ask
 from thinkgraph.nodes.kinds.choose import Choose
 from thinkgraph.nodes.kinds.critique import Critique
@@ -286,7 +286,7 @@ def test_a_budget_bounds_the_plan() -> None:
 def test_a_kind_that_does_not_tell_its_cost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_registered", {})
 
-    @node_kind("muse", gives={"candidates"})
+    @node_kind("muse", output_channels={"candidates"})
     def muse(state: State, step: Step) -> Update:
         """question → a thought"""
         return Update()

@@ -110,7 +110,7 @@ def test_a_graph_that_was_changed_runs_as_it_is_now(votes):
 
 def test_a_kind_that_was_defined_again_runs_as_it_is_now():
     def define(value):
-        @tg.node_kind("fixed", gives={"answer"})
+        @tg.node_kind("fixed", output_channels={"answer"})
         def fixed(state, step):
             "question → a fixed answer"
             return Update(answer=Answer(value=value, text=value, candidate=None, votes=1, of=1))

@@ -469,7 +469,7 @@ async def test_a_preempted_scoring_goes_on_where_it_was(opened, beside):
     other = Request(model.tokenize(ask("x")), GREEDY, [1])
 
     def preempt() -> None:
-        for sequence in [s for s in scheduler.running if 0 < len(s.scores) < s.given]:
+        for sequence in [s for s in scheduler.running if 0 < len(s.scores) < s.num_targets]:
             scheduler.preempt(sequence)
             if beside and scheduler.preemptions == 1:
                 scheduler.pool.clear()

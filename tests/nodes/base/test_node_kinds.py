@@ -12,9 +12,9 @@ from pydantic import Field
 
 from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.language.document import Document
-from thinkgraph.graphs.language.schema import schema
+from thinkgraph.graphs.language.json_schema import schema
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function import node_kind
+from thinkgraph.nodes.base.function_node import node_kind
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.population import Answer, State, Update
 from thinkgraph.nodes.registry import node_kinds, register
@@ -49,7 +49,7 @@ def step() -> Step:
 
 
 def shout(name: str = "shout") -> type[Node]:
-    @node_kind(name, needs={"question"}, gives={"answer"})
+    @node_kind(name, input_channels={"question"}, output_channels={"answer"})
     def work(
         state: State, step: Step, *, times: Annotated[int, Field(ge=1)] = 1, mark: str = "!"
     ) -> Update:
@@ -65,7 +65,7 @@ class Softly(Node):
 
     kind: ClassVar[str] = "whisper"
     about: ClassVar[str] = "question → the question, softly"
-    gives: ClassVar[frozenset[str]] = frozenset({"answer"})
+    output_channels: ClassVar[frozenset[str]] = frozenset({"answer"})
 
     volume: float = 0.1
 

@@ -26,7 +26,7 @@ from thinkgraph.evaluate.results.table import LEGEND
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.graphs.pictures.page import page_template
+from thinkgraph.graphs.pictures.html import page_template
 
 T = TypeVar("T", bound=Hashable)
 Marks = Mapping[tuple[str, str], bool | None]

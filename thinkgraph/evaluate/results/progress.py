@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -17,12 +14,13 @@ from thinkgraph.evaluate.findings.metric import Metric
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.live import LiveView
 
 EVERY = 30.0
 """Seconds between two lines, where there is no terminal."""
 
 
-class ComparisonProgress:
+class ComparisonProgress(LiveView):
     """Shows on standard error what is done, what is left, and how often each is right so far.
 
     Args:
@@ -42,9 +40,9 @@ class ComparisonProgress:
         shown: bool = True,
         console: Console | None = None,
     ) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        super().__init__(shown=shown, console=console, rate=4)
         self._questions = {question.id: question for question in task.questions}
-        self._total, self._metric, self._shown = len(task.questions) * len(variants), metric, shown
+        self._total, self._metric = len(task.questions) * len(variants), metric
         self._counts = {variant.label: [0, 0] for variant in variants}
         self._done = self._kept = self._failed = 0
         self._began = self._told = time.perf_counter()
@@ -55,28 +53,14 @@ class ComparisonProgress:
             TextColumn("runs,"),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("left"),
-            console=self._console,
+            console=self.console,
             speed_estimate_period=600,
         )
         self._task = self._bar.add_task("comparing", total=self._total)
-        alive = shown and self._console.is_terminal
-        self._live = Live(console=self._console, refresh_per_second=4) if alive else None
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
-        elif self._shown:
-            self._console.print(self._line(), soft_wrap=True)
+    def close(self) -> None:
+        """Print how far it came."""
+        self.console.print(self._line(), soft_wrap=True)
 
     def take(self, row: Row, kept: bool) -> None:
         """Count a row that came, or one that was kept from an earlier start."""
@@ -86,17 +70,18 @@ class ComparisonProgress:
         right = self._counts[row.strategy]
         right[0] += self._metric.mark(self._questions[row.question], row).right
         right[1] += 1
-        if self._live:
+        if self.alive:
             if kept:
                 self._bar.update(self._task, total=self._total - self._kept)
             else:
                 self._bar.advance(self._task)
-            self._live.update(self._picture())
-        elif self._shown and time.perf_counter() - self._told >= EVERY:
+            self.redraw()
+        elif self.shown and time.perf_counter() - self._told >= EVERY:
             self._told = time.perf_counter()
-            self._console.print(self._line(), soft_wrap=True)
+            self.console.print(self._line(), soft_wrap=True)
 
-    def _picture(self) -> Table:
+    def picture(self) -> Table:
+        """The bar, and what is right so far."""
         picture = Table.grid()
         picture.add_row(self._bar)
         picture.add_row(

@@ -74,13 +74,13 @@ class Running:
 
 
 class PoolMachine(RuleBasedStateMachine):
-    keeps = True
+    can_share = True
     running = Bundle("running")
 
     def __init__(self) -> None:
         super().__init__()
         self.memory = Cells()
-        self.pool = KvPool(self.memory, CELLS, SEQUENCES, IDS, keeps=self.keeps)
+        self.pool = KvPool(self.memory, CELLS, SEQUENCES, IDS, can_share=self.can_share)
         self.held: list[Running] = []
 
     @precondition(lambda self: len(self.pool.leases) < SEQUENCES)
@@ -113,7 +113,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(target=running, one=running, beginning=st.integers(0, 14))
     def fork(self, one: Running, beginning: int) -> object:
         length = min(beginning, one.lease.length)
-        extra = one.lease.private if not self.keeps else 0
+        extra = one.lease.private if not self.can_share else 0
         if length == 0 or self.pool.free < extra + one.lease.private:
             return multiple()
         lease = self.pool.fork(one.lease, one.tokens[:length])
@@ -126,7 +126,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(target=running, one=running)
     def join(self, one: Running) -> Running:
-        other = Running(self.pool.join(one.lease), one.tokens)
+        other = Running(self.pool.share(one.lease), one.tokens)
         self.held.append(other)
         return other
 
@@ -137,7 +137,7 @@ class PoolMachine(RuleBasedStateMachine):
             return
         if self.pool.free >= 2 * one.lease.private:
             one.tokens = list(one.tokens)
-            one.lease = self.pool.part(one.lease, one.tokens, 1)
+            one.lease = self.pool.branch(one.lease, one.tokens, 1)
 
     @rule(one=consumes(running), keep=st.booleans())
     def release(self, one: Running, keep: bool) -> None:
@@ -156,7 +156,7 @@ class PoolMachine(RuleBasedStateMachine):
         could = self.pool.free + self.pool.idle >= cells
         assert self.pool.evict(cells) == could == (self.pool.free >= cells)
 
-    @precondition(lambda self: self.keeps)
+    @precondition(lambda self: self.can_share)
     @rule()
     def clear(self) -> None:
         self.pool.clear()
@@ -179,7 +179,7 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def no_cell_is_lost(self) -> None:
         taken = CELLS - self.pool.free
-        if self.keeps:
+        if self.can_share:
             assert len(self.memory.cells) == taken
         else:  # forks are counted again: never less than is taken
             assert len(self.memory.cells) <= taken
@@ -215,7 +215,7 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 class WithoutSharing(PoolMachine):
-    keeps = False
+    can_share = False
 
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -34,7 +34,7 @@ def test_the_top_are_the_likeliest_in_order(row, data):
 
 @given(ROWS, st.integers(0, 300))
 def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, count):
-    found = Distribution(row).likeliest(count)
+    found = Distribution(row).top_candidates(count)
     if found is not None:
         assert set(np.flatnonzero(row >= np.sort(row)[-count])) <= set(found)
         assert len(found) >= count
@@ -42,4 +42,4 @@ def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, co
 
 def test_a_few_of_many_are_quickly_told():
     row = np.random.default_rng(1).standard_normal(49_152).astype(np.float32)
-    assert 40 <= len(Distribution(row).likeliest(40)) < 400
+    assert 40 <= len(Distribution(row).top_candidates(40)) < 400

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Confidence
-from thinkgraph.nodes.base.thinking import Thinking, joined
+from thinkgraph.nodes.budget_forcing import Thinking, joined
 from thinkgraph.nodes.kinds.generate import Generate
 
 

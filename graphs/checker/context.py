@@ -1,4 +1,4 @@
-"""A spec under check: the parts of it that are well-formed, and what was found so far."""
+"""What every check gets, like the context of an ESLint rule: a spec's valid parts, and `report`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from thinkgraph.graphs.checker.schema_errors import Fault, faults
-from thinkgraph.graphs.language.document import Document, Path_
-from thinkgraph.graphs.language.problem import Place, Problem, nearest
+from thinkgraph.graphs.checker.schema_errors import Violation, violations
+from thinkgraph.graphs.language.document import DataPath, Document
+from thinkgraph.graphs.language.problem import Location, Problem, nearest
 from thinkgraph.graphs.language.rules import problem
 from thinkgraph.graphs.language.spec import (
     END,
@@ -32,13 +32,13 @@ M = TypeVar("M", bound=BaseModel)
 
 
 MAX_PROBLEMS = 100
-"""How many problems of one spec are told."""
+"""How many problems of one spec are reported."""
 MAX_LINKS = 2048
 """How many arrows between two nodes a spec may have."""
 
 
-class Enough(Exception):
-    """There are more problems than are told."""
+class TooManyProblems(Exception):
+    """There are more problems than are reported."""
 
 
 class Link(NamedTuple):
@@ -51,8 +51,8 @@ class Link(NamedTuple):
 
 
 @dataclass
-class Draft:
-    """The well-formed parts of a spec.
+class CheckContext:
+    """A spec under check: its well-formed parts, and the problems that were found so far.
 
     Attributes:
         source: its text, or the Python that made it.
@@ -70,29 +70,29 @@ class Draft:
     kinds: dict[str, Node] = field(default_factory=dict)
     edges: dict[int, Edge] = field(default_factory=dict)
     found: list[Problem] = field(default_factory=list)
-    _meanings: dict[str, str] = field(default_factory=dict)
+    _corrections: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Document) -> Draft:
-        """The draft of a source, with the problems of its form still to be reported."""
-        draft = cls(source, found=list(source.problems))
+    def of(cls, source: Document) -> CheckContext:
+        """The context of a source, with the problems of its form still to be reported."""
+        context = cls(source, found=list(source.problems))
         data = source.data or {}
-        draft.inputs = _well_formed(Input, data.get("inputs"))
-        draft.params = _well_formed(Param, data.get("params"))
-        draft.state = _well_formed(StateField, data.get("state"))
-        draft.nodes = _well_formed(NodeSpec, data.get("nodes"))
-        draft.edges = _edges(data.get("edges"))
-        draft.kinds = {n: node for n in draft.nodes if (node := draft._kind(n)) is not None}
-        return draft
+        context.inputs = _well_formed(Input, data.get("inputs"))
+        context.params = _well_formed(Param, data.get("params"))
+        context.state = _well_formed(StateField, data.get("state"))
+        context.nodes = _well_formed(NodeSpec, data.get("nodes"))
+        context.edges = _edges(data.get("edges"))
+        context.kinds = {n: node for n in context.nodes if (node := context._kind(n)) is not None}
+        return context
 
-    def form(self) -> None:
+    def check_schema(self) -> None:
         """Report what the models of the language refuse."""
         if self.source.data is not None:
-            for fault in faults(Spec, self.source.data):
-                self.report(fault)
+            for violation in violations(Spec, self.source.data):
+                self.report_violation(violation)
             if len(self.links) > MAX_LINKS:
                 message = f"the edges are more than {MAX_LINKS} arrows from node to node"
-                self.add("TG104", ("edges",), message, key=True)
+                self.report("TG104", ("edges",), message, key=True)
 
     def _kind(self, name: str) -> Node | None:
         node = self.nodes[name]
@@ -104,26 +104,28 @@ class Draft:
         except ValidationError:
             return None
 
-    def add(
-        self, code: str, path: Path_, message: str, hint: str = "", *, key: bool = False
+    def report(
+        self, code: str, path: DataPath, message: str, hint: str = "", *, key: bool = False
     ) -> None:
         """Report a problem of a value, or of its key."""
-        self.add_at(code, path, self.source.place(path, key=key), message, hint)
+        self.report_at(code, path, self.source.locate(path, key=key), message, hint)
 
-    def add_at(self, code: str, path: Path_, place: Place, message: str, hint: str = "") -> None:
+    def report_at(
+        self, code: str, path: DataPath, location: Location, message: str, hint: str = ""
+    ) -> None:
         """Report a problem at a place; nothing is said of what couldn't even be read."""
         if not any(path[: len(broken)] == broken for broken in self.source.broken):
-            self.found.append(problem(code, message, place, hint))
+            self.found.append(problem(code, message, location, hint))
         if len(self.found) >= MAX_PROBLEMS:
-            raise Enough
+            raise TooManyProblems
 
-    def report(self, fault: Fault, prefix: Path_ = ()) -> None:
+    def report_violation(self, violation: Violation, prefix: DataPath = ()) -> None:
         """Report what a model refuses, its data lying at ``prefix``."""
-        path = prefix + fault.path
-        place = self.source.place(path, key=fault.key)
-        if fault.line:
-            place = self.source.within(path, fault.line, 1)
-        self.add_at(fault.code, path, place, fault.message, fault.hint)
+        path = prefix + violation.path
+        location = self.source.locate(path, key=violation.key)
+        if violation.line:
+            location = self.source.locate_within(path, violation.line, 1)
+        self.report_at(violation.code, path, location, violation.message, violation.hint)
 
     def declared(self, section: str) -> set[str]:
         """The names that a section of the text has, well-formed or not."""
@@ -141,47 +143,47 @@ class Draft:
         """What an edge may name."""
         return self.declared("nodes") | {START, END}
 
-    def edge_path(self, number: int) -> Path_:
+    def edge_path(self, number: int) -> DataPath:
         """The path of an edge's fields."""
         item = self.source.at(("edges", number))
         if isinstance(item, dict) and len(item) == 1 and "path" not in item:
             return ("edges", number, next(iter(item)))
         return ("edges", number) if isinstance(self.source.at(("edges",)), list) else ("edges",)
 
-    def chain_place(self, number: int, name: str | None = None) -> Place:
+    def chain_location(self, number: int, name: str | None = None) -> Location:
         """Where an edge's chain stands, or the first place where it names a node."""
         path = self.edge_path(number)
         written = self.source.at(path)
         key = len(path) == 3
         if not key and isinstance(written, dict):
             path = (*path, "path")
-        whole = self.source.place(path, key=key)
+        whole = self.source.locate(path, key=key)
         column = _column(self.edges[number].path, name) if name else None
         if name is None or column is None:
             return whole
-        return self.source.within(path, 1, column, len(name), key=key)
+        return self.source.locate_within(path, 1, column, len(name), key=key)
 
     @cached_property
     def links(self) -> list[Link]:
         """The arrows, with a misspelt name read as the one that it looks like."""
         found = (
-            Link(number, source, target, tuple(map(self._meant, sources)))
+            Link(number, source, target, tuple(map(self._corrected, sources)))
             for number, edge in self.edges.items()
             for sources, targets in edge.links
-            for source in map(self._meant, sources)
-            for target in map(self._meant, targets)
+            for source in map(self._corrected, sources)
+            for target in map(self._corrected, targets)
         )
         return list(islice(found, MAX_LINKS + 1))
 
-    def _meant(self, name: str) -> str:
-        if name not in self._meanings:
-            guesses = len(self._meanings) < MAX_PROBLEMS + len(self.targets)
+    def _corrected(self, name: str) -> str:
+        if name not in self._corrections:
+            guesses = len(self._corrections) < MAX_PROBLEMS + len(self.targets)
             known = name in self.targets or not guesses
-            self._meanings[name] = name if known else nearest(name, self.targets) or name
-        return self._meanings[name]
+            self._corrections[name] = name if known else nearest(name, self.targets) or name
+        return self._corrections[name]
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every node and edge is there, so that the paths through them can be judged."""
         data = self.source.data or {}
         edges = data.get("edges")
@@ -206,11 +208,11 @@ class Draft:
         )
 
     @property
-    def limits(self) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    def limits(self) -> Iterator[tuple[DataPath, dict[str, Any]]]:
         """The budgets, with their paths."""
         for path in [("budget",), *(("nodes", name, "budget") for name in self.nodes)]:
             value = self.source.at(path)
-            if isinstance(value, dict) and not faults(Limits, value):
+            if isinstance(value, dict) and not violations(Limits, value):
                 yield path, value
 
 

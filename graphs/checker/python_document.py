@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thinkgraph.graphs.language.document import Document, Path_
-from thinkgraph.graphs.language.problem import Place
+from thinkgraph.graphs.language.document import DataPath, Document
+from thinkgraph.graphs.language.problem import Location
 
 
-class Made(Document):
+class PythonDocument(Document):
     """What a graph made in Python would be as a spec, with the lines that made it.
 
     Args:
         data: the spec as plain data.
-        places: the file and line of Python that made a part, by its path in the spec, such as
+        locations: the file and line of Python that made a part, by its path in the spec, such as
             ``("nodes", "draft")`` or ``("edges", 0)``; of the whole, by ``()``.
         folder: where the files lie that it uses.
     """
@@ -24,26 +24,26 @@ class Made(Document):
     def __init__(
         self,
         data: Any,
-        places: Mapping[Path_, tuple[str, int]] | None = None,
+        locations: Mapping[DataPath, tuple[str, int]] | None = None,
         folder: Path | None = None,
     ) -> None:
         name = data.get("name") if isinstance(data, dict) else None
         super().__init__(file=f"<graph {name}>", folder=folder, data=data)
-        self._places = places or {}
+        self._locations = locations or {}
 
-    def place(self, path: Path_, *, key: bool = False) -> Place:
+    def locate(self, path: DataPath, *, key: bool = False) -> Location:
         """The line that made a part, or what holds it."""
-        while path and path not in self._places:
+        while path and path not in self._locations:
             path = path[:-1]
-        if path not in self._places:
-            return Place(self.file)
-        file, line = self._places[path]
+        if path not in self._locations:
+            return Location(self.file)
+        file, line = self._locations[path]
         source = linecache.getline(file, line).rstrip()
         first = len(source) - len(source.lstrip()) + 1
-        return Place(file, line, first, line, len(source) + 1, source)
+        return Location(file, line, first, line, len(source) + 1, source)
 
-    def within(
-        self, path: Path_, line: int, column: int, length: int = 1, *, key: bool = False
-    ) -> Place:
+    def locate_within(
+        self, path: DataPath, line: int, column: int, length: int = 1, *, key: bool = False
+    ) -> Location:
         """The line that made a part."""
-        return self.place(path)
+        return self.locate(path)

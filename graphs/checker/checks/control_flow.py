@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from thinkgraph.graphs.checker.draft import Draft, Link
+from thinkgraph.graphs.checker.context import CheckContext, Link
 from thinkgraph.graphs.language.spec import END, START
 
 Arrows = Mapping[str, set[str]]
@@ -33,29 +33,29 @@ def reached(start: str, leads: Arrows, avoiding: Iterable[str] = ()) -> set[str]
     return found
 
 
-def paths(draft: Draft) -> None:
+def paths(context: CheckContext) -> None:
     """Every node can be reached, and can reach END."""
-    if not draft.is_whole:
+    if not context.is_complete:
         return
-    forward = reached(START, arrows(draft.links))
-    back = reached(END, arrows(draft.links, back=True))
-    if START not in {link.source for link in draft.links}:
+    forward = reached(START, arrows(context.links))
+    back = reached(END, arrows(context.links, back=True))
+    if START not in {link.source for link in context.links}:
         return
-    for name in draft.nodes:
+    for name in context.nodes:
         if name not in forward:
             hint = f"lead an edge to it, such as `START -> {name}`, or delete it"
             message = f"`{name}` can't be reached from START"
-            draft.add("TG401", ("nodes", name), message, hint, key=True)
+            context.report("TG401", ("nodes", name), message, hint, key=True)
         elif name not in back:
             hint = f"lead an edge on, such as `{name} -> END`"
             message = f"`{name}` can't reach END"
-            draft.add("TG402", ("nodes", name), message, hint, key=True)
+            context.report("TG402", ("nodes", name), message, hint, key=True)
 
 
-def loops(draft: Draft) -> None:
+def loops(context: CheckContext) -> None:
     """Every loop has an edge that is followed only so often."""
-    inner = [link for link in draft.links if not {START, END} & {link.source, link.target}]
-    free = [link for link in inner if draft.edges[link.edge].at_most is None]
+    inner = [link for link in context.links if not {START, END} & {link.source, link.target}]
+    free = [link for link in inner if context.edges[link.edge].at_most is None]
     leads = arrows(free)
     told: set[str] = set()
     for link in reversed(free):
@@ -63,9 +63,9 @@ def loops(draft: Draft) -> None:
         if loop:
             told |= set(loop)
             message = f"the loop {' -> '.join(loop)} has no bound"
-            hint = f"bound one of its edges: `{_decision(draft, loop)}: {{at_most: 3}}`"
-            place = draft.chain_place(link.edge, link.source)
-            draft.add_at("TG403", ("edges", link.edge), place, message, hint)
+            hint = f"bound one of its edges: `{_decision(context, loop)}: {{at_most: 3}}`"
+            location = context.chain_location(link.edge, link.source)
+            context.report_at("TG403", ("edges", link.edge), location, message, hint)
 
 
 def _loop(link: Link, leads: Arrows) -> list[str]:
@@ -85,10 +85,10 @@ def _loop(link: Link, leads: Arrows) -> list[str]:
     return [*reversed(way), link.target]
 
 
-def _decision(draft: Draft, loop: list[str]) -> str:
+def _decision(context: CheckContext, loop: list[str]) -> str:
     """The arrow of a loop that is best bounded: one that has a condition, or its last."""
     pairs = list(pairwise(loop))
-    for link in draft.links:
-        if (link.source, link.target) in pairs and draft.edges[link.edge].when:
+    for link in context.links:
+        if (link.source, link.target) in pairs and context.edges[link.edge].when:
             return f"{link.source} -> {link.target}"
     return " -> ".join(pairs[-1])

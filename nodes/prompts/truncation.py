@@ -9,7 +9,7 @@ from thinkgraph.models.model import Message, Model
 LEAST = 40
 
 
-def fitted(
+def truncate_texts(
     render: Callable[[list[str]], list[Message]],
     texts: Sequence[str],
     model: Model,

@@ -17,8 +17,8 @@ Work = Callable[..., Update | Awaitable[Update]]
 def node_kind(
     name: str,
     *,
-    needs: Iterable[str] = ("question",),
-    gives: Iterable[str] = (),
+    input_channels: Iterable[str] = ("question",),
+    output_channels: Iterable[str] = (),
     variables: Iterable[str] = (),
 ) -> Callable[[Work], type[Node]]:
     """Make a function a node kind that specs can name.
@@ -28,15 +28,15 @@ def node_kind(
     returns an :class:`Update`, and may be a coroutine. The first line of its docstring says
     what the kind does::
 
-        @node_kind("shorten", needs={"candidates"}, gives={"candidates"})
+        @node_kind("shorten", input_channels={"candidates"}, output_channels={"candidates"})
         def shorten(state: State, step: Step, *, words: int = 50) -> Update:
             "each candidate → its first words"
             ...
 
     Args:
         name: what specs call it.
-        needs: the channels that must have been written before it runs.
-        gives: the channels that it writes.
+        input_channels: the channels that must have been written before it runs.
+        output_channels: the channels that it writes.
         variables: what its prompts may name, beyond what every prompt may.
 
     Returns:
@@ -56,8 +56,8 @@ def node_kind(
             **defaults,
             "kind": name,
             "about": about.partition("\n")[0],
-            "needs": frozenset(needs),
-            "gives": frozenset(gives),
+            "input_channels": frozenset(input_channels),
+            "output_channels": frozenset(output_channels),
             "variables": frozenset(variables),
             "run": _running(function, list(types)),
         }

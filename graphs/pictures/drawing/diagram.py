@@ -54,14 +54,14 @@ class Arrow(NamedTuple):
     """Its name in :attr:`thinkgraph.graphs.runtime.result.Result.counts`."""
 
 
-class Picture(NamedTuple):
+class Diagram(NamedTuple):
     """All boxes, START first and END last, and all arrows, in the spec's order."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
 
 
-def picture(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Picture:
+def diagram(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Diagram:
     """What there is to draw of a spec.
 
     Args:
@@ -87,7 +87,7 @@ def picture(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Picture:
         for target in targets
         if {source, target} <= names
     )
-    return Picture(boxes, tuple(arrows))
+    return Diagram(boxes, tuple(arrows))
 
 
 def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:

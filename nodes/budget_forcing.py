@@ -17,7 +17,7 @@ from pydantic import Field
 from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sampling, continued
 from thinkgraph.nodes.answers import Extract, extract
 from thinkgraph.nodes.base.cost import Asked, at_most
-from thinkgraph.nodes.base.param import Referable
+from thinkgraph.nodes.base.param import AllowsParam
 from thinkgraph.nodes.event import Grew
 from thinkgraph.nodes.step import Step
 
@@ -27,20 +27,20 @@ RESCUE_TOKENS = 24
 class Thinking(Frozen):
     """How long to think, and the words that open, extend and close a thought."""
 
-    tokens: Annotated[int, Referable()] = Field(
+    tokens: Annotated[int, AllowsParam()] = Field(
         256, ge=0, description="what the thoughts of one candidate may use"
     )
-    waits: Annotated[int, Referable()] = Field(
+    waits: Annotated[int, AllowsParam()] = Field(
         0, ge=0, le=16, description="how often a thought that ends early must go on"
     )
-    open: Annotated[str, Referable()] = Field(
+    open: Annotated[str, AllowsParam()] = Field(
         "<think>\n", description="begins the thought; empty for models without think tags"
     )
-    close: Annotated[str, Referable()] = Field(
+    close: Annotated[str, AllowsParam()] = Field(
         "\n</think>\n\n", min_length=1, description="ends the thought"
     )
-    wait: Annotated[str, Referable()] = Field("\nWait,", description="extends the thought")
-    lead: Annotated[str, Referable()] = Field(
+    wait: Annotated[str, AllowsParam()] = Field("\nWait,", description="extends the thought")
+    lead: Annotated[str, AllowsParam()] = Field(
         "The answer is", description="begins the answer after a thought that was closed by force"
     )
 

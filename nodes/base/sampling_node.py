@@ -16,7 +16,7 @@ from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step
 
 
-class Sampled(Node, Sampling):
+class SamplingNode(Node, Sampling):
     """A node that samples a model; every field of :class:`Sampling` is a setting of it."""
 
     prompt: PromptSetting
@@ -39,7 +39,7 @@ class Sampled(Node, Sampling):
         return at_most(self.prefix) + self.max_tokens
 
 
-class Answering(Sampled):
+class CandidateNode(SamplingNode):
     """A node whose completions are candidate answers."""
 
     extract: Extract = Field(

@@ -1,0 +1,62 @@
+"""The command line: every command, and how a mistake ends it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from thinkgraph.cli.check import check, schema
+from thinkgraph.cli.compare import compare
+from thinkgraph.cli.models import models, tune
+from thinkgraph.cli.plan import plan
+from thinkgraph.cli.run import run
+from thinkgraph.cli.show import list_, show
+from thinkgraph.models.errors import ThinkgraphError
+
+app = typer.Typer(
+    name="thinkgraph",
+    help="Reasoning strategies as graphs, run on a local GGUF model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and llama.cpp's log.")
+    ] = False,
+) -> None:
+    """Set what holds for every command."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+
+
+app.command()(run)
+app.command("list")(list_)
+for command in (show, check, plan, schema, models, tune, compare):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; an error is one line and exit status 2."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except ThinkgraphError as error:
+        if debug:
+            raise
+        typer.echo(f"thinkgraph: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"thinkgraph: {type(error).__name__}: {error} (--debug shows more)", err=True)
+        sys.exit(1)

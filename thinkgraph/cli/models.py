@@ -1,0 +1,49 @@
+"""``thinkgraph models`` and ``tune``: the models that have a name, and the fastest settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from thinkgraph.models.tuning.tune import Trial
+
+
+def models() -> None:
+    """List the models that have a name, and whether they are here."""
+    from thinkgraph.models.catalogue import known
+
+    for entry in known():
+        here = f"{entry.path} ({entry.size / 1e6:.0f} MB)" if entry.size else entry.install
+        typer.echo(f"{entry.name:12} {entry.about}")
+        typer.echo(f"{'':12} {here}")
+    typer.echo("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
+
+
+def tune(
+    model: Annotated[str, typer.Argument(help="A catalogue name, a .gguf, or hf:OWNER/REPO/FILE.")],
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Also quantizations that change the model.")
+    ] = False,
+) -> None:
+    """Find what runs a model fastest on this machine, and keep it for the next runs."""
+    from thinkgraph.models.catalogue import find
+    from thinkgraph.models.tuning.tune import config_file
+    from thinkgraph.models.tuning.tune import tune as search
+
+    def tell(trial: Trial) -> None:
+        ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
+        lost = f", perplexity {trial.perplexity:.2f}" if trial.perplexity else ""
+        typer.echo(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}{lost}", err=True)
+
+    found = search(find(model).path, lossy=lossy, tell=tell)
+    typer.echo(
+        f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before"
+    )
+    if found.busy:
+        typer.echo("other programs kept the machine busy; tune again when it is quiet", err=True)
+    typer.echo(f"file      {found.use}")
+    for name, value in found.settings.items():
+        typer.echo(f"{name:9} {value}")
+    typer.echo(f"kept in   {config_file()}")

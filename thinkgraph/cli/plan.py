@@ -1,0 +1,71 @@
+"""``thinkgraph plan``: what a run may cost, before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thinkgraph.cli.options import (
+    Engine,
+    GraphName,
+    ModelName,
+    Params,
+    bind_params,
+    parse_pairs,
+    read_question,
+)
+
+if TYPE_CHECKING:
+    from thinkgraph.models.model import Model
+
+
+def plan(
+    graph: GraphName,
+    question: Annotated[
+        str | None, typer.Argument(help="The question, so that prompts are counted too.")
+    ] = None,
+    param: Params = None,
+    model: ModelName = None,
+    engine: Engine = None,
+    again: Annotated[
+        bool, typer.Option("--measure", help="Measure the machine's speed again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a run may cost before it runs; exit status 2 if it can't fit in the context."""
+    from thinkgraph.forecast import forecast
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.planning.plan import plan as planned
+    from thinkgraph.models.backends.local import LocalModel
+    from thinkgraph.models.tuning.speed import speed
+
+    strategy = load(graph)
+    settings = bind_params(strategy, param or [])
+    asked = read_question(question) if question else None
+    chosen = _at_hand(model, engine or [])
+    found = planned(strategy, settings, chosen, asked)
+    found.check()
+    known = None
+    if isinstance(chosen, LocalModel):
+        known = asyncio.run(speed(chosen, again=again))
+    found = planned(strategy, settings, chosen, asked, known)
+    if as_json:
+        typer.echo(found.model_dump_json(exclude_none=True))
+    else:
+        forecast(found, known)
+
+
+def _at_hand(name: str | None, engine: list[str]) -> Model | None:
+    """The model of a plan: one that nobody named, and that isn't installed, is done without."""
+    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.models.catalogue import load
+    from thinkgraph.models.errors import ModelError
+
+    try:
+        return load(name or default_model(), **dict(parse_pairs("--engine", engine)))
+    except ModelError:
+        if name or engine:
+            raise
+        return None

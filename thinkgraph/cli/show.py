@@ -1,0 +1,57 @@
+"""``thinkgraph list`` and ``show``: the built-in strategies, and what a strategy looks like."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thinkgraph.cli.options import GraphName
+from thinkgraph.models.errors import ThinkgraphError
+
+
+class Picture(StrEnum):
+    """How a graph can be shown."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    SVG = "svg"
+    PNG = "png"
+
+
+def list_() -> None:
+    """List the built-in strategies."""
+    from thinkgraph.graphs.catalogue import about, builtin_names
+
+    for name in builtin_names():
+        typer.echo(f"{name:26} {about(name).partition('. ')[0].rstrip('.')}")
+
+
+def show(
+    graph: GraphName,
+    form: Annotated[
+        Picture, typer.Option("--format", help="What to print; svg and png go to --out.")
+    ] = Picture.TEXT,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+) -> None:
+    """Show a strategy: a drawing, and its spec."""
+    from thinkgraph.graphs.catalogue import find
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.pictures import drawing
+
+    spec = load(graph).spec
+    if form is Picture.PNG:
+        if out is None:
+            raise ThinkgraphError("--format png needs --out FILE")
+        out.write_bytes(drawing.png(spec))
+        return
+    if form is Picture.TEXT:
+        text = f"{drawing.terminal(spec)}\n{find(graph).read_text('utf-8')}"
+    else:
+        text = drawing.svg(spec) if form is Picture.SVG else drawing.mermaid(spec)
+    if out:
+        out.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text.rstrip("\n"))
