@@ -89,8 +89,8 @@ class Tagged(Frozen):
     end: str
     trigger: str = Field(
         "",
-        description="what the begin begins with; the default is the token of its own that begin "
-        "begins with (such as `<tool_call>`), or else what the begins of all tags have in common",
+        description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
+        "`[TOOL_CALLS]` at its beginning, or else what the begins of all tags have in common",
     )
 
 

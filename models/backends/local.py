@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.engine import Engine
-from thinkgraph.models.engine.sampling.grammar import checked_grammar, schema_grammar
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
@@ -25,6 +24,7 @@ from thinkgraph.models.model import (
     Message,
     ModelRequest,
     Sampling,
+    Tagged,
     TokenLogprob,
     Usage,
 )
@@ -113,8 +113,8 @@ class LocalModel:
             source,
             vocabulary.bos_text,
             vocabulary.eos_text,
-            vocabulary.control_texts,
-            format=format_of(source, vocabulary.control_texts),
+            tuple(vocabulary.controls),
+            format=format_of(source, vocabulary.controls),
         )
         self._format = self._template.format
         self._spelled = self._spellings()
@@ -148,12 +148,11 @@ class LocalModel:
             ModelError: the chat template refuses the messages.
         """
         sampling = request.sampling
-        constrained = sampling.json_schema is not None or sampling.grammar is not None
         return self._template.render(
             request.messages,
             request.tools.tools,
             sampling.template,
-            thinks=constrained or request.tools.choice != "auto",
+            thinks=constrained(sampling) or request.tools.choice != "auto",
         )
 
     def _tokens(self, prompt: Rendered) -> list[int]:
@@ -182,7 +181,6 @@ class LocalModel:
                 self._tokens(prompt),
                 sampling,
                 request.seeds,
-                grammar=_grammar(sampling),
                 adapter=_adapter(sampling.adapter),
                 budget=request.budget,
                 parser=lambda: ResponseParser(
@@ -204,13 +202,17 @@ class LocalModel:
                 parallel=use.parallel,
             )
             required = use.choice != "auto" and bool(tagged)
+            thought = self._template.answer_after(prompt) if required else None
+            if thought and not self._format.channels:
+                # Required behind the thought: its end leads to a call, and to nothing else.
+                tagged += [_behind(thought, tag) for tag in tagged]
+                required = False
             changed = {
-                "tagged": tagged,
+                "tagged": tuple(tagged),
                 "tagged_required": required,
                 "tagged_parallel": use.parallel,
             }
-        constrained = sampling.json_schema is not None or sampling.grammar is not None
-        if (constrained or changed.get("tagged_required")) and sampling.constrain_after is None:
+        if constrained(sampling) and sampling.constrain_after is None:
             changed["constrain_after"] = self._template.answer_after(prompt)
         return sampling.model_copy(update=changed) if changed else sampling
 
@@ -271,6 +273,15 @@ class LocalModel:
         self.engine.close()
 
 
+def constrained(sampling: Sampling) -> bool:
+    """Whether all of an answer is held to a grammar or a JSON schema."""
+    return sampling.json_schema is not None or sampling.grammar is not None
+
+
+def _behind(thought: str, tag: Tagged) -> Tagged:
+    return tag.model_copy(update={"begin": f"{thought}\n\n{tag.begin}", "trigger": thought})
+
+
 def _adapter(name: str | None) -> Adapter | None:
     """An adapter written ``NAME`` or ``NAME:SCALE``."""
     if name is None:
@@ -280,18 +291,6 @@ def _adapter(name: str | None) -> Adapter | None:
         return Adapter(head, float(scale)) if head else Adapter(name)
     except ValueError:
         return Adapter(name)
-
-
-def _grammar(sampling: Sampling) -> str | None:
-    if sampling.grammar is None and sampling.json_schema is None:
-        return None
-    if sampling.grammar is not None and sampling.json_schema is not None:
-        raise ModelError("give a grammar or a json_schema, not both")
-    if sampling.ignore_eos:
-        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if sampling.grammar is not None:
-        return checked_grammar(sampling.grammar)
-    return schema_grammar(sampling.json_schema or {})
 
 
 _engines: dict[tuple[str, int, int, str], Engine] = {}

@@ -15,8 +15,9 @@ from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
+from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
 from thinkgraph.models.engine.sampling.distribution import Distribution, Logits
-from thinkgraph.models.engine.sampling.sampler import Candidates, DeadEnd, Sampler, can_follow
+from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
 from thinkgraph.models.engine.sequence import Request, Sequence
 from thinkgraph.models.engine.settings import MAX_SEQUENCES, EngineSettings
@@ -45,6 +46,7 @@ class Engine:
         self._reset()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._candidates = Candidates(self.vocabulary.size)
+        self._grammars = Grammars(self.vocabulary)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
         self._callers = Callers()
@@ -120,8 +122,7 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.settings.adapters)}"
             )
-        if request.grammar and not can_follow(self.vocabulary, request.grammar):
-            raise ModelError("llama.cpp doesn't take the grammar; simplify it")
+        request.plan = self._grammars.plan(request.sampling)
         longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
@@ -274,8 +275,8 @@ class Engine:
             request.first_token = time.monotonic()
         try:
             token = self._next_token(sequence, row, distribution)
-        except DeadEnd:
-            message = "the grammar allows no token of this model here; loosen it"
+        except DeadEnd as error:
+            message = f"the grammar allows no token of this model here; loosen it ({error})"
             self._fail(request, ModelError(message))
             return
         except Exception as error:  # its neighbours go on
@@ -316,7 +317,7 @@ class Engine:
                 self.vocabulary,
                 request.sampling,
                 sequence.seed,
-                request.grammar,
+                Constraint(self._grammars, request.plan) if request.plan else None,
                 self._candidates,
             )
         return sequence.sampler.draw(distribution)
@@ -350,6 +351,8 @@ class Engine:
         if token in self.vocabulary.ends and not sampling.ignore_eos:
             return "stop"
         if token in sampling.stop_tokens or sequence.stream.stopped:
+            return "stop"
+        if sequence.sampler and sequence.sampler.finished:
             return "stop"
         full = len(sequence.tokens) >= self.context_length
         return "length" if full or sequence.drawn >= sampling.max_tokens else None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from thinkgraph.models.engine.callers import running_loop
 from thinkgraph.models.engine.kv_cache.kv_pool import Lease
 from thinkgraph.models.engine.sampling.confidence import TokenConfidence
+from thinkgraph.models.engine.sampling.constraint import Plan
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.text import TextStream
 from thinkgraph.models.formats.parser import ResponseParser
@@ -114,7 +115,6 @@ class Request:
         sampling: how tokens are drawn.
         seeds: one for each sample; empty when texts are to be scored.
         targets: the texts to score after the prompt, each of at least one token.
-        grammar: checked GBNF, or None.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
         parser: makes what reads a completion.
@@ -122,6 +122,7 @@ class Request:
 
     Attributes:
         loop: the event loop that it was made in, if there is one.
+        plan: what its samples' text is held to; the engine compiles it of the sampling.
     """
 
     def __init__(
@@ -131,16 +132,16 @@ class Request:
         seeds: Tokens[int] = (),
         targets: Tokens[Tokens[int]] = (),
         *,
-        grammar: str | None = None,
         adapter: Adapter | None = None,
         budget: Budget | None = None,
         parser: Callable[[], ResponseParser | None] = lambda: None,
         spelled: Mapping[int, bytes] | None = None,
     ) -> None:
-        self.prompt, self.sampling, self.grammar = prompt, sampling, grammar
+        self.prompt, self.sampling = prompt, sampling
         self.parser, self.spelled = parser, spelled or {}
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
+        self.plan: Plan | None = None
         self.sequences = [
             *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
             *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(targets)),

@@ -14,6 +14,7 @@ from thinkgraph.models.errors import ModelError
 
 _NONE = -1
 _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+_OWN = _CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
 
 
 class Vocabulary:
@@ -74,14 +75,19 @@ class Vocabulary:
             return frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(pointer, t))
 
     @cached_property
-    def control_texts(self) -> tuple[str, ...]:
-        """Spellings of the control tokens, by which a text could forge a turn."""
+    def controls(self) -> dict[str, int]:
+        """Control tokens by their spellings: no text of theirs is in a completion."""
+        return {self.spelling(t): t for t in range(self.size) if self._attribute(t) & _CONTROL}
+
+    @cached_property
+    def markers(self) -> tuple[str, ...]:
+        """Spellings of tokens that stand for themselves, longest first."""
+        texts = {self.spelling(t) for t in range(self.size) if self._attribute(t) & _OWN}
+        return tuple(sorted(texts - {""}, key=len, reverse=True))
+
+    def _attribute(self, token: int) -> int:
         with self.open() as pointer:
-            return tuple(
-                self.spelling(t)
-                for t in range(self.size)
-                if llama.llama_vocab_get_attr(pointer, t) & _CONTROL
-            )
+            return int(llama.llama_vocab_get_attr(pointer, token))
 
     def spelling(self, token: int) -> str:
         """The token's own text, control tokens included."""

@@ -29,9 +29,8 @@ class Distribution:
 
     def __init__(self, logits: Logits) -> None:
         self.logits = logits
-        groups = len(logits) // _GROUP
-        self._peaks: Logits = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
-        rest = logits[groups * _GROUP :]
+        self._peaks = peaks(logits)
+        rest = logits[len(self._peaks) * _GROUP :]
         peak = max(self._peaks.max(initial=-np.inf), rest.max(initial=-np.inf))
         shift = 0.0 if -_SAFE < peak < _SAFE else float(peak)
         powers = np.exp(logits - np.float32(shift) if shift else logits)
@@ -51,9 +50,29 @@ class Distribution:
 
     def top_candidates(self, count: int) -> Tokens | None:
         """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told."""
-        if not 0 < count <= len(self._peaks):
-            return None
-        # Of the largest of each group, the k-th is at most the k-th of all.
-        least = np.partition(self._peaks, -count)[-count]
-        near = np.flatnonzero(self.logits >= least)
-        return near if len(near) >= count else None
+        return top_candidates(self.logits, count, self._peaks)
+
+
+def peaks(logits: Logits) -> Logits:
+    """The largest of each group of logits, by which the likeliest are found."""
+    groups = len(logits) // _GROUP
+    largest: Logits = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+    return largest
+
+
+def top_candidates(logits: Logits, count: int, largest: Logits) -> Tokens | None:
+    """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told.
+
+    Args:
+        logits: one row; what is minus infinity is impossible, and never among them.
+        count: how many are needed; 0 is all.
+        largest: the row's :func:`peaks`.
+    """
+    if not 0 < count <= len(largest):
+        return None
+    # Of the largest of each group, the k-th is at most the k-th of all.
+    least = np.partition(largest, -count)[-count]
+    if least == -np.inf:
+        return None
+    near = np.flatnonzero(logits >= least)
+    return near if len(near) >= count else None

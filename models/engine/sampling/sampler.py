@@ -9,35 +9,25 @@ import numpy as np
 
 from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
-from thinkgraph.models.engine.sampling.distribution import Distribution, Logits, Tokens
+from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd
+from thinkgraph.models.engine.sampling.distribution import (
+    Distribution,
+    Logits,
+    Tokens,
+    peaks,
+    top_candidates,
+)
 from thinkgraph.models.model import Sampling
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
-_IMPOSSIBLE = float("-inf")
+_IMPOSSIBLE = np.float32(-np.inf)
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-
-
-class DeadEnd(Exception):
-    """The grammar allows no token here."""
 
 
 def native_seed(seed: int) -> int:
     """``seed`` as llama.cpp takes it: 32 bits, and never the one that means random."""
     folded = (seed ^ (seed >> 32)) & 0xFFFFFFFF if seed >> 32 else seed
     return folded & 0xFFFFFFFF if folded & 0xFFFFFFFF != _RANDOM else _RANDOM - 1
-
-
-def can_follow(vocabulary: Vocabulary, grammar: str) -> bool:
-    """Whether llama.cpp takes a grammar that has been checked: it has limits of its own."""
-    sampler = _native_grammar(vocabulary, grammar)
-    if sampler:
-        llama.llama_sampler_free(sampler)
-    return bool(sampler)
-
-
-def _native_grammar(vocabulary: Vocabulary, grammar: str) -> Any:
-    with vocabulary.open() as pointer:
-        return llama.llama_sampler_init_grammar(pointer, grammar.encode(), b"root")
 
 
 class Candidates:
@@ -68,13 +58,6 @@ class Candidates:
         self._logits[: len(held)] = held
         self._resize(len(held))
 
-    def allow(self, grammar: Any) -> None:
-        """Keep those that a grammar's sampler takes next."""
-        llama.llama_sampler_apply(grammar, self._reference)
-        allowed = self._room[: len(self)][self._logits[: len(self)] != _IMPOSSIBLE]
-        self._room[: len(allowed)] = allowed
-        self._resize(len(allowed))
-
     def pick(self, chain: Any) -> int:
         """The token that a chain of samplers draws."""
         llama.llama_sampler_apply(chain, self._reference)
@@ -88,15 +71,14 @@ class Sampler:
     """Draws one sequence's tokens. Made and used on the worker's thread only.
 
     The chain has llama.cpp's usual order: bias, penalties (over the completion), top-k,
-    typical, top-p, min-p, temperature, then the draw. A grammar is asked about the drawn
-    token first, and where it objects the draw is made again among what it allows, as
-    llama.cpp's own tools do.
+    typical, top-p, min-p, temperature, then the draw. Tokens that a constraint doesn't allow
+    are no candidates: what is drawn is drawn from the masked logits.
 
     Args:
         vocabulary: of the model.
         sampling: what to do.
         seed: any integer; 0 is a seed like others.
-        grammar: GBNF that has been checked, or None.
+        constraint: what the text is held to, or None.
         candidates: room for the vocabulary, which samplers of one thread may share.
     """
 
@@ -105,56 +87,62 @@ class Sampler:
         vocabulary: Vocabulary,
         sampling: Sampling,
         seed: int,
-        grammar: str | None,
+        constraint: Constraint | None,
         candidates: Candidates,
     ) -> None:
-        self._candidates = candidates
+        self._candidates, self._constraint = candidates, constraint
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        self._grammar: Any = None
         self._enough = _enough(vocabulary, sampling)
         for sampler in _chain(vocabulary, sampling, native_seed(seed)):
             llama.llama_sampler_chain_add(self._chain, sampler)
-        if grammar is not None:
-            self._grammar = _native_grammar(vocabulary, grammar)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the constraint lets nothing follow."""
+        return self._constraint is not None and self._constraint.finished
 
     def draw(self, distribution: Distribution) -> int:
         """Draw one token.
 
         Raises:
-            DeadEnd: the grammar allows none.
+            DeadEnd: the constraint allows none.
         """
         # What the chain draws from a few candidates, it would draw from all.
-        self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
-        token = self._candidates.pick(self._chain)
-        if self._grammar:
-            token = self._follow(token, distribution.logits)
+        if self._constraint is None:
+            self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
+            token = self._candidates.pick(self._chain)
+        else:
+            token = self._draw_allowed(distribution.logits, self._constraint)
         llama.llama_sampler_accept(self._chain, token)
         return token
 
     def close(self) -> None:
         """Free the native samplers; may be called again."""
-        for sampler in (self._chain, self._grammar):
-            if sampler:
-                llama.llama_sampler_free(sampler)
-        self._chain = self._grammar = None
+        if self._chain:
+            llama.llama_sampler_free(self._chain)
+        self._chain = self._constraint = None
 
-    def _follow(self, token: int, logits: Logits) -> int:
-        """The token, or another one if the grammar objects."""
-        candidates = self._candidates
-        candidates.fill(logits, np.array([token]))
-        candidates.allow(self._grammar)
-        if not len(candidates):
-            candidates.fill(logits)
-            candidates.allow(self._grammar)
-            if not len(candidates):
-                raise DeadEnd
-            token = candidates.pick(self._chain)
-        llama.llama_sampler_accept(self._grammar, token)
-        return token
+    def _draw_allowed(self, logits: Logits, constraint: Constraint) -> int:
+        allowed = constraint.allowed()
+        while True:
+            if allowed is not None:
+                logits = np.where(allowed, logits, _IMPOSSIBLE)
+            few = top_candidates(logits, self._enough, peaks(logits))
+            if few is None and allowed is not None:
+                few = np.flatnonzero(allowed)
+                if not len(few):
+                    raise DeadEnd("no token is left")
+            self._candidates.fill(logits, few)
+            token = self._candidates.pick(self._chain)
+            if constraint.accept(token):
+                return token
+            # It would end free text, and go on with what the constraint doesn't allow.
+            allowed = np.ones(len(logits), np.bool_) if allowed is None else allowed.copy()
+            allowed[token] = False
 
 
 def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:
-    ends = dict.fromkeys(vocabulary.ends, _IMPOSSIBLE) if sampling.ignore_eos else {}
+    ends = dict.fromkeys(vocabulary.ends, float(_IMPOSSIBLE)) if sampling.ignore_eos else {}
     return sampling.logit_bias | ends
 
 

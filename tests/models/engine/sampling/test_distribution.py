@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
@@ -33,6 +33,7 @@ def test_the_top_are_the_likeliest_in_order(row, data):
 
 
 @given(ROWS, st.integers(0, 300))
+@settings(deadline=None)
 def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, count):
     found = Distribution(row).top_candidates(count)
     if found is not None:

@@ -1,0 +1,366 @@
+"""What a completion's text is held to: a grammar, a JSON schema, or tagged parts of it.
+
+llguidance compiles and follows the grammars: https://github.com/guidance-ai/llguidance. A grammar
+says which tokens may come next as a mask over the vocabulary, by which the logits are masked
+before a token is drawn. Free text is not masked: only watched for what begins a constraint.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import numpy as np
+import numpy.typing as npt
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from thinkgraph.models.engine.llama.vocabulary import Vocabulary
+from thinkgraph.models.engine.sampling.gbnf import gbnf_to_lark
+from thinkgraph.models.engine.sampling.json_schema import schema_to_lark
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Sampling
+
+Mask = npt.NDArray[np.bool_]
+
+# Tokens are drawn as the model would write them, so none is forced that it would not have.
+_HEAD = '%llguidance {"no_forcing": true}\n'
+_MARKER = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
+_KEPT = 64  # compiled grammars
+_LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
+
+
+class DeadEnd(Exception):
+    """The constraint allows no token here, or can't be followed any further."""
+
+
+def check_constraint(sampling: Sampling) -> None:
+    """Find out whether a sampling's constraint can be enforced. Needs no model.
+
+    Raises:
+        ModelError: a grammar or schema is bad or can't be enforced, or settings exclude each
+            other.
+    """
+    s = sampling
+    forms = [s.grammar is not None, s.json_schema is not None, bool(s.tagged)]
+    if not any(forms):
+        if s.constrain_after is not None:
+            raise ModelError("constrain_after needs a grammar or a json_schema that comes after it")
+        if s.tagged_required:
+            raise ModelError("tagged_required needs tagged parts")
+        return
+    if sum(forms) > 1:
+        raise ModelError("give one of grammar, json_schema and tagged, not both")
+    if s.ignore_eos:
+        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
+    if s.constrain_after == "" or any(not tag.begin for tag in s.tagged):
+        raise ModelError("what begins a constraint is a text of at least one character")
+    if wrong := next((tag for tag in s.tagged if not tag.begin.startswith(tag.trigger)), None):
+        raise ModelError(f"a tagged part begins with its trigger, but {wrong.begin!r} doesn't")
+    for lark in _parts(sampling):
+        _compiled(_bytes(), lark)
+
+
+@cache
+def _bytes() -> LLTokenizer:
+    """A vocabulary of the 256 bytes, by which grammars are checked without a model."""
+    return LLTokenizer("byte")
+
+
+def _compiled(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
+    """A matcher of a grammar that allows at least one text.
+
+    Raises:
+        ModelError: it can't be compiled, or allows none.
+    """
+    matcher = LLMatcher(tokenizer, _HEAD + grammar, log_level=0, limits=_LIMITS)
+    if not matcher.is_error():
+        matcher.compute_bitmask()
+    if not matcher.is_error():
+        return matcher
+    raise ModelError(f"the grammar or JSON schema can't be enforced: {_reason(matcher)}")
+
+
+def _reason(matcher: LLMatcher) -> str:
+    """Why a matcher can't go on, without the grammar that llguidance shows with it."""
+    first, *others = matcher.get_error().strip().splitlines()
+    if first == "NoExtensionBias":
+        return "it allows no text at all"
+    reasons = [first, *(line.strip() for line in others if line.strip().startswith("error:"))]
+    return re.sub(r"^at \d+\(\d+\): |failed to compile JSON schema: ", "", " ".join(reasons))
+
+
+def allows(sampling: Sampling, text: bytes) -> bool:
+    """Whether a grammar or JSON schema allows a whole text. Needs no model.
+
+    Raises:
+        ModelError: the constraint can't be enforced; see :func:`check_constraint`.
+    """
+    check_constraint(sampling)
+    matcher = _compiled(_bytes(), _whole(sampling) or "start: /(?s:.*)/")
+    return bool(matcher.try_consume_tokens(list(text)) == len(text) and matcher.is_accepting())
+
+
+def _parts(sampling: Sampling) -> list[str]:
+    whole = _whole(sampling)
+    tagged = [f"start: {schema_to_lark(tag.json_schema)}" for tag in sampling.tagged]
+    return tagged if whole is None else [whole]
+
+
+def _whole(sampling: Sampling) -> str | None:
+    if sampling.grammar is not None:
+        return gbnf_to_lark(sampling.grammar)
+    if sampling.json_schema is not None:
+        return f"start: {schema_to_lark(sampling.json_schema)}"
+    return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sampling's constraint, in Lark for one vocabulary.
+
+    Attributes:
+        start: the grammar of the text's beginning; None if the text begins free.
+        triggers: texts that end free text, with the grammar of what follows each.
+        waits: whether free text can't end before a trigger.
+        again: whether text after a constrained part is free, and watched for further triggers;
+            None if nothing follows the constrained part.
+    """
+
+    start: str | None
+    triggers: dict[bytes, str] = field(default_factory=dict)
+    waits: bool = False
+    again: bool | None = None
+
+    @property
+    def grammars(self) -> list[str]:
+        """All of its grammars."""
+        return [*([self.start] if self.start else []), *self.triggers.values()]
+
+
+class Grammars:
+    """Compiles constraints for one vocabulary, and keeps what it has compiled. Thread-safe."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._lock = threading.Lock()
+        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+
+    def plan(self, sampling: Sampling) -> Plan | None:
+        """A sampling's constraint, compiled; None if its text is free.
+
+        Raises:
+            ModelError: it can't be enforced; see :func:`check_constraint`.
+        """
+        check_constraint(sampling)
+        if sampling.tagged:
+            plan = self._tagged(sampling)
+        elif (whole := _whole(sampling)) is None:
+            return None
+        elif sampling.constrain_after is not None:
+            plan = Plan(None, {sampling.constrain_after.encode(): whole}, waits=True)
+        else:
+            plan = Plan(whole)
+        for grammar in plan.grammars:
+            self.matcher(grammar)
+        return plan
+
+    def matcher(self, grammar: str) -> LLMatcher:
+        """A new matcher at the beginning of a grammar.
+
+        Raises:
+            ModelError: the grammar can't be compiled.
+        """
+        with self._lock:
+            found = self._compiled.get(grammar)
+            if found is None:
+                found = self._compiled[grammar] = _compiled(self._tokenizer, grammar)
+                while len(self._compiled) > _KEPT:
+                    self._compiled.popitem(last=False)
+            self._compiled.move_to_end(grammar)
+            return found.deep_copy()
+
+    def tokens(self, text: bytes) -> list[int]:
+        """Any tokens of a text, by which a matcher can be told of it."""
+        with self._lock:
+            return self._tokenizer.greedy_tokenize(text.decode())
+
+    @cached_property
+    def every(self) -> Mask:
+        """All tokens."""
+        return np.ones(self.vocabulary.size, np.bool_)
+
+    @cached_property
+    def but_ends(self) -> Mask:
+        """All tokens but those that end a text."""
+        mask = self.every.copy()
+        mask[list(self.vocabulary.ends)] = False
+        return mask
+
+    @cached_property
+    def _tokenizer(self) -> LLTokenizer:
+        wrapped = TokenizerWrapper(_Tokenizer(self.vocabulary))
+        return LLTokenizer(wrapped, eos_token=sorted(self.vocabulary.ends) or None)
+
+    def _tagged(self, sampling: Sampling) -> Plan:
+        tags = sampling.tagged
+        common = _common(min(tag.begin for tag in tags), max(tag.begin for tag in tags))
+        start: list[str] = []
+        following: dict[bytes, list[str]] = {}
+        again: bool | None = sampling.tagged_parallel
+        for tag in tags:
+            end = tag.end.removesuffix(self._ending(tag.end))
+            again = again if end == tag.end else None  # the whole text ends there
+            body = f"{schema_to_lark(tag.json_schema)} {self._spelled(end)}"
+            start.append(f"{self._spelled(tag.begin)} {body}")
+            trigger = tag.trigger or self._marker(tag.begin) or common or tag.begin
+            options = following.setdefault(trigger.encode(), [])
+            options.append(f"{self._spelled(tag.begin[len(trigger) :])} {body}")
+        return Plan(
+            _either(start) if sampling.tagged_required else None,
+            {trigger: _either(options) for trigger, options in following.items()},
+            again=again,
+        )
+
+    def _ending(self, text: str) -> str:
+        """The token at a text's end that ends generation, such as ``<|eom_id|>``; or nothing."""
+        ends = map(self.vocabulary.spelling, self.vocabulary.ends)
+        return next((end for end in ends if end and text.endswith(end)), "")
+
+    def _marker(self, text: str) -> str:
+        """What a text begins with that marks such texts, such as ``<tool_call>``; or nothing."""
+        if own := next((m for m in self.vocabulary.markers if text.startswith(m)), ""):
+            return own
+        return found[0] if (found := _MARKER.match(text)) else ""
+
+    def _spelled(self, text: str) -> str:
+        """A text in Lark, control tokens in it as such."""
+        controls = self.vocabulary.controls
+        if not text:
+            return '""'
+        pattern = "|".join(map(re.escape, sorted(controls, key=len, reverse=True)))
+        parts = re.split(f"({pattern})", text) if pattern else [text]
+        return " ".join(
+            f"<[{controls[part]}]>" if part in controls else json.dumps(part)
+            for part in parts
+            if part
+        )
+
+
+class _Tokenizer:
+    """A vocabulary as llguidance reads it."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
+        self.special_token_ids = [token for token, piece in enumerate(pieces) if not piece]
+        for token in self.special_token_ids:
+            pieces[token] = vocabulary.spelling(token).encode()
+        self.tokens = pieces
+        self.bos_token_id = vocabulary.bos
+        self.eos_token_id = min(vocabulary.ends, default=None)
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self._vocabulary.tokenize(text.decode("utf-8", "replace"))
+
+
+def _common(one: str, other: str) -> str:
+    """What two texts begin with alike."""
+    alike = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return one[: next(alike, len(one))]
+
+
+def _either(options: list[str]) -> str:
+    return "start: " + "\n    | ".join(options)
+
+
+class Constraint:
+    """One sample's way through a plan. Used by the worker's thread only.
+
+    Text is either free, and watched for a trigger, or held by a matcher.
+    """
+
+    def __init__(self, grammars: Grammars, plan: Plan) -> None:
+        self._grammars, self._plan = grammars, plan
+        self._vocabulary = grammars.vocabulary
+        self._words = np.empty((self._vocabulary.size + 31) // 32, np.uint32)
+        self._matcher = grammars.matcher(plan.start) if plan.start else None
+        self._triggers = plan.triggers
+        self._waits = plan.waits
+        self._seen = b""  # the end of the free text, in which a trigger may have begun
+        self.finished = False
+        """Whether nothing may follow any more, not even free text."""
+
+    def allowed(self) -> Mask | None:
+        """The tokens that may come next, as a mask over the vocabulary; None for all.
+
+        Raises:
+            DeadEnd: there is none.
+        """
+        if self._matcher is None:
+            return self._grammars.but_ends if self._waits else None
+        words = self._words
+        self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
+        if self._matcher.is_error():
+            raise DeadEnd(_reason(self._matcher))
+        bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+        return bits[: self._vocabulary.size].view(np.bool_)
+
+    def accept(self, token: int) -> bool:
+        """Go on by one token; False if it can't come here, and nothing has changed."""
+        if self._matcher is None:
+            return self._watch(token)
+        if token in self._vocabulary.ends and self._matcher.is_accepting():
+            return True
+        if not self._matcher.try_consume_tokens([token]):
+            return False
+        if self._matcher.is_stopped():
+            self._release()
+        return True
+
+    def _watch(self, token: int) -> bool:
+        """Take a token of free text, which may complete a trigger."""
+        if not self._triggers or token in self._vocabulary.ends:
+            return True
+        piece = self._vocabulary.piece(token) or self._vocabulary.spelling(token).encode()
+        text = self._seen + piece
+        ends = [
+            (at + len(trigger), trigger)
+            for trigger in self._triggers
+            if (at := text.find(trigger)) >= 0
+        ]
+        if not ends:
+            longest = max(map(len, self._triggers))
+            self._seen = text[-(longest - 1) :] if longest > 1 else b""
+            return True
+        end, trigger = min(ends)
+        return self._hold(self._triggers[trigger], text[end:])
+
+    def _hold(self, grammar: str, begun: bytes) -> bool:
+        """Hold what follows to a grammar; False if what a token has begun of it doesn't fit."""
+        if not grammar:
+            return False
+        matcher = self._grammars.matcher(grammar)
+        if begun:
+            try:
+                tokens = self._grammars.tokens(begun)
+            except UnicodeDecodeError:
+                return False
+            if matcher.try_consume_tokens(tokens) < len(tokens):
+                return False
+        self._matcher, self._waits, self._seen = matcher, False, b""
+        if matcher.is_stopped():
+            self._release()
+        return True
+
+    def _release(self) -> None:
+        """A constrained part has ended: text is free again, or nothing may follow."""
+        if self._plan.again is None:
+            self.finished = True
+            return
+        self._matcher = None
+        if not self._plan.again:  # a trigger can't come again
+            self._triggers = dict.fromkeys(self._triggers, "")
