@@ -79,6 +79,8 @@ class LangChainModel:
         if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
+        if request.tools.tools:
+            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
         settings = self._settings(request.sampling)
         if request.budget:
             request.budget.spend(calls=1)

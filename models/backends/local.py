@@ -27,6 +27,7 @@ from thinkgraph.models.model import (
     Tagged,
     TokenLogprob,
     Usage,
+    parted,
 )
 from thinkgraph.models.tuning.tune import tuned
 
@@ -132,6 +133,16 @@ class LocalModel:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """The length in tokens of the rendered prompt."""
         return len(self.tokenize(messages))
+
+    def count(self, request: ModelRequest) -> int:
+        """The length in tokens of a request's prompt, its tools included."""
+        if not parted(request.messages)[0]:  # nothing but an answer, which has no prompt
+            return sum(len(self.token_ids(message.content)) for message in request.messages)
+        return len(self._tokens(self.render(request)))
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        return self.engine.vocabulary.tokenize(text)
 
     def tokenize(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the rendered prompt.
