@@ -137,7 +137,8 @@ def structured(
     if method not in get_args(Method):
         raise ModelError(f"method is {method!r}; it is one of {', '.join(get_args(Method))}")
     form = json_schema(schema)
-    told = {"schema": form, "kwargs": {"method": method}}
+    shown = form if dataclasses.is_dataclass(schema) else convert_to_json_schema(schema)
+    told = {"schema": shown, "kwargs": {"method": method}}  # what LangChain's tracers read
     if method == "function_calling":
         return _by_calling(chat, schema, form, {**settings, "ls_structured_output_format": told})
     wanted = form if method == "json_schema" else {"type": "json_object"}

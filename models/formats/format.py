@@ -155,6 +155,31 @@ CALLS = (
         INVOKES,
     ),
     Calls(
+        "deepseek-v4",
+        ("DSML", "tool_calls"),
+        "<｜DSML｜tool_calls>\n",
+        "\n</｜DSML｜tool_calls>",
+        INVOKES,
+    ),
+    Calls(
+        "minicpm",
+        ('<function name="', "<param name="),
+        '<function name="',
+        "</function>",
+        Tags(
+            name=r"^(?P<name>[^\"]+)\">",
+            argument=r"<param name=\"(?P<key>[^\"]+)\"[^>]*>(?P<value>.*?)</param>",
+        ),
+    ),
+    Calls(
+        "solar",
+        ("<|tool_call:begin|>", "<|tool_call:args|>"),
+        "<|tool_call:begin|>",
+        "<|tool_call:end|>",
+        NamedJson("<|tool_call:args|>", pattern=r"(?:\w*<\|tool_call:name\|>)?(?P<name>[\w.\-]+?)"),
+        ("<|tool_calls|>", "<|calls|>"),
+    ),
+    Calls(
         "glm",
         ("<arg_key>", "<tool_call>"),
         "<tool_call>",
@@ -240,7 +265,7 @@ CALLS = (
     ),
     Calls(
         "lfm2",
-        ("<|tool_list_start|>",),
+        ("List of tools: ",),
         "<|tool_call_start|>",
         "<|tool_call_end|>",
         PythonCalls(),

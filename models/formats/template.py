@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from typing import Any, NamedTuple, Never, TypeVar
 
 import jinja2
@@ -30,6 +31,9 @@ Told = TypeVar("Told", Message, Tool)
 
 SWITCHES = ("enable_thinking", "thinking")
 """Template variables by which a model is told whether to think."""
+
+REASONING = ("reasoning_content", "reasoning", "thinking")
+"""What templates call a message's thought."""
 
 MARK = "\U0010fffe"
 """Stands for an answer while its template is asked what it puts before one."""
@@ -207,7 +211,7 @@ class ChatTemplate:
             begun = ("" if opened else marks.opened or marks.begin) + thought
             return begun + (_closed(marks) if answers else "")
         if marks and opened:
-            return _closed(marks).lstrip("\n") if text.endswith("\n") else _closed(marks)
+            return _closed(marks)
         header = self._header(text, turns, tools, variables)
         if marks and not header and self._thinks_unasked:
             return (marks.opened or marks.begin) + _closed(marks)
@@ -287,10 +291,14 @@ class ChatTemplate:
     ) -> str:
         """The first of the forms of tool calls that the template takes."""
         calls = any(message.tool_calls for message in messages)
+        shown = [described(tool) for tool in tools]
+        # transformers gives None where there is nothing; some templates fail at that.
+        given = [{"tools": shown or None, "documents": None}, {"tools": shown} if shown else {}]
         failure: ModelError | None = None
-        for form in CALL_FORMS if calls else CALL_FORMS[:1]:
+        for form, rest in product(CALL_FORMS if calls else CALL_FORMS[:1], given):
+            filled = [form.variables(message) for message in messages]
             try:
-                return self._filled([form.variables(m) for m in messages], tools, variables)
+                return self._filled(filled, {**rest, **variables})
             except ModelError as error:
                 failure = failure or error
         raise failure or AssertionError("there is no form of tool calls")
@@ -298,7 +306,6 @@ class ChatTemplate:
     def _filled(
         self,
         messages: list[dict[str, Any]],
-        tools: Sequence[Tool],
         variables: Mapping[str, Any],
     ) -> str:
         now = variables.get("strftime_now")
@@ -307,7 +314,6 @@ class ChatTemplate:
             "add_generation_prompt": True,
             "bos_token": self._bos,
             "eos_token": self._eos,
-            **({"tools": [described(tool) for tool in tools]} if tools else {}),
             **variables,
             **({"strftime_now": _pinned(now)} if isinstance(now, str) else {}),
         }
@@ -334,7 +340,7 @@ class _CallForm(NamedTuple):
         """A message as a template's variable, without what it doesn't have."""
         data: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.reasoning:
-            data |= {"reasoning_content": message.reasoning, "thinking": message.reasoning}
+            data |= dict.fromkeys(REASONING, message.reasoning)
         if message.tool_calls:
             data["content"] = message.content or self.content
             data["tool_calls"] = [self._call(call) for call in message.tool_calls]

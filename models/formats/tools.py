@@ -67,8 +67,10 @@ def held(
 ) -> list[Tagged]:
     """What holds calls of these tools to their schemas while they are decoded.
 
-    Empty where a JSON schema can't say how the model writes calls.
+    Empty where a JSON schema can't say how the model writes calls. Arguments that a tool's schema
+    doesn't name are not allowed, unless it says that they are.
     """
+    tools = [tool.model_copy(update={"parameters": _closed(tool.parameters)}) for tool in tools]
     if format.channels and knows_tools:
         begin, _, rest = format.channels.call_begin.partition("NAME")
         after = next(iter(format.channels.ends[2:]), "")
@@ -92,3 +94,8 @@ def held(
         one if parallel else one.model_copy(update={"end": one.end + closing})
         for one in calls.body.held(calls.begin, calls.end, tools, parallel)
     ]
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    composed = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"} & schema.keys()
+    return schema if composed else {"additionalProperties": False, **schema}

@@ -92,7 +92,7 @@ def test_none_keeps_the_tools_from_it(chat):
 
 
 def test_a_choice_that_is_no_tool_is_told_before_a_call(chat):
-    with pytest.raises(ModelError, match="tool_choice is 'wether'; .*: weather, add"):
+    with pytest.raises(ModelError, match=r"tool_choice is 'wether'; .*: weather, add"):
         chat.bind_tools([weather, add], tool_choice="wether")
 
 
