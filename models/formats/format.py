@@ -115,7 +115,7 @@ THOUGHTS = (
     Thought(
         "Here are my reasoning steps:\n",
         "[BEGIN FINAL RESPONSE]",
-        marks=("[BEGIN FINAL RESPONSE]",),
+        closed="\n[BEGIN FINAL RESPONSE]\n",
     ),
     Thought("<think>", "</think>", opened="<think>\n", closed="\n</think>\n\n"),
 )
@@ -324,6 +324,7 @@ AROUND = (
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|START_TEXT|>", "<|END_TEXT|>"),
     ("<response>", "</response>"),
+    ("<|content|>",),
 )
 """What some models put around their answers."""
 

@@ -137,7 +137,7 @@ class ResponseParser:
             return False
         self._take(self._rest[:at])
         self._rest = self._rest[at + len(delimiter) :]
-        if delimiters[delimiter] == self._begin_thought and self._begun:
+        if delimiters[delimiter] in (self._begin_thought, self._begin_answer) and self._begun:
             self._take(delimiter)  # behind the beginning of an answer it is part of it
         else:
             delimiters[delimiter]()
@@ -176,6 +176,7 @@ class ResponseParser:
             return found
         if form.thought and not self._begun:
             found[form.thought.begin.strip()] = self._begin_thought
+            found[form.thought.end.strip()] = self._begin_answer
         found |= dict.fromkeys(form.around, self._drop)
         if self._tools and form.calls:
             found |= dict.fromkeys(form.calls.around, self._drop)
@@ -204,6 +205,10 @@ class ResponseParser:
     def _end_thought(self) -> None:
         self._space = ""
         self._place, self._cut = "answer", True
+
+    def _begin_answer(self) -> None:
+        """Drop the end of a thought that was empty, or begun by the prompt."""
+        self._cut = True
 
     def _begin_call(self) -> None:
         self._space = ""

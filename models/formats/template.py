@@ -163,7 +163,9 @@ class ChatTemplate:
         hidden = [guard.hidden(turn) for turn in turns]
         tools = [guard.hidden(tool) for tool in tools]
         known = {**self._variables, **(variables or {})}
-        text = self._turns(hidden, tools, known, closed=bool(begun))
+        if begun:
+            known |= self._silent
+        text = self._render_or_fold(hidden, tools, known)
         place = self._place(text)
         if begun or thought:
             opening = self._opening(
@@ -176,17 +178,10 @@ class ChatTemplate:
             place = "thought"
         return Rendered(list(guard.reveal(text)), place, bool(begun))
 
-    def _turns(
-        self,
-        turns: Sequence[Message],
-        tools: Sequence[Tool],
-        variables: Mapping[str, Any],
-        *,
-        closed: bool,
-    ) -> str:
-        """The conversation with the generation prompt; ``closed`` if no thought is to come."""
-        off = {name: False for name in SWITCHES if name in self._names} if closed else {}
-        return self._render_or_fold(turns, tools, {**variables, **off})
+    @property
+    def _silent(self) -> dict[str, bool]:
+        """The variables by which the model is told not to think."""
+        return {name: False for name in SWITCHES if name in self._names}
 
     def _opening(
         self,
@@ -246,7 +241,7 @@ class ChatTemplate:
         """Whether the model begins a thought by itself behind this prompt."""
         if self._names.isdisjoint(SWITCHES):
             return self._thinks_unasked
-        return self._turns(turns, tools, variables, closed=True) != text
+        return self._render_or_fold(turns, tools, {**variables, **self._silent}) != text
 
     def _header(
         self,

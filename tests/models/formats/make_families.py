@@ -40,6 +40,14 @@ TOOL = {
     },
 }
 USER = {"role": "user", "content": QUESTION}
+CLOSED = {
+    "<think>": "\n</think>\n\n",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "Here are my reasoning steps:": "\n[BEGIN FINAL RESPONSE]\n",
+}
+"""How a thought is closed that a prompt has opened."""
+ENDS = ("<|eom_id|>", "<|tool_response>", "<|END_OF_TURN_TOKEN|>", "[e~[")
+"""What ends a turn that calls, besides what ends an answer."""
 FORMS = [("", False), (None, False), (None, True), ("", True)]
 """How a message that only calls is written: its content, and whether arguments are JSON text."""
 
@@ -108,8 +116,9 @@ class Family:
         said = {"role": "assistant", "content": "Verdict:"}
         off = {n: False for n in ("enable_thinking", "thinking") if n in self.source}
         before = self.render([USER], **off)
-        if before.rstrip().endswith("<think>"):
-            return before + "\n</think>\n\nVerdict:"
+        for begin, closed in CLOSED.items():
+            if before.rstrip().endswith(begin):
+                return before + closed + "Verdict:"
         text = self.render([USER, said], on=True, **off)
         return text if text.startswith(before) else before + "Verdict:"
 
@@ -123,20 +132,23 @@ class Family:
 
         text = tail(message)
         ended = tail(lambda *_: {"role": "assistant", "content": ANSWER}).rpartition(ANSWER)[2]
-        shared = os.path.commonprefix([prompt, text])
+        shared = os.path.commonprefix([prompt, text])  # noqa: RUF071 - of texts
         opened = shared == prompt
         if not opened:
             shared = re.sub(r"<[^<>]*$", "", shared)
         text = text[len(shared) :]
-        end = ended.strip()
-        return (text.rstrip().removesuffix(end) if end else text), opened
+        for end in (*re.findall(r"<[^<>]+>|\[/?[A-Z_]+\]", ended)[-1:], *ENDS):
+            text = text.partition(end)[0]
+        return text.removesuffix("\n").removesuffix("<|end|>"), opened
 
 
 def format_names(source):
     from thinkgraph.models.formats.template import ChatTemplate  # noqa: PLC0415
 
-    form = ChatTemplate(source).format
+    template = ChatTemplate(source)
+    form = template.format
     return {
+        "knows_tools": template.knows_tools,
         "thought": form.thought and form.thought.begin,
         "calls": form.calls and form.calls.name,
         "channels": form.channels and form.channels.answer,

@@ -35,6 +35,7 @@ TOOL = Tool(
 )
 UNREAD = {
     "GigaChat3-10B-A1.8B",  # a call is a turn of its own
+    "CohereForAI-c4ai-command-r-plus-tool_use",  # its template ends in more than the turn
     "Kimi-K3",
     "MiniMax-M3",
     "muse-glimmer",
@@ -72,7 +73,7 @@ CASES = [
     pytest.param(name, case, *written, id=f"{name}: {case}")
     for name, family in FAMILIES.items()
     for case, written in family["writes"].items()
-    if name not in UNREAD
+    if name not in UNREAD and (family["format"]["knows_tools"] or "call" not in case)
 ]
 
 
@@ -82,9 +83,9 @@ def test_what_a_family_writes_is_read_back_also_when_cut_at_every_character(
 ):
     form = format_named(FAMILIES[name]["format"])
     begins = form.thought.begin.strip() if form.thought else "\0"
-    opened = opened and THOUGHT in text and begins not in text
+    opened = THOUGHT in text and begins not in text
     tools = [TOOL] if "call" in case else []
-    for size in (len(text), 1, 7):
+    for size in (len(text) or 1, 1, 7):
         parser = read(form, text, size, opened, tools)
         called = [(call.name, call.arguments) for call in parser.tool_calls]
         assert called == ([(CALL.name, CALL.arguments)] if tools and CALL.name in text else [])
