@@ -32,7 +32,7 @@ Told = TypeVar("Told", Message, Tool)
 SWITCHES = ("enable_thinking", "thinking")
 """Template variables by which a model is told whether to think."""
 
-REASONING = ("reasoning_content", "reasoning", "thinking")
+REASONING = ("reasoning_content", "thinking")
 """What templates call a message's thought."""
 
 MARK = "\U0010fffe"
