@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel
 
@@ -38,11 +38,16 @@ from thinkgraph.nodes.prompts.prompt import Prompt
 from thinkgraph.nodes.registry import node_kinds
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langchain_core.tools import BaseTool
+    from langgraph.cache.base import BaseCache
     from langgraph.graph.state import CompiledStateGraph
+    from langgraph.store.base import BaseStore
 
-    from thinkgraph.graphs.runtime.compile import Binding
-    from thinkgraph.graphs.runtime.run import Allowance, AnyModel, Question
+    from thinkgraph.graphs.runtime.context import Allowance
+    from thinkgraph.graphs.runtime.models import AnyModel
+    from thinkgraph.graphs.runtime.node import Binding
+    from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
 """How many compiled graphs a graph keeps, for so many sets of params and prompts."""
@@ -198,47 +203,76 @@ class Graph:
         model: AnyModel | None = None,
         models: Mapping[str, AnyModel] | None = None,
         seed: int = 0,
+        budget: Limits | Mapping[str, float] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
-        **params: Any,
+        interrupt_before: Literal["*"] | list[str] | None = None,
+        interrupt_after: Literal["*"] | list[str] | None = None,
+        store: BaseStore | None = None,
+        cache: BaseCache[Any] | None = None,
+        name: str | None = None,
+        debug: bool = False,
+        params: Mapping[str, Any] | None = None,
+        **more_params: Any,
     ) -> CompiledStateGraph[Any, Any]:
         """The strategy as an ordinary compiled LangGraph graph.
 
         Invoke it with ``{"question": …}`` or ``{"messages": […]}``; the answer is in the channel
-        ``answer``. One invocation may have its own seed, models and budget by LangGraph's
-        ``context=`` (:class:`thinkgraph.graphs.runtime.compile.Context`).
+        ``answer``, and in ``messages`` as an :class:`AIMessage` at the end. On a thread of a
+        checkpointer each such invocation is a new turn of the conversation; ``invoke(None)`` and
+        ``Command(resume=…)`` go on with an interrupted run. One invocation may have its own seed,
+        models and budget by LangGraph's ``context=``
+        (:class:`thinkgraph.graphs.runtime.context.Context`).
 
         Args:
             checkpointer: any LangGraph checkpointer.
             model: a name of the catalogue, a model, or a LangChain chat model.
             models: the same by role, for nodes with ``model: ROLE``.
             seed: all randomness comes from it.
+            budget: what each run may spend, beside what the spec says.
             prompts: prompts that replace built-in ones of the same name.
-            **params: values of the graph's params.
+            interrupt_before: the nodes before which a run stops, as in LangGraph.
+            interrupt_after: the nodes after which it stops.
+            store: a LangGraph store, for node kinds of one's own.
+            cache: a LangGraph cache.
+            name: of the compiled graph; the graph's name by default.
+            debug: whether LangGraph prints what it does.
+            params: values of the graph's params; needed for one that is named as an argument here.
+            **more_params: the same, as keywords.
 
         Raises:
             ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
         """
-        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415 (LangGraph is slow to import)
+        from thinkgraph.graphs.runtime.run import app, limits_of  # noqa: PLC0415 (slow to import)
 
-        return app(self.spec, self._bound(model, models, prompts, params, seed), checkpointer)
+        binding = self._bound(model, models, prompts, {**(params or {}), **more_params}, seed)
+        return app(
+            self.spec,
+            replace(binding, budget=limits_of(budget)),
+            checkpointer,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            store=store,
+            cache=cache,
+            name=name,
+            debug=debug,
+        )
 
     def run(self, question: Question, **settings: Any) -> Result:
         """Answer a question; takes what :meth:`stream` takes.
 
         Raises:
             ThinkgraphError: bad input, in one clear sentence.
+            Interrupted: a node waits for somebody; it has a way to go on.
         """
-        from thinkgraph.graphs.runtime.compile import wait_for  # noqa: PLC0415
+        from thinkgraph.models.event_loop import wait_for  # noqa: PLC0415
 
         return wait_for(self.arun(question, **settings))
 
     async def arun(self, question: Question, **settings: Any) -> Result:
         """Answer a question; takes what :meth:`stream` takes."""
-        async with aclosing(self.stream(question, **settings)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event.result
-        raise ThinkgraphError("the run ended without a result")
+        from thinkgraph.graphs.runtime.run import result_of  # noqa: PLC0415
+
+        return await result_of(self.stream(question, **settings))
 
     async def stream(
         self,
@@ -249,7 +283,9 @@ class Graph:
         seed: int | None = None,
         budget: Allowance | None = None,
         prompts: Mapping[str, Prompt] | None = None,
-        **params: Any,
+        config: RunnableConfig | None = None,
+        params: Mapping[str, Any] | None = None,
+        **more_params: Any,
     ) -> AsyncGenerator[NodeEvent | Finished, None]:
         """Answer a question, telling what happens; the last event is :class:`Finished`.
 
@@ -260,16 +296,25 @@ class Graph:
             seed: all randomness comes from it; drawn, and told in the result, if there is none.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
-            **params: values of the graph's params and of its further inputs.
+            config: LangChain's: callbacks, tags, metadata.
+            params: values of the graph's params and of its further inputs; needed for one that is
+                named as an argument here.
+            **more_params: the same, as keywords.
         """
-        from thinkgraph.graphs.runtime.run import stream  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import asked, start  # noqa: PLC0415
 
-        spec = self.spec
-        inputs = {name: params.pop(name) for name in spec.inputs if name in params}
-        binding = self._bound(model, models, prompts, params)
-        app = self._app(binding)
-        running = stream(app, spec, binding, question, seed=seed, budget=budget, inputs=inputs)
-        async with aclosing(running) as events:
+        values = {**(params or {}), **more_params}
+        inputs = {name: values.pop(name) for name in self.spec.inputs if name in values}
+        binding = self._bound(model, models, prompts, values)
+        run = start(
+            self._app(binding),
+            self.specs.values(),
+            binding,
+            seed=seed,
+            budget=budget,
+            config=config,
+        )
+        async with aclosing(run.stream({**asked(question), **inputs})) as events:
             async for event in events:
                 yield event
 
@@ -279,19 +324,22 @@ class Graph:
         description: str | None = None,
         *,
         params: Sequence[str] = (),
+        fixed: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> BaseTool:
         """The strategy as a tool for an agent.
 
         The agent gives the question, the graph's further inputs, and the params that it is
         allowed to set. It gets the answer as text; the tool message's artifact is the whole
-        :class:`Result`. What it asks wrongly it is told in words, by a ``ToolException``.
+        :class:`Result`. What it asks wrongly it is told in words, by a ``ToolException``. In a
+        LangGraph graph the run's events go to its custom stream.
 
         Args:
             name: what the agent calls it by; the graph's name by default.
             description: when to use it; what the graph says of itself by default.
             params: the names of the params that the agent may set. None by default: small
                 models fill in every argument that they see.
+            fixed: values of params and inputs; needed for one that is named as an argument here.
             **settings: what :meth:`stream` takes, fixed for every call.
 
         Raises:
@@ -299,7 +347,7 @@ class Graph:
         """
         from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
 
-        return tool(self, name, description, params, settings)
+        return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The value of every param: those given, checked, and the defaults.
@@ -328,8 +376,8 @@ class Graph:
         params: Mapping[str, Any],
         seed: int = 0,
     ) -> Binding:
-        from thinkgraph.graphs.runtime.compile import Binding  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.run import Roles  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.node import Binding  # noqa: PLC0415
 
         self._check_roles(models or {})
         return Binding(
@@ -343,16 +391,19 @@ class Graph:
     def _app(self, binding: Binding) -> CompiledStateGraph[Any, Any]:
         """The compiled graph of a run, kept for the next with the same params and prompts.
 
-        Models, seed and budget come with each run's context, and none of them is kept.
+        Models, seed and budget come with each run's context, and none of them is kept. Within
+        another graph's run it leaves that one's checkpointer alone.
         """
-        from thinkgraph.graphs.runtime.run import Roles, app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)
         if found is None:
             if len(self._apps) >= KEPT:
                 self._apps.clear()
-            found = self._apps[key] = app(self.spec, replace(binding, models=Roles(None, None)))
+            unbound = replace(binding, models=Roles(None, None))
+            found = self._apps[key] = app(self.spec, unbound, checkpointer=False)
         return found
 
     def _check_roles(self, given: Iterable[str]) -> None:

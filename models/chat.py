@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import queue
 import secrets
 import threading
 from collections import Counter
@@ -13,11 +12,10 @@ from contextlib import aclosing
 from operator import itemgetter
 from typing import Any, Protocol, cast, runtime_checkable
 
-from anyio.from_thread import start_blocking_portal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
@@ -35,11 +33,13 @@ from pydantic import (
 
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
+from thinkgraph.models.event_loop import iterate
 from thinkgraph.models.formats.parser import call_id
 from thinkgraph.models.messages import REASONING, from_langchain
 from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Sampling, Usage
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.models.structured import Method, answer_schema, asked_for, structured, tool_use
+from thinkgraph.models.tracing import usage_metadata
 
 Event = Delta | Completion | Usage
 EXTRAS = {
@@ -317,7 +317,7 @@ class ChatGGUF(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         chunks = _Chunks(len(request.seeds) > 1, self.model_name)
         events = []
-        for event in _in_a_thread(lambda: self._events(request)):
+        for event in iterate(lambda: self._events(request)):
             events.append(event)
             if run_manager and isinstance(event, Delta):
                 chunk = chunks(event)
@@ -353,7 +353,7 @@ class ChatGGUF(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
         chunks = _Chunks(len(request.seeds) > 1, self.model_name)
-        for event in _in_a_thread(lambda: self._events(request)):
+        for event in iterate(lambda: self._events(request)):
             chunk = chunks(event)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -395,9 +395,7 @@ class ChatGGUF(BaseChatModel):
             ChatGeneration(
                 message=_message(
                     completion,
-                    _usage_metadata(
-                        usage if completion.sample == 0 else Usage(), completion.tokens
-                    ),
+                    usage_metadata(usage if completion.sample == 0 else Usage(), completion.tokens),
                 ),
                 generation_info=_facts(completion) | {"model_name": self.model_name},
             )
@@ -436,7 +434,7 @@ class _Chunks:
             case Usage():
                 message = AIMessageChunk(
                     content=empty,
-                    usage_metadata=_usage_metadata(event, event.completion_tokens),
+                    usage_metadata=usage_metadata(event, event.completion_tokens),
                     chunk_position="last",
                 )
                 return ChatGenerationChunk(
@@ -502,32 +500,3 @@ def _facts(completion: Completion) -> dict[str, Any]:
     if completion.confidence:
         facts["mean_logprob"] = completion.confidence.mean_logprob
     return facts
-
-
-def _usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
-    return UsageMetadata(
-        input_tokens=prompt.prompt_tokens,
-        output_tokens=output,
-        total_tokens=prompt.prompt_tokens + output,
-        input_token_details=InputTokenDetails(cache_read=prompt.cached_tokens),
-    )
-
-
-def _in_a_thread(source: Callable[[], AsyncGenerator[Event, None]]) -> Iterator[Event]:
-    """An async generator's items, for callers with or without an event loop of their own."""
-    items: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-
-    async def pump() -> None:
-        async with aclosing(source()) as events:
-            async for event in events:
-                items.put(event)
-
-    with start_blocking_portal() as portal:
-        task = portal.start_task_soon(pump)
-        task.add_done_callback(lambda _: items.put(None))
-        try:
-            while (item := items.get()) is not None:
-                yield item
-            task.result()
-        finally:
-            task.cancel()

@@ -56,19 +56,6 @@ def to_langchain(messages: Iterable[Message]) -> list[BaseMessage]:
     return [_to_langchain(message) for message in messages]
 
 
-def plain(message: Message) -> dict[str, Any]:
-    """A message as JSON, in the form that LangChain reads back."""
-    calls = [_call(call) for call in message.tool_calls]
-    told = {
-        "name": message.name,
-        "tool_call_id": message.tool_call_id,
-        "tool_calls": calls,
-        "additional_kwargs": {REASONING: message.reasoning} if message.reasoning else {},
-    }
-    known = {key: value for key, value in told.items() if value}
-    return {"role": message.role, "content": message.content, **known}
-
-
 def _from_langchain(message: BaseMessage) -> Message:
     text, reasoning = _texts(message.content)
     kept = message.additional_kwargs.get(REASONING)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from thinkgraph.models.model import (
     Budget,
@@ -23,6 +23,9 @@ from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import Grew, NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
+
+if TYPE_CHECKING:
+    from thinkgraph.models.tracing import Untraced
 
 T = TypeVar("T")
 
@@ -41,6 +44,7 @@ class Step:
         budget: what may still be spent.
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
+        tags: of its model requests, in LangChain's traces and streams.
         usage: what was spent so far, by this node in this round.
     """
 
@@ -53,6 +57,7 @@ class Step:
     budget: Budget | None = None
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     branch: str = ""
+    tags: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
     @property
@@ -104,23 +109,27 @@ class Step:
         seeds = self.seeds(n, first, part)
         if self._refused():
             return [_unasked(index, seed) for index, seed in enumerate(seeds)]
-        generation = self.models(role).generate(
-            ModelRequest(messages, sampling, seeds, self.budget)
-        )
+        model = self.models(role)
+        request = ModelRequest(messages, sampling, seeds, self.budget)
         completions: list[Completion] = []
-        try:
-            async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
-                async for piece in pieces:
-                    if isinstance(piece, Delta):
-                        self._tell(piece, first)
-                        continue
-                    completions.append(piece)
-                    if done is not None:
-                        done(piece, generation)
-        finally:
-            self.usage += generation.usage
+        async with self._traced(model, request, first) as run:
+            generation = model.generate(request)
+            try:
+                async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
+                    async for piece in pieces:
+                        if isinstance(piece, Delta):
+                            self._tell(piece, first)
+                            await run.token(piece)
+                            continue
+                        completions.append(piece)
+                        if done is not None:
+                            done(piece, generation)
+            finally:
+                self.usage += generation.usage
+            completions.sort(key=lambda completion: completion.sample)
+            await run.end(completions, generation.usage)
         self._note_cut(any(c.finish_reason == "budget" for c in completions))
-        return sorted(completions, key=lambda completion: completion.sample)
+        return completions
 
     async def choose(
         self,
@@ -137,8 +146,11 @@ class Step:
         if self._refused():
             return None
         request = ModelRequest(messages, Sampling(adapter=adapter), budget=self.budget)
-        probabilities, usage = await self.models(role).choose(request, options)
-        self.usage += usage
+        model = self.models(role)
+        async with self._traced(model, request, options=options) as run:
+            probabilities, usage = await model.choose(request, options)
+            self.usage += usage
+            await run.chosen(options, probabilities, usage)
         cut = bool(self.budget and self.budget.exhausted)
         self._note_cut(cut)
         return None if cut else probabilities
@@ -167,6 +179,19 @@ class Step:
         if self.budget and most < sampling.max_tokens and completion.finish_reason == "length":
             self.budget.tell_cut("half of the tokens of the budget were kept for the answer")
         return completion
+
+    def _traced(
+        self, model: Model, request: ModelRequest, first: int = 0, options: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Untraced]:
+        """A LangChain run for a request; sample ``i`` is told as ``thinkgraph_ids[i]``."""
+        from thinkgraph.models.tracing import traced  # noqa: PLC0415 (LangChain is slow to import)
+
+        metadata = {
+            "thinkgraph_node": self.node,
+            "thinkgraph_round": self.round,
+            "thinkgraph_ids": [self.id(first + i) for i in range(len(request.seeds))],
+        }
+        return traced(model, request, metadata=metadata, tags=self.tags, options=options)
 
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
-    from thinkgraph.graphs.runtime.compile import Context as Context
+    from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
     from thinkgraph.graphs.runtime.result import RunUsage as RunUsage
@@ -87,7 +87,7 @@ _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
-    "graphs.runtime.compile": ["Context"],
+    "graphs.runtime.context": ["Context"],
     "graphs.runtime.result": ["Finished", "Result", "RunUsage"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],

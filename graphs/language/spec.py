@@ -29,7 +29,17 @@ ParamType = Literal["boolean", "integer", "number", "string"]
 FieldType = Literal["boolean", "integer", "number", "string", "list", "object"]
 
 CHANNELS = frozenset(
-    {"question", "messages", "candidates", "critiques", "answer", "usage", "counts", "branch"}
+    {
+        "question",
+        "messages",
+        "turn",
+        "candidates",
+        "critiques",
+        "answer",
+        "usage",
+        "counts",
+        "branch",
+    }
 )
 """The channels of the state that every graph has; no node and no field can have their names."""
 RUN_SETTINGS = frozenset(

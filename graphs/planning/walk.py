@@ -22,7 +22,7 @@ from langgraph.graph import START as LANGGRAPH_START
 
 from thinkgraph.graphs.language.condition import Condition, ConditionError, variable_types
 from thinkgraph.graphs.language.spec import Limits, NodeSpec, Scalar, Spec
-from thinkgraph.graphs.runtime.compile import CONCLUDE, Link, Routes
+from thinkgraph.graphs.runtime.routes import CONCLUDE, Link, Routes
 from thinkgraph.nodes.base.cost import Asked, Cost, Extent, Shown, tokens
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind

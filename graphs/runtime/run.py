@@ -2,149 +2,189 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, Interrupt
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.compile import Binding, Context, build, limited
+from thinkgraph.graphs.runtime.budget import bound, least, limited
+from thinkgraph.graphs.runtime.compile import build
+from thinkgraph.graphs.runtime.context import Allowance, RunContext
+from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.messages import plain
-from thinkgraph.models.model import Budget, Message, Model
+from thinkgraph.models.event_loop import wait_for
+from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
+from thinkgraph.nodes.registry import node_kinds
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
-DEFAULT_MODEL = "smollm2"
 STEPS = 10_000
 """LangGraph's own bound; the loops of a checked spec end by theirs."""
 
-AnyModel = str | Model | BaseChatModel
-"""A name of the catalogue, a model, or a LangChain chat model."""
-Question = str | list[Message]
+Question = str | Sequence[Message | BaseMessage | Mapping[str, Any]]
 """A text, or a conversation whose last turn is the question."""
-Allowance = Budget | Limits | Mapping[str, float]
-"""What a run may spend, such as ``{"tokens": 2000}``."""
 
 
-def default_model() -> str:
-    """The model of a run that names none."""
-    return os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
+class Interrupted(ThinkgraphError):
+    """A node waits for somebody: a kind of the user's own has called LangGraph's ``interrupt()``.
 
-
-class Roles:
-    """The models of a run by their roles, each loaded when it is first asked for.
-
-    Args:
-        model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.
-        models: a model by its role.
+    Attributes:
+        interrupts: what it waits for, as LangGraph has it: each with a ``value`` and an ``id``.
     """
 
-    def __init__(self, model: AnyModel | None, models: Mapping[str, AnyModel] | None) -> None:
-        self._model = model or default_model()
-        self._models = models or {}
-        self._loaded: dict[str, Model] = {}
-        self._lock = threading.Lock()
+    def __init__(self, interrupts: Sequence[Interrupt], run: Run) -> None:
+        self.interrupts, self._run = tuple(interrupts), run
+        waits = ", ".join(repr(interrupt.value) for interrupt in interrupts)
+        super().__init__(f"the run is interrupted and waits for an answer to {waits}; resume() it")
 
-    def __call__(self, role: str) -> Model:
-        """The model of a role."""
-        with self._lock:
-            if role not in self._loaded:
-                self._loaded[role] = _loaded(self._models.get(role, self._model))
-            return self._loaded[role]
+    def resume(self, value: Any) -> Result:
+        """Go on with the run: the value is what ``interrupt()`` returns.
 
-    @property
-    def name(self) -> str:
-        """The name of the run's model."""
-        return self._model if isinstance(self._model, str) else _loaded(self._model).name
+        Args:
+            value: the answer; of several interrupts, a mapping from their ids to their answers.
 
+        Raises:
+            Interrupted: the run waits once more.
+        """
+        return wait_for(self.aresume(value))
 
-def _loaded(model: AnyModel) -> Model:
-    if isinstance(model, str):
-        from thinkgraph.models.catalogue import load  # noqa: PLC0415 (the engine is slow to import)
+    async def aresume(self, value: Any) -> Result:
+        """Go on with the run; see :meth:`resume`."""
+        return await result_of(self.stream(value))
 
-        return load(model)
-    if isinstance(model, BaseChatModel):
-        from thinkgraph.models.backends.langchain import LangChainModel  # noqa: PLC0415
-
-        return LangChainModel(model)
-    return model
+    def stream(self, value: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """Go on with the run, telling what happens; the last event is :class:`Finished`."""
+        return self._run.stream(Command(resume=value))
 
 
-def app(spec: Spec, binding: Binding, checkpointer: Any = None) -> CompiledStateGraph[Any, Any]:
-    """A spec as an ordinary compiled LangGraph graph."""
-    compiled = build(spec, binding).compile(checkpointer=checkpointer, name=spec.name)
-    return cast("CompiledStateGraph[Any, Any]", compiled.with_config(recursion_limit=STEPS))
+@dataclass(frozen=True)
+class Run:
+    """One run of a compiled graph, which may be interrupted and gone on with.
+
+    Attributes:
+        app: the compiled graph.
+        spec: its spec.
+        binding: its params and models.
+        context: the run's seed, models and budget, whatever the graph was compiled with.
+        config: callbacks, tags, metadata: LangChain's config.
+    """
+
+    app: CompiledStateGraph[Any, Any]
+    spec: Spec
+    binding: Binding
+    context: RunContext
+    config: RunnableConfig
+
+    async def stream(self, given: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """Run, or go on; the last event is :class:`Finished`."""
+        began = time.perf_counter()
+        values: dict[str, Any] = {}
+        pieces = self.app.astream(
+            given,
+            self.config,
+            context=cast(Any, self.context),
+            stream_mode=["custom", "values"],
+            output_keys=[*self.app.output_channels, "turn"],
+        )
+        async with aclosing(cast("AsyncGenerator[Any, None]", pieces)):
+            async for mode, piece in pieces:
+                if mode == "custom":
+                    yield cast(NodeEvent, piece)
+                else:
+                    values = cast("dict[str, Any]", piece)
+        if waiting := values.get("__interrupt__"):
+            raise Interrupted(waiting, self)
+        yield Finished(result=self._result(values, round(time.perf_counter() - began, 3)))
+
+    def _result(self, values: dict[str, Any], wall: float) -> Result:
+        spec, state = self.spec, channels.read(self.spec, values)
+        if state.answer is None:
+            raise ThinkgraphError(f"graph {spec.name!r} ended without an answer")
+        return Result(
+            graph=spec.name,
+            model=cast(Roles, self.binding.models).name,
+            seed=self.context.seed,
+            question=state.question,
+            answer=state.answer,
+            output=_output(spec, state, values),
+            candidates=tuple(state.candidates.values()),
+            critiques=tuple(state.critiques.values()),
+            usage=RunUsage(**channels.total_usage(values).model_dump(), wall_s=wall),
+            nodes=values.get("usage", {}),
+            spec=spec,
+            params=dict(self.binding.params),
+            counts=values.get("counts", {}),
+            cut=self.context.budget.cut if self.context.budget else None,
+        )
 
 
-async def stream(
+def app(
+    spec: Spec, binding: Binding, checkpointer: Any = None, **options: Any
+) -> CompiledStateGraph[Any, Any]:
+    """A spec as an ordinary compiled LangGraph graph; ``options`` are of LangGraph's compile."""
+    options["name"] = options.get("name") or spec.name
+    compiled = build(spec, binding).compile(checkpointer=checkpointer, **options)
+    return compiled.with_config(recursion_limit=STEPS)
+
+
+def start(
     app: CompiledStateGraph[Any, Any],
-    spec: Spec,
+    specs: Iterable[Spec],
     binding: Binding,
-    question: Question,
     *,
     seed: int | None = None,
     budget: Allowance | None = None,
-    inputs: Mapping[str, Any] | None = None,
-) -> AsyncGenerator[NodeEvent | Finished, None]:
-    """Run a compiled spec on a question; the last event is :class:`Finished`.
+    config: RunnableConfig | None = None,
+) -> Run:
+    """A run of a compiled spec.
 
-    The models are the binding's, whatever the graph was compiled with.
+    Args:
+        app: the compiled spec, without a checkpointer.
+        specs: the spec, and those that it uses.
+        binding: its params, and the run's models.
+        seed: all randomness comes from it; drawn if there is none.
+        budget: what the run may spend, beside what the spec says.
+        config: callbacks, tags, metadata.
     """
-    began = time.perf_counter()
-    allowed = _allowed(budget, spec.budget, binding.params)
+    spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
-    context: Context = {"seed": seed, "models": binding.models, "budget": allowed}
-    values: dict[str, Any] = {}
-    async for mode, piece in app.astream(
-        {**_asked(question), **(inputs or {})}, context=context, stream_mode=["custom", "values"]
-    ):
-        if mode == "custom":
-            yield cast(NodeEvent, piece)
-        else:
-            values = cast("dict[str, Any]", piece)
-    wall = round(time.perf_counter() - began, 3)
-    made = _result(spec, binding, values, seed=seed, wall=wall, cut=allowed.cut)
-    yield Finished(result=made)
+    context = RunContext(seed, binding.models, _allowed(budget, spec.budget, binding.params))
+    config = config or RunnableConfig()
+    if any(map(_may_interrupt, (spec, *used))):
+        own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
+        config = {**config, "configurable": {**config.get("configurable", {}), **own}}
+        app = app.copy({"checkpointer": InMemorySaver()})
+    return Run(app, spec, binding, context, config)
 
 
-def _result(
-    spec: Spec,
-    binding: Binding,
-    values: dict[str, Any],
-    *,
-    seed: int,
-    wall: float,
-    cut: str | None,
-) -> Result:
-    state = channels.read(spec, values)
-    if state.answer is None:
-        raise ThinkgraphError(f"graph {spec.name!r} ended without an answer")
-    return Result(
-        graph=spec.name,
-        model=cast(Roles, binding.models).name,
-        seed=seed,
-        question=state.question,
-        answer=state.answer,
-        output=_output(spec, state, values),
-        candidates=tuple(state.candidates.values()),
-        critiques=tuple(state.critiques.values()),
-        usage=RunUsage(**channels.total_usage(values).model_dump(), wall_s=wall),
-        nodes=values.get("usage", {}),
-        spec=spec,
-        params=dict(binding.params),
-        counts=values.get("counts", {}),
-        cut=cut,
-    )
+def _may_interrupt(spec: Spec) -> bool:
+    """Whether it has a kind of the user's own; only such can wait for somebody."""
+    kinds = {node_kinds()[node.kind] for node in spec.nodes.values() if node.kind}
+    return any(not kind.__module__.startswith("thinkgraph.nodes.") for kind in kinds)
+
+
+async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Result:
+    """The result of a run whose events are not wanted."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.result
+    raise ThinkgraphError("the run ended without a result")
 
 
 def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
@@ -154,16 +194,22 @@ def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
     return state.fields.get(spec.output, values.get(spec.output))
 
 
-def _asked(question: Question) -> dict[str, Any]:
+def asked(question: Question) -> dict[str, Any]:
+    """What a compiled graph is given."""
     if isinstance(question, str):
         return {"question": question}
-    turns = [plain(turn) if isinstance(turn, Message) else turn for turn in question]
+    turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
     return {"messages": turns}
+
+
+def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
+    """Limits as they may be given; numbers, since a run's params are a graph's own matter."""
+    return given if isinstance(given, Limits) else Limits.model_validate(given or {})
 
 
 def _allowed(
     given: Allowance | None, stated: Limits | None, params: Mapping[str, Scalar]
 ) -> Budget:
-    if not isinstance(given, Budget):
-        given = limited(Limits.model_validate(given or {}), params)
-    return limited(stated, params, parent=given) if stated else given
+    if isinstance(given, Budget):
+        return limited(stated, params, given) if stated else given
+    return limited(least(bound(stated, params), bound(limits_of(given), params)), params)

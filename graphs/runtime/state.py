@@ -1,25 +1,31 @@
 """The channels of a compiled graph, and how parallel writes to them combine.
 
 Channels hold plain JSON, so that any checkpointer stores them and none has to import a class
-of ours to read them back. Every reducer of the engine's own channels is idempotent: a subgraph
-that returns what it was given, or a resumed run that writes again, changes nothing.
+of ours to read them back; ``messages`` holds LangChain's own. Every reducer of the engine's own
+channels is idempotent: a subgraph that returns what it was given, or a resumed run that writes
+again, changes nothing. Writing None empties a channel, as the beginning of a new turn does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
 
-from langchain_core.messages import convert_to_messages
+from langchain_core.messages import AnyMessage
+from langchain_core.prompt_values import PromptValue
+from langgraph.channels import EphemeralValue
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic has no JSON Schema of typing's before 3.12
 
-from thinkgraph.graphs.language.spec import Spec
+from thinkgraph.graphs.language.spec import FieldType, Spec
+from thinkgraph.graphs.runtime.messages import history
 from thinkgraph.graphs.runtime.result import RunUsage
-from thinkgraph.models.messages import from_langchain
-from thinkgraph.models.messages import plain as message_json
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State
 
 Json = dict[str, Any]
+Reducer = Callable[[Any, Any], Any]
 
 
 def replace(old: Any, new: Any) -> Any:
@@ -30,27 +36,6 @@ def replace(old: Any, new: Any) -> Any:
 def append(old: list[Any] | None, new: Any) -> list[Any]:
     """The list with the new items behind it; one that isn't a list is one item."""
     return [*(old or []), *(new if isinstance(new, list) else [new])]
-
-
-def written(spec: Spec, fields: Mapping[str, Any]) -> Json:
-    """What a node writes to a spec's own state, as the channels take it.
-
-    LangGraph stores a channel's first write without asking the reducer, so a single item for a
-    list must be a list from the start.
-    """
-    appended = {name for name, field in spec.state.items() if field.reducer == "append"}
-    return {k: append(None, v) if k in appended else v for k, v in fields.items()}
-
-
-def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
-    """The channels' values after a node's write, which LangGraph applies only once it returns."""
-    reducers = {name: REDUCERS[field.reducer] for name, field in spec.state.items()}
-    reducers |= {"candidates": merge, "critiques": merge}
-    return {**values, **written} | {
-        name: reducer(values.get(name), written[name])
-        for name, reducer in reducers.items()
-        if name in written
-    }
 
 
 def add(old: Any, new: Any) -> Any:
@@ -74,62 +59,173 @@ def merge_greatest(old: dict[str, int] | None, new: dict[str, int]) -> dict[str,
     return {**old, **{key: max(count, old.get(key, 0)) for key, count in new.items()}}
 
 
-REDUCERS = {
+def merge_turn(old: Turn | None, new: Turn) -> Turn:
+    """A new turn as it is; of the same turn both, with the longer time."""
+    if not old or new.get("id", old.get("id")) != old.get("id"):
+        return new
+    elapsed = max(old.get("elapsed_s", 0.0), new.get("elapsed_s", 0.0))
+    return {**old, **new, "elapsed_s": elapsed}
+
+
+def join_messages(old: Any, new: Any) -> Any:
+    """The conversation with new messages, or a prompt's, by LangGraph's ``add_messages``.
+
+    Raises:
+        ThinkgraphError: something among them is no message.
+    """
+    if isinstance(new, PromptValue):
+        new = new.to_messages()
+    try:
+        return add_messages(old or [], new)
+    except (ValueError, TypeError, NotImplementedError, KeyError) as error:
+        reason = " ".join(str(error).split("\nFor troubleshooting")[0].split())
+        raise ThinkgraphError(f"messages: not a list of chat messages: {reason}") from None
+
+
+def emptied(reducer: Reducer, empty: Callable[[], Any] = lambda: None) -> Reducer:
+    """A reducer for which a new value of None empties the channel."""
+
+    def reduced(old: Any, new: Any) -> Any:
+        return empty() if new is None else reducer(old, new)
+
+    return reduced
+
+
+REDUCERS: dict[str, Reducer] = {
     "replace": replace,
-    "append": append,
-    "add": add,
-    "merge": merge,
-    "max": greatest,
+    "append": emptied(append),
+    "add": emptied(add),
+    "merge": emptied(merge),
+    "max": emptied(greatest),
 }
+_MERGED, _COUNTED = emptied(merge, dict), emptied(merge_greatest, dict)
+
+
+class Turn(TypedDict, total=False):
+    """One question of a conversation, and how far its run has come."""
+
+    id: str
+    question: str
+    asked: str
+    """The id of the message that asks it."""
+    inputs: Json
+    """The graph's further inputs."""
+    answered: list[str]
+    """The live candidates when the answer was given."""
+    elapsed_s: float
+    """How long nodes have run."""
+    cut: str | None
+    """Why the run was cut short, if it was."""
 
 
 class Channels(TypedDict, total=False):
     """The channels that every graph has."""
 
-    question: Annotated[str, replace]
-    messages: Annotated[list[Any], replace]
-    candidates: Annotated[dict[str, Json], merge]
-    critiques: Annotated[dict[str, Json], merge]
+    question: Annotated[str, EphemeralValue]
+    messages: Annotated[list[AnyMessage], join_messages]
+    turn: Annotated[Turn, merge_turn]
+    candidates: Annotated[dict[str, Json], _MERGED]
+    critiques: Annotated[dict[str, Json], _MERGED]
     answer: Annotated[Json | None, replace]
-    usage: Annotated[dict[str, Json], merge]
-    counts: Annotated[dict[str, int], merge_greatest]
+    usage: Annotated[dict[str, Json], _MERGED]
+    counts: Annotated[dict[str, int], _COUNTED]
 
 
 CHANNELS = frozenset(Channels.__annotations__)
+INPUT = ("question", "messages")
+"""What a turn is given, beside the further inputs of a spec."""
+RUN = ("candidates", "critiques", "answer", "usage", "counts")
+"""What a turn begins without, beside the state of a spec."""
+
+_TYPES: dict[FieldType, Any] = {
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "list": list[Any],
+    "object": dict[str, Any],
+}
 
 
-def schema(spec: Spec) -> Any:
-    """The TypedDict of a graph's channels, with its own inputs and state."""
-    fields: dict[str, Any] = dict(Channels.__annotations__)
-    fields |= dict.fromkeys(spec.inputs, Annotated[Any, replace])
-    fields |= {name: Annotated[Any, REDUCERS[f.reducer]] for name, f in spec.state.items()}
-    return TypedDict("GraphState", fields, total=False)  # type: ignore[operator]
+class Schemas:
+    """What LangGraph is told of a graph's state.
+
+    Attributes:
+        state: all channels.
+        input: the question or the conversation, and the spec's further inputs.
+        output: what the run has made: it never holds what was given, so that two graphs side by
+            side in one parent don't both write that back.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        known = get_type_hints(Channels, include_extras=True)
+        inputs = {n: Annotated[_TYPES[f.type], EphemeralValue] for n, f in spec.inputs.items()}
+        state = {
+            # LangGraph begins a channel of a plain type with that type's zero, not the default.
+            name: Annotated[_TYPES[field.type] | None, REDUCERS[field.reducer]]
+            for name, field in spec.state.items()
+        }
+        given = {name: known[name] for name in INPUT} | inputs
+        made = {name: known[name] for name in (*RUN, "messages")} | state
+        self.state = _schema("State", known | inputs | state)
+        self.input = _schema("Input", given)
+        self.output = _schema("Output", made)
+
+
+def _schema(name: str, fields: Mapping[str, Any]) -> Any:
+    return TypedDict(name, dict(fields), total=False)  # type: ignore[operator]
+
+
+def written(spec: Spec, fields: Mapping[str, Any]) -> Json:
+    """What a node writes to a spec's own state, as the channels take it.
+
+    LangGraph stores a channel's first write without asking the reducer, so a single item for a
+    list must be a list from the start.
+    """
+    appended = {name for name, field in spec.state.items() if field.reducer == "append"}
+    return {k: append(None, v) if k in appended else v for k, v in fields.items()}
+
+
+def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
+    """The channels' values after a node's write, which LangGraph applies only once it returns."""
+    reducers = {name: REDUCERS[field.reducer] for name, field in spec.state.items()}
+    reducers |= dict.fromkeys(("candidates", "critiques", "usage"), merge)
+    reducers["counts"] = merge_greatest
+    return {**values, **written} | {
+        name: reducer(values.get(name), written[name])
+        for name, reducer in reducers.items()
+        if name in written
+    }
 
 
 def read(spec: Spec, values: Mapping[str, Any]) -> State:
     """The typed view that nodes and conditions have of the channels' values."""
-    messages = from_langchain(convert_to_messages(values.get("messages") or []))
-    question = values.get("question")
-    if not question and messages and messages[-1].role == "user":
-        question = messages.pop().content
+    turn = values.get("turn") or Turn()
+    given = turn.get("inputs") or {}
     declared = spec.inputs | spec.state
+    shown = {name: given.get(name, values.get(name)) for name in declared}
     return State(
-        question=question or "",
-        messages=tuple(messages),
+        question=turn.get("question", ""),
+        messages=tuple(history(before(values))),
         candidates=_models(Candidate, values.get("candidates")),
         critiques=_models(Criticism, values.get("critiques")),
         answer=Answer.model_validate(values["answer"]) if values.get("answer") else None,
         fields={
-            name: values[name] if values.get(name) is not None else field.default
+            name: shown[name] if shown[name] is not None else field.default
             for name, field in declared.items()
         },
     )
 
 
+def before(values: Mapping[str, Any]) -> list[AnyMessage]:
+    """The conversation without the message that asks the turn's question."""
+    asked = (values.get("turn") or {}).get("asked")
+    return [message for message in values.get("messages") or () if message.id != asked]
+
+
 def plain(state: State) -> Json:
     """The channels' values that give a state of the population's live part."""
-    data = state.model_dump(mode="json", include={"question", "answer"})
-    data["messages"] = [message_json(message) for message in state.messages]
+    data = state.model_dump(mode="json", include={"question", "messages", "answer"})
     live = [candidate.id for candidate in state.live]
     return {
         **data,

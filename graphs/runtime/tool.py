@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal, Protocol
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langgraph.config import get_stream_writer
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
-from thinkgraph.graphs.runtime.result import Result
+from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.errors import ThinkgraphError
-
-if TYPE_CHECKING:
-    from thinkgraph.graphs.graph import Graph
+from thinkgraph.models.event_loop import wait_for
+from thinkgraph.nodes.event import NodeEvent
 
 _TYPES: dict[str, Any] = {
     "boolean": bool,
@@ -24,48 +25,91 @@ _TYPES: dict[str, Any] = {
     "object": dict[str, Any],
 }
 
-RUN_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts"})
+RUN_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts", "config"})
 """What a run takes beside its params and inputs."""
 
 
+class Strategy(Protocol):
+    """What a tool needs of a graph."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def spec(self) -> Spec:
+        """Its spec."""
+        ...
+
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of its params, checked."""
+        ...
+
+    def stream(self, question: str, **settings: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """The events of a run, and its result."""
+        ...
+
+
 def tool(
-    graph: Graph,
+    graph: Strategy,
     name: str | None,
     description: str | None,
+    *,
     params: Sequence[str],
+    fixed: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> BaseTool:
     """A strategy as a LangChain tool; see :meth:`thinkgraph.graphs.graph.Graph.as_tool`."""
-    _check(graph, params, settings)
+    run = {name: value for name, value in settings.items() if name in RUN_SETTINGS}
+    values = {**fixed, **{name: v for name, v in settings.items() if name not in RUN_SETTINGS}}
+    _check(graph, params, values)
 
     def answer(question: str, **given: Any) -> tuple[str, Result]:
-        try:
-            return _told(graph.run(question, **settings, **given))
-        except ThinkgraphError as error:
-            raise ToolException(str(error)) from error
+        # The stream's writer is found by the thread that calls, not by the event loop's.
+        return wait_for(told(question, given, _listener()))
 
     async def aanswer(question: str, **given: Any) -> tuple[str, Result]:
+        return await told(question, given, _listener())
+
+    async def told(
+        question: str, given: Mapping[str, Any], emit: Callable[[Any], None]
+    ) -> tuple[str, Result]:
         try:
-            return _told(await graph.arun(question, **settings, **given))
+            stream = graph.stream(question, params={**values, **given}, **run)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Finished):
+                        return str(event.result.output), event.result
+                    emit(event)
         except ThinkgraphError as error:
             raise ToolException(str(error)) from error
+        raise ToolException("the run ended without a result")
 
     return StructuredTool.from_function(
         answer,
         aanswer,
         name=name or graph.name,
         description=description or " ".join(graph.spec.about.split()) or f"Answer by {graph.name}.",
-        args_schema=arguments(graph.spec, params, settings),
+        args_schema=arguments(graph.spec, params, values),
         response_format="content_and_artifact",
         handle_tool_error=True,
         handle_validation_error=_first,
     )
 
 
-def _check(graph: Graph, params: Sequence[str], settings: Mapping[str, Any]) -> None:
+def _listener() -> Callable[[Any], None]:
+    """The custom stream of the LangGraph run that calls, if one does."""
+    try:
+        return get_stream_writer()
+    except (RuntimeError, KeyError):
+        return lambda event: None
+
+
+def _check(graph: Strategy, params: Sequence[str], values: Mapping[str, Any]) -> None:
     """Tell the programmer now what the agent could only be told at each call."""
     spec = graph.spec
-    fixed = {n: v for n, v in settings.items() if n not in RUN_SETTINGS | spec.inputs.keys()}
+    fixed = {name: value for name, value in values.items() if name not in spec.inputs}
     for name in params:
         if name not in spec.params:
             have = ", ".join(spec.params) or "none"
@@ -98,10 +142,6 @@ def _input(field: Input) -> tuple[Any, Any]:
     kind = _TYPES[field.type]
     about = Field(description=field.about or None)
     return Annotated[kind, about], ... if field.default is None else field.default
-
-
-def _told(result: Result) -> tuple[str, Result]:
-    return str(result.output), result
 
 
 def _first(error: Any) -> str:

@@ -13,6 +13,8 @@ from langchain_core.messages import (
     BaseMessage,
 )
 from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
@@ -50,6 +52,8 @@ class LangChainModel:
 
     about: ClassVar[str] = "a LangChain model"
     """What its errors call it."""
+    is_langchain: ClassVar[bool] = True
+    """It calls LangChain's callbacks itself."""
 
     def __init__(
         self,
@@ -86,7 +90,10 @@ class LangChainModel:
             request.budget.spend(calls=1)
         turns = to_langchain(request.messages)
         return Streams(
-            [self._stream(turns, settings | self._seed(seed)) for seed in request.seeds],
+            [
+                self._stream(turns, settings | self._seed(seed), index)
+                for index, seed in enumerate(request.seeds)
+            ],
             request.seeds,
             spent=Usage(model_calls=1),
             budget=request.budget,
@@ -116,12 +123,15 @@ class LangChainModel:
         return {"seed": seed} if "seed" in self._accepts else {}
 
     async def _stream(
-        self, turns: list[BaseMessage], settings: dict[str, Any]
+        self, turns: list[BaseMessage], settings: dict[str, Any], sample: int
     ) -> AsyncGenerator[Step, None]:
         whole: AIMessageChunk | None = None
         counted = 0
         # astream is an async generator, though its type doesn't say so: close it at once.
-        chunks = cast("AsyncGenerator[AIMessageChunk]", self._model.astream(turns, **settings))
+        config = _of_sample(sample)
+        chunks = cast(
+            "AsyncGenerator[AIMessageChunk]", self._model.astream(turns, config, **settings)
+        )
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
@@ -155,6 +165,12 @@ class LangChainModel:
             prompt=_prompt_usage(used["input_tokens"], cached),
             confidence=sure,
         )
+
+
+def _of_sample(sample: int) -> RunnableConfig | None:
+    """The config of the run that is under way, with the sample's number in the metadata."""
+    config = var_child_runnable_config.get()
+    return merge_configs(config, {"metadata": {"thinkgraph_sample": sample}}) if config else None
 
 
 def _confidence(logprobs: Any) -> Confidence | None:

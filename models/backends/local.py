@@ -43,6 +43,7 @@ class LocalGeneration:
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Pieces of text and finished samples, as they come."""
         request, loop, ready = self._request, asyncio.get_running_loop(), asyncio.Event()
+        self._check_process()
 
         def wake() -> None:
             try:
@@ -83,7 +84,7 @@ class LocalGeneration:
 
     def cancel(self, sample: int | None = None) -> None:
         """Stop one sample, or all, at the next step; its text so far is its completion."""
-        if not self._request.done.done():
+        if not self._engine.forked and not self._request.done.done():
             self._engine.cancel(self._request, sample)
 
     @property
@@ -92,22 +93,30 @@ class LocalGeneration:
         return self._request.usage
 
     async def _ended(self) -> None:
+        self._check_process()
         try:
             await asyncio.wrap_future(self._request.done)
         except asyncio.CancelledError:
             self.cancel()
             raise
 
+    def _check_process(self) -> None:
+        if self._engine.forked:
+            raise ModelError("the request was made by the parent process; ask again in this one")
+
     def __del__(self) -> None:
         self.cancel()
 
 
 class LocalModel:
-    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe."""
+    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe.
 
-    def __init__(self, engine: Engine, name: str) -> None:
-        self.engine = engine
-        self._name = name
+    A forked child opens an engine of its own when it first asks.
+    """
+
+    def __init__(self, file: Path, settings: EngineSettings, name: str) -> None:
+        self._file, self._settings, self._name = file, settings, name
+        self._engine = engine = _engine(file, settings)
         vocabulary = engine.vocabulary
         source = engine.native.chat_template
         self._template = ChatTemplate(
@@ -121,6 +130,17 @@ class LocalModel:
         self._spelled = self._spellings()
 
     @property
+    def engine(self) -> Engine:
+        """The engine of this process, shared with all who opened the same file alike.
+
+        Raises:
+            ModelError: it can't be opened in this process, a forked child.
+        """
+        if self._engine.forked:
+            self._engine = _engine(self._file, self._settings)
+        return self._engine
+
+    @property
     def name(self) -> str:
         """The name it was asked for by."""
         return self._name
@@ -128,7 +148,7 @@ class LocalModel:
     @property
     def context_length(self) -> int:
         """Tokens that a prompt and one completion may have together."""
-        return self.engine.context_length
+        return self._engine.context_length
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """The length in tokens of the rendered prompt."""
@@ -276,12 +296,15 @@ class LocalModel:
         return await generation.scored(), generation.usage
 
     def _submit(self, request: Request) -> LocalGeneration:
-        self.engine.submit(request)
-        return LocalGeneration(self.engine, request)
+        engine = self.engine
+        engine.submit(request)
+        return LocalGeneration(engine, request)
 
     def close(self) -> None:
         """Close the engine, for all who share it; what still runs fails."""
-        self.engine.close()
+        self._engine.close()
+        with _opening:
+            _forget_closed()
 
 
 def constrained(sampling: Sampling) -> bool:
@@ -328,6 +351,11 @@ def open_model(
     file = Path(path).expanduser()
     called = name or file.name
     file, settings = tuned(file, settings or EngineSettings())
+    return LocalModel(file, settings, called)
+
+
+def _engine(file: Path, settings: EngineSettings) -> Engine:
+    """The open engine of a file with these settings, opened if there is none."""
     with _opening:
         try:
             stat = file.stat()
@@ -339,10 +367,26 @@ def open_model(
             stat.st_mtime_ns if stat else 0,
             settings.model_dump_json(),
         )
-        engine = _engines.get(key)
-        if engine is None or engine.closed:
-            engine = _engines[key] = Engine(file, settings)
-    return LocalModel(engine, called)
+        _forget_closed()
+        if key not in _engines:
+            _engines[key] = Engine(file, settings)
+        return _engines[key]
+
+
+def _forget_closed() -> None:
+    for key in [key for key, engine in _engines.items() if engine.closed]:
+        del _engines[key]
+
+
+def _forget_parents() -> None:
+    """In a forked child: the engines' threads, and whoever held the lock, are not here."""
+    global _opening  # noqa: PLW0603
+    _engines.clear()
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
 @atexit.register

@@ -1,8 +1,10 @@
-"""The event loops that requests come from, and waiting until they have said all they will.
+"""The event loops that requests come from: the engine gives them a moment before a step.
 
 Which requests meet in a batch decides the last bits of the logits. So that a run alone gives the
-same text each time, the engine doesn't race its callers: before the step after a request came or
-a sample ended, it lets their event loops run until what follows from that has been asked for.
+same text each time, the engine doesn't race its callers: after a sample ended, and after a request
+reached an idle engine, it waits until their event loops are idle, that is, until everything that
+follows has been requested. The wait is bounded: a busy loop delays a step by
+:data:`LIMIT_S` at most.
 """
 
 from __future__ import annotations
@@ -11,43 +13,71 @@ import asyncio
 import threading
 import time
 
+LIMIT_S = 0.002
+"""Seconds that one step waits for all loops together."""
+IDLE_TURNS = 10
+"""Turns of a loop in a row without any other callback, after which it counts as idle."""
 TURNS = 100
-"""Of an event loop: more than it takes from a completion to the requests of the nodes after it."""
-PATIENCE_S = 0.1
-"""A loop that is busy for longer is not waited for."""
-GLANCE_S = 0.001
-"""How often it is looked whether a loop still runs: one that has ended says nothing more."""
+"""Turns of a loop that doesn't show its ready callbacks: more than the next node needs."""
+GLANCE_S = 0.0005
+"""How often to look whether a loop still runs: one that has ended requests nothing more."""
 
 
 class Callers:
-    """The event loops that were told something new, or told it, since the last step."""
+    """The event loops that may be about to send requests.
+
+    Attributes:
+        waited_s: seconds waited for them so far.
+    """
 
     def __init__(self) -> None:
-        self._disturbed: set[asyncio.AbstractEventLoop] = set()
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+        self.waited_s = 0.0
 
-    def disturb(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Note that a loop may have more to say."""
+    def expect(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Note that a loop may be about to send requests."""
         if loop is not None:
-            self._disturbed.add(loop)
+            self._loops.add(loop)
 
-    def settle(self) -> None:
-        """Wait until every such loop has turned often enough."""
-        while self._disturbed:
-            loop, settled = self._disturbed.pop(), threading.Event()
-            try:
-                loop.call_soon_threadsafe(_turn, loop, TURNS, settled)
-            except RuntimeError:  # it has been closed
-                continue
-            until = time.monotonic() + PATIENCE_S
-            while not settled.wait(GLANCE_S) and loop.is_running() and time.monotonic() < until:
+    def wait(self) -> None:
+        """Wait until the noted loops are idle or have ended, for :data:`LIMIT_S` at most."""
+        if not self._loops:
+            return
+        began = time.perf_counter()
+        probes = [_IdleProbe(loop) for loop in self._loops]
+        self._loops.clear()
+        for probe in probes:
+            while not probe.wait(GLANCE_S) and time.perf_counter() - began < LIMIT_S:
                 pass
+            probe.abandoned = True
+        self.waited_s += time.perf_counter() - began
 
 
-def _turn(loop: asyncio.AbstractEventLoop, left: int, settled: threading.Event) -> None:
-    if left:
-        loop.call_soon(_turn, loop, left - 1, settled)
-    else:
-        settled.set()
+class _IdleProbe:
+    """Turns with an event loop until no other callback is ready."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready = getattr(loop, "_ready", None)  # asyncio's own loops have it, uvloop hasn't
+        self._idle = self._turns = 0
+        self._done = threading.Event()
+        self.abandoned = False
+        try:
+            loop.call_soon_threadsafe(self._turn)
+        except RuntimeError:  # it has been closed
+            self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the loop is idle or has ended, within ``seconds``."""
+        return self._done.wait(seconds) or not self._loop.is_running()
+
+    def _turn(self) -> None:
+        self._turns += 1
+        self._idle = self._idle + 1 if self._ready is not None and not self._ready else 0
+        if self._idle >= IDLE_TURNS or self._turns >= TURNS:
+            self._done.set()
+        elif not self.abandoned:
+            self._loop.call_soon(self._turn)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

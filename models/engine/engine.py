@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
@@ -28,17 +31,24 @@ from thinkgraph.models.model import Completion, Delta, FinishReason, TokenLogpro
 _log = logging.getLogger("thinkgraph.engine")
 _log.addHandler(logging.NullHandler())
 
+BUDGETS_CHECKED = 256
+"""Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
+
 T = TypeVar("T")
 
 
 class Engine:
     """Runs requests on a model; thread-safe.
 
+    It belongs to the process that opened it: a forked child has none of its threads.
+
     Raises:
-        ModelError: the file can't be opened.
+        ModelError: the file can't be opened. Every method but :meth:`close` and :meth:`cancel`
+            raises one once the engine is closed, and in a forked child.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
+        self._process = os.getpid()
         self.native = NativeModel(path, settings)
         self.settings = resolved = self.native.settings
         self.context_length: int = resolved.context or 0
@@ -51,6 +61,7 @@ class Engine:
         self._requests: set[Request] = set()
         self._callers = Callers()
         self._counters = Counters()
+        self._budgeted: deque[Request] = deque()
         self._closed = False
         self._closing = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="thinkgraph-engine", daemon=True)
@@ -63,19 +74,16 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
-        with self._closing:
-            if self._closed:
-                raise ModelError("the model has been closed; open it again")
+        with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
             self._inbox.put(request)
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
-        for sequence in request.sequences:
-            if index in (None, sequence.index):
-                sequence.cancelled = True
-        self._inbox.put(int)  # wakes the worker, which looks at every step
+        if self.forked:
+            return
+        self._inbox.put(lambda: self._cancel(request, index))
 
     def clear_cache(self) -> None:
         """Forget the prefixes that no request is using."""
@@ -88,10 +96,14 @@ class Engine:
     @property
     def stats(self) -> EngineStats:
         """What it has done so far and what it holds, as of a moment between two steps."""
-        return self._on_worker(lambda: self._counters.stats(self._scheduler))
+        return self._on_worker(
+            lambda: self._counters.stats(self._scheduler, self._callers.waited_s)
+        )
 
     def close(self) -> None:
         """Fail what still runs, join the worker and free the model; may be called again."""
+        if self.forked:
+            return  # its memory is the parent's to free
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -104,16 +116,32 @@ class Engine:
         """Whether it has been closed."""
         return self._closed
 
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a forked child of the one that opened it."""
+        return self._process != os.getpid()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Keeps it from being closed for as long as the block runs."""
+        if self.forked:  # nobody is left to release its locks
+            raise ModelError("the engine belongs to the parent process; open the model again")
+        with self._closing:
+            if self._closed:
+                raise ModelError("the model has been closed; open it again")
+            yield
+
     def _on_worker(self, ask: Callable[[], T]) -> T:
         answer: Future[T] = Future()
 
         def run() -> None:
-            answer.set_result(ask())
+            try:
+                answer.set_result(ask())
+            except Exception as error:
+                answer.set_exception(error)
 
-        with self._closing:
-            if self._closed:
-                return ask()  # the worker has gone and nothing changes any more
-            self._inbox.put(run)
+        with self._open():
+            self._inbox.put(run)  # the worker takes in everything before it ends
         return answer.result()
 
     def _check(self, request: Request) -> None:
@@ -141,16 +169,25 @@ class Engine:
 
     def _work(self) -> None:
         while not self._closed:
-            self._receive()
             try:
+                self._receive()
                 self.step()
             except Exception as error:
-                _log.exception("a step failed")
-                self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
-                self.native.memory.clear()  # whatever state it is in
-                self._reset()
-        self._receive()
+                self._restart(error)
+        while not self._inbox.empty():
+            self._handle(self._inbox.get())
         self._fail_all(ModelError("the model was closed before the request had ended"))
+
+    def _restart(self, error: Exception) -> None:
+        """After a step that failed: fail its requests, and go on with an empty cache."""
+        _log.error("a step failed", exc_info=error)
+        self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
+        try:
+            self.native.memory.clear()  # whatever state it is in
+            self._reset()
+        except Exception:
+            _log.exception("the engine can't go on and closes")
+            self._closed = True
 
     def _reset(self) -> None:
         """Start with an empty cache and nothing to do."""
@@ -167,41 +204,72 @@ class Engine:
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
-        self._callers.settle()
-        busy = self._scheduler.running or self._scheduler.waiting or self._closed
-        while not (busy and self._inbox.empty()):
-            item = self._inbox.get()
-            if isinstance(item, Request):
-                self._requests.add(item)
-                self._callers.disturb(item.loop)
-                self._counters.requests += 1
-                self._scheduler.waiting.extend(item.sequences)
-            else:
+        self._callers.wait()
+        if not (self._scheduler.running or self._scheduler.waiting or self._closed):
+            first = self._inbox.get()
+            self._handle(first)
+            if isinstance(first, Request):  # others of the same run are about to follow
+                self._callers.expect(first.loop)
+                self._callers.wait()
+        while not self._inbox.empty():
+            self._handle(self._inbox.get())
+
+    def _handle(self, item: Request | Callable[[], object]) -> None:
+        """Queue a request, or run what another thread wants to have run here."""
+        try:
+            if not isinstance(item, Request):
                 item()
-            busy = True
-            if self._inbox.empty():
-                self._callers.settle()
+                return
+            self._requests.add(item)
+            self._counters.requests += 1
+            if item.budget:
+                self._budgeted.append(item)
+            for sequence in item.sequences:
+                self._scheduler.waiting.append(sequence)
+        except Exception as error:
+            _log.exception("a request could not be handled")
+            if isinstance(item, Request):
+                self._fail(item, ModelError(f"the request could not be queued: {error}"))
+
+    def _cancel(self, request: Request, index: int | None) -> None:
+        for sequence in request.sequences:
+            if index in (None, sequence.index):
+                self._end_early(sequence, "cancelled")
+
+    def _end_early(self, sequence: Sequence, reason: Literal["cancelled", "budget"]) -> None:
+        """End a sequence that has not ended; a fault fails its request, and no other."""
+        try:
+            if not sequence.finish:
+                self._finish(sequence, reason)
+        except Exception as error:
+            self._fail_by(error, sequence.request)
 
     def step(self) -> None:
         """Schedule, run, postprocess."""
         began = time.perf_counter()
-        self._end_cancelled()
+        self._end_over_budget()
         chunks = self._scheduler.schedule()
+        sampled = sum(len(chunk.sequences) for chunk in chunks if chunk.sequences[0].is_decoding)
         if chunks:
             rows, logits = self._run(chunks)
             self._postprocess(rows, logits)
         self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
-        self._counters.step_s += time.perf_counter() - began
+        took = time.perf_counter() - began
+        self._counters.step_s += took
+        if sampled:
+            self._counters.token_s.add(took, sampled)
 
-    def _end_cancelled(self) -> None:
-        """End what was cancelled, and what has no budget left."""
-        for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
-            if sequence.finish:
-                continue  # its request failed with another of its sequences
-            if sequence.cancelled:
-                self._finish(sequence, "cancelled")
-            elif (budget := sequence.request.budget) and budget.exhausted:
-                self._finish(sequence, "budget")
+    def _end_over_budget(self) -> None:
+        """End the sequences of requests with no budget left; of many requests, some each step."""
+        for _ in range(min(BUDGETS_CHECKED, len(self._budgeted))):
+            request = self._budgeted.popleft()
+            if request.done.done():
+                continue
+            if request.budget and request.budget.exhausted:
+                for sequence in request.sequences:
+                    self._end_early(sequence, "budget")
+            else:
+                self._budgeted.append(request)
 
     def _run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
         self.native.use(self._scheduler.adapter)
@@ -246,11 +314,17 @@ class Engine:
             sequences = self._sequences(row)
             for sequence in sequences:
                 touched.add(sequence.request)
-                self._advance(sequence, row, distribution)
+                try:
+                    self._advance(sequence, row, distribution)
+                except DeadEnd as error:
+                    message = f"the grammar allows no token of this model here; loosen it ({error})"
+                    self._fail(sequence.request, ModelError(message))
+                except Exception as error:
+                    self._fail_by(error, sequence.request)
             if len(sequences) > 1:
                 self._scheduler.split_diverged(row.chunk.lease, sequences)
         for request in touched:
-            request.notify()
+            self._notify(request)
         self._counters.rows += len(rows)
         self._counters.sampling_s += time.perf_counter() - began
 
@@ -273,16 +347,7 @@ class Engine:
         request = sequence.request
         if not request.first_token:
             request.first_token = time.monotonic()
-        try:
-            token = self._next_token(sequence, row, distribution)
-        except DeadEnd as error:
-            message = f"the grammar allows no token of this model here; loosen it ({error})"
-            self._fail(request, ModelError(message))
-            return
-        except Exception as error:  # its neighbours go on
-            _log.exception("a sampler failed")
-            self._fail(request, ModelError(f"a token could not be drawn: {error}"))
-            return
+        token = self._next_token(sequence, row, distribution)
         if token is None:
             self._finish(sequence, "budget")
             return
@@ -382,16 +447,28 @@ class Engine:
         )
         request.completions[sequence.index] = completion
         request.emit(completion)
-        self._callers.disturb(request.loop)
+        self._callers.expect(request.loop)
         request.open -= 1
         if not request.open:
             self._end(request)
         else:
-            request.notify()
+            self._notify(request)
 
     def _end(self, request: Request, error: ModelError | None = None) -> None:
+        if request.done.done():
+            return
         self._requests.discard(request)
         request.end(error)
+        kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
+        self._counters.latencies[kind].add(request.usage, request.ended - request.submitted)
+        self._notify(request)
+
+    def _notify(self, request: Request) -> None:
+        """Wake whoever waits for a request; what the callback raises concerns nobody else."""
+        try:
+            request.notify()
+        except Exception:
+            _log.exception("the caller of a request could not be woken")
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
         self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
@@ -405,6 +482,11 @@ class Engine:
             self._release(sequence, keep=False)
             sequence.finish = sequence.finish or "cancelled"
         self._end(request, error)
+
+    def _fail_by(self, error: Exception, request: Request) -> None:
+        """Fail the request to which a fault belongs; its neighbours go on."""
+        _log.error("a request failed", exc_info=error)
+        self._fail(request, ModelError(f"a token could not be drawn: {error}"))
 
     def _fail_all(self, error: ModelError) -> None:
         for request in list(self._requests):

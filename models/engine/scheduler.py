@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from itertools import islice
 
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool, Lease
 from thinkgraph.models.engine.kv_cache.radix import common_prefix
 from thinkgraph.models.engine.sequence import Adapter, Sequence
 from thinkgraph.models.engine.settings import EngineSettings
+from thinkgraph.models.engine.waiting import WaitingQueue
 
 HEADROOM = 16  # cells kept free for each running sample when another is let in
 ADAPTER_STEPS = 16  # steps an adapter has the batch to itself while others wait
@@ -36,7 +35,7 @@ class Scheduler:
 
     def __init__(self, pool: KvPool, settings: EngineSettings, outputs: int) -> None:
         self.pool, self.settings, self.outputs = pool, settings, outputs
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
         self.suspects: set[Sequence] = set()
@@ -60,13 +59,8 @@ class Scheduler:
 
     def admit_same_prompt(self, leader: Sequence) -> list[Sequence]:
         """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
-        alike = [
-            s
-            for s in self.waiting
-            if s.is_new and s.prompt == leader.prompt and self._adapter(s) == self.adapter
-        ]
         admitted = []
-        for sequence in alike:
+        for sequence in self.waiting.same_prompt(leader, self.settings.sequences):
             if not (leader.lease and self._has_place and self._has_room(sequence.num_targets + 1)):
                 break
             if leader.is_sampled and sequence.is_sampled:
@@ -120,14 +114,14 @@ class Scheduler:
         """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
         self.preemptions += 1
         self.retire(sequence, keep=False)
-        self.waiting.appendleft(sequence)
+        self.waiting.append(sequence, front=True)
 
     @staticmethod
     def _adapter(sequence: Sequence) -> Adapter | None:
         return sequence.request.adapter
 
     def _choose_adapter(self) -> None:
-        wanted = list(dict.fromkeys(map(self._adapter, [*self.running, *self.waiting])))
+        wanted = list(dict.fromkeys([*map(self._adapter, self.running), *self.waiting.adapters]))
         if not wanted or wanted == [self.adapter]:
             return
         self._adapter_steps += 1
@@ -138,10 +132,10 @@ class Scheduler:
         self.adapter = wanted[(at + 1) % len(wanted)]
 
     def _admit(self) -> None:
-        for sequence in list(islice(self.waiting, 2 * self.settings.sequences)):
+        for sequence in self.waiting.oldest(self.adapter, 2 * self.settings.sequences):
             if not self._has_place:
                 return
-            if self._adapter(sequence) != self.adapter or self._prefix_being_computed(sequence):
+            if self._prefix_being_computed(sequence):
                 continue
             if not self._admit_one(sequence):
                 return

@@ -61,7 +61,7 @@ class Sequence:
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
-        self.cancelled = self.admitted = False
+        self.admitted = False
         self.finish: FinishReason | None = None
 
     @property
@@ -121,6 +121,7 @@ class Request:
         spelled: control tokens that stay in the text, with their spellings.
 
     Attributes:
+        prompt_hash: equal for requests of equal prompts.
         loop: the event loop that it was made in, if there is one.
         plan: what its samples' text is held to; the engine compiles it of the sampling.
     """
@@ -139,6 +140,7 @@ class Request:
     ) -> None:
         self.prompt, self.sampling = prompt, sampling
         self.parser, self.spelled = parser, spelled or {}
+        self.prompt_hash = hash(tuple(prompt))
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
         self.plan: Plan | None = None
@@ -157,6 +159,11 @@ class Request:
         self._lock = threading.Lock()
         self._events: deque[Event] = deque()
         self._wake: Callable[[], None] | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it asks for samples, and not for the scores of texts."""
+        return self.sequences[0].is_sampled
 
     @property
     def usage(self) -> Usage:
@@ -207,4 +214,3 @@ class Request:
             self.done.set_exception(error)
         else:
             self.done.set_result(None)
-        self.notify()

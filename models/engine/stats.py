@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from thinkgraph.models.model import Frozen
+from thinkgraph.models.model import Frozen, Usage
 
 if TYPE_CHECKING:
     from thinkgraph.models.engine.scheduler import Scheduler
+
+
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the buckets of a latency histogram, in seconds; one more bucket has no bound."""
+
+
+class Histogram(Frozen):
+    """How long something took, as Prometheus counts it: not cumulative, one count a bucket."""
+
+    bounds: tuple[float, ...] = BOUNDS_S
+    counts: tuple[int, ...]
+    sum: float
+
+    @property
+    def count(self) -> int:
+        """How often it was measured."""
+        return sum(self.counts)
+
+
+class Latencies(Frozen):
+    """Latencies of one kind of request, in seconds."""
+
+    queue: Histogram
+    """From the submission to the admission."""
+    first_token: Histogram
+    """From the submission to the first token that is sampled or scored."""
+    total: Histogram
+    """From the submission to the end of the request."""
 
 
 class EngineStats(Frozen):
@@ -37,6 +66,50 @@ class EngineStats(Frozen):
     """Seconds in drawing tokens: native samplers, log-probabilities, results."""
     step_s: float
     """Seconds in steps altogether."""
+    callers_s: float
+    """Seconds of waiting for callers' event loops before steps."""
+    token_s: Histogram
+    """Time between two tokens of a sample: of the steps, each counted for every row sampled."""
+    latencies: dict[Literal["generate", "score"], Latencies]
+    """By what was requested."""
+
+
+class Recorder:
+    """A histogram under way."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS_S) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Count a duration, ``times`` times."""
+        self._counts[bisect_left(BOUNDS_S, seconds)] += times
+        self._sum += seconds * times
+
+    def result(self) -> Histogram:
+        """What was counted so far."""
+        return Histogram(counts=tuple(self._counts), sum=self._sum)
+
+
+class LatencyRecorder:
+    """The latencies of one kind of request, under way."""
+
+    def __init__(self) -> None:
+        self._queue, self._first_token, self._total = Recorder(), Recorder(), Recorder()
+
+    def add(self, usage: Usage, total: float) -> None:
+        """Count a request that has ended after ``total`` seconds."""
+        self._queue.add(usage.queue_s)
+        self._first_token.add(usage.first_token_s)
+        self._total.add(total)
+
+    def result(self) -> Latencies:
+        """What was counted so far."""
+        return Latencies(
+            queue=self._queue.result(),
+            first_token=self._first_token.result(),
+            total=self._total.result(),
+        )
 
 
 @dataclass
@@ -55,12 +128,21 @@ class Counters:
     sampling_s: float = 0.0
     step_s: float = 0.0
 
-    def stats(self, scheduler: Scheduler) -> EngineStats:
+    token_s: Recorder = field(default_factory=Recorder)
+    latencies: dict[Literal["generate", "score"], LatencyRecorder] = field(
+        default_factory=lambda: {"generate": LatencyRecorder(), "score": LatencyRecorder()}
+    )
+
+    def stats(self, scheduler: Scheduler, callers_s: float) -> EngineStats:
         """A snapshot, with what the scheduler and its pool hold."""
         pool = scheduler.pool
-        counts = {name: value for name, value in vars(self).items() if name != "peak"}
+        special = {"peak", "token_s", "latencies"}
+        counts = {name: value for name, value in vars(self).items() if name not in special}
         return EngineStats(
             **counts,
+            callers_s=callers_s,
+            token_s=self.token_s.result(),
+            latencies={kind: found.result() for kind, found in self.latencies.items()},
             cells_peak=self.peak,
             preemptions=scheduler.preemptions,
             evictions=pool.evictions,

@@ -10,6 +10,7 @@ process; it imports nothing of thinkgraph.
 import atexit
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,8 @@ class Judge:
 _HUGE = re.compile(r"\^\{?-?\d{5,}|\^\{[^{}]*\d\^|\^-?\d+\^|\)\^\{?\d{3}|\d{4}!|!!!")
 _judge = Judge()
 atexit.register(_judge.close)
+if hasattr(os, "register_at_fork"):  # a forked child would read the parent's replies
+    os.register_at_fork(after_in_child=_judge.__init__)  # type: ignore[misc]
 _hopeless: set[str] = set()
 
 

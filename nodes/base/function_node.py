@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
@@ -84,7 +85,11 @@ def _settings(function: Work) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _running(function: Work, names: list[str]) -> Callable[..., Awaitable[Update]]:
     async def run(self: Node, state: State, step: Step) -> Update:
-        update = function(state, step, **{name: getattr(self, name) for name in names})
+        settings = {name: getattr(self, name) for name in names}
+        if inspect.iscoroutinefunction(function):
+            update: Update | Awaitable[Update] = function(state, step, **settings)
+        else:  # other runs share the event loop, and would wait for it
+            update = await asyncio.to_thread(function, state, step, **settings)
         return await update if inspect.isawaitable(update) else update
 
     return run

@@ -103,7 +103,10 @@ class Prompt(Frozen):
             messages.append(Message(role="user", content=example.user))
             messages.append(Message(role="assistant", content=example.assistant))
         messages.extend(turn for turn in history if turn.role != "system")
-        messages.append(Message(role="user", content=_render(self.user, variables)))
+        asked = _render(self.user, variables)
+        if messages and messages[-1].role == "user":  # many chat templates refuse two in a row
+            asked = f"{messages.pop().content}\n\n{asked}"
+        messages.append(Message(role="user", content=asked))
         return messages
 
 

@@ -54,5 +54,7 @@ def served(smollm2_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     command += ["--model", str(smollm2_path), "--model_alias", "smollm2", "--n_ctx", "512"]
     # Else it breaks off an answer when another request comes.
     command += ["--interrupt_requests", "false"]
+    # On a busy machine, several threads spend their time waiting for one another.
+    command += ["--n_threads", "1", "--n_threads_batch", "1"]
     with _serving(command, tmp_path_factory.mktemp("served") / "log") as url:
         yield url

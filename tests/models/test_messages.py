@@ -8,11 +8,10 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
-    convert_to_messages,
 )
 
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.messages import from_langchain, plain, to_langchain
+from thinkgraph.models.messages import from_langchain, to_langchain
 from thinkgraph.models.model import Message, ToolCall
 
 CALL = {"name": "add", "args": {"a": 1, "b": 2}, "id": "c1"}
@@ -35,11 +34,6 @@ def test_a_conversation_with_tools_comes_back_as_it_went():
 
 def test_a_result_is_named_after_the_tool_whose_call_it_answers():
     assert from_langchain(TALK)[3].name == "add"
-
-
-def test_messages_as_json_are_read_back_by_langchain():
-    ours = from_langchain(TALK)
-    assert from_langchain(convert_to_messages([plain(m) for m in ours])) == ours
 
 
 def test_blocks_of_text_are_joined_and_thoughts_kept_apart():

@@ -20,7 +20,7 @@ from thinkgraph.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from thinkgraph.evaluate.findings.metric import Metric
+    from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
 
 
@@ -66,21 +66,21 @@ def compare(
 
     Every strategy answers every question. Started again, it goes on where it was.
     """
-    from thinkgraph.evaluate.findings.metric import find_metric
+    from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.results.progress import ComparisonProgress
     from thinkgraph.evaluate.runs.compare import compare as run_all
-    from thinkgraph.evaluate.runs.setup import Setup
+    from thinkgraph.evaluate.runs.config import Config
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.graphs.runtime.models import default_model
 
     fields = {what: name for what, _, name in (item.partition("=") for item in field or [])}
     task = read_questions(data, fields=fields, limit=limit, seed=seed)
-    judge = find_metric(metric or task.metric)
-    judge.check(task.questions)
+    scorer = find_metric(metric or task.metric)
+    scorer.check(task.questions)
     prompts = read_prompts(prompt)
     variants = parse_variants(graphs, dict(parse_pairs("--param", param or [])), prompts)
-    setup = Setup(
+    config = Config(
         model or default_model(),
         dict(parse_pairs("--engine", engine or [])),
         dict(parse_pairs("--role", role or [])),
@@ -88,13 +88,13 @@ def compare(
         prompts,
         at_once,
     )
-    progress = ComparisonProgress(task, variants, judge, shown=not quiet)
+    progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
     try:
         with progress:
             work = run_all(
-                task.model_copy(update={"metric": judge.name}),
+                task.model_copy(update={"metric": scorer.name}),
                 variants,
-                setup,
+                config,
                 out,
                 workers=workers if ray else 0,
                 tell=progress.take,
@@ -103,25 +103,25 @@ def compare(
     except KeyboardInterrupt:
         typer.echo(f"thinkgraph: interrupted; the same command goes on from {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    _conclude(comparison, judge, out, as_json=as_json)
+    _conclude(comparison, scorer, out, as_json=as_json)
 
 
-def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool) -> None:
+def _conclude(comparison: Comparison, scorer: Metric, out: Path, *, as_json: bool) -> None:
     """Say what a comparison comes to, and write it all down."""
-    from thinkgraph.evaluate.findings.sheet import mark_all
-    from thinkgraph.evaluate.findings.summary import summarize
+    from thinkgraph.evaluate.analysis.scores import score_all
+    from thinkgraph.evaluate.analysis.summary import summarize
     from thinkgraph.evaluate.results.export import export, to_json
     from thinkgraph.evaluate.results.table import report
 
-    sheets = mark_all(comparison, judge)
-    marks = {
-        (question, sheet.label): mark.right
-        for sheet in sheets
-        for question, mark in sheet.marks.items()
+    results = score_all(comparison, scorer)
+    correct = {
+        (question, result.label): score.right
+        for result in results
+        for question, score in result.scores.items()
     }
-    summary = summarize(comparison, judge, sheets)
+    summary = summarize(comparison, scorer, results)
     if as_json:
-        typer.echo(to_json(comparison, summary, marks), nl=False)
+        typer.echo(to_json(comparison, summary, correct), nl=False)
     else:
         report(comparison, summary)
     failures = [row for row in comparison.rows if row.failure]
@@ -133,5 +133,5 @@ def _conclude(comparison: Comparison, judge: Metric, out: Path, *, as_json: bool
             "The same command tries them again.",
             err=True,
         )
-    page = next(p for p in export(out, comparison, summary, marks) if p.suffix == ".html")
+    page = next(p for p in export(out, comparison, summary, correct) if p.suffix == ".html")
     typer.echo(f"Every question, with its candidates: {page}", err=True)

@@ -69,7 +69,7 @@ def load_model(name: str | None, engine: list[str]) -> Model | str | None:
     """The model of that name: found now, so that a wrong name costs no time, and loaded."""
     if name is None and not engine:
         return None
-    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
 
     return load(name or default_model(), **dict(parse_pairs("--engine", engine)))

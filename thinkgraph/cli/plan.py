@@ -59,7 +59,7 @@ def plan(
 
 def _at_hand(name: str | None, engine: list[str]) -> Model | None:
     """The model of a plan: one that nobody named, and that isn't installed, is done without."""
-    from thinkgraph.graphs.runtime.run import default_model
+    from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
     from thinkgraph.models.errors import ModelError
 

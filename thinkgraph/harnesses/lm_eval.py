@@ -23,9 +23,9 @@ from lm_eval.api.registry import register_model
 from rich.console import Console
 from rich.progress import Progress
 
-from thinkgraph.graphs.runtime.compile import wait_for
 from thinkgraph.harnesses.respondent import AT_ONCE, Respondent, reply
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Message
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.step import gather

@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from thinkgraph.graphs.graph import load
+from thinkgraph.graphs.runtime.models import default_model
 from thinkgraph.graphs.runtime.result import Result
-from thinkgraph.graphs.runtime.run import default_model
 from thinkgraph.models import catalogue
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message, Model

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from thinkgraph.models.errors import ModelError
+
 logger = logging.getLogger("thinkgraph.llama_cpp")
 logger.addHandler(logging.NullHandler())
 logger.propagate = False
@@ -48,6 +50,22 @@ _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERR
 def _log(level: int, text: bytes, _: object) -> None:
     # A continued line (level 5) is logged as detail of its own.
     logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip())
+
+
+_process = os.getpid()
+
+
+def check_process() -> None:
+    """Refuse a forked child where llama.cpp uses a GPU: the driver doesn't survive a fork.
+
+    Raises:
+        ModelError: this process is a child of the one that loaded llama.cpp for a GPU.
+    """
+    if os.getpid() != _process and llama.llama_supports_gpu_offload():
+        raise ModelError(
+            "llama.cpp can't use the GPU in a process that was forked after it was loaded; "
+            "start the process with multiprocessing's spawn or forkserver"
+        )
 
 
 @cache

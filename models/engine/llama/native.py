@@ -9,7 +9,7 @@ from typing import Any
 
 from thinkgraph.models.engine.kv_cache.memory import LlamaMemory
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf
-from thinkgraph.models.engine.llama.library import llama, start
+from thinkgraph.models.engine.llama.library import check_process, llama, start
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sequence import Adapter
 from thinkgraph.models.engine.settings import EngineSettings, available_threads
@@ -31,17 +31,26 @@ _FLASH = {
 class NativeModel:
     """What llama.cpp holds for one engine.
 
+    Attributes:
+        recurrent: whether a state can't be cut back to an earlier token (Mamba, RWKV, hybrids).
+        windowed: whether some layers see only the latest tokens.
+
     Raises:
         ModelError: the file is not a model that can generate text, or memory is short.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.header = check_gguf(path)
+        check_process()
         start()
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
         self._used: Adapter | None = None
-        self.model = _load(path, settings)
+        self.model = model = _load(path, settings)
+        self.recurrent = bool(
+            llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
+        )
+        self.windowed: bool = llama.llama_model_n_swa(model) > 0
         self.vocabulary = Vocabulary(self.model)
         try:
             self._refuse_what_cannot_generate()
@@ -54,18 +63,6 @@ class NativeModel:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether a state can't be cut back to an earlier token (Mamba, RWKV, hybrids)."""
-        return bool(
-            llama.llama_model_is_recurrent(self.model) or llama.llama_model_is_hybrid(self.model)
-        )
-
-    @property
-    def windowed(self) -> bool:
-        """Whether some layers see only the latest tokens."""
-        return bool(llama.llama_model_n_swa(self.model) > 0)
 
     @property
     def outputs(self) -> int:

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
+import thinkgraph as tg
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
@@ -131,3 +132,23 @@ def test_what_it_cannot_be_given_is_told():
 def test_the_context_length_is_the_profiles():
     assert LangChainModel(Provider(profile={"max_input_tokens": 99})).context_length == 99
     assert LangChainModel(Provider(), context_length=7).context_length == 7
+
+
+def test_synchronous_calls_of_a_client_share_an_event_loop(served):
+    """The client keeps its connections in the loop that it was first used in."""
+    langchain_openai = pytest.importorskip("langchain_openai")
+    model = langchain_openai.ChatOpenAI(
+        model="smollm2",
+        base_url=served,
+        api_key="none",
+        # The client sends max_tokens under a name that this server doesn't know.
+        extra_body={"max_tokens": 4},
+    )
+    graph = tg.Graph("two-nodes", "Two nodes, one after the other.")
+    graph.add(first=tg.Generate(), second=tg.Generate())
+    graph.edge(tg.START, "first", "second", tg.END)
+    app = graph.compile(model=model)
+    for number in range(10):
+        values = app.invoke({"question": f"What is {number} + 1?"})
+        assert all(candidate["text"] for candidate in values["candidates"].values())
+        assert len(values["candidates"]) == 2

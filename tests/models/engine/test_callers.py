@@ -1,18 +1,20 @@
-"""The engine waits for what its callers are about to ask, and for no more than that."""
+"""The engine gives its callers a moment to send what follows, and never more than a moment."""
 
 import asyncio
 import threading
 import time
 
-from thinkgraph.models.engine.callers import PATIENCE_S, Callers, running_loop
+from thinkgraph.models.engine import callers as module
+from thinkgraph.models.engine.callers import Callers, running_loop
 
 
-async def settled(callers):
-    """Let another thread wait for this loop, as the engine's worker does."""
-    await asyncio.to_thread(callers.settle)
+async def beside(work):
+    """Run ``work`` in a thread, as the engine's worker, while this loop turns."""
+    return await asyncio.to_thread(work)
 
 
-async def test_it_waits_for_what_follows_from_an_event():
+async def test_it_waits_for_what_follows_from_an_event(monkeypatch):
+    monkeypatch.setattr(module, "LIMIT_S", 10)
     callers, said = Callers(), []
 
     async def speak(turns):
@@ -21,54 +23,93 @@ async def test_it_waits_for_what_follows_from_an_event():
         said.append(turns)
 
     tasks = [asyncio.create_task(speak(turns)) for turns in (1, 5, 40)]
-    callers.disturb(running_loop())
-    waiting = threading.Thread(target=callers.settle)
+    callers.expect(running_loop())
+    waiting = threading.Thread(target=callers.wait)
     waiting.start()
     while waiting.is_alive():
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     assert sorted(said) == [1, 5, 40]
     await asyncio.gather(*tasks)
 
 
-async def test_a_busy_loop_is_not_waited_for_long():
+async def test_an_idle_loop_is_not_waited_for_until_the_limit(monkeypatch):
+    monkeypatch.setattr(module, "LIMIT_S", 10)
     callers = Callers()
-    callers.disturb(asyncio.get_running_loop())
-    waiting = threading.Thread(target=callers.settle)
+    callers.expect(running_loop())
+    await beside(callers.wait)
+    assert 0 < callers.waited_s < 5
+
+
+async def test_a_loop_that_never_rests_is_waited_for_no_longer_than_the_limit():
+    callers, over = Callers(), threading.Event()
+
+    def wait():
+        for _ in range(5):
+            callers.expect(loop)
+            callers.wait()
+        over.set()
+
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=wait).start()
+    while not over.is_set():
+        time.sleep(0.0005)  # the loop's own work, each turn
+        await asyncio.sleep(0)
+    assert callers.waited_s < 5 * 100 * 0.0005  # a hundred turns each would take longer
+
+
+async def test_a_blocked_loop_is_not_waited_for():
+    callers = Callers()
+    callers.expect(asyncio.get_running_loop())
+    waiting = threading.Thread(target=callers.wait)
     waiting.start()
-    time.sleep(PATIENCE_S * 5)  # the loop does something else meanwhile
+    waiting.join(10)  # the loop can't turn meanwhile
     assert not waiting.is_alive()
+
+
+async def test_an_abandoned_loop_is_left_in_peace():
+    callers = Callers()
+    callers.expect(asyncio.get_running_loop())
+    thread = threading.Thread(target=callers.wait)
+    thread.start()
+    thread.join()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not asyncio.get_running_loop()._ready
 
 
 def test_a_closed_loop_is_not_waited_for():
     callers, loop = Callers(), asyncio.new_event_loop()
-    callers.disturb(loop)
+    callers.expect(loop)
     loop.close()
-    callers.settle()
+    callers.wait()
 
 
 def test_a_loop_that_ends_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("thinkgraph.models.engine.callers.PATIENCE_S", 3600)
+    monkeypatch.setattr(module, "LIMIT_S", 3600)
     callers = Callers()
 
     async def ask():
-        callers.disturb(asyncio.get_running_loop())
-        waiting = threading.Thread(target=callers.settle, daemon=True)
+        callers.expect(asyncio.get_running_loop())
+        waiting = threading.Thread(target=callers.wait, daemon=True)
         waiting.start()
         return waiting
 
-    waiting = asyncio.run(ask())  # it ends long before it has turned so often
+    waiting = asyncio.run(ask())
     waiting.join(10)
     assert not waiting.is_alive()
 
 
 def test_there_may_be_no_loop():
     callers = Callers()
-    callers.disturb(running_loop())
-    callers.settle()
+    callers.expect(running_loop())
+    callers.wait()
+    assert callers.waited_s == 0
 
 
 async def test_it_waits_once_for_each_event():
     callers = Callers()
-    callers.disturb(asyncio.get_running_loop())
-    await settled(callers)
-    assert not callers._disturbed
+    callers.expect(asyncio.get_running_loop())
+    await beside(callers.wait)
+    waited = callers.waited_s
+    await beside(callers.wait)
+    assert callers.waited_s == waited

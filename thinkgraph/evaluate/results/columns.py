@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.analysis.summary import Difference, StrategySummary, Summary
 
 NOTHING = "–"
 
@@ -13,7 +13,7 @@ NOTHING = "–"
 class Line(NamedTuple):
     """One strategy of the table."""
 
-    standing: Standing
+    strategy: StrategySummary
     difference: Difference | None
     """None for the baseline."""
 
@@ -30,26 +30,26 @@ class Column(NamedTuple):
 def lines(summary: Summary) -> Iterator[Line]:
     """A line for each strategy, in the order asked for."""
     differences = {found.label: found for found in summary.differences}
-    for standing in summary.standings:
-        yield Line(standing, differences.get(standing.label))
+    for strategy in summary.strategies:
+        yield Line(strategy, differences.get(strategy.label))
 
 
 def accuracy(summary: Summary) -> list[Column]:
     """How good the answers are, and whether they are better than the baseline's."""
-    found = summary.standings
-    estimates = any(standing.right is None for standing in found)
+    found = summary.strategies
+    estimates = any(strategy.right is None for strategy in found)
     columns = list(_share("within" if estimates else "right"))
     columns += [_error(name) for name in _errors(summary)]
-    if any(standing.abstained for standing in found):
+    if any(strategy.abstained for strategy in found):
         columns.append(_count("silent", "abstained", "runs without a comparable answer"))
-    if any(standing.failures for standing in found):
+    if any(strategy.failures for strategy in found):
         columns.append(_count("failed", "failures", "runs that ended with an error: wrong"))
     return columns + (_against(summary.differences[0].baseline) if summary.differences else [])
 
 
 def cost(summary: Summary) -> list[Column]:
     """What a question costs, and who is on the Pareto front."""
-    estimates = any(standing.right is None for standing in summary.standings)
+    estimates = any(strategy.right is None for strategy in summary.strategies)
     per = "tokens/hit" if estimates else "tokens/right"
     return [
         _mean("tokens", "tokens", 0, "sampled a question, as if the strategy ran alone"),
@@ -58,14 +58,14 @@ def cost(summary: Summary) -> list[Column]:
         _mean("seconds", "seconds", 2, "a question: its tokens at the comparison's pace"),
         Column(
             per,
-            lambda line: _number(line.standing.tokens_per_right, 0),
-            lambda line: line.standing.tokens_per_right,
+            lambda line: _number(line.strategy.tokens_per_right, 0),
+            lambda line: line.strategy.tokens_per_right,
             "sampled tokens for one right answer",
         ),
         Column(
             "front",
-            lambda line: "◆" if line.standing.on_front else "",
-            lambda line: float(line.standing.on_front),
+            lambda line: "◆" if line.strategy.on_front else "",
+            lambda line: float(line.strategy.on_front),
             "◆: no other is at least as right for fewer tokens",
         ),
     ]
@@ -94,49 +94,49 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def interval(standing: Standing) -> str:
+def interval(strategy: StrategySummary) -> str:
     """The 95 % interval of a share."""
-    return f"{100 * standing.low:.0f} to {100 * standing.high:.0f}%"
+    return f"{100 * strategy.low:.0f} to {100 * strategy.high:.0f}%"
 
 
 def _share(head: str) -> Iterator[Column]:
     yield Column(
         head,
-        lambda line: percent(line.standing.share) if line.standing.questions else NOTHING,
-        lambda line: line.standing.share if line.standing.questions else None,
+        lambda line: percent(line.strategy.share) if line.strategy.questions else NOTHING,
+        lambda line: line.strategy.share if line.strategy.questions else None,
         "share of the questions",
     )
     yield Column(
         "95 %",
-        lambda line: interval(line.standing) if line.standing.questions else NOTHING,
-        lambda line: line.standing.low if line.standing.questions else None,
+        lambda line: interval(line.strategy) if line.strategy.questions else NOTHING,
+        lambda line: line.strategy.low if line.strategy.questions else None,
         "Wilson's interval of the share",
     )
 
 
 def _errors(summary: Summary) -> list[str]:
     """Every error measured, in the order met; ``within`` is the share already."""
-    names = dict.fromkeys(name for found in summary.standings for name in found.errors)
+    names = dict.fromkeys(name for found in summary.strategies for name in found.errors)
     return [name for name in names if name != "within"]
 
 
 def _error(name: str) -> Column:
     def found(line: Line) -> float | None:
-        return line.standing.errors.get(name)
+        return line.strategy.errors.get(name)
 
     return Column(name, lambda line: _figures(found(line)), found, "less is better")
 
 
 def _count(head: str, field: str, about: str) -> Column:
     def found(line: Line) -> int:
-        return int(getattr(line.standing, field))
+        return int(getattr(line.strategy, field))
 
     return Column(head, lambda line: str(found(line)), found, about)
 
 
 def _mean(head: str, field: str, decimals: int, about: str) -> Column:
     def found(line: Line) -> float | None:
-        return float(getattr(line.standing, field)) if line.standing.questions else None
+        return float(getattr(line.strategy, field)) if line.strategy.questions else None
 
     return Column(head, lambda line: _number(found(line), decimals), found, about)
 

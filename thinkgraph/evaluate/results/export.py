@@ -18,9 +18,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results import plot
-from thinkgraph.evaluate.results.page import Marks, to_html
+from thinkgraph.evaluate.results.page import Correct, to_html
 from thinkgraph.evaluate.results.table import markdown
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Row
@@ -57,17 +57,17 @@ class Results(Frozen):
     judgements: tuple[Judgement, ...] = Field(description="one for each row, in the rows' order")
 
 
-def to_json(comparison: Comparison, summary: Summary, marks: Marks) -> str:
+def to_json(comparison: Comparison, summary: Summary, correct: Correct) -> str:
     """All of it, as :class:`Results`; numbers that aren't finite become null."""
     judgements = tuple(
-        Judgement(question=row.question, strategy=row.strategy, right=_mark(row, marks))
+        Judgement(question=row.question, strategy=row.strategy, right=_mark(row, correct))
         for row in comparison.rows
     )
     results = Results(comparison=comparison, summary=summary, judgements=judgements)
     return results.model_dump_json(indent=1) + "\n"
 
 
-def to_csv(comparison: Comparison, marks: Marks) -> str:
+def to_csv(comparison: Comparison, correct: Correct) -> str:
     """A line for each row, question by question, strategies in the order asked for.
 
     ``right`` is ``true``, ``false`` or empty; ``votes`` is a JSON object; ``seconds`` are the
@@ -80,7 +80,7 @@ def to_csv(comparison: Comparison, marks: Marks) -> str:
         line = {
             **row.model_dump(include=set(COLUMNS)),
             "reference": reference,
-            "right": _mark(row, marks),
+            "right": _mark(row, correct),
             "seconds": f"{row.tokens * comparison.seconds_per_token:.4g}",
             "drafts": len(row.drafts),
             "votes": json.dumps(row.votes, ensure_ascii=False),
@@ -89,7 +89,7 @@ def to_csv(comparison: Comparison, marks: Marks) -> str:
     return text.getvalue()
 
 
-def export(out: Path, comparison: Comparison, summary: Summary, marks: Marks) -> list[Path]:
+def export(out: Path, comparison: Comparison, summary: Summary, correct: Correct) -> list[Path]:
     """Write everything into a folder, which is made if it is missing, and return the files.
 
     These are results.json, results.csv, table.md, index.html, and both plots as SVG and PNG. A
@@ -99,7 +99,7 @@ def export(out: Path, comparison: Comparison, summary: Summary, marks: Marks) ->
         ExportError: a file can't be written.
     """
     written = []
-    for name, content in _files(comparison, summary, marks):
+    for name, content in _files(comparison, summary, correct):
         try:
             out.mkdir(parents=True, exist_ok=True)
             written.append(_replace(out / name, content))
@@ -111,11 +111,13 @@ def export(out: Path, comparison: Comparison, summary: Summary, marks: Marks) ->
     return written
 
 
-def _files(comparison: Comparison, summary: Summary, marks: Marks) -> Iterator[tuple[str, bytes]]:
-    yield "results.json", to_json(comparison, summary, marks).encode()
-    yield "results.csv", to_csv(comparison, marks).encode()
+def _files(
+    comparison: Comparison, summary: Summary, correct: Correct
+) -> Iterator[tuple[str, bytes]]:
+    yield "results.json", to_json(comparison, summary, correct).encode()
+    yield "results.csv", to_csv(comparison, correct).encode()
     yield "table.md", markdown(summary).encode()
-    yield "index.html", to_html(comparison, summary, marks).encode()
+    yield "index.html", to_html(comparison, summary, correct).encode()
     yield from plot.files(summary)
 
 
@@ -138,8 +140,8 @@ def _ordered(comparison: Comparison) -> Iterator[tuple[Row, str]]:
                 yield row, question.reference
 
 
-def _mark(row: Row, marks: Marks) -> bool | None:
-    return marks.get((row.question, row.strategy))
+def _mark(row: Row, correct: Correct) -> bool | None:
+    return correct.get((row.question, row.strategy))
 
 
 def _cell(value: object) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from markupsafe import Markup
 
-from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results import plot
 from thinkgraph.evaluate.results.columns import accuracy, cost, lines
 from thinkgraph.evaluate.results.table import LEGEND
@@ -29,7 +29,7 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.graphs.pictures.html import page_template
 
 T = TypeVar("T", bound=Hashable)
-Marks = Mapping[tuple[str, str], bool | None]
+Correct = Mapping[tuple[str, str], bool | None]
 """Which row is right, by question id and label; None, or no entry, where nothing is judged."""
 
 THEME = {
@@ -76,13 +76,13 @@ class Shared(Generic[T]):
         return list(self._places)
 
 
-def to_html(comparison: Comparison, summary: Summary, marks: Marks) -> str:
+def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
     """The page: the table, the plots, what was found, and every question with its candidates.
 
     Args:
         comparison: what was asked and answered; rows may be missing.
         summary: what it comes to.
-        marks: which answers are right.
+        correct: which answers are right.
     """
     script = files("thinkgraph.evaluate.results").joinpath("page.js").read_text(encoding="utf-8")
     return page_template("thinkgraph.evaluate.results", "page.html.jinja").render(
@@ -97,13 +97,13 @@ def to_html(comparison: Comparison, summary: Summary, marks: Marks) -> str:
         ],
         overthought=list(_overthought(comparison, summary)),
         alone=sum(row.tokens for row in comparison.rows),
-        data=to_data(comparison, summary, marks),
+        data=to_data(comparison, summary, correct),
         script=Markup(script),  # noqa: S704 - our own file
         digest=_digest(script),
     )
 
 
-def to_data(comparison: Comparison, summary: Summary, marks: Marks) -> dict[str, Any]:
+def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[str, Any]:
     """What the page's script reads: JSON in which equal drafts and equal texts stand once.
 
     ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
@@ -116,7 +116,7 @@ def to_data(comparison: Comparison, summary: Summary, marks: Marks) -> dict[str,
 
     def row(question: str, label: str) -> dict[str, Any] | None:
         found = rows.get((question, label))
-        mark = marks.get((question, label))
+        mark = correct.get((question, label))
         return _row(found, mark, texts, drafts) if found else None
 
     questions = [

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.analysis.summary import Difference, StrategySummary, Summary
 from thinkgraph.evaluate.results.columns import difference
 from thinkgraph.evaluate.results.labels import Mark, place
 
@@ -49,7 +49,7 @@ def tradeoff(summary: Summary) -> Figure:
 
     A strategy that has sampled nothing yet has no place on the logarithmic axis and is left out.
     """
-    found = [s for s in summary.standings if s.questions and s.tokens > 0]
+    found = [s for s in summary.strategies if s.questions and s.tokens > 0]
     with mpl.rc_context(STYLE), _quiet():
         figure = Figure(figsize=(WIDTH, 5.2), dpi=DPI, facecolor=PAPER, layout=None)
         axes = figure.subplots()
@@ -101,7 +101,7 @@ def _quiet() -> warnings.catch_warnings[None]:
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
-def _frame(axes: Axes, found: Sequence[Standing], *, estimates: bool) -> None:
+def _frame(axes: Axes, found: Sequence[StrategySummary], *, estimates: bool) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -121,7 +121,7 @@ def _frame(axes: Axes, found: Sequence[Standing], *, estimates: bool) -> None:
         axes.set_ylim(max(low - 0.05, -0.01), min(high + 0.05, 1.01))
 
 
-def _fill(axes: Axes, found: Sequence[Standing]) -> None:
+def _fill(axes: Axes, found: Sequence[StrategySummary]) -> None:
     xs, colours = _apart(axes, found), _colours(found)
     spots = {s.label: (xs[s.label], s.share) for s in found}
     _front(axes, [spots[s.label] for s in found if s.on_front])
@@ -152,7 +152,7 @@ def _front(axes: Axes, spots: Sequence[tuple[float, float]]) -> None:
         axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
 
 
-def _apart(axes: Axes, found: Sequence[Standing], pixels: float = 9) -> dict[str, float]:
+def _apart(axes: Axes, found: Sequence[StrategySummary], pixels: float = 9) -> dict[str, float]:
     """Where on the x axis each stands: those that cost the same stand side by side."""
     xs: dict[str, float] = {}
     transform, last = axes.transData, -pixels
@@ -162,9 +162,9 @@ def _apart(axes: Axes, found: Sequence[Standing], pixels: float = 9) -> dict[str
     return xs
 
 
-def _families(found: Sequence[Standing]) -> dict[str, list[Standing]]:
+def _families(found: Sequence[StrategySummary]) -> dict[str, list[StrategySummary]]:
     """Strategies that differ by a number only, as ``self-consistency@4`` and ``@16`` do."""
-    families: dict[str, list[Standing]] = {}
+    families: dict[str, list[StrategySummary]] = {}
     for s in found:
         base, _, number = s.label.rpartition("@")
         if base and number.isdigit():
@@ -172,7 +172,7 @@ def _families(found: Sequence[Standing]) -> dict[str, list[Standing]]:
     return {base: members for base, members in families.items() if len(members) > 1}
 
 
-def _colours(found: Sequence[Standing]) -> dict[str, str]:
+def _colours(found: Sequence[StrategySummary]) -> dict[str, str]:
     """A colour for each family; the others are grey, and told apart by their labels."""
     colours = dict.fromkeys((s.label for s in found), MUTED)
     for i, family in enumerate(_families(found).values()):
@@ -180,12 +180,12 @@ def _colours(found: Sequence[Standing]) -> dict[str, str]:
     return colours
 
 
-def _short(standing: Standing, found: Sequence[Standing]) -> str:
+def _short(strategy: StrategySummary, found: Sequence[StrategySummary]) -> str:
     """The label; of a family only its largest is named in full."""
-    base, _, number = standing.label.rpartition("@")
+    base, _, number = strategy.label.rpartition("@")
     family = _families(found).get(base)
-    if not family or standing is max(family, key=lambda s: s.tokens):
-        return _clipped(standing.label)
+    if not family or strategy is max(family, key=lambda s: s.tokens):
+        return _clipped(strategy.label)
     return f"@{number}"
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.evaluate.findings.metric import Metric
+from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.task import Task
@@ -68,7 +68,7 @@ class ComparisonProgress(LiveView):
         self._kept += kept
         self._failed += row.failure is not None
         right = self._counts[row.strategy]
-        right[0] += self._metric.mark(self._questions[row.question], row).right
+        right[0] += self._metric.score_row(self._questions[row.question], row).right
         right[1] += 1
         if self.alive:
             if kept:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.evaluate.findings.summary import Summary
+from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results.columns import Column, Line, accuracy, cost, lines
 from thinkgraph.evaluate.runs.comparison import Comparison
 
@@ -63,7 +63,7 @@ def markdown(summary: Summary) -> str:
     columns = [*accuracy(summary), *cost(summary)]
     rows = [["strategy", *(column.head for column in columns)], ["---"] * (len(columns) + 1)]
     for line in lines(summary):
-        label = f"`{line.standing.label.replace('`', '')}`"
+        label = f"`{line.strategy.label.replace('`', '')}`"
         rows.append([label, *(column.cell(line) for column in columns)])
     table = [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
     found = [f"- {_escaped(said)}" for said in [*summary.sentences, *summary.equal_budget]]
@@ -87,10 +87,10 @@ def _table(summary: Summary, columns: Sequence[Column], *, bar: bool = True) -> 
 
 
 def _cells(line: Line, columns: Sequence[Column], *, bar: bool) -> Iterator[Text]:
-    yield Text(_printable(line.standing.label), "bold" if line.standing.on_front else "")
+    yield Text(_printable(line.strategy.label), "bold" if line.strategy.on_front else "")
     for i, column in enumerate(columns):
         if bar and i == 2:
-            yield Text("█" * round(BAR * line.standing.share))
+            yield Text("█" * round(BAR * line.strategy.share))
         text = column.cell(line)
         yield Text(text, STYLES.get(text, ""))
 

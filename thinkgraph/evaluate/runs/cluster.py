@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from thinkgraph.evaluate.runs.config import Config
 from thinkgraph.evaluate.runs.row import Row
-from thinkgraph.evaluate.runs.setup import Setup
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
@@ -49,11 +49,11 @@ class Worker:
     """A process with an engine; it has no state of its own, so that Ray can start it again."""
 
     def answer(
-        self, store: Any, setup: Setup, question: Question, variants: Sequence[Variant]
+        self, store: Any, config: Config, question: Question, variants: Sequence[Variant]
     ) -> list[tuple[Row, bool]]:
         """What every strategy makes of a question, and whether that was known before."""
         found: list[tuple[Row, bool]] = []
-        runner = setup.runner(cast(Store, RemoteStore(store)))
+        runner = config.runner(cast(Store, RemoteStore(store)))
         asyncio.run(runner.run([question], variants, lambda row, kept: found.append((row, kept))))
         return found
 
@@ -63,7 +63,7 @@ async def spread(
     variants: Sequence[Variant],
     database: Path,
     comparison: str,
-    setup: Setup,
+    config: Config,
     *,
     workers: int = 2,
     tell: Callable[[Row, bool], None] = lambda row, kept: None,
@@ -77,7 +77,7 @@ async def spread(
         variants: each is asked every question.
         database: the file of the :class:`Store`.
         comparison: what tokens and seconds are counted under.
-        setup: the model, and how it is asked; its engine's threads are, unless given, a worker's
+        config: the model, and how it is asked; its engine's threads are, unless given, a worker's
             share of the cluster's cores.
         workers: how many engines.
         tell: told every row, and whether it was kept from an earlier start.
@@ -91,14 +91,14 @@ async def spread(
     """
     ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
     share = _share(workers)
-    setup = setup.preferring(threads=share)
+    config = config.preferring(threads=share)
     store, crew = _actors(database.resolve(), comparison, workers, share)
     rows: list[Row] = []
     waiting = iter(questions)
 
     async def feed(member: Any) -> None:
         for question in waiting:
-            for row, kept in await member.answer.remote(store, setup, question, variants):
+            for row, kept in await member.answer.remote(store, config, question, variants):
                 rows.append(row)
                 tell(row, kept)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.config import Config
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.row import Row
-from thinkgraph.evaluate.runs.setup import Setup
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.task import Task
@@ -19,7 +19,7 @@ DATABASE = "comparison.sqlite"
 async def compare(
     task: Task,
     variants: Sequence[Variant],
-    setup: Setup,
+    config: Config,
     out: Path,
     *,
     workers: int = 0,
@@ -30,7 +30,7 @@ async def compare(
     Args:
         task: the questions, and the metric that the comparison is to be judged by.
         variants: the strategies; the first is the baseline.
-        setup: the model, and how it is asked.
+        config: the model, and how it is asked.
         out: the folder of the database, made if there is none.
         workers: engines of a Ray cluster that share the work; 0 is this process alone.
         tell: told every row, and whether it was kept from an earlier start.
@@ -43,21 +43,21 @@ async def compare(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
-    database, counted = out / DATABASE, digest(task.name, setup.name, setup.seed)
+    database, counted = out / DATABASE, digest(task.name, config.name, config.seed)
     if workers:
         from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
 
         rows, spent, seconds = await spread(
-            task.questions, variants, database, counted, setup, workers=workers, tell=tell
+            task.questions, variants, database, counted, config, workers=workers, tell=tell
         )
     else:
         with Store(database, counted) as store:
-            rows = await setup.runner(store).run(task.questions, variants, tell)
+            rows = await config.runner(store).run(task.questions, variants, tell)
             spent, seconds = store.spent()
     return Comparison(
         task=task.name,
-        model=setup.name,
-        seed=setup.seed,
+        model=config.name,
+        seed=config.seed,
         metric=task.metric,
         variants=tuple(variants),
         questions=task.questions,

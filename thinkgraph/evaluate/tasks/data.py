@@ -7,17 +7,33 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkgraph.evaluate.tasks.field import MISSING, SET, Fields, find_fields, lookup
+from thinkgraph.evaluate.tasks.field import (
+    MISSING,
+    SET,
+    Fields,
+    all_names,
+    find_fields,
+    known_names,
+    lookup,
+)
 from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
 from thinkgraph.evaluate.tasks.gym import gym_questions
-from thinkgraph.evaluate.tasks.option import Options, read_options, with_options
+from thinkgraph.evaluate.tasks.option import (
+    LETTERS,
+    Options,
+    listed_options,
+    read_options,
+    with_options,
+)
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.evaluate.tasks.record import FEW, DataError, Record, read_records, told
+from thinkgraph.evaluate.tasks.record import Record, read_records
+from thinkgraph.evaluate.tasks.table import FEW, places
 from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.evaluate.tasks.text import DataError
 from thinkgraph.evaluate.tasks.word_problems import word_problems
 from thinkgraph.graphs.language.problem import nearest
 from thinkgraph.models.model import Message
@@ -26,6 +42,8 @@ from thinkgraph.nodes.answers.extract import Boxed
 WORD_PROBLEMS = "word-problems"
 COUNT = 200
 """How many questions a built-in task has, unless it is said."""
+YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
+_LOOKED_AT = 1000  # records whose fields are listed
 _FINAL = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
 
 
@@ -47,8 +65,9 @@ def read_questions(
         source: a .jsonl, .json (a list), .csv or .tsv file; the folder of a Hugging Face dataset;
             `word-problems` or `word-problems:COUNT`; `reasoning-gym:NAME` or
             `reasoning-gym:NAME:COUNT`, if that package is installed. A COUNT is 200 by default.
-        fields: the names of the fields for `question`, `answer`, `id`, `choices`, `messages`;
-            see `find_fields`. Those not given are guessed by the first record.
+        fields: the names of the fields for `question`, `context`, `answer`, `id`, `choices`,
+            `messages` and `group`; see `find_fields`. Those not given are guessed by the first
+            record, and the task's notes tell which fields no role reads.
         limit: at most so many questions, a random sample by the seed, in the file's order: a
             file is often sorted. A larger limit adds to a smaller one's questions.
         seed: of the sample, and of the questions of built-in tasks.
@@ -104,19 +123,36 @@ def _from_file(path: Path, given: Mapping[str, str]) -> Task:
     near = None if path.suffix or path.parent.name else nearest(path.name, (WORD_PROBLEMS, GYM))
     if near and not path.exists():
         raise DataError(f"there is no file {path}; did you mean {near}?")
-    records = read_records(path)
-    first = next(records, None)
-    if first is None:
+    found = read_records(path, known_names() | {name.casefold() for name in given.values()})
+    if not found.records:
         raise DataError(f"{path} is empty: it has no question")
+    first = found.records[0]
     fields = find_fields(given, first.values, f"{path}, {first.place}")
-    questions = _Reader(path, fields).read(_chained(first, records))
-    metric = "choice" if all(each.choices for each in questions) else "exact"
-    return Task(name=path.stem, questions=tuple(questions), metric=metric)
+    questions = _Reader(path, fields).read(found.records)
+    notes = [*found.notes, *_read_as(fields, found.records)]
+    return Task(
+        name=path.stem, questions=tuple(questions), metric=_metric(questions), notes=tuple(notes)
+    )
 
 
-def _chained(first: Record, rest: Iterable[Record]) -> Iterator[Record]:
-    yield first
-    yield from rest
+def _read_as(fields: Fields, records: Sequence[Record]) -> Iterable[str]:
+    """What was read as what, where that was guessed, and what wasn't read at all."""
+    read = [f"{role}: {name}" for role, name in fields._asdict().items() if name]
+    unused = fields.unused(all_names(record.values for record in records[:_LOOKED_AT]))
+    if unused:
+        yield (
+            f"fields that are not used: {', '.join(unused)} (read were {'; '.join(read)}; "
+            f"{SET} ROLE=NAME reads another, --by NAME breaks the results down)"
+        )
+
+
+def _metric(questions: Sequence[Question]) -> str:
+    """The metric that fits the right answers."""
+    if all(each.choices for each in questions):
+        return "choice"
+    if all(YES_OR_NO.fullmatch(each.reference) for each in questions):
+        return "yes-no"
+    return "exact"
 
 
 class _Fault(Exception):
@@ -128,8 +164,8 @@ class _Reader:
 
     def __init__(self, path: Path, fields: Fields) -> None:
         self.path, self.fields = path, fields
-        self.places: dict[str, list[str]] = defaultdict(list)
-        self.faults: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._places: dict[str, list[str]] = defaultdict(list)
+        self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def read(self, records: Iterable[Record]) -> list[Question]:
         questions, count = [], 0
@@ -137,11 +173,11 @@ class _Reader:
             try:
                 question = self._question(record.values)
             except _Fault as fault:
-                self.faults[fault.args[0], fault.args[1]].append(record.place)
+                self._faults[fault.args[0], fault.args[1]].append(record.place)
                 continue
-            self.places[question.id].append(record.place)
-            if self.fields.id is None and len(self.places[question.id]) > 1:
-                again = f"{question.id}-{len(self.places[question.id])}"
+            self._places[question.id].append(record.place)
+            if self.fields.id is None and len(self._places[question.id]) > 1:
+                again = f"{question.id}-{len(self._places[question.id])}"
                 question = question.model_copy(update={"id": again})
             questions.append(question)
         self._tell(count)
@@ -150,12 +186,12 @@ class _Reader:
     def _tell(self, count: int) -> None:
         """Raise what was found wrong, all in one message."""
         wrong = [
-            f"{what} in {len(places)} of {count} records: {told(places)}; {way_out}"
-            for (what, way_out), places in self.faults.items()
+            f"{what} in {len(where)} of {count} records: {places(where)}; {way_out}"
+            for (what, way_out), where in self._faults.items()
         ]
-        twice = {id: places for id, places in self.places.items() if len(places) > 1}
+        twice = {id: where for id, where in self._places.items() if len(where) > 1}
         if twice and self.fields.id is not None:
-            some = [f"{id!r} at {told(places)}" for id, places in list(twice.items())[:FEW]]
+            some = [f"{id!r} at {places(where)}" for id, where in list(twice.items())[:FEW]]
             more = f" and {len(twice) - FEW} more" if len(twice) > FEW else ""
             wrong.append(
                 f"the same {self.fields.id!r} more than once: {'; '.join(some)}{more}; ids must "
@@ -179,16 +215,25 @@ class _Reader:
             text = last.content
         if not text.strip():
             raise _Fault("an empty question", "fill it in, or remove the record")
-        options = self._options(values)
+        text = "\n".join(filter(None, (self._plain(values, "context"), text)))
+        options = self._options(values) or _options_within(text, answer)
         if options is not None:
             text = with_options(text, options.texts)
+        reference, *others = _references(answer, options)
         return Question(
             id=self._id(values) or _digest(text, messages),
             text=text,
-            reference=_reference(answer, options),
+            reference=reference,
+            alternatives=tuple(others),
             messages=tuple(messages),
             choices=options.texts if options else (),
+            group=self._plain(values, "group"),
         )
+
+    def _plain(self, values: Mapping[str, Any], role: str) -> str:
+        """The text of a role that a record may leave empty."""
+        name: str | None = getattr(self.fields, role)
+        return _text(self._value(values, name), role).strip() if name else ""
 
     def _asked(self, values: Mapping[str, Any]) -> tuple[str | None, list[Message]]:
         """The question's text, unless the last message is it; and the messages."""
@@ -201,7 +246,12 @@ class _Reader:
     def _options(self, values: Mapping[str, Any]) -> Options | None:
         if self.fields.choices is None:
             return None
-        options = read_options(self._value(values, self.fields.choices))
+        if columns := self.fields.columns:
+            texts = {name: _text(self._value(values, name), "choices").strip() for name in columns}
+            filled = {_label(name): text for name, text in texts.items() if text}
+            options = read_options(filled)
+        else:
+            options = read_options(self._value(values, self.fields.choices))
         if options is None:
             raise _Fault(
                 f"a {self.fields.choices!r} that isn't 2 to 26 different options",
@@ -260,18 +310,57 @@ def _messages(value: Any) -> list[Message]:
         raise _Fault("messages that can't be read", _ROLES) from None
 
 
-def _reference(answer: Any, options: Options | None) -> str:
+def _label(column: str) -> str:
+    """What the data calls an option, by its column: A, or the 1 of `option1`."""
+    return column.strip()[-1]
+
+
+def _options_within(text: str, answer: Any) -> Options | None:
+    """The options that a question itself lists, if the answer is the letter of one."""
+    if not isinstance(answer, str) or not _LETTER.fullmatch(answer):
+        return None
+    options = listed_options(text)
+    return options if options and options.letter(answer) else None
+
+
+_LETTER = re.compile(r"\s*\(?[A-Z]\)?[.:]?\s*")
+
+
+def _references(answer: Any, options: Options | None) -> list[str]:
+    """The right answer, and further ones that are right too."""
+    accepted = _accepted(answer)
     if options is not None:
-        letter = options.letter(answer[0] if isinstance(answer, list) and answer else answer)
+        if len(accepted) > 1:
+            raise _Fault("several right options", "keep one of them")
+        right = None if options.right is None or answer is not None else LETTERS[options.right]
+        letter = right or options.letter(accepted[0] if accepted else None)
         if letter is None:
             raise _Fault(
                 "an answer that is none of the options",
                 "it must be a label, a letter, an option's words, or its place counted from 0",
             )
-        return letter
-    text = _text(answer, "answer").strip()
-    if not text:
+        return [letter]
+    texts = [_text(each, "answer").strip() for each in accepted]
+    found = list(dict.fromkeys(_final(text) for text in texts if text))
+    if not found:
         raise _Fault("an empty answer", "fill it in, or remove the record")
+    return found
+
+
+def _accepted(answer: Any) -> list[Any]:
+    """All answers that are right: of a list, of SQuAD's `text`, of TriviaQA's `aliases`."""
+    match answer:
+        case {"text": [*texts]}:
+            return texts
+        case {"value": str(value), "aliases": [*others]}:
+            return [value, *others]
+        case [*several]:
+            return several
+    return [answer]
+
+
+def _final(text: str) -> str:
+    """The answer at the end of a worked solution."""
     if final := _FINAL.search(text):
         return final[1].strip()
     return (Boxed().find(text) if "\\boxed" in text else None) or text

@@ -2,38 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
-from thinkgraph.evaluate.tasks.record import DataError
+from thinkgraph.evaluate.tasks.text import DataError
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
 GUESSES: dict[str, tuple[str, ...]] = {
-    "question": ("question", "problem", "prompt", "input", "query", "instruction", "text"),
+    "question": (
+        *("question", "problem", "prompt", "input", "query", "instruction", "stem", "goal", "ctx"),
+        *("text", "sentence"),
+    ),
+    "context": ("body", "context", "passage", "paragraph", "article", "background", "premise"),
     "answer": (
         *("answer", "answers", "target", "label", "reference", "expected", "expected_answer"),
-        *("expected_output", "correct_answer", "final_answer", "ground_truth", "gold"),
-        *("answerkey", "answer_key", "output", "solution", "response", "completion", "price"),
+        *("reference_answer", "right_answer", "gold_answer", "expected_output", "correct_answer"),
+        *("final_answer", "ground_truth", "gold", "answerkey", "answer_key", "correct", "output"),
+        *("solution", "response", "completion", "price", "cop"),
     ),
     "id": ("id", "uid", "unique_id", "question_id", "qid", "idx", "index", "key"),
-    "choices": ("choices", "options"),
+    "choices": ("choices", "options", "endings", "target_scores", "mc1_targets"),
     "messages": ("messages",),
+    "group": (),
 }
-"""The usual names of each role, the surest first; capitals don't matter."""
+"""The usual names of each role, the surest first; capitals don't matter. A question is asked
+with its context before it; results are broken down by the group."""
 SET = "--field"
 """The option by which a user names them; errors point to it."""
 
 MISSING = object()
+_COLUMN = re.compile(
+    r"(?i)(?P<prefix>|option[ _]?|choice[ _]?|opt?|sol|ending[ _]?|ans(?:wer)?[ _]?)"
+    r"(?P<label>[a-j]|\d)"
+)
 
 
 class Fields(NamedTuple):
-    """The name of the field for each role; None where there is none."""
+    """The name of the field for each role; None where there is none.
+
+    ``choices`` may be several columns, as `A,B,C,D`.
+    """
 
     question: str | None = None
+    context: str | None = None
     answer: str | None = None
     id: str | None = None
     choices: str | None = None
     messages: str | None = None
+    group: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The fields of the choices, where these are several."""
+        return self.choices.split(",") if self.choices and "," in self.choices else []
+
+    def unused(self, names: Iterable[str]) -> list[str]:
+        """Those of a record's fields that no role reads."""
+        used = {name for role in self for name in (role or "").split(",")}
+        return [
+            name for name in names if not any(u == name or u.startswith(f"{name}.") for u in used)
+        ]
+
+
+def known_names() -> set[str]:
+    """All names that are guessed, in lower case."""
+    return {name for names in GUESSES.values() for name in names}
 
 
 def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str) -> Fields:
@@ -41,7 +76,8 @@ def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str)
 
     Args:
         given: names by role: `{"question": "prompt", "answer": "label"}`; a dotted name reaches
-            into objects, and an empty one says that there is no such field.
+            into objects, and an empty one says that there is no such field. Several columns of
+            choices stand with commas between them.
         values: the first record.
         where: what an error names.
 
@@ -52,19 +88,70 @@ def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str)
     for role in given:
         if role not in GUESSES:
             raise DataError(f"{SET} {role}: {suggestion(role, GUESSES)}")
-    for role, name in given.items():
-        if name and lookup(values, name) is MISSING:
-            raise DataError(f"{where}: no field {name!r} for the {role}; {_instead(name, values)}")
+    for role, names in given.items():
+        for name in names.split(",") if role == "choices" else [names]:
+            if name and lookup(values, name) is MISSING:
+                raise DataError(
+                    f"{where}: no field {name!r} for the {role}; {_instead(name, values)}"
+                )
     found = {role: given.get(role, _guess(role, values)) or None for role in GUESSES}
+    found = _nested(found, given, values)
+    if found["choices"] is None and "choices" not in given:
+        found["choices"] = ",".join(_choice_columns(values, found)) or None
     if found["question"] and "messages" not in given:
         found["messages"] = None
+    scored = _has_scores(found["choices"], values)
     for role in ("question", "answer"):
-        if found[role] is None and found["messages"] is None:
+        needed = not (role == "answer" and scored)
+        if needed and found[role] is None and found["messages"] is None:
             raise DataError(
                 f"{where}: no field looks like the {role}; its fields are {_listed(values)}: "
                 f"name it by {SET} {role}=NAME"
             )
     return Fields(**found)
+
+
+def _nested(
+    found: dict[str, str | None], given: Mapping[str, str], values: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """The question and the options within an object, as in CommonsenseQA's own files."""
+    outer = found["question"]
+    inner = values.get(outer) if outer and "question" not in given else None
+    if not isinstance(inner, Mapping):
+        return found
+    question = _guess("question", inner)
+    choices = _guess("choices", inner)
+    return found | {
+        "question": f"{outer}.{question}" if question else outer,
+        "choices": f"{outer}.{choices}" if choices and not found["choices"] else found["choices"],
+    }
+
+
+def _has_scores(choices: str | None, values: Mapping[str, Any]) -> bool:
+    """Whether the options say themselves which of them is right."""
+    match lookup(values, choices) if choices and "," not in choices else None:
+        case {"labels": [*_]}:
+            return True
+        case {**scores} if scores:
+            return all(isinstance(each, int | float) for each in scores.values())
+    return False
+
+
+def _choice_columns(values: Mapping[str, Any], found: Mapping[str, str | None]) -> list[str]:
+    """Columns such as A, B, C, D or option1, option2 that hold the options."""
+    taken = {name for name in found.values() if name}
+    families: dict[str, list[tuple[str, str]]] = {}
+    for name in values:
+        column = _COLUMN.fullmatch(name.strip())
+        if column and name not in taken and isinstance(values[name], str | int | float):
+            families.setdefault(column["prefix"].lower(), []).append((column["label"], name))
+    for prefix, family in families.items():
+        labels = "".join(label.lower() for label, _ in family)
+        letters = ascii_lowercase.startswith(labels)
+        digits = prefix and ("0123456789".startswith(labels) or "123456789".startswith(labels))
+        if len(family) > 1 and (letters or digits):
+            return [name for _, name in family]
+    return []
 
 
 def lookup(values: Mapping[str, Any], name: str) -> Any:
@@ -77,8 +164,15 @@ def lookup(values: Mapping[str, Any], name: str) -> Any:
 
 
 def _guess(role: str, values: Mapping[str, Any]) -> str | None:
-    known = {name.casefold(): name for name in reversed(list(values))}
-    return next((known[name] for name in GUESSES[role] if name in known), None)
+    known = {_folded(name): name for name in reversed(list(values))}
+    for name in GUESSES[role]:
+        if name in known and (role != "context" or isinstance(values[known[name]], str)):
+            return known[name]
+    return None
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
 
 
 def _instead(name: str, values: Mapping[str, Any]) -> str:
@@ -88,3 +182,8 @@ def _instead(name: str, values: Mapping[str, Any]) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def all_names(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The fields of some records, each once, in their order."""
+    yield from dict.fromkeys(name for values in records for name in values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
@@ -13,7 +14,11 @@ from thinkgraph.nodes.answers.extract import Choice
 
 LETTERS = ascii_uppercase
 _LISTED = re.compile(r"(?m)^\s*\(?A[).:]\s")
+_LINE = re.compile(r"(?m)^[ \t]*\(?([A-Z])[).:][ \t]+(\S.*?)[ \t]*$")
 _BARE = re.compile(r"[\s(\[*\"'`$]*([A-Za-z])[\s)\].:*\"'`$]*")
+_LABEL = re.compile(r"\s*\(?([A-Za-z])\s?[).:]\s*(?=\S)")
+_INLINE = re.compile(r"(?:^|(?<=[\s,;]))\(?([a-zA-Z])\s?\)\s*")
+_LONGEST = 20_000  # characters of a list in a text
 
 
 class Options(NamedTuple):
@@ -21,6 +26,8 @@ class Options(NamedTuple):
 
     labels: tuple[str, ...]
     texts: tuple[str, ...]
+    right: int | None = None
+    """The place of the right one, where the options say it themselves."""
 
     def letter(self, answer: Any) -> str | None:
         """The letter of the right option; None if the answer is none of them.
@@ -28,41 +35,117 @@ class Options(NamedTuple):
         Args:
             answer: a label, a letter, an option's words, or its place counted from 0.
         """
-        said = str(answer).strip().casefold()
+        said = _folded(answer)
+        bare = _BARE.fullmatch(said)
         for names in (self.labels, LETTERS[: len(self.texts)], self.texts):
-            known = [name.strip().casefold() for name in names]
-            if said in known and not (isinstance(answer, int) and names is self.texts):
-                return LETTERS[known.index(said)]
+            known = [_folded(name) for name in names]
+            if isinstance(answer, int) and names is self.texts:
+                continue
+            for form in (said, bare[1] if bare else said):
+                if form in known:
+                    return LETTERS[known.index(form)]
         return LETTERS[int(said)] if said.isdecimal() and int(said) < len(self.texts) else None
+
+
+def _folded(value: Any) -> str:
+    return str(value).strip().casefold()
 
 
 def read_options(value: Any) -> Options | None:
     """Options as data has them; None if these are none, or not 2 to 26 different ones.
 
+    A label within every text, as in `["A)21", "B)34"]`, is taken off.
+
     Args:
-        value: a list of texts; an object from label to text; an object with the lists `label`
-            and `text`; or one of these as JSON in a text.
+        value: a list of texts; a list of objects with a `label` and a `text`; an object from
+            label to text, or from text to a score, 1 for the right one; an object with the lists
+            `label` and `text`, or `choices` and `labels` (1 for the right one); or one of these
+            in a text, as JSON, as Python writes it, or as `a ) 21 , b ) 34`.
     """
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
+        value = _parsed(value[:_LONGEST])
+    right = None
     match value:
         case {"label": [*labels], "text": [*texts]}:
             pass
+        case {"choices": [*texts], "labels": [*scores]}:
+            labels, right = list(LETTERS[: len(texts)]), _best(scores)
+        case {**named} if named and all(_is_score(each) for each in named.values()):
+            labels, texts, right = list(LETTERS[: len(named)]), list(named), _best(named.values())
         case {**named}:
             labels, texts = list(named), list(named.values())
+        case [dict(), *_]:
+            labels, texts = _labelled(value)
         case [*texts]:
             labels = list(LETTERS[: len(texts)])
         case _:
             return None
     plain = all(isinstance(each, str | int | float) for each in texts)
-    if not plain or len(labels) != len(texts) or not 2 <= len(set(map(str, texts))) <= 26:
+    if not plain or len(labels) != len(texts) or not 2 <= len(texts) <= len(LETTERS):
         return None
-    if len(set(map(str, texts))) < len(texts):
+    written = _without_labels([str(each).strip() for each in texts])
+    if len(set(written)) < len(written):
         return None
-    return Options(tuple(map(str, labels)), tuple(str(each).strip() for each in texts))
+    return Options(tuple(map(str, labels)), tuple(written), right)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return ast.literal_eval(text.strip())  # literals only: it runs nothing
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
+    _, *pairs = _INLINE.split(text)
+    labels, texts = pairs[::2], [each.strip(" ,;") for each in pairs[1::2]]
+    in_order = "".join(labels).upper() == LETTERS[: len(labels)]
+    return dict(zip(labels, texts, strict=True)) if in_order and len(labels) > 1 else None
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, int | float) and value in (0, 1)
+
+
+def _best(scores: Any) -> int | None:
+    """The place of the only 1."""
+    ones = [place for place, score in enumerate(scores) if score == 1]
+    return ones[0] if len(ones) == 1 else None
+
+
+def _labelled(found: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Labels and texts of a list of objects."""
+    texts = [_first(each, ("text", "value", "content", "answer")) for each in found]
+    labels = [_first(each, ("label", "key", "id", "letter")) for each in found]
+    if None in labels:
+        labels = list(LETTERS[: len(texts)])
+    return labels, texts
+
+
+def _first(values: Any, names: Sequence[str]) -> Any:
+    if not isinstance(values, Mapping):
+        return None
+    return next((values[name] for name in names if name in values), None)
+
+
+def _without_labels(texts: list[str]) -> list[str]:
+    """The texts without the letters that they begin with, if all do, in order."""
+    found = [_LABEL.match(text) for text in texts]
+    letters = "".join(match[1].upper() for match in found if match)
+    if letters != LETTERS[: len(texts)]:
+        return texts
+    return [text[match.end() :] for text, match in zip(texts, found, strict=True) if match]
+
+
+def listed_options(text: str) -> Options | None:
+    """The options that a question itself lists, a line each, as in BIG-Bench Hard."""
+    found = _LINE.findall(text)
+    letters, texts = [letter for letter, _ in found], [words for _, words in found]
+    if len(found) < 2 or "".join(letters) != LETTERS[: len(found)] or len(set(texts)) < len(texts):
+        return None
+    return Options(tuple(letters), tuple(texts))
 
 
 def with_options(text: str, choices: Sequence[str]) -> str:

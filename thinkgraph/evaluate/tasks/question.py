@@ -12,8 +12,10 @@ class Question(Frozen):
 
     id: str = Field(description="unique in its task")
     text: str = Field(description="the question, with its options where it has some")
-    reference: str = Field(description="the right answer")
+    reference: str = Field(description="the right answer; the letter of an option")
+    alternatives: tuple[str, ...] = Field((), description="further answers that are right too")
     messages: tuple[Message, ...] = Field(
         (), description="the conversation before it, oldest first: system prompt, earlier turns"
     )
     choices: tuple[str, ...] = Field((), description="the options of a choice, in the order A, B")
+    group: str = Field("", description="by which results are broken down; empty for none")

@@ -1,4 +1,4 @@
-"""The records of a data file, read once from its beginning to its end.
+"""The records of a data file.
 
 JSON lines, a JSON list, comma-separated values, or a Hugging Face dataset on disk. Every fault
 is told with its place, and all faults of one kind together.
@@ -6,21 +6,18 @@ is told with its place, and all faults of one kind together.
 
 from __future__ import annotations
 
-import csv
 import importlib
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from thinkgraph.evaluate.tasks.table import places, read_table
+from thinkgraph.evaluate.tasks.text import DataError, read_text
 from thinkgraph.graphs.language.problem import nearest
-from thinkgraph.models.errors import ThinkgraphError
 
-FEW = 5  # places named of many
-
-
-class DataError(ThinkgraphError):
-    """Data can't be read as questions; the message names the file, the place and the way out."""
+__all__ = ["READERS", "DataError", "Record", "Records", "read_records"]
 
 
 class Record(NamedTuple):
@@ -31,12 +28,23 @@ class Record(NamedTuple):
     values: dict[str, Any]
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """The records of a file or a dataset's folder, in its order.
+class Records(NamedTuple):
+    """What is in a file."""
+
+    records: list[Record]
+    notes: list[str]
+    """What a user should know of how it was read."""
+
+
+def read_records(path: Path, known: Collection[str] = ()) -> Records:
+    """The records of a file or a dataset's folder, in its order; empty ones are skipped.
+
+    Args:
+        path: a file with one of the endings of `READERS`, or the folder of a dataset.
+        known: names of fields, in lower case, by which a table's line of names is recognised.
 
     Raises:
-        DataError: there is no such file, its kind is unknown, or it can't be read; what is
-            wrong with single lines is raised after the last of them.
+        DataError: there is no such file, its kind is unknown, or it can't be read.
     """
     try:
         folder, there = path.is_dir(), path.exists()
@@ -52,13 +60,23 @@ def read_records(path: Path) -> Iterator[Record]:
             f"{path}: data is read from {', '.join(READERS)} files and from a Hugging Face "
             f"dataset's folder, not from {path.suffix or 'a file without an ending'}"
         )
-    return reader(path)
+    text, note = read_text(path)
+    found = reader(path, text, known)
+    filled = [record for record in found.records if not _is_empty(record.values)]
+    notes = [*([note] if note else []), *found.notes]
+    if skipped := len(found.records) - len(filled):
+        notes.append(_skipped(skipped))
+    return Records(filled, notes)
 
 
-def told(places: list[str]) -> str:
-    """Places in a message: all of a few, and the number of the rest."""
-    more = len(places) - FEW
-    return ", ".join(places[:FEW]) + (f" and {more} more" if more > 0 else "")
+def _skipped(count: int) -> str:
+    return "1 empty record was skipped" if count == 1 else f"{count} empty records were skipped"
+
+
+def _is_empty(values: dict[str, Any]) -> bool:
+    return all(
+        value is None or (isinstance(value, str) and not value.strip()) for value in values.values()
+    )
 
 
 def _beside(path: Path) -> str:
@@ -70,42 +88,27 @@ def _beside(path: Path) -> str:
     return f"; did you mean {path.parent / near}?" if near else ""
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a text, with their ends."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise DataError(
-                        f"{path}, line {number}: byte {error.start + 1} is not UTF-8; save the "
-                        "file as UTF-8, as by iconv -f latin1 -t utf-8"
-                    ) from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}") from None
-
-
-def _json_lines(path: Path) -> Iterator[Record]:
-    faults, lines = [], 0
-    for number, line in enumerate(_lines(path), 1):
+def _json_lines(path: Path, text: str, known: Collection[str]) -> Records:
+    faults, count, records = [], 0, []
+    for number, line in enumerate(io.StringIO(text), 1):
         if not line.strip():
             continue
-        lines += 1
+        count += 1
         try:
             values = json.loads(line.rstrip())
         except (ValueError, RecursionError) as error:
             faults.append(f"line {number} ({_reason(error)})")
             continue
         if isinstance(values, dict):
-            yield Record(f"line {number}", values)
+            records.append(Record(f"line {number}", values))
         else:
             faults.append(f"line {number} (not an object, but {type(values).__name__})")
     if faults:
         raise DataError(
-            f"{path}: {len(faults)} of {lines} lines {_are(faults)} broken: {told(faults)}; each "
+            f"{path}: {len(faults)} of {count} lines {_are(faults)} broken: {places(faults)}; each "
             "line must be one JSON object; mend or remove them"
         )
+    return Records(records, [])
 
 
 def _are(things: list[str]) -> str:
@@ -118,10 +121,9 @@ def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0]
 
 
-def _json_list(path: Path) -> Iterator[Record]:
-    text = "".join(_lines(path))
+def _json_list(path: Path, text: str, known: Collection[str]) -> Records:
     if not text.strip():
-        return
+        return Records([], [])
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -130,47 +132,41 @@ def _json_list(path: Path) -> Iterator[Record]:
             raise DataError(f"{path} is more than one JSON value{hint}") from None
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"{path}{line}: not JSON ({_reason(error)})") from None
+    found, notes = _inner_list(found)
     if not isinstance(found, list):
         raise DataError(f"{path} must hold a list of objects, not {type(found).__name__}")
     faults = [f"item {n}" for n, each in enumerate(found, 1) if not isinstance(each, dict)]
     if faults:
-        raise DataError(f"{path}: {told(faults)} of the list {_are(faults)} not an object")
-    yield from (Record(f"item {number}", values) for number, values in enumerate(found, 1))
+        raise DataError(f"{path}: {places(faults)} of the list {_are(faults)} not an object")
+    return Records([Record(f"item {n}", each) for n, each in enumerate(found, 1)], notes)
 
 
-def _table(path: Path) -> Iterator[Record]:
-    lines = _lines(path)
-    first = next(lines, "")
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(_again(first, lines), delimiter=separator, strict=True)
-    faults: list[str] = []
-    try:
-        header = [name.strip() for name in next(filter(None, reader), [])]
-        if twice := sorted({name for name in header if header.count(name) > 1}):
-            raise DataError(f"{path}: its first line names {', '.join(twice)} more than once")
-        start = reader.line_num + 1
-        for cells in reader:
-            place, start = f"line {start}", reader.line_num + 1
-            if len(cells) == len(header):
-                yield Record(place, dict(zip(header, cells, strict=True)))
-            elif cells:
-                faults.append(f"{place} ({len(cells)})")
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
-    if faults:
-        raise DataError(
-            f"{path}: {len(faults)} {'row has' if len(faults) == 1 else 'rows have'} not as many "
-            f"cells as the first line, {len(header)}: {told(faults)}; a cell with a separator in "
-            "it must stand in quotes"
-        )
+def _inner_list(found: Any) -> tuple[Any, list[str]]:
+    """The list of an object with exactly one list of objects, as BIG-bench's `examples`."""
+    if not isinstance(found, dict):
+        return found, []
+    lists = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+    }
+    if len(lists) != 1:
+        return found, []
+    ((name, value),) = lists.items()
+    return value, [f"the records were taken from its list {name!r}"]
 
 
-def _again(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _table(path: Path, text: str, known: Collection[str]) -> Records:
+    table = read_table(path, text, known)
+    records = [
+        Record(f"line {row.line}", dict(zip(table.names, row.cells, strict=True)))
+        for row in table.rows
+    ]
+    notes = [table.note] if table.note else []
+    return Records(records, [*notes, *([_skipped(table.skipped)] if table.skipped else [])])
 
 
-def _dataset(path: Path) -> Iterator[Record]:
+def _dataset(path: Path) -> Records:
     if not any((path / name).exists() for name in ("dataset_info.json", "dataset_dict.json")):
         raise DataError(f"{path} is a folder, but no Hugging Face dataset (as save_to_disk writes)")
     try:
@@ -187,11 +183,10 @@ def _dataset(path: Path) -> Iterator[Record]:
     if isinstance(found, dict):
         splits = ", ".join(str(path / name) for name in found)
         raise DataError(f"{path} has several splits; take one: {splits}")
-    for number, values in enumerate(found, 1):
-        yield Record(f"row {number}", values)
+    return Records([Record(f"row {n}", values) for n, values in enumerate(found, 1)], [])
 
 
-READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
+READERS: dict[str, Callable[[Path, str, Collection[str]], Records]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json_list,

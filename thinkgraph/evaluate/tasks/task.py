@@ -14,3 +14,4 @@ class Task(Frozen):
     name: str
     questions: tuple[Question, ...]
     metric: str = Field("exact", description="that fits it, unless another is asked for")
+    notes: tuple[str, ...] = Field((), description="what to know of how the data was read")

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from thinkgraph.evaluate.findings.statistics import wilson
-from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.analysis.statistics import wilson
+from thinkgraph.evaluate.analysis.summary import Difference, StrategySummary, Summary
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Remark, Row
 from thinkgraph.evaluate.runs.variant import Variant
@@ -30,11 +30,11 @@ REASONS = "First there are {a} of them. Then {b} more come, so we add. {a} + {b}
 
 
 class Made(NamedTuple):
-    """A comparison, its summary and its marks."""
+    """A comparison, its summary and its correct."""
 
     comparison: Comparison
     summary: Summary
-    marks: dict[tuple[str, str], bool | None]
+    correct: dict[tuple[str, str], bool | None]
 
 
 def make(
@@ -43,13 +43,13 @@ def make(
     """A comparison whose self-consistency draws from one pool of samples a question."""
     dice = random.Random(5)
     asked = [problem(dice, i) for i in range(questions)]
-    marks: dict[tuple[str, str], bool | None] = {}
+    correct: dict[tuple[str, str], bool | None] = {}
     rows = []
     for question in asked:
         pool = [draft(dice, question, i) for i in range(16)]
         for label, (chance, tokens, calls, drafts) in strategies.items():
             right = dice.random() < chance
-            marks[question.id, label] = right
+            correct[question.id, label] = right
             rows.append(row(question, label, right, tokens, calls, pool[:drafts]))
     comparison = Comparison(
         task="word-problems",
@@ -62,7 +62,7 @@ def make(
         spent=Usage(completion_tokens=4000 * questions),
         seconds=3.0 * questions,
     )
-    return Made(comparison, summary(comparison, marks), marks)
+    return Made(comparison, summary(comparison, correct), correct)
 
 
 def problem(dice: random.Random, number: int) -> Question:
@@ -109,18 +109,18 @@ def row(
     )
 
 
-def summary(comparison: Comparison, marks: dict[tuple[str, str], bool | None]) -> Summary:
+def summary(comparison: Comparison, correct: dict[tuple[str, str], bool | None]) -> Summary:
     """What a real one says, with rough intervals of the differences."""
     labels = [variant.label for variant in comparison.variants]
     asked = [question.id for question in comparison.questions]
     rows = {(r.question, r.strategy): r for r in comparison.rows}
-    right = {label: {q for q in asked if marks[q, label]} for label in labels}
+    right = {label: {q for q in asked if correct[q, label]} for label in labels}
     tokens = {label: sum(rows[q, label].tokens for q in asked) / len(asked) for label in labels}
-    standings = []
+    strategies = []
     for label in labels:
         low, high = wilson(len(right[label]), len(asked))
-        standings.append(
-            Standing(
+        strategies.append(
+            StrategySummary(
                 label=label,
                 questions=len(asked),
                 right=len(right[label]),
@@ -165,7 +165,7 @@ def summary(comparison: Comparison, marks: dict[tuple[str, str], bool | None]) -
             )
         )
     return Summary(
-        standings=tuple(standings),
+        strategies=tuple(strategies),
         differences=tuple(differences),
         overthought={d.label: d.lost for d in differences if d.label != "program-aided" and d.lost},
         equal_budget=("For the 472 tokens of self-consistency@4, direct could be asked 7 times.",),
@@ -211,14 +211,14 @@ def hostile() -> Made:
         task=HOSTILE, model=HOSTILE, seed=0, metric=HOSTILE, questions=(question,), rows=rows,
         variants=(Variant(label="direct", graph="direct"), Variant(label=HOSTILE, graph="x")),
     )  # fmt: skip
-    marks: dict[tuple[str, str], bool | None] = {
+    correct: dict[tuple[str, str], bool | None] = {
         (HOSTILE, "direct"): True,
         (HOSTILE, HOSTILE): False,
     }
-    told = summary(comparison, marks).model_copy(
+    told = summary(comparison, correct).model_copy(
         update={"sentences": (HOSTILE,), "equal_budget": (HOSTILE,)}
     )
-    return Made(comparison, told, marks)
+    return Made(comparison, told, correct)
 
 
 @pytest.fixture(scope="session")

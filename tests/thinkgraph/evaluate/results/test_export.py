@@ -10,7 +10,7 @@ from thinkgraph.evaluate.results.export import ExportError, Results, export, to_
 
 
 def table(made):
-    return list(csv.DictReader(io.StringIO(to_csv(made.comparison, made.marks))))
+    return list(csv.DictReader(io.StringIO(to_csv(made.comparison, made.correct))))
 
 
 def answering(made, answer):
@@ -21,7 +21,7 @@ def answering(made, answer):
 def test_json_comes_back_as_the_comparison_it_was(made):
     found = Results.model_validate_json(to_json(*made))
     assert (found.comparison, found.summary) == (made.comparison, made.summary)
-    assert {(j.question, j.strategy): j.right for j in found.judgements} == made.marks
+    assert {(j.question, j.strategy): j.right for j in found.judgements} == made.correct
 
 
 def test_csv_has_a_line_for_each_row_in_the_order_of_questions_and_strategies(made):
@@ -35,7 +35,7 @@ def test_csv_has_a_line_for_each_row_in_the_order_of_questions_and_strategies(ma
     for line in lines:
         row = rows[line["question"], line["strategy"]]
         assert int(line["tokens"]) == row.tokens
-        assert line["right"] == str(made.marks[row.question, row.strategy]).lower()
+        assert line["right"] == str(made.correct[row.question, row.strategy]).lower()
         assert json.loads(line["votes"]) == row.votes
 
 
@@ -52,7 +52,7 @@ def test_a_number_or_an_ordinary_text_stays_as_it_is(made, answer):
 
 
 def test_missing_answers_and_marks_are_empty(made):
-    silent = answering(made, None)._replace(marks={})
+    silent = answering(made, None)._replace(correct={})
     assert (table(silent)[0]["answer"], table(silent)[0]["right"]) == ("", "")
 
 

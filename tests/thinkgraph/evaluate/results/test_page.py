@@ -86,8 +86,8 @@ needs_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium here")
 def test_tells_the_sentences_and_every_strategy_without_the_script(made, page):
     for said in (*made.summary.sentences, *made.summary.equal_budget):
         assert said in page.seen
-    for standing in made.summary.standings:
-        assert f"{standing.label} {100 * standing.share:.1f}%" in page.seen
+    for strategy in made.summary.strategies:
+        assert f"{strategy.label} {100 * strategy.share:.1f}%" in page.seen
     assert len(page.all("svg")) == 2
 
 
@@ -106,7 +106,7 @@ def test_every_answer_vote_and_draft_can_be_found_in_its_data(made, page):
     for question in data["questions"]:
         for label, found in zip(labels, question["rows"], strict=True):
             row = rows[question["id"], label]
-            assert found["right"] is made.marks[question["id"], label]
+            assert found["right"] is made.correct[question["id"], label]
             assert data["texts"][found["text"]] == row.text
             assert dict(found.get("votes", [])) == row.votes
             drafts = [data["drafts"][place] for place in found["drafts"]]
@@ -171,7 +171,7 @@ def test_a_score_that_is_no_number_leaves_the_data_readable(attacked):
 def test_nothing_answered_yet_is_a_page_too(made):
     empty = made.comparison.model_copy(update={"rows": ()})
     told = made.summary.model_copy(
-        update={"standings": (), "differences": (), "overthought": {}, "sentences": ()}
+        update={"strategies": (), "differences": (), "overthought": {}, "sentences": ()}
     )
     assert "Answers still missing" in Page(to_html(empty, told, {})).seen
 
@@ -191,13 +191,13 @@ def test_a_browser_sorts_the_table_and_filters_the_questions(made, tmp_path):
     [...document.querySelectorAll("th button")].find((x) => x.textContent === "tokens").click();
     document.querySelector("[data-filter=nobody]").click();
     """
-    asked, labels = made.comparison.questions, [s.label for s in made.summary.standings]
-    marks = made.marks | dict.fromkeys(((asked[2].id, label) for label in labels), False)
-    found = rendered(to_html(made.comparison, made.summary, marks), tmp_path, script=script)
-    tokens = {s.label: s.tokens for s in made.summary.standings}
+    asked, labels = made.comparison.questions, [s.label for s in made.summary.strategies]
+    correct = made.correct | dict.fromkeys(((asked[2].id, label) for label in labels), False)
+    found = rendered(to_html(made.comparison, made.summary, correct), tmp_path, script=script)
+    tokens = {s.label: s.tokens for s in made.summary.strategies}
     order = [tokens[a["title"]] for a in found.all("td") if a.get("title") in tokens]
     assert order == sorted(tokens.values(), reverse=True) != list(tokens.values())
-    nobody = [i for i, q in enumerate(asked) if not any(marks[q.id, x] for x in labels)]
+    nobody = [i for i, q in enumerate(asked) if not any(correct[q.id, x] for x in labels)]
     listed = [a for a in found.all("details") if a.get("class") == "question"]
     assert [a["id"] for a in listed if "hidden" not in a] == [f"q-{i}" for i in nobody] != []
     assert f"{len(nobody)} of {len(asked)} questions" in found.seen
@@ -209,7 +209,7 @@ def test_a_browser_opens_a_question_to_its_candidates_and_remarks(made, tmp_path
     rows = tuple(row for row in made.comparison.rows if row.question == one.id)
     comparison = made.comparison.model_copy(update={"questions": (one,), "rows": rows})
     told = made.summary.model_copy(update={"overthought": {}})
-    seen = rendered(to_html(comparison, told, made.marks), tmp_path, script=OPENER).seen
+    seen = rendered(to_html(comparison, told, made.correct), tmp_path, script=OPENER).seen
     for row in rows:
         assert f"{row.strategy} {row.answer} {row.tokens} tokens" in seen
         assert all(" ".join(draft.text.split()) in seen for draft in row.drafts)

@@ -40,7 +40,7 @@ def points(figure):
 
 
 def test_every_strategy_is_a_point_at_its_share(made):
-    assert points(tradeoff(made.summary)) == {s.share for s in made.summary.standings}
+    assert points(tradeoff(made.summary)) == {s.share for s in made.summary.strategies}
 
 
 def test_a_family_is_named_once_and_joined(made):
@@ -55,7 +55,7 @@ def test_a_family_is_named_once_and_joined(made):
 def test_labels_hide_neither_each_other_nor_leave_the_picture(made):
     figure = tradeoff(made.summary)
     found = boxes(figure)
-    assert len(found) == len(made.summary.standings)
+    assert len(found) == len(made.summary.strategies)
     assert overlaps(found) == []
     frame = figure.bbox
     assert all(
@@ -80,7 +80,7 @@ def test_crowded_labels_stand_apart(seed):
 def test_those_that_cost_the_same_stand_side_by_side(made):
     lines = tradeoff(made.summary).axes[0].get_lines()
     xs = [line.get_xdata()[0] for line in lines if line.get_marker() == "o"]
-    assert len(set(xs)) == len(made.summary.standings)
+    assert len(set(xs)) == len(made.summary.strategies)
 
 
 def test_only_sure_differences_are_filled(made):
@@ -114,7 +114,7 @@ def test_a_label_is_drawn_as_it_is_and_never_obeyed(hostile):
 
 @pytest.mark.filterwarnings("error")
 def test_nothing_answered_yet_is_a_picture_too(made):
-    told = made.summary.model_copy(update={"standings": (), "differences": ()})
+    told = made.summary.model_copy(update={"strategies": (), "differences": ()})
     assert all(content for _, content in files(told))
 
 

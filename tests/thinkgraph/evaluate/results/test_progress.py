@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from thinkgraph.evaluate.findings.metric import find_metric
+from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.results.progress import ComparisonProgress
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant

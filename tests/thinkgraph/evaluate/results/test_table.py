@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from thinkgraph.evaluate.findings.summary import Difference, Standing, Summary
+from thinkgraph.evaluate.analysis.summary import Difference, StrategySummary, Summary
 from thinkgraph.evaluate.results.columns import accuracy, difference, lines, signed, verdict
 from thinkgraph.evaluate.results.table import markdown, report
 
@@ -23,18 +23,22 @@ def found(points=21.0, low=12.0, high=30.0, p=0.001):
     )  # fmt: skip
 
 
-def standing(**changed):
+def strategy(**changed):
     values = {
         "label": "a", "questions": 10, "right": 5, "share": 0.5, "low": 0.2, "high": 0.8,
         "abstained": 0, "failures": 0, "tokens": 10, "prompt_tokens": 5, "calls": 1,
         "seconds": 0.1, "tokens_per_right": 20, "on_front": True,
     }  # fmt: skip
-    return Standing(**values | changed)
+    return StrategySummary(**values | changed)
 
 
-def of(*standings, differences=()):
+def of(*strategies, differences=()):
     return Summary(
-        standings=standings, differences=differences, overthought={}, equal_budget=(), sentences=()
+        strategies=strategies,
+        differences=differences,
+        overthought={},
+        equal_budget=(),
+        sentences=(),
     )
 
 
@@ -48,7 +52,7 @@ def test_a_pipe_gets_eighty_columns_without_colours_or_boxes(made):
 def test_every_strategy_stands_with_its_numbers_whole(made):
     text = printed(made)
     for line in lines(made.summary):
-        s = line.standing
+        s = line.strategy
         assert f"{100 * s.share:.1f}%" in text
         assert text.count(f"\n{s.label} ") == 2, "once for accuracy and once for cost"
         if line.difference:
@@ -67,8 +71,8 @@ def test_sentences_come_whole_and_wrapped(made):
 
 
 def test_a_label_that_looks_like_markup_or_steers_the_terminal_is_text(made):
-    first = made.summary.standings[0].model_copy(update={"label": "[red]x[/red]\x1b[2J"})
-    told = made.summary.model_copy(update={"standings": (first,)})
+    first = made.summary.strategies[0].model_copy(update={"label": "[red]x[/red]\x1b[2J"})
+    told = made.summary.model_copy(update={"strategies": (first,)})
     text = printed(made._replace(summary=told), force_terminal=True, color_system=None)
     assert "[red]x[/red] [2J" in text
     assert "\x1b[2J" not in text
@@ -93,25 +97,25 @@ def test_points_are_signed_and_nothing_is_minus_zero():
 
 
 def test_estimates_show_their_errors_and_the_share_within():
-    told = of(standing(right=None, errors={"mae": 1234.5, "rmsle": 0.4567, "within": 0.5}))
+    told = of(strategy(right=None, errors={"mae": 1234.5, "rmsle": 0.4567, "within": 0.5}))
     cells = {column.head: column.cell(next(lines(told))) for column in accuracy(told)}
     assert cells == {"within": "50.0%", "95 %": "20 to 80%", "mae": "1234", "rmsle": "0.457"}
 
 
 def test_silence_and_failures_have_columns_where_there_are_some():
-    assert [c.head for c in accuracy(of(standing()))] == ["right", "95 %"]
-    heads = [c.head for c in accuracy(of(standing(abstained=2, failures=1)))]
+    assert [c.head for c in accuracy(of(strategy()))] == ["right", "95 %"]
+    heads = [c.head for c in accuracy(of(strategy(abstained=2, failures=1)))]
     assert heads == ["right", "95 %", "silent", "failed"]
 
 
 def test_a_strategy_not_yet_asked_has_no_numbers():
-    told = of(standing(questions=0, right=0, share=0, tokens_per_right=None))
+    told = of(strategy(questions=0, right=0, share=0, tokens_per_right=None))
     assert {column.cell(next(lines(told))) for column in accuracy(told)} == {"–"}
 
 
 def test_markdown_is_a_table_that_a_label_cannot_break(made):
-    first = made.summary.standings[0].model_copy(update={"label": "a|b`c\n<i>"})
-    text = markdown(made.summary.model_copy(update={"standings": (first,)}))
+    first = made.summary.strategies[0].model_copy(update={"label": "a|b`c\n<i>"})
+    text = markdown(made.summary.model_copy(update={"strategies": (first,)}))
     table = [line for line in text.splitlines() if line.startswith("|")]
     bars = {line.replace("\\|", "").count("|") for line in table}
     assert len(table) == 3 and len(bars) == 1

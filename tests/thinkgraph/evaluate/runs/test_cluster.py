@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkgraph.evaluate.runs.setup import Setup
+from thinkgraph.evaluate.runs.config import Config
 from thinkgraph.evaluate.runs.variant import parse_variants
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.word_problems import word_problems
@@ -64,8 +64,8 @@ async def test_a_killed_worker_costs_no_row_and_draws_no_sample_twice(tmp_path):
             killed.append(workers()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    setup = Setup("smollm2")
-    rows, spent, seconds = await spread(QUESTIONS, variants(), database, "x", setup, tell=tell)
+    config = Config("smollm2")
+    rows, spent, seconds = await spread(QUESTIONS, variants(), database, "x", config, tell=tell)
     assert killed
     assert len(rows) == len({(row.question, row.strategy) for row in rows}) == 30
     assert not any(row.failure for row in rows)
@@ -75,18 +75,20 @@ async def test_a_killed_worker_costs_no_row_and_draws_no_sample_twice(tmp_path):
     assert seconds > 0
     again, kept = [], []
     again, _, _ = await spread(
-        QUESTIONS, variants(), database, "x", setup, tell=lambda row, old: kept.append(old)
+        QUESTIONS, variants(), database, "x", config, tell=lambda row, old: kept.append(old)
     )
     assert all(kept)
     assert sorted(map(repr, again)) == sorted(map(repr, rows))
 
 
 async def test_a_model_that_is_not_there_is_said_in_one_sentence(tmp_path):
-    setup = Setup("no-such.gguf")
+    config = Config("no-such.gguf")
     with pytest.raises(ModelError, match=r"no-such\.gguf"):
-        await spread(QUESTIONS, variants(), tmp_path / "c.sqlite", "x", setup)
+        await spread(QUESTIONS, variants(), tmp_path / "c.sqlite", "x", config)
 
 
 async def test_more_workers_than_cores_are_refused(tmp_path):
     with pytest.raises(ThinkgraphError, match="give --workers 2 at most"):
-        await spread(QUESTIONS, variants(), tmp_path / "c.sqlite", "x", Setup("smollm2"), workers=9)
+        await spread(
+            QUESTIONS, variants(), tmp_path / "c.sqlite", "x", Config("smollm2"), workers=9
+        )

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from thinkgraph.evaluate.runs import setup
+from thinkgraph.evaluate.runs import config
 from thinkgraph.models.backends.scripted import ScriptedModel
 
 from .conftest import speak
@@ -26,7 +26,7 @@ def data(tmp_path):
 def fixed(monkeypatch):
     """The texts of a scripted model, in place of the embedded one's."""
     model = ScriptedModel(speak, name="smollm2")
-    monkeypatch.setattr(setup, "load", lambda name, **settings: model)
+    monkeypatch.setattr(config, "load", lambda name, **settings: model)
     return model
 
 

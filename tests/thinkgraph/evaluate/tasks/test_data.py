@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkgraph.evaluate.findings.metric import find_metric
+from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.tasks.data import read_questions
 from thinkgraph.evaluate.tasks.record import DataError
 from thinkgraph.models.errors import ThinkgraphError
@@ -360,7 +360,9 @@ class TestFaults:
     def test_a_text_that_is_not_utf_8(self, tmp_path):
         path = tmp_path / "data.csv"
         path.write_bytes("question,answer\nWas?,ja\nWarum?,für\n".encode("latin-1"))
-        assert "line 3: byte 9 is not UTF-8" in fault(path)
+        assert only(path, fields={"question": "question"}, limit=1)
+        path.write_bytes("question,answer\nWas?,ja\nПочему?,да\n".encode("cp1251"))
+        assert "line 3: byte 1 is not UTF-8" in fault(path)
 
     def test_half_a_character(self, jsonl):
         said = fault(jsonl([PAIRS[0], r'{"question": "\ud800", "answer": "1"}']))
@@ -416,10 +418,10 @@ class TestReasoningGym:
         assert len({each.id for each in task.questions}) == 5
         assert task.questions[:3] == read_questions("reasoning-gym:countdown:3", seed=1).questions
         for each in task.questions:
-            assert judge.judge(each, each.reference, "").right
+            assert judge.score(each, each.reference, "").right
             # Another way to the same number, which no comparison with the answer would take.
-            assert judge.judge(each, f"({each.reference})", "").right
-            assert not judge.judge(each, "1 + 1", "").right
+            assert judge.score(each, f"({each.reference})", "").right
+            assert not judge.score(each, "1 + 1", "").right
 
     def test_a_generator_that_is_not_there(self):
         with pytest.raises(ThinkgraphError, match="did you mean `countdown`"):
@@ -428,7 +430,7 @@ class TestReasoningGym:
     def test_other_questions_are_refused(self):
         question = read_questions("word-problems:1").questions[0]
         with pytest.raises(ThinkgraphError, match="judges only questions that reasoning-gym made"):
-            find_metric("reasoning-gym").judge(question, "1", "")
+            find_metric("reasoning-gym").score(question, "1", "")
 
 
 def test_reasoning_gym_that_is_not_installed_says_how_to_get_it(monkeypatch):

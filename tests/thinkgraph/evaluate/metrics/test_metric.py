@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkgraph.evaluate.findings.metric import MetricError, find_metric
-from thinkgraph.evaluate.findings.number import estimated_number, exact_number
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.metrics.metric import MetricError
+from thinkgraph.evaluate.metrics.number import estimated_number, exact_number
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.tasks.question import Question
 
@@ -18,7 +19,7 @@ def question(reference, text="What?", choices=()):
 
 
 def judged(metric, answer, reference, text="", **more):
-    return find_metric(metric).judge(question(reference, **more), answer, text)
+    return find_metric(metric).score(question(reference, **more), answer, text)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,9 @@ def judged(metric, answer, reference, text="", **more):
     ],
 )
 def test_an_answer_is_judged_by_value(metric, answer, reference, right):
-    mark = judged(metric, answer, reference)
-    assert mark.right is right
-    assert not mark.abstained
+    score = judged(metric, answer, reference)
+    assert score.right is right
+    assert not score.abstained
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(0, 200), st.booleans())
@@ -61,14 +62,14 @@ def test_within_a_percentage_means_of_the_right_number(truth, percent, above):
 
 @pytest.mark.parametrize("metric", ["exact", "numeric", "choice", "estimate"])
 def test_no_answer_is_wrong_and_an_abstention(metric):
-    mark = judged(metric, None, "1", choices=("a", "b"))
-    assert (mark.score, mark.abstained, mark.error) == (0, True, None)
+    score = judged(metric, None, "1", choices=("a", "b"))
+    assert (score.value, score.abstained, score.error) == (0, True, None)
 
 
 @pytest.mark.parametrize("metric", ["exact", "numeric", "estimate"])
 def test_a_run_that_failed_is_wrong_but_did_not_abstain(metric):
-    mark = find_metric(metric).mark(question("1"), Row.failed("q", "direct", "out of memory"))
-    assert (mark.score, mark.abstained) == (0, False)
+    score = find_metric(metric).score_row(question("1"), Row.failed("q", "direct", "out of memory"))
+    assert (score.value, score.abstained) == (0, False)
 
 
 class TestNumber:
@@ -112,27 +113,27 @@ class TestNumber:
 class TestEstimate:
     METRIC = find_metric("estimate:20%")
 
-    def marks(self, pairs):
-        return [self.METRIC.judge(question(truth), answer, "") for answer, truth in pairs]
+    def scores(self, pairs):
+        return [self.METRIC.score(question(truth), answer, "") for answer, truth in pairs]
 
     def test_measures_are_those_of_the_textbook(self):
-        found = self.METRIC.errors(self.marks([("$110", "100"), ("50", "$100"), ("7", "7")]))
+        found = self.METRIC.errors(self.scores([("$110", "100"), ("50", "$100"), ("7", "7")]))
         assert found["mae"] == pytest.approx(20)
         logs = [math.log(111 / 101), math.log(51 / 101), 0]
         assert found["rmsle"] == pytest.approx(math.sqrt(sum(x * x for x in logs) / 3))
 
     def test_an_abstention_misses_the_tolerance_and_leaves_the_mean_errors_alone(self):
-        told = self.marks([("110", "100"), ("90", "100")])
-        silent = self.marks([("I can't say", "100"), (None, "100")])
+        told = self.scores([("110", "100"), ("90", "100")])
+        silent = self.scores([("I can't say", "100"), (None, "100")])
         assert self.METRIC.errors(told + silent) == self.METRIC.errors(told)
-        assert [mark.score for mark in silent] == [0, 0]
-        assert all(mark.abstained for mark in silent)
+        assert [score.value for score in silent] == [0, 0]
+        assert all(score.abstained for score in silent)
 
     def test_only_abstentions_have_no_errors(self):
-        assert self.METRIC.errors(self.marks([(None, "100")])) == {}
+        assert self.METRIC.errors(self.scores([(None, "100")])) == {}
 
     def test_below_zero_an_estimate_counts_as_zero_and_a_truth_not_at_all_in_the_logarithm(self):
-        below, no_log = self.marks([("-50", "100"), ("5", "-100")])
+        below, no_log = self.scores([("-50", "100"), ("5", "-100")])
         assert below.log_error == pytest.approx(-math.log(101))
         assert below.error == 150
         assert (no_log.log_error, no_log.error) == (None, 105)
@@ -155,8 +156,8 @@ class TestChoice:
         ],
     )
     def test_the_letter_is_found_by_the_surest_sign(self, answer, text, letter):
-        mark = judged("choice", answer, letter, text, choices=self.CITIES)
-        assert mark.right
+        score = judged("choice", answer, letter, text, choices=self.CITIES)
+        assert score.right
         other = "A" if letter != "A" else "B"
         assert not judged("choice", answer, other, text, choices=self.CITIES).right
 
@@ -205,7 +206,7 @@ class TestFind:
             ("numeric:-1", "neither a number of 0 or more"),
             ("numeric:", "a tolerance must follow"),
             ("exact:3", "takes nothing after a colon"),
-            ("", "there are choice, estimate, exact"),
+            ("", "choice, contains, estimate, exact"),
         ],
     )
     def test_what_is_no_metric_is_one_clear_message(self, name, said):
@@ -252,7 +253,7 @@ class TestOwn:
         assert not judged("shout", "yes", "yes").right
 
     def test_gives_parts_of_a_score(self):
-        assert judged("overlap", "ab", "abcd").score == 0.5
+        assert judged("overlap", "ab", "abcd").value == 0.5
 
     def test_is_not_asked_where_there_is_no_answer(self):
         assert judged("broken", None, "yes").abstained

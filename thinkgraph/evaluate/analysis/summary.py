@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
-from thinkgraph.evaluate.findings import sentence
-from thinkgraph.evaluate.findings.difference import Difference, ErrorDifference
-from thinkgraph.evaluate.findings.metric import Metric
-from thinkgraph.evaluate.findings.sheet import Sheet, mark_all, mean
-from thinkgraph.evaluate.findings.standing import Standing
-from thinkgraph.evaluate.findings.statistics import (
+from thinkgraph.evaluate.analysis import sentences
+from thinkgraph.evaluate.analysis.difference import Difference, ErrorDifference
+from thinkgraph.evaluate.analysis.scores import StrategyScores, mean, score_all
+from thinkgraph.evaluate.analysis.statistics import (
     Interval,
     difference_interval,
     holm,
@@ -22,16 +20,18 @@ from thinkgraph.evaluate.findings.statistics import (
     score_interval,
     wilson,
 )
+from thinkgraph.evaluate.analysis.strategy import StrategySummary
+from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.models.model import Frozen
 
-__all__ = ["Difference", "ErrorDifference", "Standing", "Summary", "summarize"]
+__all__ = ["Difference", "ErrorDifference", "StrategySummary", "Summary", "summarize"]
 
 
 class Summary(Frozen):
-    """The standings, in the order asked for, and what can be said of them."""
+    """The strategies, in the order asked for, and what can be said of them."""
 
-    standings: tuple[Standing, ...]
+    strategies: tuple[StrategySummary, ...]
     differences: tuple[Difference, ...] = Field(description="of each strategy but the baseline")
     overthought: dict[str, tuple[str, ...]] = Field(
         description="by label: questions on which more thought does worse than the direct answer; "
@@ -47,7 +47,7 @@ class Summary(Frozen):
 
 
 def summarize(
-    comparison: Comparison, metric: Metric, sheets: Sequence[Sheet] | None = None
+    comparison: Comparison, metric: Metric, results: Sequence[StrategyScores] | None = None
 ) -> Summary:
     """What a comparison comes to, finished or not.
 
@@ -58,53 +58,57 @@ def summarize(
     Args:
         comparison: what was asked and answered.
         metric: what is right.
-        sheets: every row with its mark, where that is known; else each is judged now.
+        results: every row with its score, where that is known; else each is judged now.
 
     Raises:
         MetricError: a metric from another package failed.
     """
-    sheets = sheets or mark_all(comparison, metric)  # an own metric may be slow: judge once
-    baseline = sheets[0]
+    results = results or score_all(comparison, metric)  # an own metric may be slow: judge once
+    baseline = results[0]
     direct = next(
-        (s for s, v in zip(sheets, comparison.variants, strict=True) if v.graph == "direct"),
+        (s for s, v in zip(results, comparison.variants, strict=True) if v.graph == "direct"),
         baseline,
     )
-    standings = _standings(sheets, metric, comparison)
-    differences = _differences(sheets, baseline, comparison.seed)
+    strategies = _summaries(results, metric, comparison)
+    differences = _differences(results, baseline, comparison.seed)
     # One family of tests where the direct answer is the baseline, so that no two contradict.
-    thoughts = differences if direct is baseline else _differences(sheets, direct, comparison.seed)
-    thoughts = [each for each in thoughts if _costlier(sheets, each)]
+    thoughts = differences if direct is baseline else _differences(results, direct, comparison.seed)
+    thoughts = [each for each in thoughts if _costlier(results, each)]
     return Summary(
-        standings=tuple(standings),
+        strategies=tuple(strategies),
         differences=tuple(differences),
         overthought={each.label: each.lost for each in thoughts if each.lost},
         overthinking=tuple(each.label for each in thoughts if each.sure and each.points < 0),
-        equal_budget=tuple(_equal_budget(standings, sheets, comparison.seed)),
+        equal_budget=tuple(_equal_budget(strategies, results, comparison.seed)),
         sentences=tuple(
-            sentence.found(standings, differences, thoughts, metric, len(comparison.questions))
+            sentences.found(strategies, differences, thoughts, metric, len(comparison.questions))
         ),
     )
 
 
-def _standings(sheets: Sequence[Sheet], metric: Metric, comparison: Comparison) -> list[Standing]:
-    standings = [_standing(sheet, metric, comparison) for sheet in sheets]
-    return [each.model_copy(update={"on_front": _on_front(each, standings)}) for each in standings]
+def _summaries(
+    results: Sequence[StrategyScores], metric: Metric, comparison: Comparison
+) -> list[StrategySummary]:
+    strategies = [_summary_of(result, metric, comparison) for result in results]
+    return [
+        each.model_copy(update={"on_front": _on_front(each, strategies)}) for each in strategies
+    ]
 
 
-def _standing(sheet: Sheet, metric: Metric, comparison: Comparison) -> Standing:
-    rows, marks = list(sheet.rows.values()), list(sheet.marks.values())
-    scores = [mark.score for mark in marks]
-    total, tokens = math.fsum(scores), mean([row.tokens for row in rows])
-    low, high = _share_interval(scores, comparison.seed)
-    judged = not metric.estimates and all(score in (0, 1) for score in scores)
-    return Standing(
-        label=sheet.label,
+def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) -> StrategySummary:
+    rows, scores = list(result.rows.values()), list(result.scores.values())
+    values = [score.value for score in scores]
+    total, tokens = math.fsum(values), mean([row.tokens for row in rows])
+    low, high = _share_interval(values, comparison.seed)
+    judged = not metric.estimates and all(value in (0, 1) for value in values)
+    return StrategySummary(
+        label=result.label,
         questions=len(rows),
         right=round(total) if judged else None,
-        share=mean(scores),
+        share=mean(values),
         low=low,
         high=high,
-        abstained=sum(mark.abstained for mark in marks),
+        abstained=sum(score.abstained for score in scores),
         failures=sum(row.failure is not None for row in rows),
         tokens=tokens,
         prompt_tokens=mean([row.prompt_tokens for row in rows]),
@@ -112,7 +116,7 @@ def _standing(sheet: Sheet, metric: Metric, comparison: Comparison) -> Standing:
         seconds=tokens * comparison.seconds_per_token,
         tokens_per_right=tokens * len(rows) / total if total else None,
         on_front=False,
-        errors=metric.errors(marks),
+        errors=metric.errors(scores),
     )
 
 
@@ -124,11 +128,11 @@ def _share_interval(scores: Sequence[float], seed: int) -> Interval:
     return score_interval(scores, seed=seed)
 
 
-def _on_front(one: Standing, standings: Sequence[Standing]) -> bool:
-    return one.questions > one.failures and not any(_beats(other, one) for other in standings)
+def _on_front(one: StrategySummary, strategies: Sequence[StrategySummary]) -> bool:
+    return one.questions > one.failures and not any(_beats(other, one) for other in strategies)
 
 
-def _beats(one: Standing, other: Standing) -> bool:
+def _beats(one: StrategySummary, other: StrategySummary) -> bool:
     """Whether one is at least as right for no more tokens, and better in one of the two."""
     if one.questions == one.failures:
         return False
@@ -136,10 +140,12 @@ def _beats(one: Standing, other: Standing) -> bool:
     return better and one.share >= other.share and one.tokens <= other.tokens
 
 
-def _differences(sheets: Sequence[Sheet], baseline: Sheet, seed: int) -> list[Difference]:
+def _differences(
+    results: Sequence[StrategyScores], baseline: StrategyScores, seed: int
+) -> list[Difference]:
     """Each strategy but the baseline against it, corrected for their number."""
-    others = [sheet for sheet in sheets if sheet is not baseline]
-    found = [_difference(sheet, baseline, seed, len(others)) for sheet in others]
+    others = [result for result in results if result is not baseline]
+    found = [_difference(result, baseline, seed, len(others)) for result in others]
     adjusted = holm([each.p for each in found])
     errors = [each.error for each in found if each.error is not None]
     corrected = iter(holm([each.p for each in errors]))
@@ -156,14 +162,16 @@ def _differences(sheets: Sequence[Sheet], baseline: Sheet, seed: int) -> list[Di
     ]
 
 
-def _difference(sheet: Sheet, baseline: Sheet, seed: int, comparisons: int) -> Difference:
-    by_question = sheet.gains(baseline)
+def _difference(
+    result: StrategyScores, baseline: StrategyScores, seed: int, comparisons: int
+) -> Difference:
+    by_question = result.gains(baseline)
     gains = list(by_question.values())
     low, high = difference_interval(gains, seed=seed) if gains else Interval(-1.0, 1.0)
     needed = questions_needed(gains, comparisons=comparisons)
     p = paired_test(gains, seed)
     return Difference(
-        label=sheet.label,
+        label=result.label,
         baseline=baseline.label,
         questions=len(gains),
         points=100 * mean(gains),
@@ -175,7 +183,7 @@ def _difference(sheet: Sheet, baseline: Sheet, seed: int, comparisons: int) -> D
         lost=_where(by_question, lambda gain: gain < 0),
         # The normal approximation can be done with fewer questions than the exact test.
         needed=max(needed, len(gains) + 1) if needed else None,
-        error=_error_difference(sheet, baseline, seed),
+        error=_error_difference(result, baseline, seed),
     )
 
 
@@ -183,9 +191,11 @@ def _where(gains: dict[str, float], holds: Callable[[float], bool]) -> tuple[str
     return tuple(question for question, gain in gains.items() if holds(gain))
 
 
-def _error_difference(sheet: Sheet, baseline: Sheet, seed: int) -> ErrorDifference | None:
+def _error_difference(
+    result: StrategyScores, baseline: StrategyScores, seed: int
+) -> ErrorDifference | None:
     errors = [
-        (sheet.marks[each].error, baseline.marks[each].error) for each in sheet.shared(baseline)
+        (result.scores[each].error, baseline.scores[each].error) for each in result.shared(baseline)
     ]
     more = [one - other for one, other in errors if one is not None and other is not None]
     if not more:
@@ -197,30 +207,32 @@ def _error_difference(sheet: Sheet, baseline: Sheet, seed: int) -> ErrorDifferen
     )
 
 
-def _costlier(sheets: Sequence[Sheet], difference: Difference) -> bool:
+def _costlier(results: Sequence[StrategyScores], difference: Difference) -> bool:
     """Whether a strategy samples more than the other, on the questions of both."""
-    by_label = {sheet.label: sheet for sheet in sheets}
+    by_label = {result.label: result for result in results}
     one, other = by_label[difference.label], by_label[difference.baseline]
     shared = one.shared(other)
     return one.tokens(shared) > other.tokens(shared)
 
 
-def _equal_budget(standings: Sequence[Standing], sheets: Sequence[Sheet], seed: int) -> list[str]:
+def _equal_budget(
+    strategies: Sequence[StrategySummary], results: Sequence[StrategyScores], seed: int
+) -> list[str]:
     """For each strategy on the front, those off it for which it is the best that costs no more."""
-    by_label = {sheet.label: sheet for sheet in sheets}
-    beaten: dict[str, list[sentence.Beaten]] = {}
-    for one in standings:
-        cheaper = [each for each in standings if _beats(each, one)]
+    by_label = {result.label: result for result in results}
+    beaten: dict[str, list[sentences.Beaten]] = {}
+    for one in strategies:
+        cheaper = [each for each in strategies if _beats(each, one)]
         if not cheaper or not one.questions:
             continue
         best = max(cheaper, key=lambda each: (each.share, -each.tokens))
         gains = list(by_label[best.label].gains(by_label[one.label]).values())
         if gains:
             interval = difference_interval(gains, seed=seed)
-            found = sentence.Beaten(one, mean(gains), interval)
+            found = sentences.Beaten(one, mean(gains), interval)
             beaten.setdefault(best.label, []).append(found)
     return [
-        sentence.equal_budget(each, beaten[each.label])
-        for each in standings
+        sentences.equal_budget(each, beaten[each.label])
+        for each in strategies
         if each.label in beaten
     ]

@@ -17,7 +17,7 @@ IDLE_CELLS = 512
 
 
 @dataclass(frozen=True)
-class Setup:
+class Config:
     """The model of a comparison, and how it is asked.
 
     Attributes:

@@ -6,16 +6,16 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from thinkgraph.evaluate.findings.difference import Difference, ErrorDifference
-from thinkgraph.evaluate.findings.metric import Metric
-from thinkgraph.evaluate.findings.standing import Standing
-from thinkgraph.evaluate.findings.statistics import Interval
+from thinkgraph.evaluate.analysis.difference import Difference, ErrorDifference
+from thinkgraph.evaluate.analysis.statistics import Interval
+from thinkgraph.evaluate.analysis.strategy import StrategySummary
+from thinkgraph.evaluate.metrics.metric import Metric
 
 _MANY = 10_000  # a number of questions that nobody asks
 
 
 def found(
-    standings: Sequence[Standing],
+    strategies: Sequence[StrategySummary],
     differences: Sequence[Difference],
     thoughts: Sequence[Difference],
     metric: Metric,
@@ -24,38 +24,38 @@ def found(
     """All sentences of a summary.
 
     Args:
-        standings: the baseline's first.
+        strategies: the baseline's first.
         differences: of the others to it.
         thoughts: of the costlier ones to the direct answer.
         metric: what "right" is.
         questions: how many the comparison has.
     """
-    yield _baseline(standings[0], metric)
+    yield _baseline(strategies[0], metric)
     for each in differences:
         yield _difference(each, questions, len(differences))
     for each in differences:
         if each.error is not None:
             yield _error(each, each.error)
     yield from _overthinking(thoughts)
-    yield from _front(standings)
-    yield from _left_out(standings, metric, questions)
+    yield from _front(strategies)
+    yield from _left_out(strategies, metric, questions)
 
 
 class Beaten(NamedTuple):
     """A strategy off the front, and how far another is ahead of it for no more tokens.
 
     Attributes:
-        standing: of the strategy off the front.
+        strategy: of the strategy off the front.
         gain: the other's score less its own, on the questions of both, -1 to 1.
         interval: of that.
     """
 
-    standing: Standing
+    strategy: StrategySummary
     gain: float
     interval: Interval
 
 
-def equal_budget(best: Standing, beaten: Sequence[Beaten]) -> str:
+def equal_budget(best: StrategySummary, beaten: Sequence[Beaten]) -> str:
     """What strategies off the front could have been had for."""
     ahead = [
         f"{one.label} ({_tokens(one)}, {_percent(one.share)}: "
@@ -66,15 +66,15 @@ def equal_budget(best: Standing, beaten: Sequence[Beaten]) -> str:
     return f"For no more tokens, {what} does at least as well as {_listed(ahead)}."
 
 
-def _baseline(standing: Standing, metric: Metric) -> str:
-    if not standing.questions:
-        return f"{standing.label} has answered no question yet."
-    share = f"{_percent(standing.share)} [{100 * standing.low:.0f}, {100 * standing.high:.0f}]"
-    if standing.right is None and not metric.estimates:
-        return f"{standing.label} scores {share} on {_count(standing.questions)}."
-    hits = round(standing.share * standing.questions)
-    of = f"{hits:,} of {_count(standing.questions)}"
-    return f"{standing.label} is {metric.claim} on {of}: {share}."
+def _baseline(strategy: StrategySummary, metric: Metric) -> str:
+    if not strategy.questions:
+        return f"{strategy.label} has answered no question yet."
+    share = f"{_percent(strategy.share)} [{100 * strategy.low:.0f}, {100 * strategy.high:.0f}]"
+    if strategy.right is None and not metric.estimates:
+        return f"{strategy.label} scores {share} on {_count(strategy.questions)}."
+    hits = round(strategy.share * strategy.questions)
+    of = f"{hits:,} of {_count(strategy.questions)}"
+    return f"{strategy.label} is {metric.claim} on {of}: {share}."
 
 
 def _difference(each: Difference, questions: int, comparisons: int) -> str:
@@ -158,14 +158,16 @@ def _balance(each: Difference) -> str:
     return f"{each.label} loses {len(each.lost):,} and gains {len(each.gained):,}"
 
 
-def _front(standings: Sequence[Standing]) -> Iterator[str]:
-    front = [each.label for each in standings if each.on_front]
-    if len(standings) > 1 and front:
+def _front(strategies: Sequence[StrategySummary]) -> Iterator[str]:
+    front = [each.label for each in strategies if each.on_front]
+    if len(strategies) > 1 and front:
         yield f"As measured, the front of accuracy against tokens is {_listed(front)}."
 
 
-def _left_out(standings: Sequence[Standing], metric: Metric, questions: int) -> Iterator[str]:
-    for each in standings:
+def _left_out(
+    strategies: Sequence[StrategySummary], metric: Metric, questions: int
+) -> Iterator[str]:
+    for each in strategies:
         if each.failures:
             wrong = "counted as wrong" if not metric.estimates else f"counted as not {metric.claim}"
             yield f"{each.label} failed on {_count(each.failures)}, {wrong}."
@@ -182,8 +184,8 @@ def _count(questions: int) -> str:
     return f"{questions:,} question{'' if questions == 1 else 's'}"
 
 
-def _tokens(standing: Standing) -> str:
-    count = f"{standing.tokens:,.0f}"
+def _tokens(strategy: StrategySummary) -> str:
+    count = f"{strategy.tokens:,.0f}"
     return f"{count} token{'' if count == '1' else 's'}"
 
 

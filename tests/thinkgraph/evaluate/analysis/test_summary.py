@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinkgraph.evaluate.findings.metric import Own, find_metric
-from thinkgraph.evaluate.findings.statistics import (
+from thinkgraph.evaluate.analysis.statistics import (
     difference_interval,
     holm,
     mcnemar,
     questions_needed,
     wilson,
 )
-from thinkgraph.evaluate.findings.summary import Summary, summarize
+from thinkgraph.evaluate.analysis.summary import Summary, summarize
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.metrics.own import Own
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
@@ -84,29 +85,29 @@ UNCLEAR = {"direct": "+" * 40 + "-" * 60, "chain-of-thought": "-" * 5 + "+" * 43
 
 class TestStandings:
     def test_count_what_was_right_and_what_it_cost(self):
-        standing = summary({"direct": "++-?!"}).standings[0]
-        assert (standing.questions, standing.right, standing.share) == (5, 2, 0.4)
-        assert (standing.low, standing.high) == wilson(2, 5)
-        assert (standing.abstained, standing.failures) == (1, 1)
-        assert (standing.tokens, standing.prompt_tokens, standing.calls) == (48, 40, 1.6)
-        assert standing.tokens_per_right == 4 * 60 / 2
-        assert standing.seconds == pytest.approx(48 * 10 / 1000)
+        strategy = summary({"direct": "++-?!"}).strategies[0]
+        assert (strategy.questions, strategy.right, strategy.share) == (5, 2, 0.4)
+        assert (strategy.low, strategy.high) == wilson(2, 5)
+        assert (strategy.abstained, strategy.failures) == (1, 1)
+        assert (strategy.tokens, strategy.prompt_tokens, strategy.calls) == (48, 40, 1.6)
+        assert strategy.tokens_per_right == 4 * 60 / 2
+        assert strategy.seconds == pytest.approx(48 * 10 / 1000)
 
     def test_stand_in_the_order_asked_for_with_the_baseline_first(self):
         found = summary({"b": "+", "a": "-", "direct": "+"})
-        assert [each.label for each in found.standings] == ["b", "a", "direct"]
+        assert [each.label for each in found.strategies] == ["b", "a", "direct"]
         assert [(each.label, each.baseline) for each in found.differences] == [
             ("a", "b"),
             ("direct", "b"),
         ]
 
     def test_never_right_has_no_cost_of_a_right_answer(self):
-        assert summary({"direct": "--"}).standings[0].tokens_per_right is None
+        assert summary({"direct": "--"}).strategies[0].tokens_per_right is None
 
     def test_the_front_is_what_nothing_else_beats_in_both(self):
         verdicts = {"cheap": "+---", "same": "+---", "good": "+++-", "dear": "+++-", "best": "++++"}
         tokens = {"cheap": 10, "same": 10, "good": 20, "dear": 30, "best": 90}
-        found = summary(verdicts, tokens=tokens).standings
+        found = summary(verdicts, tokens=tokens).strategies
         assert [each.label for each in found if each.on_front] == ["cheap", "same", "good", "best"]
 
     @settings(max_examples=30, deadline=None)
@@ -120,7 +121,7 @@ class TestStandings:
     def test_each_off_the_front_is_beaten_by_one_on_it(self, strategies):
         verdicts = {f"s{i}": signs for i, (signs, _) in enumerate(strategies)}
         tokens = {f"s{i}": cost for i, (_, cost) in enumerate(strategies)}
-        found = summary(verdicts, tokens=tokens).standings
+        found = summary(verdicts, tokens=tokens).strategies
         front = [each for each in found if each.on_front]
         assert front
         for each in found:
@@ -130,7 +131,7 @@ class TestStandings:
 
     def test_nothing_was_answered_yet(self):
         found = summarize(comparison(CLEAR).model_copy(update={"rows": ()}), find_metric("exact"))
-        assert [(each.low, each.high, each.on_front) for each in found.standings] == [
+        assert [(each.low, each.high, each.on_front) for each in found.strategies] == [
             (0, 1, False)
         ] * 2
         assert found.sentences[0] == "direct has answered no question yet."
@@ -330,7 +331,7 @@ class TestOtherMetrics:
         found = summarize(
             whole.model_copy(update={"rows": tuple(rows)}), find_metric("estimate:20%")
         )
-        direct, thought = found.standings
+        direct, thought = found.strategies
         assert (direct.right, direct.share, direct.abstained) == (None, 0, 1)
         assert (thought.share, thought.abstained) == (39 / 40, 1)
         assert thought.errors["mae"] == pytest.approx(3)
@@ -350,7 +351,7 @@ class TestOtherMetrics:
     def test_scores_of_parts(self):
         metric = Own("part", lambda answer, reference, question: int(answer) and 0.5)
         found = summarize(comparison({"direct": "-" * 30, "chain-of-thought": "+" * 30}), metric)
-        direct, thought = found.standings
+        direct, thought = found.strategies
         assert (direct.right, thought.right, thought.share) == (0, None, 0.5)
         assert 0.4 < thought.low < 0.5 < thought.high < 0.6
         assert found.differences[0].points == 50 and found.differences[0].sure

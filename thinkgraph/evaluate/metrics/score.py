@@ -7,10 +7,10 @@ from pydantic import Field
 from thinkgraph.models.model import Frozen
 
 
-class Mark(Frozen):
+class Score(Frozen):
     """The judgement of one answer."""
 
-    score: float = Field(ge=0, le=1, description="1 is right; own metrics may give part of it")
+    value: float = Field(ge=0, le=1, description="1 is right; own metrics may give part of it")
     abstained: bool = Field(False, description="there was no answer that the metric can read")
     error: float | None = Field(None, description="of an estimate: how far off, in its own unit")
     log_error: float | None = Field(
@@ -20,4 +20,4 @@ class Mark(Frozen):
     @property
     def right(self) -> bool:
         """Whether it has the full score."""
-        return self.score == 1
+        return self.value == 1

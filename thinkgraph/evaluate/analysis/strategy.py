@@ -7,7 +7,7 @@ from pydantic import Field
 from thinkgraph.models.model import Frozen
 
 
-class Standing(Frozen):
+class StrategySummary(Frozen):
     """How one strategy did."""
 
     label: str

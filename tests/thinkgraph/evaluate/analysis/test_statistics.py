@@ -11,8 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from thinkgraph.evaluate.findings import statistics
-from thinkgraph.evaluate.findings.statistics import (
+from thinkgraph.evaluate.analysis import statistics
+from thinkgraph.evaluate.analysis.statistics import (
     difference_interval,
     holm,
     mcnemar,

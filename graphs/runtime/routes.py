@@ -1,0 +1,104 @@
+"""Where each node leads: edges that are always followed, and decisions among the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from langgraph.graph import START as LANGGRAPH_START
+
+from thinkgraph.graphs.language.condition import Condition, variable_types
+from thinkgraph.graphs.language.spec import END, START, Edge, Scalar, Spec
+from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.population import State
+
+CONCLUDE = "conclude"
+"""The node that every path leads to: it votes if need be, and says the answer."""
+
+
+class Routes:
+    """Where each node leads: the fixed edges, and the decisions of the nodes that have some."""
+
+    def __init__(self, spec: Spec, params: Mapping[str, Scalar]) -> None:
+        self._types = variable_types(spec)
+        self._params = params
+        self._decisions: dict[str, list[Link]] = {}
+        deciding = {
+            sources[0] for edge in spec.edges if edge.is_conditional for sources, _ in edge.links
+        }
+        self.fixed: list[tuple[tuple[str, ...], str]] = []
+        for edge in spec.edges:
+            for sources, targets in edge.links:
+                for target in targets:
+                    if deciding.isdisjoint(sources):
+                        self.fixed += _arrows(sources, target)
+                    else:
+                        link = self._link(edge, sources[0], target)
+                        self._decisions.setdefault(sources[0], []).append(link)
+
+    def _link(self, edge: Edge, source: str, target: str) -> Link:
+        return Link(
+            key=f"{source} -> {target} {edge.when or ''}".strip(),
+            target=CONCLUDE if target == END else target,
+            conditional=edge.is_conditional,
+            when=Condition(edge.when, self._types) if edge.when else None,
+            at_most=bind(edge.at_most, self._params),
+            each=edge.each is not None,
+        )
+
+    def decides(self, node: str) -> bool:
+        """Whether a node chooses among its edges."""
+        return node in self._decisions
+
+    def decisions(self, node: str) -> list[Link]:
+        """The arrows among which a deciding node chooses, in their order."""
+        return self._decisions.get(node, [])
+
+    def destinations(self, node: str) -> dict[str, str]:
+        """Where a deciding node may go, with a label for the drawing."""
+        return {link.target: link.label for link in self.decisions(node)}
+
+    def follow(self, node: str, state: State, round: int, counts: Mapping[str, int]) -> list[Link]:
+        """The edges that a deciding node follows now."""
+        links = self._decisions[node]
+        for link in links:
+            if link.conditional and link.open(state, round, self._params, counts):
+                return [link]
+        return [link for link in links if not link.conditional]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One arrow out of a deciding node."""
+
+    key: str
+    target: str
+    conditional: bool
+    when: Condition | None
+    at_most: int | None
+    each: bool
+
+    @property
+    def label(self) -> str:
+        """The condition and the bound, in a few words."""
+        words = [self.key.partition(" -> ")[2].partition(" ")[2]]
+        if self.at_most is not None:
+            words.append(f"at most {self.at_most}×")
+        return ", ".join(filter(None, words))
+
+    def open(
+        self, state: State, round: int, params: Mapping[str, Scalar], counts: Mapping[str, int]
+    ) -> bool:
+        """Whether it may be followed: its bound isn't reached and its condition holds."""
+        if self.at_most is not None and counts.get(self.key, 0) >= self.at_most:
+            return False
+        if self.each and not state.live:
+            return False
+        return self.when is None or self.when.holds(state, round, params)
+
+
+def _arrows(sources: tuple[str, ...], target: str) -> list[tuple[tuple[str, ...], str]]:
+    """Several sources of a node are waited for; of the run's end, each leads there by itself."""
+    if target == END:
+        return [((source,), CONCLUDE) for source in sources]
+    return [(tuple(LANGGRAPH_START if s == START else s for s in sources), target)]

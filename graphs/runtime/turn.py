@@ -1,0 +1,99 @@
+"""Where a turn begins and ends: the question goes into the conversation, and so does the answer.
+
+A thread is a conversation. Whatever comes in at its start begins a new turn: the run's channels
+are emptied, the messages stay. What goes on with an interrupted run (``invoke(None)``,
+``Command(resume=...)``) doesn't come by here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+
+from thinkgraph.graphs.language.spec import Spec
+from thinkgraph.graphs.runtime import state as channels
+from thinkgraph.graphs.runtime.messages import text_of
+from thinkgraph.graphs.runtime.state import Json, Turn
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Usage
+
+_VOTE = {"value", "votes", "of", "tie", "candidate", "cancelled", "note"}
+"""What the message tells of the answer."""
+
+
+def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
+    """What the first node of a turn writes.
+
+    The question is the one that was given, else the last message of the user's; tools may have
+    been called since then, and what they said is part of the conversation before it.
+
+    Raises:
+        ThinkgraphError: nothing is asked.
+    """
+    messages = list(values.get("messages") or ())
+    last = next((m for m in reversed(messages) if isinstance(m, HumanMessage)), None)
+    question, added = values.get("question") or "", []
+    if not question:
+        if last is None or not _is_open(messages):
+            raise ThinkgraphError(_nothing_asked(messages))
+        question = text_of(last.content)
+    elif last is None or messages[-1] is not last or text_of(last.content) != question:
+        last = HumanMessage(question, id=str(uuid4()))
+        added = [last]
+    if not question.strip():
+        raise ThinkgraphError("the question is empty")
+    given = {name: values[name] for name in spec.inputs if values.get(name) is not None}
+    turn = Turn(id=str(uuid4()), question=question, asked=str(last.id), inputs=given)
+    spent = dict.fromkeys((*channels.RUN, *spec.state)) if values.get("turn") else {}
+    return {**spent, "turn": turn, "messages": added}
+
+
+def _is_open(messages: list[Any]) -> bool:
+    """Whether nothing but calls of tools and their results follows the user's last message."""
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            return True
+        if not isinstance(message, ToolMessage) and not getattr(message, "tool_calls", ()):
+            return False
+    return False
+
+
+def _nothing_asked(messages: list[Any]) -> str:
+    if not messages:
+        return "the question is empty"
+    return (
+        f"nothing is asked: the messages end with the {messages[-1].type} message; "
+        "end them with the user's, or give a question"
+    )
+
+
+def reply(spec: Spec, values: Mapping[str, Any], cut: str | None) -> AIMessage:
+    """The answer as a message, with what it cost and how it was voted in its metadata."""
+    state, usage = channels.read(spec, values), channels.total_usage(values)
+    told: Json = {"graph": spec.name}
+    text = ""
+    if state.answer is not None:
+        text = state.answer.text or state.answer.value or ""
+        told |= state.answer.model_dump(include=_VOTE)
+    if spec.output != "answer":
+        text = str(state.fields.get(spec.output, values.get(spec.output)))
+    return AIMessage(
+        text,
+        id=f"answer-{values['turn']['id']}",
+        usage_metadata=usage_metadata(usage),
+        response_metadata={**told, "usage": usage.model_dump(), "cut": cut},
+    )
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """A usage as LangChain tells it."""
+    return UsageMetadata(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
+    )

@@ -1,1 +1,0 @@
-"""What is right, and what can be said of it: metrics, statistics, sentences."""

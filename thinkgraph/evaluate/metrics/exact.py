@@ -1,0 +1,20 @@
+"""Exact match, by value."""
+
+from __future__ import annotations
+
+from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.metrics.score import Score
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.nodes.answers import equal
+
+
+class Exact(Metric):
+    """Right is what equals the right answer by value: 0.5 and 1/2 are one answer."""
+
+    name = "exact"
+
+    def score(self, question: Question, answer: str | None, text: str) -> Score:
+        """No answer is wrong, and an abstention."""
+        if answer is None:
+            return Score(value=0, abstained=True)
+        return Score(value=equal(answer, question.reference, question.text))

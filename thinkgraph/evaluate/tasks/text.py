@@ -1,0 +1,86 @@
+"""The text of a data file, whatever encoding it is in."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from thinkgraph.models.errors import ThinkgraphError
+
+
+class DataError(ThinkgraphError):
+    """Data can't be read as questions; the message names the file, the place and the way out."""
+
+
+class FileText(NamedTuple):
+    """A file's text."""
+
+    text: str
+    note: str = ""
+    """What a user should know of how it was decoded; empty for UTF-8."""
+
+
+_MARKS = [  # UTF-32's begins as UTF-16's does
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+_HEAD = 4096  # bytes in which UTF-16 without a mark is recognised
+_RUN = re.compile(r"[^\x00-\x7f]{4,}")
+_AROUND = re.compile(r"\S*[^\x00-\x7f]\S*")
+_WAY_OUT = "save the file as UTF-8, as by iconv -f ENCODING -t utf-8"
+
+
+def read_text(path: Path) -> FileText:
+    """Read a file as UTF-8, as UTF-16 or UTF-32 by its mark, or else as Windows-1252.
+
+    Windows-1252 (as Excel saves CSV in western Europe) has letters beyond ASCII one by one;
+    where four or more follow each other, the file is in another encoding, and refused.
+
+    Raises:
+        DataError: the file can't be read or decoded.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from None
+    encoding = _encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        place = f"line {line}"
+        byte = error.start - data.rfind(b"\n", 0, error.start)
+        if encoding != "utf-8":
+            raise DataError(f"{path} begins as {encoding} and isn't, at {place}") from None
+        return _windows(path, data, f"{path}, {place}: byte {byte} is not UTF-8")
+    if "\0" in text:
+        raise DataError(f"{path} holds NUL characters: it is no text")
+    return FileText(text, "" if encoding.startswith("utf-8") else f"read as {encoding.upper()}")
+
+
+def _encoding(data: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    head = data[:_HEAD]
+    if head.count(0) >= len(head) // 3 > 0:  # UTF-16 of a western text, without its mark
+        return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
+    return "utf-8"
+
+
+def _windows(path: Path, data: bytes, why: str) -> FileText:
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        raise DataError(f"{why}; {_WAY_OUT}") from None
+    if _RUN.search(text) or "\0" in text:
+        raise DataError(f"{why}, and no Windows-1252 either; {_WAY_OUT}")
+    shown = _AROUND.search(text)
+    return FileText(
+        text, f"not UTF-8, read as Windows-1252: check that {shown[0] if shown else ''!r} is right"
+    )
