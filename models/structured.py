@@ -143,7 +143,7 @@ def structured(
         return _by_calling(chat, schema, form, {**settings, "ls_structured_output_format": told})
     wanted = form if method == "json_schema" else {"type": "json_object"}
     llm = chat.bind(response_format=wanted, ls_structured_output_format=told, **settings)
-    return llm, _parser(schema)  # type: ignore[return-value]
+    return llm, _parser(schema)
 
 
 def _by_calling(

@@ -231,6 +231,7 @@ class LocalModel:
                 use.chosen,
                 knows_tools=self._template.knows_tools,
                 parallel=use.parallel,
+                bare=use.choice == "auto",
             )
             required = use.choice != "auto" and bool(tagged)
             thought = self._template.answer_after(prompt) if required else None

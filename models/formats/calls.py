@@ -80,7 +80,7 @@ class JsonObjects:
             value = value["function"]
         name = next((value[k] for k in (self.name, "name", "tool_name") if k in value), None)
         keys = (self.arguments, "arguments", "parameters")
-        arguments = next((value[key] for key in keys if key in value), {})
+        arguments: Any = next((value[key] for key in keys if key in value), {})
         if not isinstance(name, str) or not name:
             raise ValueError(f"a call has no {self.name!r}")
         return Found(name, _object(arguments))

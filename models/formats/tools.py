@@ -52,8 +52,8 @@ def _in_words(message: Message) -> Message:
         return Message(role="user", content=said)
     if message.tool_calls:
         calls = [_written(call.name, call.arguments) for call in message.tool_calls]
-        said = [message.content, *calls] if message.content else calls
-        return Message(role="assistant", content="\n".join(said))
+        texts = [message.content, *calls] if message.content else calls
+        return Message(role="assistant", content="\n".join(texts))
     return message
 
 
@@ -63,12 +63,18 @@ def _written(name: str, arguments: dict[str, Any]) -> str:
 
 
 def held(
-    format: ChatFormat, tools: Sequence[Tool], *, knows_tools: bool, parallel: bool
+    format: ChatFormat,
+    tools: Sequence[Tool],
+    *,
+    knows_tools: bool,
+    parallel: bool,
+    bare: bool = False,
 ) -> list[Tagged]:
     """What holds calls of these tools to their schemas while they are decoded.
 
     Empty where a JSON schema can't say how the model writes calls. Arguments that a tool's schema
-    doesn't name are not allowed, unless it says that they are.
+    doesn't name are not allowed, unless it says that they are. ``bare`` holds also calls without
+    their delimiters, which small models leave out.
     """
     tools = [tool.model_copy(update={"parameters": _closed(tool.parameters)}) for tool in tools]
     if format.channels and knows_tools:
@@ -80,19 +86,21 @@ def held(
         ]
     calls: Calls = format.calls if format.calls and knows_tools else HERMES
     if calls.begin == "<|python_tag|>" and isinstance(calls.body, JsonObjects):
-        key = calls.body.arguments
-        return [
-            Tagged(
-                begin=f'{{"name": {json.dumps(tool.name)}, "{key}": ',
-                json_schema=tool.parameters,
-                end="}",
-            )
-            for tool in tools
-        ]
+        return _bare(tools, calls.body.arguments)
     closing = "".join(calls.around[1:])
-    return [
+    tagged = [
         one if parallel else one.model_copy(update={"end": one.end + closing})
         for one in calls.body.held(calls.begin, calls.end, tools, parallel)
+    ]
+    return tagged + (_bare(tools) if bare and calls is HERMES else [])
+
+
+def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
+    """Calls without delimiters, from where it is clear which tool is called."""
+    begins = {f'{{"name": {json.dumps(tool.name)}, "{arguments}": ': tool for tool in tools}
+    return [
+        Tagged(begin=begin, json_schema=tool.parameters, end="}", trigger=begin)
+        for begin, tool in begins.items()
     ]
 
 

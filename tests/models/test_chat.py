@@ -157,7 +157,7 @@ def test_what_is_not_supported_is_told(messages, what):
     ("kwargs", "what"),
     [
         ({"temprature": 1}, "'temprature' is not a setting of a call; it takes .*temperature"),
-        ({"tools": []}, "'tools' is not a setting"),
+        ({"tool": []}, "'tool' is not a setting"),
         ({"temperature": -1}, "temperature can't be -1"),
         ({"seeds": [1, 2], "n": 3}, "2 seeds are given for 3 completions"),
         ({"seeds": []}, "0 seeds"),
