@@ -32,7 +32,7 @@ GROUPS = {
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
         *("Sampling", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
-        *("Cost", "Extent", "Asked"),
+        *("Cost", "PopulationBounds", "RequestBounds"),
     ],
     "Models": [
         *(

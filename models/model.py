@@ -81,7 +81,8 @@ class Tagged(Frozen):
     Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
     this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
     tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
-    be of an object or array: of a number, nothing tells the end.
+    be of an object or array: of a number, nothing tells the end. One tag may have an empty
+    ``begin`` where tags are required: an answer instead of a call, with which the text ends.
     """
 
     begin: str
@@ -114,10 +115,13 @@ class Sampling(Frozen):
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
     constrain_after: str | None = Field(
-        None, description="the schema or grammar holds from behind this text, which must come"
+        None, description="what constrains the text does so from behind this one, as `</think>`"
     )
     tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
-    tagged_required: bool = Field(False, description="the text begins with a tagged part")
+    tagged_required: bool = Field(
+        False,
+        description="the text begins with a tagged part, or goes on so after `constrain_after`",
+    )
     tagged_parallel: bool = Field(True, description="more than one tagged part may come")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")

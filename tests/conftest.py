@@ -73,11 +73,58 @@ def shapes(architecture: str, vocabulary: int) -> dict[str, tuple[int, ...]]:
     return result
 
 
-def write_model(path: Path, architecture: str = "llama", *, window: int = 32) -> Path:
+WORDS = ("▁", "▁correct", "correct", "▁wrong", "wrong", "▁Verdict", "Verdict", ":", "▁Yes", "Yes")
+
+
+def write_vocabulary(writer: gguf.GGUFWriter, kind: str) -> int:
+    """Write one of three vocabularies; gives its size.
+
+    ``bytes`` is a byte-level one, ``turns`` the same with turn tokens that are user-defined, and
+    ``sentencepiece`` one that puts a space in front of a text.
+    """
+    if kind == "sentencepiece":
+        letters = [chr(c) for c in range(33, 127)]
+        words = [word for word in WORDS if len(word) > 1 or word == "▁"]
+        # Each beginning of a word is a piece, for pieces are merged out of two.
+        starts = sorted({word[:n] for word in words for n in range(2, len(word))} - {*words})
+        normal = [*words, *starts, *letters]
+        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{n:02X}>" for n in range(256)), *normal]
+        types = gguf.TokenType
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list(tokens)
+        writer.add_token_scores([0.0] * 259 + [float(len(piece)) for piece in normal])
+        writer.add_token_types(
+            [types.UNKNOWN, types.CONTROL, types.CONTROL]
+            + [types.BYTE] * 256
+            + [types.NORMAL] * len(normal)
+        )
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_unk_token_id(0)
+        writer.add_add_bos_token(True)
+        writer.add_add_space_prefix(True)
+        return len(tokens)
+    tokens = [*byte_spellings(), "<|im_start|>", "<|im_end|>", "in", "ing"]
+    turn = gguf.TokenType.USER_DEFINED if kind == "turns" else gguf.TokenType.CONTROL
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * 256 + [turn, turn, 1, 1])
+    writer.add_token_merges(["i n", "in g"])
+    writer.add_bos_token_id(256)
+    writer.add_eos_token_id(257)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(TEMPLATE)
+    return len(tokens)
+
+
+def write_model(
+    path: Path, architecture: str = "llama", *, window: int = 32, vocabulary: str = "bytes"
+) -> Path:
     """Write a tiny random model; a seed makes it the same each time."""
     writer = gguf.GGUFWriter(path, architecture)
-    tokens = [*byte_spellings(), "<|im_start|>", "<|im_end|>", "in", "ing"]
-    kinds = [1] * 256 + [3, 3, 1, 1]
+    size = write_vocabulary(writer, vocabulary)
     writer.add_context_length(2048)
     writer.add_embedding_length(EMBEDDING)
     writer.add_block_count(LAYERS)
@@ -98,18 +145,9 @@ def write_model(path: Path, architecture: str = "llama", *, window: int = 32) ->
         writer.add_ssm_time_step_rank(RANK)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(EMBEDDING // HEADS)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges(["i n", "in g"])
-    writer.add_bos_token_id(256)
-    writer.add_eos_token_id(257)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_vocab_size(size)
     random = np.random.default_rng(7)
-    for name, shape in shapes(architecture, len(tokens)).items():
+    for name, shape in shapes(architecture, size).items():
         scale = 0.5 if name == "token_embd.weight" else 1.5 / np.sqrt(shape[-1])
         data = random.normal(0, scale, shape).astype(np.float32)
         if name.endswith("norm.weight") or name.endswith("ssm_d"):
@@ -161,6 +199,19 @@ def tiny(gguf_folder: Path) -> Callable[[str], Path]:
         return made[architecture]
 
     return path
+
+
+@pytest.fixture(scope="session")
+def sentencepiece(gguf_folder: Path) -> LocalModel:
+    """A tiny model whose vocabulary puts a space in front of a text, as Llama 2's does."""
+    path = gguf_folder / "sentencepiece.gguf"
+    return open_model(write_model(path, vocabulary="sentencepiece"))
+
+
+@pytest.fixture(scope="session")
+def user_defined_turns(gguf_folder: Path) -> LocalModel:
+    """A tiny model whose turn tokens are user-defined, and no control tokens."""
+    return open_model(write_model(gguf_folder / "turns.gguf", vocabulary="turns"))
 
 
 @pytest.fixture(scope="session")

@@ -83,8 +83,9 @@ def pattern(output: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_command_of_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    for command in commands(TUTORIAL.read_text("utf-8")):
+    shell, found = Shell(tmp_path), list(commands(TUTORIAL.read_text("utf-8")))
+    assert len(found) > 10
+    for command in found:
         printed = shell.run(command)
         assert re.fullmatch(pattern(command.output), printed), f"$ {command.text}\n{printed}"
 

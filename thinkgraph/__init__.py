@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
+    from thinkgraph.graphs.record import RunUsage as RunUsage
     from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
-    from thinkgraph.graphs.runtime.result import RunUsage as RunUsage
     from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
@@ -47,10 +47,9 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.answers import Tally as Tally
     from thinkgraph.nodes.answers import equal as equal
     from thinkgraph.nodes.answers import extract as extract
-    from thinkgraph.nodes.base.cost import Asked as Asked
     from thinkgraph.nodes.base.cost import Cost as Cost
-    from thinkgraph.nodes.base.cost import Extent as Extent
-    from thinkgraph.nodes.base.function_node import node_kind as node_kind
+    from thinkgraph.nodes.base.cost import PopulationBounds as PopulationBounds
+    from thinkgraph.nodes.base.cost import RequestBounds as RequestBounds
     from thinkgraph.nodes.base.node import Node as Node
     from thinkgraph.nodes.base.param import param as param
     from thinkgraph.nodes.budget_forcing import Thinking as Thinking
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.event import Grew as Grew
     from thinkgraph.nodes.event import NodeEvent as NodeEvent
     from thinkgraph.nodes.event import NodeStarted as NodeStarted
+    from thinkgraph.nodes.function_node import node_kind as node_kind
     from thinkgraph.nodes.kinds.ask import Ask as Ask
     from thinkgraph.nodes.kinds.calculate import Calculate as Calculate
     from thinkgraph.nodes.kinds.choose import Choose as Choose
@@ -87,8 +87,9 @@ _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
+    "graphs.record": ["RunUsage"],
+    "graphs.runtime.result": ["Finished", "Result"],
     "graphs.runtime.context": ["Context"],
-    "graphs.runtime.result": ["Finished", "Result", "RunUsage"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
     "models.engine.settings": ["EngineSettings"],
@@ -107,12 +108,12 @@ _EXPORTS = {
         "Usage",
     ],
     "nodes.answers": ["AnswerClass", "Tally", "equal", "extract"],
-    "nodes.base.cost": ["Asked", "Cost", "Extent"],
-    "nodes.base.function_node": ["node_kind"],
+    "nodes.base.cost": ["Cost", "PopulationBounds", "RequestBounds"],
     "nodes.base.node": ["Node"],
     "nodes.base.param": ["param"],
     "nodes.budget_forcing": ["Thinking"],
     "nodes.event": ["Answered", "Criticised", "Drafted", "Grew", "NodeEvent", "NodeStarted"],
+    "nodes.function_node": ["node_kind"],
     "nodes.kinds.ask": ["Ask"],
     "nodes.kinds.calculate": ["Calculate"],
     "nodes.kinds.choose": ["Choose"],

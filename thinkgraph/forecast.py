@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thinkgraph.graphs.planning.plan import Plan, Spent
+from thinkgraph.graphs.planning.plan import Plan
+from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.tuning.speed import Speed
+from thinkgraph.terminal import console as make_console
 
 
 def forecast(plan: Plan, speed: Speed | None = None) -> None:
     """Print a plan: each node, all together, and whether it fits."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(_table(plan))
     for line in _lines(plan, speed):
         console.print(Text(line))

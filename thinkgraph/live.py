@@ -8,6 +8,9 @@ from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
+
+from thinkgraph import terminal
 
 
 class LiveView(ABC):
@@ -20,7 +23,7 @@ class LiveView(ABC):
     """
 
     def __init__(self, *, shown: bool, console: Console | None, rate: float) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or terminal.console(stderr=True)
         self.shown = shown
         alive = shown and self.console.is_terminal
         self._live = Live(console=self.console, refresh_per_second=rate) if alive else None
@@ -35,6 +38,13 @@ class LiveView(ABC):
 
     def close(self) -> None:  # noqa: B027 (nothing, unless a view has something to say)
         """Say what a pipe gets at the end."""
+
+    def say(self, line: str) -> None:
+        """Print a line, if anybody reads it."""
+        try:
+            self.console.print(Text(line), soft_wrap=True)
+        except BrokenPipeError:
+            self.shown = False
 
     @property
     def alive(self) -> bool:

@@ -6,7 +6,6 @@ result only.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -18,7 +17,8 @@ from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.live import LiveView
 from thinkgraph.nodes.answers import Tally
 from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
-from thinkgraph.nodes.population import Answer
+from thinkgraph.nodes.population import Answer, Candidate
+from thinkgraph.terminal import console as make_console
 
 BAR = 30
 ROWS = 24
@@ -38,6 +38,7 @@ class View(LiveView):
         self._title = title
         self._began = time.perf_counter()
         self._rows: dict[str, Row] = {}
+        self._told: dict[str, Candidate] = {}
         self._answer: Answer | None = None
 
     @property
@@ -51,26 +52,44 @@ class View(LiveView):
         self._take(event)
         if self.alive:
             self.redraw()
-        elif self.shown and (line := _line(event)):
-            print(line, file=sys.stderr, flush=True)
+        elif self.shown and (line := self._line(event)):
+            self.say(line)
 
     def _take(self, event: NodeEvent) -> None:
         if isinstance(event, Grew):
             row = self._rows.setdefault(event.id, Row())
             row.text += event.text
+            row.thinks = bool(event.reasoning) or (row.thinks and not event.text)
             row.tokens = event.tokens
         elif isinstance(event, Drafted):
             found = event.candidate
             row = self._rows.setdefault(found.id, Row())
             row.text, row.tokens = found.text, found.tokens
             row.mark = found.answer or "no answer"
-            row.style = ("bold green" if found.answer else "yellow") if found.live else "dim"
+            row.style = ("bold green" if found.answer else "yellow") if found.live else "dim strike"
         elif isinstance(event, Criticised):
             row = self._rows.setdefault(event.critique.id, Row())
             row.text, row.tokens = event.critique.text, event.critique.tokens
-            row.mark, row.style = _verdict(event.critique.accepted), "magenta"
+            row.mark = _verdict(event.critique.accepted)
+            row.style = "green" if event.critique.accepted else "red"
+            if not event.critique.accepted and event.critique.candidate in self._rows:
+                self._rows[event.critique.candidate].style = "yellow"
         elif isinstance(event, Answered):
             self._answer = event.answer
+
+    def _line(self, event: NodeEvent) -> str:
+        """What a pipe gets of an event."""
+        if isinstance(event, NodeStarted):
+            return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
+        if isinstance(event, Drafted):
+            found = event.candidate
+            before, self._told[found.id] = self._told.get(found.id), found
+            return _told(found, before)
+        if isinstance(event, Criticised):
+            said = event.critique
+            verdict = _verdict(said.accepted)
+            return f"{said.id}  [{verdict}]  {' '.join(said.text.split())}"
+        return ""
 
     def picture(self) -> RenderableType:
         """The candidates so far, the vote and the cost."""
@@ -92,7 +111,7 @@ class View(LiveView):
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         for name, row in list(self._rows.items())[-most:]:
-            text = " ".join(row.text.split())
+            text = "thinking …" if row.thinks and not row.mark else " ".join(row.text.split())
             shown = text if row.mark else text[-self.console.width :]
             table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
         return table
@@ -103,23 +122,26 @@ class Row:
 
     def __init__(self) -> None:
         self.text, self.tokens, self.mark, self.style = "", 0, "", ""
+        self.thinks = False
 
 
 def _verdict(accepted: bool) -> str:
     return "accepted" if accepted else "not accepted"
 
 
-def _line(event: NodeEvent) -> str:
-    """What a pipe gets of an event."""
-    if isinstance(event, NodeStarted):
-        return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
-    if isinstance(event, Drafted):
-        found = event.candidate
-        return f"{found.id}  [{found.answer or 'no answer'}]  {' '.join(found.text.split())}"
-    if isinstance(event, Criticised):
-        said = event.critique
-        return f"{said.id}  [{_verdict(said.accepted)}]  {' '.join(said.text.split())}"
-    return ""
+def _told(candidate: Candidate, before: Candidate | None) -> str:
+    """What a pipe gets of a candidate: all of it once, and then what has changed."""
+    if before is None or before.text != candidate.text:
+        found = "retired" if not candidate.live else candidate.answer or "no answer"
+        return f"{candidate.id}  [{found}]  {' '.join(candidate.text.split())}"
+    changes = []
+    if candidate.score is not None and candidate.score != before.score:
+        changes.append(f"score {candidate.score:.3g}")
+    if candidate.answer != before.answer:
+        changes.append(candidate.answer or "no answer")
+    if candidate.live != before.live:
+        changes.append("live again" if candidate.live else "retired")
+    return f"{candidate.id}  [{', '.join(changes)}]" if changes else ""
 
 
 def bars(tally: Tally) -> Table:
@@ -137,9 +159,12 @@ def bars(tally: Tally) -> Table:
 
 def report(result: Result, console: Console | None = None) -> None:
     """Print a result for a person, to standard output: the answer, the vote, the cost."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or make_console(soft_wrap=True)
     answer = result.answer
-    console.print(Text(str(result.output).strip() or "no answer", style="bold"))
+    style = "bold yellow" if result.accepted is False else "bold"
+    console.print(Text(str(result.output).strip() or "no answer", style=style))
+    if result.accepted is False:
+        console.print(Text("not accepted: the critics rejected this answer", style="yellow"))
     if answer.value is None and answer.of > 1:
         console.print("no comparable answer was found in any candidate; this is the first's text")
     if answer.of > 1 and answer.tally:

@@ -34,7 +34,7 @@ def render(problems: Iterable[Problem], format: Format = "text") -> str:
         return json.dumps(_counted(found), ensure_ascii=False, indent=2)
     if format == "sarif":
         return json.dumps(_sarif(found), ensure_ascii=False, indent=2)
-    raise ValueError(f"{format!r} is none of {', '.join(FORMATS)}")
+    raise ValueError(f"{format!r} is not one of {', '.join(FORMATS)}")
 
 
 def _counted(problems: list[Problem]) -> dict[str, Any]:

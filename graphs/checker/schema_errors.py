@@ -11,9 +11,9 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
-Path = tuple[str | int, ...]
 MAX_VIOLATIONS = 100
 """How many violations of one value are told."""
 
@@ -22,7 +22,7 @@ class Violation(NamedTuple):
     """A value that a model refuses: where it stands in the data, and why."""
 
     code: str
-    path: Path
+    path: DataPath
     message: str
     hint: str = ""
     key: bool = False
@@ -48,10 +48,10 @@ def _follows(detail: ErrorDetails, data: Any) -> bool:
 
 
 _WANTED = {
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
-    "string": "text",
-    "bool": "true or false",
+    "string": "a string",
+    "bool": "a boolean",
     "dict": "a mapping",
     "model": "a mapping",
     "list": "a list",
@@ -77,7 +77,7 @@ class _Detail(NamedTuple):
     """One of pydantic's errors, at its place in the data."""
 
     kind: str
-    path: Path
+    path: DataPath
     name: str
     value: Any
     message: str
@@ -117,7 +117,7 @@ def _not_a_choice(found: _Detail) -> Violation:
     choices = [word.strip("'\" ") for word in listed]
     text = isinstance(found.value, str)
     hint = suggestion(found.value, choices) if text else f"write {', '.join(choices)}"
-    message = f"{_shown(found.value)} is none of {', '.join(choices)}"
+    message = f"{_shown(found.value)} is not one of {', '.join(choices)}"
     return Violation("TG105", found.path, message, hint)
 
 
@@ -144,8 +144,8 @@ def _invalid_name(found: _Detail) -> Violation:
     key, pattern = found.name == "[key]", str(found.context["pattern"])
     shown = found.path[-1] if key else found.value
     lower = "a-z" in pattern and "A-Z" not in pattern
-    signs = "small letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
-    message = f"`{shown}` is no name: names have {signs}, a letter first"
+    signs = "lowercase letters, digits and `_`" if lower else "letters, digits, `-` and `_`"
+    message = f"`{shown}` is not a valid name: names have {signs}, and begin with a letter"
     return Violation("TG106", found.path, message, "", key)
 
 
@@ -174,7 +174,7 @@ def _mistyped(found: _Detail) -> Violation:
     if found.name == "[key]":
         return Violation("TG103", found.path, f"{found.path[-1]} should be {wanted}", "", True)
     if value is None:
-        message = f"this is empty and should be {wanted}"
+        message = f"this is null and should be {wanted}"
         return Violation("TG103", found.path, message, "delete the field, or give it a value", True)
     return Violation(
         "TG103", found.path, f"{_shown(value)} should be {wanted}", _rewrite_hint(base, value)
@@ -217,13 +217,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _at(data: Any, path: Path) -> Any:
+def _at(data: Any, path: DataPath) -> Any:
     for step in path:
         data = data[step]
     return data
 
 
-def _path(location: Path, data: Any) -> Path:
+def _path(location: DataPath, data: Any) -> DataPath:
     """The location in the data; pydantic's also names the members of unions."""
     path: list[str | int] = []
     for step in location:
@@ -246,7 +246,7 @@ def _inside(data: Any, step: str | int, path: list[str | int]) -> tuple[Any, str
     return data, None
 
 
-def _fields(model: type[BaseModel], location: Path) -> list[str]:
+def _fields(model: type[BaseModel], location: DataPath) -> list[str]:
     """The names of the fields at a location in a model."""
     kind: Any = model
     for step in location:
@@ -285,7 +285,7 @@ def _is_model(kind: Any) -> bool:
 
 def _without_other_branches(found: list[Violation]) -> Iterator[Violation]:
     """Those of the union's member that was meant; if none was, one for all members."""
-    types_wanted: dict[Path, list[Violation]] = {}
+    types_wanted: dict[DataPath, list[Violation]] = {}
     for violation in found:
         if violation.code == "TG103":
             types_wanted.setdefault(violation.path, []).append(violation)

@@ -32,7 +32,7 @@ _CEL_TYPES = {
 
 
 class ConditionError(ThinkgraphError):
-    """A condition can't be read, or isn't true or false.
+    """A condition can't be read, or is not a boolean.
 
     Attributes:
         issues: everything that is wrong with it.
@@ -85,16 +85,22 @@ def _best_score(state: State) -> float:
 
 VARIABLES: dict[str, Variable] = {
     "question": Variable("string", lambda state: state.question, "the question"),
-    "live": Variable("integer", lambda state: len(state.live), "how many candidates live"),
+    "live": Variable("integer", lambda state: len(state.live), "number of live candidates"),
     "answered": Variable(
         "integer",
         lambda state: sum(c.answer is not None for c in state.live),
-        "how many live candidates have an answer",
+        "number of live candidates that have an answer",
     ),
-    "accepted": Variable("boolean", lambda state: state.accepted, "critics accept all that live"),
-    "agreement": Variable("number", _agreement, "share of the live that the first answer has"),
-    "repeated": Variable("boolean", _repeated, "every live candidate repeats a parent's answer"),
-    "score": Variable("number", _best_score, "the best score of the live candidates"),
+    "accepted": Variable(
+        "boolean", lambda state: state.accepted, "whether critics accept every live candidate"
+    ),
+    "agreement": Variable(
+        "number", _agreement, "share of live candidates that gave the most common answer"
+    ),
+    "repeated": Variable(
+        "boolean", _repeated, "whether every live candidate repeats a parent's answer"
+    ),
+    "score": Variable("number", _best_score, "highest score of the live candidates"),
     "answer": Variable(
         "string", lambda state: (state.answer and state.answer.value) or "", "the answer so far"
     ),
@@ -113,7 +119,7 @@ def variable_types(spec: Spec) -> dict[str, str]:
 
 
 class Condition:
-    """A compiled expression that is true or false of a state.
+    """A compiled expression that gives a boolean for a state.
 
     Args:
         text: the expression.
@@ -138,8 +144,18 @@ class Condition:
         data = {n: VARIABLES[n].read(state) if n in VARIABLES else known[n] for n in self.names}
         value = self._expression.eval(data=data).value()
         if not isinstance(value, bool):
-            raise ConditionError(f"the condition gives {value}, not true or false")
+            raise ConditionError(f"the condition gives {value}, not a boolean")
         return value
+
+    def decide(self, known: Mapping[str, Any]) -> bool | None:
+        """Whether it is true, as far as that follows from the values of some names alone.
+
+        ``false && x`` and ``true || x`` are decided without x, as CEL defines it; None if the
+        value depends on another name, or if the evaluation fails.
+        """
+        data = {name: known[name] for name in self.names & known.keys()}
+        value = self._expression.eval(data=data).value()
+        return value if isinstance(value, bool) else None
 
 
 @cache
@@ -171,7 +187,9 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
     """The issues in a report of CEL's; of its syntax errors only the first, which causes them."""
     found = _ERROR.findall(report)
     if not found:
-        yield ConditionIssue("syntax", "it nests too deep" if "recursion" in report else report)
+        yield ConditionIssue(
+            "syntax", "it is nested too deeply" if "recursion" in report else report
+        )
     for line, column, message in found:
         said = message.removesuffix(" (in container '')")
         location = int(line), int(column)
@@ -186,7 +204,7 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
 
 def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> ConditionIssue:
     if name in types:
-        return ConditionIssue("name", f"`{name}` is no function", *location)
+        return ConditionIssue("name", f"`{name}` is not a function", *location)
     hint = f"write `{_LITERALS[name]}`" if name in _LITERALS else ""
     first, _, rest = name.partition(".")
     line, column = location
@@ -201,7 +219,7 @@ def _mismatch(
 ) -> ConditionIssue:
     operator = said.split("'")[1].strip("_@").replace("_", "")
     given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
-    message = f"`{operator}` doesn't fit ({given})"
+    message = f"`{operator}` is not defined for ({given})"
     if sorted(given.split(", ")) == ["double", "int"]:
         return ConditionIssue(
             "type", message, *location, len(operator), _as_doubles(text, location, types)
@@ -210,16 +228,16 @@ def _mismatch(
 
 
 def _as_doubles(text: str, location: tuple[int, int], types: Mapping[str, str]) -> str:
-    """How to write the whole number beside an operator as a double."""
+    """How to write the integer beside an operator as a double."""
     line = text.split("\n")[location[0] - 1]
     before, after = line[: location[1] - 1], line[location[1] - 1 :]
     beside = [re.search(r"([\w.]+)\s*$", before), re.match(r"[<>=!+*/%-]+\s*([\w.]+)", after)]
     for word in [match[1] for match in beside if match]:
         if word.isdigit():
-            return f"write `{word}.0`: a whole number isn't compared with a fraction"
+            return f"write `{word}.0`: CEL doesn't compare int with double"
         if types.get(word) == "integer":
-            return f"write `double({word})`: a whole number isn't compared with a fraction"
-    return "write 1.0 for 1, or double(x): a whole number isn't compared with a fraction"
+            return f"write `double({word})`: CEL doesn't compare int with double"
+    return "write 1.0 for 1, or double(x): CEL doesn't compare int with double"
 
 
 def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIssue:
@@ -241,7 +259,7 @@ def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIss
             "syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}"
         )
     ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
-    message = "it ends too early" if ends else said.split(" expecting ", maxsplit=1)[0]
+    message = "unexpected end" if ends else said.split(" expecting ", maxsplit=1)[0]
     return ConditionIssue("syntax", message.removeprefix("Syntax error: "), *location)
 
 
@@ -250,7 +268,7 @@ def _not_boolean(kind: str, text: str) -> ConditionIssue:
     brief = hint.get(kind, "compare it with something") if len(text) < 40 else ""
     return ConditionIssue(
         "truth",
-        f"the condition is of type {kind}, not true or false",
+        f"the condition is of type {kind}, not bool",
         1,
         1,
         len(text.split("\n", maxsplit=1)[0]),

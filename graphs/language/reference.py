@@ -169,10 +169,10 @@ def _scalar(found: Schema, schema: Schema) -> str:
     if kind == "array":
         return f"list of {_type(found.get('items', {}), schema) or 'anything'}"
     words = {
-        "integer": "whole number",
+        "integer": "integer",
         "number": "number",
-        "string": "text",
-        "boolean": "true or false",
+        "string": "string",
+        "boolean": "boolean",
         "object": "mapping",
     }
     bounds = {
@@ -193,7 +193,7 @@ def _conditions() -> str:
         ## Conditions
 
         A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
-        `!accepted && agreement < 0.8`. It is typed: a whole number isn't compared with a fraction
+        `!accepted && agreement < 0.8`. It is typed: CEL doesn't compare int with double
         (write `1.0`). It may name the params, inputs and state of the spec, and:
         """
     )

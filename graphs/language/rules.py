@@ -113,7 +113,7 @@ RULES: dict[str, Rule] = {
         "about: a text\n",
     ),
     "TG010": Rule(
-        "a key that is no name",
+        "a key that is not a valid name",
         "A field's name is plain text: no list, no mapping, no tag.",
         "? [draft, vote]\n: {kind: generate}\n",
         NODES,
@@ -170,7 +170,7 @@ RULES: dict[str, Rule] = {
     "TG106": Rule(
         "not a name",
         "Names of graphs and nodes have letters, digits, `-` and `_`; those of params, inputs "
-        "and state have small letters, digits and `_`, so that conditions and templates can "
+        "and state have lowercase letters, digits and `_`, so that conditions and templates can "
         "name them. A letter comes first.",
         "thinkgraph: 1\nname: my strategy\n",
         "thinkgraph: 1\nname: my-strategy\n",
@@ -206,6 +206,14 @@ RULES: dict[str, Rule] = {
         "The value has the right type, but the setting can't use it. The message says why.",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+'}}\n",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+)'}}\n",
+    ),
+    "TG112": Rule(
+        "a text that can't be constrained",
+        "A grammar is not valid GBNF, or a JSON schema has a keyword that can't be enforced while "
+        "a text is decoded. The message names it and its place. What is enforced is listed in "
+        "constrained.md.",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
+        "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
     ),
     "TG201": Rule(
         "an unknown kind",
@@ -295,6 +303,27 @@ RULES: dict[str, Rule] = {
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ hint }}"}}\n',
         "warning",
     ),
+    "TG214": Rule(
+        "a template that reads a text as an object",
+        "What a node's kind supplies to its prompts is a text (`candidate`, `answer`, `critique`, "
+        "`item`) or a list of texts (`peers`); it has none of the parts that the template names.",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate.text }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+        "nodes:\n  draft: {kind: generate}\n"
+        '  critic: {kind: critique, prompt: {user: "{{ candidate }}"}}\n'
+        "edges:\n  - START -> draft -> critic -> END\n",
+    ),
+    "TG215": Rule(
+        "a field of another type than its node writes",
+        "The state declares a type for the field, and the node writes or reads another one there.",
+        "state:\n  outline: {type: integer}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+        "state:\n  outline: {type: string}\n"
+        "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
+        "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",
@@ -314,15 +343,15 @@ RULES: dict[str, Rule] = {
     ),
     "TG303": Rule(
         "types in a condition don't fit",
-        "CEL doesn't mix types: whole numbers are compared with whole numbers (`live > 1`) and "
-        "fractions with fractions (`agreement > 0.5`, `agreement >= 1.0`).",
+        "CEL doesn't mix types: an int is compared with an int (`live > 1`) and "
+        "a double with a double (`agreement > 0.5`, `agreement >= 1.0`).",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: agreement >= 1.0}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG304": Rule(
-        "a condition that isn't true or false",
+        "a condition that is not a boolean",
         "A condition is a truth value; compare numbers and text with something.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live}\n  - draft -> END\n  - vote -> END\n",

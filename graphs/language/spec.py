@@ -98,7 +98,7 @@ class Param(Frozen):
         """
         converted = _convert(value, self.kind)
         if self.choices and converted not in self.choices:
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, self.choices))}")
+            raise ValueError(f"{value!r} is not one of {', '.join(map(str, self.choices))}")
         if isinstance(converted, int | float) and not isinstance(converted, bool):
             if self.minimum is not None and converted < self.minimum:
                 raise ValueError(f"{value} is less than {self.minimum:g}")

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.graphs.pictures.html import page_template
-from thinkgraph.graphs.runtime.result import Result, RunUsage
+from thinkgraph.graphs.record import RunRecord, RunUsage
 from thinkgraph.nodes.population import Candidate, Criticism
 
 
@@ -63,11 +63,12 @@ class Row(NamedTuple):
     """Its sampled tokens over those of the run that sampled most, 0 to 1."""
 
 
-def to_html(result: Result) -> str:
+def to_html(result: RunRecord, command: str | None = None) -> str:
     """The page: question, answer, vote, the path through the graph, every candidate, the cost.
 
     Args:
         result: a finished run; one without a spec has no drawing.
+        command: what asks it again; see `reproduce`, which makes one unless it is given.
     """
     counted = _counted(result)
     bars = _bars(result, counted)
@@ -79,11 +80,11 @@ def to_html(result: Result) -> str:
         rows=list(_rows(result)),
         concludes="conclude" in result.counts,
         drawing=_drawing(result),
-        command=reproduce(result),
+        command=command or reproduce(result),
     )
 
 
-def reproduce(result: Result) -> str:
+def reproduce(result: RunRecord) -> str:
     """The command that asks the same again; the seed and the params make it the same run."""
     known = result.graph in builtin_names()
     words = ["thinkgraph", "run", result.graph if known else f"{result.graph}.yaml"]
@@ -96,14 +97,14 @@ def reproduce(result: Result) -> str:
     return shlex.join(words)
 
 
-def _drawing(result: Result) -> Markup:
+def _drawing(result: RunRecord) -> Markup:
     if result.spec is None:
         return Markup("")
     # The drawing escapes every name and condition itself.
     return Markup(svg(result.spec, result.counts, params=result.params))  # noqa: S704
 
 
-def _bars(result: Result, counted: Mapping[str, int]) -> list[Bar]:
+def _bars(result: RunRecord, counted: Mapping[str, int]) -> list[Bar]:
     tally = result.answer.tally
     if tally is None:
         return []
@@ -124,7 +125,7 @@ def _bars(result: Result, counted: Mapping[str, int]) -> list[Bar]:
     return bars
 
 
-def _counted(result: Result) -> dict[str, int]:
+def _counted(result: RunRecord) -> dict[str, int]:
     """The bar that counts each candidate; where not all that live voted, those with its words."""
     tally = result.answer.tally
     voters = [candidate for candidate in result.candidates if candidate.live]
@@ -137,7 +138,7 @@ def _counted(result: Result) -> dict[str, int]:
     return found | {voters[i].id: bar for bar, c in enumerate(tally.classes) for i in c.members}
 
 
-def _cards(result: Result, counted: Mapping[str, int]) -> Iterator[Card]:
+def _cards(result: RunRecord, counted: Mapping[str, int]) -> Iterator[Card]:
     anchors = {candidate.id: f"c{i}" for i, candidate in enumerate(result.candidates)}
     children: dict[str, list[tuple[str, str]]] = {}
     for candidate in result.candidates:
@@ -158,7 +159,7 @@ def _cards(result: Result, counted: Mapping[str, int]) -> Iterator[Card]:
         )
 
 
-def _filters(result: Result) -> list[Filter]:
+def _filters(result: RunRecord) -> list[Filter]:
     found = result.candidates
     filters = [
         Filter("all", "all", len(found)),
@@ -170,7 +171,7 @@ def _filters(result: Result) -> list[Filter]:
     return [shown for shown in filters if shown.name == "all" or 0 < shown.size < len(found)]
 
 
-def _rows(result: Result) -> Iterator[Row]:
+def _rows(result: RunRecord) -> Iterator[Row]:
     most = max((usage.completion_tokens for usage in result.nodes.values()), default=0) or 1
     for name, usage in result.nodes.items():
         yield Row(name, usage, usage.completion_tokens / most)

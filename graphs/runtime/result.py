@@ -4,38 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
-
-from thinkgraph.graphs.language.spec import Scalar, Spec
-from thinkgraph.models.model import Frozen, Usage
-from thinkgraph.nodes.population import Answer, Candidate, Criticism
+from thinkgraph.graphs.record import RunRecord
+from thinkgraph.models.model import Frozen
 
 
-class RunUsage(Usage):
-    """What a run, or one run of a node, spent, and how long it took."""
-
-    wall_s: float = Field(0.0, description="seconds from its start to its end")
-
-
-class Result(Frozen):
+class Result(RunRecord):
     """A finished run."""
-
-    graph: str
-    model: str
-    seed: int
-    question: str
-    answer: Answer
-    output: Any = Field(None, description="of the spec's output: the answer, or a state field")
-    candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
-    critiques: tuple[Criticism, ...] = ()
-    usage: RunUsage
-    nodes: dict[str, RunUsage] = Field(default_factory=dict, description="usage by NODE.ROUND")
-    spec: Spec | None = Field(None, description="the graph that was run")
-    params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
-    counts: dict[str, int] = Field(
-        default_factory=dict, description="runs of each node, and passes of each decided edge"
-    )
-    cut: str | None = Field(None, description="why the run was cut short, if it was")
 
     @property
     def votes(self) -> dict[str, int]:
@@ -43,11 +17,25 @@ class Result(Frozen):
         tally = self.answer.tally
         return {found.value: found.votes for found in tally.classes} if tally else {}
 
-    def to_html(self) -> str:
-        """The run as one page of HTML that needs nothing else: for who debugs a strategy."""
+    @property
+    def accepted(self) -> bool | None:
+        """Whether most of the last critiques of the answer accept it; None without critiques."""
+        found = [each for each in self.critiques if each.candidate == self.answer.candidate]
+        if not found:
+            return None
+        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        return sum(last) * 2 > len(last)
+
+    def to_html(self, command: str | None = None) -> str:
+        """The run as one page of HTML that needs nothing else: for who debugs a strategy.
+
+        Args:
+            command: the command line that asked it, for "run it again"; made of the graph, the
+                model, the seed and the params, unless given.
+        """
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
 
-        return to_html(self)
+        return to_html(self, command)
 
     def summary(self) -> dict[str, Any]:
         """The run as one JSON object: what ``thinkgraph run --json`` prints."""
@@ -61,6 +49,8 @@ class Result(Frozen):
             "candidates": [c.model_dump(include=shown) for c in self.candidates],
             "usage": self.usage.model_dump(),
         }
+        if self.accepted is not None:
+            data["accepted"] = self.accepted
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != "answer":

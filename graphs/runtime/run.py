@@ -16,13 +16,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Interrupt
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.node import Binding
-from thinkgraph.graphs.runtime.result import Finished, Result, RunUsage
+from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message

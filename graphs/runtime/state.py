@@ -18,8 +18,8 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic has no JSON Schema of typing's before 3.12
 
 from thinkgraph.graphs.language.spec import FieldType, Spec
+from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime.messages import history
-from thinkgraph.graphs.runtime.result import RunUsage
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism, State

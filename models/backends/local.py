@@ -8,10 +8,12 @@ import math
 import os
 import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.engine import Engine
+from thinkgraph.models.engine.kv_cache.radix import common_prefix
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
@@ -27,6 +29,7 @@ from thinkgraph.models.model import (
     Tagged,
     TokenLogprob,
     Usage,
+    continued,
     parted,
 )
 from thinkgraph.models.tuning.tune import tuned
@@ -123,8 +126,8 @@ class LocalModel:
             source,
             vocabulary.bos_text,
             vocabulary.eos_text,
-            tuple(vocabulary.controls),
-            format=format_of(source, vocabulary.controls),
+            vocabulary.control_texts,
+            format=format_of(source, vocabulary.control_texts),
         )
         self._format = self._template.format
         self._spelled = self._spellings()
@@ -191,8 +194,9 @@ class LocalModel:
         text = pieces[0].text if pieces else ""
         written = bool(vocabulary.bos_text) and text.startswith(vocabulary.bos_text)
         tokens = [vocabulary.bos] if vocabulary.adds_bos and not written else []
-        for piece in pieces:
-            tokens += vocabulary.tokenize(piece.text, special=piece.special)
+        for number, piece in enumerate(pieces):
+            text, special = piece.text, piece.special
+            tokens += vocabulary.tokenize(text, special=special, continues=number > 0)
         return [token for token in tokens if token is not None]
 
     def generate(self, request: ModelRequest) -> LocalGeneration:
@@ -282,19 +286,33 @@ class LocalModel:
     async def _score(
         self, request: ModelRequest, texts: Sequence[str]
     ) -> tuple[list[list[TokenLogprob]], Usage]:
-        targets = [self.engine.vocabulary.tokenize(text) for text in texts]
-        if not all(targets):
+        if not all(texts):
             raise ModelError("an empty text can't be scored: it has no tokens")
+        # Together with the prompt, as the model would have written them: by itself, a text may
+        # become other tokens.
+        asked = [replace(request, messages=continued(request.messages, text)) for text in texts]
+        whole = [self._tokens(self.render(each)) for each in asked]
+        begins = [self._beginning(tokens, text) for tokens, text in zip(whole, texts, strict=True)]
+        shared = min(common_prefix(whole[0], tokens) for tokens in whole)
+        length = min(shared, *begins)
         generation = self._submit(
             Request(
-                self._tokens(self.render(request)),
+                whole[0][:length],
                 _SCORING,
-                targets=targets,
+                targets=[tokens[length:] for tokens in whole],
                 adapter=_adapter(request.sampling.adapter),
                 budget=request.budget,
             )
         )
         return await generation.scored(), generation.usage
+
+    def _beginning(self, tokens: Sequence[int], text: str) -> int:
+        """Where in ``tokens``, which end with a text, the token is that it begins in."""
+        left, at = len(text.encode("utf-8", "replace")), len(tokens)
+        while left > 0 and at > 1:
+            at -= 1
+            left -= len(self.engine.vocabulary.piece(tokens[at]))
+        return at
 
     def _submit(self, request: Request) -> LocalGeneration:
         engine = self.engine

@@ -19,8 +19,9 @@ from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
-from thinkgraph.models.engine.sampling.distribution import Distribution, Logits
-from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
+from thinkgraph.models.engine.sampling.distribution import Logits
+from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
+from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
 from thinkgraph.models.engine.sequence import Request, Sequence
 from thinkgraph.models.engine.settings import MAX_SEQUENCES, EngineSettings
@@ -55,7 +56,7 @@ class Engine:
         self.vocabulary = self.native.vocabulary
         self._reset()
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
-        self._candidates = Candidates(self.vocabulary.size)
+        self._sampling = SamplingPool(self.vocabulary.size, resolved.threads or 1)
         self._grammars = Grammars(self.vocabulary)
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
@@ -109,6 +110,7 @@ class Engine:
                 self._closed = True
                 self._inbox.put(int)
                 self._worker.join()
+                self._sampling.close()
                 self.native.close()
 
     @property
@@ -304,24 +306,19 @@ class Engine:
         self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
-        """Draw or score a token for each row, and tell those who wait."""
+        """Sample or score a token for each row, and tell those who wait."""
         if not rows:
             return
         began = time.perf_counter()
+        draws = [[*filter(None, map(self._draw(row), self._sequences(row)))] for row in rows]
+        self._sampling.run(draws, logits)
         touched = set()
-        for row, outcomes in zip(rows, logits, strict=True):
-            distribution = Distribution(outcomes)
-            sequences = self._sequences(row)
-            for sequence in sequences:
-                touched.add(sequence.request)
-                try:
-                    self._advance(sequence, row, distribution)
-                except DeadEnd as error:
-                    message = f"the grammar allows no token of this model here; loosen it ({error})"
-                    self._fail(sequence.request, ModelError(message))
-                except Exception as error:
-                    self._fail_by(error, sequence.request)
-            if len(sequences) > 1:
+        for row, drawn in zip(rows, draws, strict=True):
+            for draw in drawn:
+                touched.add(draw.sequence.request)
+                self._advance(draw)
+            if len(drawn) > 1:
+                sequences = [draw.sequence for draw in drawn]
                 self._scheduler.split_diverged(row.chunk.lease, sequences)
         for request in touched:
             self._notify(request)
@@ -341,51 +338,64 @@ class Engine:
                 self._counters.cached_tokens += len(request.prompt)
         return [leader, *admitted]
 
-    def _advance(self, sequence: Sequence, row: Row, distribution: Distribution) -> None:
-        if sequence.finish:
-            return
-        request = sequence.request
+    def _draw(self, row: Row) -> Callable[[Sequence], Draw | None]:
+        """What each sequence of a row has to draw; None if it has ended, or ends here."""
+
+        def draw(sequence: Sequence) -> Draw | None:
+            if sequence.finish:
+                return None
+            request = sequence.request
+            if not sequence.is_sampled:
+                return Draw(sequence, token=sequence.tokens[row.position + 1])
+            if request.budget and request.budget.exhausted:
+                self._end_early(sequence, "budget")
+                return None
+            if request.budget:
+                request.budget.spend(tokens=1)
+            try:
+                if sequence.sampler is None:
+                    constraint = Constraint(self._grammars, request.plan) if request.plan else None
+                    sequence.sampler = Sampler(
+                        self.vocabulary, request.sampling, sequence.seed, constraint
+                    )
+            except Exception as error:
+                return Draw(sequence, error=error)
+            return Draw(sequence, sequence.sampler)
+
+        return draw
+
+    def _advance(self, draw: Draw) -> None:
+        """Append a drawn token to its sequence, which may end with it."""
+        sequence = draw.sequence
+        try:
+            if sequence.finish:
+                return  # its request has failed with another of its sequences
+            if draw.error:
+                raise draw.error
+            self._take(draw)
+            if reason := self._reason_to_end(sequence, draw.token):
+                self._finish(sequence, reason)
+        except DeadEnd as error:
+            message = f"the grammar allows no token of this model here; loosen it ({error})"
+            self._fail(sequence.request, ModelError(message))
+        except Exception as error:
+            self._fail_by(error, sequence.request)
+
+    def _take(self, draw: Draw) -> None:
+        sequence, request = draw.sequence, draw.sequence.request
         if not request.first_token:
             request.first_token = time.monotonic()
-        token = self._next_token(sequence, row, distribution)
-        if token is None:
-            self._finish(sequence, "budget")
-            return
-        logprob = distribution.logprob(token)
-        sequence.confidence.add(logprob)
-        if request.sampling.confidence:
-            sequence.confidence.add_distribution(distribution)
+        sequence.confidence.add(draw.logprob)
+        if draw.uncertainty:
+            sequence.confidence.add_uncertainty(draw.uncertainty)
         if sequence.is_sampled:
-            self._append(sequence, token)
+            self._append(sequence, draw.token)
         else:
-            sequence.scores.append(logprob)
+            sequence.scores.append(draw.logprob)
         if request.sampling.top_logprobs or not sequence.is_sampled:
-            best = distribution.top(request.sampling.top_logprobs)
-            text = self.vocabulary.text([token])
-            entry = TokenLogprob(token=token, text=text, logprob=logprob, top=best)
+            text = self.vocabulary.text([draw.token])
+            entry = TokenLogprob(token=draw.token, text=text, logprob=draw.logprob, top=draw.top)
             sequence.logprobs.append(entry)
-        reason = self._reason_to_end(sequence, token)
-        if reason:
-            self._finish(sequence, reason)
-
-    def _next_token(self, sequence: Sequence, row: Row, distribution: Distribution) -> int | None:
-        """The token drawn or given for a row, or None if the budget allows no more."""
-        if not sequence.is_sampled:
-            return sequence.tokens[row.position + 1]
-        request = sequence.request
-        if request.budget:
-            if request.budget.exhausted:
-                return None
-            request.budget.spend(tokens=1)
-        if sequence.sampler is None:
-            sequence.sampler = Sampler(
-                self.vocabulary,
-                request.sampling,
-                sequence.seed,
-                Constraint(self._grammars, request.plan) if request.plan else None,
-                self._candidates,
-            )
-        return sequence.sampler.draw(distribution)
 
     def _append(self, sequence: Sequence, token: int) -> None:
         sequence.tokens.append(token)

@@ -19,7 +19,7 @@ class TextStream:
     completion leaves unfinished is dropped.
 
     Args:
-        stop: texts that end the answer; in a thought they are text.
+        stop: texts that end the answer; in a thought they are text, but for the thought's end.
         parser: tells thoughts, calls and the answer apart.
     """
 
@@ -28,6 +28,7 @@ class TextStream:
         self._decoder = _decoder("replace")
         self.parser = parser or ResponseParser(PLAIN)
         self._new = Said()
+        self._stops_at_thoughts_end = self.parser.thought_end in self._stop
         self._held = ""
         self.text = ""
         self.stopped = False
@@ -53,6 +54,9 @@ class TextStream:
         self._new.reasoning += said.reasoning
         self._new.tool_calls += said.tool_calls
         if self.stopped:
+            return
+        if self._stops_at_thoughts_end and self.parser.thought_ended:
+            self.stopped = True
             return
         text, self._held = self._held + said.text, ""
         if found := [at for s in self._stop if (at := text.find(s)) >= 0]:

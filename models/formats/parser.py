@@ -58,6 +58,7 @@ class ResponseParser:
         reasoning: the thought so far.
         tool_calls: the calls so far that name a tool and have arguments.
         invalid_tool_calls: what stands where a call belongs and is none.
+        thought_ended: whether a thought has come to its end.
     """
 
     def __init__(
@@ -79,9 +80,15 @@ class ResponseParser:
         self._name = ""  # of the tool, where a header said it
         self._bare = False
         self._said = Said()
+        self.thought_ended = False
         self.text = self.reasoning = ""
         self.tool_calls: list[ToolCall] = []
         self.invalid_tool_calls: list[InvalidToolCall] = []
+
+    @property
+    def thought_end(self) -> str:
+        """What ends a thought, or nothing."""
+        return self._format.thought.end.strip() if self._format.thought else ""
 
     @property
     def thinks(self) -> bool:
@@ -204,6 +211,7 @@ class ResponseParser:
 
     def _end_thought(self) -> None:
         self._space = ""
+        self.thought_ended = True
         self._place, self._cut = "answer", True
 
     def _begin_answer(self) -> None:

@@ -163,7 +163,9 @@ class ChatTemplate:
         hidden = [guard.hidden(turn) for turn in turns]
         tools = [guard.hidden(tool) for tool in tools]
         known = {**self._variables, **(variables or {})}
-        if begun:
+        marks = self.format.thought
+        opens = marks and begun.lstrip().startswith(marks.begin.strip())
+        if begun and not opens:
             known |= self._silent
         text = self._render_or_fold(hidden, tools, known)
         place = self._place(text)
@@ -173,10 +175,22 @@ class ChatTemplate:
             )
             text += opening + guard.hide(begun)
             place = "answer" if begun else "thought"
+        elif known.get("enable_thinking") is False and marks:
+            if place == "thought" or self._thinks_unasked:
+                text += ("" if place == "thought" else self._opened) + _closed(marks)
+                place = "answer"
         elif thinks and place == "answer" and self._would_think(text, hidden, tools, known):
             text += self._opened
             place = "thought"
         return Rendered(list(guard.reveal(text)), place, bool(begun))
+
+    @staticmethod
+    def _own_thought(begun: str, marks: Thought, place: Place) -> tuple[str, Place]:
+        """What the assistant has begun to say with a thought, and where that ends."""
+        left: Place = "answer" if marks.end.strip() in begun else "thought"
+        if place == "thought":  # the prompt has opened it
+            begun = begun.removeprefix(marks.begin.strip()).lstrip("\n")
+        return begun, left
 
     @property
     def _silent(self) -> dict[str, bool]:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from thinkgraph.models.model import Frozen, Message, ModelRequest, Sampling
+from thinkgraph.models.model import Frozen, Message, ModelRequest
+from thinkgraph.models.tuning.tune import SAMPLING
 
 if TYPE_CHECKING:
     from thinkgraph.models.backends.local import LocalModel
 
 MANY = 16
-SAMPLING = Sampling(max_tokens=24, ignore_eos=True, temperature=5, top_p=1, min_p=0)
-"""Hot, so that samples differ at once: while they agree, the engine computes one for all."""
 _TEXT = "Count slowly: " + ", ".join(str(number) for number in range(100, 140))
 
 

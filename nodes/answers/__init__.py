@@ -5,6 +5,7 @@ from thinkgraph.nodes.answers.extract import (
     EXTRACTORS,
     Extract,
     Extractor,
+    expected_extractor,
     extract,
     parse_extractor,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "confidence",
     "decided",
     "equal",
+    "expected_extractor",
     "extract",
     "median",
     "parse_extractor",

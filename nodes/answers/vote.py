@@ -4,12 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import combinations
 from math import comb, exp, fsum, isclose, isfinite, lgamma, log, sqrt
 
 from pydantic import BaseModel, ConfigDict
 
-from thinkgraph.nodes.answers.equal import Tolerance, equal_values, parse_tolerance
-from thinkgraph.nodes.answers.value import Number, Value, canonical
+from thinkgraph.nodes.answers.equal.equal import (
+    Tolerance,
+    conflicting,
+    equal_values,
+    parse_tolerance,
+)
+from thinkgraph.nodes.answers.value.read import canonical
+from thinkgraph.nodes.answers.value.value import Named, Quantity, Value, as_number
 
 
 class AnswerClass(BaseModel):
@@ -153,13 +160,22 @@ def group(
     for index, answer in enumerate(answers):
         if answer is not None:
             places.setdefault(canonical(answer, question), []).append(index)
-    # Every value meets every class, so that no order of the candidates changes what joins.
+    # Every value meets every class, so that no order of the candidates changes what joins. What
+    # leaves its unit or left side out comes last, and joins nothing where it could mean several.
     classes: list[list[Value]] = []
-    for value in sorted(places, key=repr):
+    for value in sorted(
+        places, key=lambda each: (not isinstance(each, Named | Quantity), repr(each))
+    ):
         joined = [each for each in classes if any(equal_values(value, v, bounds) for v in each)]
+        if any(_exclude(one, other) for one, other in combinations(joined, 2)):
+            joined = []
         classes = [each for each in classes if each not in joined]
         classes.append([value, *(other for each in joined for other in each)])
     return sorted(sorted(i for value in each for i in places[value]) for each in classes)
+
+
+def _exclude(ones: Sequence[Value], others: Sequence[Value]) -> bool:
+    return any(conflicting(one, other) for one in ones for other in others)
 
 
 def confidence(leader: int, rivals: Sequence[int]) -> float:
@@ -268,10 +284,10 @@ def median(
         ValueError: weights of the wrong number, negative, or not finite.
     """
     weights = _checked(weights, len(answers))
-    values = [canonical(answer, question) if answer is not None else None for answer in answers]
-    ranked = sorted(
-        (value.number, index) for index, value in enumerate(values) if isinstance(value, Number)
-    )
+    numbers = [
+        as_number(canonical(answer, question)) if answer is not None else None for answer in answers
+    ]
+    ranked = sorted((number, index) for index, number in enumerate(numbers) if number is not None)
     low, middle, high = (_quantile(ranked, weights, part) for part in (0.25, 0.5, 0.75))
     spelled = [answers[index] if index is not None else None for index in (low, middle, high)]
     return Median(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
@@ -63,11 +63,19 @@ class Node(BaseModel):
         values = (getattr(self, setting, None) for setting in settings)
         return frozenset(v for v in values if isinstance(v, str) and not is_reference(v))
 
+    @property
+    def field_types(self) -> dict[str, str]:
+        """The type of what it writes to, or reads from, fields of the spec's state, where known.
+
+        A type is one of the language's: `string`, `list`.
+        """
+        return {}
+
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
         """Do what the kind does, once."""
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """What one run may cost at most; a kind that doesn't say so makes a plan incomplete."""
         return Cost(before, exact=False, known=False)
 

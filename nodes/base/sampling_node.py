@@ -9,7 +9,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Sampling
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
-from thinkgraph.nodes.base.cost import Asked, at_most
+from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -28,15 +28,15 @@ class SamplingNode(Node, Sampling):
         """How to sample, apart from the node's other settings."""
         return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
 
-    def asks(self, **shape: Any) -> Asked:
-        """Requests of this node's prompt; ``shape`` is fields of :class:`Asked`."""
-        known = {"max_tokens": self.max_tokens, "prefix": at_most(self.prefix)}
-        return Asked(self.prompt, **{**known, **shape})
+    def requests(self, **shape: Any) -> RequestBounds:
+        """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""
+        known = {"max_tokens": self.max_tokens, "prefix": token_bound(self.prefix)}
+        return RequestBounds(self.prompt, **{**known, **shape})
 
     @property
     def longest(self) -> int:
         """Tokens of the longest text that it writes, its beginning included."""
-        return at_most(self.prefix) + self.max_tokens
+        return token_bound(self.prefix) + self.max_tokens
 
 
 class CandidateNode(SamplingNode):
@@ -61,6 +61,7 @@ class CandidateNode(SamplingNode):
             node=step.node,
             round=step.round,
             text=text,
+            reasoning=completion.reasoning,
             answer=extract(text, self.extract),
             parents=tuple(parent.id for parent in parents),
             seed=completion.seed,

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, Extent, Shown, tokens
+from thinkgraph.models.model import Sampling, continued
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
@@ -20,7 +20,8 @@ class Ask(SamplingNode):
 
     What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
     later prompts name it. With ``each`` the question is put once for every item of a list field,
-    side by side, and a list is written. Of a budget it leaves enough for an answer.
+    side by side, and a list is written. Of a budget it leaves enough for an answer. A model that
+    thinks doesn't do so here, unless ``template: {enable_thinking: true}`` says so.
     """
 
     kind: ClassVar[str] = "ask"
@@ -34,14 +35,10 @@ class Ask(SamplingNode):
     most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
 
     @property
-    def reads(self) -> frozenset[str]:
-        """The question, and the list field that it goes through."""
-        return self.input_channels | ({self.each} if self.each else frozenset())
-
-    @property
-    def writes(self) -> frozenset[str]:
-        """The field of the spec's state."""
-        return frozenset({self.into})
+    def field_types(self) -> dict[str, str]:
+        """A text, or a list with `each` and `lines`; `each` is a list."""
+        written = {self.into: "list" if self.lines or self.each else "string"}
+        return written | ({self.each: "list"} if self.each else {})
 
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
@@ -53,17 +50,21 @@ class Ask(SamplingNode):
         work = [self._asked(str(x), i, len(items), state, step) for i, x in enumerate(items)]
         return Update(fields={self.into: await gather(*work)})
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """One request, or one for each item."""
-        shows: dict[str, Shown] = {"candidate": before.text, "answer": before.text, "item": ""}
-        text: Shown = self.longest
+        shows: dict[str, TextBound] = {
+            "candidate": before.longest,
+            "answer": before.longest,
+            "item": "",
+        }
+        text: TextBound = self.longest
         if self.each is None:
             written = (text,) * self.most if self.lines else text
-            return Cost(before, (self.asks(shows=shows),), written={self.into: written})
+            return Cost(before, (self.requests(shows=shows),), written={self.into: written})
         found = before.fields.get(self.each, ())
         items = found if isinstance(found, tuple) else ()
-        shows["item"] = max((tokens(item) for item in items), default=0)
-        asked = self.asks(shows=shows, prompts=len(items))
+        shows["item"] = max((token_bound(item) for item in items), default=0)
+        asked = self.requests(shows=shows, prompts=len(items))
         written = (text,) * len(items)
         return Cost(before, (asked,), exact=not items, written={self.into: written})
 
@@ -78,15 +79,23 @@ class Ask(SamplingNode):
         )
         completion = await step.prepare(
             continued(messages, self.prefix),
-            self.sampling,
+            self._direct,
             texts=of,
             first=index,
             role=self.model,
         )
         return (self.prefix + completion.text).strip()
 
+    @property
+    def _direct(self) -> Sampling:
+        """The sampling, without a thought that eats its tokens, unless the node asks for one."""
+        template = {"enable_thinking": False, **self.template}
+        return self.sampling.model_copy(update={"template": template})
 
-_NUMBER = re.compile(r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)]|[-*•])\s*", re.IGNORECASE)
+
+_NUMBER = re.compile(
+    r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)](?=\s|[^\W\d])|[-*•](?=\s))\s*", re.IGNORECASE
+)  # no number or sign of the line itself: 12.5% of 80, 3:30 pm, -5
 
 
 def listed(text: str) -> list[str]:

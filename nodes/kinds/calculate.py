@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import State, Update
@@ -30,6 +30,6 @@ class Calculate(Node):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(worked))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
         return Cost(before)

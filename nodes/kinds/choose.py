@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Asked, Cost, Extent, at_most
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -57,13 +57,15 @@ class Choose(Node):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(after))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """A question for each group, until one candidate is left; empty ones need none."""
-        asked, left = list[Asked](), before.live
+        asked, left = list[RequestBounds](), before.live
         while left > 1:
             size, groups = min(left, self.group), -(-left // self.group)
-            drafts = tuple((label, before.text) for label in LABELS[:size])
-            request = Asked(self.prompt, {"drafts": drafts}, samples=0, prefix=at_most(self.lead))
+            drafts = tuple((label, before.longest) for label in LABELS[:size])
+            request = RequestBounds(
+                self.prompt, {"drafts": drafts}, samples=0, prefix=token_bound(self.lead)
+            )
             asked.append(replace(request, prompts=groups, options=size, room=16))
             left = groups
         return Cost(replace(before, exact=False), tuple(asked), exact=False)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import Completion, Message, continued
-from thinkgraph.nodes.base.cost import Cost, Extent, at_most
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import Criticised
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
@@ -47,17 +47,21 @@ class Critique(SamplingNode):
         work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """The reviews of what it has not reviewed, and a verdict on each."""
-        shows = {"candidate": before.text, "answer": before.text, "verdicts": self._verdicts}
-        review = self.asks(shows=shows, prompts=before.fresh, samples=self.samples)
+        shows = {
+            "candidate": before.longest,
+            "answer": before.longest,
+            "verdicts": self._verdicts,
+        }
+        review = self.requests(shows=shows, prompts=before.fresh, samples=self.samples)
         verdict = replace(
             review,
             calls=self.samples,
             samples=0,
             max_tokens=0,
-            prefix=self.longest + at_most(self.lead),
-            options=at_most(self.accept, self.reject),
+            prefix=self.longest + token_bound(self.lead),
+            options=token_bound(self.accept, self.reject),
         )
         asked = (review, verdict) if self.verdict == "logits" else (review,)
         said = self.samples * (self.longest + 2)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from thinkgraph.models.model import Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
-from thinkgraph.nodes.base.cost import Cost, Extent, at_most
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.budget_forcing import joined
 from thinkgraph.nodes.event import Drafted
@@ -61,15 +61,15 @@ class Expand(CandidateNode):
         work = [self._grow(p, i, messages, state, step) for i, p in enumerate(parents)]
         return Update(candidates=tuple(c for family in await gather(*work) for c in family))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """A request for each live candidate, or for the question; complete ones need none."""
         parents = max(1, before.live)
         certain = before.exact and (before.live == 0 or self.start == "depth")
-        begun = at_most(self.prefix) + before.text
-        request = self.asks(calls=parents, samples=self.samples, prefix=begun)
+        begun = token_bound(self.prefix) + before.longest
+        request = self.requests(calls=parents, samples=self.samples, prefix=begun)
         born = parents * self.samples
-        text = begun + self.max_tokens + at_most(self.step)
-        return Cost(before.born(born, text, live=born, exact=certain), (request,), exact=certain)
+        text = begun + self.max_tokens + token_bound(self.step)
+        return Cost(before.added(born, text, live=born, exact=certain), (request,), exact=certain)
 
     def _grows(self, candidate: Candidate) -> bool:
         return self.start == "depth" or candidate.finish_reason == "length"

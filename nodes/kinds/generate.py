@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from thinkgraph.models.model import Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
-from thinkgraph.nodes.base.cost import Asked, Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.budget_forcing import Thinking, Thought
 from thinkgraph.nodes.event import Drafted
@@ -67,20 +67,20 @@ class Generate(CandidateNode):
                 break
         return Update(candidates=tuple(drafts))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """A request for each wave, or the parts of each thought."""
         size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
         waves, rest = divmod(self.samples, size)
-        thinking, asked, longest = self.thinking, list[Asked](), self.longest
+        thinking, asked, longest = self.thinking, list[RequestBounds](), self.longest
         for turns, n in ((waves, size), (1, rest)):
             if thinking is not None and n:
-                asked += thinking.asks(self.asks(calls=n, turns=turns))
+                asked += thinking.requests(self.requests(calls=n, turns=turns))
                 longest = self.longest + thinking.longest
             elif n:
-                asked.append(self.asks(samples=n, turns=turns))
+                asked.append(self.requests(samples=n, turns=turns))
         alive = before.live + self.samples
         certain = before.exact and self.until == "never"
-        after = before.born(self.samples, longest, live=alive, exact=certain)
+        after = before.added(self.samples, longest, live=alive, exact=certain)
         return Cost(after, tuple(asked), exact=thinking is None and size == self.samples)
 
     async def _wave(

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -42,18 +42,18 @@ class Revise(CandidateNode):
         work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
         return Update(candidates=tuple(c for pair in await gather(*work) for c in pair))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """A request for each live candidate; those that critics accept need none."""
         shows = {
-            "candidate": before.text,
-            "answer": before.text,
-            "critique": before.said,
-            "peers": (before.text,) * (before.live - 1),
+            "candidate": before.longest,
+            "answer": before.longest,
+            "critique": before.critique_tokens,
+            "peers": (before.longest,) * (before.live - 1),
         }
-        certain = before.exact and not before.said
+        certain = before.exact and not before.critique_tokens
         alive = before.live * (2 if self.keep == "both" else 1)
-        after = before.born(before.live, self.longest, live=alive, exact=before.exact)
-        return Cost(after, (self.asks(shows=shows, prompts=before.live),), exact=certain)
+        after = before.added(before.live, self.longest, live=alive, exact=before.exact)
+        return Cost(after, (self.requests(shows=shows, prompts=before.live),), exact=certain)
 
     async def _rewrite(
         self, parent: Candidate, index: int, state: State, step: Step

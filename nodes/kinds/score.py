@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Asked, Cost, Extent, Shown, at_most
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -76,19 +76,21 @@ class Score(Node):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(scored))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """A question for each candidate, or two for each match of the knock-out, or none."""
-        text, lead = before.text, at_most(self.lead)
+        text, lead = before.longest, token_bound(self.lead)
         if self.by == "judge":
-            shows: dict[str, Shown] = {"candidate": text, "answer": text}
-            options = at_most(self.accept, self.reject)
+            shows: dict[str, TextBound] = {"candidate": text, "answer": text}
+            options = token_bound(self.accept, self.reject)
             # Another score node may have judged some since; then it judges them again.
-            asked = Asked(self.prompt, shows, before.live, samples=0, prefix=lead, options=options)
+            asked = RequestBounds(
+                self.prompt, shows, before.live, samples=0, prefix=lead, options=options
+            )
             return Cost(before.judged(), (asked,), exact=before.exact and before.first)
         if self.by == "pairwise":
             shows = {"first": text, "second": text}
-            asked = Asked(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
-            asked = replace(asked, prefix=lead, options=at_most(*self.labels), room=16)
+            asked = RequestBounds(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
+            asked = replace(asked, prefix=lead, options=token_bound(*self.labels), room=16)
             return Cost(before, (asked,), exact=before.exact)
         return Cost(before)
 

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -59,9 +59,9 @@ class Search(Node):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
-        return Cost(before.recalled(1))
+        return Cost(before.revived(1))
 
     def _uct(self, tree: Tree) -> str:
         at = ROOT

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import Candidate, State, Update
@@ -46,9 +46,9 @@ class Select(Node):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
-        return Cost(before.kept(self.best) if self.among == "live" else before.recalled(self.best))
+        return Cost(before.kept(self.best) if self.among == "live" else before.revived(self.best))
 
 
 def _whole(state: State) -> list[Candidate]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
 from thinkgraph.nodes.population import State, Update
@@ -48,9 +48,9 @@ class Synthesize(CandidateNode):
             step.emit(Drafted(candidate=candidate))
         return Update(candidates=tuple(changed))
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """One request, of all candidates."""
-        drafts = (before.text,) * before.live
-        asked = self.asks(shows={"drafts": drafts}, samples=self.samples, room=self.max_tokens)
-        after = before.born(self.samples, self.longest, live=self.samples, exact=True)
+        drafts = (before.longest,) * before.live
+        asked = self.requests(shows={"drafts": drafts}, samples=self.samples, room=self.max_tokens)
+        after = before.added(self.samples, self.longest, live=self.samples, exact=True)
         return Cost(after, (asked,))

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
 from thinkgraph.nodes.answers.equal import parse_tolerance
-from thinkgraph.nodes.base.cost import Cost, Extent
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Answered
 from thinkgraph.nodes.population import Answer, Candidate, State, Update
@@ -71,7 +71,7 @@ class Vote(Node):
         step.emit(Answered(node=step.node, answer=answer))
         return Update(answer=answer)
 
-    def cost(self, before: Extent) -> Cost:
+    def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
         return Cost(before)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import jinja2
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -45,6 +45,23 @@ def _compiled(source: str) -> tuple[jinja2.Template, frozenset[str]]:
     tree = _ENVIRONMENT.parse(source)
     names = meta.find_undeclared_variables(tree)
     return _ENVIRONMENT.from_string(tree), frozenset(names)
+
+
+@lru_cache(maxsize=1024)
+def _members(source: str) -> frozenset[tuple[str, str]]:
+    tree = _ENVIRONMENT.parse(source)
+    own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}  # loops, sets
+    found = set()
+    named = [(part.node, part.attr) for part in tree.find_all(nodes.Getattr)]
+    indexed = [(part.node, _constant(part.arg)) for part in tree.find_all(nodes.Getitem)]
+    for node, name in named + indexed:
+        if isinstance(node, nodes.Name) and node.name not in own and name:
+            found.add((node.name, name))
+    return frozenset(found)
+
+
+def _constant(node: nodes.Node) -> str:
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else ""
 
 
 def _template(source: str) -> str:
@@ -83,6 +100,12 @@ class Prompt(Frozen):
         """The names that the templates need."""
         sources = [self.user, self.system or ""]
         return frozenset().union(*(_compiled(source)[1] for source in sources))
+
+    @property
+    def members(self) -> frozenset[tuple[str, str]]:
+        """The parts of variables that the templates read: `candidate.text` is (candidate, text)."""
+        sources = [self.user, self.system or ""]
+        return frozenset().union(*(_members(source) for source in sources))
 
     def render(
         self, variables: Mapping[str, Any], history: Iterable[Message] = ()

@@ -256,20 +256,36 @@ def test_closing_a_stream_early_stops_the_model(smollm2):
     stream = smollm2.stream("Tell me a long story.", max_tokens=500, ignore_eos=True)
     for _ in zip(range(3), stream, strict=False):
         pass
+    engine = smollm2.open().engine
+    before = engine.stats.cancelled_tokens
     stream.close()
-    began = time.monotonic()
-    smollm2.invoke("hi", max_tokens=1)
-    assert time.monotonic() - began < 5  # 500 tokens more would take longer
+    with pytest.raises(StopIteration):
+        next(stream)
+    deadline = time.monotonic() + 30
+    while engine.stats.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert 0 < engine.stats.cancelled_tokens - before < 500
+
+
+class Watched(ScriptedModel):
+    """Keeps its last generation, to be asked what became of it."""
+
+    def generate(self, request):
+        self.generation = super().generate(request)
+        return self.generation
 
 
 async def test_cancelling_a_call_stops_the_model():
-    words = ScriptedModel(["word " * 100_000])
+    words = Watched(["word " * 100_000])
     task = asyncio.create_task(ChatGGUF(model=words, max_tokens=100_000).ainvoke("hi"))
-    while not words.calls:
+    while not words.calls or not words.generation.usage.completion_tokens:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    (sample,) = await words.generation.completions()
+    assert sample.finish_reason == "cancelled"
+    assert 0 < words.generation.usage.cancelled_tokens < 100_000
 
 
 @pytest.mark.parametrize("n", [1, 2])

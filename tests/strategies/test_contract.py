@@ -58,14 +58,16 @@ async def test_a_token_budget_is_kept_by_the_engine(small, model):
 
 async def test_closing_the_stream_stops_the_model(small, model):
     graph, params = small
+    before = model.engine.stats.cancelled_tokens
     stream = graph.stream(QUESTION, model=model, seed=1, **params)
     async for event in stream:
-        if isinstance(event, Grew):
+        if isinstance(event, Grew) and event.tokens:
             break
     await stream.aclose()
     for _ in range(200):
         stats = model.engine.stats
         if not stats.running and not stats.waiting:
-            return
+            break
         await asyncio.sleep(0.01)
-    pytest.fail(f"{stats.running} sequences run and {stats.waiting} wait after the stream's end")
+    assert not stats.running and not stats.waiting
+    assert stats.cancelled_tokens > before  # what ran did not end by itself

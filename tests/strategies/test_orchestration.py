@@ -41,6 +41,7 @@ async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
         Message(role="user", content=QUESTION),
     ]
     await graph.arun(history, model=model, seed=1, **small)
+    assert model.calls
     for call in model.calls:
         first, *rest = call.messages
         assert first.role == "system" and "Speak like a pirate." in first.content

@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-SLOW = {"llama_cpp", "langgraph", "langchain_core", "huggingface_hub", "math_verify", "sympy"}
+SLOW = {
+    "llama_cpp",
+    "langgraph",
+    "langchain_core",
+    "huggingface_hub",
+    "latex2sympy2_extended",
+    "sympy",
+}
 COMMANDS = "import sys; from thinkgraph.cli import main; sys.argv = ['thinkgraph', *{}]; main()"
 
 

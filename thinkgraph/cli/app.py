@@ -16,21 +16,37 @@ from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.show import list_, show
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.terminal import fit_streams, reader, say
 
 app = typer.Typer(
     name="thinkgraph",
     help="Reasoning strategies as graphs, run on a local GGUF model.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        with reader():
+            print(f"thinkgraph {version('thinkgraph')}")
+            for name in ("llama-cpp-python", "langgraph"):
+                print(f"{name} {version(name)}")
+        raise typer.Exit
 
 
 @app.callback()
 def options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks and llama.cpp's log.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print versions."),
     ] = False,
 ) -> None:
     """Set what holds for every command."""
@@ -48,15 +64,16 @@ for command in (show, check, plan, schema, models, tune, compare):
 def main() -> None:
     """Run the command line; an error is one line and exit status 2."""
     debug = "--debug" in sys.argv
+    fit_streams()
     try:
         app()
     except ThinkgraphError as error:
         if debug:
             raise
-        typer.echo(f"thinkgraph: {error}", err=True)
+        say(f"thinkgraph: {error}")
         sys.exit(2)
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"thinkgraph: {type(error).__name__}: {error} (--debug shows more)", err=True)
+        say(f"thinkgraph: {type(error).__name__}: {error} (--debug shows more)")
         sys.exit(1)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class Report(StrEnum):
-    """How the checker can report."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
+from thinkgraph.terminal import print_json, reader
 
 
 def check(
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
-    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
+    form: Annotated[
+        Literal["text", "json", "sarif"], typer.Option("--format", help="How to report.")
+    ] = "text",
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
     """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
@@ -26,7 +21,11 @@ def check(
     from thinkgraph.graphs.checker.reporters import render
 
     problems = check_files(files)
-    typer.echo(render(problems, form.value))
+    with reader():
+        if form == "text":
+            print(render(problems, "text"))
+        else:
+            print_json(render(problems, form))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:
@@ -37,4 +36,5 @@ def schema() -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.language.reference import json_schema
 
-    typer.echo(json_schema(), nl=False)
+    with reader():
+        print_json(json_schema().rstrip("\n"))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thinkgraph.terminal import reader, say
+
 if TYPE_CHECKING:
     from thinkgraph.models.tuning.tune import Trial
 
@@ -14,11 +16,12 @@ def models() -> None:
     """List the models that have a name, and whether they are here."""
     from thinkgraph.models.catalogue import known
 
-    for entry in known():
-        here = f"{entry.path} ({entry.size / 1e6:.0f} MB)" if entry.size else entry.install
-        typer.echo(f"{entry.name:12} {entry.about}")
-        typer.echo(f"{'':12} {here}")
-    typer.echo("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
+    with reader():
+        for entry in known():
+            here = f"{entry.path} ({entry.size / 1e6:.0f} MB)" if entry.size else entry.install
+            print(f"{entry.name:12} {entry.about}")
+            print(f"{'':12} {here}")
+        print("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
 
 
 def tune(
@@ -35,15 +38,13 @@ def tune(
     def tell(trial: Trial) -> None:
         ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
         lost = f", perplexity {trial.perplexity:.2f}" if trial.perplexity else ""
-        typer.echo(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}{lost}", err=True)
+        say(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}{lost}")
 
     found = search(find(model).path, lossy=lossy, tell=tell)
-    typer.echo(
-        f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before"
-    )
+    print(f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before")
     if found.busy:
-        typer.echo("other programs kept the machine busy; tune again when it is quiet", err=True)
-    typer.echo(f"file      {found.use}")
+        say("other programs kept the machine busy; tune again when it is quiet")
+    print(f"file      {found.use}")
     for name, value in found.settings.items():
-        typer.echo(f"{name:9} {value}")
-    typer.echo(f"kept in   {config_file()}")
+        print(f"{name:9} {value}")
+    print(f"kept in   {config_file()}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,13 +20,30 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
 
-GraphName = Annotated[str, typer.Argument(help="A built-in name, or the path of a spec.")]
+
+def _complete_graph(incomplete: str) -> list[str]:
+    from thinkgraph.graphs.catalogue import builtin_names
+
+    return [name for name in builtin_names() if name.startswith(incomplete)]
+
+
+def _complete_model(incomplete: str) -> list[str]:
+    from thinkgraph.models.catalogue import known
+
+    return [entry.name for entry in known() if entry.name.startswith(incomplete)]
+
+
+GraphName = Annotated[
+    str,
+    typer.Argument(help="A built-in name, or the path of a spec.", autocompletion=_complete_graph),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+        autocompletion=_complete_model,
     ),
 ]
 Params = Annotated[
@@ -48,6 +68,7 @@ def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
     for (name, equals, value), item in zip(pairs, given, strict=True):
         if not (name and equals and value):
             raise ThinkgraphError(f"{option} {item}: write NAME=VALUE")
+        as_text(f"{option} {name}", value)
     return [(name, value) for name, _, value in pairs]
 
 
@@ -76,5 +97,62 @@ def load_model(name: str | None, engine: list[str]) -> Model | str | None:
 
 
 def read_question(question: str) -> str:
-    """The question, or standard input where it is ``-``."""
-    return sys.stdin.read() if question == "-" else question
+    """The question, or standard input where it is ``-``.
+
+    Raises:
+        ThinkgraphError: it is no text: the bytes are not UTF-8, nor UTF-16 by its mark.
+    """
+    if question != "-":
+        return as_text("the question", question)
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:  # a stand-in that has text only
+        return sys.stdin.read()
+    data: bytes = stream.read()
+    encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ThinkgraphError(
+            f"the question on standard input is not UTF-8, at byte {error.start + 1}; "
+            "convert it, as by iconv -f ENCODING -t utf-8"
+        ) from None
+
+
+def as_text(what: str, value: str) -> str:
+    """A value of the command line, if its bytes were text.
+
+    Raises:
+        ThinkgraphError: they were not, and Python kept them as surrogates.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ThinkgraphError(f"{what} isn't valid UTF-8: {ascii(value)[:80]}") from None
+    return value
+
+
+def command_line(*, seed: int, question: str | None = None) -> str:
+    """The command as it was given, with what it left to chance.
+
+    Args:
+        seed: added, unless it was given.
+        question: put in the place of ``-``, which read it from standard input.
+    """
+    words = ["thinkgraph", *sys.argv[1:]]
+    if question is not None and "-" in words:
+        words[words.index("-")] = question
+    if not any(word == "--seed" or word.startswith("--seed=") for word in words):
+        words += ["--seed", str(seed)]
+    return shlex.join(words)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file, in UTF-8.
+
+    Raises:
+        ThinkgraphError: it can't be written.
+    """
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise ThinkgraphError(f"{path} can't be written: {error.strerror or error}") from None

@@ -16,6 +16,7 @@ from thinkgraph.cli.options import (
     parse_pairs,
     read_question,
 )
+from thinkgraph.terminal import print_json, reader
 
 if TYPE_CHECKING:
     from thinkgraph.models.model import Model
@@ -52,9 +53,10 @@ def plan(
         known = asyncio.run(speed(chosen, again=again))
     found = planned(strategy, settings, chosen, asked, known)
     if as_json:
-        typer.echo(found.model_dump_json(exclude_none=True))
+        print_json(found.model_dump_json(exclude_none=True))
     else:
-        forecast(found, known)
+        with reader():
+            forecast(found, known)
 
 
 def _at_hand(name: str | None, engine: list[str]) -> Model | None:

@@ -18,12 +18,15 @@ from thinkgraph.cli.options import (
     PromptFiles,
     Roles,
     bind_params,
+    command_line,
     load_model,
     parse_pairs,
     read_prompts,
     read_question,
+    write_file,
 )
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
@@ -71,14 +74,15 @@ def run(
     try:
         result = asyncio.run(_watch(strategy, asked, view, **options, **settings))
     except KeyboardInterrupt:
-        typer.echo(f"thinkgraph: interrupted; {view.spent}", err=True)
+        say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
+    with reader():
+        if as_json:
+            print_json(json.dumps(result.summary(), ensure_ascii=False))
+        else:
+            report(result)
     if html:
-        html.write_text(result.to_html(), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(result.summary(), ensure_ascii=False))
-    else:
-        report(result)
+        write_file(html, result.to_html(command_line(seed=result.seed, question=asked)))
 
 
 async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:

@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import GraphName
+from thinkgraph.cli.options import GraphName, write_file
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.terminal import print_document, reader
 
 
 class Picture(StrEnum):
     """How a graph can be shown."""
 
     TEXT = "text"
+    YAML = "yaml"
     MERMAID = "mermaid"
     SVG = "svg"
     PNG = "png"
@@ -25,14 +27,15 @@ def list_() -> None:
     """List the built-in strategies."""
     from thinkgraph.graphs.catalogue import about, builtin_names
 
-    for name in builtin_names():
-        typer.echo(f"{name:26} {about(name).partition('. ')[0].rstrip('.')}")
+    with reader():
+        for name in builtin_names():
+            print(f"{name:26} {about(name).partition('. ')[0].rstrip('.')}")
 
 
 def show(
     graph: GraphName,
     form: Annotated[
-        Picture, typer.Option("--format", help="What to print; svg and png go to --out.")
+        Picture, typer.Option("--format", help="What to print; yaml is a spec that check takes.")
     ] = Picture.TEXT,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
 ) -> None:
@@ -45,13 +48,19 @@ def show(
     if form is Picture.PNG:
         if out is None:
             raise ThinkgraphError("--format png needs --out FILE")
-        out.write_bytes(drawing.png(spec))
+        write_file(out, drawing.png(spec))
         return
     if form is Picture.TEXT:
         text = f"{drawing.terminal(spec)}\n{find(graph).read_text('utf-8')}"
+    elif form is Picture.YAML:
+        text = find(graph).read_text("utf-8")
     else:
         text = drawing.svg(spec) if form is Picture.SVG else drawing.mermaid(spec)
     if out:
-        out.write_text(text, encoding="utf-8")
-    else:
-        typer.echo(text.rstrip("\n"))
+        write_file(out, text)
+        return
+    with reader():
+        if form is Picture.TEXT:
+            print(text.rstrip("\n"))
+        else:
+            print_document(text)

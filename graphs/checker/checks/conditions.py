@@ -1,4 +1,4 @@
-"""Conditions: they parse, name what there is, and are true or false."""
+"""Conditions: they parse, name what there is, and give a boolean."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 
-from pydantic import ValidationError
-
 from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reached
+from thinkgraph.graphs.checker.checks.nodes import by_default
 from thinkgraph.graphs.checker.checks.prompts import resolved_prompts
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.language.spec import END, START
@@ -213,7 +212,7 @@ def _free(context: CheckContext, writer: str, vote: str) -> None:
 def stops(context: CheckContext) -> None:
     """What stops once a plain vote is decided leads to no vote of another sort."""
     sorts = {n: node for n, node in context.kinds.items() if isinstance(node, Generate | Vote)}
-    found = {name: _by_default(context, node) for name, node in sorts.items()}
+    found = {name: by_default(context, node) for name, node in sorts.items()}
     forward = arrows(context.links)
     for name, node in found.items():
         if isinstance(node, Generate) and node.until == "decided":
@@ -221,14 +220,6 @@ def stops(context: CheckContext) -> None:
                 vote = found.get(target)
                 if isinstance(vote, Vote) and not vote.is_plain:
                     _lossy(context, name, target)
-
-
-def _by_default(context: CheckContext, node: Node) -> Node | None:
-    """A node with the params' defaults for the references to them, if they fit."""
-    try:
-        return node.bound({name: param.default for name, param in context.params.items()})
-    except (KeyError, ValidationError):
-        return None
 
 
 def _lossy(context: CheckContext, writer: str, vote: str) -> None:

@@ -79,6 +79,21 @@ def channels(context: CheckContext) -> None:
                     context.report("TG206", ("nodes", name, setting), message, hint)
 
 
+def types(context: CheckContext) -> None:
+    """A field that declares its type can hold what its nodes write there."""
+    for name, node in context.kinds.items():
+        for field, kind in node.field_types.items():
+            declared = context.state.get(field)
+            if declared is None or context.source.at(("state", field, "type")) is None:
+                continue
+            appended = declared.type == "list" and declared.reducer == "append"
+            if declared.type != kind and not appended:
+                a = "a list" if kind == "list" else "a text"
+                message = f"`{name}` needs {a} in `{field}`, and its type is {declared.type}"
+                hint = f"declare it as `{{type: {kind}}}`"
+                context.report("TG215", ("state", field, "type"), message, hint)
+
+
 def references(context: CheckContext) -> None:
     """Every ``$name`` is a param, and stands where one may."""
     for path, name in _references(context):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.checker.schema_errors import violations
 from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import CHANNELS, END, START, NodeSpec
+from thinkgraph.models.engine.sampling.grammar import check_constraint
+from thinkgraph.models.errors import ModelError
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.registry import node_kinds
+
+CONSTRAINTS = ("grammar", "json_schema", "tagged", "constrain_after", "tagged_required")
 
 TAKEN = {name.lower() for name in (START, END, "conclude")}
 """Names that a compiled graph gives to nodes of its own."""
@@ -35,6 +43,28 @@ def settings(context: CheckContext) -> None:
                 message = f"{node.kind} has no setting `{setting}`"
                 said = violation._replace(message=message, hint=suggestion(setting, names))
             context.report_violation(said, ("nodes", name))
+
+
+def constraints(context: CheckContext) -> None:
+    """Every grammar and JSON schema that a node's text is held to can be enforced."""
+    for name, node in context.kinds.items():
+        bound = by_default(context, node)
+        if not isinstance(bound, SamplingNode):
+            continue
+        try:
+            check_constraint(bound.sampling)
+        except ModelError as error:
+            settings = [s for s in CONSTRAINTS if context.source.at(("nodes", name, s)) is not None]
+            message, _, hint = str(error).partition("; ")
+            context.report("TG112", ("nodes", name, *settings[:1]), message, hint)
+
+
+def by_default(context: CheckContext, node: Node) -> Node | None:
+    """A node with the params' defaults for the references to them, if they fit."""
+    try:
+        return node.bound({name: param.default for name, param in context.params.items()})
+    except (KeyError, ValidationError):
+        return None
 
 
 def uses(context: CheckContext) -> None:

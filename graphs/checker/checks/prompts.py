@@ -31,6 +31,28 @@ def variables(context: CheckContext) -> None:
                     _undefined(context, path, variable, known)
 
 
+TEXTS = frozenset({"question", "candidate", "answer", "critique", "item", "first", "second"})
+"""What the kinds supply as texts; `peers` are a list of them."""
+
+
+def types(context: CheckContext) -> None:
+    """No template reads a text as if it were an object."""
+    for name, node in context.kinds.items():
+        texts = TEXTS & (node.variables | {"question"})
+        for setting, prompt in prompts_in(node):
+            path = ("nodes", name, setting)
+            for _, found in resolved_prompts(context, prompt):
+                for variable, part in sorted(found.members):
+                    kind = str if variable in texts else list if variable == "peers" else None
+                    if kind is None or hasattr(kind, part):
+                        continue
+                    what = "a text" if kind is str else "a list of texts"
+                    message = f"`{variable}` is {what} and has no `{part}`"
+                    hint = f"write `{{{{ {variable} }}}}`" if kind is str else "go through it"
+                    location = _within(context, path, variable)
+                    context.report_at("TG214", path, location, message, hint)
+
+
 def _undefined(context: CheckContext, path: DataPath, variable: str, known: frozenset[str]) -> None:
     location = _within(context, path, variable)
     message = f"nothing supplies the template's variable `{variable}`"

@@ -29,6 +29,14 @@ _BLOCKS = {
     27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
 }  # fmt: skip
 
+# Architectures of encoders, by llama.cpp's names.
+_EMBEDDING = frozenset(
+    {
+        "bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "llama-embed",
+        "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "t5encoder",
+    }
+)  # fmt: skip
+
 Value = int | float | str | bool | list[int] | None
 
 
@@ -51,6 +59,11 @@ class GgufHeader(NamedTuple):
     def about(self, key: str) -> Value:
         """A value of the architecture's own keys, such as ``context_length``."""
         return self.metadata.get(f"{self.architecture}.{key}")
+
+    @property
+    def only_embeds(self) -> bool:
+        """Whether it turns texts into vectors and can't go on with one, as BERT and its heirs."""
+        return self.architecture in _EMBEDDING or self.about("attention.causal") is False
 
 
 class _Corrupt(Exception):

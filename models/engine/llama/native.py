@@ -41,6 +41,11 @@ class NativeModel:
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.header = check_gguf(path)
+        if self.header.only_embeds:
+            raise ModelError(
+                f"{path.name} ({self.header.architecture}) makes embeddings and can't generate "
+                "text; choose a language model"
+            )
         check_process()
         start()
         self.context: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.errors import ModelError
 
 _NONE = -1
+_TURN = re.compile(r"<[|｜].*[|｜]>")
 _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 _OWN = _CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
 
@@ -28,6 +30,8 @@ class Vocabulary:
         self._pointer = llama.llama_model_get_vocab(model)
         self._using = threading.RLock()
         self.size: int = llama.llama_vocab_n_tokens(self._pointer)
+        template = llama.llama_model_chat_template(model, None)
+        self._template = template.decode("utf-8", "replace") if template else ""
         self._pieces: list[bytes | None] = [None] * self.size
 
     @contextmanager
@@ -76,14 +80,29 @@ class Vocabulary:
 
     @cached_property
     def controls(self) -> dict[str, int]:
-        """Control tokens by their spellings: no text of theirs is in a completion."""
+        """Control tokens by their spellings: a completion's text has nothing of them."""
         return {self.spelling(t): t for t in range(self.size) if self._attribute(t) & _CONTROL}
 
     @cached_property
     def markers(self) -> tuple[str, ...]:
-        """Spellings of tokens that stand for themselves, longest first."""
+        """Spellings of control tokens and of others that are found before any text is split
+        into tokens, the longest first."""
         texts = {self.spelling(t) for t in range(self.size) if self._attribute(t) & _OWN}
         return tuple(sorted(texts - {""}, key=len, reverse=True))
+
+    @cached_property
+    def control_texts(self) -> tuple[str, ...]:
+        """Spellings by which a text could forge a turn.
+
+        Those of control tokens; and of user-defined tokens, as some files mark those of turns,
+        where the chat template writes them, they end a generation, or look like ``<|im_start|>``.
+        """
+        ends = {self.spelling(token) for token in self.ends}
+        return tuple(
+            text
+            for text in self.markers
+            if text in self.controls or text in ends or text in self._template or _TURN.match(text)
+        )
 
     def _attribute(self, token: int) -> int:
         with self.open() as pointer:
@@ -95,12 +114,51 @@ class Vocabulary:
             text: bytes | None = llama.llama_vocab_get_text(pointer, token)
         return (text or b"").decode("utf-8", "replace")
 
-    def tokenize(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
+    def tokenize(
+        self, text: str, *, special: bool = False, bos: bool = False, continues: bool = False
+    ) -> list[int]:
         """Tokens of ``text``; with ``special`` control tokens in it are read as such.
 
-        ``bos`` puts the model's beginning in front where it was trained with one. Lone
-        surrogates, which UTF-8 can't hold, become question marks.
+        Without ``special`` none of :attr:`control_texts` becomes one token. ``bos`` puts the
+        model's beginning in front where it was trained with one. Text that ``continues`` another
+        gets no space in front, as SentencePiece models have it at a beginning. Lone surrogates,
+        which UTF-8 can't hold, become question marks.
         """
+        if special:
+            return self._continued(text, special) if continues else self._read(text, special, bos)
+        first, *others = self._cut(text)
+        tokens = self._continued(first, special) if continues else self._read(first, special, bos)
+        for part in others:
+            tokens += self._continued(part, special)
+        return tokens
+
+    def _cut(self, text: str) -> list[str]:
+        """A text in parts, none of which spells a token by which a turn could be forged."""
+        if not self._forgeable:
+            return [text]
+        ends = [match.start() + 1 for match in self._forgeable.finditer(text)]
+        return [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
+
+    @cached_property
+    def _forgeable(self) -> re.Pattern[str] | None:
+        # llama.cpp reads the spellings of user-defined tokens in any text.
+        texts = [t for t in self.control_texts if t not in self.controls and len(t) > 1]
+        return re.compile(f"(?={'|'.join(map(re.escape, texts))})") if texts else None
+
+    @cached_property
+    def _adds_space(self) -> bool:
+        return self.text(self._read("a", special=False)).startswith(" ")
+
+    def _continued(self, text: str, special: bool) -> list[int]:
+        """Tokens of a text that stands behind another one."""
+        for before in ("\n", ".", "a") if self._adds_space and text else ():
+            known = self._read(before, special=False)
+            tokens = self._read(before + text, special)
+            if tokens[: len(known)] == known:
+                return tokens[len(known) :]
+        return self._read(text, special)
+
+    def _read(self, text: str, special: bool, bos: bool = False) -> list[int]:
         data = text.encode("utf-8", "replace")
         if not data and not bos:
             return []

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections import deque
 
-import numpy as np
-
-from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.distribution import Uncertainty
 from thinkgraph.models.model import Confidence
 
 GROUP = 2048  # tokens of a window, as in DeepConf (arXiv 2508.15260, section 4.1)
-TOP = 20  # alternatives that make up a token's confidence there
 
 
 class TokenConfidence:
@@ -34,15 +31,11 @@ class TokenConfidence:
         self._logprobs += logprob
         self._least = min(self._least, logprob)
 
-    def add_distribution(self, distribution: Distribution) -> None:
+    def add_uncertainty(self, uncertainty: Uncertainty) -> None:
         """Count the distribution that one token was drawn from."""
-        logprobs = distribution.logits - np.float32(distribution.log_total)
-        probabilities = np.exp(logprobs)
-        finite = np.maximum(logprobs, np.float32(-1e4))  # 0 · -inf is 0 here
-        self._entropy -= float(probabilities @ finite)
-        self._certainty -= float(finite.mean(dtype=np.float64)) + math.log(len(logprobs))
-        best = min(TOP, len(logprobs))
-        self._slide(-float(np.partition(finite, -best)[-best:].mean()))
+        self._entropy += uncertainty.entropy
+        self._certainty += uncertainty.self_certainty
+        self._slide(uncertainty.confidence)
 
     def _slide(self, confidence: float) -> None:
         if len(self._window) == GROUP:

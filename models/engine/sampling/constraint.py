@@ -1,8 +1,7 @@
 """What a completion's text is held to: a grammar, a JSON schema, or tagged parts of it.
 
-llguidance compiles and follows the grammars: https://github.com/guidance-ai/llguidance. A grammar
-says which tokens may come next as a mask over the vocabulary, by which the logits are masked
-before a token is drawn. Free text is not masked: only watched for what begins a constraint.
+A grammar says which tokens may come next, as a mask over the vocabulary by which the logits are
+masked before a token is drawn. Free text is not masked: only watched for what begins a constraint.
 """
 
 from __future__ import annotations
@@ -12,110 +11,25 @@ import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
-from thinkgraph.models.engine.sampling.gbnf import gbnf_to_lark
+from thinkgraph.models.engine.sampling.grammar import check_constraint, compiled, reason, whole
 from thinkgraph.models.engine.sampling.json_schema import schema_to_lark
-from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
 
 Mask = npt.NDArray[np.bool_]
 
-# Tokens are drawn as the model would write them, so none is forced that it would not have.
-_HEAD = '%llguidance {"no_forcing": true}\n'
 _MARKER = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
 _KEPT = 64  # compiled grammars
-_LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
 
 
 class DeadEnd(Exception):
     """The constraint allows no token here, or can't be followed any further."""
-
-
-def check_constraint(sampling: Sampling) -> None:
-    """Find out whether a sampling's constraint can be enforced. Needs no model.
-
-    Raises:
-        ModelError: a grammar or schema is bad or can't be enforced, or settings exclude each
-            other.
-    """
-    s = sampling
-    forms = [s.grammar is not None, s.json_schema is not None, bool(s.tagged)]
-    if not any(forms):
-        if s.constrain_after is not None:
-            raise ModelError("constrain_after needs a grammar or a json_schema that comes after it")
-        if s.tagged_required:
-            raise ModelError("tagged_required needs tagged parts")
-        return
-    if sum(forms) > 1:
-        raise ModelError("give one of grammar, json_schema and tagged, not both")
-    if s.ignore_eos:
-        raise ModelError("what a grammar allows has an end, so ignore_eos can't go with it")
-    if s.constrain_after == "" or any(not tag.begin for tag in s.tagged):
-        raise ModelError("what begins a constraint is a text of at least one character")
-    if wrong := next((tag for tag in s.tagged if not tag.begin.startswith(tag.trigger)), None):
-        raise ModelError(f"a tagged part begins with its trigger, but {wrong.begin!r} doesn't")
-    for lark in _parts(sampling):
-        _compiled(_bytes(), lark)
-
-
-@cache
-def _bytes() -> LLTokenizer:
-    """A vocabulary of the 256 bytes, by which grammars are checked without a model."""
-    return LLTokenizer("byte")
-
-
-def _compiled(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
-    """A matcher of a grammar that allows at least one text.
-
-    Raises:
-        ModelError: it can't be compiled, or allows none.
-    """
-    matcher = LLMatcher(tokenizer, _HEAD + grammar, log_level=0, limits=_LIMITS)
-    if not matcher.is_error():
-        matcher.compute_bitmask()
-    if not matcher.is_error():
-        return matcher
-    raise ModelError(f"the grammar or JSON schema can't be enforced: {_reason(matcher)}")
-
-
-def _reason(matcher: LLMatcher) -> str:
-    """Why a matcher can't go on, without the grammar that llguidance shows with it."""
-    first, *others = matcher.get_error().strip().splitlines()
-    if first == "NoExtensionBias":
-        return "it allows no text at all"
-    reasons = [first, *(line.strip() for line in others if line.strip().startswith("error:"))]
-    return re.sub(r"^at \d+\(\d+\): |failed to compile JSON schema: ", "", " ".join(reasons))
-
-
-def allows(sampling: Sampling, text: bytes) -> bool:
-    """Whether a grammar or JSON schema allows a whole text. Needs no model.
-
-    Raises:
-        ModelError: the constraint can't be enforced; see :func:`check_constraint`.
-    """
-    check_constraint(sampling)
-    matcher = _compiled(_bytes(), _whole(sampling) or "start: /(?s:.*)/")
-    return bool(matcher.try_consume_tokens(list(text)) == len(text) and matcher.is_accepting())
-
-
-def _parts(sampling: Sampling) -> list[str]:
-    whole = _whole(sampling)
-    tagged = [f"start: {schema_to_lark(tag.json_schema)}" for tag in sampling.tagged]
-    return tagged if whole is None else [whole]
-
-
-def _whole(sampling: Sampling) -> str | None:
-    if sampling.grammar is not None:
-        return gbnf_to_lark(sampling.grammar)
-    if sampling.json_schema is not None:
-        return f"start: {schema_to_lark(sampling.json_schema)}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -123,16 +37,15 @@ class Plan:
     """A sampling's constraint, in Lark for one vocabulary.
 
     Attributes:
-        start: the grammar of the text's beginning; None if the text begins free.
-        triggers: texts that end free text, with the grammar of what follows each.
-        waits: whether free text can't end before a trigger.
-        again: whether text after a constrained part is free, and watched for further triggers;
-            None if nothing follows the constrained part.
+        start: the grammar that holds first; None if no part is required.
+        after: the free text behind which it does; None is the text's beginning.
+        triggers: texts that end later free text, with the grammar of what follows each.
+        again: whether more than one part may be held; None if the text ends with the first.
     """
 
-    start: str | None
+    start: str | None = None
+    after: bytes | None = None
     triggers: dict[bytes, str] = field(default_factory=dict)
-    waits: bool = False
     again: bool | None = None
 
     @property
@@ -153,17 +66,16 @@ class Grammars:
         """A sampling's constraint, compiled; None if its text is free.
 
         Raises:
-            ModelError: it can't be enforced; see :func:`check_constraint`.
+            ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
         """
         check_constraint(sampling)
+        after = sampling.constrain_after.encode() if sampling.constrain_after else None
         if sampling.tagged:
-            plan = self._tagged(sampling)
-        elif (whole := _whole(sampling)) is None:
-            return None
-        elif sampling.constrain_after is not None:
-            plan = Plan(None, {sampling.constrain_after.encode(): whole}, waits=True)
+            plan = self._tagged(sampling, after)
+        elif (lark := whole(sampling)) is not None:
+            plan = Plan(_behind(lark) if after and not sampling.grammar else lark, after)
         else:
-            plan = Plan(whole)
+            return None
         for grammar in plan.grammars:
             self.matcher(grammar)
         return plan
@@ -177,7 +89,7 @@ class Grammars:
         with self._lock:
             found = self._compiled.get(grammar)
             if found is None:
-                found = self._compiled[grammar] = _compiled(self._tokenizer, grammar)
+                found = self._compiled[grammar] = compiled(self._tokenizer, grammar)
                 while len(self._compiled) > _KEPT:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(grammar)
@@ -205,24 +117,31 @@ class Grammars:
         wrapped = TokenizerWrapper(_Tokenizer(self.vocabulary))
         return LLTokenizer(wrapped, eos_token=sorted(self.vocabulary.ends) or None)
 
-    def _tagged(self, sampling: Sampling) -> Plan:
-        tags = sampling.tagged
-        common = _common(min(tag.begin for tag in tags), max(tag.begin for tag in tags))
+    def _tagged(self, sampling: Sampling, after: bytes | None) -> Plan:
+        begins = [tag.begin for tag in sampling.tagged if tag.begin]
+        common = _common(min(begins), max(begins)) if begins else ""
         start: list[str] = []
         following: dict[bytes, list[str]] = {}
         again: bool | None = sampling.tagged_parallel
-        for tag in tags:
+        for tag in sampling.tagged:
             end = tag.end.removesuffix(self._ending(tag.end))
             again = again if end == tag.end else None  # the whole text ends there
             body = f"{schema_to_lark(tag.json_schema)} {self._spelled(end)}"
+            if not tag.begin:
+                start.append(f"answer\nanswer[capture]: {body}")
+                continue
             start.append(f"{self._spelled(tag.begin)} {body}")
             trigger = tag.trigger or self._marker(tag.begin) or common or tag.begin
             options = following.setdefault(trigger.encode(), [])
             options.append(f"{self._spelled(tag.begin[len(trigger) :])} {body}")
+        # An answer defines a rule of its own, and so stands last.
+        start.sort(key=lambda option: option.startswith("answer"))
+        first = _either(start) if sampling.tagged_required else None
         return Plan(
-            _either(start) if sampling.tagged_required else None,
+            _behind(first) if after and first else first,
+            after,
             {trigger: _either(options) for trigger, options in following.items()},
-            again=again,
+            again,
         )
 
     def _ending(self, text: str) -> str:
@@ -273,6 +192,11 @@ def _common(one: str, other: str) -> str:
     return one[: next(alike, len(one))]
 
 
+def _behind(grammar: str) -> str:
+    """A grammar behind a thought, where models write up to two line breaks before the answer."""
+    return f'start: ("\\n" "\\n"?)? held\n{grammar.replace("start:", "held:", 1)}'
+
+
 def _either(options: list[str]) -> str:
     return "start: " + "\n    | ".join(options)
 
@@ -287,9 +211,13 @@ class Constraint:
         self._grammars, self._plan = grammars, plan
         self._vocabulary = grammars.vocabulary
         self._words = np.empty((self._vocabulary.size + 31) // 32, np.uint32)
-        self._matcher = grammars.matcher(plan.start) if plan.start else None
-        self._triggers = plan.triggers
-        self._waits = plan.waits
+        self._matcher: LLMatcher | None = None
+        self._triggers: dict[bytes, str | None] = {**plan.triggers}
+        if plan.after:
+            self._triggers = {plan.after: plan.start}
+        elif plan.start:
+            self._matcher = grammars.matcher(plan.start)
+        self._waits = bool(plan.after and plan.start)  # free text must lead to what is required
         self._seen = b""  # the end of the free text, in which a trigger may have begun
         self.finished = False
         """Whether nothing may follow any more, not even free text."""
@@ -305,7 +233,7 @@ class Constraint:
         words = self._words
         self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
         if self._matcher.is_error():
-            raise DeadEnd(_reason(self._matcher))
+            raise DeadEnd(reason(self._matcher))
         bits = np.unpackbits(words.view(np.uint8), bitorder="little")
         return bits[: self._vocabulary.size].view(np.bool_)
 
@@ -318,7 +246,7 @@ class Constraint:
         if not self._matcher.try_consume_tokens([token]):
             return False
         if self._matcher.is_stopped():
-            self._release()
+            self._release(self._matcher)
         return True
 
     def _watch(self, token: int) -> bool:
@@ -337,11 +265,14 @@ class Constraint:
             self._seen = text[-(longest - 1) :] if longest > 1 else b""
             return True
         end, trigger = min(ends)
+        if trigger == self._plan.after and not self._plan.start:
+            self._triggers, self._seen = {**self._plan.triggers}, text[end:]
+            return True
         return self._hold(self._triggers[trigger], text[end:])
 
-    def _hold(self, grammar: str, begun: bytes) -> bool:
+    def _hold(self, grammar: str | None, begun: bytes) -> bool:
         """Hold what follows to a grammar; False if what a token has begun of it doesn't fit."""
-        if not grammar:
+        if grammar is None:
             return False
         matcher = self._grammars.matcher(grammar)
         if begun:
@@ -353,14 +284,15 @@ class Constraint:
                 return False
         self._matcher, self._waits, self._seen = matcher, False, b""
         if matcher.is_stopped():
-            self._release()
+            self._release(matcher)
         return True
 
-    def _release(self) -> None:
+    def _release(self, matcher: LLMatcher) -> None:
         """A constrained part has ended: text is free again, or nothing may follow."""
-        if self._plan.again is None:
+        if self._plan.again is None or matcher.get_capture("answer") is not None:
             self.finished = True
             return
         self._matcher = None
+        self._triggers = {**self._plan.triggers}
         if not self._plan.again:  # a trigger can't come again
-            self._triggers = dict.fromkeys(self._triggers, "")
+            self._triggers = dict.fromkeys(self._triggers)

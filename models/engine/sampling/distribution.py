@@ -1,9 +1,13 @@
-"""What may come next: one row of logits, and what is asked of it."""
+"""The distribution over the next token: one row of logits, and what is computed of it.
+
+What costs a pass over the vocabulary is computed when it is first read, and once.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +15,26 @@ import numpy.typing as npt
 Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
 
-_GROUP = 64  # tokens of which at first only the likeliest is looked at
-_SAFE = 60.0  # logits up to here, and sums of their powers, are within a float32's range
+_GROUP = 64  # tokens of which at first only the one with the largest logit is looked at
+_SAFE = 60.0  # logits up to here, and sums of their exponentials, are within a float32's range
+TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260, section 3.1)
+
+
+class Likeliest(NamedTuple):
+    """Some of the likeliest tokens: all whose logit is at least ``least``, in no order."""
+
+    tokens: Tokens
+    least: float
+
+
+class Uncertainty(NamedTuple):
+    """How uncertain a distribution is, in nats."""
+
+    entropy: float
+    self_certainty: float
+    """KL(U ‖ p), as in arXiv 2502.18581."""
+    confidence: float
+    """Minus the mean log-probability of the :data:`TOP` likeliest tokens."""
 
 
 class Distribution:
@@ -20,21 +42,42 @@ class Distribution:
 
     Args:
         logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
-
-    Attributes:
-        log_total: log Σ exp of the logits, by which they become log-probabilities.
     """
-
-    __slots__ = ("_peaks", "log_total", "logits")
 
     def __init__(self, logits: Logits) -> None:
         self.logits = logits
-        self._peaks = peaks(logits)
-        rest = logits[len(self._peaks) * _GROUP :]
-        peak = max(self._peaks.max(initial=-np.inf), rest.max(initial=-np.inf))
-        shift = 0.0 if -_SAFE < peak < _SAFE else float(peak)
-        powers = np.exp(logits - np.float32(shift) if shift else logits)
-        self.log_total = shift + math.log(powers.sum())
+
+    @cached_property
+    def _group_maxima(self) -> Logits:
+        groups = len(self.logits) // _GROUP
+        maxima: Logits = self.logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+        return maxima
+
+    @cached_property
+    def peak(self) -> float:
+        """The largest logit."""
+        rest = self.logits[len(self._group_maxima) * _GROUP :]
+        return float(max(self._group_maxima.max(initial=-np.inf), rest.max(initial=-np.inf)))
+
+    @cached_property
+    def shift(self) -> float:
+        """What logits are lowered by, so that their exponentials are within range."""
+        return 0.0 if -_SAFE < self.peak < _SAFE else self.peak
+
+    @cached_property
+    def _exponentials(self) -> Logits:
+        shifted = self.logits - np.float32(self.shift) if self.shift else self.logits
+        return np.exp(shifted)
+
+    @cached_property
+    def total(self) -> float:
+        """The sum of the exponentials of the logits, lowered by :attr:`shift`."""
+        return float(self._exponentials.sum())
+
+    @cached_property
+    def log_total(self) -> float:
+        """The log-sum-exp of the logits, by which they become log-probabilities."""
+        return self.shift + math.log(self.total)
 
     def logprob(self, token: int) -> float:
         """The log-probability of one token, in nats."""
@@ -44,35 +87,40 @@ class Distribution:
         """The ``count`` likeliest tokens with their log-probabilities, best first."""
         if not count:
             return ()
-        best = np.argpartition(self.logits, -count)[-count:]
-        best = best[np.argsort(-self.logits[best], kind="stable")]
+        found = self.likeliest(count)
+        tokens = np.arange(len(self.logits)) if found is None else found.tokens
+        best = tokens[np.argsort(-self.logits[tokens], kind="stable")[:count]]
         return tuple((int(t), self.logprob(t)) for t in best)
 
-    def top_candidates(self, count: int) -> Tokens | None:
-        """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told."""
-        return top_candidates(self.logits, count, self._peaks)
+    def likeliest(self, count: int) -> Likeliest | None:
+        """The ``count`` likeliest tokens, and some more; None if they aren't quickly found.
 
+        A token whose logit is minus infinity is never among them.
+        """
+        maxima = self._group_maxima
+        if not 0 < count <= len(maxima):
+            return None
+        # Of the largest logits of each group, the k-th is at most the k-th of all.
+        least = np.partition(maxima, -count)[-count]
+        if least == -np.inf:
+            return None
+        return Likeliest(np.flatnonzero(self.logits >= least), float(least))
 
-def peaks(logits: Logits) -> Logits:
-    """The largest of each group of logits, by which the likeliest are found."""
-    groups = len(logits) // _GROUP
-    largest: Logits = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
-    return largest
-
-
-def top_candidates(logits: Logits, count: int, largest: Logits) -> Tokens | None:
-    """A few tokens, the ``count`` likeliest among them; None if they aren't quickly told.
-
-    Args:
-        logits: one row; what is minus infinity is impossible, and never among them.
-        count: how many are needed; 0 is all.
-        largest: the row's :func:`peaks`.
-    """
-    if not 0 < count <= len(largest):
-        return None
-    # Of the largest of each group, the k-th is at most the k-th of all.
-    least = np.partition(largest, -count)[-count]
-    if least == -np.inf:
-        return None
-    near = np.flatnonzero(logits >= least)
-    return near if len(near) >= count else None
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Entropy, self-certainty and confidence of the distribution."""
+        size, log_total = len(self.logits), self.log_total
+        sum_of_logits, weighted = float(self.logits.sum(dtype=np.float64)), 0.0
+        if math.isfinite(sum_of_logits):
+            weighted = float(self._exponentials @ self.logits)
+        else:  # impossible tokens: 0 · -inf is 0 here
+            finite = np.maximum(self.logits, np.float32(log_total - 1e4))
+            sum_of_logits = float(finite.sum(dtype=np.float64))
+            weighted = float(self._exponentials @ finite)
+        best = self.top(min(TOP, size))
+        least = -1e4  # of an impossible token
+        return Uncertainty(
+            entropy=log_total - weighted / self.total,
+            self_certainty=log_total - sum_of_logits / size - math.log(size),
+            confidence=-math.fsum(max(logprob, least) for _, logprob in best) / len(best),
+        )

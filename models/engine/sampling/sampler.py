@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,15 @@ from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd
 from thinkgraph.models.engine.sampling.distribution import (
     Distribution,
+    Likeliest,
     Logits,
     Tokens,
-    peaks,
-    top_candidates,
 )
 from thinkgraph.models.model import Sampling
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = np.float32(-np.inf)
+_FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -50,6 +52,16 @@ class Candidates:
     def __len__(self) -> int:
         return int(self._array.size)
 
+    @property
+    def ids(self) -> Tokens:
+        """The tokens held."""
+        return self._ids[: len(self)]
+
+    @property
+    def logits(self) -> Logits:
+        """Of the tokens held, as samplers have left them."""
+        return self._logits[: len(self)]
+
     def fill(self, logits: Logits, tokens: Tokens | None = None) -> None:
         """Hold ``tokens``, or all, with their logits out of a whole row."""
         chosen = slice(None) if tokens is None else tokens
@@ -57,6 +69,15 @@ class Candidates:
         self._ids[: len(held)] = self._every[chosen]
         self._logits[: len(held)] = held
         self._resize(len(held))
+
+    def keep(self, places: Tokens) -> None:
+        """Hold only those at ``places``, in that order."""
+        self._room[: len(places)] = self._room[places]
+        self._resize(len(places))
+
+    def apply(self, chain: Any) -> None:
+        """Let a chain of samplers change the logits."""
+        llama.llama_sampler_apply(chain, self._reference)
 
     def pick(self, chain: Any) -> int:
         """The token that a chain of samplers draws."""
@@ -68,77 +89,162 @@ class Candidates:
 
 
 class Sampler:
-    """Draws one sequence's tokens. Made and used on the worker's thread only.
+    """Draws one sequence's tokens. Used by one thread at a time.
 
-    The chain has llama.cpp's usual order: bias, penalties (over the completion), top-k,
-    typical, top-p, min-p, temperature, then the draw. Tokens that a constraint doesn't allow
-    are no candidates: what is drawn is drawn from the masked logits.
+    The order is llama.cpp's usual one: bias, penalties (over the completion), top-k, typical,
+    top-p, min-p, temperature, then the draw. Most tokens of a vocabulary can't be drawn, and
+    llama.cpp's samplers get only those that may be: the top k, or, without a top-k, the nucleus
+    of top-p and min-p, which is cut here. Tokens that a constraint doesn't allow are no
+    candidates: what is drawn is drawn from the masked logits.
 
     Args:
         vocabulary: of the model.
         sampling: what to do.
         seed: any integer; 0 is a seed like others.
         constraint: what the text is held to, or None.
-        candidates: room for the vocabulary, which samplers of one thread may share.
     """
 
     def __init__(
-        self,
-        vocabulary: Vocabulary,
-        sampling: Sampling,
-        seed: int,
-        constraint: Constraint | None,
-        candidates: Candidates,
+        self, vocabulary: Vocabulary, sampling: Sampling, seed: int, constraint: Constraint | None
     ) -> None:
-        self._candidates, self._constraint = candidates, constraint
-        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        self._enough = _enough(vocabulary, sampling)
-        for sampler in _chain(vocabulary, sampling, native_seed(seed)):
-            llama.llama_sampler_chain_add(self._chain, sampler)
+        self._sampling, self._constraint = sampling, constraint
+        bias = _bias(vocabulary, sampling)
+        window = _window(sampling)
+        self._biased = np.fromiter(bias, np.int32, len(bias))
+        self._penalized: deque[int] = deque(maxlen=window)
+        self._adjust = _new_chain(_adjusting(vocabulary, sampling, bias, window))
+        self._choose = _new_chain(_choosing(sampling, native_seed(seed)))
 
     @property
     def finished(self) -> bool:
         """Whether the constraint lets nothing follow."""
         return self._constraint is not None and self._constraint.finished
 
-    def draw(self, distribution: Distribution) -> int:
+    def draw(self, distribution: Distribution, candidates: Candidates) -> int:
         """Draw one token.
+
+        Args:
+            distribution: of the model.
+            candidates: room for the vocabulary, which one thread's samplers share.
 
         Raises:
             DeadEnd: the constraint allows none.
         """
-        # What the chain draws from a few candidates, it would draw from all.
         if self._constraint is None:
-            self._candidates.fill(distribution.logits, distribution.top_candidates(self._enough))
-            token = self._candidates.pick(self._chain)
+            token = self._draw(distribution, candidates)
         else:
-            token = self._draw_allowed(distribution.logits, self._constraint)
-        llama.llama_sampler_accept(self._chain, token)
+            token = self._draw_allowed(distribution, candidates, self._constraint)
+        if self._adjust:
+            llama.llama_sampler_accept(self._adjust, token)
+            self._penalized.append(token)
+        llama.llama_sampler_accept(self._choose, token)
         return token
 
     def close(self) -> None:
         """Free the native samplers; may be called again."""
-        if self._chain:
-            llama.llama_sampler_free(self._chain)
-        self._chain = self._constraint = None
+        for chain in (self._adjust, self._choose):
+            if chain:
+                llama.llama_sampler_free(chain)
+        self._adjust = self._choose = self._constraint = None
 
-    def _draw_allowed(self, logits: Logits, constraint: Constraint) -> int:
+    def _draw_allowed(
+        self, distribution: Distribution, candidates: Candidates, constraint: Constraint
+    ) -> int:
         allowed = constraint.allowed()
         while True:
             if allowed is not None:
-                logits = np.where(allowed, logits, _IMPOSSIBLE)
-            few = top_candidates(logits, self._enough, peaks(logits))
-            if few is None and allowed is not None:
-                few = np.flatnonzero(allowed)
-                if not len(few):
-                    raise DeadEnd("no token is left")
-            self._candidates.fill(logits, few)
-            token = self._candidates.pick(self._chain)
+                logits = np.where(allowed, distribution.logits, _IMPOSSIBLE)
+                distribution = Distribution(logits)
+            token = self._draw(distribution, candidates)
             if constraint.accept(token):
                 return token
             # It would end free text, and go on with what the constraint doesn't allow.
-            allowed = np.ones(len(logits), np.bool_) if allowed is None else allowed.copy()
+            size = len(distribution.logits)
+            allowed = np.ones(size, np.bool_) if allowed is None else allowed.copy()
             allowed[token] = False
+
+    def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
+        s = self._sampling
+        if (count := 1 if s.temperature == 0 else s.top_k) or not _cuts_nucleus(s):
+            self._fill(distribution, candidates, count)
+        else:
+            for few in (*_FEW, 0):
+                found = self._fill(distribution, candidates, few)
+                if self._cut_nucleus(distribution, candidates, found):
+                    break
+        return candidates.pick(self._choose)
+
+    def _fill(
+        self, distribution: Distribution, candidates: Candidates, count: int
+    ) -> Likeliest | None:
+        """Hold the ``count`` likeliest after bias and penalties, and some more; 0 is all.
+
+        Returns the likeliest before them, or None if all tokens are held.
+        """
+        # Each that is lowered may make room for one more; each that is lifted is held anyway.
+        changed = np.unique(np.append(self._biased, np.array(self._penalized, np.int32)))
+        found = distribution.likeliest(count + len(changed)) if count else None
+        if found is None:
+            possible = distribution.logits > _IMPOSSIBLE
+            if not possible.any():
+                raise DeadEnd("no token is left")
+            tokens = None if possible.all() else np.flatnonzero(possible)
+            candidates.fill(distribution.logits, tokens)
+        elif len(changed):
+            logits = distribution.logits[changed]
+            others = changed[(logits < found.least) & (logits > _IMPOSSIBLE)]
+            candidates.fill(distribution.logits, np.append(found.tokens, others))
+        else:
+            candidates.fill(distribution.logits, found.tokens)
+        if self._adjust:
+            candidates.apply(self._adjust)
+        return found
+
+    def _cut_nucleus(
+        self, distribution: Distribution, candidates: Candidates, found: Likeliest | None
+    ) -> bool:
+        """Keep what top-p and min-p leave, likeliest first; False if more tokens are needed."""
+        s, logits = self._sampling, candidates.logits
+        order = np.argsort(-logits, kind="stable")
+        logits = logits[order]
+        if logits[0] == _IMPOSSIBLE:
+            if found is None:
+                raise DeadEnd("no token is left")
+            return False
+        size, known = len(logits), found is None
+        above = found.least if found else -math.inf  # tokens with such logits are all held
+        if s.min_p > 0:
+            least = logits[0] + np.float32(math.log(s.min_p))
+            size = int(np.searchsorted(-logits, -least, side="right"))
+            known = known or least >= above
+        if s.top_p < 1:
+            mass = np.cumsum(np.exp(logits - logits[0]), dtype=np.float64)
+            total = mass[-1] if found is None else self._total(distribution, candidates)
+            if total == math.inf:
+                return False
+            nucleus = int(np.searchsorted(mass, s.top_p * total)) + 1
+            known = known or (nucleus <= len(logits) and logits[nucleus - 1] >= above)
+            size = min(size, nucleus)
+        if not known:
+            return False
+        kept = order[:size]
+        if s.top_p == 1:  # llama.cpp sorts for top-p only, and draws in this order
+            kept = kept[np.argsort(candidates.ids[kept])]
+        candidates.keep(kept)
+        return True
+
+    def _total(self, distribution: Distribution, candidates: Candidates) -> float:
+        """The sum of all exponentials after bias and penalties, over that of the largest.
+
+        Infinite where most of it was taken away, since the rest isn't known exactly then.
+        """
+        held, shift, total = candidates.logits.astype(np.float64), distribution.shift, 0.0
+        if self._adjust:
+            before = distribution.logits[candidates.ids].astype(np.float64)
+            total = math.fsum(np.exp(held - shift) - np.exp(before - shift))
+            if total < -0.9 * distribution.total:
+                return math.inf
+        return (distribution.total + total) * math.exp(shift - float(held.max()))
 
 
 def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:
@@ -146,45 +252,61 @@ def _bias(vocabulary: Vocabulary, sampling: Sampling) -> dict[int, float]:
     return sampling.logit_bias | ends
 
 
-def _penalizes(s: Sampling) -> bool:
-    return (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (1, 0, 0)
+def _window(s: Sampling) -> int:
+    """How many of the last tokens are penalized."""
+    if (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) == (1, 0, 0):
+        return 0
+    return s.penalty_last_n if s.penalty_last_n >= 0 else s.max_tokens
 
 
-def _enough(vocabulary: Vocabulary, sampling: Sampling) -> int:
-    """Of the likeliest tokens, how many surely hold those that the chain draws from; 0: all.
-
-    Each that a bias pushes down may make room for one more.
-    """
-    bias, drawn_from = _bias(vocabulary, sampling), sampling.top_k if sampling.temperature else 1
-    lifts = _penalizes(sampling) or any(value > 0 for value in bias.values())
-    return 0 if lifts or not drawn_from else drawn_from + len(bias)
+def _cuts_nucleus(s: Sampling) -> bool:
+    """Whether top-p and min-p are cut here: nothing that looks at all tokens is before them."""
+    return s.typical_p == 1 and (s.top_p < 1 or s.min_p > 0)
 
 
-def _chain(vocabulary: Vocabulary, sampling: Sampling, seed: int) -> list[Any]:
-    s = sampling
-    chain = []
-    if bias := _bias(vocabulary, sampling):
+def _new_chain(samplers: list[Any]) -> Any:
+    """A chain of llama.cpp's samplers; None if there are none."""
+    if not samplers:
+        return None
+    chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+    for sampler in samplers:
+        llama.llama_sampler_chain_add(chain, sampler)
+    return chain
+
+
+def _adjusting(
+    vocabulary: Vocabulary, s: Sampling, bias: dict[int, float], window: int
+) -> list[Any]:
+    """The samplers that change logits: bias and penalties."""
+    samplers = []
+    if bias:
         pairs = (llama.llama_logit_bias * len(bias))(
             *[llama.llama_logit_bias(*b) for b in bias.items()]
         )
-        chain.append(llama.llama_sampler_init_logit_bias(vocabulary.size, len(bias), pairs))
-    if _penalizes(s):
-        window = s.penalty_last_n if s.penalty_last_n >= 0 else s.max_tokens
-        chain.append(
+        samplers.append(llama.llama_sampler_init_logit_bias(vocabulary.size, len(bias), pairs))
+    if window:
+        samplers.append(
             llama.llama_sampler_init_penalties(
                 vocabulary.size, window, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
             )
         )
+    return samplers
+
+
+def _choosing(s: Sampling, seed: int) -> list[Any]:
+    """The samplers that draw a token."""
     if s.temperature == 0:
-        return [*chain, llama.llama_sampler_init_greedy()]
-    if s.top_k:
-        chain.append(llama.llama_sampler_init_top_k(s.top_k))
-    if s.typical_p < 1:
-        chain.append(llama.llama_sampler_init_typical(s.typical_p, 1))
-    if s.top_p < 1:
-        chain.append(llama.llama_sampler_init_top_p(s.top_p, 1))
-    if s.min_p > 0:
-        chain.append(llama.llama_sampler_init_min_p(s.min_p, 1))
+        return [llama.llama_sampler_init_greedy()]
+    samplers = []
+    if s.top_k or not _cuts_nucleus(s):
+        if s.top_k:
+            samplers.append(llama.llama_sampler_init_top_k(s.top_k))
+        if s.typical_p < 1:
+            samplers.append(llama.llama_sampler_init_typical(s.typical_p, 1))
+        if s.top_p < 1:
+            samplers.append(llama.llama_sampler_init_top_p(s.top_p, 1))
+        if s.min_p > 0:
+            samplers.append(llama.llama_sampler_init_min_p(s.min_p, 1))
     if s.temperature != 1:
-        chain.append(llama.llama_sampler_init_temp(s.temperature))
-    return [*chain, llama.llama_sampler_init_dist(seed)]
+        samplers.append(llama.llama_sampler_init_temp(s.temperature))
+    return [*samplers, llama.llama_sampler_init_dist(seed)]

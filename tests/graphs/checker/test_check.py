@@ -133,7 +133,7 @@ def test_the_report_as_sarif_has_rules_and_regions():
 
 
 def test_another_format_is_refused():
-    with pytest.raises(ValueError, match="'xml' is none of text, json, sarif"):
+    with pytest.raises(ValueError, match="'xml' is not one of text, json, sarif"):
         render([], "xml")
 
 
@@ -356,6 +356,26 @@ edges: START -> [plan-it, draft] -> critic -> END
 )
 def test_a_vote_over_free_text_is_found_where_texts_are_free(settings: str, expected: list[str]):
     assert codes(GOOD.replace("samples: 8", settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("grammar: 'root ::= \"a'", "line 1, column 10"),
+        ("grammar: 'root ::= \"a\"', json_schema: {}", "give one of grammar"),
+        ("json_schema: {type: strnig}", "strnig"),
+        ("json_schema: {properties: {a: {uniqueItems: true}}}", "#/properties/a"),
+        ("grammar: $form", "no rule named root"),
+        ("tagged: [{begin: <call>, json_schema: {not: {}}, end: </call>}]", "not (at #)"),
+        ("constrain_after: </think>", "constrain_after"),
+    ],
+)
+def test_a_text_that_cannot_be_constrained_is_found(settings: str, said: str):
+    params = "params: {form: 'start ::= \"a\"'}\nnodes:"
+    text = GOOD.replace("samples: 8", settings).replace("nodes:", params)
+    [problem] = [each for each in found(text) if each.code == "TG112"]
+    assert said in problem.message
+    assert settings in text.splitlines()[problem.line - 1]
 
 
 def test_a_misspelt_node_doesnt_make_others_unreachable():

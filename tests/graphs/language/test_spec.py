@@ -50,7 +50,7 @@ def test_text_from_a_command_line_becomes_a_value(param: Param, text: object, va
         (Param(default=0.5), "hot", "'hot' is not a number"),
         (Param(default=2, minimum=1), 0, "0 is less than 1"),
         (Param(default=2, maximum=8), 9, "9 is more than 8"),
-        (Param(default="a", choices=("a", "b")), "c", "'c' is none of a, b"),
+        (Param(default="a", choices=("a", "b")), "c", "'c' is not one of a, b"),
         (Param(default=True), 1, "1 is not a boolean"),
     ],
 )

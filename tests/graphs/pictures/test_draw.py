@@ -122,7 +122,9 @@ class TestTerminal:
     @pytest.mark.parametrize("name", builtin_names())
     def test_fits_the_width(self, name: str, width: int) -> None:
         lines = terminal(tg.load(name).spec, width).splitlines()
-        assert max(map(len, lines)) <= width or "→" in lines[0]
+        is_list = "→" in lines[0]  # of the arrows, where a drawing would be too wide
+        assert not (is_list and width == 80)
+        assert is_list or max(map(len, lines)) <= width
 
     @pytest.mark.parametrize("name", builtin_names())
     def test_draws_every_strategy_within_eighty_cells(self, name: str) -> None:
@@ -294,7 +296,7 @@ def test_any_graph_is_drawn_with_all_its_nodes_apart(graph: Spec) -> None:
     text = terminal(graph, width=200)
     image = svg(graph)
     for name in graph.nodes:
-        assert name in text or "→" in text
+        assert name in text
         assert name in words(image)
     assert apart(image)
     assert mermaid(graph).count("-->") == len(diagram(graph).arrows)

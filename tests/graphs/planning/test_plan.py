@@ -15,10 +15,10 @@ import thinkgraph
 from thinkgraph import END, START, Graph, use
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import load
-from thinkgraph.graphs.language.condition import variable_types
+from thinkgraph.graphs.language.condition import Condition, variable_types
 from thinkgraph.graphs.language.spec import Limits, StateField
+from thinkgraph.graphs.planning.dry_run import decided
 from thinkgraph.graphs.planning.plan import Plan, TooLarge, plan
-from thinkgraph.graphs.planning.walk import conjuncts, decided
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load as load_model
@@ -26,7 +26,8 @@ from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import speed as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function_node import node_kind
+from thinkgraph.nodes.base.cost import PopulationBounds
+from thinkgraph.nodes.function_node import node_kind
 from thinkgraph.nodes.kinds.ask import Ask
 from thinkgraph.nodes.kinds.choose import Choose
 from thinkgraph.nodes.kinds.critique import Critique
@@ -342,28 +343,18 @@ def test_long_loops_are_planned_quickly_and_still_covered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("a && b", ["a", "b"]),
-        ("(a && b) && c", ["(a && b)", "c"]),
-        ("a || b && c", ["a || b && c"]),
-        ("x == '&&' && b", ["x == '&&'", "b"]),
-        ("a ? b : c && d", ["a ? b : c && d"]),
-        ("a && b // && c", ["a && b // && c"]),
-    ],
-)
-def test_conditions_are_taken_apart_only_at_their_joints(text: str, parts: list[str]) -> None:
-    assert conjuncts(text) == parts
-
-
-@pytest.mark.parametrize(
     ("text", "truth"),
     [
         ("round < n", True),
         ("round + 2 < n", False),
         ("!accepted && round + 2 < n", False),
         ("!accepted && round < n", None),
-        ("accepted || round < n", None),
+        ("accepted || round < n", True),
+        ("accepted || round + 2 < n", None),
+        ("(accepted && live > 0) && round + 2 < n", False),
+        ("answer == '&&' && round + 2 < n", False),
+        ("accepted ? round < n : round + 2 < n", None),
+        ("accepted && round < n // && round + 2 < n", None),
         ("size(plan) > 0", None),
         ("size(plan) > 4", False),
         ("size(plan) >= 0 && round == 1", True),
@@ -374,8 +365,20 @@ def test_conditions_are_taken_apart_only_at_their_joints(text: str, parts: list[
 def test_a_condition_is_decided_as_far_as_it_can_be(text: str, truth: bool | None) -> None:
     graph = Graph("g", params={"n": 3}, state={"plan": StateField(type="list")})
     graph.add(draft=Generate())
-    types = variable_types(graph.edge(START, "draft", END).spec)
-    assert decided(text, types, {"n": 3, "round": 1}, {"plan": 4}) is truth
+    condition = Condition(text, variable_types(graph.edge(START, "draft", END).spec))
+    population = PopulationBounds(live=2, fields={"plan": ("",) * 4})
+    assert decided(condition, {"n": 3}, range(1, 2), population)[0] is truth
+
+
+@pytest.mark.parametrize(
+    ("text", "live"),
+    [("live == 0", 0), ("live < 3 && !accepted", 2), ("live > 3 || accepted", 5), ("n == 4", 5)],
+)
+def test_a_condition_tells_how_many_candidates_can_be_live(text: str, live: int) -> None:
+    graph = Graph("g", params={"n": 3})
+    graph.add(draft=Generate())
+    condition = Condition(text, variable_types(graph.edge(START, "draft", END).spec))
+    assert decided(condition, {"n": 3}, range(1), PopulationBounds(live=5))[1] == live
 
 
 async def test_a_speed_is_measured_once_and_kept(

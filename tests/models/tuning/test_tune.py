@@ -38,9 +38,13 @@ def test_what_was_found_is_used_by_the_next_opening(tiny, monkeypatch):
 
 def test_a_setting_that_is_given_outweighs_what_was_found(tiny, monkeypatch):
     monkeypatch.setattr(tuning, "WORTH_IT", 0.0)
-    tuning.tune(tiny("llama"))
+    monkeypatch.setattr(tuning, "available_threads", lambda: 2)  # so that one thread is tried
+    found = tuning.tune(tiny("llama"))
+    assert {"flash_attention", "threads"} <= found.settings.keys()
+    assert found.settings["flash_attention"] == "off"
     _, settings = tuning.tuned(tiny("llama"), EngineSettings(flash_attention="on", context=77))
     assert (settings.flash_attention, settings.context) == ("on", 77)
+    assert settings.threads == found.settings["threads"]  # what isn't given is as it was found
 
 
 def test_a_quantization_that_changes_the_model_is_not_chosen_unasked(tiny, monkeypatch):

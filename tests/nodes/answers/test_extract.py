@@ -192,6 +192,7 @@ class Node(BaseModel):
         "auto",
         "text",
         {"choice": "ABCD"},
+        {"auto": "number"},
         {"regex": r"(\d+) euros"},
         {"json": "a.b"},
         ["boxed", {"json": "x"}],
@@ -223,6 +224,9 @@ def test_the_json_schema_names_every_extractor() -> None:
         ({"choice": "A"}, "two or more different letters"),
         ({"choice": "AAB"}, "two or more different letters"),
         ({"number": 3}, "has no setting"),
+        ({"auto": "numbers"}, "auto"),
+        ("one-of", "needs its labels"),
+        ({"one-of": ["a", "A"]}, "must be different"),
         ({"regex": "a", "json": "b"}, "an extractor is"),
         ([], "an extractor is"),
         (None, "an extractor is"),
@@ -256,7 +260,10 @@ HOSTILE = [
 @pytest.mark.parametrize(
     "how",
     [
-        *(name for name in EXTRACTORS if name not in ("regex", "json")),
+        *(name for name in EXTRACTORS if name not in ("regex", "json", "one-of")),
+        {"one-of": ["a", "b"]},
+        {"auto": "text"},
+        {"auto": "number"},
         {"json": "a.b"},
         {"regex": r"(a|aa)+(x+x+)+y|(.*)(.*)(.*)z"},
     ],
@@ -273,7 +280,10 @@ def test_no_text_holds_an_extractor_up(how: object) -> None:
     assert not worker.is_alive()
 
 
-@given(st.text(), st.sampled_from([*sorted({*EXTRACTORS} - {"regex", "json"}), {"regex": ".+"}]))
+@given(
+    st.text(),
+    st.sampled_from([*sorted({*EXTRACTORS} - {"regex", "json", "one-of"}), {"regex": ".+"}]),
+)
 def test_any_text_gives_a_stripped_answer_or_none(text: str, how: object) -> None:
     answer = extract(text, how)
     assert answer is None or (answer and answer == answer.strip())

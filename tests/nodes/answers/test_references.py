@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkgraph.nodes.answers import canonical, equal, extract
-from thinkgraph.nodes.answers.brackets import split
 from thinkgraph.nodes.answers.value import Collection, Expression, Number, Words
+from thinkgraph.nodes.answers.value.brackets import split
+from thinkgraph.nodes.answers.value.value import plain
 
 DATA = Path(
     os.environ.get("THINKGRAPH_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -452,6 +453,6 @@ def test_different_answers_are_unequal() -> None:
     answers = {
         without_unit(unassigned(each["answer"])).replace(r"^\circ", "") for each in math500()
     }
-    plain = {str(canonical(answer)): answer for answer in sorted(answers)}
-    sample = random.Random(0).sample(sorted(plain.values()), 90)
+    distinct = {str(plain(canonical(answer))): answer for answer in sorted(answers)}
+    sample = random.Random(0).sample(sorted(distinct.values()), 90)
     assert [pair for pair in combinations(sample, 2) if equal(*pair)] == []

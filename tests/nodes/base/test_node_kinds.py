@@ -14,8 +14,8 @@ from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.language.document import Document
 from thinkgraph.graphs.language.json_schema import schema
 from thinkgraph.nodes import registry as room
-from thinkgraph.nodes.base.function_node import node_kind
 from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.function_node import node_kind
 from thinkgraph.nodes.population import Answer, State, Update
 from thinkgraph.nodes.registry import node_kinds, register
 from thinkgraph.nodes.step import Step

@@ -49,4 +49,4 @@ async def test_no_more_lines_than_wanted_are_kept():
 
 def test_it_reads_and_writes_the_fields_that_it_names():
     node = Ask(prompt=PROMPT, into="found", each="parts")
-    assert (node.reads, node.writes) == ({"question", "parts"}, {"found"})
+    assert (node.channels_read, node.channels_written) == ({"question", "parts"}, {"found"})

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from thinkgraph.nodes.answers.extract import LastNumber
-from thinkgraph.nodes.answers.value import Number, asks_percent, canonical
+from thinkgraph.nodes.answers.value import as_number, asks_percent, canonical
 
 _SCALE = re.compile(r"\s?(?:(?P<k>[kK])|(?P<m>M|mn)|(?P<word>thousand|million|billion))\b")
 _LARGEST = Fraction(10) ** 100  # beyond it the squares of errors leave the floats
@@ -19,17 +19,16 @@ def exact_number(text: str, question: str = "") -> Fraction | None:
         text: an answer. A range or two prices have no one number.
         question: what was asked; see `canonical` for its percents.
     """
-    value = canonical(text, question)
-    if isinstance(value, Number):
-        return value.number
+    number = as_number(canonical(text, question))
+    if number is not None:
+        return number
     found = LastNumber().find(text)
     if not found:
         return None
     before, _, after = text.rpartition(found)
     if re.search(r"\d", before + after):
         return None
-    value = canonical(found + _scale(after), question)
-    return value.number if isinstance(value, Number) else None
+    return as_number(canonical(found + _scale(after), question))
 
 
 def _scale(after: str) -> str:

@@ -60,7 +60,7 @@ class ComparisonProgress(LiveView):
 
     def close(self) -> None:
         """Print how far it came."""
-        self.console.print(self._line(), soft_wrap=True)
+        self.say(self._line())
 
     def take(self, row: Row, kept: bool) -> None:
         """Count a row that came, or one that was kept from an earlier start."""
@@ -78,7 +78,7 @@ class ComparisonProgress(LiveView):
             self.redraw()
         elif self.shown and time.perf_counter() - self._told >= EVERY:
             self._told = time.perf_counter()
-            self.console.print(self._line(), soft_wrap=True)
+            self.say(self._line())
 
     def picture(self) -> Table:
         """The bar, and what is right so far."""

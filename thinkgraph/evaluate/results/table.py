@@ -11,6 +11,7 @@ from rich.text import Text
 from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results.columns import Column, Line, accuracy, cost, lines
 from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.terminal import console as make_console
 
 BAR = 10
 LEGEND = (
@@ -26,7 +27,7 @@ def report(comparison: Comparison, summary: Summary, console: Console | None = N
     How good and at what cost are two tables where one would be too wide. A pipe gets the same
     without colours, 80 characters wide unless ``COLUMNS`` says otherwise.
     """
-    console = console or Console(highlight=False)
+    console = console or make_console()
     console.print(Text(title(comparison), style="bold"))
     good, price = accuracy(summary), cost(summary)
     whole = _table(summary, [*good, *price])

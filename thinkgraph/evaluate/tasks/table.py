@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from string import ascii_uppercase
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from thinkgraph.evaluate.tasks.text import DataError
 
@@ -93,7 +93,7 @@ class _Broken(Exception):
         self.line = line
 
 
-def _parsed(text: str, separator: str, quoting: int) -> list[Row]:
+def _parsed(text: str, separator: str, quoting: Literal[0, 1, 2, 3]) -> list[Row]:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, quoting=quoting
     )

@@ -2,6 +2,7 @@
 
 import struct
 
+import gguf
 import pytest
 
 from thinkgraph.models.backends.local import open_model
@@ -84,3 +85,19 @@ def test_a_header_with_any_byte_changed_is_read_or_refused(tmp_path, whole):
 def test_a_gguf_that_is_no_model_for_text(tmp_path, adapters):
     with pytest.raises(ModelError, match="can't load"):
         open_model(adapters["left"])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "causal"), [("bert", False), ("nomic-bert", None), ("llama", False)]
+)
+def test_a_model_that_only_embeds_is_refused(tmp_path, architecture, causal):
+    writer = gguf.GGUFWriter(tmp_path / "embedder.gguf", architecture)
+    writer.add_context_length(512)
+    if causal is not None:
+        writer.add_causal_attention(causal)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match=r"embedder.gguf .* makes embeddings"):
+        open_model(tmp_path / "embedder.gguf")

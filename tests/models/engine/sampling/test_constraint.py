@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars, check_constraint
+from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars
+from thinkgraph.models.engine.sampling.grammar import check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, Tagged
 
@@ -25,6 +26,7 @@ def call(name, schema, **more):
 
 
 CALLS = (call("count", NUMBER), call("flags", LIST))
+ANSWER = Tagged(begin="", json_schema=NUMBER, end="")
 COUNT, FLAGS = '<call>{"name": "count", "args": {"n":1}}', '<call>{"name": "flags", "args": [true]}'
 
 
@@ -75,7 +77,7 @@ def test_a_schema_holds_from_behind_a_text(smollm2):
     assert not walk.may_end  # what was asked for is yet to come
     assert walk.takes("k>")
     assert not walk.takes("free")
-    assert walk.takes('{"n": 12}')
+    assert walk.takes('\n\n{"n": 12}')
     assert walk.constraint.finished
 
 
@@ -140,6 +142,35 @@ def test_only_one_tagged_part_comes_where_they_are_not_parallel(smollm2):
         walk = Walk(smollm2, one)
         assert walk.takes(COUNT + " and ")
         assert not walk.takes(FLAGS)
+
+
+def test_calls_in_a_thought_are_text(smollm2):
+    walk = Walk(smollm2, Sampling(tagged=CALLS, constrain_after="</think>"))
+    assert walk.takes("Perhaps <call> it? ")
+    assert walk.may_end
+    assert walk.takes("</think>\n" + COUNT)
+    assert not walk.takes("<call>x")
+
+
+def test_a_call_may_be_required_after_the_thought(smollm2):
+    sampling = Sampling(tagged=CALLS, tagged_required=True, constrain_after="</think>")
+    walk = Walk(smollm2, sampling)
+    assert walk.takes("Perhaps <call> it? ")
+    assert not walk.may_end
+    assert walk.takes("</think>")
+    assert not walk.takes("Well")
+    assert walk.takes("\n\n" + COUNT + " and " + FLAGS)
+
+
+@pytest.mark.parametrize("after", [None, "</think>"])
+def test_an_answer_may_come_instead_of_a_call_and_ends_the_text(smollm2, after):
+    sampling = Sampling(tagged=(ANSWER, *CALLS), tagged_required=True, constrain_after=after)
+    for text, ends in [('{"n": 1}', True), (COUNT, False)]:
+        walk = Walk(smollm2, sampling)
+        assert walk.takes(after or "")
+        assert not walk.takes("free")
+        assert walk.takes(text)
+        assert walk.constraint.finished is ends
 
 
 def test_a_marker_of_its_own_begins_a_tagged_part_whatever_follows(opened):
@@ -209,10 +240,11 @@ async def test_one_bad_constraint_leaves_its_neighbours_alone(smollm2):
         ({"grammar": 'root ::= "a"', "json_schema": {}}, "one of grammar"),
         ({"json_schema": {}, "tagged": CALLS}, "one of grammar"),
         ({"grammar": 'root ::= "a"', "ignore_eos": True}, "ignore_eos"),
-        ({"constrain_after": "</think>"}, "needs a grammar or a json_schema"),
+        ({"constrain_after": "</think>"}, "needs a grammar"),
         ({"constrain_after": "", "json_schema": {}}, "at least one character"),
         ({"tagged_required": True}, "needs tagged parts"),
-        ({"tagged": (Tagged(begin="", json_schema={}, end=""),)}, "at least one character"),
+        ({"tagged": (ANSWER,)}, "at least one character"),
+        ({"tagged": (ANSWER, ANSWER), "tagged_required": True}, "only one"),
         ({"tagged": (Tagged(begin="x", json_schema={}, end="", trigger="y"),)}, "begins with"),
         ({"tagged": (Tagged(begin="x", json_schema={"not": {}}, end=""),)}, "not (at #)"),
     ],

@@ -9,6 +9,8 @@ from scipy.special import logsumexp
 
 from thinkgraph.models.engine.sampling.distribution import Distribution
 
+GROUP = 64
+
 LOGITS = st.floats(-100, 100, width=32) | st.just(-np.inf)
 ROWS = arrays(np.float32, st.integers(1, 300), elements=LOGITS).filter(
     lambda row: np.isfinite(row).any()
@@ -32,15 +34,34 @@ def test_the_top_are_the_likeliest_in_order(row, data):
     assert len({token for token, _ in top}) == count
 
 
+def finite(lengths):
+    return arrays(np.float32, lengths, elements=st.floats(-100, 100, width=32))
+
+
+@given(finite(st.integers(GROUP, 10 * GROUP)), st.data())
+@settings(deadline=None)
+def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, data):
+    count = data.draw(st.integers(1, len(row) // GROUP))
+    tokens, least = Distribution(row).likeliest(count)
+    assert set(np.flatnonzero(row >= np.sort(row)[-count])) <= set(tokens)
+    assert len(tokens) >= count
+    assert set(tokens) == set(np.flatnonzero(row >= least))
+
+
 @given(ROWS, st.integers(0, 300))
 @settings(deadline=None)
-def test_the_likeliest_hold_all_that_are_as_likely_as_the_last_asked_for(row, count):
-    found = Distribution(row).top_candidates(count)
-    if found is not None:
-        assert set(np.flatnonzero(row >= np.sort(row)[-count])) <= set(found)
-        assert len(found) >= count
+def test_the_impossible_are_never_among_the_likeliest(row, count):
+    found = Distribution(row).likeliest(count)
+    assert found is None or (np.isfinite(row[found.tokens]).all() and len(found.tokens) >= count)
+
+
+@given(finite(st.integers(1, 300)), st.integers(0, 300))
+@settings(deadline=None)
+def test_the_likeliest_are_quickly_told_where_each_may_come_from_its_own_group(row, count):
+    quickly = 0 < count <= len(row) // GROUP
+    assert (Distribution(row).likeliest(count) is not None) == quickly
 
 
 def test_a_few_of_many_are_quickly_told():
     row = np.random.default_rng(1).standard_normal(49_152).astype(np.float32)
-    assert 40 <= len(Distribution(row).top_candidates(40)) < 400
+    assert 40 <= len(Distribution(row).likeliest(40).tokens) < 400

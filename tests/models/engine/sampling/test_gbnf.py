@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinkgraph.models.engine.sampling.constraint import allows, check_constraint
+from thinkgraph.models.engine.sampling.grammar import allows, check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from thinkgraph.models.engine.sampling.constraint import allows, check_constraint
+from thinkgraph.models.engine.sampling.grammar import allows, check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 

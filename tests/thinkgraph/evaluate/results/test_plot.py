@@ -96,6 +96,7 @@ def test_the_same_summary_gives_the_same_bytes(made):
 
 
 def test_files_are_what_their_names_say(made):
+    assert {name.rpartition(".")[2] for name, _ in files(made.summary)} == {"svg", "png"}
     for name, content in files(made.summary):
         if name.endswith("svg"):
             assert ET.fromstring(content).tag.endswith("svg")

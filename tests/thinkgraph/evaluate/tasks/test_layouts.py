@@ -155,7 +155,7 @@ def test_an_encoding_is_known_by_its_marks_and_told(read, encoding, note):
 
 @pytest.mark.parametrize("encoding", ["cp1251", "shift_jis", "gbk"])
 def test_other_encodings_are_refused(read, encoding):
-    text = "Почему" if encoding == "cp1251" else "日本語"
+    text = "Почему" if encoding == "cp1251" else "日本語の質問と回答の一覧表"
     with pytest.raises(DataError, match="line 2: byte 1 is not UTF-8"):
         read("data.csv", f"question,answer\n{text},1\n".encode(encoding))
 

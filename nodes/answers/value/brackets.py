@@ -10,14 +10,19 @@ def depth(text: str) -> int:
     return deepest
 
 
+def closing(text: str, start: int) -> int | None:
+    """The place of the bracket that closes the one at `start`; None if nothing does."""
+    open_now = 0
+    for place in range(start, len(text)):
+        open_now += (text[place] in "([{") - (text[place] in ")]}")
+        if open_now == 0:
+            return place
+    return None
+
+
 def encloses(text: str) -> bool:
     """Whether the bracket that opens `text` is closed by its last character and not before."""
-    open_now = 0
-    for place, sign in enumerate(text):
-        open_now += (sign in "([{") - (sign in ")]}")
-        if open_now == 0:
-            return place == len(text) - 1
-    return False
+    return bool(text) and closing(text, 0) == len(text) - 1
 
 
 def split(text: str, separator: str) -> list[str]:

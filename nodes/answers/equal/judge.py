@@ -1,10 +1,9 @@
-"""A second process that decides whether two expressions are equal, by math-verify.
+"""A second process that decides whether two expressions are equal; `algebra` is its program.
 
 An answer is untrusted text, and computer algebra has no bound: `10^{10^{10}}` fills the memory,
 and neither a signal (main thread only) nor a thread can stop a long integer power. So sympy runs
-in a process that can be killed. It starts with the first question that needs it, takes one pair
-a line on its standard input, and ends when that closes. Run as a script, this file is that
-process; it imports nothing of thinkgraph.
+in a process that can be killed. It starts with the first question that needs it, takes one
+question a line on its standard input, and ends when that closes.
 """
 
 import atexit
@@ -15,14 +14,16 @@ import re
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
 SECONDS = 3.0
 """The longest that one comparison may take."""
 _START_SECONDS = 60.0
-_MEMORY = 1 << 30
+_PROGRAM = Path(__file__).with_name("algebra.py")
 
 
 class Judge:
@@ -39,11 +40,19 @@ class Judge:
 
     def ask(self, one: str, other: str) -> bool | None:
         """Whether two LaTeX expressions are equal; None when that took too long or too much."""
+        reply = self._reply([one, other])
+        return reply if isinstance(reply, bool) else None
+
+    def size(self, latex: str) -> Fraction | None:
+        """A real constant's size to fifteen digits; None where it has none or took too long."""
+        reply = self._reply([latex])
+        return Fraction(reply) if isinstance(reply, str) else None
+
+    def _reply(self, expressions: list[str]) -> Any:
         with self._lock:
             if self._process is None:
                 self._start()
-            reply = self._exchange(json.dumps([one, other]), self._seconds)
-        return reply if isinstance(reply, bool) else None
+            return self._exchange(json.dumps(expressions), self._seconds)
 
     def close(self) -> None:
         """End the process; the next question starts another."""
@@ -54,8 +63,8 @@ class Judge:
 
     def _start(self) -> None:
         try:
-            self._process = subprocess.Popen(  # noqa: S603 (this file, by this interpreter)
-                [sys.executable, "-P", __file__],
+            self._process = subprocess.Popen(  # noqa: S603 (our own file, by this interpreter)
+                [sys.executable, "-P", str(_PROGRAM)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -66,7 +75,7 @@ class Judge:
         except OSError as error:
             logger.warning("%s doesn't start: %s", sys.executable, error)
         if self._exchange(json.dumps(["1", "1"]), _START_SECONDS) is not True:
-            logger.warning("math-verify doesn't run; expressions are compared by their spelling")
+            logger.warning("sympy doesn't run; expressions are compared by their spelling")
 
     def _exchange(self, line: str, seconds: float) -> Any:
         process = self._process
@@ -126,70 +135,9 @@ def _same(one: str, other: str) -> bool:
     return bool(verdict)
 
 
-def _limit_memory() -> None:
-    try:
-        import resource  # noqa: PLC0415 (not on Windows)
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-
-
-def serve() -> None:
-    """Answer pairs of expressions, one JSON line each, until standard input ends."""
-    _limit_memory()
-    for line in sys.stdin:
-        one, other = json.loads(line)
-        print(json.dumps(_verify(one, other)), flush=True)
-
-
-def _verify(one: str, other: str) -> bool:
-    from math_verify import verify  # type: ignore[import-untyped]  # noqa: PLC0415 (slow to load)
-
-    try:
-        left, right = _parse(one), _parse(other)
-        if _differ(_size(one), _size(other)):
-            return False
-        # math-verify takes the first for the truth and isn't symmetric; equality is.
-        return bool(left and right) and (
-            verify(left, right, timeout_seconds=None) or verify(right, left, timeout_seconds=None)
-        )
-    except (Exception, RecursionError, MemoryError):
-        return False
-
-
-@lru_cache(maxsize=1024)
-def _parse(latex: str) -> Any:
-    from latex2sympy2_extended import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        NormalizationConfig,
-    )
-    from math_verify import LatexExtractionConfig, parse  # noqa: PLC0415
-
-    # Its unit removal would drop the m of 2k + 3m.
-    spelling = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
-    )
-    config = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=spelling)
-    return parse(f"${latex}$", [config], fallback_mode="no_fallback", parsing_timeout=None)
-
-
-@lru_cache(maxsize=1024)
-def _size(latex: str) -> complex | None:
-    """A constant's size; None for what has symbols, or no size."""
-    expression = (_parse(latex) or [None])[0]
-    if expression is None or getattr(expression, "free_symbols", True):
+@lru_cache(maxsize=16384)
+def size(latex: str) -> Fraction | None:
+    """A real constant's size to fifteen digits; None for what has symbols, or no size."""
+    if latex in _hopeless or _HUGE.search(latex):
         return None
-    try:
-        return complex(expression.evalf(15))
-    except (TypeError, ValueError, AttributeError):
-        return None
-
-
-def _differ(one: complex | None, other: complex | None) -> bool:
-    """Whether two constants differ beyond all rounding, which spares the symbolic comparison."""
-    if one is None or other is None:
-        return False
-    return abs(one - other) > 1e-6 * max(abs(one), abs(other))
-
-
-if __name__ == "__main__":
-    serve()
+    return _judge.size(latex)

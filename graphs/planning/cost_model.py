@@ -1,0 +1,177 @@
+"""The cost model: what requests come to, with their prompts rendered and counted.
+
+With a model and a question the prompts are rendered, and their tokens counted, with as many
+tokens for a text that isn't written yet as it may have. Rare characters stand for such texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from thinkgraph.graphs.planning.spent import Spent
+from thinkgraph.models.model import Frozen, Message, Model
+from thinkgraph.nodes.base.cost import PopulationBounds, RequestBounds, TextBound, token_bound
+from thinkgraph.nodes.prompts.prompt import Prompt, PromptError, load_prompt
+
+if TYPE_CHECKING:
+    from thinkgraph.models.tuning.speed import Speed
+
+SEAM = 2
+"""Tokens that a text may have more within a prompt than by itself, where it meets its own."""
+FIRST_PLACEHOLDER = 0x2A700
+"""The first of the rare characters that stand for texts while a prompt is rendered."""
+
+
+class Overflow(Frozen):
+    """A prompt that can't fit in the context with what is to be written after it."""
+
+    node: str
+    prompt: int = Field(description="tokens of the prompt at most")
+    written: int = Field(description="tokens that may be written after it")
+    certain: bool = Field(description="whether it can't fit even if all earlier texts are empty")
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The greater, the worse."""
+        return self.certain, self.prompt + self.written
+
+
+class CostModel:
+    """Counts what requests come to.
+
+    Attributes:
+        overflows: by node, the worst prompt that doesn't fit.
+        longest: tokens of the longest prompt with what follows it.
+    """
+
+    def __init__(self, model: Model | None, question: str | None, speed: Speed | None) -> None:
+        self._model, self._question, self._speed = model, question, speed
+        self._counter = model if question is not None else None
+        self.overflows: dict[str, Overflow] = {}
+        self.longest = 0
+        self._rendered: dict[Any, tuple[int, int]] = {}
+
+    def price(
+        self,
+        node: str,
+        requests: Iterable[RequestBounds],
+        population: PopulationBounds,
+        params: Mapping[str, Any],
+    ) -> Spent:
+        """What one run of a node asks for."""
+        total = self._spent(RequestBounds(""), 0, 0)
+        for each in requests:
+            calls = each.prompts * each.calls * each.turns
+            if calls > 0:
+                total += self._spent(each, calls, self._prompt(node, each, population, params))
+        return total
+
+    def _spent(self, asked: RequestBounds, calls: int, prompt: int) -> Spent:
+        counted, beside = self._counter is not None, asked.prompts * asked.calls * bool(calls)
+        read = asked.prefix + asked.options
+        seconds = None
+        if self._speed is not None:
+            tokens = asked.prompts * prompt + beside * read
+            each = self._speed.seconds(tokens, asked.max_tokens, beside * asked.samples)
+            seconds = asked.turns * each if calls else 0.0
+        return Spent(
+            calls=calls,
+            samples=calls * asked.samples,
+            tokens=calls * asked.samples * asked.max_tokens,
+            prompt_tokens=calls * (prompt + read) if counted else None,
+            cells=asked.prompts * prompt + beside * (read + asked.samples * asked.max_tokens)
+            if counted
+            else None,
+            seconds=seconds,
+        )
+
+    def _prompt(
+        self,
+        node: str,
+        asked: RequestBounds,
+        population: PopulationBounds,
+        params: Mapping[str, Any],
+    ) -> int:
+        """Tokens of a prompt at most; it is noted where they don't fit."""
+        if self._counter is None:
+            return 0
+        own, texts = self._tokens(self._counter, asked, population, params)
+        context = self._counter.context_length
+        written = asked.options + asked.max_tokens * (asked.samples > 0)
+        whole = own + texts
+        if asked.room is not None:
+            whole = max(own, min(whole, context - asked.room))
+        follows = asked.prefix + written
+        self.longest = max(self.longest, min(whole + follows, context))
+        certain = own + written > context
+        if certain or whole + follows > context:
+            shown = own if certain else whole + asked.prefix
+            found = Overflow(node=node, prompt=shown, written=written, certain=certain)
+            self.overflows[node] = max(
+                self.overflows.get(node, found), found, key=attrgetter("rank")
+            )
+        return whole
+
+    def _tokens(
+        self,
+        model: Model,
+        asked: RequestBounds,
+        population: PopulationBounds,
+        params: Mapping[str, Any],
+    ) -> tuple[int, int]:
+        """Tokens of a prompt's own words, and of the texts in it at most."""
+        prompt = load_prompt(asked.prompt) if isinstance(asked.prompt, str) else asked.prompt
+        texts = {**population.fields, **asked.shows}
+        texts = {name: text for name, text in texts.items() if name in prompt.variables}
+        values = {name: value for name, value in params.items() if name in prompt.variables}
+        values["round"] = population.round if "round" in prompt.variables else 0
+        key = prompt.model_dump_json(), repr(texts), repr(values)
+        if key not in self._rendered:
+            values["question"] = self._question
+            self._rendered[key] = rendered_tokens(model, prompt, texts, values)
+        return self._rendered[key]
+
+
+def rendered_tokens(
+    model: Model, prompt: Prompt, texts: Mapping[str, TextBound], values: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Tokens of a prompt without the texts that it shows, and of those at most."""
+    placeholders = Placeholders()
+    shown = {name: placeholders.put(text) for name, text in texts.items()}
+    try:
+        messages = prompt.render({**values, **shown})
+    except PromptError:  # it can't be rendered without the texts, so its source is counted
+        source = Message(role="user", content=prompt.model_dump_json())
+        return 0, model.count_tokens([source]) + token_bound(*texts.values())
+    plain = [m.model_copy(update={"content": placeholders.removed(m.content)}) for m in messages]
+    return model.count_tokens(plain), sum(placeholders.tokens(m.content) for m in messages)
+
+
+class Placeholders:
+    """Rare characters that stand for texts not yet written, while a prompt is rendered."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+
+    def put(self, shown: TextBound) -> Any:
+        """What a template is given for a text or a list; no text at all stays none."""
+        if isinstance(shown, tuple):
+            return [self.put(item) for item in shown]
+        if isinstance(shown, str) or shown == 0:
+            return shown or ""
+        if shown not in self._sizes:
+            self._sizes.append(shown)
+        return chr(FIRST_PLACEHOLDER + self._sizes.index(shown))
+
+    def tokens(self, text: str) -> int:
+        """Tokens of the texts that the placeholders in a text stand for."""
+        found = enumerate(self._sizes)
+        return sum(text.count(chr(FIRST_PLACEHOLDER + i)) * (size + SEAM) for i, size in found)
+
+    def removed(self, text: str) -> str:
+        """A text without its placeholders."""
+        return text.translate({FIRST_PLACEHOLDER + i: None for i in range(len(self._sizes))})

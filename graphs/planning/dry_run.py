@@ -1,0 +1,342 @@
+"""A dry run: the graph is followed superstep by superstep without a model, with bounds for texts.
+
+This is an abstract interpretation. What a model would say decides where some edges lead, so all
+branches that a run may take are followed side by side. Branches that meet at the same nodes in
+the same superstep are merged, with the greater of their bounds; so the work grows with the length
+of a run and not with the number of paths through it. A condition that follows from the round and
+the params is decided as it will be in the run.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import product
+from operator import or_
+from typing import Any, NamedTuple
+
+from langgraph.graph import END as LANGGRAPH_END
+from langgraph.graph import START as LANGGRAPH_START
+
+from thinkgraph.graphs.language.condition import Condition
+from thinkgraph.graphs.language.spec import Limits, NodeSpec, Scalar, Spec
+from thinkgraph.graphs.planning.spent import NOTHING, Spent
+from thinkgraph.graphs.runtime.routes import CONCLUDE, Link, Routes
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
+from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.registry import node_kinds
+
+MAX_STEPS = 10_000
+"""Supersteps after which a dry run ends; a run's own bound is no greater."""
+MAX_BRANCHES = 64
+"""Branches out of one superstep, beyond which they are followed together as one."""
+MAX_TRIED = 64
+"""Values that a condition is tried with, where only their bounds are known."""
+
+Price = Callable[[str, Iterable[RequestBounds], PopulationBounds, Mapping[str, Any]], Spent]
+"""What a node's requests come to, with the population and the graph's params that it has."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Where runs may be after some supersteps, and what they may have spent by then."""
+
+    active: Mapping[str, int]
+    """The nodes of the next superstep, and how many runs of each."""
+    population: PopulationBounds
+    arrived: frozenset[tuple[int, str]] = frozenset()
+    """Of joins by their numbers, the nodes that have come."""
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The least and the most runs of each node, and passes of each decided edge."""
+    passed: int = 0
+    """Passes of bounded edges, at least."""
+    nodes: Mapping[str, Spent] = field(default_factory=dict)
+    """What each node spent; their sum may be more than any run can reach."""
+    total: Spent = NOTHING
+    certain: bool = True
+    """Whether every run that comes here runs all the active nodes."""
+
+    @property
+    def key(self) -> Any:
+        """Where it is: branches of the same key are merged."""
+        return frozenset(self.active), self.arrived
+
+    def count(self, key: str) -> tuple[int, int]:
+        """The least and the most runs of a node, or passes of an edge."""
+        return self.counts.get(key, (0, 0))
+
+    def __or__(self, other: Branch) -> Branch:
+        """Either, with the greater bounds."""
+        keys = self.counts.keys() | other.counts.keys()
+        both = {key: (self.count(key), other.count(key)) for key in keys}
+        return Branch(
+            active=_greater(self.active, other.active, max, 0),
+            population=self.population | other.population,
+            arrived=self.arrived | other.arrived,
+            counts={key: (min(a[0], b[0]), max(a[1], b[1])) for key, (a, b) in both.items()},
+            passed=min(self.passed, other.passed),
+            nodes=_greater(self.nodes, other.nodes, or_, NOTHING),
+            total=self.total | other.total,
+            certain=self.certain and other.certain,
+        )
+
+
+def _greater(
+    one: Mapping[str, Any], other: Mapping[str, Any], join: Callable[..., Any], missing: Any
+) -> dict[str, Any]:
+    """The joined values of two mappings, in the order of their keys."""
+    return {k: join(one.get(k, missing), other.get(k, missing)) for k in {**one, **other}}
+
+
+class Choice(NamedTuple):
+    """The links that a node follows in one case, and how many candidates can be live in it."""
+
+    links: list[Link]
+    live: int
+
+
+class DryRun:
+    """A dry run of one graph with the values of its params.
+
+    Args:
+        spec: the graph, checked.
+        params: the values.
+        used: the spec that a ``use`` names.
+        price: what requests come to.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        params: Mapping[str, Scalar],
+        used: Callable[[str], Spec],
+        price: Price,
+    ) -> None:
+        self._spec, self._params, self._used, self._price = spec, params, used, price
+        self._routes = Routes(spec, params)
+        self._nodes = {name: self._bound(node) for name, node in spec.nodes.items()}
+        links = [link for name in spec.nodes for link in self._routes.decisions(name)]
+        self._most_passes = sum(link.at_most or 0 for link in links)
+
+    def _bound(self, node: NodeSpec) -> Node | DryRun:
+        if node.kind is not None:
+            settings = bind(node.settings, self._params)
+            return node_kinds()[node.kind].model_validate(settings)
+        spec = self._used(str(node.use))
+        params = spec.bind(bind(node.params or {}, self._params))
+        return DryRun(spec, params, self._used, self._price)
+
+    def run(self, before: PopulationBounds) -> Branch:
+        """Follow all branches to their ends, and merge them."""
+        declared = self._spec.inputs | self._spec.state
+        shown = {name: text_bound(one.default, one.type) for name, one in declared.items()}
+        fields = {**shown, **before.fields}
+        start = Branch({}, replace(before, fields=fields, unjudged={}))
+        targets, arrived = self._follow_fixed(start, LANGGRAPH_START)
+        branches, ends = [replace(start, active=targets, arrived=arrived)], list[Branch]()
+        for _ in range(MAX_STEPS):
+            if not branches:
+                break
+            merged: dict[Any, Branch] = {}
+            for after in (after for branch in branches for after in self._superstep(branch)):
+                merged[after.key] = merged[after.key] | after if after.key in merged else after
+            ends += [branch for branch in merged.values() if not branch.active]
+            branches = [branch for branch in merged.values() if branch.active]
+        end = reduce(or_, [*ends, *branches])
+        total = end.total.updated(exact=end.total.exact and not branches)
+        total = total.capped(_limits(self._spec.budget, self._params))
+        nodes = {name: end.nodes[name] for name in self._spec.nodes if name in end.nodes}
+        return replace(end, total=total, nodes=nodes)
+
+    def _superstep(self, branch: Branch) -> Iterator[Branch]:
+        """All that may come of one superstep."""
+        nodes, counts, step = dict(branch.nodes), dict(branch.counts), NOTHING
+        populations = []
+        for name, times in branch.active.items():
+            spent, population = self._run_node(name, times, branch)
+            populations.append(population)
+            nodes[name] = nodes.get(name, NOTHING) + spent
+            low, high = branch.count(name)
+            counts[name] = low + branch.certain, high + 1
+            step = step.beside(spent)
+        population = branch.population.after(populations)
+        total = branch.total + step
+        yield from self._branches(
+            replace(branch, population=population, nodes=nodes, counts=counts, total=total)
+        )
+
+    def _run_node(self, name: str, times: int, branch: Branch) -> tuple[Spent, PopulationBounds]:
+        """What the runs of one node spend in a superstep, and the population after it."""
+        whole = replace(branch.population, node=name, round=branch.count(name)[1])
+        if name == CONCLUDE:
+            return NOTHING, whole
+        before = replace(whole, live=1) if times > 1 else whole  # of a fan-out, each sees its own
+        node, limits = self._nodes[name], self._spec.nodes[name].budget
+        if isinstance(node, DryRun):
+            end = node.run(replace(before, fields={}))
+            spent = end.total.updated(runs=1)
+            after = replace(end.population, fields=before.fields, unjudged=before.unjudged)
+        else:
+            cost = node.cost(before)
+            spent = self._price(name, cost.requests, before, self._params)
+            spent, after = (
+                spent.updated(runs=1, exact=cost.exact, known=cost.known),
+                self._after(cost),
+            )
+        if limits is not None:  # what it cuts short leaves the old population alive
+            spent = spent.capped(_limits(limits, self._params))
+            live = max(after.live, before.live + after.made - before.made)
+            after = replace(after, live=live, exact=False)
+        if times > 1:
+            spent = spent.updated(exact=spent.exact and whole.exact).times(times)
+            made = whole.made + times * (after.made - before.made)
+            exact = whole.exact and after.exact
+            after = replace(after, made=made, live=times * after.live, exact=exact)
+        return spent, after
+
+    def _after(self, cost: Cost) -> PopulationBounds:
+        fields = dict(cost.after.fields)
+        for name, text in cost.written.items():
+            declared = self._spec.state.get(name)
+            reducer = declared.reducer if declared else "replace"
+            fields[name] = _reduced(reducer, fields.get(name, ()), text)
+        return replace(cost.after, fields=fields)
+
+    def _branches(self, done: Branch) -> Iterator[Branch]:
+        """Where the nodes of a superstep may lead, all together."""
+        fixed: dict[str, int] = {}
+        arrived, certain = done.arrived, done.certain
+        for name in done.active:
+            if not self._routes.decides(name):
+                found, arrived = self._follow_fixed(replace(done, arrived=arrived), name)
+                fixed |= found
+        deciding = [name for name in done.active if self._routes.decides(name)]
+        choices = [list(self._choices(name, done)) for name in deciding]
+        if math.prod(map(len, choices)) > MAX_BRANCHES:
+            cases, certain = [[choice for each in choices for choice in each]], False
+        else:
+            cases = [list(case) for case in product(*choices)]
+        done = replace(done, arrived=arrived, certain=certain)
+        if not certain:
+            done = replace(done, total=done.total.updated(exact=False))
+        for case in cases:
+            yield self._followed(done, fixed, case)
+
+    def _followed(self, done: Branch, fixed: Mapping[str, int], case: list[Choice]) -> Branch:
+        """The branch on which every deciding node has made its choice."""
+        counts, active, passed = dict(done.counts), dict(fixed), done.passed
+        for link in (link for choice in case for link in choice.links):
+            low, high = done.count(link.key)
+            counts[link.key] = low + done.certain, high + 1
+            passed += done.certain and link.at_most is not None
+            if link.target != LANGGRAPH_END:
+                runs = max(1, done.population.live) if link.each else 1
+                active[link.target] = max(runs, active.get(link.target, 0))
+        population, live = done.population, done.population.live
+        if done.certain:
+            live = min((choice.live for choice in case), default=live)
+        if live < population.live:
+            population = replace(population, live=live, exact=live == 0)
+        return replace(done, population=population, active=active, counts=counts, passed=passed)
+
+    def _follow_fixed(
+        self, branch: Branch, name: str
+    ) -> tuple[dict[str, int], frozenset[tuple[int, str]]]:
+        """Where fixed edges lead from a node; those of joins only when all have come."""
+        targets, arrived = {}, branch.arrived
+        for number, (sources, target) in enumerate(self._routes.fixed):
+            if name not in sources:
+                continue
+            here = {source for join, source in arrived if join == number} | {name}
+            if here.issuperset(sources):
+                arrived = frozenset(each for each in arrived if each[0] != number)
+                if target != LANGGRAPH_END:
+                    targets[target] = 1
+            else:
+                arrived |= {(number, name)}
+        return targets, arrived
+
+    def _choices(self, name: str, done: Branch) -> Iterator[Choice]:
+        """What a deciding node may choose."""
+        links = self._routes.decisions(name)
+        low, high = done.count(name)
+        for link in links:
+            if not link.conditional:
+                continue
+            is_open, live = self._open(link, range(low - 1, high), done)
+            if is_open is not False:
+                yield Choice([link], live)
+            if is_open:
+                return
+        yield Choice([link for link in links if not link.conditional], done.population.live)
+
+    def _open(self, link: Link, rounds: range, done: Branch) -> tuple[bool | None, int]:
+        """Whether a link is open, None if that can't be told; and the most live candidates then."""
+        low, high = done.count(link.key)
+        live, most = done.population.live, link.at_most
+        if most is not None and (low >= most or done.passed >= self._most_passes):
+            return False, live
+        if link.when is None:
+            holds: bool | None = True
+        else:
+            holds, live = decided(link.when, self._params, rounds, done.population)
+        if holds and most is not None and high >= most:
+            holds = None
+        if holds and link.each and not (done.population.exact and live):
+            holds = None
+        return holds, live
+
+
+def decided(
+    condition: Condition,
+    params: Mapping[str, Any],
+    rounds: range,
+    population: PopulationBounds,
+) -> tuple[bool | None, int]:
+    """Whether a condition holds, None if that depends on the model; the most live candidates then.
+
+    Tried with all the rounds, numbers of live candidates and lengths of lists that there can be,
+    as far as these are few.
+    """
+    values: dict[str, list[Any]] = {"round": list(rounds), "live": list(range(population.live + 1))}
+    for name, items in population.fields.items():
+        if isinstance(items, tuple) and _is_only_measured(name, condition.text):
+            values[name] = [[""] * size for size in range(len(items) + 1)]
+    tried = {n: possible for n, possible in values.items() if n in condition.names}
+    while math.prod(map(len, tried.values())) > MAX_TRIED:
+        del tried[max(tried, key=lambda name: len(tried[name]))]
+    outcomes = [
+        (given.get("live", population.live), condition.decide({**params, **given}))
+        for given in (dict(zip(tried, each, strict=True)) for each in product(*tried.values()))
+    ]
+    truths = {truth for _, truth in outcomes}
+    possible = [live for live, truth in outcomes if truth is not False]
+    return truths.pop() if len(truths) == 1 else None, max(possible, default=population.live)
+
+
+def _is_only_measured(name: str, text: str) -> bool:
+    return len(re.findall(rf"\b{name}\b", text)) == len(re.findall(rf"\bsize\({name}\)", text))
+
+
+def text_bound(value: Any, kind: str = "string") -> TextBound:
+    """What a prompt shows of a value that is known."""
+    if isinstance(value, list | tuple):
+        return tuple(text_bound(item) for item in value)
+    if value is None:
+        return () if kind == "list" else ""
+    return str(value)
+
+
+def _reduced(reducer: str, old: TextBound, new: TextBound) -> TextBound:
+    if reducer == "append":
+        items = old if isinstance(old, tuple) else (old,)
+        return (*items, *(new if isinstance(new, tuple) else (new,)))
+    return token_bound(old, new) if reducer in ("add", "merge") else new
+
+
+def _limits(limits: Limits | None, params: Mapping[str, Scalar]) -> Limits | None:
+    return limits and Limits.model_validate(bind(limits.model_dump(mode="json"), params))

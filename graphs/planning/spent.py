@@ -1,0 +1,79 @@
+"""What requests come to: an amount of calls, samples, tokens, KV cells and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+
+from thinkgraph.graphs.language.spec import Limits
+from thinkgraph.models.model import Frozen
+
+SUMMED = ("runs", "calls", "samples", "tokens", "prompt_tokens", "seconds")
+
+
+class Spent(Frozen):
+    """What a node, or a whole run, may spend at most."""
+
+    runs: int = Field(0, description="of the node, or of all nodes together")
+    calls: int = Field(0, description="model calls")
+    samples: int = Field(0, description="completions")
+    tokens: int = Field(0, description="tokens sampled")
+    prompt_tokens: int | None = Field(None, description="None without a model and a question")
+    cells: int | None = Field(None, description="KV cells needed at once, prefixes shared")
+    seconds: float | None = Field(None, description="about; None where no speed is known")
+    exact: bool = Field(True, description="whether runs, calls and samples are exactly so many")
+    known: bool = Field(True, exclude=True, description="whether the kinds tell their cost")
+
+    def __add__(self, other: Spent) -> Spent:
+        """One after the other."""
+        return self._joined(other, lambda a, b: a + b, max)
+
+    def beside(self, other: Spent) -> Spent:
+        """Both at once, so that both need their cells."""
+        return self._joined(other, lambda a, b: a + b, lambda a, b: a + b)
+
+    def __or__(self, other: Spent) -> Spent:
+        """The greater of either; exact where they are as many."""
+        alike = (self.runs, self.calls, self.samples) == (other.runs, other.calls, other.samples)
+        greater = self._joined(other, max, max)
+        return greater if alike else greater.updated(exact=False)
+
+    def _joined(self, other: Spent, join: Callable[..., Any], cells: Callable[..., Any]) -> Spent:
+        joins = {**dict.fromkeys(SUMMED, join), "cells": cells}
+        data = {
+            name: _join(getattr(self, name), getattr(other, name), joins[name]) for name in joins
+        }
+        exact, known = self.exact and other.exact, self.known and other.known
+        return Spent.model_construct(**data, exact=exact, known=known)
+
+    def times(self, count: int) -> Spent:
+        """So many of it at once."""
+        names = [name for name in (*SUMMED, "cells") if getattr(self, name) is not None]
+        return self.updated(**{name: count * getattr(self, name) for name in names})
+
+    def capped(self, limits: Limits | None) -> Spent:
+        """What is left of it under a budget."""
+        caps = limits.model_dump(exclude_none=True) if limits else {}
+        capped = {
+            name: min(getattr(self, name), cap)
+            for name, cap in caps.items()
+            if getattr(self, name) is not None
+        }
+        left = self.updated(**capped)
+        return left if left == self and "seconds" not in caps else left.updated(exact=False)
+
+    def updated(self, **changes: Any) -> Spent:
+        """The same with other values of some fields."""
+        return self.model_copy(update=changes)
+
+
+def _join(one: Any, other: Any, join: Callable[..., Any]) -> Any:
+    """Both amounts as one; what isn't counted counts as nothing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return join(one, other)
+
+
+NOTHING = Spent()

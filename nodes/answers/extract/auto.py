@@ -1,0 +1,114 @@
+"""The default extractor."""
+
+import re
+from typing import Any, Literal
+
+from thinkgraph.nodes.answers.extract.boxed import Boxed
+from thinkgraph.nodes.answers.extract.extractor import Extractor
+from thinkgraph.nodes.answers.extract.final import Final, Phrase
+from thinkgraph.nodes.answers.extract.label import LEADING
+from thinkgraph.nodes.answers.extract.number import LastNumber
+
+_WORDS = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
+_MOST_WORDS = 4
+"""A marked answer of more words is a sentence, and its number is the answer."""
+_SHORT = 3
+_FORMULA = re.compile(
+    r"(?<![\\\w])\$([^$\n]{2,200})\$|\\\(([^\n]{2,200}?)\\\)|\\\[(.{2,200}?)\\\]", re.DOTALL
+)
+_STRUCTURE = re.compile(r"\\[a-zA-Z]|[<>=^(\[]|(?<=\w)\s?[+*/]\s?(?=\w)|[≤≥≠√π∞]")
+_FORMULAS = re.compile(r"\$[^$]+\$(?:\s*(?:,|,?\s*and|,?\s*or)\s*\$[^$]+\$)+\.?")
+_BARE = re.compile(r"[^\n]{1,100}")
+# A refusal, a greeting, or the beginning of a longer text that was cut off.
+_NO_ANSWER = re.compile(
+    r"(?i)\b(?:i|i'm|we|don'?t|can'?t|cannot|unknown|sorry|sure|okay|ok|hello|hi|none|nothing|let"
+    r"|think|know|idea|maybe|perhaps|depends|unclear|unsure|h+m+|n/a)\b|[:,]\Z"
+    r"|\A\W*(?:not?\s|to|first|in|so|step|here|it|there|this|that|if|since|given|the answer)\b"
+)
+_FINAL = re.compile(r"(?i)\bfinal answer\b|\A\s*answer\s*:")
+
+
+class Auto(Extractor):
+    """The default chain."""
+
+    name = "auto"
+    about = (
+        "the last box or marked answer, else a short text, else the last number; {auto: text} says "
+        "what is looked for: number, text, or any"
+    )
+    setting = "kind"
+
+    kind: Literal["any", "number", "text"] = "any"
+    """What the answer is: a number, a text, or either."""
+
+    def short(self) -> Any:
+        """Give the short form that `parse_extractor` reads back."""
+        return self.name if self.kind == "any" else super().short()
+
+    def find(self, text: str) -> str | None:
+        """Find what was put in a box or marked, whichever is later; else what the kind allows."""
+        marked = Final.last(text)
+        remark = marked.text if marked and marked.remark else None
+        said = self._said(text, None if remark else marked)
+        match self.kind:
+            case "number":
+                return said if said and re.search(r"\d", said) else LastNumber().find(text) or said
+            case "text":
+                return said or remark or text
+        return said or _short(text) or _formula(text) or LastNumber().find(text) or remark
+
+    def _said(self, text: str, marked: Phrase | None) -> str | None:
+        """What is in the last box; or was marked as the answer, later or without a box."""
+        box = Boxed.last(text)
+        if box and not (marked and marked.start >= box[1] and _supersedes(text, marked)):
+            return box[0]
+        if marked is None or self.kind == "text":
+            return marked.text if marked else None
+        return _value(marked.text)
+
+
+def _supersedes(text: str, marked: Phrase) -> bool:
+    """Whether a phrase after a box is an answer, and no remark on the box."""
+    final = _FINAL.search(text[max(marked.start - 12, 0) : marked.start + 24])
+    short = len(_WORDS.findall(marked.text)) <= _MOST_WORDS
+    return final is not None or (short and bool(re.search(r"\d", marked.text)))
+
+
+def _value(phrase: str) -> str | None:
+    """A marked answer; of a sentence the number in it."""
+    if leading := LEADING.match(phrase):
+        return leading[1]
+    words = len(_WORDS.findall(phrase))
+    if words <= _MOST_WORDS:
+        return phrase
+    return LastNumber().find(phrase) or (phrase if words <= 2 * _MOST_WORDS else None)
+
+
+def _short(text: str) -> str | None:
+    """A text that is nothing but its answer: `No.`, `Paris`, `no, shipping is not free`."""
+    if leading := LEADING.match(text):
+        return leading[1]
+    bare = text.strip().strip("*_`\"'").strip()
+    if _FORMULAS.fullmatch(bare):
+        return bare.rstrip(".")
+    if _BARE.fullmatch(bare) and not _WORDS.search(bare) and re.search(r"\d", bare):
+        number = LastNumber().find(bare)
+        if number and len(bare) > len(number) + 2 and (_STRUCTURE.search(bare) or "," in bare):
+            return bare.rstrip(".")  # nothing but mathematics: x >= 5 is not 5
+    if re.search(r"[\d\n]", bare) or not re.search(r"\w", bare) or _NO_ANSWER.search(bare):
+        return None
+    return bare.rstrip(".!。") if len(bare.split()) <= _SHORT and len(bare) <= 40 else None
+
+
+def _formula(text: str) -> str | None:
+    """The formula in which the last number stands: "so $x \\ge 5$" is not 5."""
+    formulas = list(_FORMULA.finditer(text))
+    if not formulas or re.search(r"\d", text[formulas[-1].end() :]):
+        return None
+    inside = next(part for part in formulas[-1].groups() if part).strip()
+    mathematics = not re.search(
+        r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", re.sub(r"\\text\w*\s?\{[^{}]*\}|\{\w+\}", "", inside)
+    )
+    return (
+        inside if mathematics and re.search(r"\d", inside) and _STRUCTURE.search(inside) else None
+    )

@@ -1,0 +1,40 @@
+"""What an extractor is: a named way to find the answer in what a model wrote."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from thinkgraph.nodes.answers.extract.thoughts import without_thinking
+
+WINDOW = 32_000
+"""How much of a text's end, in characters, the extractors look at."""
+
+
+class Extractor(BaseModel, ABC):
+    """A way to find the answer in a text; `parse_extractor` makes one from its short form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    """What a spec calls it."""
+    about: ClassVar[str]
+    """What it finds, in one line."""
+    setting: ClassVar[str | None] = None
+    """The field that the short form `{name: value}` sets; None where there are no settings."""
+
+    def __call__(self, text: str) -> str | None:
+        """Find the answer outside the text's thoughts; None when there is none."""
+        found = self.find(without_thinking(text)[-WINDOW:])
+        return (found.strip() or None) if found is not None else None
+
+    @abstractmethod
+    def find(self, text: str) -> str | None:
+        """Find the answer in a text that has no thoughts."""
+
+    def short(self) -> Any:
+        """Give the short form that `parse_extractor` reads back."""
+        if not self.setting:
+            return self.name
+        value = getattr(self, self.setting)
+        return {self.name: list(value) if isinstance(value, tuple) else value}

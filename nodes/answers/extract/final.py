@@ -1,0 +1,127 @@
+"""What follows the words that announce an answer: `The answer is 42.`"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from thinkgraph.nodes.answers.extract.extractor import Extractor
+from thinkgraph.nodes.answers.extract.markers import markers
+
+_FILLER = re.compile(r"(?i)\A(?:(?:indeed|therefore|thus|then|simply|just|now)\b,?\s*)+(?=\S)")
+_SUM = re.compile(r"\A[\d\s.,+*/()×÷$-]+=\s*(?=[\d$-])")  # 2 * 3 = 6: the sum is not the answer
+_DISPLAY = re.compile(
+    r"\s*(?:\$\$\s*(?P<dollars>[^$]{1,400}?)\s*\$\$|\\\[\s*(?P<brackets>.{1,400}?)\s*\\\]"
+    r"|```\w*\n(?P<code>.{1,400}?)\n```)",
+    re.DOTALL,
+)
+_ABBREVIATED = (
+    "st|mr|mrs|ms|dr|prof|mt|ft|approx|ca|vs|etc|no|nr|fig|eq|vol|jr|sr|inc|ltd|co|gen|col|sgt|rev"
+    "|hon|e\\.g|i\\.e|u\\.s|u\\.k|a\\.m|p\\.m|d\\.c"
+)
+_STOP = re.compile(r"\n|[。！？]|(?<=[^.\s])[.](?=\s|$)|[!?](?=\s+[A-Z])")
+_SHORTENED = re.compile(rf"(?i)(?:^|[^\w.])(?:{_ABBREVIATED})\.$")
+_DOTTED = re.compile(r"(?:\b[A-Za-z]\.){2,}$")
+_INITIAL = re.compile(r"(?:^|[A-Z]\.\s|[A-Z][a-z]+\s)[A-Z]\.$")
+_SENTENCE_STARTS = frozenset(
+    re.findall(
+        r"\w+",
+        "The This That It So Therefore Thus Hence Because Since We I He She They If In As And But A"
+        " An Note Here There Then You Let My Your Its",
+    )
+)
+_REASON = re.compile(
+    r"(?i)[\s,(]+(?:because|since|as\s+(?:we|it|the|shown)|so\s+that|for\s+which)\b.*"
+)
+# What is said of an answer, and is none: it is correct, unique, in simplest form.
+_REMARK = re.compile(
+    r"(?i)\A(?:it'?s\b|it\s+is\b|that'?s\b|that\s+is\b|this\b|not\s+\w|in\s+(?:the|its|simplest|terms)\b"
+    r"|(?:also|always|clearly|indeed|therefore)?\s*(?:correct|incorrect|right|wrong|unique|obvious|reasonable"
+    r"|plausible|consistent|clear|verified|simplified|rounded|given|found|obtained|based|expressed|shown|below"
+    r"|above|as\s+follows|the\s+same|what\s+we|what\s+i|we\s+(?:need|have|must|can)|let'?s|i\s+(?:think|will|need)"
+    r"|to\s+be|actually\s+(?:correct|right|wrong)|supposed|expected|unknown|unclear)\b)"
+)
+
+
+class Phrase(NamedTuple):
+    """What follows a marker."""
+
+    text: str
+    start: int
+    """The place of the marker."""
+    remark: bool = False
+    """Whether it says something of the answer, and is none: "correct", "not unique"."""
+
+
+class Final(Extractor):
+    """What follows the last marker of an answer."""
+
+    name = "final"
+    about = 'what follows the last "answer is", "Answer:" or "####", to the end of its sentence'
+
+    def find(self, text: str) -> str | None:
+        """Find the last marker that an answer follows; a remark on it only if there is no other."""
+        found = self.last(text)
+        return found.text if found else None
+
+    @staticmethod
+    def last(text: str) -> Phrase | None:
+        """The last marked phrase that is no remark; else the last remark of one or two words."""
+        answer: Phrase | None = None
+        remark: Phrase | None = None
+        for phrase in _phrases(text):
+            if not _REMARK.match(phrase.text):
+                answer = phrase
+            elif re.fullmatch(r"\w+(?: \w+)?", phrase.text):
+                remark = phrase._replace(remark=True)
+        return answer or remark
+
+
+def _phrases(text: str) -> Iterator[Phrase]:
+    for marker in markers(text):
+        after = text[marker.end() : marker.end() + 600]
+        if display := _DISPLAY.match(after.lstrip(" *_:\t")):
+            yield Phrase(next(part for part in display.groups() if part).strip(), marker.start())
+            continue
+        phrase = sentence(after.lstrip(" \t*_:\n\r：")).strip(" *_\t:：")
+        phrase = _REASON.sub("", _SUM.sub("", _FILLER.sub("", phrase))).strip(" *_\t,")
+        phrase = phrase if _keeps_stop(phrase) else phrase.rstrip(".")
+        if re.search(r"\w", phrase):
+            yield Phrase(_inline_math(phrase), marker.start())
+
+
+def _keeps_stop(phrase: str) -> bool:
+    return bool(re.search(r"(?i)(?:[a-z]\.){2,}$|\b(?:jr|sr|inc|ltd|co)\.$", phrase))
+
+
+def sentence(text: str) -> str:
+    """The beginning of a text to the end of its first sentence or line."""
+    for stop in _STOP.finditer(text):
+        before, after = text[: stop.end()], text[stop.end() :].lstrip(" \t")
+        if stop[0] == "." and _goes_on(before, after):
+            continue
+        return before if _DOTTED.search(before) else text[: stop.start()]
+    return text
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """Whether a full stop ends an abbreviation or an initial and not a sentence."""
+    following = re.match(r"[^\s.,;:]+", after)
+    if not following or after.startswith("\n"):
+        return False
+    if re.search(r"(?i)(?:^|\s)n[or]\.$", before):
+        return following[0].isdigit()
+    if _SHORTENED.search(before):
+        return following[0] not in _SENTENCE_STARTS
+    initial = _INITIAL.search(before) and following[0][0].isupper()
+    alone = re.fullmatch(r"\W*[A-Z]\.", before) is not None
+    return (
+        bool(initial)
+        and following[0] not in _SENTENCE_STARTS
+        and not (alone and len(following[0]) > 1 and not re.match(r"[A-Z]\.|\S+\s[A-Z]\.", after))
+    )
+
+
+def _inline_math(phrase: str) -> str:
+    """`$x$` without its dollars, where they are all of the phrase."""
+    match = re.fullmatch(r"\$([^$]+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", phrase)
+    return next(part for part in match.groups() if part) if match else phrase

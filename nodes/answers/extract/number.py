@@ -1,0 +1,48 @@
+"""The last number of a text."""
+
+import re
+
+from thinkgraph.nodes.answers.extract.extractor import Extractor
+
+SPACELESS = r"\u0e00-\u0e7f\u1000-\u109f\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+"""Letters of scripts written without spaces (in a character class): they may stand beside a
+number or an option's letter."""
+APART = rf"(?<![^\W{SPACELESS}])"
+"""A look-behind: no letter, digit or underscore stands before, but for such scripts' letters."""
+
+_SEPARATED = r"\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?)\d{3})+(?!\d)"
+_DOTTED = r"\d{1,3}(?:\.\d{3}){2,}(?![\d.])|\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
+_COMMA = r"(?<![\d,])\d+,\d{1,2}(?![\d,])|(?<![\d,])0,\d+(?![\d,])"
+_DIGITS = rf"(?:{_DOTTED}|{_SEPARATED}|{_COMMA}|\d+)"
+_DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
+_RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
+_NUMBER = re.compile(
+    rf"{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
+    rf"(?:\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
+    rf"|{_DECIMAL}(?:\s?\\[dtc]?frac\s?\{{\d+\}}\s?\{{\d+\}}|[eE][-+]?\d{{1,3}}(?!\w)"
+    rf"|\s?(?:\\times|\\cdot|×|·|\*)\s?10\s?(?:\^\s?(?:\{{\s?-?\d{{1,3}}\s?\}}|-?\d{{1,3}})|{_RAISED})"
+    rf"|\s?\^\s?(?:\{{\s?-?\d{{1,4}}\s?\}}|-?\d{{1,4}})|{_RAISED}|[½¼¾⅓⅔]|!(?=[^\w!]|$)(?<=\d!)(?!\s*$)"
+    r"|\s\d{1,9}/\d{1,9}|\s?/\s?\d+(?:\.\d+)?)?|[½¼¾⅓⅔])(?:\s?\\?%)?"
+)
+_PERCENT = re.compile(r"\s?\$?\s?(?:\\?%|(?:percent|per cent|pct)\b)")
+
+
+class LastNumber(Extractor):
+    """The last number."""
+
+    name = "number"
+    about = "the last number: 1,200, -3, $5, 1/2, .5, 2,74, 50%, 3e5, 10^6"
+
+    def find(self, text: str) -> str | None:
+        """Find the last number, with its sign, currency and percent."""
+        found = None
+        for match in _NUMBER.finditer(text):
+            found = match
+        if found is None:
+            return None
+        answer = found[0].replace("−", "-").strip()
+        # In $50\%$ the dollars are not money but the marks of mathematics.
+        in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
+        answer = answer.removeprefix("$").strip() if in_mathematics else answer
+        percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
+        return f"{answer}%" if percent else answer

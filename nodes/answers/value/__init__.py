@@ -1,0 +1,30 @@
+"""The grammar of values: how an answer is spelled, and what it stands for."""
+
+from thinkgraph.nodes.answers.value.read import asks_percent, canonical
+from thinkgraph.nodes.answers.value.relation import is_relation
+from thinkgraph.nodes.answers.value.value import (
+    Collection,
+    Either,
+    Expression,
+    Named,
+    Number,
+    Quantity,
+    Value,
+    Words,
+    as_number,
+)
+
+__all__ = [
+    "Collection",
+    "Either",
+    "Expression",
+    "Named",
+    "Number",
+    "Quantity",
+    "Value",
+    "Words",
+    "as_number",
+    "asks_percent",
+    "canonical",
+    "is_relation",
+]
