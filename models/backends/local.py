@@ -7,7 +7,7 @@ import atexit
 import math
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,13 @@ class LocalModel:
     A forked child opens an engine of its own when it first asks.
     """
 
-    def __init__(self, file: Path, settings: EngineSettings, name: str) -> None:
+    def __init__(
+        self,
+        file: Path,
+        settings: EngineSettings,
+        name: str,
+        template: Mapping[str, Any] | None = None,
+    ) -> None:
         self._file, self._settings, self._name = file, settings, name
         self._engine = engine = _engine(file, settings)
         vocabulary = engine.vocabulary
@@ -127,6 +133,7 @@ class LocalModel:
             vocabulary.bos_text,
             vocabulary.eos_text,
             vocabulary.control_texts,
+            variables=template,
             format=format_of(source, vocabulary.control_texts),
         )
         self._format = self._template.format
@@ -355,6 +362,7 @@ def open_model(
     *,
     name: str | None = None,
     settings: EngineSettings | None = None,
+    template: Mapping[str, Any] | None = None,
 ) -> LocalModel:
     """Open a GGUF file; the same file with the same settings shares one engine.
 
@@ -363,6 +371,7 @@ def open_model(
         name: what the model is called; None is the file's name.
         settings: None is the defaults. What they leave open is as
             :func:`~thinkgraph.models.tuning.tune.tune` found it best, if it was asked.
+        template: variables of the chat template, such as ``enable_thinking``.
 
     Raises:
         ModelError: there is no such file, or it can't be opened as a model.
@@ -370,7 +379,7 @@ def open_model(
     file = Path(path).expanduser()
     called = name or file.name
     file, settings = tuned(file, settings or EngineSettings())
-    return LocalModel(file, settings, called)
+    return LocalModel(file, settings, called, template)
 
 
 def _engine(file: Path, settings: EngineSettings) -> Engine:

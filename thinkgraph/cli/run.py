@@ -17,6 +17,7 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    Template,
     bind_params,
     command_line,
     load_model,
@@ -41,6 +42,7 @@ def run(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    template: Template = None,
     prompt: PromptFiles = None,
     seed: Annotated[int | None, typer.Option(help="All randomness comes from it.")] = None,
     budget: Annotated[
@@ -65,7 +67,7 @@ def run(
     view = View(strategy.name, shown=not quiet)
     roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
     options = {
-        "model": load_model(model, engine or []),
+        "model": load_model(model, engine or [], template or []),
         "models": roles,
         "prompts": read_prompts(prompt),
         "budget": {"tokens": budget, "seconds": seconds},
