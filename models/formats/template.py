@@ -231,7 +231,9 @@ class ChatTemplate:
         """Whether the model thinks though its template neither opens a thought nor can be told."""
         marks = self.format.thought
         told = self._names & {*SWITCHES, "reasoning_effort"}
-        return bool(marks) and marks.end in self._source and not told and marks.begin != "[THINK]"
+        if marks is None or told or marks.begin == "[THINK]":  # which a system prompt asks for
+            return False
+        return marks.end in self._source
 
     def answer_after(self, prompt: Rendered) -> str | None:
         """The text behind which the answer to a prompt begins; None is at once."""

@@ -105,7 +105,7 @@ def load_model(
     from thinkgraph.models.catalogue import load
 
     variables = {n: _json(v) for n, v in parse_pairs("--template", template or [])}
-    settings = dict(parse_pairs("--engine", engine))
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
     return load(name or default_model(), template=variables, **settings)
 
 
