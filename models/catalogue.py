@@ -1,4 +1,4 @@
-"""The catalogue of models: from a name that a person writes to a GGUF file on this machine.
+"""The model catalogue: from a name to a GGUF file on this machine.
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
 or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.model import Frozen, Model
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ SHORT_NAMES = [
 
 
 class ModelFile(Frozen):
-    """A GGUF file that a name stands for."""
+    """The GGUF file of a model name."""
 
     name: str
     """The name as it was asked for."""
@@ -139,8 +139,9 @@ def _engine_settings(settings: dict[str, object]) -> EngineSettings:
 
     unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())
     if unknown:
-        names = ", ".join(EngineSettings.model_fields)
-        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; it has {names}")
+        names = list(EngineSettings.model_fields)
+        hint = did_you_mean(unknown[0], names) or f"it has {', '.join(names)}"
+        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; {hint}")
     try:
         return EngineSettings.model_validate(settings)
     except ValidationError as error:
@@ -211,7 +212,7 @@ def _download(repo: str, file: str) -> Path:
 
 
 def _hub_failure(error: Exception, repo: str) -> str:
-    """What went wrong and the way out; gated and missing repositories are told apart."""
+    """The reason and the way out; distinguishes gated from missing repositories."""
     from huggingface_hub import errors, is_offline_mode  # noqa: PLC0415
 
     page = f"https://huggingface.co/{repo}"

@@ -1,4 +1,4 @@
-"""A LangChain chat model on a local GGUF, or on anything else that is a thinkgraph model."""
+"""`ChatGGUF`: a LangChain chat model on a local GGUF file, or on any other `Model`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from pydantic import (
     model_validator,
 )
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.catalogue import load
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.event_loop import iterate
 from thinkgraph.models.formats.parser import call_id
 from thinkgraph.models.messages import REASONING, from_langchain
@@ -64,7 +65,7 @@ class TokenCounter(Protocol):
         ...
 
 
-class ChatGGUF(BaseChatModel):
+class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     """A chat model that samples a GGUF with llama.cpp, in this process.
 
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
@@ -151,16 +152,21 @@ class ChatGGUF(BaseChatModel):
                 self._opened = load(self.model, **self.engine)
             return self._opened
 
+    def given_sampling(self, bound: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of sampling that it was given, and of what was bound to it."""
+        ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        theirs = {name: value for name, value in bound.items() if name in Sampling.model_fields}
+        settings = self.sampling.model_dump(exclude_unset=True) | ours | theirs
+        told = [self.sampling.template, self.template, theirs.get("template") or {}]
+        if variables := {name: value for known in told for name, value in known.items()}:
+            settings["template"] = variables
+        return settings
+
     def _sampling(self, stop: list[str] | None, given: Mapping[str, Any]) -> Sampling:
         """The settings of one call; those given to it win over those of the model."""
-        ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
         stops = {} if stop is None else {"stop": stop}
-        settings = self.sampling.model_dump(exclude_unset=True) | ours | stops | dict(given)
-        variables = [settings.get("template"), self.template, given.get("template")]
-        if found := {name: value for told in variables for name, value in (told or {}).items()}:
-            settings["template"] = found
         try:
-            return Sampling.model_validate(settings)
+            return Sampling.model_validate(self.given_sampling(stops | dict(given)))
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
@@ -171,8 +177,9 @@ class ChatGGUF(BaseChatModel):
     ) -> ModelRequest:
         given = {k: v for k, v in kwargs.items() if k not in EXTRAS | LANGCHAINS}
         if unknown := sorted(given.keys() - Sampling.model_fields.keys()):
-            names = ", ".join(sorted({*Sampling.model_fields, *EXTRAS}))
-            raise ModelError(f"{unknown[0]!r} is not a setting of a call; it takes {names}")
+            names = sorted({*Sampling.model_fields, *EXTRAS})
+            hint = did_you_mean(unknown[0], names) or f"it takes {', '.join(names)}"
+            raise ModelError(f"{unknown[0]!r} is not a setting of a call; {hint}")
         turns, use = from_langchain(messages), tool_use(kwargs)
         schema = answer_schema(kwargs.get("response_format"))
         if schema is not None:

@@ -1,4 +1,4 @@
-"""What the nodes ask of a model: completions of a prompt, and the probabilities of options.
+"""The model interface: requests, completions, sampling settings, usage and budgets.
 
 The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
 answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
@@ -14,11 +14,16 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thinkgraph.models.arguments import SuggestingModel, suggesting
+
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "cancelled", "budget"]
+FinishReason = Literal["stop", "length", "cancelled", "budget", "error"]
+"""Why a completion ended; ``error``: its request failed, and it has no text."""
+NOT_WRITTEN = frozenset({"budget", "error"})
+"""Ends of completions that the model didn't get to write as it would have."""
 
 
-class Frozen(BaseModel):
+class Frozen(BaseModel, metaclass=SuggestingModel):
     """A value: immutable, and strict about the fields it knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,7 +101,7 @@ class Tagged(Frozen):
 
 
 class Sampling(Frozen):
-    """How one completion's tokens are drawn. The defaults are llama.cpp's own chain's."""
+    """How the tokens of a completion are sampled. The defaults are those of llama.cpp."""
 
     temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
     top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")
@@ -213,6 +218,7 @@ class Completion(Frozen):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+@suggesting
 class Budget:
     """What a run may still spend; shared by its requests and enforced between two steps.
 
@@ -359,13 +365,18 @@ class Generation(Protocol):
         """What has been spent so far; final once the iteration has ended."""
         ...
 
+    @property
+    def failures(self) -> Sequence[Exception]:
+        """What went wrong with samples whose finish reason is ``error``."""
+        ...
+
 
 class Model(Protocol):
     """A language model that nodes can sample, and ask to choose among options."""
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name it was opened by."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""A model request as a LangChain chat-model run, for callbacks, tracing and streamed messages.
+"""Tracing: a model request as a LangChain chat-model run, for callbacks and streams.
 
 LangChain's tools (LangSmith, Langfuse, OpenTelemetry, LangGraph's ``stream_mode="messages"``)
 learn of a model through callbacks: ``on_chat_model_start``, ``on_llm_new_token``, ``on_llm_end``.
@@ -58,8 +58,10 @@ UNTRACED = Untraced()
 class ChatModelRun(Untraced):
     """A request as one LangChain run, with a generation for each sample."""
 
-    def __init__(self, run: AsyncCallbackManagerForLLMRun, model: str) -> None:
-        self._run, self._model = run, model
+    def __init__(
+        self, run: AsyncCallbackManagerForLLMRun, model: str, message_ids: Sequence[str]
+    ) -> None:
+        self._run, self._model, self._message_ids = run, model, message_ids
         listeners = [handler for handler in run.handlers if _takes_tokens(handler)]
         self._listeners = _for_handlers(run, listeners) if listeners else None
         self._streamed: set[int] = set()
@@ -124,6 +126,8 @@ class ChatModelRun(Untraced):
         return ChatGeneration(message=message, generation_info=facts)
 
     def _message_id(self, sample: int) -> str:
+        if self._message_ids:
+            return self._message_ids[sample]
         return f"{LC_ID_PREFIX}-{self._run.run_id}-{sample}"
 
 
@@ -135,6 +139,7 @@ async def traced(
     metadata: Mapping[str, Any],
     tags: Sequence[str] = (),
     options: Sequence[str] = (),
+    message_ids: Sequence[str] = (),
 ) -> AsyncIterator[Untraced]:
     """A run for one request, under the LangChain run that is under way.
 
@@ -146,6 +151,7 @@ async def traced(
         metadata: of the run, beside what it inherits.
         tags: the same.
         options: those to choose from, where the request is a choice.
+        message_ids: the id of each sample's message; by default one of the run's.
     """
     config = var_child_runnable_config.get()
     if config is None or not _is_listened_to(config):
@@ -158,7 +164,7 @@ async def traced(
         if getattr(model, "is_langchain", False):
             yield UNTRACED
             return
-        run = await _start(model, request, config, options)
+        run = await _start(model, request, config, options, message_ids)
         try:
             yield run
         except BaseException as error:
@@ -188,7 +194,11 @@ def usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
 
 
 async def _start(
-    model: Model, request: ModelRequest, config: RunnableConfig, options: Sequence[str]
+    model: Model,
+    request: ModelRequest,
+    config: RunnableConfig,
+    options: Sequence[str],
+    message_ids: Sequence[str],
 ) -> ChatModelRun:
     sampling = request.sampling.model_dump(exclude_defaults=True, mode="json")
     given = {"max_tokens": request.sampling.max_tokens, **sampling, "n": len(request.seeds)}
@@ -215,7 +225,7 @@ async def _start(
         name=model.name,
         batch_size=1,
     )
-    return ChatModelRun(run, model.name)
+    return ChatModelRun(run, model.name, message_ids)
 
 
 def _is_listened_to(config: RunnableConfig) -> bool:

@@ -1,4 +1,4 @@
-"""Budget forcing: how long a model thinks before it answers, held from outside.
+"""Budget forcing: limits and extends how long a model thinks before it answers.
 
 After s1 (arXiv 2501.19393, section 3.1): a thought that has used up its tokens is closed by force
 and the answer is asked for; one that ends too early is extended with "Wait". What was thought is
@@ -28,20 +28,22 @@ class Thinking(Frozen):
     """How long to think, and the words that open, extend and close a thought."""
 
     tokens: Annotated[int, AllowsParam()] = Field(
-        256, ge=0, description="what the thoughts of one candidate may use"
+        256, ge=0, description="thinking tokens per candidate"
     )
     waits: Annotated[int, AllowsParam()] = Field(
-        0, ge=0, le=16, description="how often a thought that ends early must go on"
+        0, ge=0, le=16, description="how often a thought that ends early is extended"
     )
     open: Annotated[str, AllowsParam()] = Field(
-        "<think>\n", description="begins the thought; empty for models without think tags"
+        "<think>\n", description="start of the thought; empty for models without think tags"
     )
     close: Annotated[str, AllowsParam()] = Field(
-        "\n</think>\n\n", min_length=1, description="ends the thought"
+        "\n</think>\n\n", min_length=1, description="end of the thought"
     )
-    wait: Annotated[str, AllowsParam()] = Field("\nWait,", description="extends the thought")
+    wait: Annotated[str, AllowsParam()] = Field(
+        "\nWait,", description="text that extends the thought"
+    )
     lead: Annotated[str, AllowsParam()] = Field(
-        "The answer is", description="begins the answer after a thought that was closed by force"
+        "The answer is", description="start of the answer after a thought that was cut off"
     )
 
     @property

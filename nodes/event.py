@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""The events that a run streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GGUF file as a model that nodes can ask: messages in, samples and probabilities out."""
+"""The local backend: a GGUF file on the engine, from messages to samples and probabilities."""
 
 from __future__ import annotations
 
@@ -95,6 +95,9 @@ class LocalGeneration:
         """What has been spent so far; final once all samples have ended."""
         return self._request.usage
 
+    failures: tuple[Exception, ...] = ()
+    """None: what fails in the engine fails the whole request."""
+
     async def _ended(self) -> None:
         self._check_process()
         try:
@@ -141,7 +144,7 @@ class LocalModel:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process, shared with all who opened the same file alike.
+        """The engine of this process, shared by all with the same file and settings.
 
         Raises:
             ModelError: it can't be opened in this process, a forked child.
@@ -152,7 +155,7 @@ class LocalModel:
 
     @property
     def name(self) -> str:
-        """The name it was asked for by."""
+        """The name it was opened by."""
         return self._name
 
     @property
@@ -168,7 +171,7 @@ class LocalModel:
         """The length in tokens of a request's prompt, its tools included."""
         if not parted(request.messages)[0]:  # nothing but an answer, which has no prompt
             return sum(len(self.token_ids(message.content)) for message in request.messages)
-        return len(self._tokens(self.render(request)))
+        return len(self._tokens(self._render(request)))
 
     def token_ids(self, text: str) -> list[int]:
         """The tokens of a text."""
@@ -182,7 +185,7 @@ class LocalModel:
         """
         return self._tokens(self._template.render(messages))
 
-    def render(self, request: ModelRequest) -> Rendered:
+    def _render(self, request: ModelRequest) -> Rendered:
         """The prompt of a request.
 
         Raises:
@@ -206,6 +209,11 @@ class LocalModel:
             tokens += vocabulary.tokenize(text, special=special, continues=number > 0)
         return [token for token in tokens if token is not None]
 
+    def render(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
+        """The prompt's text, by the model's chat template, and its tokens."""
+        text = "".join(piece.text for piece in self._template.pieces(messages))
+        return text, self.tokenize(messages)
+
     def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.
 
@@ -215,7 +223,7 @@ class LocalModel:
         """
         if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
-        prompt = self.render(request)
+        prompt = self._render(request)
         sampling = self._constrained(request, prompt)
         tools = request.tools.tools
         return self._submit(
@@ -298,7 +306,7 @@ class LocalModel:
         # Together with the prompt, as the model would have written them: by itself, a text may
         # become other tokens.
         asked = [replace(request, messages=continued(request.messages, text)) for text in texts]
-        whole = [self._tokens(self.render(each)) for each in asked]
+        whole = [self._tokens(self._render(each)) for each in asked]
         begins = [self._beginning(tokens, text) for tokens, text in zip(whole, texts, strict=True)]
         shared = min(common_prefix(whole[0], tokens) for tokens in whole)
         length = min(shared, *begins)
@@ -327,7 +335,7 @@ class LocalModel:
         return LocalGeneration(engine, request)
 
     def close(self) -> None:
-        """Close the engine, for all who share it; what still runs fails."""
+        """Close the engine for all its users; running requests fail."""
         self._engine.close()
         with _opening:
             _forget_closed()
@@ -383,7 +391,7 @@ def open_model(
 
 
 def _engine(file: Path, settings: EngineSettings) -> Engine:
-    """The open engine of a file with these settings, opened if there is none."""
+    """The open engine of a file with these settings; opens one if needed."""
     with _opening:
         try:
             stat = file.stat()

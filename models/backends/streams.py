@@ -1,4 +1,4 @@
-"""Samples that come as independent streams of text, joined into one generation.
+"""Independent streams of text, joined into one generation of several samples.
 
 What answers one prompt at a time (a hosted model, a script) becomes a
 :class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be
@@ -19,7 +19,7 @@ from thinkgraph.models.model import Budget, Completion, Confidence, Delta, Finis
 
 
 class Step(NamedTuple):
-    """What a stream yields: new text, and what it took.
+    """An item of a stream: new text, and its usage.
 
     ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
     ``"stop"`` where a stream ends without one.
@@ -32,6 +32,10 @@ class Step(NamedTuple):
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
     """How sure the model was of the whole text, where the stream learns it."""
+
+
+News = Delta | Completion | tuple[int, Exception]
+"""What a sample tells: text, its end, or its failure with its number."""
 
 
 class Streams:
@@ -65,20 +69,33 @@ class Streams:
         ]
         self._spent = spent
         self._started = False
+        self.failures: list[Exception] = []
 
     async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
-        """Run the samples side by side; a failure of one ends them all and is raised."""
+        """Run the samples side by side.
+
+        One that fails ends with the finish reason ``error``, and the others go on.
+
+        Raises:
+            ModelError: the first failure, if every sample has failed.
+        """
         if self._started:
             raise RuntimeError("a generation can be iterated only once")
         self._started = True
-        news: asyncio.Queue[Delta | Completion | Exception] = asyncio.Queue()
+        news: asyncio.Queue[News] = asyncio.Queue()
         for sample in self._samples:
             sample.task = asyncio.create_task(sample.run(news))
         try:
             running = len(self._samples)
             while running:
                 match await news.get():
-                    case Exception() as failure:
+                    case (index, ModelError() as failure):
+                        running -= 1
+                        self.failures.append(failure)
+                        if len(self.failures) == len(self._samples):
+                            raise self.failures[0]
+                        yield self._samples[index].failed()
+                    case (_, failure):  # a fault of the program
                         raise failure
                     case event:
                         running -= isinstance(event, Completion)
@@ -125,7 +142,7 @@ class _Sample:
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
 
-    async def run(self, news: asyncio.Queue[Delta | Completion | Exception]) -> None:
+    async def run(self, news: asyncio.Queue[News]) -> None:
         """Follow the stream to its end, and tell of each step and of the end or failure."""
         self._following = True
         try:
@@ -133,8 +150,8 @@ class _Sample:
                 reason = await self._follow(steps, news)
         except asyncio.CancelledError:
             reason = "cancelled"
-        except Exception as failure:  # the iteration raises it
-            news.put_nowait(failure)
+        except Exception as failure:
+            news.put_nowait((self._index, failure))
             return
         self._parser.close()
         self._tell(news)
@@ -151,10 +168,21 @@ class _Sample:
         )
         news.put_nowait(self.completion)
 
+    def failed(self) -> Completion:
+        """The sample as one that failed; what it had written is no answer."""
+        self.completion = Completion(
+            sample=self._index,
+            seed=self._seed,
+            text="",
+            tokens=self._tokens,
+            finish_reason="error",
+        )
+        return self.completion
+
     async def _follow(
         self,
         steps: AsyncIterator[Step],
-        news: asyncio.Queue[Delta | Completion | Exception],
+        news: asyncio.Queue[News],
     ) -> FinishReason:
         if reason := self._stopped:
             return reason

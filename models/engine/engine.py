@@ -1,4 +1,4 @@
-"""The engine: one worker thread that owns one llama.cpp context and serves every request."""
+"""The engine: one worker thread with one llama.cpp context; continuous batching of requests."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        """What it has done so far and what it holds, as of a moment between two steps."""
+        """Statistics of the engine, taken between two steps."""
         return self._on_worker(
             lambda: self._counters.stats(self._scheduler, self._callers.waited_s)
         )
@@ -474,7 +474,7 @@ class Engine:
         self._notify(request)
 
     def _notify(self, request: Request) -> None:
-        """Wake whoever waits for a request; what the callback raises concerns nobody else."""
+        """Wake the waiter of a request; an exception of the callback affects nobody else."""
         try:
             request.notify()
         except Exception:

@@ -1,4 +1,4 @@
-"""One sequence of tokens on its way through the engine, and the request it belongs to."""
+"""Sequences and requests: the tokens of one sample, and the request it belongs to."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Sequence:
 
     @property
     def next_output(self) -> int:
-        """The first position of which the distribution after it is yet asked for."""
+        """The first position whose next-token distribution is still needed."""
         return len(self.tokens if self.is_sampled else self.prompt) + len(self.scores) - 1
 
 
@@ -196,7 +196,7 @@ class Request:
         return events
 
     def notify(self) -> None:
-        """Wake whoever waits, if there is anything to tell."""
+        """Wake the waiter, if there is something new."""
         if not self._wake:
             return  # seen without the lock: whoever begins to wait looks for news after
         with self._lock:

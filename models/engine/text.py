@@ -1,4 +1,4 @@
-"""The text of a sample as it grows: never a broken character, never part of a stop string."""
+"""Incremental detokenization: holds back partial UTF-8 and possible stop strings."""
 
 from __future__ import annotations
 

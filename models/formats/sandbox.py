@@ -1,4 +1,4 @@
-"""A Jinja sandbox that also bounds a template's work, for templates from files of strangers.
+"""A Jinja sandbox with a work limit, for templates from untrusted files.
 
 Jinja's immutable sandbox keeps a template from the interpreter's insides, but not from using
 up its time and memory: loops nest, texts double, and one multiplication can ask for a terabyte.

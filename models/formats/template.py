@@ -1,4 +1,4 @@
-"""The GGUF's own chat template: from messages to the text that a model was trained on.
+"""The chat template of a GGUF file: from messages to the prompt text of the model.
 
 A template comes from a file that anybody may have written, and a message from a user, so
 neither is trusted: the template runs in Jinja's immutable sandbox with its output bounded, and

@@ -31,6 +31,7 @@ class TestStandardUnit(Ours, ChatModelUnitTests):
     chat_model_params = {"model": "smollm2", "engine": ENGINE}  # noqa: RUF012
 
 
+@pytest.mark.model
 class TestStandardIntegration(Ours, ChatModelIntegrationTests):
     pass
 
@@ -156,8 +157,8 @@ def test_what_is_not_supported_is_told(messages, what):
 @pytest.mark.parametrize(
     ("kwargs", "what"),
     [
-        ({"temprature": 1}, "'temprature' is not a setting of a call; it takes .*temperature"),
-        ({"tool": []}, "'tool' is not a setting"),
+        ({"temprature": 1}, "'temprature' is not a setting of a call; did you mean 'temperature'"),
+        ({"zzzz": []}, "'zzzz' is not a setting of a call; it takes .*temperature"),
         ({"temperature": -1}, "temperature can't be -1"),
         ({"seeds": [1, 2], "n": 3}, "2 seeds are given for 3 completions"),
         ({"seeds": []}, "0 seeds"),

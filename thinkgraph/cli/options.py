@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is made of them."""
+"""Options shared by several commands, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ ModelName = Annotated[
     ),
 ]
 Params = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param.")
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param of the graph."),
 ]
 Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help="A model for a role.")
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=MODEL", help="Model for a role of the graph."),
 ]
 Engine = Annotated[
     list[str] | None,
-    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
+    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Engine setting: gpu_layers=0"),
 ]
 Template = Annotated[
     list[str] | None,
@@ -67,7 +69,7 @@ Template = Annotated[
 ]
 PromptFiles = Annotated[
     list[str] | None,
-    typer.Option("--prompt", metavar="NAME=FILE", help="Use this file for a built-in prompt."),
+    typer.Option("--prompt", metavar="NAME=FILE", help="Replace a built-in prompt by this file."),
 ]
 
 
@@ -82,7 +84,7 @@ def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
 
 def read_prompts(given: list[str] | None) -> dict[str, Prompt]:
-    """The prompts that replace built-in ones, read from their files."""
+    """Read the prompts that replace built-in ones."""
     from thinkgraph.nodes.prompts.prompt import read_prompt
 
     return {name: read_prompt(file) for name, file in parse_pairs("--prompt", given or [])}
@@ -98,7 +100,7 @@ def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
 def load_model(
     name: str | None, engine: list[str], template: list[str] | None = None
 ) -> Model | str | None:
-    """The model of that name: found now, so that a wrong name costs no time, and loaded."""
+    """Load the model of that name, so that a wrong name fails at once."""
     if name is None and not engine and not template:
         return None
     from thinkgraph.graphs.runtime.models import default_model

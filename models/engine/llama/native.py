@@ -1,4 +1,4 @@
-"""A model and its context in llama.cpp, opened and closed in the right order."""
+"""A llama.cpp model and its context, opened and freed in the right order."""
 
 from __future__ import annotations
 
@@ -187,5 +187,5 @@ def _cell_bytes(header: GgufHeader) -> int:
 
 
 def adapter_names(adapters: Mapping[str, Path]) -> str:
-    """The adapters there are, for a message."""
+    """The names of the adapters, for a message."""
     return ", ".join(sorted(adapters)) or "none"
