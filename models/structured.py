@@ -145,7 +145,7 @@ def structured(
 
 
 def _by_calling(
-    chat: ChatGGUF, schema: Any, form: dict[str, Any], settings: dict[str, Any]
+    chat: BaseChatModel, schema: Any, form: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[Runnable[Any, AIMessage], Runnable[AIMessage, Any]]:
     is_data = dataclasses.is_dataclass(schema)
     tool = convert_to_openai_tool({"title": "answer", **form} if is_data else schema)
