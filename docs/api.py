@@ -19,7 +19,7 @@ import thinkgraph
 from thinkgraph import Node
 
 GROUPS = {
-    "Graphs": ["Graph", "load", "use", "param", "START", "END"],
+    "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
     "Node kinds": [
         *("Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
