@@ -16,6 +16,7 @@ _NO_ARTICLE = (
 )
 _OPTION = (
     r"(?i:\b(?:option|choice|choose|select|pick|opción|opção|opzione|optie|choix|variante)\b"
+    r"(?:\s(?:correcta|corretta|correta|correcte))?(?:\s(?:is|es|est|è|é)\b)?"
     r"|(?:故|应|應|我)?[选選](?:择|擇|项|項)?)[\s*(:：（]{0,4}"
 )
 _SIGNS = [
@@ -26,7 +27,7 @@ _SIGNS = [
         rf"(?:\s?:?\s(?:option|choice|letter))?){_OPENING}"
         rf"(?:LETTER{_NO_ARTICLE}|letter(?=[)\]*.}}]|[^\S\n]{{0,9}}(?:\n|$)))",
     ),
-    (True, rf"(?:{ANNOUNCED}|####|答案){_OPENING}LETTER{_NO_ARTICLE}"),
+    (True, rf"(?:{ANNOUNCED}|####|答案)(?:\s(?:la|le|el|die|der|de|het|the)\b)?{_OPENING}LETTER{_NO_ARTICLE}"),
     (True, rf"{_OPTION}LETTER{_NO_ARTICLE}"),
     (True, rf"{APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
     (False, rf"{APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),
