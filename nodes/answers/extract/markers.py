@@ -31,9 +31,6 @@ _LANGUAGES = {
     "الإجابة": r"الإجابة\s*(?:هي|هو)?\s*:?",
     "الجواب": r"الجواب\s*(?:هي|هو)?\s*:?",
 }
-ANNOUNCED = "|".join(f"(?i:{pattern})" for pattern in _LANGUAGES.values())
-"""A regular expression for any of them."""
-
 _PATTERNS = {
     word: re.compile(rf"(?i:{pattern})[*_]*(?i:\s+that\b)?") for word, pattern in _LANGUAGES.items()
 } | {"####": re.compile("####")}
