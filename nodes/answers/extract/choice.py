@@ -32,9 +32,12 @@ _SIGNS = [
     (True, _ANNOUNCED),
     (True, rf"答案{_OPENING}LETTER{_NO_ARTICLE}"),
     (True, rf"{_OPTION}LETTER{_NO_ARTICLE}"),
-    (True, rf"{APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
-    (False, rf"{APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),
-    (False, rf"{APART}(?<!['’])LETTER[*)]{{0,3}}(?:\s(?:is|seems|looks|must be)\b|是|が)"),
+    (True, rf"(?=[(\[（]){APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
+    (False, rf"(?=[(\[（]){APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),
+    (
+        False,
+        rf"(?=LETTER){APART}(?<!['’])LETTER[*)]{{0,3}}(?:\s(?:is|seems|looks|must be)\b|是|が)",
+    ),
     (False, r"(?m:^)[ \t*]{0,9}LETTER[*]{0,3}(?:[.):：,。]|[ \t]{0,9}$)"),
     (False, r"\b(?:is|was|be)\s[*]{0,3}LETTER[*]{0,3}(?=[.!]?\s{0,9}$)"),
 ]

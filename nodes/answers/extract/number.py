@@ -18,8 +18,9 @@ _DIGITS = rf"(?:{_DOTTED}|{_SEPARATED}|{_COMMA}|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
 _ROOT = r"(?:√\s?\(?\d+\)?|\\sqrt\s?\{\s?\d+\s?\})(?:\s?/\s?\d+)?"
+_BEGINNING = r"(?=[\s\-−\\$€£¥₹√\d.½¼¾⅓⅔])"  # tells most places apart at one look
 _NUMBER = re.compile(
-    rf"{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
+    rf"{_BEGINNING}{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
     rf"(?:{_ROOT}|\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
     rf"|{_DECIMAL}(?:\s?\\[dtc]?frac\s?\{{\d+\}}\s?\{{\d+\}}|[eE][-+]?\d{{1,3}}(?!\w)"
     rf"|\s?(?:\\times|\\cdot|×|·|\*)\s?10\s?(?:\^\s?(?:\{{\s?-?\d{{1,3}}\s?\}}|-?\d{{1,3}})|{_RAISED})"
