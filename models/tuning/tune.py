@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from thinkgraph.models.engine.engine import Engine
 from thinkgraph.models.engine.llama.library import llama, start
+from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.engine.sequence import Request
-from thinkgraph.models.engine.settings import EngineSettings, available_threads
+from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Frozen, Sampling
 

@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
+import subprocess
+import sys
 
+import gguf
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
@@ -134,3 +137,28 @@ def test_models_says_where_they_are(cli):
     assert found.status == 0
     assert "smollm2" in found.out
     assert ".gguf" in found.out
+
+
+def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
+    """In a process of its own, since a log's handlers are the process's."""
+    file = tmp_path / "strange.gguf"
+    writer = gguf.GGUFWriter(file, "no-such-architecture")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    command = [sys.executable, "-m", "thinkgraph", "run", "direct", QUESTION, "-m", file]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 2
+    assert "unknown model architecture: 'no-such-architecture'" in plain.stderr
+    assert plain.stderr.count("\n") <= 2
+    command.insert(3, "--debug")
+    debug = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "llama_model_loader: loaded meta data" in debug.stderr
+
+
+def test_a_plan_says_what_fits(cli):
+    found = cli("plan", "direct", QUESTION)
+    assert "model: all 31 layers on the CPU; weights 92 MiB" in found.out
+    data = json.loads(cli("plan", "direct", QUESTION, "--json").out)
+    assert data["placement"]["context"] == 8192
