@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from thinkgraph import Critique, Generate, Graph
 from thinkgraph.models.model import ModelRequest, Sampling
+from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
@@ -162,3 +164,18 @@ def test_a_plan_says_what_fits(cli):
     assert "model: all 31 layers on the CPU; weights 92 MiB" in found.out
     data = json.loads(cli("plan", "direct", QUESTION, "--json").out)
     assert data["placement"]["context"] == 8192
+
+
+def test_what_was_tuned_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copies().mkdir(parents=True)
+    copy = shutil.copy(tiny("llama"), copies() / "copy.gguf")
+    keep(tiny("llama"), Finding(use=copy, settings={"threads": 1}))
+    assert f"threads 1, the copy {copy} (" in cli("models").out
+    words = ("run", "direct", "Hi?", "-m", tiny("llama"), "-p", "max_tokens=2")
+    assert "as tuned: threads 1" in cli(*words).err.splitlines()[0]
+    assert "is as it was" in cli("tune", "--undo", tiny("llama")).out
+    assert not copy.exists()
+    assert "as tuned" not in cli(*words).err
+    assert "nothing was tuned" in cli("tune", "--undo", tiny("llama")).out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +51,7 @@ def plan(
     found.check()
     known = None
     if isinstance(chosen, LocalModel):
-        known = asyncio.run(speed(chosen, again=again))
+        known = speed(chosen.engine, again=again)
     found = planned(strategy, settings, chosen, asked, known)
     placement = chosen.engine.native.placement if isinstance(chosen, LocalModel) else None
     if as_json:
