@@ -31,7 +31,7 @@ GROUPS = {
     ],
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
-        *("Sampling", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
+        *("Sampling", "Tagged", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
         *("Cost", "PopulationBounds", "RequestBounds"),
     ],
     "Models": [
@@ -47,7 +47,7 @@ GROUPS = {
         ),
         *("Budget", "Context"),
     ],
-    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError"],
+    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError", "Interrupted"],
 }
 """Every public name, in the order in which the page describes them."""
 

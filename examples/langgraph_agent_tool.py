@@ -1,9 +1,8 @@
 """A strategy as a tool of an agent.
 
-``as_tool`` makes a LangChain tool that any agent takes. Its arguments are the question, and the
-params that the agent may set (none here). The agent below is small enough for the embedded
-model, which has no format of its own for calling tools: what it writes is held to the tool's
-JSON schema.
+``as_tool`` makes a LangChain tool for any agent. Its arguments are the question and the params
+that the agent may set (none here). The embedded model has no format for tool calls, so this agent
+constrains its completion to the JSON schema of the tool.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
 
 import thinkgraph as tg
-from thinkgraph.models.chat import ChatGGUF
 
 ORDERS = "Pass the user's question on, word for word, as JSON with the key question."
 
 
 def build(model: str = "smollm2", samples: int = 8) -> CompiledStateGraph[Any, Any]:
-    """An agent that asks its one tool, then ends with what the tool says."""
+    """An agent that calls its only tool and returns the result."""
     tool = tg.load("self-consistency").as_tool(
         name="think_hard",
         description="Answers a word problem by a vote over several tries.",
@@ -34,15 +32,15 @@ def build(model: str = "smollm2", samples: int = 8) -> CompiledStateGraph[Any, A
         max_tokens=96,
     )
     graph = StateGraph(MessagesState)
-    graph.add_node("plan", planner(ChatGGUF(model=model, temperature=0, seed=1), tool))
+    graph.add_node("plan", planner(tg.ChatGGUF(model=model, temperature=0, seed=1), tool))
     graph.add_node("tools", ToolNode([tool]))
     graph.add_edge(START, "plan")
     graph.add_edge("plan", "tools")
     return graph.compile()
 
 
-def planner(model: ChatGGUF, tool: BaseTool) -> Any:
-    """A node that calls the tool with arguments that the model writes."""
+def planner(model: tg.ChatGGUF, tool: BaseTool) -> Any:
+    """A node that calls the tool with arguments written by the model."""
     schema = tool.get_input_jsonschema()
 
     def plan(state: MessagesState) -> dict[str, list[AIMessage]]:

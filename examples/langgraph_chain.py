@@ -1,7 +1,7 @@
 """A strategy in a LangChain chain: prompt | strategy | parser.
 
-A compiled strategy is a Runnable from the channels that it reads to the channels that it wrote.
-The messages of a prompt go into ``messages``; what comes out is picked from ``answer``.
+A compiled strategy is a Runnable: its input and output are mappings of channels. The messages of
+the prompt go into ``messages``; the answer is in ``answer``.
 """
 
 from __future__ import annotations

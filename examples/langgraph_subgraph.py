@@ -1,7 +1,7 @@
 """A strategy as a subgraph of your own LangGraph graph.
 
-A compiled strategy is an ordinary compiled graph. It shares the channels that have its names,
-``question`` and ``answer``, with the graph it stands in; its candidates stay its own.
+A compiled strategy is an ordinary compiled graph. It shares the channels ``question`` and
+``answer`` with its parent graph; its candidates stay private.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a graph is: the language, its checker, and what compiles, runs and draws it."""
+"""Graphs: the language of strategies, its checker, its runtime on LangGraph, and pictures."""

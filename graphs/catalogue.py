@@ -1,4 +1,4 @@
-"""Where saved graphs are found: the built-in ones by name, a user's own by path."""
+"""The catalogue of saved graphs: built-in strategies by name, your own by path."""
 
 from __future__ import annotations
 
@@ -98,5 +98,7 @@ def _looks_like_a_path(source: str) -> bool:
 def _unknown(name: str) -> GraphNotFound:
     near = difflib.get_close_matches(name, builtin_names(), n=1)
     names = ", ".join(builtin_names())
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {names}; or give a file's path"
+    hint = (
+        f"did you mean {near[0]!r}?" if near else f"expected the path of a file, or one of {names}"
+    )
     return GraphNotFound(f"there is no graph {name!r}; {hint}", near[0] if near else None)

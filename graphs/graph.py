@@ -1,8 +1,7 @@
-"""A strategy: composed in Python or loaded from a file, saved, compiled, run and streamed."""
+"""`Graph`: a strategy that is composed or loaded, saved, compiled, run and streamed."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.dump import dump
 from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.language.spec import (
+    RUN_SETTINGS,
     Input,
     Limits,
     NodeSpec,
@@ -30,11 +30,13 @@ from thinkgraph.graphs.language.spec import (
     chain,
 )
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models import arguments
+from thinkgraph.models.arguments import ArgumentError, suggesting
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.event import NodeEvent
-from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 from thinkgraph.nodes.registry import node_kinds
 
 if TYPE_CHECKING:
@@ -44,30 +46,30 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
 
-    from thinkgraph.graphs.runtime.context import Allowance
+    from thinkgraph.graphs.runtime.context import Allowance, Binding
     from thinkgraph.graphs.runtime.models import AnyModel
-    from thinkgraph.graphs.runtime.node import Binding
     from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
-"""How many compiled graphs a graph keeps, for so many sets of params and prompts."""
+"""Compiled graphs that a graph caches, one per set of params and prompts."""
 
 
 class Graph:
     """A reasoning strategy.
 
-    Compose one with :meth:`add` and :meth:`edge`, in the same words that a spec uses, or
+    Compose one with :meth:`add` and :meth:`edge`, in the words of the YAML language, or
     :func:`load` a saved one.
 
     Args:
-        name: letters, digits and dashes.
-        about: what it does, its source, what it costs, when it helps and when it hurts.
-        params: values to be set when it runs, with their defaults; ``$name`` refers to one.
-        inputs: further inputs beside the question.
-        state: further fields of the state, each with its reducer.
-        budget: what one run may spend.
+        name: letters, digits, `-` and `_`.
+        about: what it does, its source and cost, when it helps and hurts.
+        params: values that a run may set, with their defaults; ``$name`` refers to one.
+        inputs: inputs in addition to the question.
+        state: additional fields of the state, each with its reducer.
+        budget: budget of one run.
     """
 
+    @suggesting
     def __init__(
         self,
         name: str,
@@ -94,23 +96,28 @@ class Graph:
 
     @classmethod
     def of(cls, spec: Spec, folder: Path | None = None) -> Self:
-        """The graph of a spec; ``folder`` is where the files lie that it uses."""
+        """The graph of a spec; ``folder`` contains the files that it uses."""
         graph = cls(spec.name)
         graph._data, graph._folder = spec.plain, folder
         return graph
 
+    @suggesting
     def add(self, **nodes: Node | NodeSpec) -> tuple[str, ...]:
-        """Add nodes by their names, which are returned for :meth:`edge`.
+        """Add nodes, and return their names for :meth:`edge`.
 
         A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
         """
         for name, node in nodes.items():
+            if not isinstance(node, Node | NodeSpec | Mapping):
+                example = "a kind with its settings, such as Generate(samples=4)"
+                raise ArgumentError(f"node {name!r} should be {example}, not {node!r}")
             kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._data["nodes"][name] = _plain(kind)
             self._places["nodes", name] = _caller()
         self._changed()
         return tuple(nodes)
 
+    @suggesting
     def edge(
         self,
         *path: str | Sequence[str],
@@ -118,14 +125,17 @@ class Graph:
         at_most: int | str | None = None,
         each: str | None = None,
     ) -> Self:
-        """Lead from node to node: ``edge(START, draft, critic)``; a list is several in parallel.
+        """Add a chain of edges: ``edge(START, draft, critic)``; a list of nodes runs in parallel.
 
         Args:
             path: the names of the nodes, in order.
-            when: a condition in CEL; then the path has two nodes.
-            at_most: how often the edge may be followed in a run.
-            each: ``"candidates"`` runs the target once for each live candidate.
+            when: a condition in CEL, for a path of two nodes.
+            at_most: maximum number of times the edge is followed in a run.
+            each: ``"candidates"`` runs the target once per live candidate.
         """
+        for name in path:
+            if not isinstance(name, str | Sequence):
+                raise ArgumentError(f"edge() takes the names of nodes, not {name!r}")
         rest = {"when": when, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
         edges = self._data["edges"]
@@ -140,18 +150,25 @@ class Graph:
         self._specs: dict[str, Spec] = {}
         self._apps: dict[Hashable, CompiledStateGraph[Any, Any]] = {}
 
+    def __repr__(self) -> str:
+        """Its name, its nodes with their kinds, and its params with their defaults."""
+        nodes = [f"{name}={_word(node)}" for name, node in self._data["nodes"].items()]
+        params = [f"{n}={_default(p)!r}" for n, p in (self._data.get("params") or {}).items()]
+        shown = f"<Graph {self.name!r}; nodes: {', '.join(nodes) or 'none'}"
+        return f"{shown}; params: {', '.join(params)}>" if params else f"{shown}>"
+
     def __getstate__(self) -> dict[str, Any]:
         """What a copy has; it compiles for itself."""
         return {**self.__dict__, "_apps": {}}
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the graph."""
         return str(self._data["name"])
 
     @property
     def spec(self) -> Spec:
-        """The spec that it is.
+        """The spec of the graph, checked.
 
         Raises:
             SpecError: the report of every error that the checker finds, with the lines of Python.
@@ -166,7 +183,7 @@ class Graph:
 
     @property
     def specs(self) -> dict[str, Spec]:
-        """Its spec, under an empty name, and those of the graphs that it uses, by theirs.
+        """The specs of the graph (under the empty name) and of the graphs that it uses, by name.
 
         A built-in graph or a file beside this one is read once, as this one is.
         """
@@ -183,17 +200,17 @@ class Graph:
 
     @property
     def roles(self) -> set[str]:
-        """The roles that its nodes ask for, and those of the graphs that it uses."""
+        """The model roles of its nodes, and of the graphs that it uses."""
         nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
         return {str(role) for node in nodes if (role := node.settings.get("model"))}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as YAML."""
+        """Save the graph as a YAML file."""
         Path(path).write_text(self.yaml, encoding="utf-8")
 
     @property
     def yaml(self) -> str:
-        """It as YAML, with the same words."""
+        """The graph as YAML."""
         return dump(self.spec.plain)
 
     def compile(
@@ -225,9 +242,9 @@ class Graph:
 
         Args:
             checkpointer: any LangGraph checkpointer.
-            model: a name of the catalogue, a model, or a LangChain chat model.
-            models: the same by role, for nodes with ``model: ROLE``.
-            seed: all randomness comes from it.
+            model: a model name or path, an open model, or a LangChain chat model.
+            models: models by role, for nodes with ``model: ROLE``.
+            seed: random seed.
             budget: what each run may spend, beside what the spec says.
             prompts: prompts that replace built-in ones of the same name.
             interrupt_before: the nodes before which a run stops, as in LangGraph.
@@ -240,7 +257,7 @@ class Graph:
             **more_params: the same, as keywords.
 
         Raises:
-            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
+            ThinkgraphError: an unknown param, or an invalid value of one.
         """
         from thinkgraph.graphs.runtime.run import app, limits_of  # noqa: PLC0415 (slow to import)
 
@@ -261,7 +278,7 @@ class Graph:
         """Answer a question; takes what :meth:`stream` takes.
 
         Raises:
-            ThinkgraphError: bad input, in one clear sentence.
+            ThinkgraphError: invalid input.
             Interrupted: a node waits for somebody; it has a way to go on.
         """
         from thinkgraph.models.event_loop import wait_for  # noqa: PLC0415
@@ -287,13 +304,13 @@ class Graph:
         params: Mapping[str, Any] | None = None,
         **more_params: Any,
     ) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """Answer a question, telling what happens; the last event is :class:`Finished`.
+        """Answer a question and stream events; the last one is :class:`Finished`.
 
         Args:
             question: a text, or a conversation whose last turn is the question.
-            model: a name of the catalogue, a model, or a LangChain chat model.
-            models: the same by role, for nodes with ``model: ROLE``.
-            seed: all randomness comes from it; drawn, and told in the result, if there is none.
+            model: a model name or path, an open model, or a LangChain chat model.
+            models: models by role, for nodes with ``model: ROLE``.
+            seed: random seed; if None, one is drawn and reported in the result.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
             config: LangChain's: callbacks, tags, metadata.
@@ -331,7 +348,7 @@ class Graph:
 
         The agent gives the question, the graph's further inputs, and the params that it is
         allowed to set. It gets the answer as text; the tool message's artifact is the whole
-        :class:`Result`. What it asks wrongly it is told in words, by a ``ToolException``. In a
+        :class:`Result`. Wrong arguments are answered with a ``ToolException``. In a
         LangGraph graph the run's events go to its custom stream.
 
         Args:
@@ -343,17 +360,17 @@ class Graph:
             **settings: what :meth:`stream` takes, fixed for every call.
 
         Raises:
-            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
+            ThinkgraphError: an unknown param, or an invalid value of one.
         """
         from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
 
         return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
-        """The value of every param: those given, checked, and the defaults.
+        """The validated value of every param, given or default.
 
         Raises:
-            ThinkgraphError: a param that the graph doesn't have, or a value it can't take.
+            ThinkgraphError: an unknown param, or an invalid value of one.
         """
         try:
             return self.spec.bind(dict(params))
@@ -364,8 +381,8 @@ class Graph:
 
     def _no_param(self, name: str) -> str:
         have = list(self.spec.params)
-        near = difflib.get_close_matches(name, have, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(have) or 'none'}"
+        known = {*have, *self.spec.inputs, *RUN_SETTINGS} - {"self"}
+        hint = did_you_mean(name, known) or f"it has {', '.join(have) or 'none'}"
         return f"graph {self.name!r} has no param {name!r}; {hint}"
 
     def _bound(
@@ -376,10 +393,14 @@ class Graph:
         params: Mapping[str, Any],
         seed: int = 0,
     ) -> Binding:
+        from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.node import Binding  # noqa: PLC0415
 
         self._check_roles(models or {})
+        for name, prompt in (prompts or {}).items():
+            load_prompt(name)  # there has to be one to replace
+            if not isinstance(prompt, Prompt):
+                raise ArgumentError(f"prompt {name!r} should be a Prompt, not {prompt!r}")
         return Binding(
             params=self.bind(params),
             models=Roles(model, models),
@@ -392,10 +413,11 @@ class Graph:
         """The compiled graph of a run, kept for the next with the same params and prompts.
 
         Models, seed and budget come with each run's context, and none of them is kept. Within
-        another graph's run it leaves that one's checkpointer alone.
+        another graph's run it leaves that one's checkpointer alone; a run that may be interrupted
+        has one of its own.
         """
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
-        from thinkgraph.graphs.runtime.run import app  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
         found = self._apps.get(key)
@@ -403,7 +425,8 @@ class Graph:
             if len(self._apps) >= KEPT:
                 self._apps.clear()
             unbound = replace(binding, models=Roles(None, None))
-            found = self._apps[key] = app(self.spec, unbound, checkpointer=False)
+            stored = None if may_interrupt(self.specs.values()) else False
+            found = self._apps[key] = app(self.spec, unbound, stored)
         return found
 
     def _check_roles(self, given: Iterable[str]) -> None:
@@ -412,12 +435,12 @@ class Graph:
             return  # a param names it
         for role in given:
             if role not in known:
-                have = ", ".join(sorted(known)) or "none"
-                raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; it has {have}")
+                hint = did_you_mean(role, known) or f"it has {', '.join(sorted(known)) or 'none'}"
+                raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; {hint}")
 
 
 def _plain(value: Any) -> Any:
-    """A setting as it would stand in a spec."""
+    """A setting as plain data, as in a spec."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Mapping):
@@ -425,23 +448,40 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _word(node: Any) -> str:
+    """The kind of a node, or the graph that it uses."""
+    return str(node.get("kind") or node.get("use")) if isinstance(node, Mapping) else repr(node)
+
+
+def _default(param: Any) -> Any:
+    return param.get("default") if isinstance(param, Mapping) else param
+
+
 def _caller() -> tuple[str, int]:
     """The file and line that called a method of a graph."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename in (__file__, arguments.__file__):
+        frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
 def load(source: str | os.PathLike[str]) -> Graph:
-    """A saved strategy, by a built-in name or the path of its file.
+    """Load a strategy: a built-in one by its name, or a file by its path.
 
     Raises:
-        ThinkgraphError: there is no such graph, or the checker finds errors in it.
+        ThinkgraphError: the graph doesn't exist, or the checker finds errors in it.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise ArgumentError(
+            f"load() takes the name of a graph or the path of a file, not {source!r}"
+        )
     name = source if isinstance(source, str) else Path(source)
     found = find(name)
     return Graph.of(load_spec(name), found.parent if isinstance(found, Path) else None)
 
 
 def use(graph: str, **params: Any) -> NodeSpec:
-    """A node that runs another graph: a built-in one, or a file beside the one it is used in."""
+    """A node that runs another graph: a built-in one, or a file in the same folder."""
+    if not isinstance(graph, str):
+        raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")
     return NodeSpec.model_validate({"use": graph, **({"params": params} if params else {})})

@@ -9,12 +9,14 @@ from pydantic import Field
 from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.models.model import Frozen, Usage
 from thinkgraph.nodes.population import Answer, Candidate, Criticism
+from thinkgraph.nodes.request import RequestRecord
 
 
 class RunUsage(Usage):
     """What a run, or one run of a node, spent, and how long it took."""
 
     wall_s: float = Field(0.0, description="seconds from its start to its end")
+    failures: tuple[str, ...] = Field((), description="requests that failed while others went on")
 
 
 class RunRecord(Frozen):
@@ -34,5 +36,8 @@ class RunRecord(Frozen):
     params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
     counts: dict[str, int] = Field(
         default_factory=dict, description="runs of each node, and passes of each decided edge"
+    )
+    requests: tuple[RequestRecord, ...] = Field(
+        (), description="what was sent to the models and what came of it, as each ended"
     )
     cut: str | None = Field(None, description="why the run was cut short, if it was")

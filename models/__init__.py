@@ -1,1 +1,1 @@
-"""What thinks: the catalogue of models, the llama.cpp engine, and the chat model on it."""
+"""Models: the llama.cpp engine, endpoints, the LangChain chat model, and the catalogue."""

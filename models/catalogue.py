@@ -1,4 +1,4 @@
-"""The catalogue of models: from a name that a person writes to a GGUF file on this machine.
+"""The model catalogue: from a name to a GGUF file on this machine.
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
 or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which
@@ -11,12 +11,13 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.model import Frozen, Model
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ SHORT_NAMES = [
 
 
 class ModelFile(Frozen):
-    """A GGUF file that a name stands for."""
+    """The GGUF file of a model name."""
 
     name: str
     """The name as it was asked for."""
@@ -104,11 +105,12 @@ def known() -> list[Entry]:
     return [_entry(short) for short in SHORT_NAMES]
 
 
-def load(name: str, **settings: object) -> Model:
+def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: object) -> Model:
     """Find the GGUF that ``name`` stands for and open it with llama.cpp, or ask a server for it.
 
     Args:
         name: see :func:`find`; or ``openai:MODEL@URL``.
+        template: variables of the chat template, such as ``enable_thinking``; those of a call win.
         settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`; none for
             a model of a server.
 
@@ -117,11 +119,12 @@ def load(name: str, **settings: object) -> Model:
             see :class:`~thinkgraph.models.backends.endpoint.EndpointModel`.
     """
     if name.startswith(SERVER):
-        return _at_a_server(name, settings)
+        return _at_a_server(name, {**settings, **({"template": template} if template else {})})
     found = find(name)
     from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
 
-    return open_model(found.path, name=name, settings=_engine_settings(settings))
+    opened = _engine_settings(settings)
+    return open_model(found.path, name=name, settings=opened, template=template)
 
 
 def _at_a_server(name: str, settings: dict[str, object]) -> Model:
@@ -137,8 +140,9 @@ def _engine_settings(settings: dict[str, object]) -> EngineSettings:
 
     unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())
     if unknown:
-        names = ", ".join(EngineSettings.model_fields)
-        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; it has {names}")
+        names = list(EngineSettings.model_fields)
+        hint = did_you_mean(unknown[0], names) or f"it has {', '.join(names)}"
+        raise ModelError(f"{unknown[0]!r} is not a setting of the engine; {hint}")
     try:
         return EngineSettings.model_validate(settings)
     except ValidationError as error:
@@ -218,7 +222,7 @@ def _download(repo: str, file: str) -> Path:
 
 
 def _hub_failure(error: Exception, repo: str) -> str:
-    """What went wrong and the way out; gated and missing repositories are told apart."""
+    """The reason and the way out; distinguishes gated from missing repositories."""
     from huggingface_hub import errors, is_offline_mode  # noqa: PLC0415
 
     page = f"https://huggingface.co/{repo}"

@@ -1,4 +1,4 @@
-"""The errors a caller can act on: one clear sentence each, with the way out in it."""
+"""Errors that a caller can act on: one sentence each, with the way out."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from typing import Self
 
 
 class ThinkgraphError(Exception):
-    """Base of every error that is the user's to mend; shown as one line, exit status 2.
+    """Base of all errors that a user can fix; the CLI shows them without a traceback.
 
     Attributes:
-        place: where in the user's work it arose, told before the sentence; empty if unknown.
+        place: where it occurred, shown before the message; empty if unknown.
     """
 
     place: str = ""
@@ -27,11 +27,11 @@ class ThinkgraphError(Exception):
 
 
 class ModelError(ThinkgraphError):
-    """A model can't be found, opened, or asked this."""
+    """A model can't be found or opened, or doesn't support a request."""
 
 
 class NoProbabilities(ModelError):
-    """A model tells no probabilities of given texts, and was asked for some."""
+    """A model that gives no probabilities of given texts was asked for some."""
 
 
 class PromptTooLong(ModelError):

@@ -1,4 +1,4 @@
-"""The event loop that serves every synchronous call of this process.
+"""The event loop that runs every synchronous call of this process.
 
 A client of an async API keeps its connections in the event loop that it was first used in, and
 fails in another ("Event loop is closed"). ``asyncio.run`` for each call, or for each node of a

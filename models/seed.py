@@ -1,4 +1,4 @@
-"""Seeds from a seed: one for each sample of each run of each node, all from the run's one."""
+"""Seed derivation: one seed per sample, derived from the seed of the run."""
 
 from __future__ import annotations
 

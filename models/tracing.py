@@ -1,4 +1,4 @@
-"""A model request as a LangChain chat-model run, for callbacks, tracing and streamed messages.
+"""Tracing: a model request as a LangChain chat-model run, for callbacks and streams.
 
 LangChain's tools (LangSmith, Langfuse, OpenTelemetry, LangGraph's ``stream_mode="messages"``)
 learn of a model through callbacks: ``on_chat_model_start``, ``on_llm_new_token``, ``on_llm_end``.
@@ -20,7 +20,6 @@ from langchain_core.callbacks import (
 )
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.messages.utils import convert_to_messages
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import (
@@ -31,6 +30,7 @@ from langchain_core.runnables.config import (
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 from langchain_core.utils.utils import LC_ID_PREFIX
 
+from thinkgraph.models.messages import REASONING, to_langchain
 from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Usage
 
 NO_STREAM = "nostream"
@@ -58,8 +58,10 @@ UNTRACED = Untraced()
 class ChatModelRun(Untraced):
     """A request as one LangChain run, with a generation for each sample."""
 
-    def __init__(self, run: AsyncCallbackManagerForLLMRun, model: str) -> None:
-        self._run, self._model = run, model
+    def __init__(
+        self, run: AsyncCallbackManagerForLLMRun, model: str, message_ids: Sequence[str]
+    ) -> None:
+        self._run, self._model, self._message_ids = run, model, message_ids
         listeners = [handler for handler in run.handlers if _takes_tokens(handler)]
         self._listeners = _for_handlers(run, listeners) if listeners else None
         self._streamed: set[int] = set()
@@ -71,6 +73,7 @@ class ChatModelRun(Untraced):
         self._streamed.add(delta.sample)
         message = AIMessageChunk(
             content=delta.text,
+            additional_kwargs=_thought(delta.reasoning),
             id=self._message_id(delta.sample),
             response_metadata={"index": delta.sample},
         )
@@ -114,6 +117,7 @@ class ChatModelRun(Untraced):
         facts = {"finish_reason": done.finish_reason, "index": done.sample, "seed": done.seed}
         message = AIMessage(
             content=done.text,
+            additional_kwargs=_thought(done.reasoning),
             id=self._message_id(done.sample),
             response_metadata={**facts, "model_name": self._model},
             # The prompt is counted once, so that the messages' usages add up.
@@ -122,6 +126,8 @@ class ChatModelRun(Untraced):
         return ChatGeneration(message=message, generation_info=facts)
 
     def _message_id(self, sample: int) -> str:
+        if self._message_ids:
+            return self._message_ids[sample]
         return f"{LC_ID_PREFIX}-{self._run.run_id}-{sample}"
 
 
@@ -133,6 +139,7 @@ async def traced(
     metadata: Mapping[str, Any],
     tags: Sequence[str] = (),
     options: Sequence[str] = (),
+    message_ids: Sequence[str] = (),
 ) -> AsyncIterator[Untraced]:
     """A run for one request, under the LangChain run that is under way.
 
@@ -144,6 +151,7 @@ async def traced(
         metadata: of the run, beside what it inherits.
         tags: the same.
         options: those to choose from, where the request is a choice.
+        message_ids: the id of each sample's message; by default one of the run's.
     """
     config = var_child_runnable_config.get()
     if config is None or not _is_listened_to(config):
@@ -156,7 +164,7 @@ async def traced(
         if getattr(model, "is_langchain", False):
             yield UNTRACED
             return
-        run = await _start(model, request, config, options)
+        run = await _start(model, request, config, options, message_ids)
         try:
             yield run
         except BaseException as error:
@@ -168,7 +176,11 @@ async def traced(
 
 def langchain_messages(request: ModelRequest) -> list[BaseMessage]:
     """The conversation as LangChain's messages."""
-    return convert_to_messages([(m.role, m.content) for m in request.messages])
+    return to_langchain(request.messages)
+
+
+def _thought(reasoning: str) -> dict[str, str]:
+    return {REASONING: reasoning} if reasoning else {}
 
 
 def usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
@@ -182,7 +194,11 @@ def usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
 
 
 async def _start(
-    model: Model, request: ModelRequest, config: RunnableConfig, options: Sequence[str]
+    model: Model,
+    request: ModelRequest,
+    config: RunnableConfig,
+    options: Sequence[str],
+    message_ids: Sequence[str],
 ) -> ChatModelRun:
     sampling = request.sampling.model_dump(exclude_defaults=True, mode="json")
     given = {"max_tokens": request.sampling.max_tokens, **sampling, "n": len(request.seeds)}
@@ -209,7 +225,7 @@ async def _start(
         name=model.name,
         batch_size=1,
     )
-    return ChatModelRun(run, model.name)
+    return ChatModelRun(run, model.name, message_ids)
 
 
 def _is_listened_to(config: RunnableConfig) -> bool:

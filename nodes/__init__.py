@@ -1,1 +1,1 @@
-"""What a node does: one file a kind, the population it works on, prompts and answers."""
+"""Nodes: the node kinds, the population they work on, prompts, answers and tools."""

@@ -1,4 +1,4 @@
-"""A node kind from a Python function: its keyword arguments are the settings."""
+"""The decorator that makes a Python function a node kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
 
+from thinkgraph.models.arguments import suggesting
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.registry import register
@@ -15,6 +16,7 @@ from thinkgraph.nodes.step import Step
 Work = Callable[..., Update | Awaitable[Update]]
 
 
+@suggesting
 def node_kind(
     name: str,
     *,

@@ -1,4 +1,4 @@
-"""The population: candidate answers, the critiques of them, and the answer they lead to.
+"""The population: candidate answers, their critiques, and the answer.
 
 A candidate is never deleted, only retired: the live ones are the population that the next
 node works on, and the retired ones stay to be read, checkpointed and reported. All merges
@@ -17,17 +17,18 @@ __all__ = ["Answer", "Candidate", "Confidence", "Criticism", "State", "TokenLogp
 
 
 class Candidate(Frozen):
-    """One candidate answer: what was written, by which node, and what was made of it."""
+    """One candidate answer: its text, the node that wrote it, and what was derived from it."""
 
     id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
     node: str
-    round: int = Field(description="which run of the node wrote it, from 0")
-    text: str
-    answer: str | None = Field(None, description="extracted from the text; None abstains")
-    parents: tuple[str, ...] = Field((), description="the candidates it was written from")
+    round: int = Field(description="index of the node's run that wrote it, from 0")
+    text: str = Field(description="the answer as it was written, without thoughts")
+    reasoning: str = Field("", description="what was thought before it; no prompt shows it")
+    answer: str | None = Field(None, description="extracted from the text; None: it abstains")
+    parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")
     score: float | None = Field(None, description="given by the last score node")
-    scorer: str | None = Field(None, description="which node that was")
+    scorer: str | None = Field(None, description="the node that gave the score")
     seed: int
     tokens: int
     finish_reason: FinishReason
@@ -39,31 +40,35 @@ class Candidate(Frozen):
 
 
 class Criticism(Frozen):
-    """What a critic wrote about one candidate, and whether it accepts it."""
+    """A critique of one candidate, and its verdict."""
 
     id: str
     node: str
     round: int
-    candidate: str = Field(description="the id of the candidate it is about")
+    candidate: str = Field(description="id of the candidate")
     text: str
     accepted: bool
-    probability: float | None = Field(None, description="of acceptance, from the logits")
+    probability: float | None = Field(
+        None, description="probability of acceptance, from the logits"
+    )
     seed: int
     tokens: int
 
 
 class Answer(Frozen):
-    """The answer of a run, and how it came about."""
+    """The answer of a run, and the vote that led to it."""
 
-    value: str | None = Field(description="the comparable answer; None if none could be extracted")
-    text: str = Field(description="the whole text of the candidate that gave it")
-    candidate: str | None = Field(description="the id of that candidate")
-    votes: int = Field(description="candidates that gave this value")
-    of: int = Field(description="candidates that voted or abstained")
+    value: str | None = Field(description="the extracted answer; None if there is none")
+    text: str = Field(description="text of the candidate that gave it")
+    candidate: str | None = Field(description="id of that candidate")
+    votes: int = Field(description="number of candidates with this answer")
+    of: int = Field(description="number of candidates, abstentions included")
     tie: bool = False
-    tally: Tally | None = Field(None, description="every class of answers, with its votes")
-    cancelled: int = Field(0, description="samples that a stopping rule ended; they had no vote")
-    note: str = Field("", description="in a sentence, how sure a vote of this size can be")
+    tally: Tally | None = Field(None, description="every distinct answer, with its votes")
+    cancelled: int = Field(
+        0, description="samples that a stopping rule cancelled; they did not vote"
+    )
+    note: str = Field("", description="one sentence on how certain the vote is")
 
 
 class State(Frozen):
@@ -75,7 +80,7 @@ class State(Frozen):
     critiques: dict[str, Criticism] = Field(default_factory=dict)
     answer: Answer | None = None
     fields: dict[str, object] = Field(
-        default_factory=dict, description="further inputs, and the state that the spec declares"
+        default_factory=dict, description="inputs and state fields that the spec declares"
     )
 
     @property
@@ -84,7 +89,7 @@ class State(Frozen):
         return [candidate for candidate in self.candidates.values() if candidate.live]
 
     def critiques_of(self, candidate: Candidate) -> list[Criticism]:
-        """What was written about a candidate, oldest first."""
+        """The critiques of a candidate, oldest first."""
         return [c for c in self.critiques.values() if c.candidate == candidate.id]
 
     def accepts(self, candidate: Candidate) -> bool:
@@ -95,7 +100,7 @@ class State(Frozen):
 
     @property
     def accepted(self) -> bool:
-        """Whether there are live candidates, and the critics accept every one."""
+        """Whether there are live candidates and the critics accept all of them."""
         return bool(self.live) and all(self.accepts(candidate) for candidate in self.live)
 
 

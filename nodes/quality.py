@@ -1,4 +1,4 @@
-"""How good a candidate looks, without asking a model again; a higher number is better."""
+"""Quality signals of a candidate, computed without a model call; higher is better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of node kinds: built-in ones, those of installed packages, and registered ones."""
+"""The registry of node kinds: built-in, installed as a plugin, or registered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def node_kinds() -> dict[str, type[Node]]:
 
 
 def register(kind: K) -> K:
-    """Make a class a kind that specs can name; returns it, so that it is a decorator.
+    """Register a class as a node kind; returns it, so it can be a decorator.
 
     Raises:
         ValueError: it lacks a name or its line, or another kind has its name.
@@ -49,7 +49,7 @@ def register(kind: K) -> K:
 
 def _check(kind: Any, known: Mapping[str, type[Node]]) -> None:
     if not (inspect.isclass(kind) and issubclass(kind, Node)):
-        raise ValueError(f"{kind!r} is not a class of node, a subclass of thinkgraph's Node")
+        raise ValueError(f"{kind!r} is not a node kind: a subclass of thinkgraph's Node")
     name = getattr(kind, "kind", None)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise ValueError(f'{kind.__name__}: `kind` should be its name, such as "shout"')

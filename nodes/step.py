@@ -1,4 +1,4 @@
-"""One run of one node: the models, seeds, budget and listeners that it works with."""
+"""`Step`, one run of one node: its models, seeds, budget and event listeners."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from thinkgraph.models.arguments import suggesting
+from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.model import (
     Budget,
     Completion,
     Delta,
+    FinishReason,
     Generation,
     Message,
     Model,
@@ -23,6 +26,7 @@ from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import Grew, NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
+from thinkgraph.nodes.request import RequestRecord
 
 if TYPE_CHECKING:
     from thinkgraph.models.tracing import Untraced
@@ -30,9 +34,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@suggesting
 @dataclass
 class Step:
-    """What a node's run may use, and the account of what it used.
+    """What one run of a node may use, and what it has used.
 
     Attributes:
         node: the node's name, with those of the graphs it is used in before it.
@@ -40,12 +45,15 @@ class Step:
         seed: the seed of the whole run.
         params: the graph's params, with their values.
         models: a model by its role; loads it at the first call.
-        emit: tells the run's listeners.
-        budget: what may still be spent.
+        emit: sends an event to the listeners of the run.
+        budget: the remaining budget.
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
-        usage: what was spent so far, by this node in this round.
+        record: is told each model request, once it has ended.
+        turn: the id of the question's turn; with a candidate's it is the id of a message.
+        usage: usage so far, of this run of the node.
+        failures: what went wrong with requests, while others went on.
     """
 
     node: str
@@ -58,7 +66,12 @@ class Step:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     branch: str = ""
     tags: tuple[str, ...] = ()
+    record: Callable[[RequestRecord], None] | None = None
+    turn: str = ""
     usage: Usage = field(default_factory=Usage)
+    failures: list[str] = field(default_factory=list)
+    _answered: bool = False
+    _error: ModelError | None = None
 
     @property
     def key(self) -> str:
@@ -95,7 +108,8 @@ class Step:
         """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
 
         With no budget left for a call, none is made: the completions are empty, and their
-        finish reason is ``budget``.
+        finish reason is ``budget``. If the request fails, they are empty and end with ``error``;
+        the node's run goes on with what its other requests give, and fails if all have failed.
 
         Args:
             messages: the prompt; of what the assistant says at its end, the completions go on.
@@ -112,24 +126,71 @@ class Step:
         model = self.models(role)
         request = ModelRequest(messages, sampling, seeds, self.budget)
         completions: list[Completion] = []
-        async with self._traced(model, request, first) as run:
-            generation = model.generate(request)
-            try:
-                async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
-                    async for piece in pieces:
-                        if isinstance(piece, Delta):
-                            self._tell(piece, first)
-                            await run.token(piece)
-                            continue
-                        completions.append(piece)
-                        if done is not None:
-                            done(piece, generation)
-            finally:
-                self.usage += generation.usage
-            completions.sort(key=lambda completion: completion.sample)
-            await run.end(completions, generation.usage)
+        generation = model.generate(request)
+        try:
+            async with self._traced(model, request, first) as run:
+                await self._follow(generation, run, completions, first, done)
+        except ModelError as error:
+            self._record(role, model, request, usage=generation.usage, error=str(error))
+            self._failed(error)
+            return [_unasked(index, seed, "error") for index, seed in enumerate(seeds)]
+        done_all = tuple(completions)
+        self._record(role, model, request, completions=done_all, usage=generation.usage)
+        self._answered = True
+        self.failures += map(str, generation.failures)
         self._note_cut(any(c.finish_reason == "budget" for c in completions))
         return completions
+
+    async def _follow(
+        self,
+        generation: Generation,
+        run: Untraced,
+        completions: list[Completion],
+        first: int,
+        done: Callable[[Completion, Generation], None] | None,
+    ) -> None:
+        """Collect a generation's completions, and tell of each piece of them."""
+        try:
+            async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        self._tell(piece, first)
+                        await run.token(piece)
+                        continue
+                    completions.append(piece)
+                    if done is not None:
+                        done(piece, generation)
+            completions.sort(key=lambda completion: completion.sample)
+            await run.end(completions, generation.usage)
+        finally:
+            self.usage += generation.usage
+
+    def _record(self, role: str, model: Model, request: ModelRequest, **result: Any) -> None:
+        """Tell who records requests of one that has ended."""
+        if self.record is not None:
+            record = RequestRecord(
+                node=self.node,
+                round=self.round,
+                role=role,
+                model=model.name,
+                messages=tuple(request.messages),
+                sampling=request.sampling,
+                seeds=tuple(request.seeds),
+                **result,
+            )
+            self.record(record)
+
+    def raise_if_failed(self) -> None:
+        """Raise the first failure, if no request of this run has been answered."""
+        if self._error is not None and not self._answered:
+            raise self._error
+
+    def _failed(self, error: ModelError) -> None:
+        """Note a failed request, which costs only itself; what would fail any is raised."""
+        if isinstance(error, NoProbabilities | PromptTooLong):
+            raise error
+        self._error = self._error or error
+        self.failures.append(str(error))
 
     async def choose(
         self,
@@ -141,16 +202,24 @@ class Step:
     ) -> list[float] | None:
         """The probability of each option as what the assistant says next.
 
-        None if the budget ran out first.
+        None if the budget ran out first, or the request failed while others went on.
         """
         if self._refused():
             return None
         request = ModelRequest(messages, Sampling(adapter=adapter), budget=self.budget)
         model = self.models(role)
-        async with self._traced(model, request, options=options) as run:
-            probabilities, usage = await model.choose(request, options)
-            self.usage += usage
-            await run.chosen(options, probabilities, usage)
+        try:
+            async with self._traced(model, request, options=options) as run:
+                probabilities, usage = await model.choose(request, options)
+                self.usage += usage
+                await run.chosen(options, probabilities, usage)
+        except ModelError as error:
+            self._record(role, model, request, options=tuple(options), error=str(error))
+            self._failed(error)
+            return None
+        found = {"options": tuple(options), "probabilities": tuple(probabilities)}
+        self._record(role, model, request, **found, usage=usage)
+        self._answered = True
         cut = bool(self.budget and self.budget.exhausted)
         self._note_cut(cut)
         return None if cut else probabilities
@@ -186,19 +255,35 @@ class Step:
         """A LangChain run for a request; sample ``i`` is told as ``thinkgraph_ids[i]``."""
         from thinkgraph.models.tracing import traced  # noqa: PLC0415 (LangChain is slow to import)
 
+        ids = [self.id(first + i) for i in range(len(request.seeds))]
         metadata = {
             "thinkgraph_node": self.node,
             "thinkgraph_round": self.round,
-            "thinkgraph_ids": [self.id(first + i) for i in range(len(request.seeds))],
+            "thinkgraph_ids": ids,
         }
-        return traced(model, request, metadata=metadata, tags=self.tags, options=options)
+        return traced(
+            model,
+            request,
+            metadata=metadata,
+            tags=self.tags,
+            options=options,
+            message_ids=[message_id(self.turn, name) for name in ids] if self.turn else (),
+        )
 
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
-        self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))
+        self.emit(
+            Grew(
+                node=self.node,
+                id=name,
+                text=delta.text,
+                tokens=delta.tokens,
+                reasoning=delta.reasoning,
+            )
+        )
 
     def _refused(self) -> bool:
-        """Whether the budget allows no further call; that it was asked for is noted."""
+        """Whether the budget allows no further call; records that one was refused."""
         refusal = self.budget and self.budget.refusal
         if self.budget and refusal:
             self.budget.tell_cut(refusal)
@@ -209,8 +294,13 @@ class Step:
             self.budget.tell_cut(self.budget.exhausted or "the budget is spent")
 
 
-def _unasked(sample: int, seed: int) -> Completion:
-    return Completion(sample=sample, seed=seed, text="", tokens=0, finish_reason="budget")
+def _unasked(sample: int, seed: int, reason: FinishReason = "budget") -> Completion:
+    return Completion(sample=sample, seed=seed, text="", tokens=0, finish_reason=reason)
+
+
+def message_id(turn: str, candidate: str) -> str:
+    """The id of the message that a candidate's text is, in streams and, if it wins, for good."""
+    return f"{turn}/{candidate}"
 
 
 async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:

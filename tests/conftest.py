@@ -6,10 +6,14 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.engine.settings import EngineSettings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 EMBEDDING, HEADS, LAYERS, FEED, STATE, RANK, CONV = 64, 4, 2, 96, 8, 4, 4
 TEMPLATE = (
@@ -17,7 +21,17 @@ TEMPLATE = (
     "<|im_start|>assistant\n"
 )
 
-MODELS = {"adapters", "model", "opened", "served", "smollm2", "smollm2_path", "split", "tiny"}
+MODELS = {
+    "adapters",
+    "model",
+    "opened",
+    "real",
+    "served",
+    "smollm2",
+    "smollm2_path",
+    "split",
+    "tiny",
+}
 """Fixtures that load a model or write one."""
 
 

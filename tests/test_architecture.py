@@ -26,7 +26,7 @@ LAYERS = {
     ),
     "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check"),
     "nodes": (
-        "event|population|answers",
+        "event|population|answers|request",
         "tools|prompts|quality",
         "step",
         "base",
@@ -37,7 +37,7 @@ LAYERS = {
     ),
 }
 """By the folder, its parts from the lowest to the highest; each may import those before it."""
-MOST_MODULES = 12
+MOST_MODULES = 13
 
 
 def modules() -> dict[str, Path]:

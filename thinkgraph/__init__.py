@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import START as START
     from thinkgraph.graphs.language.spec import Input as Input
     from thinkgraph.graphs.language.spec import Limits as Limits
+    from thinkgraph.graphs.language.spec import NodeSpec as NodeSpec
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
     from thinkgraph.graphs.runtime.result import Result as Result
+    from thinkgraph.graphs.runtime.run import Interrupted as Interrupted
     from thinkgraph.models import catalogue as _catalogue
     from thinkgraph.models.chat import ChatGGUF as ChatGGUF
     from thinkgraph.models.engine.settings import EngineSettings as EngineSettings
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.model import Model as Model
     from thinkgraph.models.model import ModelRequest as ModelRequest
     from thinkgraph.models.model import Sampling as Sampling
+    from thinkgraph.models.model import Tagged as Tagged
     from thinkgraph.models.model import TokenLogprob as TokenLogprob
     from thinkgraph.models.model import Usage as Usage
     from thinkgraph.nodes.answers import AnswerClass as AnswerClass
@@ -86,9 +89,19 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
-    "graphs.language.spec": ["END", "Input", "Limits", "Param", "START", "Spec", "StateField"],
+    "graphs.language.spec": [
+        "END",
+        "Input",
+        "Limits",
+        "NodeSpec",
+        "Param",
+        "START",
+        "Spec",
+        "StateField",
+    ],
     "graphs.record": ["RunUsage"],
     "graphs.runtime.result": ["Finished", "Result"],
+    "graphs.runtime.run": ["Interrupted"],
     "graphs.runtime.context": ["Context"],
     "models.catalogue": ["load_model"],
     "models.chat": ["ChatGGUF"],
@@ -104,6 +117,7 @@ _EXPORTS = {
         "Model",
         "ModelRequest",
         "Sampling",
+        "Tagged",
         "TokenLogprob",
         "Usage",
     ],

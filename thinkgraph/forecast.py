@@ -1,4 +1,4 @@
-"""A plan as a person reads it: a table of the nodes, and what it means for this machine."""
+"""The table that `thinkgraph plan` prints: costs per node, and the expected time."""
 
 from __future__ import annotations
 

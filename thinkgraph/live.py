@@ -1,4 +1,4 @@
-"""What both live views have in common: a picture on standard error that a terminal redraws."""
+"""The live display that the views of runs and comparisons share, on standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run looks like: alive in a terminal, plain lines in a pipe.
+"""The view of a run: live in a terminal, plain lines in a pipe.
 
 Progress goes to standard error and the result to standard output, so that a pipe carries the
 result only.
@@ -7,6 +7,7 @@ result only.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +19,7 @@ from thinkgraph.live import LiveView
 from thinkgraph.nodes.answers import Tally
 from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
 from thinkgraph.nodes.population import Answer, Candidate
+from thinkgraph.nodes.request import RequestRecord
 from thinkgraph.terminal import console as make_console
 
 BAR = 30
@@ -59,6 +61,7 @@ class View(LiveView):
         if isinstance(event, Grew):
             row = self._rows.setdefault(event.id, Row())
             row.text += event.text
+            row.thinks = bool(event.reasoning) or (row.thinks and not event.text)
             row.tokens = event.tokens
         elif isinstance(event, Drafted):
             found = event.candidate
@@ -110,7 +113,7 @@ class View(LiveView):
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         for name, row in list(self._rows.items())[-most:]:
-            text = " ".join(row.text.split())
+            text = "thinking …" if row.thinks and not row.mark else " ".join(row.text.split())
             shown = text if row.mark else text[-self.console.width :]
             table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
         return table
@@ -121,6 +124,7 @@ class Row:
 
     def __init__(self) -> None:
         self.text, self.tokens, self.mark, self.style = "", 0, "", ""
+        self.thinks = False
 
 
 def _verdict(accepted: bool) -> str:
@@ -153,6 +157,31 @@ def bars(tally: Tally) -> Table:
     if tally.abstentions:
         table.add_row(Text("no answer", style="dim"), "", str(tally.abstentions))
     return table
+
+
+def show_requests(requests: Sequence[RequestRecord], console: Console | None = None) -> None:
+    """Print what was sent to the models: messages, settings, seeds and what came of each."""
+    console = console or make_console(soft_wrap=True)
+    for number, request in enumerate(requests, 1):
+        settings = request.sampling.model_dump(exclude_defaults=True, mode="json")
+        asked = {"options": list(request.options)} if request.options else {"n": len(request.seeds)}
+        told = " ".join(f"{key}={value}" for key, value in {**asked, **settings}.items())
+        place = f"request {number}: {request.node} (round {request.round}) to {request.model}"
+        console.print(Text(f"{place} {told}", style="bold"))
+        for message in request.messages:
+            console.print(Text(f"[{message.role}] ", style="dim") + Text(message.content))
+        if request.rendered is not None:
+            console.print(Text(f"[rendered, {len(request.tokens or ())} tokens]", style="dim"))
+            console.print(Text(request.rendered))
+            console.print(Text(" ".join(map(str, request.tokens or ())), style="dim"))
+        for done in request.completions:
+            why = f"[seed {done.seed}, {done.tokens} tokens, {done.finish_reason}] "
+            console.print(Text(why, style="green") + Text(done.text))
+        for option, chance in zip(request.options, request.probabilities, strict=False):
+            console.print(Text(f"[{chance:.3f}] ", style="green") + Text(option))
+        if request.error:
+            console.print(Text(f"[failed] {request.error}", style="red"))
+        console.print()
 
 
 def report(result: Result, console: Console | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The checker: every error of a spec at once, each at its place, before a model is loaded."""
+"""The checker's entry point: all errors of a spec at once, before a model is loaded."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_spec(
 
 
 def check_files(paths: Iterable[str | Path]) -> list[Problem]:
-    """Everything that is wrong with several specs; a file that isn't there is a problem too."""
+    """All problems of several specs; a missing file is a problem too."""
     found: dict[Problem, None] = {}
     for path in paths:
         try:
@@ -114,14 +114,14 @@ class _Check:
             path = ("nodes", node, "use")
             key = _key(document)
             if key in self._open:
-                context.report("TG502", path, f"`{name}` would use itself without end")
+                context.report("TG502", path, f"`{name}` uses itself")
                 continue
             if key not in self._contexts and len(self._contexts) > MAX_SUBGRAPHS:
-                context.report("TG502", path, f"more than {MAX_SUBGRAPHS} graphs are used in one")
+                context.report("TG502", path, f"a graph can use at most {MAX_SUBGRAPHS} others")
                 continue
             graphs[name] = self._contexts.get(key) or self._check(document)
             if any(found.severity == "error" for found in graphs[name].found):
-                hint = "they are listed with that file"
+                hint = "they are reported at that file"
                 context.report("TG506", path, f"the graph `{name}` has errors", hint)
         return graphs
 

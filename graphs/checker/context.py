@@ -1,4 +1,4 @@
-"""What every check gets, like the context of an ESLint rule: a spec's valid parts, and `report`."""
+"""The check context, as in ESLint: the valid parts of a spec, and `report` for its problems."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CheckContext:
             for violation in violations(Spec, self.source.data):
                 self.report_violation(violation)
             if len(self.links) > MAX_LINKS:
-                message = f"the edges are more than {MAX_LINKS} arrows from node to node"
+                message = f"the edges have more than {MAX_LINKS} arrows in total"
                 self.report("TG104", ("edges",), message, key=True)
 
     def _kind(self, name: str) -> Node | None:
@@ -113,7 +113,7 @@ class CheckContext:
     def report_at(
         self, code: str, path: DataPath, location: Location, message: str, hint: str = ""
     ) -> None:
-        """Report a problem at a place; nothing is said of what couldn't even be read."""
+        """Report a problem at a location, unless the value there could not be parsed."""
         if not any(path[: len(broken)] == broken for broken in self.source.broken):
             self.found.append(problem(code, message, location, hint))
         if len(self.found) >= MAX_PROBLEMS:
@@ -151,7 +151,7 @@ class CheckContext:
         return ("edges", number) if isinstance(self.source.at(("edges",)), list) else ("edges",)
 
     def chain_location(self, number: int, name: str | None = None) -> Location:
-        """Where an edge's chain stands, or the first place where it names a node."""
+        """The location of an edge's chain, or of the first mention of a node in it."""
         path = self.edge_path(number)
         written = self.source.at(path)
         key = len(path) == 3

@@ -1,4 +1,4 @@
-"""A graph made in Python, for the checker: its data, with the line of Python of each part."""
+"""A graph composed in Python as a document: its data, and the source line of each part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems as text, as JSON, and as SARIF for editors and continuous integration."""
+"""Reporters: problems as text, as JSON, and as SARIF for editors and continuous integration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems: a code, plain words, the location, and a suggestion."""
+"""Schema validation: pydantic's errors as violations with a code, a location and a hint."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
 MAX_VIOLATIONS = 100
-"""How many violations of one value are told."""
+"""The most violations of one value that are reported."""
 
 
 class Violation(NamedTuple):
-    """A value that a model refuses: where it stands in the data, and why."""
+    """A value that violates the schema: its path in the data, and why."""
 
     code: str
     path: DataPath
@@ -101,14 +101,14 @@ def _violation(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Viola
 
 
 def _unknown(found: _Detail) -> Violation:
-    message = f"there is no field `{found.name}` here"
+    message = f"unknown field `{found.name}`"
     return Violation("TG101", found.path, message, suggestion(found.name, found.siblings), True)
 
 
 def _missing(found: _Detail) -> Violation | None:
     given = found.value if isinstance(found.value, dict) else {}
     if nearest(found.name, [key for key in given if key not in found.siblings]):
-        return None  # told as a field that isn't there, with this one to suggest
+        return None  # reported as an unknown field, with this one as the suggestion
     return Violation("TG102", found.path, f"the field `{found.name}` is missing", "", True)
 
 
@@ -182,7 +182,7 @@ def _mistyped(found: _Detail) -> Violation:
 
 
 def _rewrite_hint(base: str, value: Any) -> str:
-    """How to write a value so that it has the type that is wanted."""
+    """How to write a value with the expected type."""
     if base in ("int", "float") and isinstance(value, str) and _is_number(value):
         return f"write it without quotes: {value}"
     if base == "bool" and str(value).lower() in _TRUTHS:

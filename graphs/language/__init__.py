@@ -1,1 +1,1 @@
-"""The graph language: what one may write, its text, its conditions and its JSON Schema."""
+"""The graph language: the spec's models, its YAML parser, conditions and JSON Schema."""

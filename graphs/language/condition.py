@@ -1,4 +1,4 @@
-"""Conditions on edges: expressions of CEL, type-checked against what a state offers.
+"""Conditions on edges: CEL expressions, type-checked against the variables of a state.
 
 CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
 functions, so a condition ends and touches nothing. Its checker finds unknown names and types
@@ -44,7 +44,7 @@ class ConditionError(ThinkgraphError):
 
 
 class ConditionIssue(NamedTuple):
-    """One thing that is wrong with a condition; line and column are of its text, from 1."""
+    """One error of a condition, with its line and column in the text, from 1."""
 
     kind: Literal["syntax", "name", "type", "truth"]
     message: str
@@ -55,7 +55,7 @@ class ConditionIssue(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """Something that a condition may name: its type, how it is read off a state, what it is."""
+    """A built-in variable of conditions: its type, its value for a state, its description."""
 
     type: str
     read: Callable[[State], Any]
@@ -126,7 +126,7 @@ class Condition:
         types: what it may name, from :func:`variable_types`.
 
     Raises:
-        ConditionError: it doesn't parse, names what isn't there, or isn't a truth value.
+        ConditionError: it doesn't parse, names an undefined variable, or isn't a boolean.
     """
 
     def __init__(self, text: str, types: Mapping[str, str]) -> None:
@@ -135,7 +135,7 @@ class Condition:
         self.names = frozenset(re.findall(r"[A-Za-z_]\w*", text)) & types.keys()
 
     def holds(self, state: State, round: int, params: Mapping[str, Any]) -> bool:
-        """Whether it is true of the state; only what it names is computed.
+        """Whether the condition is true for a state; only the variables that it uses are computed.
 
         Raises:
             ConditionError: the evaluation fails (a missing key, a division by zero).
@@ -161,7 +161,7 @@ class Condition:
 @cache
 def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
     if len(_MACRO.findall(text)) > MAX_MACROS:
-        said = f"more than {MAX_MACROS} of all, exists, map and filter in one condition"
+        said = f"a condition has at most {MAX_MACROS} calls of all, exists, map and filter"
         raise ConditionError(said, [ConditionIssue("syntax", said)])
     environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
     try:
@@ -210,7 +210,12 @@ def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> 
     line, column = location
     column = max(1, column - len(name) + len(name.rpartition(".")[2]) + 1) if rest else column
     return ConditionIssue(
-        "name", f"there is no `{name}`", line, column, len(name), hint or suggestion(first, types)
+        "name",
+        f"unknown variable `{name}`",
+        line,
+        column,
+        len(name),
+        hint or suggestion(first, types),
     )
 
 

@@ -1,4 +1,4 @@
-"""A spec's text: its data, with the place in the file of every key and value.
+"""The parser: a spec's text as data, with the source location of every key and value.
 
 YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
 tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text
@@ -70,9 +70,9 @@ class Document:
         file: its name, as problems show it.
         text: all of it.
         folder: where it lies; None if it isn't a file.
-        data: the plain data in it; None if it couldn't be read.
+        data: the plain data in it; None if it could not be parsed.
         problems: what is wrong with the text itself.
-        broken: paths whose values couldn't be read; nothing more is said of them.
+        broken: paths whose values could not be parsed; no check reports on them.
     """
 
     file: str
@@ -86,7 +86,7 @@ class Document:
 
     @classmethod
     def read(cls, path: Traversable | Path) -> Document:
-        """Read a file; what is wrong with it stands in :attr:`problems`."""
+        """Read a file; its errors are in :attr:`problems`."""
         document = cls(str(path), folder=path.parent if isinstance(path, Path) else None)
         try:
             if not path.is_file():
@@ -149,7 +149,7 @@ class Document:
         return Location(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
     def locate(self, path: DataPath, *, key: bool = False) -> Location:
-        """Where a value, or its key, stands; of what isn't there, what would hold it."""
+        """The location of a value, or of its key; for a missing one, of its parent."""
         while path not in self.values and path:
             path = path[:-1]
         if key and path in self.keys:
@@ -162,7 +162,7 @@ class Document:
     def locate_within(
         self, path: DataPath, line: int, column: int, length: int = 1, *, key: bool = False
     ) -> Location:
-        """Where a part of a text stands: its line and column, from 1, in the value or key."""
+        """The location of a part of a string: its line and column, from 1, in the value or key."""
         whole = self.locate(path, key=key)
         event = self.keys.get(path) if key else self.values.get(path, (None,))[0]
         if not isinstance(event, ScalarEvent):
@@ -273,12 +273,12 @@ class _Reader:
         if location and "\t" in location.source[: location.column]:
             hint = "indent with spaces; YAML allows no tabs there"
         elif "scanning a tag" in said:
-            hint = "put text that begins with an exclamation mark in quotes"
+            hint = "quote a string that begins with `!`"
         elif error.context_mark and mark and error.context_mark.line < mark.line:
             line = self.document.span(error.context_mark.index, error.context_mark.index).line
-            hint = f"it begins in line {line}"
+            hint = f"it begins on line {line}"
         elif "mapping values" in said:
-            hint = "put text that contains a colon in quotes"
+            hint = "quote a string that contains a colon"
         self.document.add("TG004", f"this is not YAML: {said}", location, hint)
 
     def _documents(self) -> None:
@@ -296,14 +296,14 @@ class _Reader:
 
     def _no_mapping(self) -> None:
         data, location = self.document.data, self.document.locate(())
-        what = "the file is empty" if data is None else "a graph is a mapping, not this"
+        what = "the file is empty" if data is None else "a graph must be a mapping"
         if () not in self.document.broken:
             self.document.add("TG005", what, location)
         self.document.data = None
 
     def _value(self, event: Event, path: DataPath) -> Any:
         if len(path) > MAX_DEPTH:
-            self._note("TG009", f"the collections nest deeper than {MAX_DEPTH}", event)
+            self._note("TG009", f"collections are nested deeper than {MAX_DEPTH}", event)
             raise _Stop
         self.document.values[path] = (event, event)
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
@@ -348,9 +348,7 @@ class _Reader:
 
     def _twice(self, key: str, path: DataPath, event: Event) -> None:
         first = self.document.keys[path].start_mark.line + 1
-        self._note(
-            "TG007", f"{key!r} is here for the second time; the first is in line {first}", event
-        )
+        self._note("TG007", f"duplicate field {key!r}; the first is on line {first}", event)
 
     def _scalar(self, event: ScalarEvent, path: DataPath) -> Any:
         text = self._text(event.value)
@@ -367,15 +365,13 @@ class _Reader:
         try:
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            raise ValueError("a text has half of a surrogate pair") from None
+            raise ValueError("a string has half of a surrogate pair") from None
 
     def _tag(self, event: Event, path: DataPath) -> None:
         tag = str(getattr(event, "tag", ""))
         text = f"{tag} {getattr(event, 'value', '')}".strip()
-        hint = f'put it in quotes: "{text}"' if isinstance(event, ScalarEvent) else ""
-        self._refuse(
-            path, "TG011", f"YAML reads `{tag}` as a tag, and tags are not allowed", event, hint
-        )
+        hint = f'quote it: "{text}"' if isinstance(event, ScalarEvent) else ""
+        self._refuse(path, "TG011", f"`{tag}` is a YAML tag, and tags are not allowed", event, hint)
 
     def _refuse(
         self, path: DataPath, code: str, message: str, event: Event, hint: str = ""

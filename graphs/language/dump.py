@@ -1,4 +1,4 @@
-"""Plain data as YAML that a person can read, and that gives the same data back."""
+"""The YAML writer: readable text that parses to the same data."""
 
 from __future__ import annotations
 

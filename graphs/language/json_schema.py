@@ -1,4 +1,4 @@
-"""The JSON Schema of the language, made from its models and the node kinds there are.
+"""The JSON Schema of the language, generated from its models and the node kinds.
 
 Editors complete and underline with it. It says what the form of a spec is; what its names,
 conditions and paths mean is the checker's matter.
@@ -37,6 +37,8 @@ def schema() -> Schema:
         _node(parts, _name(refs[kind, "validation"]), name, kind.about)
         for name, kind in kinds.items()
     ]
+    attempts = parts["Retry"]["properties"]["max_attempts"]
+    parts["Retry"] = {"anyOf": [parts["Retry"], {**attempts, "title": "attempts"}]}
     parts["NodeSpec"] = {"anyOf": [*nodes, _use(parts["NodeSpec"])]}
     parts["Edge"] = _edge(parts["Edge"])
     parts["Param"] = {"anyOf": [parts["Param"], {"type": ["boolean", "number", "string"]}]}
@@ -45,6 +47,10 @@ def schema() -> Schema:
     edges = spec["properties"]["edges"]
     spec["properties"]["edges"] = {"anyOf": [edges, {"type": "string", "pattern": CHAIN}]}
     return {"$schema": DIALECT, **spec, "title": "thinkgraph", "$defs": parts}
+
+
+BESIDE = ("budget", "retry", "fallback")
+"""What a node of any kind may have."""
 
 
 def _name(ref: Schema) -> str:
@@ -58,7 +64,7 @@ def _node(parts: dict[str, Schema], definition: str, name: str, about: str) -> S
     settings["properties"] = {
         "kind": kind,
         **settings.get("properties", {}),
-        "budget": parts["NodeSpec"]["properties"]["budget"],
+        **{name: parts["NodeSpec"]["properties"][name] for name in BESIDE},
     }
     settings["required"] = ["kind", *settings.get("required", [])]
     settings["title"] = name
@@ -75,7 +81,7 @@ def _use(node: Schema) -> Schema:
         "properties": {
             "use": {"anyOf": names, "description": properties["use"]["description"]},
             "params": {**properties["params"], "anyOf": [{"type": "object"}]},
-            "budget": properties["budget"],
+            **{name: properties[name] for name in BESIDE},
         },
         "required": ["use"],
         "additionalProperties": False,

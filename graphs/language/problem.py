@@ -25,7 +25,7 @@ class Location(NamedTuple):
 
 
 class Problem(Frozen):
-    """One thing that is wrong with a spec, or likely to be."""
+    """One error or warning of a spec."""
 
     code: str
     severity: Severity
@@ -89,22 +89,22 @@ class SpecError(ThinkgraphError):
 
 
 def summary(problems: Sequence[Problem]) -> str:
-    """How many errors and warnings there are, in words."""
+    """The number of errors and warnings, in words."""
     counts = [(s, sum(p.severity == s for p in problems)) for s in ("error", "warning")]
     words = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts if count]
     return ", ".join(words) or "no problems"
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that looks most like one that isn't among them, or None."""
+    """The known name that is most similar to an unknown one, or None."""
     known = {known.lower(): known for known in names}
     found = difflib.get_close_matches(name.lower(), known, n=1)
     return known[found[0]] if found else None
 
 
 def suggestion(name: str, names: Collection[str]) -> str:
-    """The way out for a name that isn't among those there are."""
+    """The hint for an unknown name: the nearest known one, or all if they are few."""
     near = nearest(name, names)
     if near is not None:
         return f"did you mean `{near}`?"
-    return f"there are {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""
+    return f"expected one of {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""

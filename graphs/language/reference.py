@@ -1,4 +1,4 @@
-"""The reference of the language and of the checker's codes, made from the code itself.
+"""The reference documentation of the language and of the error codes, generated from the code.
 
 ``python -m thinkgraph.graphs.language.reference`` writes ``docs/language.md`` and
 ``docs/errors.md``.
@@ -53,16 +53,15 @@ def language() -> str:
         "# The graph language, version 1\n",
         _intro(),
         f"```yaml\n{find('self-refine').read_text('utf-8')}```\n",
-        _section("The whole", Spec),
+        _section("A spec", Spec),
         _section("Params", Param),
-        "In any setting `$name` stands for the value of the param `name`. "
-        f"No param or input can be called {_listed(RUN_SETTINGS - {'self'})}: a run takes these "
-        "beside them.\n",
+        "In any setting, `$name` stands for the value of the param `name`. "
+        f"Reserved names (other arguments of a run): {_listed(RUN_SETTINGS - {'self'})}.\n",
         _section("Inputs", Input),
         _section("State", StateField),
-        f"Every graph has the channels {_listed(CHANNELS)}; further fields come on top.\n",
+        f"Built-in channels, which every graph has beside these fields: {_listed(CHANNELS)}.\n",
         _section("Nodes", NodeSpec),
-        "Beside its `kind` a node has that kind's settings, which stand below.\n",
+        "Beside `kind`, a node has the settings of its kind; see [below](#node-kinds).\n",
         _section("Edges", Edge),
         _section("Budgets", Limits),
         _conditions(),
@@ -70,21 +69,21 @@ def language() -> str:
         _extractors(),
         "## Node kinds\n",
         *(_kind(kind) for kind in built_in_kinds().values()),
-        _section("Sampling", Sampling, "Every kind that samples a model has these settings too."),
+        _section("Sampling", Sampling, "Every kind that samples from a model has these settings."),
     ]
     return "\n".join(parts)
 
 
 def errors() -> str:
-    """The codes of the checker, each with an example and its mend, as Markdown."""
+    """The error codes of the checker, each with an example and its fix, as Markdown."""
     parts = [
         NOTE,
-        "# What the checker finds\n",
+        "# Error codes of the checker\n",
         inspect.cleandoc(
             """
-            `thinkgraph check FILE…` reports every problem at once, each with its place in the
-            file. The exit status is 0 without problems, 2 with errors, and 1 with warnings where
-            `--strict` is given. The examples leave out what doesn't matter to them.
+            `thinkgraph check FILE…` reports every problem at once, with its line and column. The
+            exit status is 0 without problems, 2 with errors, and 1 with warnings under `--strict`.
+            The examples show only the relevant sections of a spec.
             """
         )
         + "\n",
@@ -93,7 +92,7 @@ def errors() -> str:
         warning = " (a warning)" if rule.severity == "warning" else ""
         parts.append(f"## {code}: {rule.title}{warning}\n\n{rule.why}\n")
         if rule.bad:
-            parts.append(f"```yaml\n{rule.bad}```\n\nInstead:\n\n```yaml\n{rule.good}```\n")
+            parts.append(f"```yaml\n{rule.bad}```\n\nFix:\n\n```yaml\n{rule.good}```\n")
     return "\n".join(parts)
 
 
@@ -101,11 +100,11 @@ def _intro() -> str:
     return (
         inspect.cleandoc(
             f"""
-        A graph is a file of YAML 1.2 or JSON, of at most {MAX_BYTES // 1024} KiB and
-        {MAX_DEPTH} levels. It is data and runs no code: conditions are CEL, prompts are rendered
-        in a sandbox, and nothing names Python. Tags, anchors, aliases and duplicate keys are
-        refused. `thinkgraph check` finds the errors in a file, `thinkgraph schema` prints its
-        JSON Schema, and [errors.md](errors.md) explains every error.
+        A graph is a file in YAML 1.2 or JSON, of at most {MAX_BYTES // 1024} KiB and {MAX_DEPTH}
+        levels. It is data and runs no code: conditions are CEL, prompts are rendered in a
+        sandbox, and no field names Python code. Tags, anchors, aliases and duplicate keys are
+        errors. `thinkgraph check` reports the errors of a file, `thinkgraph schema` prints the
+        JSON Schema, and [errors.md](errors.md) explains every error code.
         """
         )
         + "\n"
@@ -187,7 +186,7 @@ def _scalar(found: Schema, schema: Schema) -> str:
 
 def _conditions() -> str:
     rows = [(f"`{name}`", each.type, each.about) for name, each in VARIABLES.items()]
-    rows.insert(0, ("`round`", "integer", "which run of the node this is, from 0"))
+    rows.insert(0, ("`round`", "integer", "index of this run of the node, from 0"))
     words = inspect.cleandoc(
         """
         ## Conditions
@@ -209,20 +208,20 @@ def _prompts() -> str:
         """
         ## Prompts
 
-        A setting that is a prompt takes the name of a built-in one, or a mapping with the fields
-        below. Its templates are Jinja, and may name the `question`, the `round`, the params,
-        inputs and state of the spec, and what the node's kind supplies.
+        A prompt setting takes the name of a built-in prompt, or a mapping with the fields below.
+        Prompts are Jinja templates. Their variables are `question`, `round`, the params, inputs
+        and state of the spec, and the variables of the node's kind.
         """
     )
     fields = _fields(Prompt.model_fields, Prompt.model_json_schema())
-    return "\n".join([f"{words}\n", fields, _table(("prompt", "names", "what it says"), rows)])
+    return "\n".join([f"{words}\n", fields, _table(("prompt", "variables", "description"), rows)])
 
 
 def _extractors() -> str:
     rows = [(f"`{name}`", each.about) for name, each in EXTRACTORS.items()]
     words = (
-        "## Extractors\n\nHow an answer is found in a text: a name, a name with its setting such "
-        "as `{regex: PATTERN}`, or a list of these, tried in order.\n"
+        "## Extractors\n\nAn extractor finds the answer in a completion. It is a name, a name "
+        "with its setting such as `{regex: PATTERN}`, or a list of these, tried in order.\n"
     )
     return f"{words}\n{_table(('extractor', 'what it finds'), rows)}"
 
@@ -231,16 +230,16 @@ def _kind(kind: type[Node]) -> str:
     sampled = issubclass(kind, Sampling)
     shared = Sampling.model_fields if sampled else {}
     own = {name: field for name, field in kind.model_fields.items() if name not in shared}
-    facts = [f"Needs {_listed(kind.input_channels)}"]
+    facts = [f"Reads {_listed(kind.input_channels)}"]
     if kind.output_channels:
         facts.append(f"writes {_listed(kind.output_channels)}")
     if kind.variables:
-        facts.append(f"its prompts may name {_listed(kind.variables)}")
+        facts.append(f"variables of its prompts: {_listed(kind.variables)}")
     parts = [f"### {kind.kind}\n", f"{kind.about}\n", f"{_doc(kind)}\n", f"{'; '.join(facts)}.\n"]
     if own:
         parts.append(_fields(own, kind.model_json_schema()))
     if sampled:
-        parts.append("It also has the settings of [sampling](#sampling).\n")
+        parts.append("It also has all settings of [sampling](#sampling).\n")
     return "\n".join(parts)
 
 

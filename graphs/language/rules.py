@@ -1,7 +1,7 @@
-"""The rules of the checker: every code, what it means, a bad example and its mend.
+"""The rules of the checker: each error code, what it means, a bad example and its fix.
 
-Codes never change their meaning and are never used again. The first digit tells the concern:
-0 the file, 1 the form, 2 names, 3 conditions, 4 the paths through the graph, 5 used graphs.
+A code never changes its meaning and is never reused. The first digit is the category: 0 the file,
+1 the form, 2 names, 3 conditions, 4 paths through the graph, 5 used graphs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EDGES = "edges:\n  - START -> draft -> END\n"
 
 
 class Rule(NamedTuple):
-    """One thing that the checker finds.
+    """One kind of problem that the checker reports.
 
     Attributes:
         title: what it is, in a few words.
@@ -66,43 +66,43 @@ _REFINE = (
 RULES: dict[str, Rule] = {
     "TG001": Rule(
         "the file can't be read",
-        "There is no such file, or it is a folder, or it may not be read.",
+        "The file doesn't exist, is a folder, or can't be read with your permissions.",
     ),
     "TG002": Rule(
         "the file is too long",
-        "A spec has at most 128 KiB. The longest built-in graph has three.",
+        "A spec has at most 128 KiB. The longest built-in graph has 3 KiB.",
     ),
-    "TG003": Rule("the file is not UTF-8", "A spec is text in UTF-8, with or without a BOM."),
+    "TG003": Rule("the file is not UTF-8", "A spec is UTF-8 text, with or without a BOM."),
     "TG004": Rule(
         "this is not YAML",
-        "The text can't be read as YAML 1.2 (or JSON), so nothing after this place was looked at.",
+        "The text doesn't parse as YAML 1.2 (or JSON). Nothing after this position was checked.",
         "about: solves: everything\n",
         'about: "solves: everything"\n',
     ),
     "TG005": Rule(
         "the file is not a graph",
-        "A graph is a mapping of fields to values. This file is empty, or is something else.",
+        "A graph is a mapping of fields to values. This file is empty or holds another type.",
         "- START -> draft\n",
         f"{HEAD}{NODES}{EDGES}",
         whole=True,
     ),
     "TG006": Rule(
         "a second document",
-        "A file holds one graph. YAML begins another document at `---`.",
+        "A file holds one graph. In YAML, `---` starts another document.",
         f"{HEAD}{NODES}{EDGES}---\nname: another\n",
         f"{HEAD}{NODES}{EDGES}",
         whole=True,
     ),
     "TG007": Rule(
         "the same field twice",
-        "Of two fields of one name YAML would silently keep one.",
+        "Of two fields with the same name, YAML would silently keep one.",
         "nodes:\n  draft: {kind: generate}\n  draft: {kind: vote}\n",
         "nodes:\n  draft: {kind: generate}\n",
     ),
     "TG008": Rule(
         "an anchor or alias",
-        "A few aliases can stand for gigabytes, so there are none. A param serves most uses: "
-        "several nodes may refer to one.",
+        "A few aliases can expand to gigabytes, so they are refused. Use a param instead: several "
+        "nodes may refer to it.",
         "nodes:\n  draft: {kind: generate, samples: &n 4, top_k: *n}\n",
         "params:\n  n: 4\nnodes:\n  draft: {kind: generate, samples: $n, top_k: $n}\n",
     ),
@@ -110,7 +110,7 @@ RULES: dict[str, Rule] = {
         "nested too deep",
         "Collections nest at most 32 deep.",
         f"about: {'[' * 40}{']' * 40}\n",
-        "about: a text\n",
+        "about: some text\n",
     ),
     "TG010": Rule(
         "a key that is not a valid name",
@@ -120,8 +120,8 @@ RULES: dict[str, Rule] = {
     ),
     "TG011": Rule(
         "a tag",
-        "YAML takes a word that begins with an exclamation mark for a tag, and the condition "
-        "behind it would be lost. Put it in quotes.",
+        "YAML reads a word that begins with `!` as a tag, so the condition would be lost. Quote "
+        "it.",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
         "  - critic -> revise:\n      when: !accepted\n      at_most: 2\n"
         "  - critic -> END\n  - revise -> critic\n",
@@ -131,13 +131,13 @@ RULES: dict[str, Rule] = {
     ),
     "TG012": Rule(
         "a number that doesn't fit",
-        "Whole numbers fit in 64 bits, and the others are finite.",
+        "Integers must fit in 64 bits, and floats must be finite.",
         "nodes:\n  draft: {kind: generate, temperature: .inf}\n",
         "nodes:\n  draft: {kind: generate, temperature: 1.5}\n",
     ),
     "TG101": Rule(
         "an unknown field",
-        "There is no such field or setting here; it would have no effect.",
+        "This field or setting doesn't exist here and would have no effect.",
         "nodes:\n  draft: {kind: generate, temprature: 0.7}\n",
         "nodes:\n  draft: {kind: generate, temperature: 0.7}\n",
     ),
@@ -149,19 +149,19 @@ RULES: dict[str, Rule] = {
     ),
     "TG103": Rule(
         "the wrong type",
-        "A value of another type is wanted. Text in quotes is never taken for a number.",
+        "The value doesn't have the type of the field. A quoted string is never read as a number.",
         'nodes:\n  draft: {kind: generate, samples: "4"}\n',
         "nodes:\n  draft: {kind: generate, samples: 4}\n",
     ),
     "TG104": Rule(
         "out of range",
-        "The value is too small or too large, or there is too little or too much of it.",
+        "The value, or its length, is below the minimum or above the maximum.",
         "nodes:\n  draft: {kind: generate, top_p: 1.5}\n",
         "nodes:\n  draft: {kind: generate, top_p: 0.95}\n",
     ),
     "TG105": Rule(
-        "none of the choices",
-        "The value is one of a few words, and this is none of them.",
+        "not one of the choices",
+        "The field accepts a fixed set of values, and this isn't one of them.",
         _REFINE.replace("{kind: revise}", "{kind: revise, keep: best}")
         + "edges:\n  - START -> draft -> critic -> revise -> END\n",
         _REFINE.replace("{kind: revise}", "{kind: revise, keep: better}")
@@ -176,33 +176,33 @@ RULES: dict[str, Rule] = {
         "thinkgraph: 1\nname: my-strategy\n",
     ),
     "TG107": Rule(
-        "a param at odds with itself",
-        "A param's default and choices are of its type and within its range, and it has a "
+        "a contradictory param",
+        "A param's default and choices must have its type and lie in its range, and it needs a "
         "default or a type.",
         "params:\n  n: {default: 0, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: {default: 1, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
     "TG108": Rule(
-        "neither a kind nor a use",
-        "A node has a `kind`, or it uses another graph with `use` and its `params`.",
+        "neither kind nor use",
+        "A node needs a `kind`, or `use` (another graph) with its `params`.",
         "nodes:\n  draft: {prompt: question}\n",
         "nodes:\n  draft: {kind: generate, prompt: question}\n",
     ),
     "TG109": Rule(
         "not a chain",
-        "An edge is a chain of nodes such as `START -> draft -> [a, b] -> END`. With a condition "
-        "it is one arrow from one node to one node.",
+        "An edge is a chain of nodes such as `START -> draft -> [a, b] -> END`. An edge with a "
+        "condition has one arrow, from one node to one node.",
         "edges:\n  - START, draft, END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
     "TG110": Rule(
         "not a template",
-        "A prompt's text is a Jinja template, and this one can't be read.",
+        "A prompt's text is a Jinja template, and this one doesn't parse.",
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question"}}\n',
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }}"}}\n',
     ),
     "TG111": Rule(
-        "a value that is refused",
+        "an invalid value",
         "The value has the right type, but the setting can't use it. The message says why.",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+'}}\n",
         "nodes:\n  draft: {kind: generate, extract: {regex: '(\\d+)'}}\n",
@@ -217,31 +217,31 @@ RULES: dict[str, Rule] = {
     ),
     "TG201": Rule(
         "an unknown kind",
-        "There is no node kind of this name, neither built in nor from an installed package.",
+        "No node kind has this name, neither a built-in one nor one of an installed package.",
         "nodes:\n  draft: {kind: generat}\n",
         "nodes:\n  draft: {kind: generate}\n",
     ),
     "TG202": Rule(
         "an unknown param",
-        "`$name` stands for the value of a param, and the spec has none of this name.",
+        "`$name` stands for the value of a param, and the spec declares no param of this name.",
         "nodes:\n  draft: {kind: generate, samples: $samples}\n",
         "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
     ),
     "TG203": Rule(
         "an unknown prompt",
-        "A prompt is the name of a built-in one, or a mapping with the field `user`.",
+        "A prompt is the name of a built-in prompt, or a mapping with the field `user`.",
         "nodes:\n  draft: {kind: generate, prompt: stepbystep}\n",
         "nodes:\n  draft: {kind: generate, prompt: step-by-step}\n",
     ),
     "TG204": Rule(
         "an unknown extractor",
-        "There is no extractor of this name.",
+        "No extractor has this name.",
         "nodes:\n  draft: {kind: generate, extract: nubmer}\n",
         "nodes:\n  draft: {kind: generate, extract: number}\n",
     ),
     "TG205": Rule(
         "an unknown node",
-        "An edge names a node that isn't there.",
+        "An edge names an undefined node.",
         "edges:\n  - START -> drat -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
@@ -253,51 +253,51 @@ RULES: dict[str, Rule] = {
         "output: answer\n",
     ),
     "TG207": Rule(
-        "a node's name is taken",
-        "A node can't have the name of a channel or a field of the state, nor of START, END and "
-        "`conclude`, which a compiled graph adds.",
+        "a reserved node name",
+        "A node can't have the name of a channel or a state field, nor START, END or `conclude`, "
+        "which the compiled graph adds.",
         "nodes:\n  answer: {kind: generate}\nedges:\n  - START -> answer -> END\n",
         "nodes:\n  reply: {kind: generate}\nedges:\n  - START -> reply -> END\n",
     ),
     "TG208": Rule(
-        "a field's name is taken",
-        "Params and inputs are set by keyword when a graph runs, and conditions and templates "
-        "name them; so they can't have the name of a run's own settings, of a channel, of what "
-        "conditions know already, of each other, or a word of CEL or Python.",
+        "a reserved field name",
+        "Params and inputs are keyword arguments of a run and variables of conditions and "
+        "templates. So their names must differ from the arguments of a run, the channels, the "
+        "variables of conditions, each other, and the keywords of CEL and Python.",
         "params:\n  seed: 4\nnodes:\n  draft: {kind: generate, samples: $seed}\n",
         "params:\n  drafts: 4\nnodes:\n  draft: {kind: generate, samples: $drafts}\n",
     ),
     "TG209": Rule(
         "an unknown template variable",
-        "A template may name the question, the round, the params, inputs and state of the spec, "
-        "and what the node's kind supplies. Nothing supplies this.",
+        "A template may use the question, the round, the params, inputs and state of the spec, and "
+        "the variables of the node's kind. This variable is none of these.",
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ qestion }}"}}\n',
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }}"}}\n',
     ),
     "TG210": Rule(
         "a param that doesn't fit its use",
-        "The param's default, or one of its choices, is none that this setting can have.",
+        "The param's default, or one of its choices, isn't a valid value of this setting.",
         "params:\n  n: 0\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: 1\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
     "TG211": Rule(
         "a param's range is too wide for its use",
-        "The param's range holds values that this setting refuses; who sets one gets an error "
-        "when the graph runs.",
+        "The param's range includes values that this setting refuses. Setting one is an error when "
+        "the graph runs.",
         "params:\n  n: {default: 1, minimum: 0}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: {default: 1, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "warning",
     ),
     "TG212": Rule(
         "an unused param",
-        "No setting, edge, condition or prompt names the param; setting it would change nothing.",
+        "No setting, edge, condition or prompt uses the param, so setting it has no effect.",
         "params:\n  samples: 4\n",
         "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
         "warning",
     ),
     "TG213": Rule(
-        "an unused input or field of the state",
-        "No condition or prompt names it, and no node reads or writes it.",
+        "an unused input or state field",
+        "No condition or prompt uses it, and no node reads or writes it.",
         "inputs:\n  hint: {type: string}\n",
         "inputs:\n  hint: {type: string}\n"
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ hint }}"}}\n',
@@ -324,6 +324,14 @@ RULES: dict[str, Rule] = {
         "nodes:\n  plan: {kind: ask, prompt: question, into: outline}\n"
         "  draft: {kind: generate}\nedges:\n  - START -> plan -> draft -> END\n",
     ),
+    "TG216": Rule(
+        "a fallback that can't stand in",
+        "The run goes on along the edges of the node that failed, so its `fallback` is another "
+        "node, and writes what it would have written.",
+        "nodes:\n  draft: {kind: generate, fallback: vote}\n  vote: {kind: vote}\n",
+        "nodes:\n  draft: {kind: generate, fallback: small}\n"
+        "  small: {kind: generate, model: small}\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",
@@ -333,7 +341,7 @@ RULES: dict[str, Rule] = {
         '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
     ),
     "TG302": Rule(
-        "a condition names what isn't there",
+        "a condition names an undefined variable",
         "A condition may name the round, the params, inputs and state of the spec, and what "
         "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
@@ -366,14 +374,14 @@ RULES: dict[str, Rule] = {
     ),
     "TG402": Rule(
         "a node that can't reach END",
-        "No path leads from this node to END, so a run that comes here has no result.",
+        "No path leads from this node to END, so a run that reaches it has no result.",
         _DRAFT_VOTE + "edges:\n  - START -> draft -> [vote, END]\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft -> vote -> END\n",
     ),
     "TG403": Rule(
         "a loop without a bound",
-        "A run must end whatever a model says, so one edge of every loop says how often it may "
-        "be followed.",
+        "A run must end whatever a model writes, so one edge of every loop needs a maximum number "
+        "of passes.",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
         '  - critic -> revise: {when: "!accepted"}\n  - critic -> END\n  - revise -> critic\n',
         _REFINE + "edges:\n  - START -> draft -> critic\n"
@@ -381,9 +389,9 @@ RULES: dict[str, Rule] = {
         "  - critic -> END\n  - revise -> critic\n",
     ),
     "TG404": Rule(
-        "two nodes write one channel side by side",
-        "Of two values written at the same time to a channel that holds one, the last wins, and "
-        "which is last is chance.",
+        "two parallel nodes write one channel",
+        "If two parallel nodes write a channel that holds one value, the last write wins, and "
+        "which one is last is undefined.",
         "nodes:\n  draft: {kind: generate}\n  loose: {kind: vote, tolerance: 0.1}\n"
         "  exact: {kind: vote}\nedges:\n  - START -> draft -> [loose, exact] -> END\n",
         "nodes:\n  draft: {kind: generate}\n  exact: {kind: vote}\n"
@@ -391,56 +399,55 @@ RULES: dict[str, Rule] = {
     ),
     "TG405": Rule(
         "read before it is written",
-        "On some path, nothing that the node needs has been written when it runs.",
+        "On some path, a channel that the node needs has not been written when the node runs.",
         _DRAFT_VOTE + "edges:\n  - START -> vote -> draft -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft -> vote -> END\n",
     ),
     "TG406": Rule(
         "a vote over free text",
-        "Majority voting needs short comparable answers: no two free texts are the same, so each "
+        "Majority voting needs short, comparable answers: no two free texts are equal, so each "
         "would get one vote. Extract an answer, use `choose`, or score the texts and select the "
-        "best. Completions of at most 32 tokens, or held to a grammar or JSON schema, are taken "
-        "to be short enough.",
+        "best. Completions of at most 32 tokens, or constrained by a grammar or JSON schema, "
+        "count as short.",
         "nodes:\n  draft: {kind: generate, samples: 4, extract: text}\n  vote: {kind: vote}\n"
         "edges:\n  - START -> draft -> vote -> END\n",
         "nodes:\n  draft: {kind: generate, samples: 4, extract: number}\n  vote: {kind: vote}\n"
         "edges:\n  - START -> draft -> vote -> END\n",
     ),
     "TG407": Rule(
-        "no way on",
-        "Every edge from this node has a condition or a bound; where none of them can be "
-        "followed the run would stop without a result.",
+        "a dead end",
+        "Every edge from this node has a condition or a bound. If none of them can be followed, "
+        "the run would stop without a result.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live > 1}\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live > 1}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG408": Rule(
-        "an edge that is never tried",
-        "The edges of a node are tried in order, and one without a condition is always followed; "
-        "a condition behind it is not looked at.",
+        "an edge that is never followed",
+        "Edges are tried in order, and an edge without a condition is always followed; later "
+        "conditions are never evaluated.",
         _DRAFT_VOTE + "edges:\n  - START -> draft -> END\n"
         "  - draft -> vote: {when: live > 1}\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live > 1}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG409": Rule(
-        "the same edge twice",
-        "The second edge changes nothing.",
+        "a duplicate edge",
+        "The second edge has no effect.",
         "edges:\n  - START -> draft -> END\n  - draft -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
     "TG410": Rule(
         "a condition at START",
-        "When a run begins there is no state to judge, so the edges from START are always "
-        "followed.",
+        "A run starts without any state to test, so the edges from START are always followed.",
         _DRAFT_VOTE + "edges:\n  - START -> draft: {when: live > 1}\n  - draft -> vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft -> vote -> END\n",
     ),
     "TG411": Rule(
-        "a join with a node that decides",
-        "`[a, b] -> c` waits for both. A node that decides where to go may go elsewhere, and "
-        "then the join would wait for ever.",
+        "a join with a conditional branch",
+        "`[a, b] -> c` waits for both nodes. A node with conditional edges may go elsewhere, and "
+        "the join would wait forever.",
         "nodes:\n  a: {kind: generate}\n  b: {kind: generate}\n  vote: {kind: vote}\n"
         "edges:\n  - START -> [a, b]\n  - a -> END: {when: live > 8}\n"
         "  - '[a, b] -> vote -> END'\n",
@@ -449,22 +456,22 @@ RULES: dict[str, Rule] = {
     ),
     "TG412": Rule(
         "START or END in the wrong place",
-        "A run begins at START once and is over at END; neither waits for other nodes.",
+        "A run begins once, at START, and ends at END; neither waits for other nodes.",
         "edges:\n  - START -> draft -> END -> draft\n",
         "edges:\n  - START -> draft -> END\n",
     ),
     "TG413": Rule(
-        "no beginning",
-        "No edge leads from START, so nothing would ever run.",
+        "no edge from START",
+        "No edge leaves START, so nothing would run.",
         "edges:\n  - draft -> END\n",
         "edges:\n  - START -> draft -> END\n",
     ),
     "TG414": Rule(
-        "a stop that its vote doesn't allow",
-        "`until: decided` cancels samples once they can't change a vote that counts one each, "
-        "compares exactly and takes the mode. A vote with other weights, a tolerance or the "
-        "median could still be changed by them. Where params make it so when the graph runs, "
-        "the answer's note says whether they might have.",
+        "an early stop that may change the vote",
+        "`until: decided` cancels samples once they can't change an unweighted majority vote with "
+        "exact comparison. They could still change a vote with weights, a tolerance or the "
+        "median. If params decide this at run time, the answer's note says whether the cancelled "
+        "samples could have changed it.",
         "nodes:\n  draft: {kind: generate, samples: 8, until: decided}\n"
         "  vote: {kind: vote, by: logprob}\nedges:\n  - START -> draft -> vote -> END\n",
         "nodes:\n  draft: {kind: generate, samples: 8}\n  vote: {kind: vote, by: logprob}\n"
@@ -473,34 +480,34 @@ RULES: dict[str, Rule] = {
     ),
     "TG501": Rule(
         "an unknown graph",
-        "`use` names a built-in graph, or a file in the spec's own folder or below it. A spec "
-        "from elsewhere can't reach other files.",
+        "`use` names a built-in graph, or a file in the spec's folder or below it. A spec can't "
+        "reach other files.",
         "nodes:\n  draft: {use: self-consistant}\n",
         "nodes:\n  draft: {use: self-consistency}\n",
     ),
     "TG502": Rule(
         "a graph that uses itself",
-        "A graph can't use itself, neither at once nor through others.",
+        "A graph can't use itself, directly or through other graphs.",
     ),
     "TG503": Rule(
         "an unknown param of a used graph",
-        "The graph that the node uses has no param of this name.",
+        "The used graph has no param of this name.",
         "nodes:\n  draft: {use: self-consistency, params: {smaples: 4}}\n",
         "nodes:\n  draft: {use: self-consistency, params: {samples: 4}}\n",
     ),
     "TG504": Rule(
-        "a value that a used graph refuses",
-        "The param of the graph that the node uses can't have this value.",
+        "an invalid param of a used graph",
+        "The param of the used graph can't have this value.",
         "nodes:\n  draft: {use: self-consistency, params: {samples: 0}}\n",
         "nodes:\n  draft: {use: self-consistency, params: {samples: 4}}\n",
     ),
     "TG505": Rule(
-        "a used graph lacks a param",
-        "The graph that the node uses has a param without a default, and gets no value for it.",
+        "a missing param of a used graph",
+        "The used graph has a param without a default, and the node gives it no value.",
     ),
     "TG506": Rule(
         "errors in a used graph",
-        "The graph that the node uses has errors; they are reported with its own file.",
+        "The used graph has errors; they are reported at its own file.",
     ),
 }
 """Every rule by its code."""

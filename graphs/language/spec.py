@@ -1,4 +1,4 @@
-"""The graph language, version 1: what a spec holds, as pydantic models.
+"""The spec, the abstract syntax tree of a graph: pydantic models, language version 1.
 
 A spec is data. It names node kinds, prompts and params; it never names code to run. These
 models are its only definition: the loader, the checker, the JSON Schema, the reference and the
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.base.param import AllowsParam
 
@@ -56,13 +57,13 @@ def _fault(kind: str, message: str) -> PydanticCustomError:
 
 
 class Param(Frozen):
-    """A value that is set when the graph is run; ``rounds: 2`` is short for its default."""
+    """A value that a run may set. ``rounds: 2`` is short for ``rounds: {default: 2}``."""
 
-    default: Scalar | None = Field(None, description="none makes it required")
-    type: ParamType | None = Field(None, description="the default's, unless given")
-    minimum: float | None = Field(None, strict=True, description="the least it can be")
-    maximum: float | None = Field(None, strict=True, description="the most it can be")
-    choices: tuple[Scalar, ...] = Field((), description="the only values it can have")
+    default: Scalar | None = Field(None, description="null: the param is required")
+    type: ParamType | None = Field(None, description="null: the type of the default")
+    minimum: float | None = Field(None, strict=True, description="smallest value")
+    maximum: float | None = Field(None, strict=True, description="largest value")
+    choices: tuple[Scalar, ...] = Field((), description="the values it accepts")
     about: str = Field("", description="what it is for")
 
     @model_validator(mode="before")
@@ -83,7 +84,7 @@ class Param(Frozen):
             if value is not None:
                 self.accept(value)
         except ValueError as error:
-            raise _fault("param", f"its own value: {error}") from None
+            raise _fault("param", f"the default or a choice: {error}") from None
 
     @property
     def kind(self) -> ParamType:
@@ -129,48 +130,72 @@ def _convert(value: Any, kind: ParamType) -> Scalar:
 
 
 class Input(Frozen):
-    """A further input beside the question, that prompts and conditions may name."""
+    """An input in addition to the question, for prompts and conditions."""
 
-    type: FieldType = Field("string", description="for conditions")
-    default: Any = Field(None, description="where the run is given none")
+    type: FieldType = Field("string", description="type, for conditions")
+    default: Any = Field(None, description="value if the run gives none")
     about: str = Field("", description="what it is for")
 
 
 class StateField(Frozen):
-    """A further field of the state, and how two writes to it combine."""
+    """An additional field of the state, and the reducer that combines two writes to it."""
 
-    type: FieldType = Field("string", description="for conditions")
+    type: FieldType = Field("string", description="type, for conditions")
     reducer: Literal["replace", "append", "add", "merge", "max"] = Field(
-        "replace", description="how a second value joins the first"
+        "replace", description="how two writes are combined"
     )
-    default: Any = Field(None, description="until a node writes it")
+    default: Any = Field(None, description="value until a node writes it")
     about: str = Field("", description="what it is for")
 
 
 class Limits(Frozen):
-    """What may be spent; nothing is no limit. A reference to a param may stand for a number."""
+    """A budget; null is no limit. A number may be a reference to a param."""
 
     tokens: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="sampled tokens")
-    seconds: Annotated[float | None, AllowsParam()] = Field(None, gt=0, description="of wall time")
+    seconds: Annotated[float | None, AllowsParam()] = Field(None, gt=0, description="wall time")
     calls: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="model calls")
 
 
-class NodeSpec(BaseModel):
-    """A node: its kind and that kind's settings, or ``use`` of another spec with its params."""
+class Retry(Frozen):
+    """How often a node that fails is run again, and how long is waited before: LangGraph's own."""
+
+    max_attempts: int = Field(3, ge=1, le=100, description="runs at most, the first included")
+    initial_interval: float = Field(0.5, ge=0, description="seconds before the second run")
+    backoff_factor: float = Field(2.0, ge=1, description="by which each wait is longer")
+    max_interval: float = Field(128.0, ge=0, description="the longest wait, in seconds")
+    jitter: bool = Field(True, description="whether waits vary a little at random")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return {"max_attempts": value} if is_number else value
+
+
+class NodeSpec(BaseModel, metaclass=SuggestingModel):
+    """A node: a kind with its settings, or ``use`` of another graph with its params."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    kind: str | None = Field(None, description="what it does: one of the kinds below")
-    use: str | None = Field(None, description="a built-in graph, or a file beside this one")
-    params: dict[str, Any] | None = Field(None, description="with `use`: the other graph's params")
-    budget: Limits | None = Field(None, description="what one run of the node may spend")
+    kind: str | None = Field(None, description="one of the node kinds below")
+    use: str | None = Field(None, description="a built-in graph, or a file in this file's folder")
+    params: dict[str, Any] | None = Field(None, description="with `use`: params of the used graph")
+    budget: Limits | None = Field(None, description="budget of one run of the node")
+    retry: Retry | None = Field(
+        None, description="run it again if its model fails; `retry: 3` is three runs at most"
+    )
+    fallback: str | None = Field(
+        None, description="the node whose work is done in its place if it fails"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> NodeSpec:
         if (self.kind is None) == (self.use is None):
-            raise _fault("node", "a node has either a `kind` or a `use`")
+            raise _fault("node", "a node needs either `kind` or `use`")
         if self.params is not None and self.use is None:
-            raise _fault("node", "`params` goes with `use`; a kind has its settings beside it")
+            raise _fault(
+                "node", "`params` belongs to `use`; the settings of a kind stand beside `kind`"
+            )
         return self
 
     @property
@@ -194,7 +219,9 @@ def stages(path: str) -> list[tuple[str, ...]]:
         listed = (match[2] or match[1]) if match else ""
         names = [name.strip() for name in listed.split(",")]
         if not all(re.match(NAME, name) for name in names):
-            raise _fault("chain", f"{path!r} is no chain; write `START -> draft -> [a, b] -> END`")
+            raise _fault(
+                "chain", f"{path!r} is not a chain; write `START -> draft -> [a, b] -> END`"
+            )
         found.append(tuple(names))
     if len(found) < 2:
         raise _fault("chain", f"{path!r} has no arrow; write `a -> b`")
@@ -202,23 +229,23 @@ def stages(path: str) -> list[tuple[str, ...]]:
 
 
 class Edge(Frozen):
-    """A chain of nodes, with the condition and the bound under which it is followed.
+    """A chain of nodes, optionally with a condition and a bound.
 
-    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, at_most: N}``. From one node, conditional
-    edges are tried in order and the first that holds is followed; an edge without a condition
-    is followed when none before it was. Several edges without conditions are followed in
-    parallel.
+    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, at_most: N}``. The conditional edges of a
+    node are tried in order, and the first whose condition is true is followed. An edge without
+    a condition is followed if no earlier one was. Several edges without conditions are followed
+    in parallel.
     """
 
-    path: str = Field(max_length=2000, description="the chain; in YAML it stands as the key")
+    path: str = Field(max_length=2000, description="the chain; in YAML it is the key")
     when: str | None = Field(
-        None, max_length=1000, description="a CEL expression over the state, true to follow"
+        None, max_length=1000, description="a boolean CEL expression over the state"
     )
     at_most: Annotated[int | None, AllowsParam()] = Field(
-        None, ge=0, description="how often it may be followed in a run"
+        None, ge=0, description="maximum number of times it is followed in a run"
     )
     each: Literal["candidates"] | None = Field(
-        None, description="run the target once for each live candidate, side by side"
+        None, description="run the target once per live candidate, in parallel"
     )
 
     @model_validator(mode="before")
@@ -232,14 +259,16 @@ class Edge(Frozen):
                 return {"path": path}
             if isinstance(rest, dict):
                 return {"path": path, **rest}
-            raise _fault("chain", "after the chain come `when`, `at_most` or `each`")
+            raise _fault("chain", "after the chain only `when`, `at_most` and `each` are allowed")
         return value
 
     @model_validator(mode="after")
     def _chain(self) -> Edge:
         found = stages(self.path)
         if self.is_conditional and (len(found) != 2 or len(found[0]) != 1 or len(found[1]) != 1):
-            raise _fault("chain", "a condition goes with one arrow from one node to one node")
+            raise _fault(
+                "chain", "an edge with a condition has one arrow, from one node to one node"
+            )
         return self
 
     @property
@@ -255,7 +284,7 @@ class Edge(Frozen):
 
     @property
     def plain(self) -> str | dict[str, Any]:
-        """The edge as it stands in a spec."""
+        """The edge as written in a spec."""
         rest = self.model_dump(exclude={"path"}, exclude_defaults=True, mode="json")
         return {self.path: rest} if rest else self.path
 
@@ -265,32 +294,32 @@ def _edges(value: Any) -> Any:
 
 
 class Spec(Frozen):
-    """A saved strategy: a head, nodes, and edges between them."""
+    """A saved strategy: its header, its nodes, and the edges between them."""
 
     thinkgraph: Literal[1] = Field(description="the version of the language")
     name: Name = Field(description="letters, digits, `-` and `_`")
-    about: str = Field("", description="what it does, its source, cost, when it helps and hurts")
+    about: str = Field("", description="what it does, its source and cost, when it helps and hurts")
     inputs: dict[Identifier, Input] = Field(
-        default_factory=dict, description="further inputs beside the question, by name"
+        default_factory=dict, description="inputs in addition to the question, by name"
     )
     params: dict[Identifier, Param] = Field(
-        default_factory=dict, description="values that are set when it runs, by name"
+        default_factory=dict, description="values that a run may set, by name"
     )
     state: dict[Identifier, StateField] = Field(
-        default_factory=dict, description="further fields of the state, by name"
+        default_factory=dict, description="additional fields of the state, by name"
     )
     nodes: dict[Name, NodeSpec] = Field(
-        min_length=1, max_length=128, description="what is done, by name"
+        min_length=1, max_length=128, description="the nodes, by name"
     )
     edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(
-        min_length=1, max_length=512, description="what follows what; one may stand alone"
+        min_length=1, max_length=512, description="the edges; a single one needs no list"
     )
-    budget: Limits | None = Field(None, description="what a run may spend")
+    budget: Limits | None = Field(None, description="budget of a run")
     output: Identifier = Field("answer", description="the channel that is the run's result")
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The spec as plain data, in its short forms: what is saved."""
+        """The spec as plain data, in its short forms, as it is saved."""
         data = self.model_dump(mode="json", exclude_unset=True, exclude={"edges"})
         data["edges"] = [edge.plain for edge in self.edges]
         return data
@@ -309,7 +338,7 @@ class Spec(Frozen):
         for name, param in self.params.items():
             value = given.get(name, param.default)
             if value is None:
-                raise ValueError(f"{name}: no value, and it has no default")
+                raise ValueError(f"{name}: required, as it has no default")
             try:
                 values[name] = param.accept(value)
             except ValueError as error:

@@ -1,4 +1,4 @@
-"""Pages of HTML: one way to make their templates, for whatever a run or a comparison shows."""
+"""HTML pages: the Jinja environment for the templates of reports and comparisons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from functools import cache
 
 from jinja2 import PackageLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from thinkgraph.graphs.pictures.prose import formula, is_plain, prose
 
 
 @cache
@@ -19,6 +21,8 @@ def page_template(package: str, name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
+    environment.filters |= {"prose": prose, "formula": formula}
+    environment.tests["plain"] = is_plain
     environment.policies["json.dumps_kwargs"] = {
         "ensure_ascii": False,
         "allow_nan": False,

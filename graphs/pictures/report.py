@@ -1,4 +1,4 @@
-"""A run as one page of HTML that loads nothing else: for who debugs a strategy.
+"""The HTML report of a run: one page that loads nothing else, for debugging a strategy.
 
 Whatever a user or a model wrote is a value that Jinja escapes, and never a template. The page
 has no script: candidates open as ``<details>``, and filters are radio buttons.

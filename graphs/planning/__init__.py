@@ -1,1 +1,1 @@
-"""The plan: what a run would cost, estimated before it runs."""
+"""Planning: upper bounds of a run's cost, before it runs."""

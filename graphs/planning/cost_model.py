@@ -1,4 +1,4 @@
-"""The cost model: what requests come to, with their prompts rendered and counted.
+"""The cost model: what requests cost, with their prompts rendered and their tokens counted.
 
 With a model and a question the prompts are rendered, and their tokens counted, with as many
 tokens for a text that isn't written yet as it may have. Rare characters stand for such texts.
@@ -45,7 +45,7 @@ class CostModel:
 
     Attributes:
         overflows: by node, the worst prompt that doesn't fit.
-        longest: tokens of the longest prompt with what follows it.
+        longest: tokens of the longest prompt and its completion.
     """
 
     def __init__(self, model: Model | None, question: str | None, speed: Speed | None) -> None:

@@ -1,10 +1,10 @@
-"""A dry run: the graph is followed superstep by superstep without a model, with bounds for texts.
+"""A dry run: an abstract interpretation of the graph, superstep by superstep, without a model.
 
-This is an abstract interpretation. What a model would say decides where some edges lead, so all
-branches that a run may take are followed side by side. Branches that meet at the same nodes in
-the same superstep are merged, with the greater of their bounds; so the work grows with the length
-of a run and not with the number of paths through it. A condition that follows from the round and
-the params is decided as it will be in the run.
+Texts that no model has written yet are counts of tokens. What a model would write decides where
+some edges lead, so all branches that a run may take are followed side by side. Branches that
+meet at the same nodes in the same superstep are merged, with the greater of their bounds; so the
+work grows with the length of a run and not with the number of paths through it. A condition that
+follows from the round and the params is decided as it will be in the run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run would cost, told before it runs: exactly where it can be, and as a bound elsewhere.
+"""The plan: what a run may cost, exact where possible and an upper bound elsewhere.
 
 Calls and samples follow from the graph, the params and the loops' bounds; tokens are bounded by
 ``max_tokens``. With a model and a question the prompts are rendered and counted too, with as

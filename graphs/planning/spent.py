@@ -1,4 +1,4 @@
-"""What requests come to: an amount of calls, samples, tokens, KV cells and seconds."""
+"""An amount spent: calls, samples, tokens, KV cells and seconds, and how amounts add up."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class Spent(Frozen):
     prompt_tokens: int | None = Field(None, description="None without a model and a question")
     cells: int | None = Field(None, description="KV cells needed at once, prefixes shared")
     seconds: float | None = Field(None, description="about; None where no speed is known")
-    exact: bool = Field(True, description="whether runs, calls and samples are exactly so many")
-    known: bool = Field(True, exclude=True, description="whether the kinds tell their cost")
+    exact: bool = Field(
+        True, description="whether runs, calls and samples are exact and not upper bounds"
+    )
+    known: bool = Field(True, exclude=True, description="whether every kind defines its cost")
 
     def __add__(self, other: Spent) -> Spent:
         """One after the other."""

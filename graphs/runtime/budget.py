@@ -1,4 +1,4 @@
-"""What a run may spend: one budget for all its nodes, whoever started it."""
+"""Budgets: one budget of tokens, seconds and calls for all nodes of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_RUNS = 1024
 
 
 class RunBudget(Budget):
-    """The budget of a run, whose clock stands still while none of its nodes runs.
+    """The budget of a run; its clock pauses while none of its nodes runs.
 
     So a run that waits for a human, or was killed and is resumed, has the time that it had.
     """
@@ -66,7 +66,7 @@ class RunBudgets:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._kept: OrderedDict[str, RunBudget] = OrderedDict()
+        self._kept: OrderedDict[Any, RunBudget] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(
@@ -79,15 +79,21 @@ class RunBudgets:
             limits: what the invocation itself sets.
             above: a budget of the caller's own, which this one is part of.
         """
-        turn = values["turn"]["id"]
+        key = values["turn"]["id"], limits, above
         with self._lock:
-            if turn not in self._kept:
-                self._kept[turn] = RunBudget(least(self._limits, limits), above)
-                self._kept[turn].restore(values)
-            self._kept.move_to_end(turn)
+            if key not in self._kept:
+                self._kept[key] = RunBudget(least(self._limits, limits), above)
+                self._kept[key].restore(values)
+            self._kept.move_to_end(key)
             if len(self._kept) > MOST_RUNS:
                 self._kept.popitem(last=False)
-            return self._kept[turn]
+            return self._kept[key]
+
+    def forget(self, budget: Budget | None) -> None:
+        """The run of a budget is over; who goes back to a checkpoint of it has what was left."""
+        with self._lock:
+            for key in [key for key, kept in self._kept.items() if kept is budget]:
+                del self._kept[key]
 
 
 def bound(limits: Limits | None, params: Mapping[str, Scalar]) -> Limits:

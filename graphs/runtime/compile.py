@@ -1,4 +1,4 @@
-"""From a checked spec to a LangGraph ``StateGraph``: one LangGraph node for each of its own.
+"""The compiler: from a checked spec to a LangGraph ``StateGraph``.
 
 Chains without conditions become LangGraph's edges. A node that decides where to go returns a
 ``Command`` with its update and its destinations, since how often an edge was followed is part
@@ -8,6 +8,7 @@ them it is concluded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,32 +18,37 @@ from langgraph.graph import StateGraph
 
 from thinkgraph.graphs.language.spec import NodeSpec, Spec
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
-from thinkgraph.graphs.runtime.context import Context
+from thinkgraph.graphs.runtime.context import Binding, Context
 from thinkgraph.graphs.runtime.node import (
     Beginning,
-    Binding,
     Conclusion,
-    GraphWork,
-    KindWork,
     NodeRunnable,
     NodeRunner,
-    Work,
+    retry_policy,
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work
+from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.prompts.prompt import load_prompt, prompts_in
 from thinkgraph.nodes.registry import node_kinds
 
 BEGIN = "_begin"
 """The node before all others; no node of a spec can have its name."""
+ANSWER = "thinkgraph_answer"
+"""The key of a node's metadata that tells whether the text it streams is the answer."""
 
 
-def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[Any, Any, Any, Any]:
+def build(
+    spec: Spec, binding: Binding, *, stores: bool = True, within: bool = False
+) -> StateGraph[Any, Any, Any, Any]:
     """The LangGraph graph of a spec, to be compiled.
 
     Args:
         spec: the graph.
         binding: what it is compiled with.
+        stores: whether the graphs that it uses have its checkpointer; else they have none.
         within: whether it is a node's work in another, and so begins with that one's population.
     """
     schemas, routes = Schemas(spec), Routes(spec, binding.params)
@@ -56,12 +62,26 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
     )
     graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec)))
     graph.add_edge(LANGGRAPH_START, BEGIN)
+    work = {name: _work(node, binding, stores) for name, node in spec.nodes.items()}
+    writers = _writers(work, routes)
     for name, node in spec.nodes.items():
-        runner = NodeRunner(name, _work(node, binding), *rest)
-        graph.add_node(name, NodeRunnable(runner), destinations=routes.destinations(name) or None)
+        runner = NodeRunner(name, work[name], *rest)
+        if (other := node.fallback) is not None:
+            stand_in = NodeRunner(other, work[other], *rest, in_place_of=name)
+            runner = replace(runner, fallback=stand_in)
+        graph.add_node(
+            name,
+            NodeRunnable(runner),
+            destinations=routes.destinations(name) or None,
+            metadata=None if within else {ANSWER: name in writers},
+            retry_policy=retry_policy(node.retry) if node.retry else None,
+        )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(CONCLUDE, _work(NodeSpec(kind="vote"), binding), *rest)
-    graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True)
+    vote = Conclusion(
+        CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers=writers
+    )
+    metadata = None if within else {ANSWER: not writers}
+    graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)
     for sources, target in routes.fixed:
         after = [BEGIN if source == LANGGRAPH_START else source for source in sources]
@@ -69,12 +89,35 @@ def build(spec: Spec, binding: Binding, *, within: bool = False) -> StateGraph[A
     return graph
 
 
-def _work(node: NodeSpec, binding: Binding) -> Work:
+def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
+    """The node whose text is the answer from its first token on, if there is such a one.
+
+    It writes one candidate, all the others are its own or it reads and replaces them, and
+    nothing follows.
+    """
+    kinds = {name: each.node for name, each in work.items() if isinstance(each, KindWork)}
+    reads = {name for name, kind in kinds.items() if "candidates" in kind.input_channels}
+    still = {name for name, kind in kinds.items() if "candidates" not in kind.output_channels}
+    last = {name for name, kind in kinds.items() if kind.writes_answer and routes.ends_after(name)}
+    found = {name for name in last if name in reads or work.keys() - still == {name}}
+    return frozenset(found) if len(found) == 1 else frozenset()
+
+
+def _read_prompts(node: Node) -> None:
+    """Read the files of a node's prompts, which a run in an event loop shouldn't wait for."""
+    for _, prompt in prompts_in(node):
+        if isinstance(prompt, str):
+            load_prompt(prompt)
+
+
+def _work(node: NodeSpec, binding: Binding, stores: bool) -> Work:
     """What a node does: its kind's run, or the whole of another graph."""
     if node.kind is not None:
-        settings = bind(node.settings, binding.params)
-        return KindWork(node_kinds()[node.kind].model_validate(settings))
+        kind = node_kinds()[node.kind].model_validate(bind(node.settings, binding.params))
+        _read_prompts(kind)
+        return KindWork(kind)
     spec = binding.used(str(node.use))
     params = spec.bind(bind(node.params or {}, binding.params))
     inner = replace(binding, params=params, budget=None)
-    return GraphWork(spec, params, build(spec, inner, within=True).compile())
+    graph = build(spec, inner, stores=stores, within=True)
+    return GraphWork(spec, params, graph.compile(checkpointer=None if stores else False))

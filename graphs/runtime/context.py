@@ -1,24 +1,28 @@
-"""What one invocation of a compiled graph may set: LangGraph's ``context=``."""
+"""What a graph is compiled with, and what one run of it has: LangGraph's ``context=``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic import ModelWrapValidatorHandler as Handler
 from pydantic.json_schema import WithJsonSchema
 
-from thinkgraph.graphs.language.spec import Limits
+from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime.models import AnyModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.event import NodeEvent
+from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.request import RequestRecord
 
 Allowance = Budget | Limits | Mapping[str, float]
 """What a run may spend, such as ``{"tokens": 2000}``."""
 
+_UNION = ("Limits", "is-instance[Budget]")
+"""What pydantic calls the kinds of a budget in the place of an error."""
 _NAMED = WithJsonSchema({"type": "string"})
 
 
@@ -46,28 +50,60 @@ class Context(BaseModel):
             return handler(value)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(["context", *map(str, first["loc"])])
+            named = [str(part) for part in first["loc"] if part not in _UNION]
+            place = ".".join(["context", *named])
             known = ", ".join(cls.model_fields)
             raise ThinkgraphError(f"{place}: {first['msg']}; a context has {known}") from None
+
+
+Models = Callable[[str], Model]
+"""A model by its role; the empty role is the run's model."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a graph is compiled with.
+
+    Attributes:
+        params: the value of every param.
+        models: of runs whose context has none.
+        used: the spec that a ``use`` names.
+        seed: of runs whose context has none.
+        prompts: prompts that replace built-in ones of the same name.
+        budget: what a run may spend, beside what its spec says.
+    """
+
+    params: Mapping[str, Scalar]
+    models: Models
+    used: Callable[[str], Spec]
+    seed: int = 0
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    budget: Limits | None = None
 
 
 @dataclass(frozen=True)
 class RunContext:
     """The context of a run that this package starts itself.
 
+    A graph that a node's own code runs is handed it too, and leaves it alone.
+
     Attributes:
+        graph: whose run it is.
         seed: all randomness comes from it.
-        models: a model by its role; the empty role is the run's model.
+        models: of the run.
         budget: what the run may spend, its spec's budget included.
         emit: is told the run's events in place of LangGraph's custom stream.
         scope: goes before the names of the nodes.
+        record: is told each model request, once it has ended.
     """
 
+    graph: Spec
     seed: int
-    models: Callable[[str], Model]
+    models: Models
     budget: Budget | None = None
     emit: Callable[[NodeEvent], None] | None = None
     scope: str = ""
+    record: Callable[[RequestRecord], None] | None = None
 
 
 __all__ = ["Allowance", "AnyModel", "Context", "RunContext"]

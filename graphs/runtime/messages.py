@@ -1,4 +1,4 @@
-"""A conversation of LangChain's messages as the nodes' prompts hold it: turns of plain text.
+"""Message conversion: from LangChain's messages to the plain turns of prompts.
 
 What a turn of text can't carry (a tool's call, a tool's result, an image, who of several users
 speaks) is put into words, so that any chat template takes any history.
@@ -24,6 +24,8 @@ _ROLES: dict[str, Role] = {
     "user": "user",
     "assistant": "assistant",
 }
+TOOLS = {"tool", "function"}
+"""The types of messages that hold what a tool has said."""
 _THOUGHTS = {"reasoning", "thinking", "redacted_thinking"}
 _CALLS = {"tool_use", "tool_call", "tool_call_chunk", "input_json_delta", "function_call"}
 """Content blocks that repeat what a message's ``tool_calls`` say."""
@@ -48,6 +50,11 @@ def text_of(content: Any) -> str:
     """The text of a message's content; blocks that are no text are named."""
     parts = [content] if isinstance(content, str) else content or ()
     return "".join(part if isinstance(part, str) else _block(part) for part in parts).strip()
+
+
+def is_users(message: BaseMessage) -> bool:
+    """Whether the user speaks, and not a tool."""
+    return message.type not in TOOLS and _role(message) == "user"
 
 
 def _role(message: BaseMessage) -> Role:

@@ -1,19 +1,25 @@
-"""The models of a run, by the roles that its nodes ask for."""
+"""The models of a run, by the roles of its nodes, loaded at their first use."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.model import Model
 
 DEFAULT_MODEL = "smollm2"
 
-AnyModel = str | Model | BaseChatModel
-"""A name of the catalogue, a model, or a LangChain chat model."""
+AnyModel = str | Model | Runnable[Any, Any]
+"""A name of the catalogue, a model, or a LangChain chat model (also one with ``with_retry()``,
+``with_fallbacks()`` or ``bind()``)."""
 
 
 def default_model() -> str:
@@ -22,7 +28,7 @@ def default_model() -> str:
 
 
 class Roles:
-    """The models of a run by their roles, each loaded when it is first asked for.
+    """The models of a run by role, each loaded at its first use.
 
     Args:
         model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.
@@ -34,6 +40,22 @@ class Roles:
         self._models = models or {}
         self._loaded: dict[str, Model] = {}
         self._lock = threading.Lock()
+        self._opening: WeakKeyDictionary[AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    async def open(self, role: str) -> None:
+        """Load the model of a role, which may take seconds, without holding up the event loop.
+
+        Nodes that wait for one go on in the order in which they came, so that a run is the same
+        each time.
+        """
+        if self._is_open(role):
+            return
+        async with self._opening.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if not self._is_open(role):
+                await asyncio.to_thread(self, role)
+
+    def _is_open(self, role: str) -> bool:
+        return role in self._loaded or not isinstance(self._models.get(role, self._model), str)
 
     def __call__(self, role: str) -> Model:
         """The model of a role."""
@@ -53,8 +75,13 @@ def _loaded(model: AnyModel) -> Model:
         from thinkgraph.models.catalogue import load  # noqa: PLC0415 (the engine is slow to import)
 
         return load(model)
-    if isinstance(model, BaseChatModel):
-        from thinkgraph.models.backends.langchain import LangChainModel  # noqa: PLC0415
+    if isinstance(model, Runnable):
+        from thinkgraph.models.backends.from_langchain import from_langchain  # noqa: PLC0415
 
-        return LangChainModel(model)
+        return from_langchain(model)
+    if not hasattr(model, "generate"):
+        raise ArgumentError(
+            "a model is a name of the catalogue, an open model or a LangChain chat model, "
+            f"not {model!r}"
+        )
     return model

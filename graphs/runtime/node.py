@@ -1,124 +1,32 @@
-"""One node as LangGraph runs it: reads the channels, works, writes them, and says where to go."""
+"""A node of the LangGraph graph: reads channels, runs, writes channels, and routes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
-from langgraph.types import Command, Send
+from langgraph.types import Command, RetryPolicy, Send
 
-from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.language.spec import Limits, Retry, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
-from thinkgraph.graphs.runtime.context import Context, RunContext
+from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
-from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.event_loop import wait_for
-from thinkgraph.models.model import Budget, Model
-from thinkgraph.nodes.base.node import Node
+from thinkgraph.graphs.runtime.work import Work
+from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong, ThinkgraphError
+from thinkgraph.models.model import Budget
 from thinkgraph.nodes.event import NodeStarted
 from thinkgraph.nodes.population import State, Update
-from thinkgraph.nodes.prompts.prompt import Prompt
 from thinkgraph.nodes.step import Step
-
-Models = Callable[[str], Model]
-"""A model by its role; the empty role is the run's model."""
-
-
-@dataclass(frozen=True)
-class Binding:
-    """What a graph is compiled with.
-
-    Attributes:
-        params: the value of every param.
-        models: of runs whose context has none.
-        used: the spec that a ``use`` names.
-        seed: of runs whose context has none.
-        prompts: prompts that replace built-in ones of the same name.
-        budget: what a run may spend, beside what its spec says.
-    """
-
-    params: Mapping[str, Scalar]
-    models: Models
-    used: Callable[[str], Spec]
-    seed: int = 0
-    prompts: Mapping[str, Prompt] = field(default_factory=dict)
-    budget: Limits | None = None
-
-
-class Work(Protocol):
-    """What a node does, with or without an event loop."""
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Work to the end."""
-        ...
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Work."""
-        ...
-
-
-@dataclass(frozen=True)
-class KindWork:
-    """The work of a node kind."""
-
-    node: Node
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Run it to its end."""
-        return wait_for(self.node.run(state, step))
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run it."""
-        return await self.node.run(state, step)
-
-
-@dataclass(frozen=True)
-class GraphWork:
-    """Another graph as the work of a node: it works on the population as a node does."""
-
-    spec: Spec
-    params: Mapping[str, Scalar]
-    app: CompiledStateGraph[Any, Any]
-
-    def invoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
-        return self._update(self.app.invoke(given, context=self._context(step)), step)
-
-    async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
-        return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
-
-    def _context(self, step: Step) -> RunContext:
-        limits, budget = self.spec.budget, step.budget
-        return RunContext(
-            seed=step.seed,
-            models=step.models,
-            budget=limited(limits, self.params, budget) if limits else budget,
-            emit=step.emit,
-            scope=f"{step.key}/",
-        )
-
-    def _update(self, values: Mapping[str, Any], step: Step) -> Update:
-        step.usage += channels.total_usage(values)
-        after = channels.read(self.spec, values)
-        return Update(
-            candidates=tuple(after.candidates.values()),
-            critiques=tuple(after.critiques.values()),
-            answer=after.answer,
-        )
 
 
 class NodeRunnable(Runnable[Any, Any]):
@@ -152,6 +60,8 @@ class NodeRunner:
         binding: what the graph is compiled with.
         routes: where its nodes lead.
         budgets: of the graph's runs.
+        fallback: does the work in its place if it has failed for good.
+        in_place_of: the node whose edges are followed, where this is a fallback.
     """
 
     name: str
@@ -160,23 +70,48 @@ class NodeRunner:
     binding: Binding
     routes: Routes
     budgets: RunBudgets
+    fallback: NodeRunner | None = None
+    in_place_of: str = ""
 
-    def invoke(self, values: Json) -> Any:
-        """Run once on the channels' values; what it writes, or a command that also leads on."""
-        with self._run(values) as run:
-            run.update = self.work.invoke(run.state, run.step)
+    def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
+        """Run once on the channels' values; what it writes, or a command that also leads on.
+
+        Args:
+            values: the channels.
+            before: why the node failed in whose place this one runs.
+        """
+        try:
+            with self._run(values, before) as run:
+                run.update = self.work.invoke(run.state, run.step)
+        except ModelError as error:
+            return self._other(error).invoke(values, [str(error)])
         return self._written(run, values)
 
-    async def ainvoke(self, values: Json) -> Any:
-        """Run once on the channels' values; what it writes, or a command that also leads on."""
-        with self._run(values) as run:
-            run.update = await self.work.ainvoke(run.state, run.step)
+    async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
+        """The same, within an event loop."""
+        try:
+            with self._run(values, before) as run:
+                run.update = await self.work.ainvoke(run.state, run.step)
+        except ModelError as error:
+            return await self._other(error).ainvoke(values, [str(error)])
         return self._written(run, values)
+
+    def _other(self, error: ModelError) -> NodeRunner:
+        """What does the work in place of this node, once it isn't tried again."""
+        if self.fallback is None:
+            raise error
+        policy = self.spec.nodes[self.name].retry
+        info = get_runtime().execution_info
+        tried = info.node_attempt if info else 1
+        if policy and tried < policy.max_attempts and is_transient(error):
+            raise error
+        return self.fallback
 
     @contextmanager
-    def _run(self, values: Json) -> Iterator[Run]:
+    def _run(self, values: Json, before: Sequence[str]) -> Iterator[Run]:
         """One run of the node, while it works."""
         step, total = self._step(values)
+        step.failures += before
         run = Run(channels.read(self.spec, values), step, total)
         step.emit(NodeStarted(node=step.node, round=step.round))
         began = time.perf_counter()
@@ -186,6 +121,7 @@ class NodeRunner:
                     yield run
             else:
                 yield run
+            step.raise_if_failed()
         except ThinkgraphError as error:
             raise error.at(f"node {step.node!r}") from error
         run.wall_s = round(time.perf_counter() - began, 3)
@@ -202,22 +138,25 @@ class NodeRunner:
             seed=context.seed,
             params=params,
             models=context.models,
+            record=context.record,
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,
+            turn=values["turn"]["id"],
         )
         return step, total
 
     def _context(self, values: Json) -> RunContext:
         """The run's context, whoever started it; one that isn't ours is a parent's."""
         given: Any = get_runtime(Context).context
-        if isinstance(given, RunContext):
+        if isinstance(given, RunContext) and given.graph is self.spec:
             return given
         own = given if isinstance(given, Context) else Context()
         limits = own.budget if isinstance(own.budget, Limits) else None
         above = own.budget if isinstance(own.budget, Budget) else None
         has_models = own.model is not None or own.models
         return RunContext(
+            graph=self.spec,
             seed=self.binding.seed if own.seed is None else own.seed,
             models=Roles(own.model, own.models) if has_models else self.binding.models,
             budget=self.budgets.of(values, limits, above),
@@ -226,6 +165,8 @@ class NodeRunner:
     def _written(self, run: Run, values: Json) -> Any:
         step, update = run.step, run.update
         usage = {**step.usage.model_dump(), "wall_s": run.wall_s}
+        if step.failures:
+            usage["failures"] = step.failures
         written: Json = {
             "candidates": {c.id: c.model_dump(mode="json") for c in update.candidates},
             "critiques": {c.id: c.model_dump(mode="json") for c in update.critiques},
@@ -237,7 +178,7 @@ class NodeRunner:
             written["answer"] = update.answer.model_dump(mode="json")
         after = channels.updated(self.spec, values, written)
         written["turn"] = self._progress(run, after)
-        if self.routes.decides(self.name):
+        if self.routes.decides(self.in_place_of or self.name):
             return self._decide(written, after, values.get("counts") or {}, step.round)
         return written
 
@@ -253,7 +194,9 @@ class NodeRunner:
     def _decide(
         self, written: Json, after: Json, counts: Mapping[str, int], round: int
     ) -> Command[str]:
-        links = self.routes.follow(self.name, channels.read(self.spec, after), round, counts)
+        links = self.routes.follow(
+            self.in_place_of or self.name, channels.read(self.spec, after), round, counts
+        )
         followed = {link.key: counts.get(link.key, 0) + 1 for link in links}
         written["counts"] = {**written["counts"], **followed}
         goto: list[Any] = []
@@ -262,18 +205,35 @@ class NodeRunner:
         return Command(update=written, goto=goto)
 
 
+def retry_policy(retry: Retry) -> RetryPolicy:
+    """LangGraph's policy of a node's ``retry``."""
+    return RetryPolicy(**retry.model_dump(), retry_on=is_transient)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed at another time."""
+    hopeless = isinstance(error, PromptTooLong | NoProbabilities)
+    return isinstance(error, ModelError) and not hopeless
+
+
+@dataclass(frozen=True)
 class Conclusion(NodeRunner):
     """The end of a run: votes if nothing has answered since the population last changed.
 
     The answer then goes into the conversation.
+
+    Args:
+        writers: the nodes whose text is the answer.
     """
 
-    def invoke(self, values: Json) -> Any:
+    writers: frozenset[str] = frozenset()
+
+    def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
         """Vote if need be, and say the answer."""
         written = {} if self._is_answered(values) else super().invoke(values)
         return self._said(written, values)
 
-    async def ainvoke(self, values: Json) -> Any:
+    async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
         """Vote if need be, and say the answer."""
         written = {} if self._is_answered(values) else await super().ainvoke(values)
         return self._said(written, values)
@@ -284,7 +244,8 @@ class Conclusion(NodeRunner):
     def _said(self, written: Json, values: Json) -> Json:
         after = {**channels.updated(self.spec, values, written), "turn": values["turn"]}
         total = self._context(values).budget
-        message = reply(self.spec, after, total.cut if total else None)
+        self.budgets.forget(total)
+        message = reply(self.spec, after, total.cut if total else None, self.writers)
         return {**written, "messages": [message]}
 
 
@@ -319,7 +280,7 @@ def _fan_out(target: str, values: Json) -> list[Send]:
 
 @dataclass
 class Run:
-    """One run of a node: what it reads, what it may use, and what comes of it."""
+    """One run of a node: its input, its resources, and its output."""
 
     state: State
     step: Step

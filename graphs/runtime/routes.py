@@ -1,4 +1,4 @@
-"""Where each node leads: edges that are always followed, and decisions among the others."""
+"""Routing: the edges of each node, unconditional ones and conditional branches."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ class Routes:
             at_most=bind(edge.at_most, self._params),
             each=edge.each is not None,
         )
+
+    def ends_after(self, node: str) -> bool:
+        """Whether the run can only end after a node, as far as its path goes."""
+        targets = {target for sources, target in self.fixed if node in sources}
+        targets |= {link.target for link in self.decisions(node)}
+        return targets == {CONCLUDE}
 
     def decides(self, node: str) -> bool:
         """Whether a node chooses among its edges."""

@@ -13,23 +13,24 @@ from uuid import uuid4
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, Interrupt
+from langgraph.types import Command, Interrupt, interrupt
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
-from thinkgraph.graphs.runtime.context import Allowance, RunContext
+from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.node import Binding
 from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.registry import node_kinds
+from thinkgraph.nodes.request import RequestRecord
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -75,7 +76,7 @@ class Interrupted(ThinkgraphError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a compiled graph, which may be interrupted and gone on with.
+    """One run of a compiled graph, which may be interrupted and resumed.
 
     Attributes:
         app: the compiled graph.
@@ -83,6 +84,7 @@ class Run:
         binding: its params and models.
         context: the run's seed, models and budget, whatever the graph was compiled with.
         config: callbacks, tags, metadata: LangChain's config.
+        requests: those that the nodes have made so far.
     """
 
     app: CompiledStateGraph[Any, Any]
@@ -90,6 +92,7 @@ class Run:
     binding: Binding
     context: RunContext
     config: RunnableConfig
+    requests: list[RequestRecord]
 
     async def stream(self, given: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
         """Run, or go on; the last event is :class:`Finished`."""
@@ -109,8 +112,23 @@ class Run:
                 else:
                     values = cast("dict[str, Any]", piece)
         if waiting := values.get("__interrupt__"):
-            raise Interrupted(waiting, self)
+            async with aclosing(self._wait(waiting)) as events:
+                async for event in events:
+                    yield event
+            return
         yield Finished(result=self._result(values, round(time.perf_counter() - began, 3)))
+
+    async def _wait(
+        self, interrupts: Sequence[Interrupt]
+    ) -> AsyncGenerator[NodeEvent | Finished, None]:
+        """Within a node of another graph its run waits, and this one goes on with the answers."""
+        try:
+            answers = {waiting.id: interrupt(waiting.value) for waiting in interrupts}
+        except (RuntimeError, KeyError):  # this is no node of another graph
+            raise Interrupted(interrupts, self) from None
+        async with aclosing(self.stream(Command(resume=answers))) as events:
+            async for event in events:
+                yield event
 
     def _result(self, values: dict[str, Any], wall: float) -> Result:
         spec, state = self.spec, channels.read(self.spec, values)
@@ -130,6 +148,7 @@ class Run:
             spec=spec,
             params=dict(self.binding.params),
             counts=values.get("counts", {}),
+            requests=tuple(self.requests),
             cut=self.context.budget.cut if self.context.budget else None,
         )
 
@@ -139,7 +158,8 @@ def app(
 ) -> CompiledStateGraph[Any, Any]:
     """A spec as an ordinary compiled LangGraph graph; ``options`` are of LangGraph's compile."""
     options["name"] = options.get("name") or spec.name
-    compiled = build(spec, binding).compile(checkpointer=checkpointer, **options)
+    graph = build(spec, binding, stores=checkpointer is not False)
+    compiled = graph.compile(checkpointer=checkpointer, **options)
     return compiled.with_config(recursion_limit=STEPS)
 
 
@@ -155,7 +175,7 @@ def start(
     """A run of a compiled spec.
 
     Args:
-        app: the compiled spec, without a checkpointer.
+        app: the compiled spec, with no checkpointer.
         specs: the spec, and those that it uses.
         binding: its params, and the run's models.
         seed: all randomness comes from it; drawn if there is none.
@@ -164,18 +184,22 @@ def start(
     """
     spec, *used = specs
     seed = secrets.randbits(31) if seed is None else seed
-    context = RunContext(seed, binding.models, _allowed(budget, spec.budget, binding.params))
+    if not isinstance(seed, int):
+        raise ArgumentError(f"a seed is an integer, not {seed!r}")
+    allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
+    context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
     config = config or RunnableConfig()
-    if any(map(_may_interrupt, (spec, *used))):
+    if may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
         config = {**config, "configurable": {**config.get("configurable", {}), **own}}
         app = app.copy({"checkpointer": InMemorySaver()})
-    return Run(app, spec, binding, context, config)
+    return Run(app, spec, binding, context, config, requests)
 
 
-def _may_interrupt(spec: Spec) -> bool:
-    """Whether it has a kind of the user's own; only such can wait for somebody."""
-    kinds = {node_kinds()[node.kind] for node in spec.nodes.values() if node.kind}
+def may_interrupt(specs: Iterable[Spec]) -> bool:
+    """Whether one has a kind of the user's own; only such can wait for somebody."""
+    names = {node.kind for spec in specs for node in spec.nodes.values() if node.kind}
+    kinds = [node_kinds()[name] for name in names]
     return any(not kind.__module__.startswith("thinkgraph.nodes.") for kind in kinds)
 
 
@@ -199,13 +223,20 @@ def asked(question: Question) -> dict[str, Any]:
     """What a compiled graph is given."""
     if isinstance(question, str):
         return {"question": question}
-    turns = [turn.model_dump() if isinstance(turn, Message) else turn for turn in question]
-    return {"messages": turns}
+    if not isinstance(question, Sequence):
+        raise ArgumentError(f"a question is a text or a list of messages, not {question!r}")
+    return {"messages": [_plain(turn) if isinstance(turn, Message) else turn for turn in question]}
+
+
+def _plain(turn: Message) -> dict[str, Any]:
+    return turn.model_dump(exclude_defaults=True)
 
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
     """Limits as they may be given; numbers, since a run's params are a graph's own matter."""
-    return given if isinstance(given, Limits) else Limits.model_validate(given or {})
+    if not isinstance(given, Limits | Mapping | None):
+        raise ArgumentError(f'a budget is such as {{"tokens": 2000}}, not {given!r}')
+    return given if isinstance(given, Limits) else Limits(**(given or {}))
 
 
 def _allowed(

@@ -1,4 +1,4 @@
-"""The channels of a compiled graph, and how parallel writes to them combine.
+"""The channels of a compiled graph, and the reducers that merge parallel writes.
 
 Channels hold plain JSON, so that any checkpointer stores them and none has to import a class
 of ours to read them back; ``messages`` holds LangChain's own. Every reducer of the engine's own
@@ -15,6 +15,7 @@ from langchain_core.messages import AnyMessage
 from langchain_core.prompt_values import PromptValue
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
+from pydantic import Field, create_model
 from typing_extensions import TypedDict  # pydantic has no JSON Schema of typing's before 3.12
 
 from thinkgraph.graphs.language.spec import FieldType, Spec
@@ -132,8 +133,6 @@ class Channels(TypedDict, total=False):
 
 
 CHANNELS = frozenset(Channels.__annotations__)
-INPUT = ("question", "messages")
-"""What a turn is given, beside the further inputs of a spec."""
 RUN = ("candidates", "critiques", "answer", "usage", "counts")
 """What a turn begins without, beside the state of a spec."""
 
@@ -148,7 +147,7 @@ _TYPES: dict[FieldType, Any] = {
 
 
 class Schemas:
-    """What LangGraph is told of a graph's state.
+    """The state schemas that LangGraph gets for a graph.
 
     Attributes:
         state: all channels.
@@ -159,16 +158,24 @@ class Schemas:
 
     def __init__(self, spec: Spec) -> None:
         known = get_type_hints(Channels, include_extras=True)
-        inputs = {n: Annotated[_TYPES[f.type], EphemeralValue] for n, f in spec.inputs.items()}
+        inputs = {
+            name: Annotated[_TYPES[field.type] | None, EphemeralValue]
+            for name, field in spec.inputs.items()
+        }
         state = {
             # LangGraph begins a channel of a plain type with that type's zero, not the default.
             name: Annotated[_TYPES[field.type] | None, REDUCERS[field.reducer]]
             for name, field in spec.state.items()
         }
-        given = {name: known[name] for name in INPUT} | inputs
         made = {name: known[name] for name in (*RUN, "messages")} | state
         self.state = _schema("State", known | inputs | state)
-        self.input = _schema("Input", given)
+        # A pydantic model, since LangChain takes every key of a TypedDict for a required one.
+        self.input = create_model(
+            "Input",
+            question=(known["question"], Field("", description="what is asked")),
+            messages=(known["messages"], Field([], description="or a conversation that asks it")),
+            **{n: (inputs[n], Field(None, description=f.about)) for n, f in spec.inputs.items()},  # type: ignore[call-overload]
+        )
         self.output = _schema("Output", made)
 
 
@@ -247,3 +254,9 @@ def total_usage(values: Mapping[str, Any]) -> Usage:
     """What all the nodes have spent."""
     parts = (values.get("usage") or {}).values()
     return sum((RunUsage.model_validate(part) for part in parts), Usage())
+
+
+def failures(values: Mapping[str, Any]) -> list[str]:
+    """What went wrong in the nodes without ending the run."""
+    parts = (values.get("usage") or {}).values()
+    return [failure for part in parts for failure in part.get("failures", ())]

@@ -1,4 +1,4 @@
-"""A strategy as a tool that an agent may call."""
+"""A strategy as a LangChain tool that an agent can call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
 from thinkgraph.graphs.runtime.result import Finished, Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.nodes.event import NodeEvent
 
@@ -107,13 +107,14 @@ def _listener() -> Callable[[Any], None]:
 
 
 def _check(graph: Strategy, params: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Tell the programmer now what the agent could only be told at each call."""
+    """Raise errors when the tool is made that would otherwise fail at each call."""
     spec = graph.spec
     fixed = {name: value for name, value in values.items() if name not in spec.inputs}
     for name in params:
         if name not in spec.params:
             have = ", ".join(spec.params) or "none"
-            raise ThinkgraphError(f"graph {graph.name!r} has no param {name!r}; it has {have}")
+            hint = did_you_mean(name, spec.params) or f"it has {have}"
+            raise ThinkgraphError(f"graph {graph.name!r} has no param {name!r}; {hint}")
         if name in fixed:
             raise ThinkgraphError(f"the param {name!r} is set already; an agent can't set it too")
     if all(spec.params[name].default is not None for name in params):
@@ -145,7 +146,7 @@ def _input(field: Input) -> tuple[Any, Any]:
 
 
 def _first(error: Any) -> str:
-    """A wrong argument in one sentence, for the agent to mend."""
+    """The first error of the arguments, in one sentence, for the agent."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

@@ -1,4 +1,4 @@
-"""Where a turn begins and ends: the question goes into the conversation, and so does the answer.
+"""Turns of a conversation: how a question enters the messages, and how the answer does.
 
 A thread is a conversation. Whatever comes in at its start begins a new turn: the run's channels
 are emptied, the messages stay. What goes on with an interrupted run (``invoke(None)``,
@@ -7,19 +7,20 @@ are emptied, the messages stay. What goes on with an interrupted run (``invoke(N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.messages import text_of
+from thinkgraph.graphs.runtime.messages import TOOLS, is_users, text_of
 from thinkgraph.graphs.runtime.state import Json, Turn
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Usage
+from thinkgraph.nodes.step import message_id
 
 _VOTE = {"value", "votes", "of", "tie", "candidate", "cancelled", "note"}
 """What the message tells of the answer."""
@@ -35,7 +36,7 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         ThinkgraphError: nothing is asked.
     """
     messages = list(values.get("messages") or ())
-    last = next((m for m in reversed(messages) if isinstance(m, HumanMessage)), None)
+    last = next((m for m in reversed(messages) if is_users(m)), None)
     question, added = values.get("question") or "", []
     if not question:
         if last is None or not _is_open(messages):
@@ -55,9 +56,9 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
 def _is_open(messages: list[Any]) -> bool:
     """Whether nothing but calls of tools and their results follows the user's last message."""
     for message in reversed(messages):
-        if isinstance(message, HumanMessage):
+        if is_users(message):
             return True
-        if not isinstance(message, ToolMessage) and not getattr(message, "tool_calls", ()):
+        if message.type not in TOOLS and not getattr(message, "tool_calls", ()):
             return False
     return False
 
@@ -71,8 +72,18 @@ def _nothing_asked(messages: list[Any]) -> str:
     )
 
 
-def reply(spec: Spec, values: Mapping[str, Any], cut: str | None) -> AIMessage:
-    """The answer as a message, with what it cost and how it was voted in its metadata."""
+def reply(
+    spec: Spec, values: Mapping[str, Any], cut: str | None, writers: Collection[str] = ()
+) -> AIMessage:
+    """The answer as a message, with its usage and votes in the metadata.
+
+    Args:
+        spec: the graph.
+        values: its channels.
+        cut: why the run was cut short, if it was.
+        writers: the nodes whose text is the answer; a stream has shown it already, and the
+            message has the id that it had there.
+    """
     state, usage = channels.read(spec, values), channels.total_usage(values)
     told: Json = {"graph": spec.name}
     text = ""
@@ -81,16 +92,18 @@ def reply(spec: Spec, values: Mapping[str, Any], cut: str | None) -> AIMessage:
         told |= state.answer.model_dump(include=_VOTE)
     if spec.output != "answer":
         text = str(state.fields.get(spec.output, values.get(spec.output)))
+    candidate = state.candidates.get(told.get("candidate") or "")
+    streamed = candidate is not None and candidate.node in writers and candidate.text == text
     return AIMessage(
         text,
-        id=f"answer-{values['turn']['id']}",
+        id=message_id(values["turn"]["id"], candidate.id if candidate and streamed else "answer"),
         usage_metadata=usage_metadata(usage),
         response_metadata={**told, "usage": usage.model_dump(), "cut": cut},
     )
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
-    """A usage as LangChain tells it."""
+    """A usage in LangChain's form."""
     return UsageMetadata(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.models.model import Sampling
 
 if TYPE_CHECKING:
     import openai
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
     from thinkgraph.models.backends.streams import Step
-    from thinkgraph.models.model import Sampling
 
 KEY = "OPENAI_API_KEY"
 FORM = "openai:MODEL@URL, for example openai:qwen3@http://127.0.0.1:8080/v1"
@@ -96,7 +96,7 @@ class EndpointModel(LangChainModel):
         if sampling.confidence:
             tells = "tells log-probabilities at most, and no entropies (`confidence: true`)"
             raise ModelError(f"{self.name} is {self.about}, which {tells}; use a GGUF model there")
-        settings = super()._settings(sampling)
+        settings = super()._settings(Sampling(**dict(sampling)))  # the defaults as well
         given = {name: settings.pop(name) for name in BESIDE if name in settings}
         fields = type(sampling).model_fields
         extra = {name: value for name, value in given.items() if value != fields[name].default}

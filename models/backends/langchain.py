@@ -1,4 +1,4 @@
-"""Any LangChain chat model as a model that nodes can ask: a hosted one, for example."""
+"""The LangChain backend: any LangChain chat model as the model of a run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
-    HumanMessage,
-    SystemMessage,
 )
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+from langchain_core.runnables.retry import RunnableRetry
 
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
+from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     Confidence,
     FinishReason,
@@ -31,7 +30,6 @@ from thinkgraph.models.model import (
     parted,
 )
 
-ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
 
 
@@ -45,7 +43,8 @@ class LangChainModel:
     dropped.
 
     Args:
-        model: the chat model.
+        model: the chat model, or a Runnable around one. One with ``with_retry()`` can't be tried
+            again in the middle of a stream, so each of its answers comes in one piece.
         name: what to call it; its class's name by default.
         accepts: settings of :class:`~thinkgraph.models.model.Sampling` that the provider
             takes by the same name; ``seed`` too where it takes one. ``stop`` always is.
@@ -60,21 +59,23 @@ class LangChainModel:
 
     def __init__(
         self,
-        model: BaseChatModel,
+        model: Runnable[Any, Any],
         *,
         name: str | None = None,
         accepts: Collection[str] = ("temperature", "top_p", "max_tokens"),
         context_length: int | None = None,
     ) -> None:
-        self.name = name or type(model).__name__
-        profile = model.profile or {}
+        layers = _layers(model)
+        self.name = name or type(layers[-1]).__name__
+        profile = getattr(layers[-1], "profile", None) or {}
         self.context_length = context_length or profile.get("max_input_tokens") or 8192
         self._model = model
+        self._retries = _retries(model)
         self._accepts = {*accepts, "stop"}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate: the provider's tokenizer is not known here."""
-        return count_tokens_approximately(_to_langchain(messages))
+        return count_tokens_approximately(to_langchain(messages))
 
     def generate(self, request: ModelRequest) -> Streams:
         """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
@@ -86,10 +87,12 @@ class LangChainModel:
         if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
+        if request.tools.tools:
+            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
         settings = self._settings(request.sampling)
         if request.budget:
             request.budget.spend(calls=1)
-        turns = _to_langchain(request.messages)
+        turns = to_langchain(request.messages)
         return Streams(
             [
                 self._stream(turns, settings | self._seed(seed), index)
@@ -128,11 +131,7 @@ class LangChainModel:
     ) -> AsyncGenerator[Step, None]:
         whole: AIMessageChunk | None = None
         counted = 0
-        # astream is an async generator, though its type doesn't say so: close it at once.
-        config = _of_sample(sample)
-        chunks = cast(
-            "AsyncGenerator[AIMessageChunk]", self._model.astream(turns, config, **settings)
-        )
+        chunks = self._chunks(turns, settings, _of_sample(sample))
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
@@ -144,8 +143,28 @@ class LangChainModel:
             raise
         except Exception as error:  # a provider's client raises errors of its own
             raise self._failure(error) from error
-        if whole:
+        if whole is not None:
             yield self._last_step(whole, counted, count_tokens_approximately(turns))
+
+    async def _chunks(
+        self, turns: list[BaseMessage], settings: dict[str, Any], config: RunnableConfig | None
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        if self._retries:
+            yield self._chunk(await self._model.ainvoke(turns, config, **settings))
+            return
+        # astream is an async generator, though its type doesn't say so: close it at once.
+        found = cast("AsyncGenerator[Any]", self._model.astream(turns, config, **settings))
+        async with aclosing(found):
+            async for chunk in found:
+                yield self._chunk(chunk)
+
+    def _chunk(self, found: Any) -> AIMessageChunk:
+        if isinstance(found, AIMessageChunk):
+            return found
+        if isinstance(found, AIMessage):
+            return AIMessageChunk(**{**found.model_dump(), "type": "AIMessageChunk"})
+        kind = type(found).__name__
+        raise ModelError(f"{self.name} answers with {kind}, not with a message: give a chat model")
 
     def _failure(self, error: Exception) -> ModelError:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -168,14 +187,23 @@ class LangChainModel:
         )
 
 
+def _layers(model: Any) -> list[Any]:
+    """A Runnable and what it is around, the chat model last."""
+    inner = getattr(model, "bound", None) or getattr(model, "runnable", None)
+    return [model, *(_layers(inner) if inner else ())]
+
+
+def _retries(model: Any) -> bool:
+    """Whether a Runnable, or one that it falls back to, tries again what failed."""
+    layers = _layers(model)
+    others = [other for layer in layers for other in getattr(layer, "fallbacks", ())]
+    return any(isinstance(layer, RunnableRetry) for layer in layers) or any(map(_retries, others))
+
+
 def _of_sample(sample: int) -> RunnableConfig | None:
     """The config of the run that is under way, with the sample's number in the metadata."""
     config = var_child_runnable_config.get()
     return merge_configs(config, {"metadata": {"thinkgraph_sample": sample}}) if config else None
-
-
-def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
-    return [ROLES[m.role](content=m.content) for m in messages]
 
 
 def _confidence(logprobs: Any) -> Confidence | None:

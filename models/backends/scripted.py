@@ -1,4 +1,4 @@
-"""A model that answers from a script, to test a strategy's logic without a language model."""
+"""The scripted backend: fixed completions, to test a strategy's logic without a model."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ class ScriptedModel:
             request.seeds,
             spent=self._spend(request),
             budget=request.budget,
+            tools=request.tools.tools,
         )
 
     async def choose(

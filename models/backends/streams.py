@@ -1,4 +1,4 @@
-"""Samples that come as independent streams of text, joined into one generation.
+"""Independent streams of text, joined into one generation of several samples.
 
 What answers one prompt at a time (a hosted model, a script) becomes a
 :class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be
@@ -13,11 +13,13 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Usage
+from thinkgraph.models.formats.format import PLAIN
+from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Tool, Usage
 
 
 class Step(NamedTuple):
-    """What a stream yields: new text, and what it took.
+    """An item of a stream: new text, and its usage.
 
     ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
     ``"stop"`` where a stream ends without one.
@@ -32,6 +34,10 @@ class Step(NamedTuple):
     """How sure the model was of the whole text, where the stream learns it."""
 
 
+News = Delta | Completion | tuple[int, Exception]
+"""What a sample tells: text, its end, or its failure with its number."""
+
+
 class Streams:
     """A generation whose samples are streams; it belongs to the event loop that iterates it.
 
@@ -40,6 +46,7 @@ class Streams:
         seeds: the samples' seeds, in order.
         spent: what asking has cost already.
         budget: checked before a step is taken; a step's tokens are taken from it.
+        tools: those whose calls are looked for in the texts.
 
     Raises:
         ModelError: there is no seed.
@@ -52,29 +59,43 @@ class Streams:
         *,
         spent: Usage,
         budget: Budget | None = None,
+        tools: Sequence[Tool] = (),
     ) -> None:
         if not seeds:
             raise ModelError("no sample was asked for; give at least one seed")
         self._samples = [
-            _Sample(index, seed, stream, budget)
+            _Sample(index, seed, stream, budget, tools)
             for index, (seed, stream) in enumerate(zip(seeds, streams, strict=True))
         ]
         self._spent = spent
         self._started = False
+        self.failures: list[Exception] = []
 
     async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
-        """Run the samples side by side; a failure of one ends them all and is raised."""
+        """Run the samples side by side.
+
+        One that fails ends with the finish reason ``error``, and the others go on.
+
+        Raises:
+            ModelError: the first failure, if every sample has failed.
+        """
         if self._started:
             raise RuntimeError("a generation can be iterated only once")
         self._started = True
-        news: asyncio.Queue[Delta | Completion | Exception] = asyncio.Queue()
+        news: asyncio.Queue[News] = asyncio.Queue()
         for sample in self._samples:
             sample.task = asyncio.create_task(sample.run(news))
         try:
             running = len(self._samples)
             while running:
                 match await news.get():
-                    case Exception() as failure:
+                    case (index, ModelError() as failure):
+                        running -= 1
+                        self.failures.append(failure)
+                        if len(self.failures) == len(self._samples):
+                            raise self.failures[0]
+                        yield self._samples[index].failed()
+                    case (_, failure):  # a fault of the program
                         raise failure
                     case event:
                         running -= isinstance(event, Completion)
@@ -106,16 +127,22 @@ class _Sample:
     """One stream, and what came of it."""
 
     def __init__(
-        self, index: int, seed: int, stream: AsyncGenerator[Step, None], budget: Budget | None
+        self,
+        index: int,
+        seed: int,
+        stream: AsyncGenerator[Step, None],
+        budget: Budget | None,
+        tools: Sequence[Tool],
     ) -> None:
         self._index, self._seed, self._stream, self._budget = index, seed, stream, budget
-        self._text, self._tokens, self._prompt = "", 0, Usage()
+        self._parser = ResponseParser(PLAIN, tools)
+        self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
 
-    async def run(self, news: asyncio.Queue[Delta | Completion | Exception]) -> None:
+    async def run(self, news: asyncio.Queue[News]) -> None:
         """Follow the stream to its end, and tell of each step and of the end or failure."""
         self._following = True
         try:
@@ -123,23 +150,39 @@ class _Sample:
                 reason = await self._follow(steps, news)
         except asyncio.CancelledError:
             reason = "cancelled"
-        except Exception as failure:  # the iteration raises it
-            news.put_nowait(failure)
+        except Exception as failure:
+            news.put_nowait((self._index, failure))
             return
+        self._parser.close()
+        self._tell(news)
         self.completion = Completion(
             sample=self._index,
             seed=self._seed,
-            text=self._text,
+            text=self._parser.text,
             tokens=self._tokens,
             finish_reason=reason,
+            reasoning=self._parser.reasoning,
+            tool_calls=tuple(self._parser.tool_calls),
+            invalid_tool_calls=tuple(self._parser.invalid_tool_calls),
             confidence=self._confidence,
         )
         news.put_nowait(self.completion)
 
+    def failed(self) -> Completion:
+        """The sample as one that failed; what it had written is no answer."""
+        self.completion = Completion(
+            sample=self._index,
+            seed=self._seed,
+            text="",
+            tokens=self._tokens,
+            finish_reason="error",
+        )
+        return self.completion
+
     async def _follow(
         self,
         steps: AsyncIterator[Step],
-        news: asyncio.Queue[Delta | Completion | Exception],
+        news: asyncio.Queue[News],
     ) -> FinishReason:
         if reason := self._stopped:
             return reason
@@ -148,11 +191,21 @@ class _Sample:
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
-            if step.text:
-                news.put_nowait(Delta(sample=self._index, text=step.text, tokens=self._tokens))
+            self._tell(news)
             if step.finish:
                 return step.finish
         return "stop"
+
+    def _tell(self, news: asyncio.Queue[Delta | Completion | Exception]) -> None:
+        if said := self._parser.take():
+            delta = Delta(
+                sample=self._index,
+                text=said.text,
+                tokens=self._tokens,
+                reasoning=said.reasoning,
+                tool_calls=tuple(said.tool_calls),
+            )
+            news.put_nowait(delta)
 
     @property
     def _stopped(self) -> FinishReason | None:
@@ -161,7 +214,7 @@ class _Sample:
         return "budget" if self._budget and self._budget.exhausted else None
 
     def _take(self, step: Step) -> None:
-        self._text += step.text
+        self._parser.feed(step.text)
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence

@@ -1,4 +1,4 @@
-"""The event loops that requests come from: the engine gives them a moment before a step.
+"""The event loops of callers: the engine gives them a moment before a step.
 
 Which requests meet in a batch decides the last bits of the logits. So that a run alone gives the
 same text each time, the engine doesn't race its callers: after a sample ended, and after a request

@@ -1,4 +1,4 @@
-"""The engine: one worker thread that owns one llama.cpp context and serves every request."""
+"""The engine: one worker thread with one llama.cpp context; continuous batching of requests."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        """What it has done so far and what it holds, as of a moment between two steps."""
+        """Statistics of the engine, taken between two steps."""
         return self._on_worker(
             lambda: self._counters.stats(self._scheduler, self._callers.waited_s)
         )
@@ -402,9 +402,21 @@ class Engine:
         self._counters.completion_tokens += 1
         if token in self.vocabulary.ends or token in sequence.request.sampling.stop_tokens:
             return
-        sequence.stream.add(self.vocabulary.piece(token))
-        if sequence.request.streams and (text := sequence.stream.take()):
-            delta = Delta.model_construct(sample=sequence.index, text=text, tokens=sequence.drawn)
+        spelled = sequence.request.spelled.get(token)
+        sequence.stream.add(self.vocabulary.piece(token) if spelled is None else spelled)
+        self._tell(sequence)
+
+    @staticmethod
+    def _tell(sequence: Sequence) -> None:
+        """Emit what a sequence has newly said, where somebody listens."""
+        if sequence.request.streams and (said := sequence.stream.take()):
+            delta = Delta.model_construct(
+                sample=sequence.index,
+                text=said.text,
+                tokens=sequence.drawn,
+                reasoning=said.reasoning,
+                tool_calls=tuple(said.tool_calls),
+            )
             sequence.request.emit(delta)
 
     def _reason_to_end(self, sequence: Sequence, token: int) -> FinishReason | None:
@@ -429,14 +441,17 @@ class Engine:
             request.cancelled_tokens += sequence.drawn
             self._counters.cancelled_tokens += sequence.drawn
         sequence.stream.close()
-        if request.streams and (text := sequence.stream.take()):
-            request.emit(Delta(sample=sequence.index, text=text, tokens=sequence.drawn))
+        self._tell(sequence)
+        parser = sequence.stream.parser
         completion = Completion(
             sample=sequence.index,
             seed=sequence.seed,
             text=sequence.stream.text,
             tokens=sequence.drawn,
             finish_reason=reason,
+            reasoning=parser.reasoning,
+            tool_calls=tuple(parser.tool_calls),
+            invalid_tool_calls=tuple(parser.invalid_tool_calls),
             confidence=sequence.confidence.result(),
             logprobs=tuple(sequence.logprobs),
         )
@@ -459,7 +474,7 @@ class Engine:
         self._notify(request)
 
     def _notify(self, request: Request) -> None:
-        """Wake whoever waits for a request; what the callback raises concerns nobody else."""
+        """Wake the waiter of a request; an exception of the callback affects nobody else."""
         try:
             request.notify()
         except Exception:

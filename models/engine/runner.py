@@ -1,4 +1,4 @@
-"""Runs a step's work through llama.cpp in one batch."""
+"""The model runner: one batch through llama_decode, giving rows of logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step computes: every running sequence's next token, then pieces of prompts."""
+"""The scheduler: admission, chunked prefill and preemption; what each step computes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
 
 @dataclass(slots=True, frozen=True)
 class Chunk:
-    """The next ``count`` tokens of a lease and of all who hold it, to be computed in this step."""
+    """The next ``count`` tokens of a lease and of its holders, to be computed in this step."""
 
     lease: Lease
     sequences: list[Sequence]
@@ -25,7 +25,7 @@ class Chunk:
 
 
 class Scheduler:
-    """Decides who runs. Knows of no model: only sequences and the pool.
+    """Decides which sequences run. It knows sequences and the pool, but no model.
 
     Args:
         pool: the KV cache.
@@ -44,7 +44,7 @@ class Scheduler:
         self._adapter_steps = 0
 
     def schedule(self) -> list[Chunk]:
-        """The next step's work, of one adapter; empty when there is none.
+        """Plan the chunks of the next step, all of one adapter; empty if there is nothing to do.
 
         Admits what fits, and when cells run out evicts idle prefixes, then preempts the
         newest sequences, which wait at the front and go on later where they were.

@@ -1,4 +1,4 @@
-"""One sequence of tokens on its way through the engine, and the request it belongs to."""
+"""Sequences and requests: the tokens of one sample, and the request it belongs to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from thinkgraph.models.engine.sampling.confidence import TokenConfidence
 from thinkgraph.models.engine.sampling.constraint import Plan
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.text import TextStream
+from thinkgraph.models.formats.parser import ResponseParser
 from thinkgraph.models.model import (
     Budget,
     Completion,
@@ -56,7 +57,7 @@ class Sequence:
         self.num_targets = len(targets)
         self.lease: Lease | None = None
         self.sampler: Sampler | None = None
-        self.stream = TextStream(request.sampling.stop)
+        self.stream = TextStream(request.sampling.stop, request.parser())
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
@@ -102,7 +103,7 @@ class Sequence:
 
     @property
     def next_output(self) -> int:
-        """The first position of which the distribution after it is yet asked for."""
+        """The first position whose next-token distribution is still needed."""
         return len(self.tokens if self.is_sampled else self.prompt) + len(self.scores) - 1
 
 
@@ -116,6 +117,8 @@ class Request:
         targets: the texts to score after the prompt, each of at least one token.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
+        parser: makes what reads a completion.
+        spelled: control tokens that stay in the text, with their spellings.
 
     Attributes:
         prompt_hash: equal for requests of equal prompts.
@@ -132,8 +135,11 @@ class Request:
         *,
         adapter: Adapter | None = None,
         budget: Budget | None = None,
+        parser: Callable[[], ResponseParser | None] = lambda: None,
+        spelled: Mapping[int, bytes] | None = None,
     ) -> None:
         self.prompt, self.sampling = prompt, sampling
+        self.parser, self.spelled = parser, spelled or {}
         self.prompt_hash = hash(tuple(prompt))
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
@@ -190,7 +196,7 @@ class Request:
         return events
 
     def notify(self) -> None:
-        """Wake whoever waits, if there is anything to tell."""
+        """Wake the waiter, if there is something new."""
         if not self._wake:
             return  # seen without the lock: whoever begins to wait looks for news after
         with self._lock:

@@ -1,4 +1,4 @@
-"""How the engine is set up: what a user may turn, with defaults that suit most machines."""
+"""Engine settings: context, KV cells, batch sizes, threads, GPU layers, adapters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine has done since it was opened, and what it holds."""
+"""Engine statistics: counters since it was opened, and its current load."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Latencies(Frozen):
 
 
 class EngineStats(Frozen):
-    """Counts since the engine was opened, what it holds now, and where its time went."""
+    """Counters since the engine was opened, its current load, and its time by phase."""
 
     requests: int
     steps: int

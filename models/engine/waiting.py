@@ -1,4 +1,4 @@
-"""The queue of sequences that wait for admission, oldest first.
+"""The waiting queue: sequences that wait for admission, oldest first.
 
 Every operation costs the same however many sequences wait: they are indexed by their adapter and
 by their prompt.
@@ -18,7 +18,7 @@ Ordered = OrderedDict[Sequence, None]
 
 
 class WaitingQueue:
-    """Waiting sequences, in order of arrival; preempted ones stand in front."""
+    """Waiting sequences, in order of arrival; preempted ones come first."""
 
     def __init__(self) -> None:
         self._by_adapter: dict[Adapter | None, Ordered] = {}

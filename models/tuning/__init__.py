@@ -1,1 +1,1 @@
-"""Measures how fast this machine runs a model, and finds the settings that run it fastest."""
+"""Tuning: measures the speed of this machine, and finds the fastest settings of a model."""

@@ -1,4 +1,4 @@
-"""How fast this machine runs a model: measured once, in about two seconds, and kept.
+"""Speed measurement: tokens per second of a model on this machine, measured once and stored.
 
 A step of decoding takes about as long as its fixed part and a part for each sequence in it, so
 two measurements, of one sequence and of sixteen, give the time of any number.

@@ -1,4 +1,4 @@
-"""Finds what runs a model fastest on this machine, and keeps it where the next run looks.
+"""Tuning: searches for the fastest settings of a model on this machine, and stores them.
 
 Threads, flash attention, the number of sequences at once and, because some quantizations have
 faster kernels than others, the quantization: each is tried by sampling for a few seconds. One

@@ -1,4 +1,4 @@
-"""Answers: found in what a model wrote, compared as values, and counted."""
+"""Answers: extraction from completions, equality by value, and votes."""
 
 from thinkgraph.nodes.answers.equal import Tolerance, equal
 from thinkgraph.nodes.answers.extract import (

@@ -1,4 +1,4 @@
-"""Votes: which answer most candidates agree on, and how sure that is."""
+"""Majority votes over answers: tallies, ties, weights, and how certain a vote is."""
 
 from collections import Counter
 from collections.abc import Sequence

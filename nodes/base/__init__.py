@@ -1,1 +1,1 @@
-"""What every node kind is built on: the base classes, settings, params and cost estimates."""
+"""The base of every node kind: base classes, settings, params and cost estimates."""

@@ -1,4 +1,4 @@
-"""What a run of a node may cost: its requests, and the population that it leaves, as bounds.
+"""Upper bounds of a node's cost: its requests, and the population that it leaves.
 
 Each kind tells it by :meth:`~thinkgraph.nodes.base.node.Node.cost`, from bounds of the
 population in place of the population. Every number is an upper bound; texts that nobody has
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from thinkgraph.models.arguments import suggesting
 
 if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
@@ -42,6 +44,7 @@ def longer(one: TextBound, other: TextBound) -> TextBound:
     return max(token_bound(one), token_bound(other))
 
 
+@suggesting
 @dataclass(frozen=True)
 class PopulationBounds:
     """How large a population can be, for one run of a node.
@@ -90,7 +93,7 @@ class PopulationBounds:
         )
 
     def judged(self, critique_tokens: int = 0) -> PopulationBounds:
-        """With all live candidates judged by this node, in so many tokens each."""
+        """After this node judged all live candidates, in at most so many tokens each."""
         return replace(
             self,
             critique_tokens=max(self.critique_tokens, critique_tokens),
@@ -98,11 +101,11 @@ class PopulationBounds:
         )
 
     def kept(self, count: int) -> PopulationBounds:
-        """With only so many left alive."""
+        """With at most ``count`` candidates alive."""
         return replace(self, live=min(count, self.live), exact=self.exact or count == 1)
 
     def revived(self, count: int) -> PopulationBounds:
-        """With so many of all that were ever made alive, whoever judged them."""
+        """With ``count`` alive of all candidates that were ever made."""
         unjudged = dict.fromkeys(self.unjudged, self.made)
         return replace(self, live=min(count, self.made), exact=False, unjudged=unjudged)
 
@@ -150,6 +153,7 @@ class PopulationBounds:
         )
 
 
+@suggesting
 @dataclass(frozen=True)
 class RequestBounds:
     """Requests of one shape.
@@ -182,9 +186,10 @@ class RequestBounds:
     room: int | None = None
 
 
+@suggesting
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a node may ask of a model, and the population that it leaves.
+    """The requests of one run of a node, at most, and the population that it leaves.
 
     Attributes:
         after: the population.

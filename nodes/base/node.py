@@ -1,4 +1,4 @@
-"""What every node kind is: its settings, and what it does to the population.
+"""The base class of node kinds: settings, channels, `run` and `cost`.
 
 A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
 the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 
 
-class Node(BaseModel):
+class Node(BaseModel, metaclass=SuggestingModel):
     """Base of the node kinds; a subclass that sets ``kind`` is one.
 
     Any setting may hold a reference to a param; :meth:`bound` replaces them before a run.
@@ -70,6 +71,14 @@ class Node(BaseModel):
         A type is one of the language's: `string`, `list`.
         """
         return {}
+
+    @property
+    def writes_answer(self) -> bool:
+        """Whether it writes one text that is the answer, if the run ends after it.
+
+        Then the text can be shown as the answer while it is written.
+        """
+        return False
 
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:

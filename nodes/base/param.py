@@ -1,4 +1,4 @@
-"""References to a graph's params, wherever a setting's value may stand.
+"""Param references such as `$rounds`, which may stand for the value of any setting.
 
 In a spec a reference is the text ``$rounds``; in Python it is ``param("rounds")``. It takes the
 place of any setting's value and is replaced by the param's own before a node runs.
@@ -30,7 +30,7 @@ class Param(str):
 
 
 def param(name: str) -> Any:
-    """Refer to the graph's param ``name``; typed Any, since it stands for any value."""
+    """Refer to the graph's param ``name``; typed Any, since it can replace any value."""
     return Param(f"${name}")
 
 
@@ -43,7 +43,7 @@ def bind(value: Any, params: Mapping[str, Any]) -> Any:
     """The same plain data with every reference replaced by its param's value.
 
     Raises:
-        KeyError: a reference names a param that isn't there.
+        KeyError: a reference names an undefined param.
     """
     if is_reference(value):
         return params[value[1:]]

@@ -1,4 +1,4 @@
-"""What the kinds that ask a model have in common: a prompt, a role, and how to sample."""
+"""Base classes of the kinds that sample a model: prompt, role and sampling settings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,25 @@ class SamplingNode(Node, Sampling):
     """A node that samples a model; every field of :class:`Sampling` is a setting of it."""
 
     prompt: PromptSetting
-    model: str = Field("", description="the role whose model is asked; empty is the run's model")
-    prefix: str = Field("", description="the beginning of the model's answer")
+    model: str = Field("", description="role of the model; empty: the run's model")
+    prefix: str = Field("", description="start of the completion, which the model continues")
 
     @property
     def sampling(self) -> Sampling:
-        """How to sample, apart from the node's other settings."""
-        return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
+        """How to sample, apart from the node's other settings.
+
+        What neither the spec nor the kind sets is left to the model, but for ``max_tokens``:
+        plans and budgets count on it.
+        """
+        return Sampling(
+            **{
+                name: getattr(self, name)
+                for name, field in Sampling.model_fields.items()
+                if name == "max_tokens"
+                or name in self.model_fields_set
+                or getattr(self, name) != field.get_default(call_default_factory=True)
+            }
+        )
 
     def requests(self, **shape: Any) -> RequestBounds:
         """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""
@@ -42,9 +54,7 @@ class SamplingNode(Node, Sampling):
 class CandidateNode(SamplingNode):
     """A node whose completions are candidate answers."""
 
-    extract: Extract = Field(
-        parse_extractor("auto"), description="how an answer is found in a text"
-    )
+    extract: Extract = Field(parse_extractor("auto"), description="how the answer is extracted")
 
     def candidate(
         self,
@@ -61,6 +71,7 @@ class CandidateNode(SamplingNode):
             node=step.node,
             round=step.round,
             text=text,
+            reasoning=completion.reasoning,
             answer=extract(text, self.extract),
             parents=tuple(parent.id for parent in parents),
             seed=completion.seed,

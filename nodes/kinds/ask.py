@@ -1,4 +1,4 @@
-"""ask: question → a text, or a list, in a field of the spec's own state."""
+"""ask: question → a string or a list of strings in a state field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.model import Sampling, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
@@ -16,22 +16,23 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Ask(SamplingNode):
-    """Ask the model for something that is no answer yet: a plan, a principle, sub-questions.
+    """Ask the model for an intermediate text: a plan, a principle, sub-questions.
 
-    What it writes goes to the field ``into`` of the spec's state, by that field's reducer, and
-    later prompts name it. With ``each`` the question is put once for every item of a list field,
-    side by side, and a list is written. Of a budget it leaves enough for an answer.
+    The completion is written to the state field ``into`` by that field's reducer, and later prompts
+    can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
+    list is written. A budget is never spent so far that no answer fits. A model
+    that thinks doesn't do so here, unless ``template: {enable_thinking: true}`` says so.
     """
 
     kind: ClassVar[str] = "ask"
-    about: ClassVar[str] = "question → a text, or a list, in a field of the spec's own state"
+    about: ClassVar[str] = "question → a string or a list of strings in a state field"
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "item"})
 
-    prompt: PromptSetting = Field(description="what is asked")
-    into: str = Field(description="the field of the spec's state that it writes")
-    each: str | None = Field(None, description="a list field: ask once for every `item` of it")
-    lines: bool = Field(False, description="write the lines, without their numbers, as a list")
-    most: int = Field(8, ge=1, le=64, description="with `lines`: how many are kept")
+    prompt: PromptSetting = Field(description="the prompt")
+    into: str = Field(description="the state field to write")
+    each: str | None = Field(None, description="a list field: ask once per `item` of it")
+    lines: bool = Field(False, description="write a list of the lines, without bullets and numbers")
+    most: int = Field(8, ge=1, le=64, description="with `lines`: maximum number of lines")
 
     @property
     def field_types(self) -> dict[str, str]:
@@ -78,12 +79,18 @@ class Ask(SamplingNode):
         )
         completion = await step.prepare(
             continued(messages, self.prefix),
-            self.sampling,
+            self._direct,
             texts=of,
             first=index,
             role=self.model,
         )
         return (self.prefix + completion.text).strip()
+
+    @property
+    def _direct(self) -> Sampling:
+        """The sampling, without a thought that eats its tokens, unless the node asks for one."""
+        template = {"enable_thinking": False, **self.template}
+        return self.sampling.model_copy(update={"template": template})
 
 
 _NUMBER = re.compile(

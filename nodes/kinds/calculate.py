@@ -13,9 +13,9 @@ from thinkgraph.nodes.tools.calculator import calculate
 
 
 class Calculate(Node):
-    """Work out the arithmetic that each live candidate wrote; the result is its answer.
+    """Evaluate the arithmetic that each live candidate wrote; the result is its answer.
 
-    A candidate without an expression that can be worked out has no answer: it abstains.
+    A candidate without a valid expression has no answer: it abstains.
     """
 
     kind: ClassVar[str] = "calculate"

@@ -20,11 +20,11 @@ LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Choose(Node):
-    """The model reads all live candidates, labelled A, B, C …, and chooses one; it alone stays.
+    """The model reads all live candidates, labelled A, B, C …, and chooses one; the others retire.
 
-    The choice is the label of the greatest probability, read from the logits; each candidate's
-    probability becomes its score. More than ``group`` candidates are chosen from in groups, and
-    the chosen ones are then chosen from again.
+    The choice is the label with the highest probability, read from the logits; the probability
+    becomes the candidate's score. If there are more than ``group`` candidates, the model chooses
+    one per group, and then among the chosen ones.
     """
 
     kind: ClassVar[str] = "choose"
@@ -34,10 +34,12 @@ class Choose(Node):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "most-consistent"
-    model: str = Field("", description="the role whose model is asked; empty is the run's model")
+    model: str = Field("", description="role of the model; empty: the run's model")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
-    lead: str = Field("", description="begins the model's answer, before the label")
-    group: int = Field(8, ge=2, le=len(LABELS), description="candidates in one prompt, at most")
+    lead: str = Field("", description="text before the label, at the start of the completion")
+    group: int = Field(
+        8, ge=2, le=len(LABELS), description="maximum number of candidates per prompt"
+    )
 
     async def run(self, state: State, step: Step) -> Update:
         """Choose until one is left; where the budget ends first, those still there stay."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from thinkgraph.models.errors import NoProbabilities
-from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import Criticised
@@ -19,12 +19,12 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Critique(SamplingNode):
-    """Review every live candidate that it has not reviewed yet, and say whether it is accepted.
+    """Review every live candidate that this node has not reviewed yet, and accept or reject it.
 
-    The critic writes its review; then the probabilities of the two verdicts are read from the
-    logits, as continuations of what it wrote, so that a small model's loose wording can't be
-    misread. ``verdict: text`` reads the last verdict in the review itself, for models that
-    give no probabilities; the prompt then asks for one of the ``verdicts``.
+    The critic writes a review. The probabilities of the two verdicts, as continuations of the
+    review, are read from the logits, so that the wording of a small model can't be misread.
+    ``verdict: text`` reads the last verdict in the review instead, for models without logits; the
+    prompt then asks for one of the ``verdicts``.
     """
 
     kind: ClassVar[str] = "critique"
@@ -34,12 +34,14 @@ class Critique(SamplingNode):
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
 
     prompt: PromptSetting = "critique"
-    samples: int = Field(1, ge=1, le=64, description="critiques of each candidate")
-    verdict: Literal["logits", "text"] = Field("logits", description="where the verdict is read")
-    lead: str = Field("\n\nVerdict:", description="what leads from the review to the verdict")
+    samples: int = Field(1, ge=1, le=64, description="critiques per candidate")
+    verdict: Literal["logits", "text"] = Field(
+        "logits", description="read the verdict from the logits or the text"
+    )
+    lead: str = Field("\n\nVerdict:", description="text between the review and the verdict")
     accept: str = Field(" correct", description="the verdict that accepts")
-    reject: str = Field(" wrong", description="the verdict that does not")
-    threshold: float = Field(0.5, ge=0, le=1, description="least probability that accepts")
+    reject: str = Field(" wrong", description="the verdict that rejects")
+    threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""
@@ -89,7 +91,7 @@ class Critique(SamplingNode):
             first=first,
             role=self.model,
         )
-        whole = [review for review in reviews if review.finish_reason != "budget"]
+        whole = [review for review in reviews if review.finish_reason not in NOT_WRITTEN]
         work = [self._judge(review, candidate, first, messages, step) for review in whole]
         return [found for found in await gather(*work) if found is not None]
 

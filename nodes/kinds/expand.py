@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import CandidateNode
@@ -26,15 +26,15 @@ class Branch(NamedTuple):
 
 
 class Expand(CandidateNode):
-    """Go on from every live candidate, or from the question where there is none.
+    """Continue every live candidate, or start from the question if there is none.
 
-    What a candidate says so far is the prefix of what follows, so a branch of the tree starts
-    from the KV cache of its parent. The children take their parent's place in the population. A
-    candidate that is complete is left as it is. It is complete when a step adds nothing, or has
-    an answer by the extractor ``ends``; ``write: rest`` completes every candidate.
+    The text of a candidate is the prefix of its children, so they start from its KV cache. The
+    children replace their parent in the population. A complete candidate is left as it is: one
+    whose last step was empty, or in which the extractor ``ends`` finds an answer. ``write: rest``
+    completes every candidate.
 
-    With ``from: depth`` a child keeps only as many of its parent's steps as the parent is deep
-    in the tree, and writes the rest anew: a rollout, which is a whole answer at any time.
+    With ``start: depth`` a child keeps only as many steps of its parent as the parent is deep in
+    the tree, and rewrites the rest. This is a rollout: every candidate is a whole answer.
     """
 
     kind: ClassVar[str] = "expand"
@@ -42,14 +42,16 @@ class Expand(CandidateNode):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "step-by-step"
-    samples: int = Field(3, ge=1, le=64, description="children of each candidate")
-    write: Literal["step", "rest"] = Field("step", description="one step, or all that is left")
-    step: str = Field("\n", min_length=1, description="what ends a step")
+    samples: int = Field(3, ge=1, le=64, description="children per candidate")
+    write: Literal["step", "rest"] = Field(
+        "step", description="write one step, or the rest of the answer"
+    )
+    step: str = Field("\n", min_length=1, description="separator between steps")
     start: Literal["all", "depth"] = Field(
-        "all", description="how much of the parent stays: all, or the steps the tree has fixed"
+        "all", description="what a child keeps of its parent: all, or as many steps as it is deep"
     )
     ends: Extract = Field(
-        parse_extractor("final"), description="an answer found so in a step completes a candidate"
+        parse_extractor("final"), description="extractor whose match completes a candidate"
     )
 
     async def run(self, state: State, step: Step) -> Update:
@@ -96,7 +98,7 @@ class Expand(CandidateNode):
         children = [self._child(completion, branch, state, step) for completion in completions]
         if parent is None:
             family = children
-        elif all(child.finish_reason == "budget" for child in children):
+        elif all(child.finish_reason in NOT_WRITTEN for child in children):
             family = [child.retired() for child in children]
         else:
             family = [parent.retired(), *children]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from thinkgraph.models.model import Completion, Generation, Message, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
@@ -26,13 +26,12 @@ WAVE = {"confident": 1, "unanimous": 5}
 class Generate(CandidateNode):
     """Sample new candidate answers to the question; they join the population.
 
-    ``until`` may end the sampling early. ``decided`` is lossless: as soon as nothing that the
-    samples under way could answer would change the winner of a vote that weighs all alike, or
-    whether it is a tie, they are cancelled. They stay on record, with their tokens, outside the
-    population. Any other vote may come out otherwise without them, and its note says so.
-    ``confident`` samples wave by wave until the leading answer is more frequent than
+    ``until`` may stop the sampling early. ``decided`` is lossless: once the samples in progress
+    can't change the winner or the tie of an unweighted majority vote, they are cancelled. They stay
+    on record with their tokens, outside the population. They could still change another vote, and
+    its note says so. ``confident`` samples in waves until the leading answer is more frequent than
     the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860, section
-    3); ``unanimous`` until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
+    3). ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
     """
 
     kind: ClassVar[str] = "generate"
@@ -40,19 +39,26 @@ class Generate(CandidateNode):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "question"
-    samples: int = Field(1, ge=1, le=256, description="how many candidates, at most")
-    until: Rule = Field("never", description="what ends the sampling before all are there")
-    threshold: float = Field(0.95, gt=0.5, lt=1, description="of `until: confident`")
+    samples: int = Field(1, ge=1, le=256, description="maximum number of candidates")
+    until: Rule = Field("never", description="stopping rule")
+    threshold: float = Field(0.95, gt=0.5, lt=1, description="probability for `until: confident`")
     wave: int = Field(
-        0, ge=0, le=256, description="how many are sampled at once; 0 is as the rule's paper has it"
+        0, ge=0, le=256, description="samples per wave; 0 is the default of the rule's paper"
     )
-    thinking: Thinking | None = Field(None, description="think first, within a budget of tokens")
+    thinking: Thinking | None = Field(
+        None, description="budget forcing: think first, for so many tokens"
+    )
 
     @model_validator(mode="after")
     def _can_cancel(self) -> Generate:
         if self.thinking is not None and self.until == "decided":
             raise ValueError("`until: decided` can't go with `thinking`; use `unanimous`")
         return self
+
+    @property
+    def writes_answer(self) -> bool:
+        """With one sample, if there are no other candidates."""
+        return self.samples == 1 and self.thinking is None and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
         """One prompt; a candidate for each completion."""
@@ -147,7 +153,7 @@ class _Poll:
 
     def draft(self, completion: Completion) -> Candidate:
         """The candidate of a completion; one that ended after the decision was cancelled by it."""
-        if self._over and completion.finish_reason != "budget":
+        if self._over and completion.finish_reason not in NOT_WRITTEN:
             completion = completion.model_copy(update={"finish_reason": "cancelled"})
         candidate = self._node.candidate(completion, self._step, first=len(self._before))
         return candidate.retired() if _is_cancelled(candidate) else candidate

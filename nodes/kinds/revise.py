@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
@@ -19,9 +19,9 @@ from thinkgraph.nodes.step import Step, gather
 class Revise(CandidateNode):
     """Rewrite every live candidate that no critic has accepted.
 
-    The new candidate takes its parent's place in the population, unless ``keep: better`` finds
-    that the parent scores at least as high; then the new one is retired, and still told and
-    counted. ``keep: both`` leaves both, for a critic and a select node to judge between them.
+    The new candidate replaces its parent in the population. With ``keep: better`` it does so only
+    if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
+    keeps both, for a critic and a select node to choose.
     """
 
     kind: ClassVar[str] = "revise"
@@ -32,7 +32,7 @@ class Revise(CandidateNode):
 
     prompt: PromptSetting = "revise"
     keep: Literal["always", "better", "both"] = Field(
-        "always", description="when a rewriting is kept"
+        "always", description="when a rewrite is kept"
     )
     by: Quality = Field("logprob", description="what `keep: better` compares")
 
@@ -78,7 +78,7 @@ class Revise(CandidateNode):
     def _kept(
         self, child: Candidate, parent: Candidate, state: State
     ) -> tuple[Candidate, Candidate]:
-        if child.finish_reason in ("budget", "cancelled"):
+        if child.finish_reason in (*NOT_WRITTEN, "cancelled"):
             return parent, child.retired()
         if self.keep == "both":
             return parent, child

@@ -32,13 +32,13 @@ Scorer = Literal[
 
 
 class Score(Node):
-    """Give every live candidate a number, for a select or search node to go by.
+    """Give every live candidate a score, for a select or search node.
 
-    ``judge`` and ``pairwise`` ask a model, and read the probabilities of its answer from the
-    logits, as continuations of the prompt. ``judge`` takes the probability of ``accept`` against
-    ``reject``, once a candidate. ``pairwise`` is a knock-out: in each match the model sees two
-    candidates in both orders, since it favours a place; the score is the number of matches won.
-    The others ask no model.
+    ``judge`` and ``pairwise`` ask a model and read the probabilities of its answer from the logits;
+    the other scores need no model. ``judge`` is the probability of ``accept`` against ``reject``,
+    with one call per candidate. ``pairwise`` is a knockout tournament: in each match the model sees
+    two candidates in both orders, to cancel its position bias; the score is the number of matches
+    won.
     """
 
     kind: ClassVar[str] = "score"
@@ -47,14 +47,14 @@ class Score(Node):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
 
-    by: Scorer = Field("logprob", description="what is measured")
-    prompt: PromptSetting = Field("judge", description="what `judge` asks")
-    versus: PromptSetting = Field("compare", description="what `pairwise` asks")
-    model: str = Field("", description="the role whose model is asked; empty is the run's model")
+    by: Scorer = Field("logprob", description="the score")
+    prompt: PromptSetting = Field("judge", description="prompt of `judge`")
+    versus: PromptSetting = Field("compare", description="prompt of `pairwise`")
+    model: str = Field("", description="role of the model; empty: the run's model")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
-    lead: str = Field("", description="begins the model's answer, before the options")
-    accept: str = Field("Yes", description="the option that is for a candidate, in `judge`")
-    reject: str = Field("No", description="the option that is against it")
+    lead: str = Field("", description="text before the option, at the start of the completion")
+    accept: str = Field("Yes", description="the option of `judge` in favour of a candidate")
+    reject: str = Field("No", description="the option of `judge` against it")
     labels: tuple[str, str] = Field(("A", "B"), description="the options of `pairwise`")
 
     async def run(self, state: State, step: Step) -> Update:
@@ -107,7 +107,7 @@ class Score(Node):
         return probabilities[0] if probabilities else None
 
     async def _knock_out(self, state: State, step: Step) -> dict[str, float | None]:
-        """Rounds of matches between neighbours; whoever has none goes on."""
+        """A knockout tournament between neighbours; one without an opponent advances."""
         wins: dict[str, float | None] = {candidate.id: 0.0 for candidate in state.live}
         field = state.live
         while len(field) > 1:

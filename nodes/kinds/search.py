@@ -27,23 +27,21 @@ PRIOR = 0.5
 
 
 class Search(Node):
-    """Choose what to grow: the chosen candidate alone is live; for the root none is.
+    """Choose the candidate to expand next: it alone is live; if the root is chosen, none is.
 
-    ``uct`` goes down from the root to the child with the greatest upper confidence bound until it
-    finds a leaf (UCT, as in arXiv 2305.14992, section 3.3). ``thompson`` is AB-MCTS-A
-    (arXiv 2503.04412, section 3): at each candidate it draws, from Beta posteriors of the
-    scores, whether to grow that one again (going wider) or to go on to one of its children
-    (going deeper). Scores outside of 0 to 1 are scaled to it.
+    ``uct`` descends from the root to the child with the highest upper confidence bound, until it
+    reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). ``thompson`` is AB-MCTS-A
+    (arXiv 2503.04412, section 3): at each candidate it decides by Thompson sampling, from Beta
+    posteriors of the scores, whether to expand it again (wider) or to descend to one of its
+    children (deeper). Scores outside 0 to 1 are rescaled.
     """
 
     kind: ClassVar[str] = "search"
     about: ClassVar[str] = "all candidates, as a tree → the one to grow next"
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    rule: Literal["uct", "thompson"] = Field("uct", description="how the tree is gone down")
-    exploration: float = Field(
-        math.sqrt(2), ge=0, description="of `uct`: the weight of what was seldom tried"
-    )
+    rule: Literal["uct", "thompson"] = Field("uct", description="selection rule")
+    exploration: float = Field(math.sqrt(2), ge=0, description="exploration constant of `uct`")
 
     async def run(self, state: State, step: Step) -> Update:
         """Go down the tree."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import Drafted
@@ -15,9 +16,9 @@ from thinkgraph.nodes.step import Step
 
 
 class Select(Node):
-    """Keep the best candidates; the others are retired. Of equals the older is better.
+    """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates that lack what is measured are worse than all others.
+    Candidates without the measure rank last.
     """
 
     kind: ClassVar[str] = "select"
@@ -25,10 +26,10 @@ class Select(Node):
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    best: int = Field(1, ge=1, description="how many are kept")
-    by: Quality = Field("score", description="what makes a candidate good")
+    best: int = Field(1, ge=1, description="number of candidates to keep")
+    by: Quality = Field("score", description="the measure to rank by")
     among: Literal["live", "all"] = Field(
-        "live", description="all takes back retired ones, save those that were cut short"
+        "live", description="`all` includes retired candidates, except incomplete ones"
     )
 
     async def run(self, state: State, step: Step) -> Update:
@@ -52,7 +53,7 @@ class Select(Node):
 
 
 def _whole(state: State) -> list[Candidate]:
-    """Every candidate of the run that wasn't cut short; if all were, those there are."""
+    """Every complete candidate of the run; all candidates if none is complete."""
     everyone = list(state.candidates.values())
-    whole = [c for c in everyone if c.finish_reason not in ("budget", "cancelled")]
+    whole = [c for c in everyone if c.finish_reason not in (*NOT_WRITTEN, "cancelled")]
     return whole or everyone

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import Drafted
@@ -17,7 +17,7 @@ from thinkgraph.nodes.step import Step
 
 
 class Synthesize(CandidateNode):
-    """Read all live candidates together, and write new ones that take their place."""
+    """Write new candidates from all live candidates together; they replace them."""
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"
@@ -26,7 +26,12 @@ class Synthesize(CandidateNode):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
-    samples: int = Field(1, ge=1, le=256, description="how many new candidates")
+    samples: int = Field(1, ge=1, le=256, description="number of new candidates")
+
+    @property
+    def writes_answer(self) -> bool:
+        """With one sample, which takes the place of all candidates before it."""
+        return self.samples == 1 and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
         """One prompt that holds every candidate; what the budget cuts short replaces none."""
@@ -39,7 +44,7 @@ class Synthesize(CandidateNode):
         )
         completions = await step.sample(messages, self.sampling, n=self.samples, role=self.model)
         written = [self.candidate(completion, step, parents=read) for completion in completions]
-        whole = [candidate for candidate in written if candidate.finish_reason != "budget"]
+        whole = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
         if whole or not read:
             changed = [*(candidate.retired() for candidate in state.live), *written]
         else:

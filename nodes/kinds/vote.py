@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
 from thinkgraph.nodes.answers.equal import parse_tolerance
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
@@ -26,34 +27,34 @@ def _tolerance(value: Tolerance) -> Tolerance:
 
 
 class Vote(Node):
-    """Count the live candidates' answers by value; the largest class gives the answer.
+    """Count the answers of the live candidates by value; the most frequent one is the answer.
 
-    Candidates without an answer abstain: they are counted apart and never win. Of tied classes
-    the one that was answered first wins, and the tie is told. Candidates that the budget cut
-    short vote only where no other has an answer; and in a run that was cut, where no live
-    candidate has one, the retired ones vote, so that nothing answered is lost.
+    Candidates without an answer abstain: they are counted separately and never win. A tie goes to
+    the answer that came first, and is reported. Candidates that the budget cut short vote only if
+    no other has an answer. If a run was cut and no live candidate has an answer, the retired ones
+    vote, so that no answer is lost.
 
-    A vote may be weighted: by the probability that the model gave to a candidate's words
-    (arXiv 2203.11171, section 2), by self-certainty with ``borda`` (arXiv 2502.18581, section
-    4), or by DeepConf's ``tail`` or ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260,
-    section 3). Where a candidate lacks the measure, all weigh the same. The note says so, and
-    also where samples that were cancelled might have changed the vote.
+    Votes may be weighted: by the probability of a candidate's text (arXiv 2203.11171, section 2),
+    by self-certainty with ``borda`` (arXiv 2502.18581, section 4), or by DeepConf's ``tail`` or
+    ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260, section 3). If a candidate lacks
+    the measure, all votes weigh the same. The note says so, and also if cancelled samples could
+    have changed the vote.
     """
 
     kind: ClassVar[str] = "vote"
-    about: ClassVar[str] = "candidates → the answer that most of them give"
+    about: ClassVar[str] = "candidates → the most frequent answer"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"answer"})
 
-    by: Weight = Field("count", description="what a vote weighs; count is one each")
+    by: Weight = Field("count", description="weight of a vote; `count` is one each")
     borda: float = Field(
-        0.0, ge=0, le=10, description="weigh the rank r of n by (n - r + 1) to this power; 0 is off"
+        0.0, ge=0, le=10, description="rank weighting: (n - rank + 1) to this power; 0 is off"
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="the share of the candidates that vote, the best by `by`"
+        1.0, gt=0, le=1, description="share of the candidates that vote, the best by `by`"
     )
     combine: Literal["mode", "median"] = Field(
-        "mode", description="median takes the middle of numeric answers"
+        "mode", description="majority, or the median of numeric answers"
     )
     tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
         0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'
@@ -165,6 +166,6 @@ class Vote(Node):
 def _voters(state: State, cut: bool) -> list[Candidate]:
     """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
     live, retired = state.live, list(state.candidates.values()) if cut else []
-    pools = [[c for c in live if c.finish_reason != "budget"], live, retired]
+    pools = [[c for c in live if c.finish_reason not in NOT_WRITTEN], live, retired]
     answered = (pool for pool in pools if any(c.answer is not None for c in pool))
     return next(answered, [candidate for candidate in live if candidate.text] or live)

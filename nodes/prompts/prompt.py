@@ -52,9 +52,11 @@ def _members(source: str) -> frozenset[tuple[str, str]]:
     tree = _ENVIRONMENT.parse(source)
     own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}  # loops, sets
     found = set()
-    named = [(part.node, part.attr) for part in tree.find_all(nodes.Getattr)]
-    indexed = [(part.node, _constant(part.arg)) for part in tree.find_all(nodes.Getitem)]
-    for node, name in named + indexed:
+    read = [
+        *((part.node, part.attr) for part in tree.find_all(nodes.Getattr)),
+        *((part.node, _constant(part.arg)) for part in tree.find_all(nodes.Getitem)),
+    ]
+    for node, name in read:
         if isinstance(node, nodes.Name) and node.name not in own and name:
             found.add((node.name, name))
     return frozenset(found)
@@ -91,9 +93,11 @@ class Prompt(Frozen):
     """What a node says to its model: a system message, examples, and the user's turn."""
 
     about: str = ""
-    system: Template | None = Field(None, description="Jinja; none leaves the chat template's own")
+    system: Template | None = Field(
+        None, description="Jinja; null: the default of the chat template"
+    )
     examples: tuple[Example, ...] = Field((), description="few-shot turns")
-    user: Template = Field(description="Jinja; `question` and what the node supplies are variables")
+    user: Template = Field(description="Jinja, with `question` and the node's variables")
 
     @property
     def variables(self) -> frozenset[str]:
@@ -156,7 +160,9 @@ def load_prompt(name: str) -> Prompt:
     """
     if name not in prompt_names():
         near = difflib.get_close_matches(name, prompt_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(prompt_names())}"
+        hint = (
+            f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(prompt_names())}"
+        )
         raise PromptError(f"there is no prompt {name!r}; {hint}")
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
 

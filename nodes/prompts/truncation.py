@@ -1,4 +1,4 @@
-"""Several texts in one prompt: shown from their ends where they are too long together."""
+"""Truncation: several texts in one prompt, each cut from its beginning until they fit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a node may call besides a model."""
+"""Tools that a node may call besides a model."""

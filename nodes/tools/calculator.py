@@ -1,4 +1,4 @@
-"""Arithmetic that a model wrote, worked out by a safe evaluator: simpleeval, and not Python's.
+"""A calculator: evaluates arithmetic that a model wrote, by simpleeval on a restricted AST.
 
 Only numbers, names that earlier lines gave, + - * / // % **, and a few functions. No attribute,
 no text, no loop; a number may have 2048 bits at most, so nothing takes long.

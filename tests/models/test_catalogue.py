@@ -177,9 +177,11 @@ def test_loading_gives_a_model_of_that_name():
     assert (model.name, model.context_length) == ("smollm2", 256)
 
 
-def test_an_unknown_setting_is_told_with_those_there_are():
-    with pytest.raises(ModelError, match=r"'gpu_layer' is not a setting .* gpu_layers"):
+def test_an_unknown_setting_is_told_with_the_nearest_or_with_those_there_are():
+    with pytest.raises(ModelError, match=r"'gpu_layer' is not a setting .*mean 'gpu_layers'"):
         catalogue.load("smollm2", gpu_layer=1)
+    with pytest.raises(ModelError, match=r"'xyz' is not a setting .*; it has context, .*threads"):
+        catalogue.load("smollm2", xyz=1)
 
 
 def test_a_setting_out_of_range_is_told_by_name():

@@ -36,7 +36,7 @@ def digest(*parts: object) -> int:
 class Oracle(ScriptedModel):
     """Answers whatever it is asked, by the words and the seed alone, so order changes nothing.
 
-    Its call number ``fails`` raises, once. ``calls`` holds the choices too.
+    Its call number ``fails`` raises the fault, or calls it, once. ``calls`` holds the choices too.
     """
 
     def __init__(self, fails: int | None = None, fault: Exception | None = None) -> None:
@@ -53,6 +53,8 @@ class Oracle(ScriptedModel):
     def _fail(self) -> None:
         if self.fails is not None and len(self.calls) == self.fails:
             self.fails = None
+            if callable(self.fault):
+                self.fault()
             raise self.fault
 
     def generate(self, request):

@@ -1,5 +1,7 @@
 """A thread is a conversation: what every strategy does with a second question."""
 
+import os
+import signal
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +12,6 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.graphs.runtime.state import total_usage
-from thinkgraph.models.errors import ModelError
 
 FIRST, SECOND = "How many?", "And how many more?"
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -107,19 +108,54 @@ async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_p
     calls = len(wanted.calls)
     second = await app.ainvoke({"question": SECOND}, THREAD)
     async with saver(tmp_path) as (checkpointer, is_sync):
-        model = oracle(fails=len(wanted.calls) - 1)
+        # Not a ModelError: one of several requests that fails so would cost only itself.
+        model = oracle(fails=len(wanted.calls) - 1, fault=OSError("the line is dead"))
         app = graph.compile(checkpointer, model=model, seed=3, **small)
 
         async def go(given):
             return app.invoke(given, THREAD) if is_sync else await app.ainvoke(given, THREAD)
 
         assert run_of(await go({"question": FIRST})) == run_of(first)
-        with pytest.raises(ModelError, match="the line is dead"):
+        with pytest.raises(OSError, match="the line is dead"):
             await go({"question": SECOND})
         resumed = await go(None)
     assert run_of(resumed) == run_of(second)
     assert words(resumed) == words(second)
     assert len(model.calls) > calls
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_killed_turn_goes_on_in_another_process(strategy, oracle, tmp_path):
+    """What was finished is kept: the killed process and this one ask no more than one whole run."""
+    graph, small = strategy
+    app = graph.compile(InMemorySaver(), model=(whole := oracle()), seed=3, **small)
+    app.invoke({"question": FIRST}, THREAD)
+    calls = len(whole.calls)
+    wanted = app.invoke({"question": SECOND}, THREAD)
+    last = len(whole.calls) - 1
+    path = str(tmp_path / "runs.sqlite")
+
+    def ask(model, *questions):
+        with SqliteSaver.from_conn_string(path) as saver:
+            again = graph.compile(saver, model=model, seed=3, **small)
+            given = [{"question": question} for question in questions] or [None]
+            return [again.invoke(each, THREAD, durability="sync") for each in given][-1]
+
+    child = os.fork()
+    if not child:
+        try:
+            ask(oracle(fails=last, fault=killed), FIRST, SECOND)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    resumed = ask(model := oracle())
+    assert run_of(resumed) == run_of(wanted)
+    assert words(resumed) == words(wanted)
+    assert 0 < len(model.calls) <= len(whole.calls) - calls
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_tools_that_were_called_since_the_question_are_context(oracle):

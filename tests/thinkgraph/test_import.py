@@ -49,6 +49,7 @@ def test_neither_llama_cpp_nor_langgraph_is_loaded(program: str) -> None:
     assert loaded(program) == set()
 
 
+@pytest.mark.slow
 def test_a_compiled_graph_loads_langgraph_and_no_llama_cpp() -> None:
     program = "import thinkgraph; thinkgraph.load('direct').compile()"
     assert "langgraph" in loaded(program)

@@ -1,4 +1,4 @@
-"""The command line: every command, and how a mistake ends it."""
+"""The command-line application: its commands, and how an error ends it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and llama.cpp's log.")
+        bool, typer.Option("--debug", help="Show tracebacks and the log of llama.cpp.")
     ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print versions."),
     ] = False,
 ) -> None:
-    """Set what holds for every command."""
+    """Options of every command."""
     os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)

@@ -1,31 +1,38 @@
-"""``thinkgraph check`` and ``schema``: for who writes strategies."""
+"""``thinkgraph check`` and ``schema``: for authors of strategies."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from thinkgraph.terminal import print_json, reader
 
 
+class Report(StrEnum):
+    """How the checker can report."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
 def check(
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
-    form: Annotated[
-        Literal["text", "json", "sarif"], typer.Option("--format", help="How to report.")
-    ] = "text",
+    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
-    """Check specs, and report every error at once: exit status 0, 1 (warnings) or 2."""
+    """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict)."""
     from thinkgraph.graphs.checker.check import check_files
     from thinkgraph.graphs.checker.reporters import render
 
     problems = check_files(files)
     with reader():
-        if form == "text":
-            print(render(problems, "text"))
+        if form is Report.TEXT:
+            print(render(problems))
         else:
-            print_json(render(problems, form))
+            print_json(render(problems, "json" if form is Report.JSON else "sarif"))
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(2)
     if problems and strict:

@@ -1,10 +1,11 @@
-"""``thinkgraph compare``: which strategies are worth their cost, on one's own questions."""
+"""``thinkgraph compare``: which strategies are worth their cost, on your own questions."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,99 +16,191 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    as_text,
+    command_line,
     parse_pairs,
     read_prompts,
 )
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
+    from thinkgraph.evaluate.runs.variant import Variant
 
 
 def compare(
     data: Annotated[
         str,
-        typer.Option(help="A .jsonl, .json or .csv file, a saved dataset, or word-problems:COUNT."),
+        typer.Option(
+            help="A .jsonl, .json, .csv or .tsv file, a saved dataset, or word-problems:COUNT."
+        ),
     ],
     graphs: Annotated[
         str,
         typer.Option(
-            help="Strategies, by commas: direct,self-consistency@4,16. The others are held "
-            "against the first. GRAPH@SAMPLES:PARAM=VALUE sets params."
+            help="Strategies, separated by commas: direct,self-consistency@4,16. The first is the "
+            "baseline. GRAPH@SAMPLES:PARAM=VALUE sets params."
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="The folder of the database, the plots, the page and the results.")
+        Path, typer.Option(help="Output folder: the database, the plots, the page and the results.")
     ] = Path("comparison"),
     metric: Annotated[
         str | None,
-        typer.Option(help="exact, numeric:TOLERANCE, choice, estimate:TOLERANCE, or your own."),
+        typer.Option(
+            help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
+            "estimate:TOLERANCE, FILE.py:FUNCTION, or one of a package."
+        ),
+    ] = None,
+    extract: Annotated[
+        str | None,
+        typer.Option(
+            help="How answers are found in texts: auto, boxed, final, number, choice, text, "
+            "regex:PATTERN or json:PATH."
+        ),
     ] = None,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHAT=NAME", help="A field of the data: question=prompt"),
+        typer.Option(metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many questions at most.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Break the results down by this field.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     param: Params = None,
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
     prompt: PromptFiles = None,
-    seed: Annotated[int, typer.Option(help="All randomness comes from it.")] = 0,
-    at_once: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 24,
-    ray: Annotated[
-        bool, typer.Option("--ray", help="Spread over the Ray cluster of RAY_ADDRESS, or here.")
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the results of another comparison in --out.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Engines, with --ray.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Number of engines, with --ray.")] = 2,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Find out which strategies are worth their cost, on your own questions.
+    """Measure which strategies are worth their cost, on your own questions.
 
-    Every strategy answers every question. Started again, it goes on where it was.
+    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. Started
+    again, it goes on where it was.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.results.export import check_out
     from thinkgraph.evaluate.results.progress import ComparisonProgress
     from thinkgraph.evaluate.runs.compare import compare as run_all
     from thinkgraph.evaluate.runs.config import Config
+    from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, number_warning
     from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.models.catalogue import find
 
-    fields = {what: name for what, _, name in (item.partition("=") for item in field or [])}
-    task = read_questions(data, fields=fields, limit=limit, seed=seed)
-    scorer = find_metric(metric or task.metric)
+    task = read_questions(data, fields=_fields(field, by), limit=limit, seed=seed)
+    scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
-    prompts = read_prompts(prompt)
-    variants = parse_variants(graphs, dict(parse_pairs("--param", param or [])), prompts)
-    config = Config(
-        model or default_model(),
-        dict(parse_pairs("--engine", engine or [])),
-        dict(parse_pairs("--role", role or [])),
-        seed,
-        prompts,
-        at_once,
-    )
+    task = task.model_copy(update={"metric": scorer.name})
+    how = _extractor(extract) if extract else None
+    prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
+    models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
+    variants = parse_variants(graphs, params, prompts, models=models, extract=how)
+    settings = dict(parse_pairs("--engine", engine or []))
+    roles = dict(parse_pairs("--role", role or []))
+    for name in models:
+        if not name.startswith("openai:"):
+            find(name)
+    config = Config(models[0], settings, roles, seed, prompts, at_once)
+    if not replace:
+        check_out(out, task, variants, ",".join(models), seed)
+    notes = [*task.notes]
+    if metric is None and scorer.name not in ("exact", "choice"):
+        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
+    if how is None and any(each.extract for each in task.questions):
+        notes.append(
+            f"answers are looked for by the right ones: {kinds(task.questions)}; "
+            "--extract sets one way for all"
+        )
+    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
+        notes.append(
+            "the metric exact compares whole texts; --metric contains looks for the right answer "
+            "in the text"
+        )
+    for note in notes:
+        say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
     try:
         with progress:
             work = run_all(
-                task.model_copy(update={"metric": scorer.name}),
-                variants,
-                config,
-                out,
-                workers=workers if ray else 0,
-                tell=progress.take,
+                task, variants, config, out, workers=workers if ray else 0, tell=progress.take
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:
-        typer.echo(f"thinkgraph: interrupted; the same command goes on from {out}", err=True)
+        say(f"thinkgraph: interrupted; the same command goes on from {out}")
         raise typer.Exit(INTERRUPTED) from None
+    warning = number_warning(comparison) if scorer.name == "exact" else ""
+    if warning:
+        say(f"thinkgraph: {warning}")
+    made = provenance(
+        data=data,
+        models=[*models, *roles.values()],
+        command=command_line(seed=seed),
+        engine=settings,
+        params=params,
+        extract=how,
+        notes=(*notes, *filter(None, [warning, _greedy(variants, models)])),
+    )
+    comparison = comparison.model_copy(update={"provenance": made})
     _conclude(comparison, scorer, out, as_json=as_json)
 
 
+def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
+    fields = {}
+    for item in given or []:
+        role, _, name = as_text("--field", item).partition("=")
+        fields[role] = name
+    return fields | ({"group": by} if by else {})
+
+
+def _extractor(given: str) -> Any:
+    """The short form of an extractor: ``regex:PATTERN`` is `{regex: PATTERN}`."""
+    from thinkgraph.nodes.answers import parse_extractor
+
+    name, colon, setting = given.partition(":")
+    form: Any = {name: setting} if colon else name
+    try:
+        return parse_extractor(form).short()
+    except ValueError as error:
+        raise ThinkgraphError(f"--extract {given}: {error}") from None
+
+
+def _greedy(variants: Sequence[Variant], models: Sequence[str]) -> str:
+    """What is to be known of greedy answers, where there are any."""
+    greedy = [v.label for v in variants if _temperature(v) == 0]
+    if not greedy or all(name.startswith("openai:") for name in models):
+        return ""
+    return (
+        f"{', '.join(greedy)}: at temperature 0 a text can still differ by a word from that of "
+        "`thinkgraph run`, as the kernels' rounding depends on what is decoded in the same "
+        "batch; --at-once 1 decodes each question by itself"
+    )
+
+
+def _temperature(variant: Variant) -> object:
+    params: Mapping[str, Any] = variant.load().bind(variant.params)
+    return params.get("temperature")
+
+
 def _conclude(comparison: Comparison, scorer: Metric, out: Path, *, as_json: bool) -> None:
-    """Say what a comparison comes to, and write it all down."""
+    """Report the result of a comparison, and write its files."""
     from thinkgraph.evaluate.analysis.scores import score_all
     from thinkgraph.evaluate.analysis.summary import summarize
     from thinkgraph.evaluate.results.export import export, to_json
@@ -120,18 +213,18 @@ def _conclude(comparison: Comparison, scorer: Metric, out: Path, *, as_json: boo
         for question, score in result.scores.items()
     }
     summary = summarize(comparison, scorer, results)
-    if as_json:
-        typer.echo(to_json(comparison, summary, correct), nl=False)
-    else:
-        report(comparison, summary)
+    with reader():
+        if as_json:
+            print_json(to_json(comparison, summary, correct).rstrip("\n"))
+        else:
+            report(comparison, summary)
     failures = [row for row in comparison.rows if row.failure]
     if failures:
         first = failures[0]
-        typer.echo(
+        say(
             f"thinkgraph: failed, and counted as wrong: {len(failures)} of {len(comparison.rows)} "
             f"runs; {first.strategy} on {first.question}: {first.failure}. "
-            "The same command tries them again.",
-            err=True,
+            "The same command tries them again."
         )
     page = next(p for p in export(out, comparison, summary, correct) if p.suffix == ".html")
-    typer.echo(f"Every question, with its candidates: {page}", err=True)
+    say(f"Every question, with its candidates: {page}")

@@ -1,4 +1,4 @@
-"""``thinkgraph models`` and ``tune``: the models that have a name, and the fastest settings."""
+"""``thinkgraph models`` and ``tune``: the named models, and the fastest settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def models() -> None:
-    """List the models that have a name, whether they are here, and what was tuned."""
+    """List the named models, whether they are installed, and what was tuned."""
     from thinkgraph.models.catalogue import known
     from thinkgraph.models.tuning.findings import finding, store
 
@@ -31,15 +31,17 @@ def models() -> None:
 
 
 def tune(
-    model: Annotated[str, typer.Argument(help="A catalogue name, a .gguf, or hf:OWNER/REPO/FILE.")],
+    model: Annotated[
+        str, typer.Argument(help="A model name, a .gguf file, or hf:OWNER/REPO/FILE.")
+    ],
     lossy: Annotated[
-        bool, typer.Option("--lossy", help="Also quantizations that change the model.")
+        bool, typer.Option("--lossy", help="Also try quantizations that change the model's output.")
     ] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Forget what was found, and remove its copy.")
     ] = False,
 ) -> None:
-    """Find what runs a model fastest on this machine, and keep it for the next runs."""
+    """Find the fastest settings of a model on this machine, and use them in later runs."""
     from thinkgraph.models.catalogue import find
     from thinkgraph.models.tuning.findings import config_file, forget
     from thinkgraph.models.tuning.tune import tune as search

@@ -1,12 +1,13 @@
-"""Options that several commands share, and what is made of them."""
+"""Options shared by several commands, and how they are parsed."""
 
 from __future__ import annotations
 
 import codecs
+import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,18 +48,28 @@ ModelName = Annotated[
     ),
 ]
 Params = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param.")
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a param of the graph."),
 ]
 Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help="A model for a role.")
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=MODEL", help="Model for a role of the graph."),
 ]
 Engine = Annotated[
     list[str] | None,
-    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Set the engine: gpu_layers=0"),
+    typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Engine setting: gpu_layers=0"),
+]
+Template = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template",
+        metavar="NAME=VALUE",
+        help="Set a variable of the chat template: enable_thinking=false",
+    ),
 ]
 PromptFiles = Annotated[
     list[str] | None,
-    typer.Option("--prompt", metavar="NAME=FILE", help="Use this file for a built-in prompt."),
+    typer.Option("--prompt", metavar="NAME=FILE", help="Replace a built-in prompt by this file."),
 ]
 
 
@@ -73,7 +84,7 @@ def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
 
 def read_prompts(given: list[str] | None) -> dict[str, Prompt]:
-    """The prompts that replace built-in ones, read from their files."""
+    """Read the prompts that replace built-in ones."""
     from thinkgraph.nodes.prompts.prompt import read_prompt
 
     return {name: read_prompt(file) for name, file in parse_pairs("--prompt", given or [])}
@@ -86,14 +97,26 @@ def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
     return settings
 
 
-def load_model(name: str | None, engine: list[str]) -> Model | str | None:
-    """The model of that name: found now, so that a wrong name costs no time, and loaded."""
-    if name is None and not engine:
+def load_model(
+    name: str | None, engine: list[str], template: list[str] | None = None
+) -> Model | str | None:
+    """Load the model of that name, so that a wrong name fails at once."""
+    if name is None and not engine and not template:
         return None
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
 
-    return load(name or default_model(), **dict(parse_pairs("--engine", engine)))
+    variables = {n: _json(v) for n, v in parse_pairs("--template", template or [])}
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
+    return load(name or default_model(), template=variables, **settings)
+
+
+def _json(text: str) -> Any:
+    """A value as JSON, or as text where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def tuned_line(name: str | None) -> str | None:

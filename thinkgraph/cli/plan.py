@@ -1,10 +1,10 @@
-"""``thinkgraph plan``: what a run may cost, before it runs."""
+"""``thinkgraph plan``: the cost of a run, before it runs."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,17 +26,19 @@ if TYPE_CHECKING:
 def plan(
     graph: GraphName,
     question: Annotated[
-        str | None, typer.Argument(help="The question, so that prompts are counted too.")
+        str | None, typer.Argument(help="The question, to count prompt tokens too.")
     ] = None,
     param: Params = None,
     model: ModelName = None,
     engine: Engine = None,
     again: Annotated[
-        bool, typer.Option("--measure", help="Measure the machine's speed again.")
+        bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
 ) -> None:
-    """Say what a run may cost before it runs; exit status 2 if it can't fit in the context."""
+    """Compute the cost of a run before it runs. Exit status 2 if it can't fit in the context."""
     from thinkgraph.forecast import forecast
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.planning.plan import plan as planned
@@ -65,13 +67,14 @@ def plan(
 
 
 def _at_hand(name: str | None, engine: list[str]) -> Model | None:
-    """The model of a plan: one that nobody named, and that isn't installed, is done without."""
+    """The model of a plan; None if the default model isn't installed."""
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
     from thinkgraph.models.errors import ModelError
 
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
     try:
-        return load(name or default_model(), **dict(parse_pairs("--engine", engine)))
+        return load(name or default_model(), **settings)
     except ModelError:
         if name or engine:
             raise

@@ -17,6 +17,7 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    Template,
     bind_params,
     command_line,
     load_model,
@@ -42,21 +43,34 @@ def run(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    template: Template = None,
     prompt: PromptFiles = None,
-    seed: Annotated[int | None, typer.Option(help="All randomness comes from it.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed; drawn and printed if not given.")
+    ] = None,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many sampled tokens.")
+        int | None, typer.Option(min=1, help="Maximum number of sampled tokens.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Maximum time in seconds.")] = None,
     html: Annotated[
-        Path | None, typer.Option("--report", help="Write a page that shows the whole run.")
+        Path | None, typer.Option("--report", help="Write an HTML report of the run to this file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
+    prompts: Annotated[
+        bool, typer.Option("--show-prompts", help="Print the requests sent to the models.")
+    ] = False,
+    rendered: Annotated[
+        bool,
+        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Answer a question with a strategy."""
     from thinkgraph.graphs.graph import load
-    from thinkgraph.view import View, report
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+    from thinkgraph.view import View, report, show_requests
 
     strategy = load(graph)
     settings = bind_params(strategy, param or [])
@@ -67,8 +81,9 @@ def run(
     if not quiet and (line := tuned_line(model)):
         say(line)
     roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
+    chosen = load_model(model, engine or [], template or [])
     options = {
-        "model": load_model(model, engine or []),
+        "model": chosen,
         "models": roles,
         "prompts": read_prompts(prompt),
         "budget": {"tokens": budget, "seconds": seconds},
@@ -79,10 +94,16 @@ def run(
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
+    if rendered:
+        result = result.with_rendered_prompts(
+            RunModels(chosen, {n: m for n, m in roles.items() if m})
+        )
     with reader():
         if as_json:
-            print_json(json.dumps(result.summary(), ensure_ascii=False))
+            print_json(json.dumps(result.summary(requests=prompts), ensure_ascii=False))
         else:
+            if prompts:
+                show_requests(result.requests)
             report(result)
     if html:
         write_file(html, result.to_html(command_line(seed=result.seed, question=asked)))

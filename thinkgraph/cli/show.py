@@ -1,4 +1,4 @@
-"""``thinkgraph list`` and ``show``: the built-in strategies, and what a strategy looks like."""
+"""``thinkgraph list`` and ``show``: the built-in strategies, and the drawing of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thinkgraph.terminal import print_document, reader
 
 
 class Picture(StrEnum):
-    """How a graph can be shown."""
+    """The formats of a drawing."""
 
     TEXT = "text"
     YAML = "yaml"
@@ -37,9 +37,9 @@ def show(
     form: Annotated[
         Picture, typer.Option("--format", help="What to print; yaml is a spec that check takes.")
     ] = Picture.TEXT,
-    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file.")] = None,
 ) -> None:
-    """Show a strategy: a drawing, and its spec."""
+    """Show a strategy: its drawing and its spec."""
     from thinkgraph.graphs.catalogue import find
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.pictures import drawing

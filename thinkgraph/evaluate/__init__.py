@@ -1,1 +1,1 @@
-"""Whether a strategy helps: questions with known answers, and statistics that hold."""
+"""Evaluation: comparisons of strategies on questions with known answers."""

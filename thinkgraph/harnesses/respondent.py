@@ -1,4 +1,4 @@
-"""A strategy in the place of a model, for harnesses that know models and no strategies."""
+"""A strategy that answers in place of a model, for harnesses that only know models."""
 
 from __future__ import annotations
 

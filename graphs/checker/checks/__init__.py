@@ -1,4 +1,4 @@
-"""What the checker looks at, one concern a file; each check reports to the context it is given."""
+"""The checks, one concern a file; each reports to the context that it is given."""
 
 from collections.abc import Callable
 
@@ -41,5 +41,6 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     data_flow.races,
     data_flow.votes,
     data_flow.stops,
+    data_flow.fallbacks,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""

@@ -1,4 +1,4 @@
-"""Conditions: they parse, name what there is, and give a boolean."""
+"""Type checks of conditions: they parse, their names are defined, they give a boolean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths through a graph: every node lies on one from START to END, and loops end."""
+"""Control-flow analysis: reachability, and loops without a bound."""
 
 from __future__ import annotations
 
@@ -41,13 +41,16 @@ def paths(context: CheckContext) -> None:
     back = reached(END, arrows(context.links, back=True))
     if START not in {link.source for link in context.links}:
         return
+    stand_ins = {node.fallback for node in context.nodes.values()}
     for name in context.nodes:
+        if name in stand_ins and name not in forward:
+            continue  # it runs in another's place
         if name not in forward:
-            hint = f"lead an edge to it, such as `START -> {name}`, or delete it"
+            hint = f"add an edge to it, such as `START -> {name}`, or delete it"
             message = f"`{name}` can't be reached from START"
             context.report("TG401", ("nodes", name), message, hint, key=True)
         elif name not in back:
-            hint = f"lead an edge on, such as `{name} -> END`"
+            hint = f"add an edge from it, such as `{name} -> END`"
             message = f"`{name}` can't reach END"
             context.report("TG402", ("nodes", name), message, hint, key=True)
 

@@ -1,4 +1,4 @@
-"""What nodes read and write: in time, not against each other, and fit to be compared."""
+"""Data-flow analysis: use before write, write races, and votes over free text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reache
 from thinkgraph.graphs.checker.checks.nodes import by_default
 from thinkgraph.graphs.checker.checks.prompts import resolved_prompts
 from thinkgraph.graphs.checker.context import CheckContext
+from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import END, START
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.kinds.generate import Generate
 from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.prompts.prompt import prompts_in
+from thinkgraph.nodes.registry import node_kinds
 
 COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
@@ -65,10 +67,10 @@ def use_before_write(context: CheckContext) -> None:
             told.add(channel)
             way = _way(context, name, channel, forward)
             verb = "a run needs" if name == END else f"`{name}` reads"
-            message = f"{verb} {channel}, which nothing has written on the way {' -> '.join(way)}"
-            hint = "put a node before it that writes them, such as one of kind `generate`"
+            message = f"{verb} {channel}, which no node has written on the path {' -> '.join(way)}"
+            hint = "add a node before it that writes them, such as one of kind `generate`"
             if channel != "candidates":
-                hint = f"put a node before it that writes {channel}"
+                hint = f"add a node before it that writes {channel}"
             if channel in context.state:
                 hint = f"{hint}, or give the field a default"
             if name == END:
@@ -128,17 +130,15 @@ def races(context: CheckContext) -> None:
     for one, other in _side_by_side(writers, context, forward):
         for channel in sorted(writes(context, one) & writes(context, other) & replaced):
             if _is_seen(context, forward, {one, other}, channel):
-                message = f"`{one}` and `{other}` both write `{channel}` side by side"
-                hint = "the last would win; put one behind the other, or write it after both"
+                message = f"`{one}` and `{other}` write `{channel}` in parallel"
+                hint = "the last write would win; run one after the other, or write it after both"
                 context.report("TG404", ("nodes", other), message, hint, key=True)
     for link in context.links:
         if context.edges[link.edge].each:
             for channel in sorted(writes(context, link.target) & replaced):
                 if _is_seen(context, forward, {link.target}, channel):
-                    message = (
-                        f"`{link.target}` runs side by side with itself and writes `{channel}`"
-                    )
-                    hint = "the last would win; let a node after it write that"
+                    message = f"`{link.target}` runs in parallel with itself and writes `{channel}`"
+                    hint = "the last write would win; let a later node write it"
                     location = context.chain_location(link.edge)
                     context.report_at("TG404", ("edges", link.edge), location, message, hint)
 
@@ -203,7 +203,7 @@ def _is_free_text(node: Node) -> bool:
 def _free(context: CheckContext, writer: str, vote: str) -> None:
     message = f"`{vote}` would vote over the free text of `{writer}`: majority voting needs short"
     hint = (
-        "take an answer out of the text (`extract: auto`), let a model say which text is best "
+        "extract an answer (`extract: auto`), let a model choose the best text "
         "(`choose`), or score them and select the best"
     )
     context.report("TG406", ("nodes", writer, "extract"), f"{message} comparable answers", hint)
@@ -223,9 +223,30 @@ def stops(context: CheckContext) -> None:
 
 
 def _lossy(context: CheckContext, writer: str, vote: str) -> None:
-    message = f"`{writer}` stops once a plain count is decided, and `{vote}` is not one"
+    message = (
+        f"`{writer}` stops once an unweighted majority is decided, but `{vote}` counts otherwise"
+    )
     hint = (
-        f"let `{vote}` count one vote each, exact and by the mode, or leave out `until: decided`; "
-        "as it is, samples are cancelled that could change the vote"
+        f"make `{vote}` an exact, unweighted majority vote, or leave out `until: decided`; "
+        "otherwise the cancelled samples could have changed the vote"
     )
     context.report("TG414", ("nodes", writer, "until"), message, hint)
+
+
+def fallbacks(context: CheckContext) -> None:
+    """A fallback is another node, which writes what the failed one would have written."""
+    for name, node in context.nodes.items():
+        if node.fallback is None:
+            continue
+        path = ("nodes", name, "fallback")
+        if node.fallback not in context.nodes:
+            hint = suggestion(node.fallback, context.nodes)
+            context.report("TG205", path, f"there is no node `{node.fallback}`", hint)
+            continue
+        missing = writes(context, name) - writes(context, node.fallback)
+        if node.fallback == name:
+            said = "a node can't be its own fallback"
+            context.report("TG216", path, said, "use `retry` to run it again")
+        elif missing and context.nodes[node.fallback].kind in node_kinds():
+            said = f"`{node.fallback}` doesn't write {' and '.join(sorted(missing))}"
+            context.report("TG216", path, said, f"take a node that writes what `{name}` writes")

@@ -1,4 +1,4 @@
-"""Edges: they join nodes that there are, and each of them can be followed."""
+"""Edges: unknown targets, duplicates, joins, and edges that can never be followed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ def targets(context: CheckContext) -> None:
         for name in sorted(names - context.targets):
             location = context.chain_location(number, name)
             hint = suggestion(name, context.targets)
-            context.report_at(
-                "TG205", ("edges", number), location, f"there is no node `{name}`", hint
-            )
+            context.report_at("TG205", ("edges", number), location, f"unknown node `{name}`", hint)
 
 
 def ends(context: CheckContext) -> None:
@@ -42,7 +40,7 @@ def _misplaced(context: CheckContext, link: Link, name: str, message: str, hint:
 
 
 def starts(context: CheckContext) -> None:
-    """No condition stands on an edge from START: there is no state yet to judge."""
+    """No edge from START has a condition: there is no state yet to test."""
     for link in context.links:
         if link.source == START and context.edges[link.edge].is_conditional:
             location = context.chain_location(link.edge)
@@ -59,7 +57,7 @@ def decisions(context: CheckContext) -> None:
             continue
         if all(_may_fail(edge) for edge in edges) and context.is_complete:
             location = context.chain_location(links[-1].edge)
-            message = f"`{source}` has no way on where none of its conditions holds"
+            message = f"`{source}` has no edge to follow if none of its conditions is true"
             hint = f"add an edge without a condition: `{source} -> END`"
             context.report_at("TG407", ("edges", links[-1].edge), location, message, hint)
         _untried(context, source, links)
@@ -74,8 +72,8 @@ def _untried(context: CheckContext, source: str, links: list[Link]) -> None:
     for link in links:
         edge = context.edges[link.edge]
         if always is not None and edge.is_conditional:
-            message = f"`{source}` never gets here: the edge to `{always.target}` is followed first"
-            hint = "put the edges with conditions before it"
+            message = f"never followed: `{source} -> {always.target}` comes first"
+            hint = "put edges with conditions before it"
             location = context.chain_location(link.edge)
             context.report_at("TG408", ("edges", link.edge), location, message, hint)
         elif not edge.is_conditional:
@@ -90,8 +88,8 @@ def duplicates(context: CheckContext) -> None:
         if key in seen:
             line = context.chain_location(seen[key].edge).line
             location = context.chain_location(link.edge, link.source)
-            message = f"`{link.source} -> {link.target}` is here for the second time"
-            hint = f"the first is in line {line}"
+            message = f"`{link.source} -> {link.target}` is a duplicate"
+            hint = f"the first is on line {line}"
             context.report_at("TG409", ("edges", link.edge), location, message, hint)
         seen.setdefault(key, link)
 
@@ -104,7 +102,7 @@ def joins(context: CheckContext) -> None:
     for link in context.links:
         if len(link.sources) > 1 and link.source in deciding:
             location = context.chain_location(link.edge, link.source)
-            message = f"`{link.source}` decides where to go, so this join may wait for ever"
+            message = f"`{link.source}` has conditional edges, so this join may wait forever"
             hint = f"give `{link.source}` an edge of its own: `{link.source} -> {link.target}`"
             context.report_at("TG411", ("edges", link.edge), location, message, hint)
 

@@ -1,4 +1,4 @@
-"""Params, inputs and state: their names, the references to them, and what they may hold."""
+"""Params, inputs and state: their names, references to them, and their values' types."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ CEL_WORDS = frozenset(
 
 
 def names(context: CheckContext) -> None:
-    """No field has a name that already means something else."""
+    """No field has a reserved name or the name of another field."""
     seen: set[str] = set()
     for section in ("params", "inputs", "state"):
         for name in sorted(context.declared(section)):
             what = _taken(name, section)
             if name in seen:
-                what = "the name of another param, input or field of the state"
+                what = "the name of another param, input or state field"
             seen.add(name)
             if what:
                 hint = "choose another name"
@@ -46,23 +46,23 @@ def names(context: CheckContext) -> None:
 
 def _taken(name: str, section: str) -> str:
     if section != "state" and name in RUN_SETTINGS:
-        return "a setting of every run"
+        return "an argument of every run"
     if name in CHANNELS:
-        return "a channel that every graph has"
+        return "a built-in channel"
     if name in VARIABLES or name == "round":
-        return "what every condition may name already"
+        return "a built-in variable of conditions"
     if name in CEL_WORDS or keyword.iskeyword(name):
-        return "a word that conditions and Python keep for themselves"
+        return "a reserved word of CEL or Python"
     return ""
 
 
 def output(context: CheckContext) -> None:
-    """The output is a channel that there is."""
+    """The output is a channel of the state."""
     name = context.source.at(("output",))
     known = CHANNELS | context.declared("state")
     if isinstance(name, str) and name not in known:
         hint = suggestion(name, context.declared("state") | {"answer", "candidates", "critiques"})
-        context.report("TG206", ("output",), f"there is no channel `{name}`", hint)
+        context.report("TG206", ("output",), f"unknown channel `{name}`", hint)
 
 
 def channels(context: CheckContext) -> None:
@@ -74,7 +74,7 @@ def channels(context: CheckContext) -> None:
             for setting in settings:
                 field = getattr(node, setting, None)
                 if isinstance(field, str) and not is_reference(field) and field not in known:
-                    message = f"there is no field `{field}` in the state"
+                    message = f"the state has no field `{field}`"
                     hint = suggestion(field, known) or f"declare it: `state: {{{field}: {{}}}}`"
                     context.report("TG206", ("nodes", name, setting), message, hint)
 
@@ -95,11 +95,11 @@ def types(context: CheckContext) -> None:
 
 
 def references(context: CheckContext) -> None:
-    """Every ``$name`` is a param, and stands where one may."""
+    """Every ``$name`` refers to a param, in a place where references are allowed."""
     for path, name in _references(context):
         if name not in context.declared("params"):
             hint = suggestion(name, context.declared("params"))
-            context.report("TG202", path, f"there is no param `{name}`", hint)
+            context.report("TG202", path, f"unknown param `{name}`", hint)
 
 
 def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
@@ -142,12 +142,12 @@ def values(context: CheckContext) -> None:
 def _tried(
     context: CheckContext, model: type[BaseModel], data: dict[str, Any], prefix: DataPath
 ) -> None:
-    """Put the params' values for the references to them, and see what the model says."""
+    """Validate the data with each possible value of the params that it refers to."""
     for path, name in _within(data, ()):
         for value, what, code in _possible(context.params.get(name)):
             wrong = [f for f in violations(model, _with(data, path, value)) if _meet(f.path, path)]
             if wrong:
-                message = f"{what} of the param `{name}` doesn't fit here: {wrong[0].message}"
+                message = f"{what} of the param `{name}` is not valid here: {wrong[0].message}"
                 context.report(code, (*prefix, *path), message)
                 break
 
@@ -193,7 +193,7 @@ def unused(context: CheckContext) -> None:
         for name in getattr(context, section):
             if name not in named and name.isidentifier() and name != output:
                 what = _KINDS[section]
-                context.report(code, (section, name), f"nothing uses the {what} `{name}`", key=True)
+                context.report(code, (section, name), f"unused {what} `{name}`", key=True)
 
 
 def _named(context: CheckContext) -> set[str]:

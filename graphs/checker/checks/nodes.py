@@ -1,4 +1,4 @@
-"""Nodes: their kinds, their settings and their names."""
+"""Nodes: unknown kinds, invalid settings and reserved names."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TAKEN = {name.lower() for name in (START, END, "conclude")}
 
 
 def kinds(context: CheckContext) -> None:
-    """Every node has a kind that there is."""
+    """Every node has a known kind."""
     for name, node in context.nodes.items():
         if node.kind is not None and node.kind not in node_kinds():
             hint = suggestion(node.kind, node_kinds())
             path = ("nodes", name, "kind")
-            context.report("TG201", path, f"there is no kind of node `{node.kind}`", hint)
+            context.report("TG201", path, f"unknown node kind `{node.kind}`", hint)
 
 
 def settings(context: CheckContext) -> None:
@@ -35,7 +35,7 @@ def settings(context: CheckContext) -> None:
         kind = node_kinds().get(node.kind or "")
         if kind is None:
             continue
-        names = [*kind.model_fields, "kind", "budget"]
+        names = [*kind.model_fields, "kind", "budget", "retry", "fallback"]
         for violation in violations(kind, node.settings):
             said = violation
             if violation.code == "TG101" and len(violation.path) == 1:
@@ -78,7 +78,7 @@ def uses(context: CheckContext) -> None:
             if setting not in NodeSpec.model_fields and "did you mean" not in hint:
                 hint = f"params of the used graph go under `params`: {{{setting}: …}}"
             context.report(
-                "TG101", path, f"a node that uses a graph has no `{setting}`", hint, key=True
+                "TG101", path, f"a node with `use` has no setting `{setting}`", hint, key=True
             )
 
 
@@ -88,7 +88,7 @@ def names(context: CheckContext) -> None:
         if name in CHANNELS | context.declared("inputs") | context.declared("state"):
             what = "a channel of the state"
         elif name.lower() in TAKEN:
-            what = "a place that every graph has"
+            what = "a reserved name"
         else:
             continue
         context.report(

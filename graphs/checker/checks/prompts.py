@@ -1,4 +1,4 @@
-"""Prompts: the variables of their templates are there."""
+"""Prompts: undefined variables in templates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def variables(context: CheckContext) -> None:
                 missing = sorted(found.variables - known)
                 if label and missing:
                     names = ", ".join(f"`{variable}`" for variable in missing)
-                    message = f"the prompt `{label}` needs {names}, which {node.kind} can't supply"
+                    message = (
+                        f"the prompt `{label}` needs {names}, which {node.kind} doesn't provide"
+                    )
                     location = path if context.source.at(path) is not None else path[:2]
                     context.report("TG209", location, message, _other_prompts(known))
                     continue
@@ -55,18 +57,18 @@ def types(context: CheckContext) -> None:
 
 def _undefined(context: CheckContext, path: DataPath, variable: str, known: frozenset[str]) -> None:
     location = _within(context, path, variable)
-    message = f"nothing supplies the template's variable `{variable}`"
+    message = f"unknown template variable `{variable}`"
     context.report_at("TG209", path, location, message, suggestion(variable, known))
 
 
 def _other_prompts(known: frozenset[str]) -> str:
     """The built-in prompts that have what they need."""
     fit = [name for name in prompt_names() if load_prompt(name).variables <= known]
-    return f"here there can be {', '.join(fit)}" if fit else ""
+    return f"valid here: {', '.join(fit)}" if fit else ""
 
 
 def _within(context: CheckContext, path: DataPath, variable: str) -> Location:
-    """Where a variable stands in the templates of an inline prompt."""
+    """The location of a variable in the templates of an inline prompt."""
     for field in ("user", "system"):
         text = context.source.at((*path, field))
         for number, line in enumerate(str(text or "").split("\n"), 1):

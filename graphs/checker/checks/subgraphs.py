@@ -1,4 +1,4 @@
-"""Nodes that use another graph: it is there, it isn't this one, and its params fit."""
+"""Subgraphs: they exist, don't use themselves, and accept their params."""
 
 from __future__ import annotations
 

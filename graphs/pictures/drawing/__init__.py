@@ -1,4 +1,4 @@
-"""Pictures of a graph: in a terminal, as Mermaid, as SVG and PNG. None needs a network."""
+"""Drawings of a graph: in a terminal, as Mermaid, SVG and PNG. None needs a network."""
 
 from thinkgraph.graphs.pictures.drawing.mermaid import mermaid
 from thinkgraph.graphs.pictures.drawing.png import DrawingError, png

@@ -1,4 +1,4 @@
-"""What every drawing of a graph shows: boxes for the nodes, arrows for the edges, their words."""
+"""The diagram that every drawing shows: boxes for nodes, arrows for edges, and labels."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Diagram(NamedTuple):
 
 
 def diagram(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Diagram:
-    """What there is to draw of a spec.
+    """The boxes and arrows of a spec.
 
     Args:
         spec: the graph.

@@ -1,4 +1,4 @@
-"""Where the boxes and the words of a drawing stand, in characters or in pixels.
+"""Graph layout (Sugiyama): coordinates of boxes and labels, in characters or in pixels.
 
 The ranks and the order in them are Sugiyama's (from the library fast-sugiyama). The words of an
 arrow are a vertex of their own, so that they have a place where nothing else is. Across, each
@@ -261,7 +261,7 @@ def _by_rank(vertices: list[Vertex]) -> list[list[Vertex]]:
 
 
 def _is_mirrored(ranks: list[list[Vertex]], boxes: list[Vertex]) -> bool:
-    """Whether most of the boxes that are side by side stand against the spec's order."""
+    """Whether most boxes of the same rank are in reverse order of the spec."""
     number = {vertex: i for i, vertex in enumerate(boxes)}
     pairs = [
         number[a] < number[b]

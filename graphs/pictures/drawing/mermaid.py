@@ -1,4 +1,4 @@
-"""A graph as Mermaid, which many Markdown viewers draw."""
+"""A graph as a Mermaid flowchart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph as a PNG image; needs the package resvg-py, which draws the SVG."""
+"""A graph as a PNG image, rendered from the SVG by resvg (package resvg-py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph as SVG that stands alone: no script, no font and no image from elsewhere."""
+"""A graph as a self-contained SVG: no script, no font and no image from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph in a terminal: boxes and lines of Unicode's box drawing characters, as plain text."""
+"""A graph as plain text for a terminal, in Unicode box-drawing characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns which cells of the KV cache: running sequences, and prefixes kept for the next.
+"""The block manager of the KV cache: which sequence or cached prefix owns which cells.
 
 llama.cpp marks each cell with the set of sequences that see it. The pool gives every cell one
 owner: a node of the prefix tree (whose own sequence id holds just the node's positions), or
@@ -145,12 +145,12 @@ class KvPool:
         return other
 
     def share(self, lease: Lease) -> Lease:
-        """The same lease, for one node_id more."""
+        """The same lease, for one holder more."""
         lease.holders += 1
         return lease
 
     def branch(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
-        """Fork for some of the lease's holders, who have the new one instead."""
+        """Fork for some of the lease's holders, which move to the new lease."""
         other = self.fork(lease, tokens)
         if other:
             lease.holders -= holders
@@ -172,7 +172,7 @@ class KvPool:
         return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
-        """With its last node_id, free the lease's own cells; what the tree owns stays."""
+        """With its last holder, free the lease's own cells; what the tree owns stays."""
         lease.holders -= 1
         if lease.holders:
             return

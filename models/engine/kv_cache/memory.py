@@ -1,4 +1,4 @@
-"""llama.cpp's KV cache, as the pool sees it."""
+"""The KV cache of a llama.cpp context, behind the interface that the pool uses."""
 
 from __future__ import annotations
 

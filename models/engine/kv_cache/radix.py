@@ -1,4 +1,4 @@
-"""A radix tree over token prefixes, whose nodes own the KV cells of their tokens."""
+"""The prefix cache: a radix tree over token prefixes, whose nodes own KV cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a GGUF file, read and checked before native code sees the file.
+"""The GGUF header, parsed and validated before native code reads the file.
 
 The format is described at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
@@ -75,7 +75,7 @@ class _Corrupt(Exception):
 
 
 def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
-    """Read a GGUF's header and check that the file holds what it announces.
+    """Read a GGUF header, and check that the file contains all that it declares.
 
     Loads no tensor and trusts no length in the file.
 

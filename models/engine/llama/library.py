@@ -1,4 +1,4 @@
-"""llama.cpp itself: loaded once, with patient threads and its log under Python's."""
+"""The llama.cpp library: loaded once, with its log sent to Python's logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model and its context in llama.cpp, opened and closed in the right order."""
+"""A llama.cpp model and its context, opened and freed in the right order."""
 
 from __future__ import annotations
 
@@ -240,5 +240,5 @@ def _overrides(layers: int) -> Any:
 
 
 def adapter_names(adapters: Mapping[str, Path]) -> str:
-    """The adapters there are, for a message."""
+    """The names of the adapters, for a message."""
     return ", ".join(sorted(adapters)) or "none"

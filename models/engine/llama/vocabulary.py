@@ -1,4 +1,4 @@
-"""A model's vocabulary: from text to tokens and back."""
+"""The vocabulary: tokenization, detokenization and special tokens."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Vocabulary:
             yield self._pointer
 
     def close(self) -> None:
-        """Let nobody use it any more, and wait for those who do."""
+        """Prevent further use, and wait for current users."""
         with self._using:
             self._pointer = None
 
     @cached_property
     def bos(self) -> int | None:
-        """The token that begins a text, if there is one."""
+        """The beginning-of-text token (BOS), if there is one."""
         with self.open() as pointer:
             token = int(llama.llama_vocab_bos(pointer))
         return None if token == _NONE else token

@@ -1,4 +1,4 @@
-"""How sure a model was of the tokens of one sample, kept as running aggregates."""
+"""Confidence of a sample (log-probability, entropy, self-certainty), as running aggregates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a completion's text is held to: a grammar, a JSON schema, or tagged parts of it.
+"""Constrained decoding: a completion held to a grammar, a JSON schema, or tagged parts.
 
 A grammar says which tokens may come next, as a mask over the vocabulary by which the logits are
 masked before a token is drawn. Free text is not masked: only watched for what begins a constraint.

@@ -1,4 +1,4 @@
-"""How one sequence draws its tokens: a chain of llama.cpp's samplers with its own random state."""
+"""The sampler of one sequence: a chain of llama.cpp's samplers with its own random state."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _made(name: object, setting: Any) -> Extractor:
     kind = EXTRACTORS.get(str(name))
     if kind is None:
         near = get_close_matches(str(name), EXTRACTORS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(EXTRACTORS)}"
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(EXTRACTORS)}"
         raise ValueError(f"no extractor is named {name!r}; {hint}")
     if setting is not None and kind.setting is None:
         raise ValueError(f"the extractor {name} has no setting, and was given {setting!r}")

@@ -1,4 +1,4 @@
-"""Brackets in an answer: round, square and curly count alike, for an interval mixes them."""
+"""Bracket matching in an answer; round, square and curly ones count alike, as in intervals."""
 
 
 def depth(text: str) -> int:
@@ -26,7 +26,7 @@ def encloses(text: str) -> bool:
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside all brackets."""
+    """Split at a separator outside all brackets."""
     parts, open_now, start, place = [], 0, 0, 0
     while place < len(text):
         sign = text[place]

@@ -26,6 +26,9 @@ SCHEMA = schema()
 SLOW = settings(deadline=2000, suppress_health_check=list(HealthCheck), max_examples=150)
 
 
+pytestmark = pytest.mark.slow
+
+
 def checked(text: str) -> list[Problem]:
     """The problems of a text; each must be one that can be shown, at a place in the text."""
     document = Document.parse(text)

@@ -231,7 +231,7 @@ def test_a_run_killed_in_the_middle_goes_on_in_another_process(tmp_path: Path) -
     second = example(path)
     told = list(lines(second))
     assert second.wait() == 0
-    assert told[:2] == ["going on before critic", "running critic"]
+    assert told[:2] == ["resuming before critic", "running critic"]
     assert told[-1].startswith("answer: ")
     finished = stored(path)
     same = {"text", "seed", "tokens", "answer", "confidence"}

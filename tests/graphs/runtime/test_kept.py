@@ -27,9 +27,9 @@ def builds(monkeypatch):
     """The specs that were compiled for runs, by name."""
     made = []
 
-    def build(spec, binding):
+    def build(spec, binding, **rest):
         made.append(spec.name)
-        return original(spec, binding)
+        return original(spec, binding, **rest)
 
     original = run.build
     monkeypatch.setattr(run, "build", build)

@@ -214,7 +214,7 @@ def test_the_json_schema_names_every_extractor() -> None:
     ("bad", "said"),
     [
         ("nubmer", "did you mean number?"),
-        ("zzz", "there are auto, boxed"),
+        ("zzz", "expected one of auto, boxed"),
         ("regex", "needs its pattern"),
         ({"regex": "(a"}, "missing )"),
         ({"regex": "(?=a)"}, "look-around and back-references are not supported"),

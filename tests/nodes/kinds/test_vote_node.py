@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.model import Budget, Confidence
 from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.population import Candidate, State
@@ -133,7 +133,7 @@ def test_numbers_within_a_tolerance_are_one_answer():
     assert elect(candidates).votes == 1
     assert elect(candidates, tolerance=1).votes == 2
     assert elect(candidates, tolerance="2%").votes == 2
-    with pytest.raises(ValidationError, match="neither a number"):
+    with pytest.raises(ArgumentError, match="neither a number"):
         Vote(tolerance="much")
 
 

@@ -1,1 +1,1 @@
-"""What a comparison shows: scores, statistics, and what can be said of them."""
+"""Analysis of a comparison: scores, statistics, and conclusions."""

@@ -1,4 +1,4 @@
-"""How far two strategies are apart, on the same questions."""
+"""The paired difference of two strategies on the same questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that one strategy did, question by question, with its scores."""
+"""The scores of one strategy, question by question."""
 
 from __future__ import annotations
 

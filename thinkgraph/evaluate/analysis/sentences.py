@@ -1,4 +1,4 @@
-"""What was found, in plain words."""
+"""The conclusions of a comparison, as sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a measured share, or a difference of two on the same questions, can be trusted.
+"""Statistics: confidence intervals, McNemar's test, Holm's correction, the bootstrap.
 
 numpy is all it needs; scipy and statsmodels are what the tests hold it against.
 """

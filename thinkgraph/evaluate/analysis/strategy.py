@@ -1,4 +1,4 @@
-"""How one strategy did in a comparison."""
+"""The results of one strategy in a comparison."""
 
 from __future__ import annotations
 

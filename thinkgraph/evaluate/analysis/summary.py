@@ -1,9 +1,9 @@
-"""What a comparison comes to: how often each strategy is right, at what cost, and what is sure."""
+"""The summary of a comparison: accuracy, cost and significance of each strategy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import Field
 
@@ -28,6 +28,17 @@ from thinkgraph.models.model import Frozen
 __all__ = ["Difference", "ErrorDifference", "StrategySummary", "Summary", "summarize"]
 
 
+Interval3 = tuple[float, float, float]
+
+
+class Group(Frozen):
+    """How the strategies did on the questions of one group."""
+
+    name: str
+    questions: int
+    shares: dict[str, Interval3] = Field(description="by label: share, low and high, 0 to 1")
+
+
 class Summary(Frozen):
     """The strategies, in the order asked for, and what can be said of them."""
 
@@ -44,6 +55,7 @@ class Summary(Frozen):
         description="sentences: for no more tokens than some spend, what another came to"
     )
     sentences: tuple[str, ...] = Field(description="what was found, in plain words")
+    groups: tuple[Group, ...] = Field((), description="by the questions' groups, if they have any")
 
 
 def summarize(
@@ -73,7 +85,12 @@ def summarize(
     differences = _differences(results, baseline, comparison.seed)
     # One family of tests where the direct answer is the baseline, so that no two contradict.
     thoughts = differences if direct is baseline else _differences(results, direct, comparison.seed)
-    thoughts = [each for each in thoughts if _costlier(results, each)]
+    models = {variant.label: variant.model for variant in comparison.variants}
+    thoughts = [
+        each
+        for each in thoughts
+        if _costlier(results, each) and models[each.label] == models[direct.label]
+    ]
     return Summary(
         strategies=tuple(strategies),
         differences=tuple(differences),
@@ -83,7 +100,21 @@ def summarize(
         sentences=tuple(
             sentences.found(strategies, differences, thoughts, metric, len(comparison.questions))
         ),
+        groups=tuple(_groups(results, comparison)),
     )
+
+
+def _groups(results: Sequence[StrategyScores], comparison: Comparison) -> Iterator[Group]:
+    names = sorted({question.group for question in comparison.questions})
+    for name in names if names != [""] else ():
+        members = [each.id for each in comparison.questions if each.group == name]
+        shares = {}
+        for result in results:
+            values = [result.scores[id].value for id in members if id in result.scores]
+            if values:
+                low, high = _share_interval(values, comparison.seed)
+                shares[result.label] = (mean(values), low, high)
+        yield Group(name=name or "(none)", questions=len(members), shares=shares)
 
 
 def _summaries(

@@ -8,10 +8,11 @@ from importlib.metadata import entry_points
 
 from thinkgraph.evaluate.metrics.choice import Choice
 from thinkgraph.evaluate.metrics.exact import Exact
+from thinkgraph.evaluate.metrics.measured import Measured
 from thinkgraph.evaluate.metrics.metric import Metric, MetricError
 from thinkgraph.evaluate.metrics.numeric import Estimate, Numeric
 from thinkgraph.evaluate.metrics.own import GROUP, Own, from_file, from_package
-from thinkgraph.evaluate.metrics.text import Contains, OneOf, yes_no
+from thinkgraph.evaluate.metrics.text import Contains, Label, one_of, yes_no
 from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
 from thinkgraph.evaluate.tasks.gym import gym_score
 from thinkgraph.evaluate.tasks.question import Question
@@ -21,7 +22,11 @@ from thinkgraph.nodes.answers.equal import parse_tolerance
 ONE_OF = "one-of"
 MOST_LABELS = 50
 """Labels that `one-of` takes from the right answers of the data."""
-_TOLERANT: dict[str, Callable[[str], Metric]] = {"numeric": Numeric, "estimate": Estimate}
+_TOLERANT: dict[str, Callable[[str], Metric]] = {
+    "numeric": Numeric,
+    "estimate": Estimate,
+    "quantity": Measured,
+}
 _PLAIN: dict[str, Callable[[], Metric]] = {
     "exact": Exact,
     "choice": Choice,
@@ -29,6 +34,7 @@ _PLAIN: dict[str, Callable[[], Metric]] = {
     "yes-no": yes_no,
     "numeric": Numeric,
     "estimate": Estimate,
+    "quantity": Measured,
     GYM: lambda: Own(GYM, gym_score),
 }
 
@@ -37,10 +43,11 @@ def find_metric(text: str, questions: Sequence[Question] = ()) -> Metric:
     """The metric that a text names.
 
     Args:
-        text: a name: `exact`, `contains`, `yes-no`, `choice`, `one-of`, `numeric`, `estimate`,
-            or one of another package. After a colon stands the tolerance (`numeric:1%`: a number,
-            or a percentage of the right answer; `numeric` alone allows none, `estimate` alone
-            20 %) or the labels (`one-of:red,green`). `FILE.py:FUNCTION` is a metric of one's own.
+        text: a name: `exact`, `contains`, `yes-no`, `choice`, `one-of`, `numeric`, `quantity`,
+            `estimate`, or one of another package. After a colon stands the tolerance
+            (`numeric:1%`: a number, or a percentage of the right answer; `numeric` and
+            `quantity` alone allow none, `estimate` alone 20 %) or the labels
+            (`one-of:red,green`). `FILE.py:FUNCTION` is a metric of one's own.
         questions: `one-of` alone takes its labels from their right answers.
 
     Raises:
@@ -63,7 +70,7 @@ def find_metric(text: str, questions: Sequence[Question] = ()) -> Metric:
     return _PLAIN[name]() if name in _PLAIN else from_package(others[name])
 
 
-def _one_of(given: str | None, questions: Sequence[Question]) -> OneOf:
+def _one_of(given: str | None, questions: Sequence[Question]) -> Label:
     if given is None:
         labels = list(dict.fromkeys(each.reference.strip() for each in questions))
         if not 2 <= len(labels) <= MOST_LABELS:
@@ -71,11 +78,18 @@ def _one_of(given: str | None, questions: Sequence[Question]) -> OneOf:
                 f"{ONE_OF} takes its labels from the right answers, and of these there are "
                 f"{len(labels)} different ones; name them: {ONE_OF}:LABEL,LABEL"
             )
-        return OneOf(ONE_OF, dict.fromkeys(labels, ()))
+        return _labels(ONE_OF, labels)
     labels = [label.strip() for label in given.split(",") if label.strip()]
     if len(set(labels)) < 2:
         raise MetricError(f"{ONE_OF} needs two or more labels after a colon: {ONE_OF}:red,green")
-    return OneOf(f"{ONE_OF}:{','.join(labels)}", dict.fromkeys(labels, ()))
+    return _labels(f"{ONE_OF}:{','.join(labels)}", labels)
+
+
+def _labels(name: str, labels: Sequence[str]) -> Label:
+    try:
+        return one_of(name, labels)
+    except ValueError:
+        raise MetricError(f"{name}: labels must differ, and have a letter or digit") from None
 
 
 def _checked(name: str, tolerance: str) -> str:

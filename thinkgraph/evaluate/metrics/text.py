@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.metrics.score import Score
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.nodes.answers.extract import Final, Text
+from thinkgraph.nodes.answers import Extractor
+from thinkgraph.nodes.answers.extract import OneOf, Text, YesNo
 
 
 class Contains(Metric):
@@ -25,65 +26,43 @@ class Contains(Metric):
         return Score(value=stands_in(question.reference, said))
 
 
-class OneOf(Metric):
+class Label(Metric):
     """Right is the right one of a set of labels, such as `positive` and `negative`.
 
     Args:
-        labels: each with other words for it; the words of two labels must differ.
+        name: of the metric.
+        extractor: finds the label in a text, and in the right answer.
+        labels: what a right answer must be, in words.
     """
 
-    def __init__(self, name: str, labels: Mapping[str, Sequence[str]]) -> None:
-        self.name = name
-        self.needs = f"one of {', '.join(labels)} as right answer"
-        self._words = {
-            _plain(word): label for label, more in labels.items() for word in (label, *more)
-        }
-        longest = sorted(self._words, key=len, reverse=True)
-        self._pattern = re.compile("|".join(_whole(word) for word in longest))
+    def __init__(self, name: str, extractor: Extractor, labels: str) -> None:
+        self.name, self._extractor = name, extractor
+        self.needs = f"{labels} as right answer"
 
     def fits(self, question: Question) -> bool:
         """Whether the right answer is one of the labels."""
-        return _plain(question.reference) in self._words
+        return self._extractor(question.reference) is not None
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
         """A text in which no label can be made out is wrong, and an abstention."""
-        label = self.find(answer, text)
-        right = self._words.get(_plain(question.reference))
-        return Score(value=label is not None and label == right, abstained=label is None)
-
-    def find(self, answer: str | None, text: str) -> str | None:
-        """The label that was chosen, by the surest sign there is.
-
-        The only one in the extracted answer; the only one after the last marker of an answer;
-        the one that the text begins with; the only one in the text; the only one in its last
-        line.
-        """
-        said = Text()(text) or ""
-        lines = said.splitlines()
-        for place in (answer, Final()(said)):
-            found = set(self._in(place or ""))
-            if len(found) == 1:
-                return found.pop()
-        first = self._pattern.match(_plain(said).lstrip("*_#>\"'( "))
-        if first:
-            return self._words[first[0]]
-        for place in (said, lines[-1] if lines else ""):
-            found = set(self._in(place))
-            if len(found) == 1:
-                return found.pop()
-        return None
-
-    def _in(self, text: str) -> Iterator[str]:
-        return (self._words[match[0]] for match in self._pattern.finditer(_plain(text)))
+        label = (self._extractor(answer) if answer else None) or self._extractor(text)
+        right = self._extractor(question.reference) or ""
+        same = label is not None and label.casefold() == right.casefold()
+        return Score(value=same, abstained=label is None)
 
 
-YES_NO = {"yes": ("y", "true", "correct"), "no": ("n", "false", "incorrect")}
-"""The labels of `yes-no`, with other words for them."""
-
-
-def yes_no() -> OneOf:
+def yes_no() -> Label:
     """The metric of questions that are answered by yes or no."""
-    return OneOf("yes-no", YES_NO)
+    return Label("yes-no", YesNo(), "yes or no")
+
+
+def one_of(name: str, labels: Sequence[str]) -> Label:
+    """The metric of a set of labels; capitals don't matter.
+
+    Raises:
+        ValueError: a label twice, or one without a letter or digit.
+    """
+    return Label(name, OneOf(labels=tuple(labels)), f"one of {', '.join(labels)}")
 
 
 def stands_in(wanted: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The columns of the table of a comparison, in a terminal, in Markdown and on the page alike."""
+"""The columns of the table of a comparison, for a terminal, Markdown and the page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def accuracy(summary: Summary) -> list[Column]:
     columns = list(_share("within" if estimates else "right"))
     columns += [_error(name) for name in _errors(summary)]
     if any(strategy.abstained for strategy in found):
-        columns.append(_count("silent", "abstained", "runs without a comparable answer"))
+        columns.append(
+            _count("silent", "abstained", "runs in whose text the metric could read none")
+        )
     if any(strategy.failures for strategy in found):
         columns.append(_count("failed", "failures", "runs that ended with an error: wrong"))
     return columns + (_against(summary.differences[0].baseline) if summary.differences else [])
@@ -156,7 +158,7 @@ def _against(baseline: str) -> list[Column]:
             f"more than {baseline} has, with the 95 % interval: a paired bootstrap",
         ),
         Column(
-            "",
+            "claim",
             lambda line: verdict(line.difference) if line.difference else "baseline",
             sureness,
             "whether the difference is sure: a paired test, corrected for many (Holm)",

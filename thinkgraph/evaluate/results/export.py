@@ -1,4 +1,4 @@
-"""A comparison as files, for people and for others' tools.
+"""Export of a comparison to files, for people and for other tools.
 
 ``results.json`` is everything, as :class:`Results` documents it. ``results.csv`` has a line for
 each row, for spreadsheets and data frames. A spreadsheet takes a cell that begins with ``=``,
@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,13 +24,16 @@ from thinkgraph.evaluate.results.page import Correct, to_html
 from thinkgraph.evaluate.results.table import markdown
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 
 COLUMNS = (
     *("question", "strategy", "answer", "reference", "right"),
     *("tokens", "prompt_tokens", "calls", "seconds"),
-    *("drafts", "votes", "tie", "cut", "failure"),
+    *("drafts", "votes", "tie", "cut", "failure", "group"),
 )
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """What a spreadsheet may take for the start of a formula, the full-width forms too."""
@@ -76,10 +79,11 @@ def to_csv(comparison: Comparison, correct: Correct) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row, reference in _ordered(comparison):
+    for row, question in _ordered(comparison):
         line = {
             **row.model_dump(include=set(COLUMNS)),
-            "reference": reference,
+            "group": question.group,
+            "reference": question.reference,
             "right": _mark(row, correct),
             "seconds": f"{row.tokens * comparison.seconds_per_token:.4g}",
             "drafts": len(row.drafts),
@@ -87,6 +91,40 @@ def to_csv(comparison: Comparison, correct: Correct) -> str:
         }
         writer.writerow({name: _cell(value) for name, value in line.items()})
     return text.getvalue()
+
+
+def check_out(out: Path, task: Task, variants: Sequence[Variant], model: str, seed: int) -> None:
+    """Refuse a folder with the results of another comparison, which would be overwritten.
+
+    The same data, model and seed with more strategies or questions is the same comparison.
+
+    Raises:
+        ExportError: says what is there, and the ways out.
+    """
+    file = out / "results.json"
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))["comparison"]
+        before = {
+            "data": there["task"],
+            "model": there["model"],
+            "seed": there["seed"],
+        }
+        lost = [v["label"] for v in there["variants"]]
+        questions = {question["id"] for question in there["questions"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    now = {"data": task.name, "model": model, "seed": seed}
+    changed = [f"{name} {before[name]}" for name in now if before[name] != now[name]]
+    if not changed and not questions & {question.id for question in task.questions}:
+        changed = [f"other questions of the name {task.name}"]
+    missing = sorted({*lost} - {variant.label for variant in variants})
+    if not changed and missing:
+        changed = [f"strategies that are not asked for now: {', '.join(missing)}"]
+    if changed:
+        raise ExportError(
+            f"{out} has the results of another comparison ({'; '.join(changed)}); "
+            "give another --out, or --replace to overwrite them (samples are kept)"
+        )
 
 
 def export(out: Path, comparison: Comparison, summary: Summary, correct: Correct) -> list[Path]:
@@ -131,13 +169,13 @@ def _replace(path: Path, content: bytes) -> Path:
     return path
 
 
-def _ordered(comparison: Comparison) -> Iterator[tuple[Row, str]]:
-    """Each row with its question's right answer, question by question."""
+def _ordered(comparison: Comparison) -> Iterator[tuple[Row, Question]]:
+    """Each row with its question, question by question."""
     rows = {(row.question, row.strategy): row for row in comparison.rows}
     for question in comparison.questions:
         for variant in comparison.variants:
             if row := rows.get((question.id, variant.label)):
-                yield row, question.reference
+                yield row, question
 
 
 def _mark(row: Row, correct: Correct) -> bool | None:

@@ -1,4 +1,4 @@
-"""Labels beside the points of a plot, where they hide the least."""
+"""Placement of the labels of a plot, where they overlap least."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 "use strict";
-// What a user or a model wrote reaches the page by textContent only.
+// What a user or a model wrote reaches the page by textContent; only texts that were set as
+// Markdown, with all else escaped, come as HTML, and the page's policy lets no script of theirs run.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const list = document.getElementById("questions");
@@ -24,6 +25,16 @@
       if (node.open && node.childElementCount === 1) node.appendChild(fill());
     });
     return node;
+  }
+
+  // A text as it is read, and below it as it was written, where these differ.
+  function written(place) {
+    const text = data.texts[place];
+    if (data.set[place] === undefined) return make("pre", "text", text);
+    const prose = make("div", "prose");
+    prose.innerHTML = data.set[place];
+    const source = grow(make("details", "source"), make("summary", "", "as it was written"), make("pre", "text", text));
+    return grow(make("div"), prose, source);
   }
 
   const verdict = (row) =>
@@ -84,11 +95,11 @@
     const drafts = (row.drafts ?? []).map((place) => data.drafts[place]);
     const text = data.texts[row.text];
     if (text && (drafts.length !== 1 || data.texts[drafts[0][1]] !== text || row.remarks))
-      grow(body, make("h4", "", "The answer's text"), make("pre", "text", text));
+      grow(body, make("h4", "", "The answer's text"), written(row.text));
     if (drafts.length > 1 || row.remarks) {
       grow(body, make("h4", "", plural(drafts.length, "candidate")));
       for (const draft of drafts) grow(body, candidate(draft, row));
-    } else if (drafts.length) grow(body, facts(drafts[0]), make("pre", "text", data.texts[drafts[0][1]]));
+    } else if (drafts.length) grow(body, facts(drafts[0]), written(drafts[0][1]));
     const known = new Set(drafts.map((draft) => draft[0]));
     for (const remark of row.remarks ?? []) if (!known.has(remark[0])) grow(body, critique(remark));
     return body;
@@ -121,7 +132,7 @@
     );
     const remarks = (row.remarks ?? []).filter((remark) => remark[0] === id);
     return folded(live ? "draft" : "draft retired", summary, () =>
-      grow(make("div", "body"), facts(draft), make("pre", "text", data.texts[text]), ...remarks.map(critique)),
+      grow(make("div", "body"), facts(draft), written(text), ...remarks.map(critique)),
     );
   }
 
@@ -136,7 +147,7 @@
     return grow(
       make("section", "critique"),
       make("p", "muted", `A critic on ${draft}: ${accepted ? "accepted" : "not accepted"}`),
-      make("pre", "text", data.texts[text]),
+      written(text),
     );
   }
 

@@ -22,11 +22,12 @@ from markupsafe import Markup
 from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results import plot
 from thinkgraph.evaluate.results.columns import accuracy, cost, lines
-from thinkgraph.evaluate.results.table import LEGEND
+from thinkgraph.evaluate.results.table import LEGEND, group_rows
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.graphs.pictures.html import page_template
+from thinkgraph.graphs.pictures.prose import is_plain, prose
 
 T = TypeVar("T", bound=Hashable)
 Correct = Mapping[tuple[str, str], bool | None]
@@ -91,10 +92,8 @@ def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
         columns=[*accuracy(summary), *cost(summary)],
         lines=list(lines(summary)),
         legend=LEGEND,
-        plots=[
-            _inline(plot.to_svg(plot.tradeoff(summary)), "Accuracy against tokens a question"),
-            _inline(plot.to_svg(plot.differences(summary)), "Differences to the baseline"),
-        ],
+        plots=list(_plots(summary)),
+        groups=group_rows(summary),
         overthought=list(_overthought(comparison, summary)),
         alone=sum(row.tokens for row in comparison.rows),
         data=to_data(comparison, summary, correct),
@@ -103,11 +102,23 @@ def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
     )
 
 
+def _plots(summary: Summary) -> Iterator[Markup]:
+    """Both plots, of one height, for they stand side by side where there is room."""
+    height = max(4.4, plot.forest_height(summary))
+    drawings = {
+        "Accuracy against tokens a question": plot.tradeoff,
+        "Differences to the baseline": plot.differences,
+    }
+    for label, draw in drawings.items():
+        yield _inline(plot.to_svg(draw(summary, plot.HALF, height)), label)
+
+
 def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[str, Any]:
     """What the page's script reads: JSON in which equal drafts and equal texts stand once.
 
     ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
-    out. ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
+    out. ``set`` is the HTML of the texts that have Markdown or mathematics, by their place.
+    ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
     """
     texts, drafts = Shared[str](), Shared[tuple[Any, ...]]()
     rows = {(row.question, row.strategy): row for row in comparison.rows}
@@ -136,6 +147,9 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
         "questions": questions,
         "drafts": drafts.values(),
         "texts": texts.values(),
+        "set": {
+            str(i): str(prose(text)) for i, text in enumerate(texts.values()) if not is_plain(text)
+        },
     }
 
 

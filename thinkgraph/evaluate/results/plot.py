@@ -27,9 +27,12 @@ BLUE, GREEN, VERMILION, PURPLE, ORANGE, SKY = (
     *("#0072b2", "#009e73", "#d55e00", "#a8588a", "#b07a00", "#3a8fc0"),
 )
 FAMILIES = (BLUE, GREEN, PURPLE, ORANGE, SKY)
-WIDTH, DPI = 8.0, 100
-"""Inches, and pixels an inch: 800 pixels on a page. PNGs are twice as fine."""
-LEFT = 0.015
+WIDTH, HALF, DPI = 8.0, 5.0, 100
+"""Inches, of a plot by itself and of one of two side by side, and pixels an inch. PNGs are twice
+as fine."""
+MARGIN = 0.12
+"""Inches on either side: titles and labels of both plots begin and end there."""
+_NUMBERED = re.compile(r"(.+?)@(\d+)(.*)")
 STYLE: Any = {
     "svg.hashsalt": "thinkgraph",
     "svg.fonttype": "path",
@@ -44,39 +47,74 @@ STYLE: Any = {
 }
 
 
-def tradeoff(summary: Summary) -> Figure:
+def tradeoff(summary: Summary, width: float = WIDTH, height: float = 5.2) -> Figure:
     """Accuracy against tokens a question: 95 % intervals, the Pareto front, families joined.
 
     A strategy that has sampled nothing yet has no place on the logarithmic axis and is left out.
+
+    Args:
+        summary: of the comparison.
+        width: of the figure, in inches.
+        height: the same.
     """
     found = [s for s in summary.strategies if s.questions and s.tokens > 0]
     with mpl.rc_context(STYLE), _quiet():
-        figure = Figure(figsize=(WIDTH, 5.2), dpi=DPI, facecolor=PAPER, layout=None)
+        figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=None)
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.075, right=0.975, top=0.9, bottom=0.11)
-        _frame(axes, found, estimates=any(s.right is None for s in found))
+        figure.subplots_adjust(
+            left=0.6 / width, right=1 - MARGIN / width, top=1 - 0.72 / height, bottom=0.57 / height
+        )
+        _frame(axes, found)
         if found:
+            estimates = any(s.right is None for s in found)
+            words = "Share within the tolerance" if estimates else "Right answers"
+            _title(figure, f"{words}, with 95 % intervals")
+            figure.text(
+                MARGIN / width, 1 - 0.36 / height, "● on the Pareto front (dashed)   ○ not on it",
+                va="top", fontsize=9, color=MUTED,
+            )  # fmt: skip
             _fill(axes, found)
         else:
             _nothing(axes)
     return figure
 
 
-def differences(summary: Summary) -> Figure:
-    """Each strategy against the baseline: percentage points with their 95 % intervals."""
+def differences(summary: Summary, width: float = WIDTH, height: float | None = None) -> Figure:
+    """Each strategy against the baseline: percentage points with their 95 % intervals.
+
+    Args:
+        summary: of the comparison.
+        width: of the figure, in inches.
+        height: the same.
+    """
     found = summary.differences
+    figures = 1.35 if width == WIDTH else 1.15
     with mpl.rc_context(STYLE):
-        height = 1.1 + 0.32 * max(len(found), 2)
-        figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=PAPER, layout=None)
+        height = height or forest_height(summary)
+        figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=None)
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.3, right=0.82, top=1 - 0.45 / height, bottom=0.55 / height)
+        left = (MARGIN + (2.3 if width == WIDTH else 0)) / width
+        figure.subplots_adjust(
+            left=left, right=1 - figures / width, top=1 - 0.45 / height, bottom=0.7 / height
+        )
         if found:
-            words = f"Difference to {_clipped(found[0].baseline)}, with 95 % intervals"
-            figure.text(LEFT, 1 - 0.1 / height, words, fontsize=11, va="top")
+            words = f"Difference to {_clipped(found[0].baseline, 27)}, with 95 % intervals"
+            _title(figure, words)
             _forest(axes, found)
         else:
             _nothing(axes)
     return figure
+
+
+def forest_height(summary: Summary) -> float:
+    """What the differences need, in inches."""
+    return 1.25 + 0.4 * max(len(summary.differences), 2)
+
+
+def _title(figure: Figure, words: str) -> None:
+    width, height = figure.get_size_inches()
+    size = 11 if width == WIDTH else 10
+    figure.text(MARGIN / width, 1 - 0.1 / height, words, fontsize=size, va="top")
 
 
 def to_svg(figure: Figure) -> str:
@@ -101,13 +139,11 @@ def _quiet() -> warnings.catch_warnings[None]:
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
-def _frame(axes: Axes, found: Sequence[StrategySummary], *, estimates: bool) -> None:
+def _frame(axes: Axes, found: Sequence[StrategySummary]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
-    words = "Share within the tolerance" if estimates else "Right answers"
-    axes.set_title(f"{words}, with 95 % intervals", loc="left", fontsize=11, pad=14)
     axes.set_xlabel("tokens sampled a question, as if alone (logarithmic)")
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -135,10 +171,6 @@ def _fill(axes: Axes, found: Sequence[StrategySummary]) -> None:
         face = colour if s.on_front else PAPER
         axes.plot(x, s.share, "o", color=colour, markerfacecolor=face, markersize=7)
         marks.append(Mark(_short(s, found), (x, s.share), colour))
-    axes.text(
-        1, 1.025, "● on the Pareto front (dashed)   ○ not on it",
-        transform=axes.transAxes, ha="right", fontsize=9, color=MUTED,
-    )  # fmt: skip
     place(axes, marks)
 
 
@@ -149,7 +181,10 @@ def _front(axes: Axes, spots: Sequence[tuple[float, float]]) -> None:
         corners += [(x, corners[-1][1]), (x, y)] if corners else [(x, y)]
     if corners:
         corners.append((axes.get_xlim()[1], corners[-1][1]))
-        axes.plot(*zip(*corners, strict=True), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        # Above the families' lines, or its dashes would be hidden where both run.
+        axes.plot(
+            *zip(*corners, strict=True), color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=2.5
+        )
 
 
 def _apart(axes: Axes, found: Sequence[StrategySummary], pixels: float = 9) -> dict[str, float]:
@@ -166,9 +201,8 @@ def _families(found: Sequence[StrategySummary]) -> dict[str, list[StrategySummar
     """Strategies that differ by a number only, as ``self-consistency@4`` and ``@16`` do."""
     families: dict[str, list[StrategySummary]] = {}
     for s in found:
-        base, _, number = s.label.rpartition("@")
-        if base and number.isdigit():
-            families.setdefault(base, []).append(s)
+        if found_ := _NUMBERED.fullmatch(s.label):
+            families.setdefault(f"{found_[1]}{found_[3]}", []).append(s)
     return {base: members for base, members in families.items() if len(members) > 1}
 
 
@@ -182,11 +216,11 @@ def _colours(found: Sequence[StrategySummary]) -> dict[str, str]:
 
 def _short(strategy: StrategySummary, found: Sequence[StrategySummary]) -> str:
     """The label; of a family only its largest is named in full."""
-    base, _, number = strategy.label.rpartition("@")
-    family = _families(found).get(base)
-    if not family or strategy is max(family, key=lambda s: s.tokens):
+    numbered = _NUMBERED.fullmatch(strategy.label)
+    family = _families(found).get(f"{numbered[1]}{numbered[3]}") if numbered else None
+    if not numbered or not family or strategy is max(family, key=lambda s: s.tokens):
         return _clipped(strategy.label)
-    return f"@{number}"
+    return f"@{numbered[2]}"
 
 
 def _clipped(label: str, letters: int = 32) -> str:
@@ -197,24 +231,35 @@ def _clipped(label: str, letters: int = 32) -> str:
 def _forest(axes: Axes, found: Sequence[Difference]) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.axvline(0, color=MUTED, linewidth=1)
+    width = float(axes.get_figure(root=True).get_size_inches()[0])  # type: ignore[union-attr]
     for y, d in enumerate(found):
         colour = (BLUE if d.points > 0 else VERMILION) if d.sure else MUTED
         axes.plot([d.low, d.high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         face = colour if d.sure else PAPER
         axes.plot(d.points, y, "o", color=colour, markerfacecolor=face, markersize=7)
         axes.text(
-            1.03, y, difference(d), color=colour, va="center_baseline",
-            transform=blended_transform_factory(axes.transAxes, axes.transData),
+            1 - MARGIN / width, y, difference(d), color=colour, va="center_baseline", ha="right",
+            fontsize=10 if width == WIDTH else 9,
+            transform=blended_transform_factory(axes.figure.transFigure, axes.transData),
         )  # fmt: skip
-    axes.set_yticks(range(len(found)), [_clipped(d.label, 27) for d in found])
+    if width == WIDTH:
+        axes.set_yticks(range(len(found)), [_clipped(d.label, 27) for d in found])
+    else:  # there is no room beside the intervals, so each has its label above it
+        axes.set_yticks([])
+        for y, d in enumerate(found):
+            axes.text(
+                0, y - 0.22, _clipped(d.label, 44), fontsize=9, va="bottom",
+                transform=blended_transform_factory(axes.transAxes, axes.transData),
+            )  # fmt: skip
     axes.tick_params(length=0)
     axes.tick_params(axis="y", labelcolor=INK, pad=0)
     axes.grid(axis="x", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_ylim(len(found) - 0.5, -0.5)
-    axes.set_xlabel("percentage points   ● sure   ○ not sure (paired test, Holm)")
+    axes.set_ylim(len(found) - 0.5, -0.7)
+    axes.set_xlabel("percentage points\n● sure   ○ not sure (paired test, Holm)")
+    place_ = axes.get_position()
     for tick in axes.get_yticklabels():
-        tick.set(horizontalalignment="left", x=-(0.3 - LEFT) / 0.52)
+        tick.set(horizontalalignment="left", x=(MARGIN / width - place_.x0) / place_.width)
 
 
 def _nothing(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""How far a comparison is: a bar in a terminal, a line now and then in a pipe."""
+"""Progress of a comparison: a bar in a terminal, occasional lines in a pipe."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from thinkgraph.terminal import console as make_console
 BAR = 10
 LEGEND = (
     "Intervals are of 95 %; points are percentage points. Tokens (sampled), prompt tokens, calls "
-    "and seconds are of one question. ◆: no other is at least as right for fewer tokens."
+    "and seconds are of one question. ◆: no other is at least as right for fewer tokens. "
+    "Silent: runs in whose text no answer could be read; they count as wrong."
 )
 STYLES = {"better": "bold green", "worse": "bold red", "not sure": "dim", "baseline": "dim"}
 
@@ -31,17 +32,46 @@ def report(comparison: Comparison, summary: Summary, console: Console | None = N
     console.print(Text(title(comparison), style="bold"))
     good, price = accuracy(summary), cost(summary)
     whole = _table(summary, [*good, *price])
-    if console.measure(whole).maximum < console.width:
+    width = console.measure(whole, options=console.options.update(max_width=10_000)).maximum
+    if not console.is_terminal:  # who reads a pipe wants one table with all of its columns
+        console.width = max(console.width, width)
+    if width <= console.width:
         tables = [whole]
     else:
         tables = [_table(summary, good), _table(summary, price, bar=False)]
     for table in tables:
         console.print()
         console.print(table)
+    if summary.groups:
+        console.print()
+        console.print(_groups(summary))
     console.print()
     console.print(Text(LEGEND, style="dim"))
     for sentence in [*summary.sentences, *summary.equal_budget]:
         console.print(_item(sentence))
+
+
+def group_rows(summary: Summary) -> list[list[str]]:
+    """The breakdown: a line of names, and a line for each group."""
+    labels = [strategy.label for strategy in summary.strategies]
+    lines = [["group", "questions", *labels]]
+    for group in summary.groups:
+        shares = [group.shares.get(label) for label in labels]
+        cells = [
+            f"{100 * s[0]:.0f} % [{100 * s[1]:.0f}, {100 * s[2]:.0f}]" if s else "–" for s in shares
+        ]
+        lines.append([group.name, str(group.questions), *cells])
+    return lines
+
+
+def _groups(summary: Summary) -> Table:
+    head, *lines = group_rows(summary)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for i, name in enumerate(head):
+        table.add_column(_printable(name), justify="left" if i == 0 else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(_printable(cell)) for cell in line))
+    return table
 
 
 def title(comparison: Comparison) -> str:
@@ -68,6 +98,10 @@ def markdown(summary: Summary) -> str:
         rows.append([label, *(column.cell(line) for column in columns)])
     table = [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
     found = [f"- {_escaped(said)}" for said in [*summary.sentences, *summary.equal_budget]]
+    if summary.groups:
+        head, *lines_ = group_rows(summary)
+        shown = [head, ["---"] * len(head), *lines_]
+        table += ["", *(f"| {' | '.join(map(_escaped, row))} |" for row in shown)]
     return "\n".join([*table, "", LEGEND, *(["", *found] if found else []), ""])
 
 
@@ -79,7 +113,7 @@ def _table(summary: Summary, columns: Sequence[Column], *, bar: bool = True) -> 
             table.add_column("", no_wrap=True, width=BAR)
         table.add_column(
             column.head,
-            justify="left" if column.head in {"", "front"} else "right",
+            justify="left" if column.head in {"claim", "front"} else "right",
             no_wrap=True,
         )
     for line in lines(summary):

@@ -1,8 +1,9 @@
-"""Comparing strategies from Python: what ``thinkgraph compare`` does, without the terminal."""
+"""Comparing strategies from Python: `thinkgraph compare` without the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from thinkgraph.evaluate.runs.comparison import Comparison
@@ -12,6 +13,7 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.models.model import Usage
 
 DATABASE = "comparison.sqlite"
 
@@ -29,7 +31,8 @@ async def compare(
 
     Args:
         task: the questions, and the metric that the comparison is to be judged by.
-        variants: the strategies; the first is the baseline.
+        variants: the strategies; the first is the baseline. Those with a model of their own are
+            asked of it, model by model.
         config: the model, and how it is asked.
         out: the folder of the database, made if there is none.
         workers: engines of a Ray cluster that share the work; 0 is this process alone.
@@ -43,20 +46,27 @@ async def compare(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
-    database, counted = out / DATABASE, digest(task.name, config.name, config.seed)
-    if workers:
-        from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
+    name = ",".join(dict.fromkeys(each.model for each in variants if each.model)) or config.name
+    database, counted = out / DATABASE, digest(task.name, name, config.seed)
+    rows: list[Row] = []
+    spent, seconds = Usage(), 0.0
+    for model in dict.fromkeys(each.model for each in variants):
+        group = [each for each in variants if each.model == model]
+        own = replace(config, model=model) if model else config
+        if workers:
+            from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
 
-        rows, spent, seconds = await spread(
-            task.questions, variants, database, counted, config, workers=workers, tell=tell
-        )
-    else:
-        with Store(database, counted) as store:
-            rows = await config.runner(store).run(task.questions, variants, tell)
-            spent, seconds = store.spent()
+            found, spent, seconds = await spread(
+                task.questions, group, database, counted, own, workers=workers, tell=tell
+            )
+        else:
+            with Store(database, counted) as store:
+                found = await own.runner(store).run(task.questions, group, tell)
+                spent, seconds = store.spent()
+        rows += found
     return Comparison(
         task=task.name,
-        model=config.name,
+        model=name,
         seed=config.seed,
         metric=task.metric,
         variants=tuple(variants),

@@ -1,9 +1,10 @@
-"""A comparison: strategies, questions, and what became of each pair."""
+"""A comparison: strategies, questions, and the result of each pair."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from thinkgraph.evaluate.runs.provenance import Provenance
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
@@ -21,6 +22,7 @@ class Comparison(Frozen):
     questions: tuple[Question, ...]
     rows: tuple[Row, ...] = Field(description="in no order; a missing one was not run yet")
     spent: Usage = Field(Usage(), description="what the model really computed; samples are shared")
+    provenance: Provenance = Field(Provenance(), description="what it can be repeated from")
     seconds: float = Field(0.0, description="that the comparison took, all its starts together")
 
     @property

@@ -1,4 +1,4 @@
-"""What a comparison asks, and how: all that its runs share, apart from the questions."""
+"""The configuration that all runs of a comparison share, apart from the questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short name for plain data: the same for the same data, on every machine."""
+"""Digests of plain data: the same for the same data, on every machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells one model from another, so that neither's samples are taken for the other's."""
+"""The identity of a model, so that its samples are never mistaken for another's."""
 
 from __future__ import annotations
 

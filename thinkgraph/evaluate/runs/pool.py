@@ -240,6 +240,9 @@ class Replay:
                     pass
         return [self._ended[index] for index in sorted(self._ended)]
 
+    failures: tuple[Exception, ...] = ()
+    """None: a sample that fails is not kept, and fails the request."""
+
     def cancel(self, sample: int | None = None) -> None:
         """End one sample, or all, at the step that has been reached."""
         self._cancelled |= {*range(len(self._numbers))} if sample is None else {sample}

@@ -1,4 +1,4 @@
-"""What one strategy made of one question."""
+"""The result of one strategy on one question."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.backends.local import LocalModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message, Model
@@ -73,13 +72,12 @@ class Runner:
         rows, missing = self._kept(questions, variants)
         for row in rows:
             tell(row, True)
-        graphs = {variant.label: variant.load() for variant in variants}
         pools = self._pools()
         waiting = iter(missing)
 
         async def work() -> None:
             for pair in waiting:
-                row = await self._answer(pair, graphs[pair.variant.label], pools)
+                row = await self._answer(pair, pools)
                 self.store.add_row(*self._key(pair), row)
                 rows.append(row)
                 tell(row, False)
@@ -95,8 +93,9 @@ class Runner:
                 await pool.close()
         return rows
 
-    async def _answer(self, pair: Pair, graph: Graph, pools: Mapping[str, Pool]) -> Row:
+    async def _answer(self, pair: Pair, pools: Mapping[str, Pool]) -> Row:
         question, variant = pair
+        graph = variant.load(question.extract)
         models = {role: PooledModel(pool) for role, pool in pools.items()}
         asked = [*question.messages, Message(role="user", content=question.text)]
         try:
@@ -132,7 +131,8 @@ class Runner:
 
     def _key(self, pair: Pair) -> tuple[str, str]:
         """What a row depends on, of its question and of the rest."""
-        asked = pair.question.model_dump(include={"id", "text", "messages"})
+        used = {"id", "text", "messages"} | ({"extract"} if pair.question.extract else set())
+        asked = pair.question.model_dump(include=used)
         return digest(asked), digest(pair.variant.digest, self._scope)
 
     @property

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field
 
 from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.graphs.catalogue import find
 from thinkgraph.graphs.graph import Graph, load
-from thinkgraph.graphs.language.spec import Scalar
+from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
+from thinkgraph.nodes.registry import node_kinds
 
 _LABEL = re.compile(r"(?P<graph>[^@]+?)(?:@(?P<samples>\d+))?(?P<params>(?::\w+=[^:]*)*)")
 
@@ -25,16 +29,25 @@ class Variant(Frozen):
     label: str = Field(description="as it was asked for: `self-consistency@16`")
     graph: str = Field(description="a built-in name, or the path of a spec")
     params: dict[str, Scalar] = Field(default_factory=dict, description="those that were given")
+    model: str = Field("", description="its name, where a comparison has several; else empty")
+    extract: Any = Field(None, description="how answers are found, in place of `auto`; short form")
     digest: str = Field("", description="of all that the answers depend on: spec, params, prompts")
 
     @classmethod
-    def parse(cls, label: str, common: Mapping[str, Any], prompts: Mapping[str, Prompt]) -> Self:
+    def parse(
+        cls,
+        label: str,
+        common: Mapping[str, Any],
+        prompts: Mapping[str, Prompt],
+        extract: Any = None,
+    ) -> Self:
         """The variant of a label ``GRAPH[@SAMPLES][:PARAM=VALUE]…``.
 
         Args:
             label: for example ``best-of-n@8:scorer=judge``.
             common: values for those of the graph's params that have these names.
             prompts: prompts that replace built-in ones of the same name.
+            extract: the short form of the extractor of all nodes that don't set one.
 
         Raises:
             ThinkgraphError: there is no such graph or param, or the param has no such value.
@@ -44,7 +57,7 @@ class Variant(Frozen):
             raise ThinkgraphError(
                 f"{label!r} is no strategy; write GRAPH, GRAPH@SAMPLES or GRAPH:PARAM=VALUE"
             )
-        graph = load(found["graph"])
+        graph = _load(found["graph"], extract)
         given = {name: value for name, value in common.items() if name in graph.spec.params}
         if found["samples"]:
             given["samples"] = found["samples"]
@@ -54,29 +67,61 @@ class Variant(Frozen):
             label=label,
             graph=found["graph"],
             params={name: bound[name] for name in given},
+            extract=extract,
             digest=_digest(graph, bound, prompts),
         )
 
-    def load(self) -> Graph:
-        """Its graph: read and checked once a process, and with it what was compiled of it."""
-        return _loaded(self.graph, self.digest)
+    def load(self, extract: Any = None) -> Graph:
+        """Its graph: read and checked once a process, and with it what was compiled of it.
+
+        Args:
+            extract: how a question's answers are found, where the variant doesn't say it.
+        """
+        how = self.extract if self.extract is not None else extract
+        return _loaded(self.graph, self.digest, json.dumps(how))
 
 
 @lru_cache(maxsize=256)
-def _loaded(graph: str, digest: str) -> Graph:  # the digest tells a changed file from the old one
-    return load(graph)
+def _loaded(graph: str, digest: str, extract: str) -> Graph:  # the digest tells a file's versions
+    return _load(graph, json.loads(extract))
+
+
+def _load(name: str, extract: Any) -> Graph:
+    """A graph whose nodes find answers by an extractor, unless they set one themselves."""
+    graph = load(name)
+    if extract is None:
+        return graph
+    plain, kinds = graph.spec.plain, node_kinds()
+    for node in plain["nodes"].values():
+        kind = kinds.get(node.get("kind", ""))
+        if kind is not None and "extract" in kind.model_fields:
+            node.setdefault("extract", extract)
+    return Graph.of(Spec.model_validate(plain), Path(str(find(name))).parent)
 
 
 def parse_variants(
-    text: str, common: Mapping[str, Any], prompts: Mapping[str, Prompt]
+    text: str,
+    common: Mapping[str, Any],
+    prompts: Mapping[str, Prompt],
+    *,
+    models: Sequence[str] = (),
+    extract: Any = None,
 ) -> tuple[Variant, ...]:
-    """The variants of a list such as ``direct,self-consistency@4,8,16``.
+    """The variants of a list such as ``direct,self-consistency@4,8,16:temperature=0.4``.
+
+    Args:
+        text: labels with commas between them; a bare number is another number of samples of the
+            one before, and a param after any of these numbers holds for all of them.
+        common: values for those of the graphs' params that have these names.
+        prompts: prompts that replace built-in ones of the same name.
+        models: names of two or more models, each of which is asked by every strategy.
+        extract: the short form of the extractor of all nodes that don't set one.
 
     Raises:
         ThinkgraphError: a label that stands there twice, none at all, a param of ``common`` that
             no graph has, or what :meth:`Variant.parse` raises.
     """
-    variants = tuple(Variant.parse(label, common, prompts) for label in _labels(text))
+    variants = tuple(Variant.parse(label, common, prompts, extract) for label in _labels(text))
     twice = [v.label for index, v in enumerate(variants) if v in variants[:index]]
     if twice or not variants:
         raise ThinkgraphError(
@@ -85,19 +130,52 @@ def parse_variants(
     for name in common:
         if not any(name in variant.params for variant in variants):
             raise ThinkgraphError(f"none of the strategies has a param {name!r}")
-    return variants
+    return _with_models(variants, models) if len(models) > 1 else variants
+
+
+def _with_models(variants: Sequence[Variant], models: Sequence[str]) -> tuple[Variant, ...]:
+    if len(set(models)) < len(models):
+        raise ThinkgraphError("a model stands there twice")
+    names = {model: Path(model).name.removesuffix(".gguf") for model in models}
+    if len(set(names.values())) < len(names):  # two files of one name
+        names = {model: model for model in models}
+    return tuple(
+        each.model_copy(update={"label": f"{each.label} ({names[model]})", "model": model})
+        for model in models
+        for each in variants
+    )
+
+
+_NUMBER = re.compile(r"(\d+)((?::\w+=[^:]*)*)")
 
 
 def _labels(text: str) -> Iterable[str]:
-    """The labels of a list; a bare number is another number of samples of the one before."""
-    last = ""
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if part.isdecimal() and "@" in last:
-            before, _, after = last.partition("@")
-            last = f"{before}@{part}{after[len(after.partition(':')[0]) :]}"
+    """The labels of a list; a bare number is another number of samples of the one before.
+
+    Numbers without params take those of the next that has some, or else of the one before.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    last: tuple[str, list[tuple[str, str]]] = ("", [])
+    for part in parts:
+        graph, at, rest = part.partition("@")
+        number = _NUMBER.fullmatch(rest if at else part)
+        if number and (at or last[0]):
+            if at:
+                yield from _expanded(*last)
+                last = (graph, [])
+            last[1].append((number[1], number[2]))
         else:
-            last = part
-        yield last
+            yield from _expanded(*last)
+            last = ("", [])
+            yield part
+    yield from _expanded(*last)
+
+
+def _expanded(graph: str, numbers: Sequence[tuple[str, str]]) -> Iterable[str]:
+    for i, (number, params) in enumerate(numbers):
+        following = [more for _, more in numbers[i:] if more]
+        before = [more for _, more in reversed(numbers[:i]) if more]
+        yield f"{graph}@{number}{params or next(iter([*following, *before]), '')}"
 
 
 def _digest(graph: Graph, params: Mapping[str, Scalar], prompts: Mapping[str, Prompt]) -> str:

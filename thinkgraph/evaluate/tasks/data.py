@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thinkgraph.evaluate.tasks.expected import YES_OR_NO, expected
 from thinkgraph.evaluate.tasks.field import (
     MISSING,
     SET,
@@ -42,7 +43,6 @@ from thinkgraph.nodes.answers.extract import Boxed
 WORD_PROBLEMS = "word-problems"
 COUNT = 200
 """How many questions a built-in task has, unless it is said."""
-YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
 _LOOKED_AT = 1000  # records whose fields are listed
 _FINAL = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
 
@@ -86,7 +86,11 @@ def read_questions(
         task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
     else:
         task = _from_file(Path(source), fields or {})
-    return task.model_copy(update={"questions": sampled(task.questions, limit, seed)})
+    questions = [
+        each.model_copy(update={"extract": expected(each)})
+        for each in sampled(task.questions, limit, seed)
+    ]
+    return task.model_copy(update={"questions": tuple(questions)})
 
 
 def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tuple[Question, ...]:

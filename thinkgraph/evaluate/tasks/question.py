@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from thinkgraph.models.model import Frozen, Message
@@ -18,4 +20,8 @@ class Question(Frozen):
         (), description="the conversation before it, oldest first: system prompt, earlier turns"
     )
     choices: tuple[str, ...] = Field((), description="the options of a choice, in the order A, B")
+    extract: Any = Field(
+        None,
+        description="how its answer is found in a text, in short form; None is the graph's way",
+    )
     group: str = Field("", description="by which results are broken down; empty for none")

@@ -93,7 +93,7 @@ class _Broken(Exception):
         self.line = line
 
 
-def _parsed(text: str, separator: str, quoting: Literal[0, 1, 2, 3]) -> list[Row]:
+def _parsed(text: str, separator: str, quoting: Literal[0, 3]) -> list[Row]:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, quoting=quoting
     )

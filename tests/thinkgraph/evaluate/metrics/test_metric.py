@@ -19,7 +19,7 @@ def question(reference, text="What?", choices=()):
 
 
 def judged(metric, answer, reference, text="", **more):
-    return find_metric(metric).score(question(reference, **more), answer, text)
+    return find_metric(str(metric)).score(question(reference, **more), answer, text)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +272,77 @@ class TestOwn:
     def test_a_fault_of_its_author_is_one_clear_message(self, name, said):
         with pytest.raises(MetricError, match=said):
             judged(name, "yes", "yes")
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("metric", "reference", "text", "right"),
+        [
+            ("contains", "30 days", "You have 30 days to return it.", True),
+            ("contains", "30 days", "You have 130 days.", False),
+            ("contains", "no", "There is nothing to say.", False),
+            ("contains", "Paris.", "It is PARIS, of course", True),
+            ("yes-no", "No", "No, shipping is not free.", True),
+            ("yes-no", "No", "The answer is yes.", False),
+            ("yes-no", "true", "Yes.", True),
+            ("one-of:positive,negative", "positive", "The review is Positive overall.", True),
+            ("one-of:positive,negative", "positive", "negative", False),
+            ("quantity", "5 km", "It is 5000 m away.", True),
+            ("quantity", "5 km", "It is 5 miles away.", False),
+            ("quantity", "5 km", "It is 5.", False),
+            ("quantity:1%", "5 km", "It is 5.04 km away.", True),
+        ],
+    )
+    def test_is_judged_where_no_answer_was_extracted(self, metric, reference, text, right):
+        assert judged(metric, None, reference, text).right is right
+
+    @pytest.mark.parametrize("metric", ["yes-no", "one-of:red,green"])
+    def test_a_text_without_a_label_is_an_abstention(self, metric):
+        assert judged(metric, None, "red", "I can't say.").abstained
+
+    def test_labels_are_those_of_the_right_answers(self):
+        questions = [question("spam"), question("ham")]
+        assert find_metric("one-of", questions).score(questions[0], None, "It is spam.").right
+        with pytest.raises(MetricError, match="one-of:LABEL,LABEL"):
+            find_metric("one-of", questions[:1])
+
+    def test_any_of_several_right_answers_will_do(self):
+        asked = question("1066").model_copy(update={"alternatives": ("in 1066 AD",)})
+        row = Row.failed("q", "direct", "").model_copy(
+            update={"failure": None, "answer": "in 1066 AD", "text": "in 1066 AD"}
+        )
+        assert find_metric("exact").score_row(asked, row).right
+
+
+class TestFile:
+    @pytest.fixture
+    def file(self, tmp_path):
+        path = tmp_path / "mine.py"
+        path.write_text(
+            "def score(answer, reference):\n    return answer == reference\n"
+            "def longer(answer, reference, *, text):\n    return len(text) > 3\n"
+            "def one(answer):\n    return 1\n"
+        )
+        return path
+
+    def test_its_function_is_the_metric(self, file):
+        assert judged(file, "a", "a").right
+        assert judged(f"{file}:score", "a", "b").value == 0
+
+    def test_a_function_may_read_the_text(self, file):
+        assert judged(f"{file}:longer", None, "a", "a long text").right
+
+    @pytest.mark.parametrize(
+        ("function", "said"),
+        [("scor", "has no function 'scor'; it has score"), ("one", "must be callable as")],
+    )
+    def test_what_is_no_metric_is_told(self, file, function, said):
+        with pytest.raises(MetricError, match=said):
+            find_metric(f"{file}:{function}")
+
+    def test_a_file_that_is_not_there_or_broken_is_told(self, tmp_path):
+        with pytest.raises(MetricError, match="there is no file"):
+            find_metric(str(tmp_path / "no.py"))
+        (tmp_path / "bad.py").write_text("1 / 0")
+        with pytest.raises(MetricError, match="ZeroDivisionError"):
+            find_metric(str(tmp_path / "bad.py"))

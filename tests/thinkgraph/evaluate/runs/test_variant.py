@@ -77,3 +77,32 @@ def test_the_digest_depends_on_what_the_answers_depend_on(tmp_path):
     assert of() == of(about="two")
     assert of() != of(temperature=0.6)
     assert of() != of(prompts={"question": Prompt(user="Say: {{ question }}")})
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("self-consistency@1,4,8:temperature=0.4", [(1, 0.4), (4, 0.4), (8, 0.4)]),
+        ("self-consistency@2:temperature=0.1,4", [(2, 0.1), (4, 0.1)]),
+        ("self-consistency@2,4:temperature=0.1,8:temperature=0.2", [(2, 0.1), (4, 0.1), (8, 0.2)]),
+    ],
+)
+def test_a_param_after_a_list_of_numbers_holds_for_all_of_them(text, labels):
+    found = parsed(text)
+    assert [(v.params["samples"], v.params["temperature"]) for v in found] == labels
+
+
+def test_each_model_is_asked_by_each_strategy():
+    found = parse_variants("direct,self-consistency@2", {}, {}, models=["a/x.gguf", "y"])
+    assert [(v.label, v.model) for v in found] == [
+        ("direct (x)", "a/x.gguf"),
+        ("self-consistency@2 (x)", "a/x.gguf"),
+        ("direct (y)", "y"),
+        ("self-consistency@2 (y)", "y"),
+    ]
+
+
+def test_an_extractor_is_set_where_the_graph_sets_none():
+    (found,) = parse_variants("direct", {}, {}, extract="text")
+    assert found.load().spec.nodes["reply"].settings["extract"] == "text"
+    assert found.digest != parsed("direct")[0].digest

@@ -1,0 +1,224 @@
+"""What is enforced of JSON Schema, and what a constrained step costs.
+
+    python benchmarks/constrained.py schemas JSON-Schema-Test-Suite [--reasons]
+    python benchmarks/constrained.py speed MODEL.gguf
+
+``schemas`` takes a checkout of https://github.com/json-schema-org/JSON-Schema-Test-Suite. Each
+schema of the drafts is compiled, and each instance of its tests is led through the grammar byte
+by byte. A schema is *enforced* if all instances are told apart, *narrower* if some valid instance
+can't be written, *refused* if there is an error, and *wrong* if an invalid instance is allowed.
+Beside it: what llama-cpp-python's converter to GBNF makes of the schema, as was used before, and
+xgrammar where it is installed.
+
+``speed`` leads sixteen samples along a JSON text and draws each token from random logits with the
+right token far ahead; in every eighth step one that isn't allowed is further ahead.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+from thinkgraph.models.backends.local import open_model
+from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.engine.llama.vocabulary import Vocabulary
+from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars
+from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.grammar import allows
+from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Sampling
+
+META = {
+    "draft7": "http://json-schema.org/draft-07/schema#",
+    "draft2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+COLUMNS = ("enforced", "narrower", "refused", "wrong")
+ROWS, REFUSED_EVERY = 16, 8
+
+Allows = Callable[[Any, bytes], bool]
+
+
+def by_llguidance(schema: Any, text: bytes) -> bool:
+    return allows(Sampling(json_schema=schema), text)
+
+
+def by_converter(schema: Any, text: bytes) -> bool:
+    return allows(Sampling(grammar=json_schema_to_gbnf(json.dumps(schema))), text)
+
+
+def by_xgrammar(schema: Any, text: bytes) -> bool:
+    from xgrammar import Grammar  # noqa: PLC0415
+    from xgrammar.testing import _is_grammar_accept_string  # noqa: PLC0415
+
+    # Its default writes no property that the schema doesn't name.
+    grammar = Grammar.from_json_schema(json.dumps(schema), strict_mode=False)
+    return bool(_is_grammar_accept_string(grammar, text.decode()))
+
+
+def outcome(case: dict[str, Any], allows_text: Allows) -> tuple[str, str]:
+    """What becomes of one schema and its instances, and why it was refused."""
+    missed = False
+    for test in case["tests"]:
+        text = json.dumps(test["data"], ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            allowed = allows_text(case["schema"], text)
+        except Exception as error:
+            return "refused", str(error) if isinstance(error, ModelError) else type(error).__name__
+        if allowed and not test["valid"]:
+            return "wrong", f"{case['description']}: {test['description']}"
+        missed |= test["valid"] and not allowed
+    return ("narrower" if missed else "enforced"), ""
+
+
+def schemas(suite: Path, *, reasons: bool) -> None:
+    contestants: dict[str, Allows] = {"llguidance": by_llguidance, "GBNF": by_converter}
+    try:
+        import xgrammar  # noqa: F401, PLC0415
+
+        contestants["xgrammar"] = by_xgrammar
+    except ImportError:
+        print("xgrammar is not installed")
+    print("| draft | by | schemas | enforced | narrower | refused | wrong |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    details: Counter[str] = Counter()
+    for draft, meta in META.items():
+        files = sorted((suite / "tests" / draft).glob("*.json"))
+        cases = [case for file in files for case in json.loads(file.read_text(encoding="utf-8"))]
+        # A root that is true or false is no mapping, as json_schema asks for.
+        cases = [case for case in cases if isinstance(case["schema"], dict)]
+        for case in cases:
+            case["schema"].setdefault("$schema", meta)
+        for name, contestant in contestants.items():
+            found = [outcome(case, contestant) for case in cases]
+            count = Counter(kind for kind, _ in found)
+            row = [draft, name, len(cases), *(count[k] for k in COLUMNS)]
+            print("| " + " | ".join(map(str, row)) + " |", flush=True)
+            if name == "llguidance":
+                details.update(f"{kind}: {why}" for kind, why in found if why)
+    if reasons:
+        for why, number in details.most_common():
+            print(f"{number:4} {why}")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "age": {"type": "integer"},
+        "tags": {"type": "array", "items": {"enum": ["old", "new"]}},
+        "about": {"type": "string", "maxLength": 200},
+    },
+    "required": ["name", "age", "tags", "about"],
+    "additionalProperties": False,
+}
+TEXT = json.dumps(
+    {"name": "Ada", "age": 36, "tags": ["old", "new"], "about": "She wrote the first program. " * 3}
+)
+
+
+class NativeGrammar:
+    """Constrained draws as they were: llama.cpp's sampler is asked about the drawn token, and
+    where it objects, about all of the vocabulary."""
+
+    def __init__(self, vocabulary: Any, candidates: Candidates) -> None:
+        self._candidates = candidates
+        with vocabulary.open() as pointer:
+            gbnf = json_schema_to_gbnf(json.dumps(SCHEMA))
+            gbnf = gbnf.replace(r'[^"\\] |', r'[^"\\\x7F\x00-\x1F] |')  # as JSON has it
+            self._grammar = llama.llama_sampler_init_grammar(pointer, gbnf.encode(), b"root")
+
+    def draw(self, sampler: Sampler, distribution: Distribution) -> int:
+        token = sampler.draw(distribution, self._candidates)
+        for tokens in (np.array([token]), None):
+            self._candidates.fill(distribution.logits, tokens)
+            llama.llama_sampler_apply(self._grammar, self._candidates._reference)
+            size = self._candidates._array.size
+            logits = self._candidates._logits[:size]
+            if np.isfinite(logits).any():
+                token = int(self._candidates._ids[:size][logits.argmax()])
+                llama.llama_sampler_accept(self._grammar, token)
+                return token
+        raise RuntimeError("no token is allowed")
+
+
+def speed(path: Path) -> None:
+    vocabulary = open_model(path).engine.vocabulary
+    began = time.perf_counter()
+    grammars = Grammars(vocabulary)
+    sampling = Sampling(json_schema=SCHEMA)
+    plan = grammars.plan(sampling)
+    first = time.perf_counter() - began
+    began = time.perf_counter()
+    grammars.plan(Sampling(json_schema={**SCHEMA, "title": "another"}))
+    print(f"vocabulary of {vocabulary.size}: the first grammar {first:.2f} s,", end=" ")
+    print(f"another one {1e3 * (time.perf_counter() - began):.1f} ms")
+    candidates = Candidates(vocabulary.size)
+    print(f"| {ROWS} rows a step | drawn token allowed, ms | refused, ms |")
+    print("| --- | ---: | ---: |")
+
+    def constraints() -> list[Any]:
+        return [Constraint(grammars, plan) for _ in range(ROWS)] if plan else []
+
+    ways: dict[str, Callable[[], list[Any]]] = {
+        "free": lambda: [None] * ROWS,
+        "llguidance": constraints,
+        "llama.cpp": lambda: [NativeGrammar(vocabulary, candidates) for _ in range(ROWS)],
+    }
+    for name, made in ways.items():
+        spent = led(vocabulary, made(), candidates)
+        means = [1e3 * float(np.median(spent[refused])) for refused in (False, True)]
+        print(f"| {name} | {means[0]:.2f} | {means[1]:.2f} |")
+
+
+def led(
+    vocabulary: Vocabulary, constraints: list[Any], candidates: Candidates
+) -> dict[bool, list[float]]:
+    """Seconds that each step along the text takes, by whether the likeliest token is refused."""
+    dice = np.random.default_rng(1)
+    rows = 3 * dice.standard_normal((ROWS, vocabulary.size)).astype(np.float32)
+    wrong = vocabulary.tokenize("\t")[0]  # neither in a text nor between values
+    held = [c if isinstance(c, Constraint) else None for c in constraints]
+    samplers = [Sampler(vocabulary, Sampling(), 1, c) for c in held]
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    for step, token in enumerate(vocabulary.tokenize(TEXT)):
+        refused = step % REFUSED_EVERY == REFUSED_EVERY - 1
+        rows[:, token], before = 40, rows[:, token].copy()
+        rows[:, wrong] = 60 if refused else -40
+        distributions = [Distribution(row) for row in rows]
+        began = time.perf_counter()
+        for sampler, constraint, distribution in zip(
+            samplers, constraints, distributions, strict=True
+        ):
+            if isinstance(constraint, NativeGrammar):
+                drawn = constraint.draw(sampler, distribution)
+            else:
+                drawn = sampler.draw(distribution, candidates)
+            assert drawn == token or constraint is None, step
+        spent[refused].append(time.perf_counter() - began)
+        rows[:, token] = before
+    for sampler in samplers:
+        sampler.close()
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["schemas", "speed"])
+    parser.add_argument("path", type=Path, help="of the test suite, or of a GGUF file")
+    parser.add_argument("--reasons", action="store_true", help="why schemas were refused")
+    arguments = parser.parse_args()
+    if arguments.what == "speed":
+        speed(arguments.path)
+    else:
+        schemas(arguments.path, reasons=arguments.reasons)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A LangChain chat model, or a Runnable around one, as a model: with its default settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBindingBase
+
+from thinkgraph.models.backends.langchain import LangChainModel
+from thinkgraph.models.chat import ChatGGUF
+from thinkgraph.models.model import Generation, Message, Model, ModelRequest, Usage
+
+
+def from_langchain(model: Runnable[Any, Any]) -> Model:
+    """A LangChain chat model as a model that nodes can ask.
+
+    It may be within ``bind()``, ``with_config()``, ``with_retry()`` or ``with_fallbacks()``. A
+    :class:`~thinkgraph.models.chat.ChatGGUF` is the engine that it is; what was bound to it, and
+    its own sampling settings, hold where a node doesn't give the setting.
+    """
+    bound: dict[str, Any] = {}
+    inner: Any = model
+    while isinstance(inner, RunnableBindingBase):
+        bound = {**inner.kwargs, **bound}
+        inner = inner.bound
+    if isinstance(inner, ChatGGUF):
+        return ModelWithDefaults(inner.open(), inner.given_sampling(bound))
+    return LangChainModel(model)
+
+
+class ModelWithDefaults:
+    """A model whose sampling settings hold wherever a request doesn't give its own.
+
+    Args:
+        model: who is asked.
+        defaults: fields of :class:`~thinkgraph.models.model.Sampling`.
+    """
+
+    def __init__(self, model: Model, defaults: Mapping[str, Any]) -> None:
+        self._model, self._defaults = model, defaults
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and one completion may have together."""
+        return self._model.context_length
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The length in tokens of the rendered prompt."""
+        return self._model.count_tokens(messages)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the model has."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+    def generate(self, request: ModelRequest) -> Generation:
+        """Sample with the request's settings, and the defaults beside them."""
+        return self._model.generate(self._completed(request))
+
+    async def choose(
+        self, request: ModelRequest, options: Sequence[str]
+    ) -> tuple[list[float], Usage]:
+        """The probability of each option."""
+        return await self._model.choose(self._completed(request), options)
+
+    def _completed(self, request: ModelRequest) -> ModelRequest:
+        given = request.sampling.model_fields_set
+        missing = {name: value for name, value in self._defaults.items() if name not in given}
+        return replace(request, sampling=request.sampling.model_copy(update=missing))

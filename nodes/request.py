@@ -1,0 +1,26 @@
+"""One request that a node made of a model: as it was sent, and what came of it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thinkgraph.models.model import Completion, Frozen, Message, Sampling, Usage
+
+
+class RequestRecord(Frozen):
+    """What one request sent to a model, and what the model gave."""
+
+    node: str
+    round: int = 0
+    role: str = Field("", description="whose model was asked; empty is the run's model")
+    model: str = Field(description="the model's name")
+    messages: tuple[Message, ...] = Field(description="the prompt, as the model got it")
+    sampling: Sampling = Field(description="the settings")
+    seeds: tuple[int, ...] = Field((), description="one for each completion")
+    completions: tuple[Completion, ...] = ()
+    options: tuple[str, ...] = Field((), description="those to choose from, in a choice")
+    probabilities: tuple[float, ...] = Field((), description="one for each option")
+    usage: Usage = Usage()
+    error: str | None = Field(None, description="why it failed, if it did")
+    rendered: str | None = Field(None, description="the prompt's text, by the chat template")
+    tokens: tuple[int, ...] | None = Field(None, description="of that text, as the model got them")

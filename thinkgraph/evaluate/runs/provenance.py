@@ -1,0 +1,108 @@
+"""What a comparison can be repeated from: command, versions, model files, machine and date."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen
+
+PACKAGES = ("thinkgraph", "llama-cpp-python", "langgraph", "math-verify")
+"""Those whose versions answers and scores depend on."""
+
+
+class File(Frozen):
+    """A file that the results depend on."""
+
+    path: str
+    sha256: str
+    size: int = Field(description="in bytes")
+
+
+class Provenance(Frozen):
+    """How a comparison was made."""
+
+    command: str = Field("", description="the command line; empty where it was made in Python")
+    date: str = Field("", description="of its end, UTC, ISO 8601")
+    versions: dict[str, str] = Field(default_factory=dict, description="of packages, by name")
+    machine: str = ""
+    data: File | None = Field(None, description="the file of questions, if they come from one")
+    models: dict[str, File | None] = Field(
+        default_factory=dict, description="model files by the model's name; None without a file"
+    )
+    engine: dict[str, Any] = Field(default_factory=dict, description="settings that were given")
+    params: dict[str, Any] = Field(default_factory=dict, description="params for all strategies")
+    extract: Any = Field(None, description="how answers are found where strategies don't say")
+    notes: tuple[str, ...] = Field((), description="what to know of the data and the results")
+
+
+def provenance(*, data: str | Path, models: Iterable[str], **fields: Any) -> Provenance:
+    """The provenance of what is run here and now.
+
+    Args:
+        data: what the questions come from.
+        models: names of models.
+        fields: the further fields.
+    """
+    return Provenance(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        machine=machine(),
+        data=_file(Path(data)),
+        models={name: _file(model_file(name)) for name in models},
+        **fields,
+    )
+
+
+def model_file(name: str) -> Path | None:
+    """The file of a model; None of one behind an endpoint."""
+    from thinkgraph.models.catalogue import SERVER, find  # noqa: PLC0415 (opens the catalogue)
+
+    return None if name.startswith(SERVER) else Path(find(name).path)
+
+
+def machine() -> str:
+    """The system, the processor and its cores."""
+    return f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _file(path: Path | None) -> File | None:
+    if path is None or not path.is_file():
+        return None
+    status = path.stat()
+    return _hashed(str(path.resolve()), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _hashed(path: str, changed: int, size: int) -> File:
+    with Path(path).open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return File(path=path, sha256=digest, size=size)

@@ -1,0 +1,67 @@
+"""What a question's answers look like, by the right one: how to look for them in texts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from thinkgraph.evaluate.metrics.number import exact_number
+from thinkgraph.evaluate.tasks.option import LETTERS
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.nodes.answers import expected_extractor
+
+if TYPE_CHECKING:
+    from thinkgraph.evaluate.runs.comparison import Comparison
+
+YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
+"""A right answer that is yes or no."""
+TEXT = {"auto": "text"}
+_KINDS = {
+    "choice": "options",
+    "yes-no": "yes or no",
+    "auto:number": "numbers",
+    "auto:text": "texts",
+}
+
+
+def expected(question: Question) -> Any:
+    """The short form of the extractor that fits the right answer; None for `auto`."""
+    letters = LETTERS[: len(question.choices)]
+    right = [question.reference, *question.alternatives]
+    short = expected_extractor(right, letters).short()
+    return None if short == "auto" else short
+
+
+def kinds(questions: Sequence[Question]) -> str:
+    """What is looked for in how many questions, in words."""
+    counts = Counter(_kind(each.extract) for each in questions)
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _kind(short: Any) -> str:
+    if isinstance(short, dict):
+        ((name, setting),) = short.items()
+        return _KINDS.get(str(name)) or _KINDS.get(f"{name}:{setting}") or str(name)
+    return (_KINDS.get(str(short)) if short else None) or "any kind"
+
+
+def number_warning(comparison: Comparison) -> str:
+    """What to say where the right answers are texts and the answers found are numbers."""
+    texts = {
+        each.id
+        for each in comparison.questions
+        if not each.choices
+        and exact_number(each.reference, each.text) is None
+        and not any(c in "\\$^" for c in each.reference)
+    }
+    answers = [row.answer for row in comparison.rows if row.question in texts and row.answer]
+    numbers = sum(exact_number(answer) is not None for answer in answers)
+    if not numbers or 3 * numbers < len(answers):
+        return ""
+    return (
+        f"the right answers to {len(texts)} of {len(comparison.questions)} questions are texts, "
+        f"and {numbers} of the {len(answers)} answers found there are numbers: --extract text or "
+        "final takes texts, and --metric contains or one-of:LABEL,LABEL judges them"
+    )
