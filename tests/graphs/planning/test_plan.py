@@ -391,7 +391,7 @@ def test_a_speed_is_measured_once_and_kept(
     assert first.prefill > 0
     assert speed(real.engine, file) == first
     file.write_text("[nothing", "utf-8")
-    assert (speed(real.engine, file)).sequences == 32
+    assert speed(real.engine, file).sequences == 32
 
 
 def test_time_grows_with_the_tokens_and_sublinearly_with_the_samples() -> None:
