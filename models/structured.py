@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
@@ -17,9 +18,6 @@ from pydantic import BaseModel, TypeAdapter
 
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import NO_TOOLS, Message, Tool, ToolUse
-
-if TYPE_CHECKING:
-    from thinkgraph.models.chat import ChatGGUF
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 ASKED = "Answer with a JSON value of this JSON schema, and nothing else:"
@@ -127,7 +125,7 @@ def asked_for(schema: dict[str, Any], messages: Sequence[Message]) -> list[Messa
 
 
 def structured(
-    chat: ChatGGUF, schema: Any, method: str, settings: dict[str, Any]
+    chat: BaseChatModel, schema: Any, method: str, settings: dict[str, Any]
 ) -> tuple[Runnable[Any, AIMessage], Runnable[AIMessage, Any]]:
     """A chat model with answers of a schema, and what parses them.
 
@@ -147,7 +145,7 @@ def structured(
 
 
 def _by_calling(
-    chat: ChatGGUF, schema: Any, form: dict[str, Any], settings: dict[str, Any]
+    chat: BaseChatModel, schema: Any, form: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[Runnable[Any, AIMessage], Runnable[AIMessage, Any]]:
     is_data = dataclasses.is_dataclass(schema)
     tool = convert_to_openai_tool({"title": "answer", **form} if is_data else schema)

@@ -196,7 +196,7 @@ class _Sample:
                 return step.finish
         return "stop"
 
-    def _tell(self, news: asyncio.Queue[Delta | Completion | Exception]) -> None:
+    def _tell(self, news: asyncio.Queue[News]) -> None:
         if said := self._parser.take():
             delta = Delta(
                 sample=self._index,
