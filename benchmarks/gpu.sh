@@ -11,7 +11,8 @@
 # MODEL is a GGUF file or a catalogue name; published numbers are of a 1.5B model. FOLDER/machine.txt
 # says which card, driver and toolkit. What is built stays, so that a step can be called again.
 # PYTHON (python) has thinkgraph with its dependencies; ARCHITECTURES is the card's (native);
-# JOBS is how many compile at once (all cores); ROUNDS (3).
+# JOBS is how many compile at once (all cores); ROUNDS (3); CMAKE_ARGS are further options. The
+# CUDA toolkit must have cuBLAS with its headers, and libcuda or -DGGML_CUDA_NO_VMM=ON.
 set -euo pipefail
 step=${1:?usage: gpu.sh fetch|build|test|bench|all FOLDER [MODEL]}
 folder=$(realpath -m "${2:?usage: gpu.sh $step FOLDER [MODEL]}")
@@ -21,7 +22,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$("$python" -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
 sdist=$folder/llama_cpp_python-$version.tar.gz
 site=$folder/site-$version
-cuda="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=${ARCHITECTURES:-native}"
+cuda="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=${ARCHITECTURES:-native} ${CMAKE_ARGS:-}"
 jobs=${JOBS:-$(nproc)}
 mkdir -p "$folder"
 

@@ -112,6 +112,10 @@ class Sampler:
         self, vocabulary: Vocabulary, sampling: Sampling, seed: int, constraint: Constraint | None
     ) -> None:
         self._sampling, self._constraint = sampling, constraint
+        self._cuts_nucleus_here = _cuts_nucleus(sampling)
+        self._count = 1 if sampling.temperature == 0 else sampling.top_k
+        if _looks_at_all(sampling):
+            self._count = 0  # all
         bias = _bias(vocabulary, sampling)
         window = _window(sampling)
         self._biased = np.fromiter(bias, np.int32, len(bias))
@@ -168,11 +172,8 @@ class Sampler:
             allowed[token] = False
 
     def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
-        s = self._sampling
-        if _looks_at_all(s):
-            self._fill(distribution, candidates, 0)
-        elif (count := 1 if s.temperature == 0 else s.top_k) or not _cuts_nucleus(s):
-            self._fill(distribution, candidates, count)
+        if self._count or not self._cuts_nucleus_here:
+            self._fill(distribution, candidates, self._count)
         else:
             for few in (*_FEW, 0):
                 found = self._fill(distribution, candidates, few)
