@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def main() -> None:
                 quality.setdefault(kinds, perplexity(engine, TEXT))
                 cells[kinds] = sum(engine.native.placement.cache) / engine.native.placement.cells
                 rows[kinds].append(times(engine, arguments.tokens))
+                print(*kinds, quality[kinds], *rows[kinds][-1], file=sys.stderr, flush=True)
             finally:
                 engine.close()
     print("| type_k | type_v | bytes a token | perplexity | prefill | step of 16 samples |")
