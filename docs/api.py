@@ -27,7 +27,15 @@ GROUPS = {
     ],
     "Results": ["Result", "Answer", "Tally", "AnswerClass", "RunUsage", "Usage"],
     "Events of a run": [
-        *("NodeEvent", "NodeStarted", "Grew", "Drafted", "Criticised", "Answered", "Finished"),
+        *(
+            "NodeEvent",
+            "NodeStarted",
+            "TextDelta",
+            "CandidateUpdated",
+            "CritiqueAdded",
+            "AnswerReached",
+            "Finished",
+        ),
     ],
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),

@@ -1,6 +1,7 @@
 """The last number of a text."""
 
 import re
+from collections import deque
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
 
@@ -35,14 +36,19 @@ class LastNumber(Extractor):
 
     def find(self, text: str) -> str | None:
         """Find the last number, with its sign, currency and percent."""
-        found = None
-        for match in _NUMBER.finditer(text):
-            found = match
-        if found is None:
-            return None
-        answer = found[0].replace("−", "-").strip()
-        # In $50\%$ the dollars are not money but the marks of mathematics.
-        in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
-        answer = answer.removeprefix("$").strip() if in_mathematics else answer
-        percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
-        return f"{answer}%" if percent else answer
+        last = deque(_NUMBER.finditer(text), maxlen=1)
+        return _written(last[0], text) if last else None
+
+    @staticmethod
+    def all(text: str) -> list[str]:
+        """All numbers, as `find` gives the last."""
+        return [_written(found, text) for found in _NUMBER.finditer(text)]
+
+
+def _written(found: re.Match[str], text: str) -> str:
+    answer = found[0].replace("−", "-").strip()
+    # In $50\%$ the dollars are not money but the marks of mathematics.
+    in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
+    answer = answer.removeprefix("$").strip() if in_mathematics else answer
+    percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
+    return f"{answer}%" if percent else answer

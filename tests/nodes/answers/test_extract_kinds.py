@@ -273,6 +273,11 @@ def test_a_declared_kind_is_looked_for(how: object, text: str, answer: str | Non
         (["Paris", "Victor Hugo", "the Seine"], "", {"auto": "text"}),
         (["x^2+1", "5", "(1, 2)"], "", "auto"),
         (["5", "Paris"], "", "auto"),
+        (["A", "C"], "", {"choice": "ABCD"}),
+        (["(B)", "E.", "A"], "", {"choice": "ABCDE"}),
+        (["true", "False"], "", {"one-of": ["true", "false"]}),
+        (["Positive", "negative", "positive."] * 4, "", {"one-of": ["negative", "positive"]}),
+        (["yes", "no", "maybe", "no"] * 3, "", {"one-of": ["maybe", "no", "yes"]}),
         ([], "", "auto"),
     ],
 )
