@@ -87,6 +87,7 @@ def reply(
             message has the id that it had there.
     """
     state, usage = channels.read(spec, values), channels.total_usage(values)
+    failures = channels.failures(values)
     told: Json = {"graph": spec.name}
     text = ""
     if state.answer is not None:
@@ -100,5 +101,5 @@ def reply(
         text,
         id=message_id(values["turn"]["id"], candidate.id if candidate and streamed else "answer"),
         usage_metadata=usage_metadata(usage, usage.completion_tokens),
-        response_metadata={**told, "usage": usage.model_dump(), "cut": cut},
+        response_metadata={**told, "usage": usage.model_dump(), "cut": cut, "failures": failures},
     )
