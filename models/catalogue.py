@@ -11,8 +11,9 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -103,11 +104,12 @@ def known() -> list[Entry]:
     return [_entry(short) for short in SHORT_NAMES]
 
 
-def load(name: str, **settings: object) -> Model:
+def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: object) -> Model:
     """Find the GGUF that ``name`` stands for and open it with llama.cpp, or ask a server for it.
 
     Args:
         name: see :func:`find`; or ``openai:MODEL@URL``.
+        template: variables of the chat template, such as ``enable_thinking``; those of a call win.
         settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`; none for
             a model of a server.
 
@@ -116,11 +118,12 @@ def load(name: str, **settings: object) -> Model:
             see :class:`~thinkgraph.models.backends.endpoint.EndpointModel`.
     """
     if name.startswith(SERVER):
-        return _at_a_server(name, settings)
+        return _at_a_server(name, {**settings, **({"template": template} if template else {})})
     found = find(name)
     from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
 
-    return open_model(found.path, name=name, settings=_engine_settings(settings))
+    opened = _engine_settings(settings)
+    return open_model(found.path, name=name, settings=opened, template=template)
 
 
 def _at_a_server(name: str, settings: dict[str, object]) -> Model:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from operator import itemgetter
+from typing import Any, Protocol, cast, runtime_checkable
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-)
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
     ConfigDict,
@@ -33,22 +35,34 @@ from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.event_loop import iterate
-from thinkgraph.models.model import (
-    Completion,
-    Delta,
-    Message,
-    Model,
-    ModelRequest,
-    Role,
-    Sampling,
-    Usage,
-)
+from thinkgraph.models.formats.parser import call_id
+from thinkgraph.models.messages import REASONING, from_langchain
+from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Sampling, Usage
 from thinkgraph.models.seed import derive_seed
+from thinkgraph.models.structured import Method, answer_schema, asked_for, structured, tool_use
 from thinkgraph.models.tracing import usage_metadata
 
 Event = Delta | Completion | Usage
-EXTRAS = {"n", "seed", "seeds", "budget", "stream"}  # stream: LangChain's own
+EXTRAS = {
+    *("n", "seed", "seeds", "budget"),
+    *("tools", "tool_choice", "parallel_tool_calls", "constrained", "response_format"),
+}
+LANGCHAINS = {"stream", "strict", "ls_structured_output_format"}
+"""What LangChain's own callers add; calls and answers are held to their schemas in any case."""
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A model whose tokenizer and template are known."""
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        ...
+
+    def count(self, request: ModelRequest) -> int:
+        """The length in tokens of a request's prompt."""
+        ...
 
 
 class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
@@ -57,8 +71,12 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
     below by their names, every other field of :class:`~thinkgraph.models.model.Sampling`, and
     ``seeds`` (one for each completion) and ``budget``; anything else is an error. Messages that
-    end with an :class:`AIMessage` are continued: the message is the start of the answer and not
-    part of the completion.
+    end with an :class:`AIMessage` are gone on from there: it begins the answer and is not part
+    of it. A model's thoughts are not in the content: ``additional_kwargs["reasoning_content"]``
+    has them, and so does a ``reasoning`` block of ``content_blocks``.
+
+    :meth:`bind_tools` and :meth:`with_structured_output` work with every model: calls of tools and
+    structured answers are held to their JSON schemas while they are decoded.
 
     ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in
@@ -89,6 +107,9 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     min_p: float | None = None
     max_tokens: int | None = None
     stop: list[str] | None = None
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the chat template, such as ``enable_thinking`` or ``reasoning_effort``;
+    ``strftime_now`` pins the date that some templates write. A call's win over these."""
     sampling: Sampling = Field(default_factory=Sampling)
     """All other settings, and the defaults of those above."""
     streaming: bool = False
@@ -135,7 +156,11 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         """The settings of sampling that it was given, and of what was bound to it."""
         ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
         theirs = {name: value for name, value in bound.items() if name in Sampling.model_fields}
-        return self.sampling.model_dump(exclude_unset=True) | ours | theirs
+        settings = self.sampling.model_dump(exclude_unset=True) | ours | theirs
+        told = [self.sampling.template, self.template, theirs.get("template") or {}]
+        if variables := {name: value for known in told for name, value in known.items()}:
+            settings["template"] = variables
+        return settings
 
     def _sampling(self, stop: list[str] | None, given: Mapping[str, Any]) -> Sampling:
         """The settings of one call; those given to it win over those of the model."""
@@ -150,16 +175,26 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> ModelRequest:
-        given = {name: value for name, value in kwargs.items() if name not in EXTRAS}
+        given = {k: v for k, v in kwargs.items() if k not in EXTRAS | LANGCHAINS}
         if unknown := sorted(given.keys() - Sampling.model_fields.keys()):
-            names = sorted({*Sampling.model_fields, *EXTRAS} - {"stream"})
+            names = sorted({*Sampling.model_fields, *EXTRAS})
             hint = did_you_mean(unknown[0], names) or f"it takes {', '.join(names)}"
             raise ModelError(f"{unknown[0]!r} is not a setting of a call; {hint}")
+        turns, use = from_langchain(messages), tool_use(kwargs)
+        schema = answer_schema(kwargs.get("response_format"))
+        if schema is not None:
+            if use.tools:
+                raise ModelError(
+                    "response_format can't go with tools; let the answer be a tool too, as "
+                    "create_agent does with response_format=ToolStrategy(...)"
+                )
+            turns, given["json_schema"] = asked_for(schema, turns), schema
         return ModelRequest(
-            messages=[_message(message) for message in messages],
+            messages=turns,
             sampling=self._sampling(stop, given),
             seeds=self._seeds(kwargs),
             budget=kwargs.get("budget"),
+            tools=use,
         )
 
     def _seeds(self, kwargs: Mapping[str, Any]) -> list[int]:
@@ -173,6 +208,100 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         if not seeds or len(seeds) != kwargs.get("n", len(seeds)):
             raise ModelError(f"{len(seeds)} seeds are given for {n} completions; give one for each")
         return list(seeds)
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        parallel_tool_calls: bool = True,
+        constrained: bool = True,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The chat model with tools that it may call.
+
+        Args:
+            tools: functions, pydantic models, TypedDicts, LangChain tools, or dicts as in
+                OpenAI's API.
+            tool_choice: ``"auto"`` (the default) leaves it to the model whether it calls one,
+                ``"any"`` makes it, a name makes it call that one, and ``"none"`` keeps the tools
+                from it.
+            parallel_tool_calls: whether it may make several calls at once.
+            constrained: whether calls are held to the tools' JSON schemas while they are decoded.
+            kwargs: further settings of the calls.
+
+        Raises:
+            ModelError: the choice is none of the tools.
+        """
+        described = [convert_to_openai_tool(tool) for tool in tools]
+        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        bound = {
+            "tools": described,
+            **choice,
+            "parallel_tool_calls": parallel_tool_calls,
+            "constrained": constrained,
+            **kwargs,
+        }
+        tool_use(bound)  # finds what is wrong before the first call
+        return cast("Runnable[LanguageModelInput, AIMessage]", self.bind(**bound))
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The chat model with answers of a schema.
+
+        A model that thinks does so first; then its answer is held to the schema.
+
+        Args:
+            schema: a pydantic model, a TypedDict, a dataclass, or a JSON schema. The answer is an
+                instance of the first and the third, and a dict of the others.
+            method: ``"json_schema"`` holds the answer to the schema, ``"function_calling"`` calls
+                a tool of that schema, and ``"json_mode"`` gives any JSON object, which is then
+                checked.
+            include_raw: give a dict with ``raw``, ``parsed`` and ``parsing_error``.
+            strict: as in LangChain; answers are held to the schema in any case.
+            kwargs: further settings of the calls.
+
+        Raises:
+            ModelError: the method or the schema is not one of these.
+        """
+        llm, parser = structured(self, schema, method, kwargs)
+        if not include_raw:
+            return llm | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text, by the model's own tokenizer."""
+        model = self.open()
+        if isinstance(model, TokenCounter):
+            return model.token_ids(text)
+        return super().get_token_ids(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """The length of the prompt in tokens, as the model's own chat template renders it.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
+        if not messages:
+            return 0
+        model, turns = self.open(), from_langchain(messages)
+        if not isinstance(model, TokenCounter):
+            return model.count_tokens(turns)
+        use = tool_use({"tools": tools} if tools else {})
+        return model.count(ModelRequest(turns, self._sampling(None, {}), tools=use))
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The samples' deltas and completions as they come, and the usage at the end."""
@@ -193,11 +322,12 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
+        chunks = _Chunks(len(request.seeds) > 1, self.model_name)
         events = []
         for event in iterate(lambda: self._events(request)):
             events.append(event)
             if run_manager and isinstance(event, Delta):
-                chunk = self._chunk(event, request)
+                chunk = chunks(event)
                 chunk.message.id = f"{LC_ID_PREFIX}-{run_manager.run_id}-{event.sample}"
                 run_manager.on_llm_new_token(event.text, chunk=chunk)
         return self._result(events)
@@ -210,12 +340,13 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
+        chunks = _Chunks(len(request.seeds) > 1, self.model_name)
         events = []
         async with aclosing(self._events(request)) as source:
             async for event in source:
                 events.append(event)
                 if run_manager and isinstance(event, Delta):
-                    chunk = self._chunk(event, request)
+                    chunk = chunks(event)
                     chunk.message.id = f"{LC_ID_PREFIX}-{run_manager.run_id}-{event.sample}"
                     await run_manager.on_llm_new_token(event.text, chunk=chunk)
         return self._result(events)
@@ -228,8 +359,9 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
+        chunks = _Chunks(len(request.seeds) > 1, self.model_name)
         for event in iterate(lambda: self._events(request)):
-            chunk = self._chunk(event, request)
+            chunk = chunks(event)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -242,9 +374,10 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
+        chunks = _Chunks(len(request.seeds) > 1, self.model_name)
         async with aclosing(self._events(request)) as events:
             async for event in events:
-                chunk = self._chunk(event, request)
+                chunk = chunks(event)
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -267,11 +400,9 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         completions = [event for event in events if isinstance(event, Completion)]
         generations = [
             ChatGeneration(
-                message=AIMessage(
-                    content=completion.text,
-                    usage_metadata=usage_metadata(
-                        usage if completion.sample == 0 else Usage(), completion.tokens
-                    ),
+                message=_message(
+                    completion,
+                    usage_metadata(usage if completion.sample == 0 else Usage(), completion.tokens),
                 ),
                 generation_info=_facts(completion) | {"model_name": self.model_name},
             )
@@ -279,19 +410,33 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         ]
         return ChatResult(generations=generations, llm_output={"token_usage": usage.model_dump()})
 
-    def _chunk(self, event: Event, request: ModelRequest) -> ChatGenerationChunk:
-        several = len(request.seeds) > 1
-        empty: list[str | dict[str, Any]] | str = [] if several else ""
+
+class _Chunks:
+    """The chunks of one call's stream.
+
+    Args:
+        several: whether it has several samples, whose chunks are kept apart by an index.
+        name: the model's name.
+    """
+
+    def __init__(self, several: bool, name: str) -> None:
+        self._several, self._name = several, name
+        self._calls: Counter[int] = Counter()
+
+    def __call__(self, event: Event) -> ChatGenerationChunk:
+        """The chunk of an event."""
+        empty: list[str | dict[str, Any]] | str = [] if self._several else ""
         match event:
-            case Delta(text=text, sample=index):
-                block = {"type": "text", "text": text, "index": index}
-                message = AIMessageChunk(content=[block] if several else text)
-                return ChatGenerationChunk(message=message, generation_info={"index": index})
+            case Delta():
+                message = self._delta(event)
+                return ChatGenerationChunk(message=message, generation_info={"index": event.sample})
             case Completion(sample=index):
                 facts = _facts(event)
                 return ChatGenerationChunk(
-                    message=AIMessageChunk(content=empty),
-                    generation_info={"index": index, "samples": [facts]} if several else facts,
+                    message=AIMessageChunk(content=empty, tool_call_chunks=self._invalid(event)),
+                    generation_info={"index": index, "samples": [facts]}
+                    if self._several
+                    else facts,
                 )
             case Usage():
                 message = AIMessageChunk(
@@ -300,35 +445,57 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
                     chunk_position="last",
                 )
                 return ChatGenerationChunk(
-                    message=message, generation_info={"model_name": self.model_name}
+                    message=message, generation_info={"model_name": self._name}
                 )
 
+    def _delta(self, delta: Delta) -> AIMessageChunk:
+        calls = [
+            self._call(delta.sample, call.name, json.dumps(call.arguments), call.id)
+            for call in delta.tool_calls
+        ]
+        if not self._several:
+            kept = {REASONING: delta.reasoning} if delta.reasoning else {}
+            return AIMessageChunk(
+                content=delta.text, additional_kwargs=kept, tool_call_chunks=calls
+            )
+        blocks: list[str | dict[str, Any]] = []
+        if delta.reasoning:
+            index = -1 - delta.sample
+            blocks.append({"type": "reasoning", "reasoning": delta.reasoning, "index": index})
+        if delta.text:
+            blocks.append({"type": "text", "text": delta.text, "index": delta.sample})
+        return AIMessageChunk(content=blocks, tool_call_chunks=calls)
 
-ROLES: list[tuple[type[BaseMessage], Role]] = [
-    (SystemMessage, "system"),
-    (HumanMessage, "user"),
-    (AIMessage, "assistant"),
-]
+    def _invalid(self, completion: Completion) -> list[ToolCallChunk]:
+        return [
+            self._call(completion.sample, None, call.text, call_id())
+            for call in completion.invalid_tool_calls
+        ]
+
+    def _call(self, sample: int, name: str | None, arguments: str, id: str) -> ToolCallChunk:
+        index = sample * MOST_CALLS + self._calls[sample]
+        self._calls[sample] += 1
+        return tool_call_chunk(name=name, args=arguments, id=id, index=index)
 
 
-def _message(message: BaseMessage) -> Message:
-    role = next((role for kind, role in ROLES if isinstance(message, kind)), None)
-    if role is None:
-        raise ModelError(
-            f"a {message.type} message is not supported; use system, human and AI messages"
-        )
-    if getattr(message, "tool_calls", None):
-        raise ModelError("tool calls are not supported; leave them out of the AI messages")
-    parts = [message.content] if isinstance(message.content, str) else message.content
-    return Message(role=role, content="".join(_text(part) for part in parts))
+MOST_CALLS = 1000
+"""Calls of one sample, by which the indices of several samples' calls are kept apart."""
 
 
-def _text(part: str | dict[str, Any]) -> str:
-    if isinstance(part, str):
-        return part
-    if part.get("type") != "text":
-        raise ModelError(f"content of type {part.get('type')!r} is not supported; only text is")
-    return str(part["text"])
+def _message(completion: Completion, usage: UsageMetadata) -> AIMessage:
+    return AIMessage(
+        content=completion.text,
+        additional_kwargs={REASONING: completion.reasoning} if completion.reasoning else {},
+        tool_calls=[
+            tool_call(name=call.name, args=call.arguments, id=call.id)
+            for call in completion.tool_calls
+        ],
+        invalid_tool_calls=[
+            invalid_tool_call(args=call.text, error=call.error, id=call_id())
+            for call in completion.invalid_tool_calls
+        ],
+        usage_metadata=usage,
+    )
 
 
 def _facts(completion: Completion) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from thinkgraph.models.arguments import SuggestingModel, suggesting
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled", "budget", "error"]
 """Why a completion ended; ``error``: its request failed, and it has no text."""
 NOT_WRITTEN = frozenset({"budget", "error"})
@@ -29,11 +29,41 @@ class Frozen(BaseModel, metaclass=SuggestingModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ToolCall(Frozen):
+    """A call of a tool that the assistant asks for."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    id: str = Field("", description="by which the tool's result names the call it answers")
+
+
+class InvalidToolCall(Frozen):
+    """What a model wrote where a tool's call belongs, and why it is none."""
+
+    text: str
+    error: str
+
+
+class Tool(Frozen):
+    """A tool that a model may call."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}},
+        description="the JSON schema of its arguments",
+    )
+
+
 class Message(Frozen):
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: str = ""
+    reasoning: str = Field("", description="what the assistant thought before it answered")
+    tool_calls: tuple[ToolCall, ...] = Field((), description="what the assistant asks for")
+    tool_call_id: str = Field("", description="of a tool's result: the call it answers")
+    name: str = Field("", description="of a tool's result: the tool")
 
 
 def continued(messages: Sequence[Message], text: str) -> list[Message]:
@@ -45,7 +75,7 @@ def continued(messages: Sequence[Message], text: str) -> list[Message]:
 
 def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     """A conversation without what the assistant has begun to say at its end, and that."""
-    if messages and messages[-1].role == "assistant":
+    if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         return list(messages[:-1]), messages[-1].content
     return list(messages), ""
 
@@ -101,6 +131,10 @@ class Sampling(Frozen):
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
     confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+    template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="variables of the chat template, such as enable_thinking or reasoning_effort",
+    )
 
 
 DEFAULT_SAMPLING = Sampling()
@@ -163,8 +197,10 @@ class Delta(Frozen):
     """New text of one sample; ``tokens`` counts all of the sample's so far."""
 
     sample: int
-    text: str
+    text: str = Field("", description="of the answer")
     tokens: int
+    reasoning: str = Field("", description="of the thought before it")
+    tool_calls: tuple[ToolCall, ...] = Field((), description="those that have become whole")
 
 
 class Completion(Frozen):
@@ -172,9 +208,12 @@ class Completion(Frozen):
 
     sample: int
     seed: int
-    text: str
-    tokens: int
+    text: str = Field(description="the answer")
+    tokens: int = Field(description="of all that was sampled, thoughts included")
     finish_reason: FinishReason
+    reasoning: str = Field("", description="what was thought before the answer")
+    tool_calls: tuple[ToolCall, ...] = ()
+    invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
     confidence: Confidence | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
 
@@ -257,6 +296,33 @@ def _least(limit: int | None, spent: int, above: int | None) -> int | None:
 
 
 @dataclass(frozen=True)
+class ToolUse:
+    """The tools that a model may call, and how.
+
+    Attributes:
+        tools: the tools; with none, the model is told of none.
+        choice: ``"auto"`` leaves it to the model whether it calls, ``"any"`` makes it call one,
+            and a tool's name makes it call that.
+        parallel: whether it may make several calls at once.
+        constrained: whether calls are held to their tools' JSON schemas while they are decoded.
+    """
+
+    tools: Sequence[Tool] = ()
+    choice: str = "auto"
+    parallel: bool = True
+    constrained: bool = True
+
+    @property
+    def chosen(self) -> Sequence[Tool]:
+        """Those that may be called."""
+        named = [tool for tool in self.tools if tool.name == self.choice]
+        return named or self.tools
+
+
+NO_TOOLS = ToolUse()
+
+
+@dataclass(frozen=True)
 class ModelRequest:
     """What a model is asked.
 
@@ -266,12 +332,14 @@ class ModelRequest:
         sampling: how to sample. ``choose`` reads its adapter only.
         seeds: one for each completion, all of the same prompt. ``choose`` needs none.
         budget: what may be spent; None is no limit.
+        tools: what the model may call. ``choose`` reads its tools only.
     """
 
     messages: Sequence[Message]
     sampling: Sampling = DEFAULT_SAMPLING
     seeds: Sequence[int] = ()
     budget: Budget | None = None
+    tools: ToolUse = NO_TOOLS
 
 
 class Generation(Protocol):

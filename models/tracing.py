@@ -20,7 +20,6 @@ from langchain_core.callbacks import (
 )
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.messages.utils import convert_to_messages
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import (
@@ -31,6 +30,7 @@ from langchain_core.runnables.config import (
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 from langchain_core.utils.utils import LC_ID_PREFIX
 
+from thinkgraph.models.messages import REASONING, to_langchain
 from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Usage
 
 NO_STREAM = "nostream"
@@ -73,6 +73,7 @@ class ChatModelRun(Untraced):
         self._streamed.add(delta.sample)
         message = AIMessageChunk(
             content=delta.text,
+            additional_kwargs=_thought(delta.reasoning),
             id=self._message_id(delta.sample),
             response_metadata={"index": delta.sample},
         )
@@ -116,6 +117,7 @@ class ChatModelRun(Untraced):
         facts = {"finish_reason": done.finish_reason, "index": done.sample, "seed": done.seed}
         message = AIMessage(
             content=done.text,
+            additional_kwargs=_thought(done.reasoning),
             id=self._message_id(done.sample),
             response_metadata={**facts, "model_name": self._model},
             # The prompt is counted once, so that the messages' usages add up.
@@ -174,7 +176,11 @@ async def traced(
 
 def langchain_messages(request: ModelRequest) -> list[BaseMessage]:
     """The conversation as LangChain's messages."""
-    return convert_to_messages([(m.role, m.content) for m in request.messages])
+    return to_langchain(request.messages)
+
+
+def _thought(reasoning: str) -> dict[str, str]:
+    return {REASONING: reasoning} if reasoning else {}
 
 
 def usage_metadata(prompt: Usage, output: int) -> UsageMetadata:

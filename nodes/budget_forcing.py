@@ -89,19 +89,22 @@ class Thought:
         self._messages, self._sampling, self._sample, self._step = messages, sampling, sample, step
         self._role = role
         self._text = self._written = ""
+        self._answer_at = 0
         self._parts: list[Completion] = []
 
     async def think(self, how: Thinking, extractor: Extract) -> Completion:
-        """Think, then answer; the completion is all of it."""
+        """Think, then answer; the completion is the answer, and has the thought beside it."""
         self._insert(how.open)
         forced = await self._ponder(how)
-        self._insert(how.close + (how.lead if forced else ""))
+        self._insert(how.close)
+        thought, self._answer_at = self._text, len(self._text)
+        self._insert(how.lead if forced else "")
         await self._write(self._sampling)
         ended = self._parts[-1].finish_reason in ("stop", "length")
         if ended and extract(self._text, extractor) is None:
             self._insert("\n" + how.lead)
             await self._write(self._sampling.model_copy(update={"max_tokens": RESCUE_TOKENS}))
-        return self._whole()
+        return self._whole(thought.removeprefix(how.open).removesuffix(how.close).strip())
 
     async def _ponder(self, how: Thinking) -> bool:
         """Think until the budget is spent (true) or the thought has ended by itself."""
@@ -141,16 +144,19 @@ class Thought:
         self._add(part)
 
     def _add(self, part: Completion) -> None:
-        self._text += part.text
+        self._text += part.reasoning + part.text
         self._parts.append(part)
-        if part.text:  # what was only inserted, and nothing followed, is no part of the text
+        if (
+            part.text or part.reasoning
+        ):  # what was only inserted, and nothing followed, is no part of the text
             self._written = self._text
 
-    def _whole(self) -> Completion:
+    def _whole(self, thought: str) -> Completion:
         return Completion(
             sample=self._sample,
             seed=self._parts[0].seed,
-            text=self._written,
+            text=self._written[self._answer_at :].lstrip(),
+            reasoning=thought,
             tokens=self._spent,
             finish_reason=self._parts[-1].finish_reason,
             confidence=joined([(part.confidence, part.tokens) for part in self._parts]),

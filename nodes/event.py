@@ -19,13 +19,17 @@ class NodeStarted(Frozen):
 
 
 class Grew(Frozen):
-    """New text of a candidate or critique; ``tokens`` counts all of its tokens so far."""
+    """New text of a candidate or critique; ``tokens`` counts all of its tokens so far.
+
+    ``reasoning`` is new text of the thought that precedes it.
+    """
 
     event: Literal["delta"] = "delta"
     node: str
     id: str
     text: str
     tokens: int
+    reasoning: str = ""
 
 
 class Drafted(Frozen):

@@ -22,7 +22,8 @@ class Candidate(Frozen):
     id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
     node: str
     round: int = Field(description="index of the node's run that wrote it, from 0")
-    text: str
+    text: str = Field(description="the answer as it was written, without thoughts")
+    reasoning: str = Field("", description="what was thought before it; no prompt shows it")
     answer: str | None = Field(None, description="extracted from the text; None: it abstains")
     parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")

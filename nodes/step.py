@@ -272,7 +272,15 @@ class Step:
 
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
-        self.emit(Grew(node=self.node, id=name, text=delta.text, tokens=delta.tokens))
+        self.emit(
+            Grew(
+                node=self.node,
+                id=name,
+                text=delta.text,
+                tokens=delta.tokens,
+                reasoning=delta.reasoning,
+            )
+        )
 
     def _refused(self) -> bool:
         """Whether the budget allows no further call; records that one was refused."""

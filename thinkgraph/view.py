@@ -61,6 +61,7 @@ class View(LiveView):
         if isinstance(event, Grew):
             row = self._rows.setdefault(event.id, Row())
             row.text += event.text
+            row.thinks = bool(event.reasoning) or (row.thinks and not event.text)
             row.tokens = event.tokens
         elif isinstance(event, Drafted):
             found = event.candidate
@@ -112,7 +113,7 @@ class View(LiveView):
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         for name, row in list(self._rows.items())[-most:]:
-            text = " ".join(row.text.split())
+            text = "thinking …" if row.thinks and not row.mark else " ".join(row.text.split())
             shown = text if row.mark else text[-self.console.width :]
             table.add_row(name, Text(row.mark or "…", style=row.style), Text(shown, style="dim"))
         return table
@@ -123,6 +124,7 @@ class Row:
 
     def __init__(self) -> None:
         self.text, self.tokens, self.mark, self.style = "", 0, "", ""
+        self.thinks = False
 
 
 def _verdict(accepted: bool) -> str:

@@ -11,8 +11,6 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
-    HumanMessage,
-    SystemMessage,
 )
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -21,6 +19,7 @@ from langchain_core.runnables.retry import RunnableRetry
 
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
+from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     Confidence,
     FinishReason,
@@ -31,7 +30,6 @@ from thinkgraph.models.model import (
     parted,
 )
 
-ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
 TRIES = 32
 """How often a sample is asked for that meets connections of another event loop."""
@@ -79,7 +77,7 @@ class LangChainModel:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate: the provider's tokenizer is not known here."""
-        return count_tokens_approximately(_to_langchain(messages))
+        return count_tokens_approximately(to_langchain(messages))
 
     def generate(self, request: ModelRequest) -> Streams:
         """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
@@ -91,10 +89,12 @@ class LangChainModel:
         if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
+        if request.tools.tools:
+            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
         settings = self._settings(request.sampling)
         if request.budget:
             request.budget.spend(calls=1)
-        turns = _to_langchain(request.messages)
+        turns = to_langchain(request.messages)
         return Streams(
             [
                 self._stream(turns, settings | self._seed(seed), index)
@@ -238,10 +238,6 @@ def _of_sample(sample: int) -> RunnableConfig | None:
     """The config of the run that is under way, with the sample's number in the metadata."""
     config = var_child_runnable_config.get()
     return merge_configs(config, {"metadata": {"thinkgraph_sample": sample}}) if config else None
-
-
-def _to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
-    return [ROLES[m.role](content=m.content) for m in messages]
 
 
 def _confidence(logprobs: Any) -> Confidence | None:

@@ -7,23 +7,30 @@ import atexit
 import math
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from thinkgraph.models.engine.engine import Engine
 from thinkgraph.models.engine.kv_cache.radix import common_prefix
 from thinkgraph.models.engine.sequence import Adapter, Event, Request
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.formats.template import ChatTemplate
+from thinkgraph.models.formats.format import format_of
+from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.formats.template import ChatTemplate, Rendered
+from thinkgraph.models.formats.tools import held
 from thinkgraph.models.model import (
     Completion,
     Message,
     ModelRequest,
     Sampling,
+    Tagged,
     TokenLogprob,
     Usage,
     continued,
+    parted,
 )
 from thinkgraph.models.tuning.tune import tuned
 
@@ -113,16 +120,27 @@ class LocalModel:
     A forked child opens an engine of its own when it first asks.
     """
 
-    def __init__(self, file: Path, settings: EngineSettings, name: str) -> None:
+    def __init__(
+        self,
+        file: Path,
+        settings: EngineSettings,
+        name: str,
+        template: Mapping[str, Any] | None = None,
+    ) -> None:
         self._file, self._settings, self._name = file, settings, name
         self._engine = engine = _engine(file, settings)
         vocabulary = engine.vocabulary
+        source = engine.native.chat_template
         self._template = ChatTemplate(
-            engine.native.chat_template,
+            source,
             vocabulary.bos_text,
             vocabulary.eos_text,
             vocabulary.control_texts,
+            variables=template,
+            format=format_of(source, vocabulary.control_texts),
         )
+        self._format = self._template.format
+        self._spelled = self._spellings()
 
     @property
     def engine(self) -> Engine:
@@ -149,14 +167,40 @@ class LocalModel:
         """The length in tokens of the rendered prompt."""
         return len(self.tokenize(messages))
 
+    def count(self, request: ModelRequest) -> int:
+        """The length in tokens of a request's prompt, its tools included."""
+        if not parted(request.messages)[0]:  # nothing but an answer, which has no prompt
+            return sum(len(self.token_ids(message.content)) for message in request.messages)
+        return len(self._tokens(self._render(request)))
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        return self.engine.vocabulary.tokenize(text)
+
     def tokenize(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the rendered prompt.
 
         Raises:
             ModelError: the chat template refuses the messages.
         """
-        vocabulary = self.engine.vocabulary
-        pieces = self._template.pieces(messages)
+        return self._tokens(self._template.render(messages))
+
+    def _render(self, request: ModelRequest) -> Rendered:
+        """The prompt of a request.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
+        sampling = request.sampling
+        return self._template.render(
+            request.messages,
+            request.tools.tools,
+            sampling.template,
+            thinks=constrained(sampling) or request.tools.choice != "auto",
+        )
+
+    def _tokens(self, prompt: Rendered) -> list[int]:
+        vocabulary, pieces = self.engine.vocabulary, prompt.pieces
         text = pieces[0].text if pieces else ""
         written = bool(vocabulary.bos_text) and text.startswith(vocabulary.bos_text)
         tokens = [vocabulary.bos] if vocabulary.adds_bos and not written else []
@@ -179,15 +223,60 @@ class LocalModel:
         """
         if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
+        prompt = self._render(request)
+        sampling = self._constrained(request, prompt)
+        tools = request.tools.tools
         return self._submit(
             Request(
-                self.tokenize(request.messages),
-                request.sampling,
+                self._tokens(prompt),
+                sampling,
                 request.seeds,
-                adapter=_adapter(request.sampling.adapter),
+                adapter=_adapter(sampling.adapter),
                 budget=request.budget,
+                parser=lambda: ResponseParser(
+                    self._format, tools, place=prompt.place, begun=prompt.begun
+                ),
+                spelled=self._spelled,
             )
         )
+
+    def _constrained(self, request: ModelRequest, prompt: Rendered) -> Sampling:
+        """The request's sampling, with what holds its calls and its answer to their schemas."""
+        sampling, use = request.sampling, request.tools
+        changed: dict[str, Any] = {}
+        if use.tools and use.constrained and not sampling.tagged:
+            tagged = held(
+                self._format,
+                use.chosen,
+                knows_tools=self._template.knows_tools,
+                parallel=use.parallel,
+                bare=use.choice == "auto",
+            )
+            required = use.choice != "auto" and bool(tagged)
+            thought = self._template.answer_after(prompt) if required else None
+            if thought and not self._format.channels:
+                # Required behind the thought: its end leads to a call, and to nothing else.
+                tagged += [_behind(thought, tag) for tag in tagged]
+                required = False
+            changed = {
+                "tagged": tuple(tagged),
+                "tagged_required": required,
+                "tagged_parallel": use.parallel,
+            }
+        if constrained(sampling) and sampling.constrain_after is None:
+            changed["constrain_after"] = self._template.answer_after(prompt)
+        return sampling.model_copy(update=changed) if changed else sampling
+
+    def _spellings(self) -> dict[int, bytes]:
+        """The control tokens that the format needs in the text, with their spellings."""
+        vocabulary = self.engine.vocabulary
+        tokens = {
+            token
+            for literal in self._format.literals
+            for token in vocabulary.tokenize(literal, special=True)
+        }
+        found = {token for token in tokens if not vocabulary.piece(token)}
+        return {token: vocabulary.spelling(token).encode() for token in found}
 
     async def score(self, request: ModelRequest, text: str) -> tuple[list[TokenLogprob], Usage]:
         """The log-probability of each token of ``text`` as the answer."""
@@ -216,7 +305,8 @@ class LocalModel:
             raise ModelError("an empty text can't be scored: it has no tokens")
         # Together with the prompt, as the model would have written them: by itself, a text may
         # become other tokens.
-        whole = [self.tokenize(continued(request.messages, text)) for text in texts]
+        asked = [replace(request, messages=continued(request.messages, text)) for text in texts]
+        whole = [self._tokens(self._render(each)) for each in asked]
         begins = [self._beginning(tokens, text) for tokens, text in zip(whole, texts, strict=True)]
         shared = min(common_prefix(whole[0], tokens) for tokens in whole)
         length = min(shared, *begins)
@@ -251,6 +341,15 @@ class LocalModel:
             _forget_closed()
 
 
+def constrained(sampling: Sampling) -> bool:
+    """Whether all of an answer is held to a grammar or a JSON schema."""
+    return sampling.json_schema is not None or sampling.grammar is not None
+
+
+def _behind(thought: str, tag: Tagged) -> Tagged:
+    return tag.model_copy(update={"begin": f"{thought}\n\n{tag.begin}", "trigger": thought})
+
+
 def _adapter(name: str | None) -> Adapter | None:
     """An adapter written ``NAME`` or ``NAME:SCALE``."""
     if name is None:
@@ -271,6 +370,7 @@ def open_model(
     *,
     name: str | None = None,
     settings: EngineSettings | None = None,
+    template: Mapping[str, Any] | None = None,
 ) -> LocalModel:
     """Open a GGUF file; the same file with the same settings shares one engine.
 
@@ -279,6 +379,7 @@ def open_model(
         name: what the model is called; None is the file's name.
         settings: None is the defaults. What they leave open is as
             :func:`~thinkgraph.models.tuning.tune.tune` found it best, if it was asked.
+        template: variables of the chat template, such as ``enable_thinking``.
 
     Raises:
         ModelError: there is no such file, or it can't be opened as a model.
@@ -286,7 +387,7 @@ def open_model(
     file = Path(path).expanduser()
     called = name or file.name
     file, settings = tuned(file, settings or EngineSettings())
-    return LocalModel(file, settings, called)
+    return LocalModel(file, settings, called, template)
 
 
 def _engine(file: Path, settings: EngineSettings) -> Engine:

@@ -89,6 +89,7 @@ class ScriptedModel:
             request.seeds,
             spent=self._spend(request),
             budget=request.budget,
+            tools=request.tools.tools,
         )
 
     async def choose(

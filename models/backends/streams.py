@@ -13,7 +13,9 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Usage
+from thinkgraph.models.formats.format import PLAIN
+from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Tool, Usage
 
 
 class Step(NamedTuple):
@@ -44,6 +46,7 @@ class Streams:
         seeds: the samples' seeds, in order.
         spent: what asking has cost already.
         budget: checked before a step is taken; a step's tokens are taken from it.
+        tools: those whose calls are looked for in the texts.
 
     Raises:
         ModelError: there is no seed.
@@ -56,11 +59,12 @@ class Streams:
         *,
         spent: Usage,
         budget: Budget | None = None,
+        tools: Sequence[Tool] = (),
     ) -> None:
         if not seeds:
             raise ModelError("no sample was asked for; give at least one seed")
         self._samples = [
-            _Sample(index, seed, stream, budget)
+            _Sample(index, seed, stream, budget, tools)
             for index, (seed, stream) in enumerate(zip(seeds, streams, strict=True))
         ]
         self._spent = spent
@@ -123,10 +127,16 @@ class _Sample:
     """One stream, and what came of it."""
 
     def __init__(
-        self, index: int, seed: int, stream: AsyncGenerator[Step, None], budget: Budget | None
+        self,
+        index: int,
+        seed: int,
+        stream: AsyncGenerator[Step, None],
+        budget: Budget | None,
+        tools: Sequence[Tool],
     ) -> None:
         self._index, self._seed, self._stream, self._budget = index, seed, stream, budget
-        self._text, self._tokens, self._prompt = "", 0, Usage()
+        self._parser = ResponseParser(PLAIN, tools)
+        self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
@@ -143,12 +153,17 @@ class _Sample:
         except Exception as failure:
             news.put_nowait((self._index, failure))
             return
+        self._parser.close()
+        self._tell(news)
         self.completion = Completion(
             sample=self._index,
             seed=self._seed,
-            text=self._text,
+            text=self._parser.text,
             tokens=self._tokens,
             finish_reason=reason,
+            reasoning=self._parser.reasoning,
+            tool_calls=tuple(self._parser.tool_calls),
+            invalid_tool_calls=tuple(self._parser.invalid_tool_calls),
             confidence=self._confidence,
         )
         news.put_nowait(self.completion)
@@ -176,11 +191,21 @@ class _Sample:
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
-            if step.text:
-                news.put_nowait(Delta(sample=self._index, text=step.text, tokens=self._tokens))
+            self._tell(news)
             if step.finish:
                 return step.finish
         return "stop"
+
+    def _tell(self, news: asyncio.Queue[News]) -> None:
+        if said := self._parser.take():
+            delta = Delta(
+                sample=self._index,
+                text=said.text,
+                tokens=self._tokens,
+                reasoning=said.reasoning,
+                tool_calls=tuple(said.tool_calls),
+            )
+            news.put_nowait(delta)
 
     @property
     def _stopped(self) -> FinishReason | None:
@@ -189,7 +214,7 @@ class _Sample:
         return "budget" if self._budget and self._budget.exhausted else None
 
     def _take(self, step: Step) -> None:
-        self._text += step.text
+        self._parser.feed(step.text)
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence

@@ -310,7 +310,10 @@ class Engine:
         if not rows:
             return
         began = time.perf_counter()
-        draws = [[*filter(None, map(self._draw(row), self._sequences(row)))] for row in rows]
+        draws = [
+            [draw for sequence in self._sequences(row) if (draw := self._draw(sequence, row))]
+            for row in rows
+        ]
         self._sampling.run(draws, logits)
         touched = set()
         for row, drawn in zip(rows, draws, strict=True):
@@ -338,31 +341,27 @@ class Engine:
                 self._counters.cached_tokens += len(request.prompt)
         return [leader, *admitted]
 
-    def _draw(self, row: Row) -> Callable[[Sequence], Draw | None]:
-        """What each sequence of a row has to draw; None if it has ended, or ends here."""
-
-        def draw(sequence: Sequence) -> Draw | None:
-            if sequence.finish:
-                return None
-            request = sequence.request
-            if not sequence.is_sampled:
-                return Draw(sequence, token=sequence.tokens[row.position + 1])
-            if request.budget and request.budget.exhausted:
-                self._end_early(sequence, "budget")
-                return None
-            if request.budget:
-                request.budget.spend(tokens=1)
-            try:
-                if sequence.sampler is None:
-                    constraint = Constraint(self._grammars, request.plan) if request.plan else None
-                    sequence.sampler = Sampler(
-                        self.vocabulary, request.sampling, sequence.seed, constraint
-                    )
-            except Exception as error:
-                return Draw(sequence, error=error)
-            return Draw(sequence, sequence.sampler)
-
-        return draw
+    def _draw(self, sequence: Sequence, row: Row) -> Draw | None:
+        """What a sequence of a row has to draw; None if it has ended, or ends here."""
+        if sequence.finish:
+            return None
+        request = sequence.request
+        if not sequence.is_sampled:
+            return Draw(sequence, token=sequence.tokens[row.position + 1])
+        if request.budget and request.budget.exhausted:
+            self._end_early(sequence, "budget")
+            return None
+        if request.budget:
+            request.budget.spend(tokens=1)
+        try:
+            if sequence.sampler is None:
+                constraint = Constraint(self._grammars, request.plan) if request.plan else None
+                sequence.sampler = Sampler(
+                    self.vocabulary, request.sampling, sequence.seed, constraint
+                )
+        except Exception as error:
+            return Draw(sequence, error=error)
+        return Draw(sequence, sequence.sampler)
 
     def _advance(self, draw: Draw) -> None:
         """Append a drawn token to its sequence, which may end with it."""
@@ -402,9 +401,21 @@ class Engine:
         self._counters.completion_tokens += 1
         if token in self.vocabulary.ends or token in sequence.request.sampling.stop_tokens:
             return
-        sequence.stream.add(self.vocabulary.piece(token))
-        if sequence.request.streams and (text := sequence.stream.take()):
-            delta = Delta.model_construct(sample=sequence.index, text=text, tokens=sequence.drawn)
+        spelled = sequence.request.spelled.get(token)
+        sequence.stream.add(self.vocabulary.piece(token) if spelled is None else spelled)
+        self._tell(sequence)
+
+    @staticmethod
+    def _tell(sequence: Sequence) -> None:
+        """Emit what a sequence has newly said, where somebody listens."""
+        if sequence.request.streams and (said := sequence.stream.take()):
+            delta = Delta.model_construct(
+                sample=sequence.index,
+                text=said.text,
+                tokens=sequence.drawn,
+                reasoning=said.reasoning,
+                tool_calls=tuple(said.tool_calls),
+            )
             sequence.request.emit(delta)
 
     def _reason_to_end(self, sequence: Sequence, token: int) -> FinishReason | None:
@@ -429,14 +440,17 @@ class Engine:
             request.cancelled_tokens += sequence.drawn
             self._counters.cancelled_tokens += sequence.drawn
         sequence.stream.close()
-        if request.streams and (text := sequence.stream.take()):
-            request.emit(Delta(sample=sequence.index, text=text, tokens=sequence.drawn))
+        self._tell(sequence)
+        parser = sequence.stream.parser
         completion = Completion(
             sample=sequence.index,
             seed=sequence.seed,
             text=sequence.stream.text,
             tokens=sequence.drawn,
             finish_reason=reason,
+            reasoning=parser.reasoning,
+            tool_calls=tuple(parser.tool_calls),
+            invalid_tool_calls=tuple(parser.invalid_tool_calls),
             confidence=sequence.confidence.result(),
             logprobs=tuple(sequence.logprobs),
         )

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from thinkgraph.models.engine.sampling.confidence import TokenConfidence
 from thinkgraph.models.engine.sampling.constraint import Plan
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.text import TextStream
+from thinkgraph.models.formats.parser import ResponseParser
 from thinkgraph.models.model import (
     Budget,
     Completion,
@@ -56,7 +57,7 @@ class Sequence:
         self.num_targets = len(targets)
         self.lease: Lease | None = None
         self.sampler: Sampler | None = None
-        self.stream = TextStream(request.sampling.stop)
+        self.stream = TextStream(request.sampling.stop, request.parser())
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
@@ -116,6 +117,8 @@ class Request:
         targets: the texts to score after the prompt, each of at least one token.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
+        parser: makes what reads a completion.
+        spelled: control tokens that stay in the text, with their spellings.
 
     Attributes:
         prompt_hash: equal for requests of equal prompts.
@@ -132,8 +135,11 @@ class Request:
         *,
         adapter: Adapter | None = None,
         budget: Budget | None = None,
+        parser: Callable[[], ResponseParser | None] = lambda: None,
+        spelled: Mapping[int, bytes] | None = None,
     ) -> None:
         self.prompt, self.sampling = prompt, sampling
+        self.parser, self.spelled = parser, spelled or {}
         self.prompt_hash = hash(tuple(prompt))
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()

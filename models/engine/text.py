@@ -4,68 +4,66 @@ from __future__ import annotations
 
 import codecs
 
+from thinkgraph.models.formats.format import PLAIN
+from thinkgraph.models.formats.parser import ResponseParser, Said
+from thinkgraph.models.formats.scan import held_back
+
 _decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextStream:
-    """Turns the bytes of tokens into text that can be shown.
+    """Turns the bytes of tokens into what a model says: thoughts, calls of tools, an answer.
 
-    Bytes that begin a character are held back until the rest is there, and text that may
-    begin a stop string until it is clear that it doesn't. A character that the completion
-    leaves unfinished is dropped.
+    Bytes that begin a character are held back until the rest is there, and text of the answer
+    that may begin a stop string until it is clear that it doesn't. A character that the
+    completion leaves unfinished is dropped.
+
+    Args:
+        stop: texts that end the answer; in a thought they are text, but for the thought's end.
+        parser: tells thoughts, calls and the answer apart.
     """
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...] = (), parser: ResponseParser | None = None) -> None:
         self._stop = tuple(s for s in stop if s)
         self._decoder = _decoder("replace")
-        self._shown: list[str] = []
+        self.parser = parser or ResponseParser(PLAIN)
+        self._new = Said()
+        self._stops_at_thoughts_end = self.parser.thought_end in self._stop
         self._held = ""
-        self._taken = 0
+        self.text = ""
         self.stopped = False
 
     def add(self, piece: bytes) -> None:
         """Append a token's bytes; sets :attr:`stopped` when a stop string is complete."""
-        text = self._held + self._decoder.decode(piece)
-        if not self._stop:
-            if text:
-                self._shown.append(text)
-            return
-        found = [at for s in self._stop if (at := text.find(s)) >= 0]
-        if found:
-            self.stopped = True
-            self._show(text, min(found))
-            self._held = ""
-        else:
-            self._show(text, len(text) - self._possible_stop(text))
+        if text := self._decoder.decode(piece):
+            self.parser.feed(text)
+            self._take(final=False)
 
     def close(self) -> None:
         """Show what was held back, once no more text will come."""
-        self._show(self._held, len(self._held))
+        self.parser.close()
+        self._take(final=True)
 
-    def take(self) -> str:
-        """The text that has become final since the last call."""
-        new = "".join(self._shown[self._taken :])
-        self._taken = len(self._shown)
+    def take(self) -> Said:
+        """What has become final since the last call."""
+        new, self._new = self._new, Said()
         return new
 
-    @property
-    def text(self) -> str:
-        """All of the text that is final."""
-        return "".join(self._shown)
-
-    def _show(self, text: str, end: int) -> None:
-        if end:
-            self._shown.append(text[:end])
-        self._held = text[end:]
-
-    def _possible_stop(self, text: str) -> int:
-        """Length of the longest end of ``text`` that begins a stop string."""
-        longest = max(map(len, self._stop)) - 1
-        return next(
-            (
-                n
-                for n in range(min(longest, len(text)), 0, -1)
-                if any(s.startswith(text[-n:]) for s in self._stop)
-            ),
-            0,
-        )
+    def _take(self, *, final: bool) -> None:
+        said = self.parser.take()
+        self._new.reasoning += said.reasoning
+        self._new.tool_calls += said.tool_calls
+        if self.stopped:
+            return
+        if self._stops_at_thoughts_end and self.parser.thought_ended:
+            self.stopped = True
+            return
+        text, self._held = self._held + said.text, ""
+        if found := [at for s in self._stop if (at := text.find(s)) >= 0]:
+            self.stopped = True
+            text = text[: min(found)]
+        elif self._stop and not final:
+            end = len(text) - held_back(text, self._stop)
+            text, self._held = text[:end], text[end:]
+        self._new.text += text
+        self.text += text

@@ -1,1 +1,1 @@
-"""Chat templates: from messages to the text that a model was trained on."""
+"""Chat formats: how a model's prompt is written, and how what it writes is read."""

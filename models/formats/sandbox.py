@@ -36,7 +36,7 @@ Made = TypeVar("Made", bound=nodes.Node)
 MULTIPLIERS = {"batch", "expandtabs", "format", "indent", "join", "replace", "slice", "tojson"}
 
 # Filters put into the parsed template, by names that no template can write.
-MEASURED, TURNS = "(measured)", "(turns)"
+MEASURED, TURNS, TEXT = "(measured)", "(turns)", "(text)"
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -61,7 +61,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         for name, function in self.filters.items():
             self.add_filter(name, function)
-        self.filters |= {MEASURED: self._measure_filter, TURNS: self._turns}
+        self.filters |= {MEASURED: self._measure_filter, TURNS: self._turns, TEXT: _text}
 
     def render(self, template: Template, variables: Mapping[str, Any]) -> str:
         """What ``template``, of this environment, makes of ``variables``.
@@ -205,7 +205,7 @@ class _Meters(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
         """``a ~ b`` as additions of texts, which are metered."""
         self.generic_visit(node)
-        texts: list[nodes.Expr] = [_through("string", part) for part in node.nodes]
+        texts: list[nodes.Expr] = [_through(TEXT, part) for part in node.nodes]
         return functools.reduce(lambda left, right: _at(left, nodes.Add(left, right)), texts)
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
@@ -219,6 +219,12 @@ class _Meters(NodeTransformer):
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
         return _through(MEASURED, node) if node.ctx == "load" else node
+
+
+@pass_context  # which also keeps Jinja from computing it when it compiles
+def _text(_: Context, value: Any) -> str:
+    """Plain text, also of what was marked safe: ``~`` escapes nothing, and ``+`` would."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _through(name: str, value: nodes.Node) -> nodes.Filter:

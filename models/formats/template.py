@@ -9,17 +9,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple, Never
+from itertools import product
+from typing import Any, NamedTuple, Never, TypeVar
 
 import jinja2
+from jinja2 import meta
 
 from thinkgraph.models.errors import ModelError
+from thinkgraph.models.formats.format import HERMES, ChatFormat, Thought, format_of
+from thinkgraph.models.formats.parser import Place
 from thinkgraph.models.formats.sandbox import Sandbox
-from thinkgraph.models.model import Message, parted
+from thinkgraph.models.formats.tools import described, in_words
+from thinkgraph.models.model import Message, Tool, ToolCall, parted
 
 MAX_TEXT = 1 << 20  # characters a template may write beyond those of the messages
+
+Told = TypeVar("Told", Message, Tool)
+
+SWITCHES = ("enable_thinking", "thinking")
+"""Template variables by which a model is told whether to think."""
+
+REASONING = ("reasoning_content", "thinking")
+"""What templates call a message's thought."""
+
+MARK = "\U0010fffe"
+"""Stands for an answer while its template is asked what it puts before one."""
+
+THOUGHT_HEADER = "<|channel|>analysis<|message|>"
 
 FALLBACK = (
     "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n\n{% endfor %}Assistant:"
@@ -33,6 +52,16 @@ class Piece(NamedTuple):
     special: bool
 
 
+class Rendered(NamedTuple):
+    """A prompt, and where in the assistant's turn it ends."""
+
+    pieces: list[Piece]
+    place: Place
+    """What comes next: the answer, a thought, or the header of a message."""
+    begun: bool
+    """Whether something of the answer has been said."""
+
+
 class ChatTemplate:
     """A chat template, ready to render.
 
@@ -44,6 +73,14 @@ class ChatTemplate:
         eos: text of the token that ends one.
         special_tokens: spellings of the vocabulary's control tokens, which a message can't
             spell to forge a turn. ``bos`` and ``eos`` always belong to them.
+        variables: of the template, for all prompts: ``enable_thinking``, ``reasoning_effort``
+            and others. ``strftime_now`` pins the date: an ISO 8601 text.
+        format: how the model writes; None is what the template says.
+
+    Attributes:
+        format: how the model writes.
+        knows_tools: whether the template shows tools to the model; if not, they are described
+            in words.
 
     Raises:
         ModelError: the template is not valid Jinja.
@@ -55,17 +92,43 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         special_tokens: Collection[str] = (),
+        *,
+        variables: Mapping[str, Any] | None = None,
+        format: ChatFormat | None = None,
     ) -> None:
         self._bos, self._eos = bos, eos
-        self._gap = " " if source is None else ""
         self._specials = sorted({bos, eos, *special_tokens} - {""}, key=len, reverse=True)
+        self._variables = dict(variables or {})
         self._sandbox = _environment()
+        text = FALLBACK if source is None else source
         try:
-            self._template = self._sandbox.from_string(FALLBACK if source is None else source)
+            self._template = self._sandbox.from_string(text)
+            self._names = meta.find_undeclared_variables(self._sandbox.parse(text))
         except Exception as error:  # the compiler meets any text, and fails in many ways
             raise ModelError(f"the model's chat template is not valid: {_reason(error)}") from error
+        self._source = text
+        self.knows_tools = "tools" in self._names
+        self.format = format or format_of(source)
+        if not self.knows_tools:  # what is told in words is of this form
+            self.format = replace(self.format, calls=HERMES)
 
-    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+    def pieces(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[Piece]:
+        """The prompt alone; see :meth:`render`."""
+        return self.render(messages, tools, variables).pieces
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        variables: Mapping[str, Any] | None = None,
+        *,
+        thinks: bool = False,
+    ) -> Rendered:
         """The prompt that asks for the assistant's next message.
 
         Normally one piece. Where a message spells a control token, that spelling is a piece
@@ -74,9 +137,17 @@ class ChatTemplate:
         roles to alternate, gets the system's text at the head of the first user message and
         neighbours of one role as one message.
 
+        What the assistant has begun to say goes where its answer goes: after a closed thought,
+        behind the header that its template writes. A thought that has begun (``reasoning``
+        without ``content``) is gone on from.
+
         Args:
             messages: the conversation so far. What the assistant says at its end is put after
                 the generation prompt, to be gone on from; there is a message before that.
+            tools: what the model may call.
+            variables: of the template; they win over those it was made with.
+            thinks: open the thought of a model that would think, so that it is known where
+                its answer begins.
 
         Raises:
             ModelError: the template refuses the messages, fails, or writes too much.
@@ -84,38 +155,260 @@ class ChatTemplate:
         turns, begun = parted(messages)
         if not turns:
             raise ModelError("there is no message to put to the model; give at least one")
-        guard = _Guard(self._specials, [m.content for m in messages])
-        hidden = [m.model_copy(update={"content": guard.hide(m.content)}) for m in turns]
-        text = self._render_or_fold(hidden)
-        if begun:
-            text += self._gap + guard.hide(begun)
-        return list(guard.reveal(text))
+        thought = messages[-1].reasoning if len(turns) < len(messages) else ""
+        if not self.knows_tools:
+            turns = in_words(turns, tools, self.format)
+            tools = ()
+        guard = _Guard(self._specials, list(_texts([*messages, *turns, *tools])))
+        hidden = [guard.hidden(turn) for turn in turns]
+        tools = [guard.hidden(tool) for tool in tools]
+        known = {**self._variables, **(variables or {})}
+        marks = self.format.thought
+        opens = marks and begun.lstrip().startswith(marks.begin.strip())
+        if begun and not opens:
+            known |= self._silent
+        text = self._render_or_fold(hidden, tools, known)
+        place = self._place(text)
+        if begun or thought:
+            opening = self._opening(
+                text, hidden, tools, known, thought=thought, answers=bool(begun)
+            )
+            text += opening + guard.hide(begun)
+            place = "answer" if begun else "thought"
+        elif known.get("enable_thinking") is False and marks:
+            if place == "thought" or self._thinks_unasked:
+                text += ("" if place == "thought" else self._opened) + _closed(marks)
+                place = "answer"
+        elif thinks and place == "answer" and self._would_think(text, hidden, tools, known):
+            text += self._opened
+            place = "thought"
+        return Rendered(list(guard.reveal(text)), place, bool(begun))
 
-    def _render_or_fold(self, messages: Sequence[Message]) -> str:
+    @staticmethod
+    def _own_thought(begun: str, marks: Thought, place: Place) -> tuple[str, Place]:
+        """What the assistant has begun to say with a thought, and where that ends."""
+        left: Place = "answer" if marks.end.strip() in begun else "thought"
+        if place == "thought":  # the prompt has opened it
+            begun = begun.removeprefix(marks.begin.strip()).lstrip("\n")
+        return begun, left
+
+    @property
+    def _silent(self) -> dict[str, bool]:
+        """The variables by which the model is told not to think."""
+        return {name: False for name in SWITCHES if name in self._names}
+
+    def _opening(
+        self,
+        text: str,
+        turns: Sequence[Message],
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+        *,
+        thought: str,
+        answers: bool,
+    ) -> str:
+        """What stands between the generation prompt and what the assistant has begun to say."""
+        form = self.format
+        if form.channels:
+            if not answers:
+                return f"{THOUGHT_HEADER}{thought}"
+            said = f"{THOUGHT_HEADER}{thought}<|end|><|start|>assistant" if thought else ""
+            return said + form.channels.answer
+        marks = form.thought
+        opened = self._place(text) == "thought"
+        if marks and thought:
+            begun = ("" if opened else marks.opened or marks.begin) + thought
+            return begun + (_closed(marks) if answers else "")
+        if marks and opened:
+            return _closed(marks)
+        header = self._header(text, turns, tools, variables)
+        if marks and not header and self._thinks_unasked:
+            return (marks.opened or marks.begin) + _closed(marks)
+        return header
+
+    @property
+    def _thinks_unasked(self) -> bool:
+        """Whether the model thinks though its template neither opens a thought nor can be told."""
+        marks = self.format.thought
+        told = self._names & {*SWITCHES, "reasoning_effort"}
+        if marks is None or told or marks.begin == "[THINK]":  # which a system prompt asks for
+            return False
+        return marks.end in self._source
+
+    def answer_after(self, prompt: Rendered) -> str | None:
+        """The text behind which the answer to a prompt begins; None is at once."""
+        if self.format.channels and prompt.place == "header":
+            return self.format.channels.answer
+        marks = self.format.thought
+        return marks.end if marks and prompt.place == "thought" else None
+
+    @property
+    def _opened(self) -> str:
+        marks = self.format.thought
+        return (marks.opened or marks.begin) if marks else ""
+
+    def _would_think(
+        self,
+        text: str,
+        turns: Sequence[Message],
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+    ) -> bool:
+        """Whether the model begins a thought by itself behind this prompt."""
+        if self._names.isdisjoint(SWITCHES):
+            return self._thinks_unasked
+        return self._render_or_fold(turns, tools, {**variables, **self._silent}) != text
+
+    def _header(
+        self,
+        text: str,
+        turns: Sequence[Message],
+        tools: Sequence[Tool],
+        variables: Mapping[str, Any],
+    ) -> str:
+        """What the template writes before an answer and not in its generation prompt."""
+        answer = Message(role="assistant", content=MARK)
         try:
-            text = self._render(messages)
+            whole = self._render(
+                [*turns, answer], tools, {**variables, "add_generation_prompt": False}
+            )
+        except ModelError:
+            return ""
+        head, found, _ = whole.rpartition(MARK)
+        return head[len(text) :] if found and head.startswith(text) else ""
+
+    def _place(self, text: str) -> Place:
+        """Where a prompt ends."""
+        if self.format.channels:
+            return "header"
+        marks = self.format.thought
+        return "thought" if marks and text.rstrip().endswith(marks.begin.strip()) else "answer"
+
+    def _render_or_fold(
+        self, messages: Sequence[Message], tools: Sequence[Tool], variables: Mapping[str, Any]
+    ) -> str:
+        try:
+            text = self._render(messages, tools, variables)
             if all(m.content.strip() in text for m in messages if m.role == "system"):
                 return text
         except ModelError:
             if (folded := _fold(messages)) == list(messages):
                 raise
-            return self._render(folded)
-        return self._render(_fold(messages))
+            return self._render(folded, tools, variables)
+        return self._render(_fold(messages), tools, variables)
 
-    def _render(self, messages: Sequence[Message]) -> str:
-        variables = {
-            "messages": [m.model_dump() for m in messages],
+    def _render(
+        self, messages: Sequence[Message], tools: Sequence[Tool], variables: Mapping[str, Any]
+    ) -> str:
+        """The first of the forms of tool calls that the template takes."""
+        calls = any(message.tool_calls for message in messages)
+        shown = [described(tool) for tool in tools]
+        # transformers gives None where there is nothing; some templates fail at that.
+        given = [{"tools": shown or None, "documents": None}, {"tools": shown} if shown else {}]
+        failure: ModelError | None = None
+        for form, rest in product(CALL_FORMS if calls else CALL_FORMS[:1], given):
+            filled = [form.variables(message) for message in messages]
+            try:
+                return self._filled(filled, {**rest, **variables})
+            except ModelError as error:
+                failure = failure or error
+        raise failure or AssertionError("there is no form of tool calls")
+
+    def _filled(
+        self,
+        messages: list[dict[str, Any]],
+        variables: Mapping[str, Any],
+    ) -> str:
+        now = variables.get("strftime_now")
+        given = {
+            "messages": messages,
             "add_generation_prompt": True,
             "bos_token": self._bos,
             "eos_token": self._eos,
+            **variables,
+            **({"strftime_now": _pinned(now)} if isinstance(now, str) else {}),
         }
         try:
-            text = self._sandbox.render(self._template, variables)
+            text = self._sandbox.render(self._template, given)
         except Exception as error:  # a template can fail in any way that Python can
             raise ModelError(f"the model's chat template failed: {_reason(error)}") from error
-        if len(text) > MAX_TEXT + sum(len(m.content) for m in messages):
+        if len(text) > MAX_TEXT + sum(len(text) for m in messages for text in _strings(m)):
             raise ModelError(f"the model's chat template wrote over {MAX_TEXT} characters")
         return text
+
+
+class _CallForm(NamedTuple):
+    """One of the forms in which templates want an assistant's calls."""
+
+    content: str | None
+    """Of a message that only calls."""
+    as_text: bool
+    """Whether arguments are JSON text."""
+    thinks: bool = True
+    """Whether such a message may have a thought beside its content."""
+
+    def variables(self, message: Message) -> dict[str, Any]:
+        """A message as a template's variable, without what it doesn't have."""
+        data: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.reasoning:
+            data |= dict.fromkeys(REASONING, message.reasoning)
+        if message.tool_calls:
+            data["content"] = message.content or self.content
+            data["tool_calls"] = [self._call(call) for call in message.tool_calls]
+            if message.reasoning and not self.thinks:
+                data["content"] = None
+        if message.role == "tool":
+            data["tool_call_id"] = message.tool_call_id
+        if message.name:
+            data["name"] = message.name
+        return data
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        arguments = (
+            json.dumps(call.arguments, ensure_ascii=False) if self.as_text else call.arguments
+        )
+        function = {"name": call.name, "arguments": arguments}
+        return {"type": "function", "id": call.id, "function": function}
+
+
+CALL_FORMS = (
+    _CallForm("", as_text=False),
+    _CallForm(None, as_text=False, thinks=False),
+    _CallForm(None, as_text=True, thinks=False),
+    _CallForm("", as_text=True),
+)
+
+
+def _closed(marks: Thought) -> str:
+    return marks.closed or marks.end
+
+
+def _pinned(now: str) -> Callable[[str], str]:
+    try:
+        moment = datetime.fromisoformat(now)
+    except ValueError:
+        raise ModelError(
+            f"the template's variable strftime_now is {now!r}; give a date such as 2026-01-31"
+        ) from None
+    return moment.strftime
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for part in (*value.keys(), *value.values()):
+                yield from _strings(part)
+        case list() | tuple():
+            for part in value:
+                yield from _strings(part)
+
+
+def _texts(told: Sequence[Message | Tool]) -> Iterator[str]:
+    """All that a user, a model or a tool may have written."""
+    for one in told:
+        yield from _strings(one.model_dump())
 
 
 def _reason(error: Exception) -> str:
@@ -131,7 +424,8 @@ def _fold(messages: Sequence[Message]) -> list[Message]:
         turns.insert(first, Message(role="user", content="\n\n".join(system)))
     merged: list[Message] = []
     for turn in turns:
-        if merged and merged[-1].role == turn.role:
+        alike = merged and merged[-1].role == turn.role and turn.role != "tool"
+        if alike and not (turn.tool_calls or merged[-1].tool_calls):
             content = f"{merged.pop().content}\n\n{turn.content}"
             merged.append(Message(role=turn.role, content=content))
         else:
@@ -149,6 +443,23 @@ class _Guard:
         private = (chr(c) for c in range(0x100000, 0x10FFFE) if chr(c) not in taken)
         self._sentinels = dict(zip(sorted(found), private, strict=False))
         self._spellings = {sentinel: text for text, sentinel in self._sentinels.items()}
+
+    def hidden(self, told: Told) -> Told:
+        """A message or a tool whose texts spell no control token."""
+        if not self._spellings:
+            return told
+        return type(told).model_validate(self._hide_all(told.model_dump()))
+
+    def _hide_all(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.hide(value)
+            case dict():
+                return {self._hide_all(key): self._hide_all(part) for key, part in value.items()}
+            case list() | tuple():
+                return [self._hide_all(part) for part in value]
+            case _:
+                return value
 
     def hide(self, text: str) -> str:
         return self._specials.sub(lambda match: self._sentinels[match[0]], text)

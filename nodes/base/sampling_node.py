@@ -71,6 +71,7 @@ class CandidateNode(SamplingNode):
             node=step.node,
             round=step.round,
             text=text,
+            reasoning=completion.reasoning,
             answer=extract(text, self.extract),
             parents=tuple(parent.id for parent in parents),
             seed=completion.seed,

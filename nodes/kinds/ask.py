@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.model import Sampling, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
@@ -20,7 +20,8 @@ class Ask(SamplingNode):
 
     The completion is written to the state field ``into`` by that field's reducer, and later prompts
     can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
-    list is written. A budget is never spent so far that no answer fits.
+    list is written. A budget is never spent so far that no answer fits. A model
+    that thinks doesn't do so here, unless ``template: {enable_thinking: true}`` says so.
     """
 
     kind: ClassVar[str] = "ask"
@@ -78,12 +79,18 @@ class Ask(SamplingNode):
         )
         completion = await step.prepare(
             continued(messages, self.prefix),
-            self.sampling,
+            self._direct,
             texts=of,
             first=index,
             role=self.model,
         )
         return (self.prefix + completion.text).strip()
+
+    @property
+    def _direct(self) -> Sampling:
+        """The sampling, without a thought that eats its tokens, unless the node asks for one."""
+        template = {"enable_thinking": False, **self.template}
+        return self.sampling.model_copy(update={"template": template})
 
 
 _NUMBER = re.compile(

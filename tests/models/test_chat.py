@@ -5,7 +5,7 @@ import time
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, FunctionMessage, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from langgraph.graph import START, MessagesState, StateGraph
@@ -146,11 +146,7 @@ def test_roles_and_text_parts_are_taken():
     ("messages", "what"),
     [
         ([HumanMessage(content=[{"type": "image", "url": "x"}])], "'image' is not supported"),
-        ([ToolMessage("4", tool_call_id="1")], "a tool message is not supported"),
-        (
-            [AIMessage("", tool_calls=[{"name": "add", "args": {}, "id": "1"}]), HumanMessage("y")],
-            "tool calls are not supported",
-        ),
+        ([FunctionMessage("4", name="add")], "a function message is not supported"),
     ],
 )
 def test_what_is_not_supported_is_told(messages, what):
@@ -162,7 +158,7 @@ def test_what_is_not_supported_is_told(messages, what):
     ("kwargs", "what"),
     [
         ({"temprature": 1}, "'temprature' is not a setting of a call; did you mean 'temperature'"),
-        ({"tools": []}, "'tools' is not a setting of a call; it takes .*temperature"),
+        ({"zzzz": []}, "'zzzz' is not a setting of a call; it takes .*temperature"),
         ({"temperature": -1}, "temperature can't be -1"),
         ({"seeds": [1, 2], "n": 3}, "2 seeds are given for 3 completions"),
         ({"seeds": []}, "0 seeds"),

@@ -21,7 +21,8 @@ def run(replies, budget=None, **thinking):
 def test_a_thought_is_no_part_of_the_answer():
     result, _ = run(["maybe 7", "It is 4"])
     assert result.answer.value == "4"
-    assert result.answer.text == "<think>\nmaybe 7\n</think>\n\nIt is 4"
+    assert result.answer.text == "It is 4"
+    assert result.candidates[0].reasoning == "maybe 7"
 
 
 def test_the_runs_budget_leaves_room_for_the_answer():

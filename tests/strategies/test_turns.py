@@ -108,7 +108,7 @@ async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_p
     calls = len(wanted.calls)
     second = await app.ainvoke({"question": SECOND}, THREAD)
     async with saver(tmp_path) as (checkpointer, is_sync):
-        # Not a ModelError, which may cost no more than one of the candidates.
+        # Not a ModelError: one of several requests that fails so would cost only itself.
         model = oracle(fails=len(wanted.calls) - 1, fault=OSError("the line is dead"))
         app = graph.compile(checkpointer, model=model, seed=3, **small)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,6 +59,14 @@ Engine = Annotated[
     list[str] | None,
     typer.Option("--engine", "-e", metavar="NAME=VALUE", help="Engine setting: gpu_layers=0"),
 ]
+Template = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template",
+        metavar="NAME=VALUE",
+        help="Set a variable of the chat template: enable_thinking=false",
+    ),
+]
 PromptFiles = Annotated[
     list[str] | None,
     typer.Option("--prompt", metavar="NAME=FILE", help="Replace a built-in prompt by this file."),
@@ -88,14 +97,26 @@ def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
     return settings
 
 
-def load_model(name: str | None, engine: list[str]) -> Model | str | None:
+def load_model(
+    name: str | None, engine: list[str], template: list[str] | None = None
+) -> Model | str | None:
     """Load the model of that name, so that a wrong name fails at once."""
-    if name is None and not engine:
+    if name is None and not engine and not template:
         return None
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
 
-    return load(name or default_model(), **dict(parse_pairs("--engine", engine)))
+    variables = {n: _json(v) for n, v in parse_pairs("--template", template or [])}
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
+    return load(name or default_model(), template=variables, **settings)
+
+
+def _json(text: str) -> Any:
+    """A value as JSON, or as text where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def read_question(question: str) -> str:

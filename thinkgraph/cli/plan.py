@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,8 +67,9 @@ def _at_hand(name: str | None, engine: list[str]) -> Model | None:
     from thinkgraph.models.catalogue import load
     from thinkgraph.models.errors import ModelError
 
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
     try:
-        return load(name or default_model(), **dict(parse_pairs("--engine", engine)))
+        return load(name or default_model(), **settings)
     except ModelError:
         if name or engine:
             raise

@@ -17,6 +17,7 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    Template,
     bind_params,
     command_line,
     load_model,
@@ -41,6 +42,7 @@ def run(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    template: Template = None,
     prompt: PromptFiles = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
@@ -56,7 +58,7 @@ def run(
         bool, typer.Option("--json", help="Print the result as one JSON object.")
     ] = False,
     prompts: Annotated[
-        bool, typer.Option("--show-prompts", help="Print what was sent to the models.")
+        bool, typer.Option("--show-prompts", help="Print the requests sent to the models.")
     ] = False,
     rendered: Annotated[
         bool,
@@ -76,7 +78,7 @@ def run(
         raise ThinkgraphError("the question is empty")
     view = View(strategy.name, shown=not quiet)
     roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
-    chosen = load_model(model, engine or [])
+    chosen = load_model(model, engine or [], template or [])
     options = {
         "model": chosen,
         "models": roles,

@@ -67,6 +67,11 @@ def voted(*answers: str, **settings: Any) -> Result:
     return vote.run("How many?", model=model, seed=7, samples=len(replies), **settings)
 
 
+def cards_of(page: Page) -> list[dict[str, str | None]]:
+    """The folded cards of the candidates, without those of the requests."""
+    return [found for found in page.all("details") if found["class"] != "request"]
+
+
 def test_tells_the_question_the_answer_and_the_cost() -> None:
     result = refined()
     seen = Page(to_html(result)).seen
@@ -111,18 +116,18 @@ def test_a_candidate_has_its_parent_its_critique_and_its_facts() -> None:
     assert f"tokens {revision.tokens}" in seen
     links = {a["href"] for a in page.all("a")}
     assert links == {"#c0", "#c1"}
-    assert {a["id"] for a in page.all("details")} == {"c0", "c1"}
+    assert {a["id"] for a in cards_of(page)} == {"c0", "c1"}
 
 
 def test_opens_the_candidate_that_gave_the_answer_alone() -> None:
-    cards = Page(to_html(refined())).all("details")
+    cards = cards_of(Page(to_html(refined())))
     assert ["open" in card for card in cards] == [False, True]
 
 
 def test_every_filter_picks_the_candidates_that_it_counts() -> None:
     page = Page(to_html(voted("13", "13", "12", "", "12")))
     style = to_html(voted("13", "13", "12", "", "12"))
-    classes = [set((card["class"] or "").split()) for card in page.all("details")]
+    classes = [set((card["class"] or "").split()) for card in cards_of(page)]
     for name, count in {"mute": 1, "bar0": 2, "bar1": 2, "bar2": 1}.items():
         assert sum(name in found for found in classes) == count
         assert f"body:has(#f-{name}:checked) details:not(.{name})" in style
@@ -165,7 +170,7 @@ def test_what_a_model_wrote_is_text_and_nothing_else(result: Result) -> None:
     assert not page.all("script")
     assert not page.all("img")
     assert not any(name.startswith("on") for _, found in page.elements for name in found)
-    assert len(page.all("details")) == 2
+    assert len(cards_of(page)) == 2
 
 
 def test_what_a_user_wrote_is_text_and_nothing_else() -> None:

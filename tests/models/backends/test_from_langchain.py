@@ -8,11 +8,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 import thinkgraph as tg
-from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.backends.from_langchain import from_langchain
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.chat import ChatGGUF
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 ASKED = [Message(role="user", content="Two and two?")]
@@ -89,7 +88,7 @@ def test_a_runnable_that_gives_no_message_is_refused():
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(ArgumentError, match=r"a model is a name .* not 7"):
+    with pytest.raises(ThinkgraphError, match=r"a model is a name .* not 7"):
         answer(7)
 
 

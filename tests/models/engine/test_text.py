@@ -20,10 +20,10 @@ def test_characters_come_out_whole_however_their_bytes_are_cut(text, sizes):
     stream, seen = TextStream(), ""
     for piece in cut(text.encode(), sizes):
         stream.add(piece)
-        seen += stream.take()
+        seen += stream.take().text
         assert text.startswith(seen)
     stream.close()
-    assert seen + stream.take() == stream.text == text
+    assert seen + stream.take().text == stream.text == text
 
 
 def test_an_unfinished_character_at_the_end_is_dropped():
@@ -43,11 +43,11 @@ def test_text_ends_before_the_first_stop_string_that_is_complete(text, stops, si
     for piece in cut(text.encode(), sizes):
         given_so_far += piece.decode()
         stream.add(piece)
-        seen += stream.take()
+        seen += stream.take().text
         if stream.stopped:
             break
     stream.close()
-    seen += stream.take()
+    seen += stream.take().text
     found = [given_so_far.find(s) for s in stops if s in given_so_far]
     assert stream.stopped == bool(found)
     assert seen == stream.text == (given_so_far[: min(found)] if found else text)
@@ -57,9 +57,9 @@ def test_text_ends_before_the_first_stop_string_that_is_complete(text, stops, si
 def test_what_may_begin_a_stop_string_is_held_back(stop, held):
     stream = TextStream((stop,))
     stream.add(("text" + held).encode())
-    assert stream.take() == "text"
+    assert stream.take().text == "text"
     stream.add(b"!")
-    assert stream.take() == held + "!"
+    assert stream.take().text == held + "!"
 
 
 def test_an_empty_stop_string_is_none():

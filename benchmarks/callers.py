@@ -1,0 +1,87 @@
+"""What a busy event loop of a caller costs the engine: tokens a second, slow loop against quiet.
+
+    python benchmarks/callers.py [--model smollm2] [--seconds 8] [--rounds 3]
+
+Requests arrive from one event loop at a fixed rate. In the slow rounds that loop also works for
+half a millisecond in every turn, as an app does that has other things to do, and so takes a core
+for itself. Slow and quiet rounds take turns; the table has the medians, and the ratio of each pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.model import Message, ModelRequest, Sampling
+
+RATE = 30  # requests a second
+WORK_S = 0.0005  # of the slow loop, in each turn
+SAMPLING = Sampling(max_tokens=16, ignore_eos=True, temperature=1, top_k=0, top_p=1, min_p=0)
+
+
+async def busy(until: float) -> None:
+    """Work for a while in every turn of the loop."""
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        while time.perf_counter() - began < WORK_S:
+            pass
+        await asyncio.sleep(0)
+
+
+async def load_for(model, seconds: float, *, slow: bool) -> dict[str, float]:
+    """Send requests at the rate for some seconds; what the engine did meanwhile."""
+    before, began = model.engine.stats, time.perf_counter()
+    until = began + seconds
+    other = asyncio.create_task(busy(until)) if slow else None
+    requests, number = [], 0
+    while (now := time.perf_counter()) < until:
+        if number < (now - began) * RATE:
+            text = f"Request {number}: say something about the number {number * 7919 % 1000}."
+            request = ModelRequest([Message(role="user", content=text)], SAMPLING, [number])
+            requests.append(asyncio.create_task(model.generate(request).completions()))
+            number += 1
+        await asyncio.sleep(0 if slow else 0.002)
+    after = await asyncio.to_thread(lambda: model.engine.stats)
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+    if other:
+        await other
+    while (await asyncio.to_thread(lambda: model.engine.stats)).running:
+        await asyncio.sleep(0.05)
+    steps = max(after.steps - before.steps, 1)
+    return {
+        "tokens": (after.completion_tokens - before.completion_tokens) / seconds,
+        "steps": steps / seconds,
+        "wait_ms": 1000 * (after.callers_s - before.callers_s) / steps,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    model = load(given.model)
+    asyncio.run(load_for(model, 2, slow=False))  # warms up
+    quiet, slow = [], []
+    for _ in range(given.rounds):
+        quiet.append(asyncio.run(load_for(model, given.seconds, slow=False)))
+        slow.append(asyncio.run(load_for(model, given.seconds, slow=True)))
+    print("| loop | tokens a second | steps a second | wait for callers, ms a step |")
+    print("| --- | ---: | ---: | ---: |")
+    for name, rounds in (("quiet", quiet), ("slow", slow)):
+        cells = [
+            statistics.median(r[key] for r in rounds) for key in ("tokens", "steps", "wait_ms")
+        ]
+        print(f"| {name} | {cells[0]:.0f} | {cells[1]:.1f} | {cells[2]:.2f} |")
+    ratios = sorted(s["tokens"] / q["tokens"] for s, q in zip(slow, quiet, strict=True))
+    print(f"\nslow ÷ quiet: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+
+
+if __name__ == "__main__":
+    main()

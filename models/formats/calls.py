@@ -1,0 +1,326 @@
+"""How models write the calls of tools, and how a call is read from what they wrote.
+
+Each way of writing is a class with two methods: ``read`` gives the calls in the text between a
+call's delimiters, and ``tagged`` what holds them to the tools' JSON schemas while they are decoded,
+if a JSON schema can say it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from thinkgraph.models.model import Tagged, Tool
+
+MAX_TEXT = 1 << 18
+"""Characters of one call that are looked at; one that is longer is invalid."""
+
+
+class Found(NamedTuple):
+    """One call as it was written: a name and its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class Body(Protocol):
+    """A way of writing what stands between the delimiters of a call."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The calls in ``text``.
+
+        Raises:
+            ValueError: it is no call; the message says why.
+        """
+        ...
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """What holds calls of these tools to their schemas; none where JSON can't say it."""
+        ...
+
+
+@dataclass(frozen=True)
+class JsonObjects:
+    """An object, or several, each with a tool's name and its arguments."""
+
+    name: str = "name"
+    arguments: str = "arguments"
+    listed: bool = False
+    """Whether a model writes them as a list."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The objects of ``text``, or of the list in it."""
+        return [self._found(value) for value in _values(text)]
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """One schema for all the tools, by whose names the calls differ."""
+        calls = [self._schema(tool) for tool in tools]
+        one = calls[0] if len(calls) == 1 else {"anyOf": calls}
+        if not self.listed:
+            return [_tagged(begin, one, end)]
+        many = {"type": "array", "items": one, "minItems": 1}
+        return [_tagged(begin, many if parallel else {**many, "maxItems": 1}, end)]
+
+    def _schema(self, tool: Tool) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {self.name: {"const": tool.name}, self.arguments: tool.parameters},
+            "required": [self.name, self.arguments],
+            "additionalProperties": False,
+        }
+
+    def _found(self, value: Any) -> Found:
+        if not isinstance(value, dict):
+            raise ValueError("a call is not a JSON object")
+        if isinstance(value.get("function"), dict):  # as in OpenAI's API
+            value = value["function"]
+        name = next((value[k] for k in (self.name, "name", "tool_name") if k in value), None)
+        keys = (self.arguments, "arguments", "parameters")
+        arguments: Any = next((value[key] for key in keys if key in value), {})
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a call has no {self.name!r}")
+        return Found(name, _object(arguments))
+
+
+@dataclass(frozen=True)
+class NamedJson:
+    """The tool's name, a separator, and the arguments as JSON."""
+
+    separator: str
+    """What the model writes between them."""
+    before: str = ""
+    """What it writes before the name."""
+    pattern: str = r"(?:functions[.])?(?P<name>[\w.\-]+?)(?::\d+)?"
+    """The name, with what belongs to no name."""
+    after: str = ""
+    """What it writes behind the arguments."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The one call in ``text``."""
+        separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
+        whole = re.match(
+            rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*(?=[{{\[\"]|$)",
+            text[:1000],
+        )
+        if not whole:
+            raise ValueError("a call has no name")
+        return [Found(whole["name"], read_arguments(text[whole.end() :]))]
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """The arguments' schema, behind the tool's name."""
+        return [
+            _tagged(
+                f"{begin}{self.before}{tool.name}{self.separator}",
+                tool.parameters,
+                self.after + end,
+            )
+            for tool in tools
+        ]
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """An object, or a list of objects, whose one key is the tool's name."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The calls of ``text``."""
+        found = []
+        for value in _values(text):
+            if not isinstance(value, dict):
+                raise ValueError("a call is not a JSON object")
+            found += [Found(name, _object(arguments)) for name, arguments in value.items()]
+        return found
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """A list of objects."""
+        calls = [
+            {
+                "type": "object",
+                "properties": {tool.name: tool.parameters},
+                "required": [tool.name],
+                "additionalProperties": False,
+            }
+            for tool in tools
+        ]
+        many = {"type": "array", "items": {"anyOf": calls}, "minItems": 1}
+        return [_tagged(begin, many if parallel else {**many, "maxItems": 1}, end)]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """XML-like tags: one that names the tool, and one for each argument.
+
+    A value is text where its schema says so, and JSON elsewhere.
+    """
+
+    name: str
+    """A pattern with the group ``name``; its text runs to the next match, or to the end."""
+    argument: str
+    """A pattern with the groups ``key`` and ``value``."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """Each named part of ``text``."""
+        heads = list(re.finditer(self.name, text))
+        if not heads:
+            raise ValueError("a call has no name")
+        ends = [*(head.start() for head in heads[1:]), len(text)]
+        return [
+            Found(head["name"].strip(), self._arguments(text[head.end() : end], head, tools))
+            for head, end in zip(heads, ends, strict=True)
+        ]
+
+    def _arguments(
+        self, text: str, head: re.Match[str], tools: Mapping[str, Tool]
+    ) -> dict[str, Any]:
+        tool = tools.get(head["name"].strip())
+        schemas = tool.parameters.get("properties", {}) if tool else {}
+        return {
+            found["key"].strip(): _typed(found["value"], schemas.get(found["key"].strip(), {}))
+            for found in re.finditer(self.argument, text, re.DOTALL)
+        }
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """None: a JSON schema can't say it."""
+        return []
+
+
+@dataclass(frozen=True)
+class PythonCalls:
+    """A list of Python calls with keyword arguments: ``[add(a=1, b=2)]``."""
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The calls of ``text``; values are literals, and nothing is evaluated."""
+        text = text.strip()
+        try:
+            parsed = ast.parse(text if text.startswith("[") else f"[{text}]", mode="eval").body
+            elements = parsed.elts if isinstance(parsed, ast.List) else []
+            return [self._found(node) for node in elements]
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise ValueError(f"it is no list of calls: {error}") from error
+
+    @staticmethod
+    def _found(node: ast.expr) -> Found:
+        if not isinstance(node, ast.Call) or node.args:
+            raise ValueError("a call has arguments without a name")
+        arguments = {word.arg: _literal(word.value) for word in node.keywords if word.arg}
+        return Found(ast.unparse(node.func), arguments)
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """None: a JSON schema can't say it."""
+        return []
+
+
+@dataclass(frozen=True)
+class BareKeys:
+    """``call:NAME{key:VALUE,…}`` with texts between marks, as Gemma 4 writes it."""
+
+    quote: str = '<|"|>'
+
+    def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
+        """The one call in ``text``."""
+        head = re.match(r"\s*call:(?P<name>[\w.\-]+)\s*(?=\{)", text)
+        if not head:
+            raise ValueError("a call has no name")
+        quoted = text[head.end() :].split(self.quote)
+        if len(quoted) % 2 == 0:
+            raise ValueError("a text in a call has no end")
+        plain = [re.sub(r"([{,]\s*)([\w$\-]+)\s*:", r'\1"\2":', part) for part in quoted[::2]]
+        parts = [plain[0]]
+        for said, rest in zip(quoted[1::2], plain[1:], strict=True):
+            parts += [json.dumps(said), rest]
+        value, _ = _value("".join(parts))
+        return [Found(head["name"], _object(value))]
+
+    def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
+        """None: a JSON schema can't say it."""
+        return []
+
+
+def _tagged(begin: str, schema: dict[str, Any], end: str) -> Tagged:
+    return Tagged(begin=begin, json_schema=schema, end=end)
+
+
+def read_arguments(text: str) -> dict[str, Any]:
+    """A call's arguments, as JSON; none are an empty object.
+
+    Raises:
+        ValueError: the text is no JSON object.
+    """
+    return _object(_value(text.strip() or "{}")[0])
+
+
+def fenced(text: str) -> str:
+    """What stands in a Markdown fence that is all of ``text``, or the text."""
+    found = re.fullmatch(r"\s*```(?:json|tool_call|python)?\s*\n(.*?)\n?\s*(?:```\s*)?", text, re.S)
+    return found[1] if found else text
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values in a text, one behind the other or in a list."""
+    rest = fenced(text).strip()
+    if not rest:
+        raise ValueError("a call is empty")
+    while rest:
+        value, end = _value(rest)
+        yield from value if isinstance(value, list) else [value]
+        rest = rest[end:].lstrip(" \t\r\n;,")
+
+
+def _value(text: str) -> tuple[Any, int]:
+    """The JSON value at a text's beginning, and where it ends."""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a call has more than {MAX_TEXT} characters")
+    try:
+        return _DECODER.raw_decode(text)
+    except RecursionError as error:
+        raise ValueError("a call is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"a call is not JSON: {error}") from error
+
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Arguments as an object; some models write it as a text once more."""
+    if isinstance(value, str):
+        value, _ = _value(value.strip() or "{}")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("a call's arguments are not a JSON object")
+    return value
+
+
+def _typed(text: str, schema: Any) -> Any:
+    """A tag's text as a value of its schema: text if that may be, else JSON."""
+    text = text.removeprefix("\n").removesuffix("\n")
+    if "string" in _types(schema):
+        return text
+    try:
+        return _value(text.strip())[0] if text.strip() else text
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text.strip(), text)
+
+
+def _types(schema: Any) -> set[str]:
+    """The JSON types that a schema names, those of its alternatives included."""
+    if not isinstance(schema, dict):
+        return set()
+    told = schema.get("type", ())
+    types = {told} if isinstance(told, str) else set(told)
+    for alternative in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        types |= _types(alternative)
+    if "enum" in schema and all(isinstance(value, str) for value in schema["enum"]):
+        types.add("string")
+    return types
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name) and node.id in ("true", "false", "null"):
+        return {"true": True, "false": False, "null": None}[node.id]
+    return ast.literal_eval(node)

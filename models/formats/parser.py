@@ -1,0 +1,348 @@
+"""Reads what a model writes, piece by piece: thoughts, the answer, and calls of tools.
+
+The pieces may be cut anywhere. Text is handed on as soon as it is clear that it begins no
+delimiter; a call is handed on once it is whole. The result doesn't depend on where the cuts are.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from thinkgraph.models.formats.calls import Body, JsonObjects, read_arguments
+from thinkgraph.models.formats.format import Channels, ChatFormat
+from thinkgraph.models.formats.scan import held_back
+from thinkgraph.models.model import InvalidToolCall, Tool, ToolCall
+
+Place = Literal["answer", "thought", "call", "header", "between"]
+BARE = re.compile(r"\s*(?:\{|\[\s*\{|```)")
+"""How an answer begins that may be a call without delimiters."""
+BARE_BODY = JsonObjects()
+ID_LETTERS = string.ascii_letters + string.digits
+ID_LENGTH = 9
+"""Of a call's identifier; Mistral's templates take no other length."""
+
+
+def call_id() -> str:
+    """A fresh identifier of a call."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
+
+
+@dataclass
+class Said:
+    """What has become clear since the last time it was asked."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.reasoning or self.tool_calls)
+
+
+class ResponseParser:
+    """One completion, as it grows.
+
+    Args:
+        format: how the model writes.
+        tools: those it was offered. Only with tools are calls looked for.
+        place: where in a turn the completion begins; see :class:`.template.Rendered`.
+        begun: whether something of the answer precedes it. White space is kept then.
+
+    Attributes:
+        text: the answer so far.
+        reasoning: the thought so far.
+        tool_calls: the calls so far that name a tool and have arguments.
+        invalid_tool_calls: what stands where a call belongs and is none.
+        thought_ended: whether a thought has come to its end.
+    """
+
+    def __init__(
+        self,
+        format: ChatFormat,
+        tools: Sequence[Tool] = (),
+        *,
+        place: Place = "answer",
+        begun: bool = False,
+    ) -> None:
+        self._format = format
+        self._tools = {tool.name: tool for tool in tools}
+        self._place: Place = place
+        self._begun = begun
+        self._cut = False  # white space that follows a thought or a call is dropped
+        self._rest = ""  # not yet known what it is
+        self._space = ""  # white space that is dropped if a delimiter follows
+        self._body = ""  # of the header or the call that is under way
+        self._name = ""  # of the tool, where a header said it
+        self._bare = False
+        self._said = Said()
+        self.thought_ended = False
+        self.text = self.reasoning = ""
+        self.tool_calls: list[ToolCall] = []
+        self.invalid_tool_calls: list[InvalidToolCall] = []
+
+    @property
+    def thought_end(self) -> str:
+        """What ends a thought, or nothing."""
+        return self._format.thought.end.strip() if self._format.thought else ""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether what comes next belongs to a thought."""
+        return self._place == "thought"
+
+    def feed(self, text: str) -> None:
+        """Take more of the completion."""
+        self._rest += text
+        while self._step(final=False):
+            pass
+
+    def close(self) -> None:
+        """No more will come."""
+        while self._step(final=True):
+            pass
+        if self._place == "call":
+            if self._format.channels:
+                self._end_message()
+            elif self._bare:
+                self._end_bare()
+            else:
+                self._end_call()
+        if self._place == "answer" and not self.tool_calls and not self.invalid_tool_calls:
+            self._write(self._space)
+        self._space = ""
+
+    def take(self) -> Said:
+        """What has become clear since the last call."""
+        said, self._said = self._said, Said()
+        return said
+
+    # ---- one step: up to the next delimiter ----
+
+    def _step(self, *, final: bool) -> bool:
+        """Take the text before the next delimiter, and that; false if there is none."""
+        if not self._rest:
+            return False
+        if self._may_be_bare(final):
+            return False
+        delimiters = self._delimiters()
+        found = _first(self._rest, delimiters)
+        if found is None:
+            keep = 0 if final else held_back(self._rest, list(delimiters))
+            end = len(self._rest) - keep
+            self._take(self._rest[:end])
+            self._rest = self._rest[end:]
+            return False
+        at, delimiter = found
+        if not final and self._could_be_longer(at, delimiter, delimiters):
+            self._take(self._rest[:at])
+            self._rest = self._rest[at:]
+            return False
+        self._take(self._rest[:at])
+        self._rest = self._rest[at + len(delimiter) :]
+        if delimiters[delimiter] in (self._begin_thought, self._begin_answer) and self._begun:
+            self._take(delimiter)  # behind the beginning of an answer it is part of it
+        else:
+            delimiters[delimiter]()
+        return True
+
+    def _could_be_longer(self, at: int, delimiter: str, among: Iterable[str]) -> bool:
+        rest = self._rest[at:]
+        return any(len(d) > len(rest) and d.startswith(rest) for d in among if d != delimiter)
+
+    def _may_be_bare(self, final: bool) -> bool:
+        """Begin a call without delimiters, or wait until it is clear whether it is one."""
+        if self._place != "answer" or not self._tools or self._begun or self._format.channels:
+            return False
+        begins = bool(BARE.match(self._rest))
+        if begins:
+            self._place, self._bare = "call", True
+            return False
+        stripped = self._rest.lstrip()
+        unclear = stripped in ("", "[", "`", "``") or re.fullmatch(r"\[\s*", stripped)
+        return bool(unclear) and not final
+
+    def _delimiters(self) -> dict[str, Callable[[], None]]:
+        form, place = self._format, self._place
+        found: dict[str, Callable[[], None]] = {}
+        if form.channels:
+            return self._channel_delimiters(form.channels)
+        if place == "thought" and form.thought:
+            return {form.thought.end.strip(): self._end_thought}
+        if place == "call":
+            if self._bare or not form.calls:
+                return {}
+            if form.calls.end.strip():
+                found[form.calls.end.strip()] = self._end_call
+            else:
+                found[form.calls.begin.strip()] = self._next_call
+            return found
+        if form.thought and not self._begun:
+            found[form.thought.begin.strip()] = self._begin_thought
+            found[form.thought.end.strip()] = self._begin_answer
+        found |= dict.fromkeys(form.around, self._drop)
+        if self._tools and form.calls:
+            found |= dict.fromkeys(form.calls.around, self._drop)
+            begin = form.calls.begin.strip()
+            for wrap in form.calls.around:
+                begin = begin.removeprefix(wrap)
+            found[begin] = self._begin_call
+        return found
+
+    def _channel_delimiters(self, channels: Channels) -> dict[str, Callable[[], None]]:
+        if self._place == "header":
+            found = dict.fromkeys(channels.begins, self._continue_header)
+            return found | {channels.header_end: self._end_header}
+        found = dict.fromkeys(channels.begins, self._begin_header)
+        return found | dict.fromkeys(channels.ends, self._end_message)
+
+    # ---- delimiters ----
+
+    def _drop(self) -> None:
+        self._cut = True
+
+    def _begin_thought(self) -> None:
+        self._space = ""
+        self._place, self._cut = "thought", True
+
+    def _end_thought(self) -> None:
+        self._space = ""
+        self.thought_ended = True
+        self._place, self._cut = "answer", True
+
+    def _begin_answer(self) -> None:
+        """Drop the end of a thought that was empty, or begun by the prompt."""
+        self._cut = True
+
+    def _begin_call(self) -> None:
+        self._space = ""
+        self._place, self._body = "call", ""
+
+    def _next_call(self) -> None:
+        self._end_call()
+        self._begin_call()
+
+    def _end_call(self) -> None:
+        form = self._format
+        body: Body | None = form.calls.body if form.calls else None
+        if self._body.strip() and body is not None:
+            self._read(body, self._body)
+        self._body = ""
+        self._place, self._cut, self._begun = "answer", True, False
+
+    def _end_bare(self) -> None:
+        """A call without delimiters, if it is one of a tool that was offered; else the answer."""
+        body, self._body, self._place = self._body, "", "answer"
+        own = self._format.calls.body if self._format.calls else BARE_BODY
+        for reader in (own, BARE_BODY):
+            try:
+                found = reader.read(body, self._tools)
+            except ValueError:
+                continue
+            if found and all(call.name in self._tools for call in found):
+                self._add(ToolCall(name=c.name, arguments=c.arguments, id=call_id()) for c in found)
+                return
+        self._answer(body)
+
+    def _begin_header(self) -> None:
+        self._end_message()
+        self._place, self._body = "header", ""
+
+    def _continue_header(self) -> None:
+        self._body += " "
+
+    def _end_header(self) -> None:
+        channels = self._format.channels
+        header, self._body = self._body, ""
+        if channels is None:
+            return
+        self._cut = True
+        if call := re.search(channels.call, header.strip()):
+            self._place, self._name = "call", call["name"]
+        else:
+            thought = re.search(channels.thought, header)
+            self._place = "thought" if thought else "answer"
+
+    def _end_message(self) -> None:
+        if self._place == "call":
+            self._read_arguments(self._name, self._body)
+        self._body = self._space = ""
+        self._place = "between"
+
+    # ---- what stands between delimiters ----
+
+    def _take(self, text: str) -> None:
+        if not text:
+            return
+        match self._place:
+            case "answer":
+                self._answer(text)
+            case "thought":
+                self._think(text)
+            case "call" | "header":
+                self._body += text
+            case "between":
+                pass
+
+    def _answer(self, text: str) -> None:
+        text = self._space + text
+        if self._cut:
+            text = text.lstrip()
+        shown = text.rstrip() if self._tools or self._format.around else text
+        self._space = text[len(shown) :]
+        self._write(shown)
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._cut = False
+            self._begun = self._begun or not text.isspace()
+            self.text += text
+            self._said.text += text
+
+    def _think(self, text: str) -> None:
+        text = self._space + text
+        if self._cut:
+            text = text.lstrip()
+        shown = text.rstrip()
+        self._space = text[len(shown) :]
+        if shown:
+            self._cut = False
+            self.reasoning += shown
+            self._said.reasoning += shown
+
+    # ---- calls ----
+
+    def _read(self, body: Body, text: str) -> None:
+        try:
+            found = body.read(text, self._tools)
+        except ValueError as error:
+            self._refuse(text, str(error))
+            return
+        self._add(ToolCall(name=c.name, arguments=c.arguments, id=call_id()) for c in found)
+
+    def _read_arguments(self, name: str, text: str) -> None:
+        """A call whose header has named the tool."""
+        try:
+            arguments = read_arguments(text)
+        except ValueError as error:
+            self._refuse(f"{name} {text}", str(error))
+            return
+        self._add([ToolCall(name=name, arguments=arguments, id=call_id())])
+
+    def _refuse(self, text: str, error: str) -> None:
+        self.invalid_tool_calls.append(InvalidToolCall(text=text.strip(), error=error))
+
+    def _add(self, calls: Iterable[ToolCall]) -> None:
+        for call in calls:
+            self.tool_calls.append(call)
+            self._said.tool_calls.append(call)
+
+
+def _first(text: str, delimiters: Iterable[str]) -> tuple[int, str] | None:
+    """The delimiter that stands first in a text, the longest of those at one place."""
+    found = [(at, -len(d), d) for d in delimiters if (at := text.find(d)) >= 0]
+    return (min(found)[0], min(found)[2]) if found else None

@@ -1,0 +1,109 @@
+"""How tools are put to a model: to its template, in words, and to the decoder as constraints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from thinkgraph.models.formats.calls import JsonObjects
+from thinkgraph.models.formats.format import HERMES, Calls, ChatFormat
+from thinkgraph.models.model import Message, Tagged, Tool
+
+WORDS = """You may call these tools. Each has a name, a description and a JSON schema:
+{tools}
+
+To call a tool, write this and nothing after it:
+{example}
+The results come in the next message. When no tool is needed, answer in plain text."""
+
+
+def described(tool: Tool) -> dict[str, Any]:
+    """A tool as OpenAI's API describes it, which is what chat templates take."""
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    }
+
+
+def in_words(
+    messages: Sequence[Message], tools: Sequence[Tool], format: ChatFormat
+) -> list[Message]:
+    """A conversation for a template that knows no tools: what they are and say as mere text."""
+    turns = [_in_words(message) for message in messages]
+    if not tools:
+        return turns
+    told = json.dumps([tool.model_dump() for tool in tools], ensure_ascii=False, indent=1)
+    example = _written("NAME", {"ARGUMENT": "VALUE"})
+    text = WORDS.format(tools=told, example=example)
+    if turns and turns[0].role == "system":
+        first = turns[0].model_copy(update={"content": f"{turns[0].content}\n\n{text}"})
+        return [first, *turns[1:]]
+    return [Message(role="system", content=text), *turns]
+
+
+def _in_words(message: Message) -> Message:
+    if message.role == "tool":
+        said = f"<tool_response>\n{message.content}\n</tool_response>"
+        return Message(role="user", content=said)
+    if message.tool_calls:
+        calls = [_written(call.name, call.arguments) for call in message.tool_calls]
+        texts = [message.content, *calls] if message.content else calls
+        return Message(role="assistant", content="\n".join(texts))
+    return message
+
+
+def _written(name: str, arguments: dict[str, Any]) -> str:
+    call = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+    return f"{HERMES.begin}{call}{HERMES.end}"
+
+
+def held(
+    format: ChatFormat,
+    tools: Sequence[Tool],
+    *,
+    knows_tools: bool,
+    parallel: bool,
+    bare: bool = False,
+) -> list[Tagged]:
+    """What holds calls of these tools to their schemas while they are decoded.
+
+    Empty where a JSON schema can't say how the model writes calls. Arguments that a tool's schema
+    doesn't name are not allowed, unless it says that they are. ``bare`` holds also calls without
+    their delimiters, which small models leave out.
+    """
+    tools = [tool.model_copy(update={"parameters": _closed(tool.parameters)}) for tool in tools]
+    if format.channels and knows_tools:
+        begin, _, rest = format.channels.call_begin.partition("NAME")
+        after = next(iter(format.channels.ends[2:]), "")
+        return [
+            Tagged(begin=begin + tool.name + rest, json_schema=tool.parameters, end=after)
+            for tool in tools
+        ]
+    calls: Calls = format.calls if format.calls and knows_tools else HERMES
+    if calls.begin == "<|python_tag|>" and isinstance(calls.body, JsonObjects):
+        return _bare(tools, calls.body.arguments)
+    closing = "".join(calls.around[1:])
+    tagged = [
+        one if parallel else one.model_copy(update={"end": one.end + closing})
+        for one in calls.body.held(calls.begin, calls.end, tools, parallel)
+    ]
+    return tagged + (_bare(tools) if bare and calls is HERMES else [])
+
+
+def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
+    """Calls without delimiters, from where it is clear which tool is called."""
+    begins = {f'{{"name": {json.dumps(tool.name)}, "{arguments}": ': tool for tool in tools}
+    return [
+        Tagged(begin=begin, json_schema=tool.parameters, end="}", trigger=begin)
+        for begin, tool in begins.items()
+    ]
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    composed = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"} & schema.keys()
+    return schema if composed else {"additionalProperties": False, **schema}
