@@ -222,8 +222,8 @@ class Graph:
         seed: int = 0,
         budget: Limits | Mapping[str, float] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
-        interrupt_before: Literal["*"] | list[str] | None = None,
-        interrupt_after: Literal["*"] | list[str] | None = None,
+        interrupt_before: Literal["*"] | Sequence[str] | None = None,
+        interrupt_after: Literal["*"] | Sequence[str] | None = None,
         store: BaseStore | None = None,
         cache: BaseCache[Any] | None = None,
         name: str | None = None,
@@ -257,17 +257,23 @@ class Graph:
             **more_params: the same, as keywords.
 
         Raises:
-            ThinkgraphError: an unknown param, or an invalid value of one.
+            ThinkgraphError: an unknown param or node, or an invalid value of a param.
         """
-        from thinkgraph.graphs.runtime.run import app, limits_of  # noqa: PLC0415 (slow to import)
+        from thinkgraph.graphs.runtime.run import (  # noqa: PLC0415 (slow to import)
+            app,
+            limits_of,
+            seed_of,
+            stops,
+        )
 
-        binding = self._bound(model, models, prompts, {**(params or {}), **more_params}, seed)
+        values = {**(params or {}), **more_params}
+        binding = self._bound(model, models, prompts, values, seed_of(seed))
         return app(
             self.spec,
             replace(binding, budget=limits_of(budget)),
             checkpointer,
-            interrupt_before=interrupt_before,
-            interrupt_after=interrupt_after,
+            interrupt_before=stops(self.spec, "interrupt_before", interrupt_before),
+            interrupt_after=stops(self.spec, "interrupt_after", interrupt_after),
             store=store,
             cache=cache,
             name=name,

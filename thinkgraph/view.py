@@ -209,6 +209,9 @@ def report(result: Result, console: Console | None = None) -> None:
         console.print(more)
     if result.cut:
         console.print(f"cut short: {result.cut}")
+    for key, failures in result.failures.items():
+        for failure in failures:
+            console.print(Text(f"failed in {key}: {failure}", style="yellow"))
     console.print(Text(cost(result), style="dim"))
 
 

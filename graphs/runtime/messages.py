@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 
 from thinkgraph.models.model import Message, Role
 
@@ -24,8 +24,7 @@ _ROLES: dict[str, Role] = {
     "user": "user",
     "assistant": "assistant",
 }
-TOOLS = {"tool", "function"}
-"""The types of messages that hold what a tool has said."""
+_TOOLS = {"tool", "function"}
 _THOUGHTS = {"reasoning", "thinking", "redacted_thinking"}
 _CALLS = {"tool_use", "tool_call", "tool_call_chunk", "input_json_delta", "function_call"}
 """Content blocks that repeat what a message's ``tool_calls`` say."""
@@ -52,37 +51,60 @@ def text_of(content: Any) -> str:
     return "".join(part if isinstance(part, str) else _block(part) for part in parts).strip()
 
 
-def is_users(message: BaseMessage) -> bool:
-    """Whether the user speaks, and not a tool."""
-    return message.type not in TOOLS and _role(message) == "user"
+def is_from_user(message: BaseMessage) -> bool:
+    """Whether the user wrote it."""
+    return _role(message) == "user" and not is_from_tool(message)
+
+
+def is_from_tool(message: BaseMessage) -> bool:
+    """Whether it is the result of a tool."""
+    return _kind(message) in _TOOLS
+
+
+def _kind(message: BaseMessage) -> str:
+    """Its type; of a ``ChatMessage``, which may be of any, its role."""
+    return getattr(message, "role", "") if message.type == "chat" else message.type
 
 
 def _role(message: BaseMessage) -> Role:
-    kind = getattr(message, "role", message.type) if message.type == "chat" else message.type
-    return _ROLES.get(kind, "user")
+    return _ROLES.get(_kind(message), "user")
 
 
 def _said(message: AnyMessage, names: Mapping[str, str]) -> str:
     text = text_of(message.content)
-    if isinstance(message, ToolMessage):
-        tool = message.name or names.get(message.tool_call_id, "a tool")
-        return f"Result of {tool}: {text}"
+    if is_from_tool(message):
+        called = names.get(getattr(message, "tool_call_id", ""), "a tool")
+        return f"Result of {message.name or called}: {text}"
     if isinstance(message, AIMessage):
-        calls = [_call(call["name"], call["args"]) for call in message.tool_calls]
-        return "\n".join(filter(None, [text, *calls]))
+        return "\n".join(filter(None, [text, *_calls(message)]))
     if message.type == "human" and message.name and text:
         return f"{message.name}: {text}"
     return text
 
 
-def _call(name: str, arguments: Any) -> str:
-    return f"Call of {name}: {json.dumps(arguments, ensure_ascii=False, default=str)}"
+def _calls(message: AIMessage) -> list[str]:
+    """Its calls of tools; one that LangChain hasn't parsed is in its content or beside it."""
+    calls = [(c["name"], c["args"]) for c in (*message.tool_calls, *message.invalid_tool_calls)]
+    if not calls:
+        blocks = message.content if isinstance(message.content, list) else []
+        found = [b for b in blocks if isinstance(b, dict) and b.get("type") in _CALLS]
+        found += filter(None, [message.additional_kwargs.get("function_call")])
+        calls = [(b.get("name"), b.get("input", b.get("arguments"))) for b in found]
+    return [_call(name, arguments) for name, arguments in calls]
+
+
+def _call(name: str | None, arguments: Any) -> str:
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"Call of {name or 'a tool'}: {arguments}"
 
 
 def _block(part: Mapping[str, Any]) -> str:
     kind = str(part.get("type", "unknown"))
     if kind in _THOUGHTS or kind in _CALLS:
         return ""
+    if kind == "tool_result":
+        return f"Result of a tool: {text_of(part.get('content'))}"
     text = part.get("text")
     if isinstance(text, str):
         return text

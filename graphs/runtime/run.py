@@ -23,8 +23,9 @@ from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.graphs.runtime.routes import CONCLUDE
 from thinkgraph.models.arguments import ArgumentError
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
@@ -163,6 +164,20 @@ def app(
     return compiled.with_config(recursion_limit=STEPS)
 
 
+def stops(spec: Spec, option: str, given: Sequence[str] | None) -> Any:
+    """The nodes before or after which a run is interrupted, as LangGraph takes them."""
+    if given is None or given == "*":
+        return given
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ArgumentError(f"{option} is '*' or a list of nodes, not {given!r}")
+    known = (*spec.nodes, CONCLUDE)
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+            raise ThinkgraphError(f"{option}: graph {spec.name!r} has no node {name!r}; {hint}")
+    return list(given)
+
+
 def start(
     app: CompiledStateGraph[Any, Any],
     specs: Iterable[Spec],
@@ -183,9 +198,9 @@ def start(
         config: callbacks, tags, metadata.
     """
     spec, *used = specs
-    seed = secrets.randbits(31) if seed is None else seed
-    if not isinstance(seed, int):
-        raise ArgumentError(f"a seed is an integer, not {seed!r}")
+    if config is not None and not isinstance(config, Mapping):
+        raise ArgumentError(f'a config is such as {{"callbacks": [...]}}, not {config!r}')
+    seed = seed_of(seed)
     allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
     context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
     config = config or RunnableConfig()
@@ -230,6 +245,13 @@ def asked(question: Question) -> dict[str, Any]:
 
 def _plain(turn: Message) -> dict[str, Any]:
     return turn.model_dump(exclude_defaults=True)
+
+
+def seed_of(given: int | None) -> int:
+    """A seed as it may be given; one is drawn for None."""
+    if not isinstance(given, int | None):
+        raise ArgumentError(f"a seed is an integer, not {given!r}")
+    return secrets.randbits(31) if given is None else given
 
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:

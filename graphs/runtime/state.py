@@ -77,7 +77,7 @@ def join_messages(old: Any, new: Any) -> Any:
     if isinstance(new, PromptValue):
         new = new.to_messages()
     try:
-        return add_messages(old or [], new)
+        return add_messages(old or [], [] if new is None else new)
     except (ValueError, TypeError, NotImplementedError, KeyError) as error:
         reason = " ".join(str(error).split("\nFor troubleshooting")[0].split())
         raise ThinkgraphError(f"messages: not a list of chat messages: {reason}") from None

@@ -25,8 +25,8 @@ _TYPES: dict[str, Any] = {
     "object": dict[str, Any],
 }
 
-RUN_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts", "config"})
-"""What a run takes beside its params and inputs."""
+STREAM_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts", "config"})
+"""The arguments of ``Graph.stream`` that are neither params nor inputs of the graph."""
 
 
 class Strategy(Protocol):
@@ -61,8 +61,8 @@ def tool(
     settings: Mapping[str, Any],
 ) -> BaseTool:
     """A strategy as a LangChain tool; see :meth:`thinkgraph.graphs.graph.Graph.as_tool`."""
-    run = {name: value for name, value in settings.items() if name in RUN_SETTINGS}
-    values = {**fixed, **{name: v for name, v in settings.items() if name not in RUN_SETTINGS}}
+    run = {name: value for name, value in settings.items() if name in STREAM_SETTINGS}
+    values = {**fixed, **{name: v for name, v in settings.items() if name not in STREAM_SETTINGS}}
     _check(graph, params, values)
 
     def answer(question: str, **given: Any) -> tuple[str, Result]:

@@ -12,14 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.messages import TOOLS, is_users, text_of
+from thinkgraph.graphs.runtime.messages import is_from_tool, is_from_user, text_of
 from thinkgraph.graphs.runtime.state import Json, Turn
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.model import Usage
+from thinkgraph.models.tracing import usage_metadata
 from thinkgraph.nodes.step import message_id
 
 _VOTE = {"value", "votes", "of", "tie", "candidate", "cancelled", "note"}
@@ -36,8 +35,11 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         ThinkgraphError: nothing is asked.
     """
     messages = list(values.get("messages") or ())
-    last = next((m for m in reversed(messages) if is_users(m)), None)
-    question, added = values.get("question") or "", []
+    question = values.get("question") or ""
+    if not isinstance(question, str):
+        raise ThinkgraphError(f"a question is a text, not {question!r}")
+    last = next((m for m in reversed(messages) if is_from_user(m)), None)
+    added: list[HumanMessage] = []
     if not question:
         if last is None or not _is_open(messages):
             raise ThinkgraphError(_nothing_asked(messages))
@@ -56,9 +58,9 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
 def _is_open(messages: list[Any]) -> bool:
     """Whether nothing but calls of tools and their results follows the user's last message."""
     for message in reversed(messages):
-        if is_users(message):
+        if is_from_user(message):
             return True
-        if message.type not in TOOLS and not getattr(message, "tool_calls", ()):
+        if not is_from_tool(message) and not getattr(message, "tool_calls", ()):
             return False
     return False
 
@@ -85,6 +87,7 @@ def reply(
             message has the id that it had there.
     """
     state, usage = channels.read(spec, values), channels.total_usage(values)
+    failures = channels.failures(values)
     told: Json = {"graph": spec.name}
     text = ""
     if state.answer is not None:
@@ -97,16 +100,6 @@ def reply(
     return AIMessage(
         text,
         id=message_id(values["turn"]["id"], candidate.id if candidate and streamed else "answer"),
-        usage_metadata=usage_metadata(usage),
-        response_metadata={**told, "usage": usage.model_dump(), "cut": cut},
-    )
-
-
-def usage_metadata(usage: Usage) -> UsageMetadata:
-    """A usage in LangChain's form."""
-    return UsageMetadata(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-        input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
+        usage_metadata=usage_metadata(usage, usage.completion_tokens),
+        response_metadata={**told, "usage": usage.model_dump(), "cut": cut, "failures": failures},
     )

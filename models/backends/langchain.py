@@ -31,6 +31,8 @@ from thinkgraph.models.model import (
 )
 
 CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
+TRIES = 32
+"""How often a sample is asked for that meets connections of another event loop."""
 
 
 class LangChainModel:
@@ -149,6 +151,25 @@ class LangChainModel:
     async def _chunks(
         self, turns: list[BaseMessage], settings: dict[str, Any], config: RunnableConfig | None
     ) -> AsyncGenerator[AIMessageChunk, None]:
+        """The chunks of an answer, asked for again where a connection was another loop's.
+
+        A client drops such a connection as it fails, so each is met once.
+        """
+        for tries_left in reversed(range(TRIES)):
+            began = False
+            try:
+                async with aclosing(self._answer(turns, settings, config)) as chunks:
+                    async for chunk in chunks:
+                        began = True
+                        yield chunk
+                return
+            except Exception as error:
+                if began or not tries_left or not _is_of_another_loop(error):
+                    raise
+
+    async def _answer(
+        self, turns: list[BaseMessage], settings: dict[str, Any], config: RunnableConfig | None
+    ) -> AsyncGenerator[AIMessageChunk, None]:
         if self._retries:
             yield self._chunk(await self._model.ainvoke(turns, config, **settings))
             return
@@ -198,6 +219,19 @@ def _retries(model: Any) -> bool:
     layers = _layers(model)
     others = [other for layer in layers for other in getattr(layer, "fallbacks", ())]
     return any(isinstance(layer, RunnableRetry) for layer in layers) or any(map(_retries, others))
+
+
+def _is_of_another_loop(error: BaseException | None) -> bool:
+    """Whether a client has used a connection of an event loop that isn't this one.
+
+    Clients keep their connections for all of a process's event loops, and fail with those of
+    another: synchronous calls have a loop of their own, and each ``asyncio.run`` has.
+    """
+    while error is not None:
+        if isinstance(error, RuntimeError) and "loop" in str(error):
+            return True  # asyncio has no type for "Event loop is closed" and its like
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_sample(sample: int) -> RunnableConfig | None:

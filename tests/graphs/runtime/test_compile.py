@@ -42,6 +42,25 @@ class TestOptions:
         assert app.get_state(THREAD).next == ("vote",)
         assert app.invoke(None, THREAD)["answer"]["value"] == "5"
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (
+                {"interrupt_before": ["vot"]},
+                "interrupt_before: .* no node 'vot'; did you mean 'vote'",
+            ),
+            ({"interrupt_after": "vote"}, "interrupt_after is .* a list of nodes, not 'vote'"),
+            ({"seed": "one"}, "a seed is an integer, not 'one'"),
+        ],
+    )
+    def test_a_wrong_one_is_told_when_it_is_compiled(self, options: Any, said: str) -> None:
+        with pytest.raises(tg.ThinkgraphError, match=said):
+            votes(**options)
+
+    def test_a_config_of_a_run_is_a_mapping(self) -> None:
+        with pytest.raises(tg.ThinkgraphError, match="a config is such as"):
+            tg.load("direct").run("?", model=says(), config=[1])
+
     def test_a_store_reaches_kinds_of_ones_own(self) -> None:
         @tg.node_kind("remember", output_channels={"candidates"})
         def remember(state: tg.State, step: Any) -> tg.Update:

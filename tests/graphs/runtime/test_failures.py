@@ -10,6 +10,7 @@ from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.runtime.node import retry_policy
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.view import report
 
 DOWN = ModelError("the endpoint answered with status 500")
 QUESTION = "What is 2 + 3?"
@@ -40,6 +41,18 @@ def test_a_sample_that_fails_costs_only_itself():
     assert (result.answer.value, result.answer.votes) == ("5", 2)
     assert result.failures == {"sample.0": ("the endpoint answered with status 500",)}
     assert result.summary()["failures"] == result.failures
+
+
+def test_who_reads_the_answer_sees_what_failed(capsys):
+    model = ScriptedModel(["It is 5.", DOWN])
+    result = tg.load("self-consistency").run(QUESTION, model=model, samples=2)
+    said = "ailed in sample.0: the endpoint answered with status 500"
+    assert said in result.to_html()
+    report(result)
+    assert said in capsys.readouterr().out
+    app = tg.load("self-consistency").compile(model=ScriptedModel(["It is 5.", DOWN]), samples=2)
+    told = app.invoke({"question": QUESTION})["messages"][-1].response_metadata
+    assert told["failures"] == ["the endpoint answered with status 500"]
 
 
 def test_a_run_whose_samples_all_fail_is_an_error():

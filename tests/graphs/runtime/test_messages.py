@@ -4,6 +4,7 @@ import pytest
 from langchain_core.messages import (
     AIMessage,
     ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
@@ -62,6 +63,40 @@ def test_blocks_of_a_content_are_text_or_named(content, shown):
     assert asked(HumanMessage(content), AIMessage("Yes."))[0] == ("user", shown)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        AIMessage("", tool_calls=[CALL | {"args": {"city": "Bonn"}, "name": "weather"}]),
+        AIMessage([{"type": "tool_use", "id": "1", "name": "weather", "input": {"city": "Bonn"}}]),
+        AIMessage("", invalid_tool_calls=[{"name": "weather", "args": '{"city": "Bonn"}'}]),
+        AIMessage(
+            "",
+            additional_kwargs={
+                "function_call": {"name": "weather", "arguments": '{"city": "Bonn"}'}
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ToolMessage("Sunny.", tool_call_id="1", name="weather"),
+        FunctionMessage("Sunny.", name="weather"),
+        ChatMessage("Sunny.", role="tool"),
+        HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": "Sunny."}]),
+    ],
+)
+def test_no_form_of_a_call_or_a_result_is_lost(call, answer):
+    text = "\n".join(content for _, content in asked(HumanMessage("So?"), call, answer))
+    assert 'Call of weather: {"city": "Bonn"}' in text
+    assert "Result of weather: Sunny." in text or "Result of a tool: Sunny." in text
+
+
+def test_what_a_tool_said_is_never_the_question():
+    told = [HumanMessage("2 + 3?"), AIMessage("", tool_calls=[CALL]), ChatMessage("5", role="tool")]
+    assert tg.load("direct").run(told, model=ScriptedModel(["5"])).question == "2 + 3?"
+
+
 def test_a_thought_is_left_out():
     content = [{"type": "reasoning", "reasoning": "hmm"}, {"type": "text", "text": "Yes."}]
     told = asked(HumanMessage("So?"), AIMessage(content))
@@ -110,6 +145,18 @@ def test_what_is_no_conversation_is_told_in_words(messages):
     if isinstance(messages, list):
         with pytest.raises(tg.ThinkgraphError):
             tg.load("direct").run(messages, model=ScriptedModel(["5"]))
+
+
+def test_no_messages_beside_a_question_are_no_error():
+    app = tg.load("direct").compile(model=ScriptedModel(["5"]))
+    values = app.invoke({"question": "2 + 3?", "messages": None})
+    assert [message.type for message in values["messages"]] == ["human", "ai"]
+
+
+def test_a_question_is_a_text():
+    app = tg.load("direct").compile(model=ScriptedModel(["5"]))
+    with pytest.raises(tg.ThinkgraphError, match=r"a question is a text, not \['2 \+ 3\?'\]"):
+        app.invoke({"question": ["2 + 3?"]})
 
 
 def test_a_run_takes_messages_of_either_library():

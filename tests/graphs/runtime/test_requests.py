@@ -57,7 +57,8 @@ def test_json_has_them_on_request():
     result, _ = refined()
     assert "requests" not in result.summary()
     told = json.loads(json.dumps(result.summary(requests=True)))["requests"]
-    assert told[0]["messages"][-1] == {"role": "user", "content": QUESTION}
+    last = told[0]["messages"][-1]
+    assert (last["role"], last["content"]) == ("user", QUESTION)
 
 
 def test_the_report_has_them_folded_and_escaped():

@@ -53,6 +53,17 @@ class Provider(BaseChatModel):
             self.closed.append("closed")
 
 
+class Failing(GenericFakeChatModel):
+    """A model whose account is empty."""
+
+    asked: int = 0
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        self.asked += 1
+        raise RuntimeError("no credit")
+        yield  # a generator
+
+
 async def ask(provider, sampling=None, seeds=(1,), **settings):
     generation = LangChainModel(provider, **settings).generate(
         ModelRequest(ASKED, sampling or Sampling(), seeds)
@@ -134,21 +145,43 @@ def test_the_context_length_is_the_profiles():
     assert LangChainModel(Provider(), context_length=7).context_length == 7
 
 
-def test_synchronous_calls_of_a_client_share_an_event_loop(served):
-    """The client keeps its connections in the loop that it was first used in."""
+@pytest.fixture
+def client(served):
+    """A chat model of langchain-openai, whose instances share their connections."""
     langchain_openai = pytest.importorskip("langchain_openai")
-    model = langchain_openai.ChatOpenAI(
+    return langchain_openai.ChatOpenAI(
         model="smollm2",
         base_url=served,
         api_key="none",
         # The client sends max_tokens under a name that this server doesn't know.
         extra_body={"max_tokens": 4},
     )
+
+
+def test_synchronous_calls_of_a_client_share_an_event_loop(client):
+    """The client keeps its connections in the loop that it was first used in."""
     graph = tg.Graph("two-nodes", "Two nodes, one after the other.")
     graph.add(first=tg.Generate(), second=tg.Generate())
     graph.edge(tg.START, "first", "second", tg.END)
-    app = graph.compile(model=model)
+    app = graph.compile(model=client)
     for number in range(10):
         values = app.invoke({"question": f"What is {number} + 1?"})
         assert all(candidate["text"] for candidate in values["candidates"].values())
         assert len(values["candidates"]) == 2
+
+
+def test_a_client_may_be_used_in_one_event_loop_after_another(client):
+    """It keeps connections of loops that are gone, and fails with each of them."""
+    app = tg.load("self-consistency").compile(model=client, samples=4)
+    question = {"question": "What is 1 + 1?"}
+    for _ in range(2):
+        for values in (app.invoke(question), asyncio.run(app.ainvoke(question))):
+            assert all(candidate["text"] for candidate in values["candidates"].values())
+            assert not any(usage.get("failures") for usage in values["usage"].values())
+
+
+async def test_what_a_client_fails_with_by_itself_is_not_asked_again():
+    model = Failing(messages=iter([]))
+    with pytest.raises(ModelError, match="no credit"):
+        await ask(model)
+    assert model.asked == 1
