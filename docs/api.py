@@ -47,7 +47,10 @@ GROUPS = {
         ),
         *("Budget", "Context"),
     ],
-    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError", "Interrupted"],
+    "Specs and errors": [
+        *("Spec", "NodeSpec", "Output"),
+        *("ThinkgraphError", "SpecError", "ModelError", "OutputMismatch", "Interrupted"),
+    ],
 }
 """Every public name, in the order in which the page describes them."""
 
