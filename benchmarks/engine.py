@@ -68,7 +68,8 @@ def engine_worker(options: Job) -> Callable[[Job], Result]:
         str(options["model"]),
         settings=EngineSettings(
             threads=options["threads"],
-            kv_cells=CELLS,
+            sequences=max(64, *options["widths"]),
+            kv_cells=options["cells"],
             flash_attention="on",
             gpu_layers=options["gpu_layers"],
         ),
@@ -180,7 +181,7 @@ class Server:
         self.process = subprocess.Popen(
             [
                 tools / "llama-server", "-m", options["model"], "-np", "16", "-kvu",
-                "-c", str(CELLS), "-t", threads, "-tb", threads, "-fa", "on",
+                "-c", str(options["cells"]), "-t", threads, "-tb", threads, "-fa", "on",
                 "-ngl", str(options["gpu_layers"]), "--port", str(self.port), "--no-webui",
                 "--cache-ram", "0", "--slot-save-path", "/tmp/",
             ],
@@ -234,7 +235,7 @@ def ceiling(tools: Path, options: Job, length: int, width: int) -> Result:
     found = subprocess.run(
         [
             tools / "llama-batched-bench", "-m", options["model"], "-pps", "-kvu",
-            "-c", str(CELLS), "-b", "512", "-ub", "512", "-npp", str(length),
+            "-c", str(options["cells"]), "-b", "512", "-ub", "512", "-npp", str(length),
             "-ntg", str(options["tokens"]), "-npl", str(width), "-t", threads,
             "-tb", threads, "-fa", "on", "-ngl", str(options["gpu_layers"]),
             "--output-format", "jsonl",
@@ -276,7 +277,7 @@ def measure(
     same(one, 1), default(one, 1)
     for number in range(rounds):
         result: Result = {}
-        for width in WIDTHS:
+        for width in options["widths"]:
             turns = {f"engine {width}": partial(engine, one, width)}
             if tools:
                 turns[f"ceiling {width}"] = partial(ceiling, tools, options, length, width)
@@ -305,7 +306,6 @@ def measure(
 
 CEILING = "the ceiling (llama-batched-bench), N = "
 ROWS: list[Row] = [
-    *((f"{CEILING}{n}", f"engine {n}", f"ceiling {n}", 0.95) for n in WIDTHS),
     ("`Llama`, same threads, N = 16", "engine 16", "llama 16", 1.8),
     ("`Llama`, its defaults, N = 16", "engine 16", "llama default 16", 2.2),
     ("`Llama`, same threads, N = 1", "engine 1", "llama 1", 0.95),
@@ -320,8 +320,9 @@ ROWS: list[Row] = [
 def settings_of(options: Job, *, tools: bool) -> Job:
     """What rounds must have in common for one table."""
     names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
+    usual = {"widths": list(WIDTHS), "cells": CELLS}  # of records that don't name them
     return {
-        **options,
+        **{name: value for name, value in options.items() if usual.get(name) != value},
         "model": Path(str(options["model"])).name,
         "cores": os.cpu_count(),
         "cpu": names[0].split(":")[1].strip() if names else platform.machine(),
@@ -366,7 +367,9 @@ def report(record: Record) -> str:
     if not record.rounds:
         sys.exit("there are no rounds yet; ask for some with --rounds")
     found = [one["result"] for one in record.rounds]
-    rows = [row for row in ROWS if row[2] in found[0]]
+    widths = record.settings.get("widths", WIDTHS)
+    ceilings = [(f"{CEILING}{n}", f"engine {n}", f"ceiling {n}", 0.95) for n in widths]
+    rows = [row for row in [*ceilings, *ROWS] if row[2] in found[0]]
     peaks = {
         name: max(one["memory"][name] for one in record.rounds)
         for name in record.rounds[0]["memory"]
@@ -409,7 +412,7 @@ def report(record: Record) -> str:
         "",
         "Peak resident memory: "
         + ", ".join(f"{name} {size:.0f} MiB" for name, size in peaks.items())
-        + f" (a KV cache of {CELLS} cells; `Llama`: one context of 2048).",
+        + f" (a KV cache of {settings.get('cells', CELLS)} cells; `Llama`: one context of 2048).",
         "",
     ]
     return "\n".join(lines + by_run(record.runs, rows))
@@ -449,6 +452,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="drawn for each sample")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--gpu-layers", type=int, default=0)
+    parser.add_argument(
+        "--widths",
+        default=",".join(map(str, WIDTHS)),
+        help="how many samples are drawn at once; with 16 also by the other programs",
+    )
+    parser.add_argument("--cells", type=int, default=CELLS, help="of the KV cache")
     parser.add_argument("--tools", type=Path, default=HERE / ".tools", help="where they are built")
     parser.add_argument("--without-tools", action="store_true")
     parser.add_argument("--record", type=Path, help="where rounds are kept, and added to")
@@ -471,6 +480,8 @@ def main() -> None:
         "threads": arguments.threads,
         "gpu_layers": arguments.gpu_layers,
         "tokens": arguments.tokens,
+        "widths": [int(width) for width in arguments.widths.split(",")],
+        "cells": arguments.cells,
     }
     record = Record(arguments.record, settings_of(options, tools=not arguments.without_tools))
 

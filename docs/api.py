@@ -19,7 +19,7 @@ import thinkgraph
 from thinkgraph import Node
 
 GROUPS = {
-    "Graphs": ["Graph", "load", "use", "param", "START", "END"],
+    "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
     "Node kinds": [
         *("Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
@@ -27,7 +27,15 @@ GROUPS = {
     ],
     "Results": ["Result", "Answer", "Tally", "AnswerClass", "RunUsage", "Usage"],
     "Events of a run": [
-        *("NodeEvent", "NodeStarted", "Grew", "Drafted", "Criticised", "Answered", "Finished"),
+        *(
+            "NodeEvent",
+            "NodeStarted",
+            "TextDelta",
+            "CandidateUpdated",
+            "CritiqueAdded",
+            "AnswerReached",
+            "Finished",
+        ),
     ],
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.engine.settings import EngineSettings
 
 HUB = "hf:"
+_MOST_PARTS = 1000  # files of one model
 SERVER = "openai:"
 FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
@@ -197,7 +198,16 @@ def _on_the_hub(name: str) -> ModelFile:
         raise ModelError(
             f"{name!r} is not hf:OWNER/REPO/FILE, where FILE ends in .gguf and may be in a folder"
         )
-    path = _download(f"{owner}/{repo}", file)
+    from thinkgraph.models.engine.llama.gguf_file import split_names  # noqa: PLC0415
+
+    folder, slash, last = file.rpartition("/")
+    parts = [f"{folder}{slash}{part}" for part in split_names(last)]
+    if len(parts) > _MOST_PARTS or (file not in parts):
+        raise ModelError(f"{name!r} names no part of a split model: its number is out of range")
+    if file != parts[0]:
+        first = f"{HUB}{owner}/{repo}/{parts[0]}"
+        raise ModelError(f"{name!r} is a later part of a model; ask for the first, {first}")
+    path, *_ = [_download(f"{owner}/{repo}", part) for part in parts]
     return ModelFile(name=name, path=path, about=f"{file} of huggingface.co/{owner}/{repo}")
 
 

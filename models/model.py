@@ -108,10 +108,43 @@ class Sampling(Frozen):
     top_k: int = Field(40, ge=0, description="only the k likeliest tokens; 0 is all")
     min_p: float = Field(0.05, ge=0, le=1, description="least share of the likeliest token's")
     typical_p: float = Field(1.0, gt=0, le=1, description="locally typical sampling; 1 is off")
-    repeat_penalty: float = Field(1.0, gt=0, description="divides a repeated token's logit")
+    top_n_sigma: float = Field(
+        0.0,
+        ge=0,
+        description="only tokens whose logit is within so many standard deviations of the largest "
+        "(arXiv 2411.07641); 0 is off",
+    )
+    xtc_probability: float = Field(
+        0.0, ge=0, le=1, description="how often XTC takes the likeliest tokens away; 0 is off"
+    )
+    xtc_threshold: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="XTC takes all tokens of at least this probability but the least likely of "
+        "them; above 0.5 it is off",
+    )
+    repeat_penalty: float = Field(
+        1.0,
+        gt=0,
+        description="divides a repeated token's logit; penalties and DRY count the completion's "
+        "tokens, and not the prompt's as in llama-server",
+    )
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     penalty_last_n: int = Field(64, ge=-1, description="how far penalties look back; -1 is all")
+    dry_multiplier: float = Field(
+        0.0,
+        ge=0,
+        description="DRY lowers the logit of a token that would prolong a repeated sequence, by "
+        "dry_multiplier · dry_base ^ (its length - dry_allowed_length); 0 is off",
+    )
+    dry_base: float = Field(1.75, ge=1)
+    dry_allowed_length: int = Field(2, ge=0, description="tokens that may be repeated freely")
+    dry_penalty_last_n: int = Field(64, ge=-1, description="how far DRY looks back; -1 is all")
+    dry_sequence_breakers: tuple[str, ...] = Field(
+        ("\n", ":", '"', "*"), description="texts over which no repeated sequence reaches"
+    )
     logit_bias: dict[int, float] = Field(default_factory=dict)
     max_tokens: int = Field(512, ge=1)
     stop: tuple[str, ...] = Field((), description="texts that end a completion, left out of it")

@@ -18,7 +18,7 @@ from thinkgraph.models.model import Completion, Confidence, Frozen, Message, Sam
 from thinkgraph.nodes.answers import Extract, extract
 from thinkgraph.nodes.base.cost import RequestBounds, token_bound
 from thinkgraph.nodes.base.param import AllowsParam
-from thinkgraph.nodes.event import Grew
+from thinkgraph.nodes.event import TextDelta
 from thinkgraph.nodes.step import Step
 
 RESCUE_TOKENS = 24
@@ -129,7 +129,7 @@ class Thought:
         self._text = (self._text.rstrip() if text.startswith("\n") else self._text) + text
         name = self._step.id(self._sample)
         if text:
-            self._step.emit(Grew(node=self._step.node, id=name, text=text, tokens=self._spent))
+            self._step.emit(TextDelta(node=self._step.node, id=name, text=text, tokens=self._spent))
 
     @property
     def _rest(self) -> dict[str, Any]:

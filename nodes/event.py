@@ -18,7 +18,7 @@ class NodeStarted(Frozen):
     round: int
 
 
-class Grew(Frozen):
+class TextDelta(Frozen):
     """New text of a candidate or critique; ``tokens`` counts all of its tokens so far.
 
     ``reasoning`` is new text of the thought that precedes it.
@@ -32,21 +32,21 @@ class Grew(Frozen):
     reasoning: str = ""
 
 
-class Drafted(Frozen):
+class CandidateUpdated(Frozen):
     """A candidate is complete, or was changed (scored, retired)."""
 
     event: Literal["candidate"] = "candidate"
     candidate: Candidate
 
 
-class Criticised(Frozen):
+class CritiqueAdded(Frozen):
     """A critique is complete."""
 
     event: Literal["critique"] = "critique"
     critique: Criticism
 
 
-class Answered(Frozen):
+class AnswerReached(Frozen):
     """A node has reached an answer; a later one may replace it."""
 
     event: Literal["answer"] = "answer"
@@ -55,5 +55,6 @@ class Answered(Frozen):
 
 
 NodeEvent = Annotated[
-    NodeStarted | Grew | Drafted | Criticised | Answered, Field(discriminator="event")
+    NodeStarted | TextDelta | CandidateUpdated | CritiqueAdded | AnswerReached,
+    Field(discriminator="event"),
 ]

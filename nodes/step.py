@@ -23,7 +23,7 @@ from thinkgraph.models.model import (
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
-from thinkgraph.nodes.event import Grew, NodeEvent
+from thinkgraph.nodes.event import NodeEvent, TextDelta
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 from thinkgraph.nodes.request import RequestRecord
@@ -273,7 +273,7 @@ class Step:
     def _tell(self, delta: Delta, first: int) -> None:
         name = self.id(first + delta.sample)
         self.emit(
-            Grew(
+            TextDelta(
                 node=self.node,
                 id=name,
                 text=delta.text,

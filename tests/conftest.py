@@ -21,7 +21,17 @@ TEMPLATE = (
     "<|im_start|>assistant\n"
 )
 
-MODELS = {"adapters", "model", "opened", "real", "served", "smollm2", "smollm2_path", "tiny"}
+MODELS = {
+    "adapters",
+    "model",
+    "opened",
+    "real",
+    "served",
+    "smollm2",
+    "smollm2_path",
+    "split",
+    "tiny",
+}
 """Fixtures that load a model or write one."""
 
 
@@ -124,10 +134,18 @@ def write_vocabulary(writer: gguf.GGUFWriter, kind: str) -> int:
 
 
 def write_model(
-    path: Path, architecture: str = "llama", *, window: int = 32, vocabulary: str = "bytes"
+    path: Path,
+    architecture: str = "llama",
+    *,
+    window: int = 32,
+    vocabulary: str = "bytes",
+    tensors: int = 0,
 ) -> Path:
-    """Write a tiny random model; a seed makes it the same each time."""
-    writer = gguf.GGUFWriter(path, architecture)
+    """Write a tiny random model; a seed makes it the same each time.
+
+    With ``tensors``, it is split into files of at most so many tensors.
+    """
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=tensors)
     size = write_vocabulary(writer, vocabulary)
     writer.add_context_length(2048)
     writer.add_embedding_length(EMBEDDING)
@@ -203,6 +221,15 @@ def tiny(gguf_folder: Path) -> Callable[[str], Path]:
         return made[architecture]
 
     return path
+
+
+@pytest.fixture(scope="session")
+def split(gguf_folder: Path) -> Path:
+    """The tiny llama in several files; the path of the first."""
+    folder = gguf_folder / "split"
+    folder.mkdir()
+    write_model(folder / "tiny.gguf", tensors=8)
+    return min(folder.iterdir())
 
 
 @pytest.fixture(scope="session")

@@ -58,12 +58,12 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.base.node import Node as Node
     from thinkgraph.nodes.base.param import param as param
     from thinkgraph.nodes.budget_forcing import Thinking as Thinking
-    from thinkgraph.nodes.event import Answered as Answered
-    from thinkgraph.nodes.event import Criticised as Criticised
-    from thinkgraph.nodes.event import Drafted as Drafted
-    from thinkgraph.nodes.event import Grew as Grew
+    from thinkgraph.nodes.event import AnswerReached as AnswerReached
+    from thinkgraph.nodes.event import CandidateUpdated as CandidateUpdated
+    from thinkgraph.nodes.event import CritiqueAdded as CritiqueAdded
     from thinkgraph.nodes.event import NodeEvent as NodeEvent
     from thinkgraph.nodes.event import NodeStarted as NodeStarted
+    from thinkgraph.nodes.event import TextDelta as TextDelta
     from thinkgraph.nodes.function_node import node_kind as node_kind
     from thinkgraph.nodes.kinds.ask import Ask as Ask
     from thinkgraph.nodes.kinds.calculate import Calculate as Calculate
@@ -129,7 +129,14 @@ _EXPORTS = {
     "nodes.base.node": ["Node"],
     "nodes.base.param": ["param"],
     "nodes.budget_forcing": ["Thinking"],
-    "nodes.event": ["Answered", "Criticised", "Drafted", "Grew", "NodeEvent", "NodeStarted"],
+    "nodes.event": [
+        "AnswerReached",
+        "CritiqueAdded",
+        "CandidateUpdated",
+        "TextDelta",
+        "NodeEvent",
+        "NodeStarted",
+    ],
     "nodes.function_node": ["node_kind"],
     "nodes.kinds.ask": ["Ask"],
     "nodes.kinds.calculate": ["Calculate"],

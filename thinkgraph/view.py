@@ -17,7 +17,14 @@ from rich.text import Text
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.live import LiveView
 from thinkgraph.nodes.answers import Tally
-from thinkgraph.nodes.event import Answered, Criticised, Drafted, Grew, NodeEvent, NodeStarted
+from thinkgraph.nodes.event import (
+    AnswerReached,
+    CandidateUpdated,
+    CritiqueAdded,
+    NodeEvent,
+    NodeStarted,
+    TextDelta,
+)
 from thinkgraph.nodes.population import Answer, Candidate
 from thinkgraph.nodes.request import RequestRecord
 from thinkgraph.terminal import console as make_console
@@ -58,36 +65,36 @@ class View(LiveView):
             self.say(line)
 
     def _take(self, event: NodeEvent) -> None:
-        if isinstance(event, Grew):
+        if isinstance(event, TextDelta):
             row = self._rows.setdefault(event.id, Row())
             row.text += event.text
             row.thinks = bool(event.reasoning) or (row.thinks and not event.text)
             row.tokens = event.tokens
-        elif isinstance(event, Drafted):
+        elif isinstance(event, CandidateUpdated):
             found = event.candidate
             row = self._rows.setdefault(found.id, Row())
             row.text, row.tokens = found.text, found.tokens
             row.mark = found.answer or "no answer"
             row.style = ("bold green" if found.answer else "yellow") if found.live else "dim strike"
-        elif isinstance(event, Criticised):
+        elif isinstance(event, CritiqueAdded):
             row = self._rows.setdefault(event.critique.id, Row())
             row.text, row.tokens = event.critique.text, event.critique.tokens
             row.mark = _verdict(event.critique.accepted)
             row.style = "green" if event.critique.accepted else "red"
             if not event.critique.accepted and event.critique.candidate in self._rows:
                 self._rows[event.critique.candidate].style = "yellow"
-        elif isinstance(event, Answered):
+        elif isinstance(event, AnswerReached):
             self._answer = event.answer
 
     def _line(self, event: NodeEvent) -> str:
         """What a pipe gets of an event."""
         if isinstance(event, NodeStarted):
             return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
-        if isinstance(event, Drafted):
+        if isinstance(event, CandidateUpdated):
             found = event.candidate
             before, self._told[found.id] = self._told.get(found.id), found
             return _told(found, before)
-        if isinstance(event, Criticised):
+        if isinstance(event, CritiqueAdded):
             said = event.critique
             verdict = _verdict(said.accepted)
             return f"{said.id}  [{verdict}]  {' '.join(said.text.split())}"

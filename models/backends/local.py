@@ -32,7 +32,8 @@ from thinkgraph.models.model import (
     continued,
     parted,
 )
-from thinkgraph.models.tuning.tune import tuned
+from thinkgraph.models.tuning.file_key import file_key
+from thinkgraph.models.tuning.findings import tuned
 
 _SCORING = Sampling()
 
@@ -361,7 +362,7 @@ def _adapter(name: str | None) -> Adapter | None:
         return Adapter(name)
 
 
-_engines: dict[tuple[str, int, int, str], Engine] = {}
+_engines: dict[tuple[str, str], Engine] = {}
 _opening = threading.Lock()
 
 
@@ -394,15 +395,10 @@ def _engine(file: Path, settings: EngineSettings) -> Engine:
     """The open engine of a file with these settings; opens one if needed."""
     with _opening:
         try:
-            stat = file.stat()
+            name = file_key(file)
         except OSError:
-            stat = None
-        key = (
-            str(file.resolve()),
-            stat.st_size if stat else 0,
-            stat.st_mtime_ns if stat else 0,
-            settings.model_dump_json(),
-        )
+            name = str(file)  # opening it says what is wrong
+        key = name, settings.model_dump_json()
         _forget_closed()
         if key not in _engines:
             _engines[key] = Engine(file, settings)

@@ -310,7 +310,10 @@ class Engine:
         if not rows:
             return
         began = time.perf_counter()
-        draws = [[*filter(None, map(self._draw(row), self._sequences(row)))] for row in rows]
+        draws = [
+            [draw for sequence in self._sequences(row) if (draw := self._draw(sequence, row))]
+            for row in rows
+        ]
         self._sampling.run(draws, logits)
         touched = set()
         for row, drawn in zip(rows, draws, strict=True):
@@ -338,31 +341,27 @@ class Engine:
                 self._counters.cached_tokens += len(request.prompt)
         return [leader, *admitted]
 
-    def _draw(self, row: Row) -> Callable[[Sequence], Draw | None]:
-        """What each sequence of a row has to draw; None if it has ended, or ends here."""
-
-        def draw(sequence: Sequence) -> Draw | None:
-            if sequence.finish:
-                return None
-            request = sequence.request
-            if not sequence.is_sampled:
-                return Draw(sequence, token=sequence.tokens[row.position + 1])
-            if request.budget and request.budget.exhausted:
-                self._end_early(sequence, "budget")
-                return None
-            if request.budget:
-                request.budget.spend(tokens=1)
-            try:
-                if sequence.sampler is None:
-                    constraint = Constraint(self._grammars, request.plan) if request.plan else None
-                    sequence.sampler = Sampler(
-                        self.vocabulary, request.sampling, sequence.seed, constraint
-                    )
-            except Exception as error:
-                return Draw(sequence, error=error)
-            return Draw(sequence, sequence.sampler)
-
-        return draw
+    def _draw(self, sequence: Sequence, row: Row) -> Draw | None:
+        """What a sequence of a row has to draw; None if it has ended, or ends here."""
+        if sequence.finish:
+            return None
+        request = sequence.request
+        if not sequence.is_sampled:
+            return Draw(sequence, token=sequence.tokens[row.position + 1])
+        if request.budget and request.budget.exhausted:
+            self._end_early(sequence, "budget")
+            return None
+        if request.budget:
+            request.budget.spend(tokens=1)
+        try:
+            if sequence.sampler is None:
+                constraint = Constraint(self._grammars, request.plan) if request.plan else None
+                sequence.sampler = Sampler(
+                    self.vocabulary, request.sampling, sequence.seed, constraint
+                )
+        except Exception as error:
+            return Draw(sequence, error=error)
+        return Draw(sequence, sequence.sampler)
 
     def _advance(self, draw: Draw) -> None:
         """Append a drawn token to its sequence, which may end with it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,23 +22,39 @@ def _read_adapters(given: object) -> object:
     return {name: file for name, _, file in pairs}
 
 
+def _read_split(given: object) -> object:
+    """Proportions as a command line gives them."""
+    return tuple(given.split(",")) if isinstance(given, str) else given
+
+
+CacheType = Literal["f16", "q8_0", "q4_0"]
+
+
 class EngineSettings(Frozen):
     """Settings of one engine; two equal ones of one file share the engine."""
 
     context: int | None = Field(
         None,
         ge=8,
-        description="tokens that a prompt and its completion may have together; "
-        "None is 4096, or what the model was trained on where that is less",
+        description="tokens that a prompt and its completion may have together; None is what "
+        "the KV cache can hold, up to what the model was trained on",
     )
     kv_cells: int | None = Field(
         None,
         ge=8,
-        description="tokens that the KV cache holds for all sequences together; None is what "
-        "256 MiB hold, and at least one context",
+        description="tokens that the KV cache holds for all sequences together; None is what the "
+        "GPU's memory holds beside the model, or on a CPU one context, and more if 256 MiB hold it",
+    )
+    type_k: CacheType = Field("f16", description="how the KV cache stores keys")
+    type_v: CacheType = Field(
+        "f16", description="how it stores values; q8_0 and q4_0 need flash attention"
     )
     sequences: int = Field(
-        64, ge=1, le=MAX_SEQUENCES // 2, description="sequences that may run in one batch"
+        64,
+        ge=1,
+        le=MAX_SEQUENCES,
+        description="sequences that may run in one batch; what they leave of llama.cpp's "
+        f"{MAX_SEQUENCES} ids is for cached prefixes",
     )
     batch: int = Field(512, ge=1, description="tokens in one step at most")
     micro_batch: int = Field(512, ge=1, description="tokens computed at once within a step")
@@ -59,9 +74,49 @@ class EngineSettings(Frozen):
         "costs every step a little attention",
     )
     threads: int | None = Field(
-        None, ge=1, description="CPU threads; None is one for each core that may be used"
+        None,
+        ge=1,
+        description="CPU threads; None is one for each core that may be used, within the "
+        "container's CPU quota",
     )
-    gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1 is all, 0 is none")
+    gpu_layers: int = Field(
+        -1,
+        ge=-1,
+        description="layers on the GPU, the output layer counted as one and the first to be "
+        "there; -1 is all that fit, 0 is none",
+    )
+    cpu_experts: int | None = Field(
+        None,
+        ge=0,
+        description="layers, from the first, whose experts stay in the CPU's memory; None is as "
+        "few as let all layers of a mixture of experts be on the GPU",
+    )
+    main_gpu: int = Field(0, ge=0, description="the GPU to use with split_mode none")
+    split_mode: Literal["none", "layer", "row"] = Field(
+        "layer", description="how several GPUs share a model: none uses one of them"
+    )
+    tensor_split: Annotated[tuple[float, ...], BeforeValidator(_read_split)] = Field(
+        (),
+        description="each GPU's proportion of the model, as text: 3,1; none is by free memory",
+    )
+    mmap: bool | None = Field(
+        None, description="whether the file is mapped rather than read; None lets llama.cpp decide"
+    )
+    mlock: bool = Field(False, description="keep the model in memory, never in swap")
+    rope_scaling: Literal["none", "linear", "yarn"] | None = Field(
+        None, description="how positions beyond the trained ones are scaled; None is the model's"
+    )
+    rope_freq_base: float | None = Field(None, gt=0, description="None is the model's")
+    rope_freq_scale: float | None = Field(
+        None, gt=0, description="0.25 makes a context four times as long; None is the model's"
+    )
+    yarn_orig_ctx: int | None = Field(
+        None, ge=1, description="the context before YaRN; None is what the model was trained on"
+    )
+    yarn_ext_factor: float | None = Field(None, ge=0, description="None is the model's")
+    yarn_attn_factor: float | None = Field(None, ge=0, description="None is the model's")
+    yarn_beta_fast: float | None = Field(None, ge=0, description="None is the model's")
+    yarn_beta_slow: float | None = Field(None, ge=0, description="None is the model's")
     flash_attention: Literal["auto", "on", "off"] = Field(
         "auto", description="auto lets llama.cpp decide; without it, cached prefixes cost more"
     )
@@ -82,14 +137,10 @@ class EngineSettings(Frozen):
             raise ValueError(
                 f"kv_cells is {self.kv_cells} and must hold at least one context of {self.context}"
             )
+        if self.type_v != "f16" and self.flash_attention == "off":
+            raise ValueError(f"type_v {self.type_v} needs flash attention, which is off")
+        if any(part < 0 for part in self.tensor_split) or (
+            self.tensor_split and not any(self.tensor_split)
+        ):
+            raise ValueError("tensor_split needs proportions of at least 0, not all of them 0")
         return self
-
-
-def available_threads() -> int:
-    """Cores this process may use, counting the two threads of one core once."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        smt = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
-    except OSError:
-        smt = False
-    return max(1, (count or 1) // (2 if smt and (count or 1) > 2 else 1))

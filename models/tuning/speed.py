@@ -6,23 +6,21 @@ two measurements, of one sequence and of sixteen, give the time of any number.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from platformdirs import user_cache_path
 from pydantic import Field, ValidationError
 
-from thinkgraph.models.model import Frozen, Message, ModelRequest
-from thinkgraph.models.tuning.tune import SAMPLING
-
-if TYPE_CHECKING:
-    from thinkgraph.models.backends.local import LocalModel
+from thinkgraph.models.engine.engine import Engine
+from thinkgraph.models.model import Frozen
+from thinkgraph.models.tuning.file_key import file_key
+from thinkgraph.models.tuning.json_store import JsonStore
+from thinkgraph.models.tuning.measure import measure
 
 MANY = 16
-_TEXT = "Count slowly: " + ", ".join(str(number) for number in range(100, 140))
 
 
 class Speed(Frozen):
@@ -56,81 +54,44 @@ class Speed(Frozen):
         return 1 / self.alone, MANY / self.many
 
 
-async def measure(model: LocalModel) -> Speed:
+def measured(engine: Engine) -> Speed:
     """Measure: one completion, then sixteen, of a prompt that the cache doesn't have."""
-    await _sampled(model, "Say yes.", 1)  # the first step of a model is slow
-    alone = await _sampled(model, _TEXT, 1)
-    many = await _sampled(model, f"Again. {_TEXT}", MANY)
+    measure(engine, 1)  # the first step of a model is slow
+    alone, many = measure(engine, 1), measure(engine, MANY)
     return Speed(
-        prefill=alone["prefilled"] / alone["first"],
-        alone=alone["decode"] / (SAMPLING.max_tokens - 1),
-        many=many["decode"] / (SAMPLING.max_tokens - 1),
-        sequences=model.engine.settings.sequences,
+        prefill=alone.prefilled / alone.prefill_s,
+        alone=alone.step_s,
+        many=many.step_s,
+        sequences=engine.settings.sequences,
         measured=date.today(),
     )
 
 
-async def _sampled(model: LocalModel, text: str, samples: int) -> dict[str, float]:
-    generation = model.generate(
-        ModelRequest([Message(role="user", content=text)], SAMPLING, range(samples))
-    )
-    await generation.completions()
-    usage = generation.usage
-    return {
-        "prefilled": max(usage.prefilled_tokens, 1),
-        "first": max(usage.first_token_s, 1e-6),
-        "decode": max(usage.decode_s, 1e-6),
-    }
-
-
-async def speed(model: LocalModel, file: Path | None = None, *, again: bool = False) -> Speed:
+def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> Speed:
     """The speed of a model on this machine: as measured before, or measured now and kept.
 
     Args:
-        model: the model.
+        engine: the model's.
         file: where speeds are kept; None is ``speed.json`` in the user's cache folder. One that
             can't be read or written is ignored.
         again: measure it even if it is known.
     """
-    file = file or _file()
-    key, kept = _key(model), _read(file)
+    store, key = JsonStore(file or user_cache_path("thinkgraph") / "speed.json"), _key(engine)
+    kept = store.read()
     if key in kept and not again:
         try:
             return Speed.model_validate(kept[key])
         except ValidationError:
             pass  # an older form
-    found = await measure(model)
-    _write(file, {**kept, key: found.model_dump(mode="json")})
+    found = measured(engine)
+    with suppress(OSError):
+        store.put(key, found.model_dump(mode="json"))
     return found
 
 
-def _file() -> Path:
-    from platformdirs import user_cache_path  # noqa: PLC0415 (only for a plan)
-
-    return user_cache_path("thinkgraph") / "speed.json"
-
-
-def _key(model: LocalModel) -> str:
+def _key(engine: Engine) -> str:
     """What a speed is of: the file and what the engine makes of it."""
-    path = model.engine.native.header.path
-    stat, settings = path.stat(), model.engine.settings
-    rest = (stat.st_size, stat.st_mtime_ns, settings.threads, settings.gpu_layers)
-    return ":".join(map(str, (path.resolve(), *rest, settings.flash_attention, os.cpu_count())))
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        kept = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
-
-
-def _write(file: Path, speeds: Mapping[str, Any]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
-        new.replace(file)
-    except OSError:
-        pass
+    settings = engine.settings
+    rest = (settings.threads, settings.gpu_layers, settings.cpu_experts, settings.flash_attention)
+    kinds = (settings.type_k, settings.type_v, os.cpu_count())
+    return ":".join(map(str, (file_key(engine.native.header.path), *rest, *kinds)))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 from thinkgraph.nodes.tools.calculator import calculate
@@ -27,7 +27,7 @@ class Calculate(Node):
         """Evaluate; asks no model."""
         worked = [c.model_copy(update={"answer": calculate(c.text)}) for c in state.live]
         for candidate in worked:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(worked))
 
     def cost(self, before: PopulationBounds) -> Cost:

@@ -10,7 +10,7 @@ from pydantic import Field
 from thinkgraph.models.model import continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, token_bound
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
@@ -56,7 +56,7 @@ class Choose(Node):
         kept = {candidate.id for candidate in field} or set(seen)
         after = [c.model_copy(update={"live": c.id in kept}) for c in seen.values()]
         for candidate in after:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(after))
 
     def cost(self, before: PopulationBounds) -> Cost:

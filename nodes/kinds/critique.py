@@ -12,7 +12,7 @@ from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
-from thinkgraph.nodes.event import Criticised
+from thinkgraph.nodes.event import CritiqueAdded
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -123,7 +123,7 @@ class Critique(SamplingNode):
             seed=review.seed,
             tokens=review.tokens,
         )
-        step.emit(Criticised(critique=criticism))
+        step.emit(CritiqueAdded(critique=criticism))
         return criticism
 
     async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:

@@ -11,7 +11,7 @@ from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.budget_forcing import joined
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -103,7 +103,7 @@ class Expand(CandidateNode):
         else:
             family = [parent.retired(), *children]
         for candidate in family:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return family
 
     def _begun(self, parent: Candidate | None, state: State) -> str:

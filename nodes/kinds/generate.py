@@ -13,7 +13,7 @@ from thinkgraph.nodes.answers.vote import group
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.budget_forcing import Thinking, Thought
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -112,7 +112,7 @@ class Generate(CandidateNode):
     ) -> Candidate:
         thought = Thought(messages, self.sampling, sample, step, role=self.model)
         candidate = self.candidate(await thought.think(thinking, self.extract), step)
-        step.emit(Drafted(candidate=candidate))
+        step.emit(CandidateUpdated(candidate=candidate))
         return candidate
 
     def _settled(
@@ -144,7 +144,7 @@ class _Poll:
     def take(self, completion: Completion, generation: Generation) -> None:
         """Count one more completion; cancel the others once they can change nothing."""
         draft = self.drafts[completion.sample] = self.draft(completion)
-        self._step.emit(Drafted(candidate=draft))
+        self._step.emit(CandidateUpdated(candidate=draft))
         if self._node.until != "decided" or self._over:
             return
         if self._node.is_decided([*self._before, *self.drafts.values()], self._question):

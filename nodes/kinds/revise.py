@@ -9,7 +9,7 @@ from pydantic import Field
 from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.quality import QUALITIES, Quality
@@ -72,7 +72,7 @@ class Revise(CandidateNode):
         child = self.candidate(completion, step, first=index, parents=[parent])
         pair = self._kept(child, parent, state)
         for candidate in pair:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return pair
 
     def _kept(

@@ -11,7 +11,7 @@ from pydantic import Field
 from thinkgraph.models.model import continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
@@ -73,7 +73,7 @@ class Score(Node):
             if (score := scores.get(candidate.id)) is not None and math.isfinite(score)
         ]
         for candidate in scored:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(scored))
 
     def cost(self, before: PopulationBounds) -> Cost:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.step import Step
 
@@ -54,7 +54,7 @@ class Search(Node):
             if candidate.live != (candidate.id == chosen)
         ]
         for candidate in changed:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
     def cost(self, before: PopulationBounds) -> Cost:

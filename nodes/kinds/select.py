@@ -9,7 +9,7 @@ from pydantic import Field
 from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.quality import QUALITIES, Quality
 from thinkgraph.nodes.step import Step
@@ -44,7 +44,7 @@ class Select(Node):
             if candidate.live != (candidate.id in kept)
         ]
         for candidate in changed:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
     def cost(self, before: PopulationBounds) -> Cost:

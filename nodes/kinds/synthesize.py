@@ -9,7 +9,7 @@ from pydantic import Field
 from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
@@ -50,7 +50,7 @@ class Synthesize(CandidateNode):
         else:
             changed = [candidate.retired() for candidate in written]
         for candidate in changed:
-            step.emit(Drafted(candidate=candidate))
+            step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
     def cost(self, before: PopulationBounds) -> Cost:

@@ -13,7 +13,7 @@ from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
 from thinkgraph.nodes.answers.equal import parse_tolerance
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import Answered
+from thinkgraph.nodes.event import AnswerReached
 from thinkgraph.nodes.population import Answer, Candidate, State, Update
 from thinkgraph.nodes.quality import QUALITIES
 from thinkgraph.nodes.step import Step
@@ -69,7 +69,7 @@ class Vote(Node):
     async def run(self, state: State, step: Step) -> Update:
         """Tally the population."""
         answer = self.elect(state, cut=bool(step.budget and step.budget.cut))
-        step.emit(Answered(node=step.node, answer=answer))
+        step.emit(AnswerReached(node=step.node, answer=answer))
         return Update(answer=answer)
 
     def cost(self, before: PopulationBounds) -> Cost:

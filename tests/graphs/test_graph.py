@@ -11,7 +11,7 @@ from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.runtime.result import Finished
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import PromptTooLong
-from thinkgraph.nodes.event import Answered, Drafted, Grew, NodeStarted
+from thinkgraph.nodes.event import AnswerReached, CandidateUpdated, NodeStarted, TextDelta
 
 
 def refine() -> tg.Graph:
@@ -62,7 +62,16 @@ async def test_the_events_of_a_run_come_in_order_and_end_with_the_result():
     model = ScriptedModel(["a b 7"])
     events = [event async for event in tg.load("direct").stream("?", model=model)]
     kinds = [type(event) for event in events]
-    assert kinds == [NodeStarted, Grew, Grew, Grew, Drafted, NodeStarted, Answered, Finished]
+    assert kinds == [
+        NodeStarted,
+        TextDelta,
+        TextDelta,
+        TextDelta,
+        CandidateUpdated,
+        NodeStarted,
+        AnswerReached,
+        Finished,
+    ]
 
 
 def test_a_run_works_inside_a_running_event_loop():

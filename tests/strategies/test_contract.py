@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from thinkgraph.models.catalogue import load
-from thinkgraph.nodes.event import Grew
+from thinkgraph.nodes.event import TextDelta
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ async def test_closing_the_stream_stops_the_model(small, model):
     before = model.engine.stats.cancelled_tokens
     stream = graph.stream(QUESTION, model=model, seed=1, **params)
     async for event in stream:
-        if isinstance(event, Grew) and event.tokens:
+        if isinstance(event, TextDelta) and event.tokens:
             break
     await stream.aclose()
     for _ in range(200):

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.graphs.runtime.state import total_usage
-from thinkgraph.nodes.event import Answered, Grew, NodeStarted
+from thinkgraph.nodes.event import AnswerReached, NodeStarted, TextDelta
 
 QUESTION = {"question": "How many?"}
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -53,7 +53,7 @@ async def test_each_mode_of_a_stream_tells_its_own_part(compiled):
     last = found["updates"][-1]
     assert last["conclude"]["messages"][-1].text == found["values"][-1]["answer"]["text"]
     kinds = {type(event) for event in found["custom"]}
-    assert kinds >= {NodeStarted, Answered, Grew}
+    assert kinds >= {NodeStarted, AnswerReached, TextDelta}
     ran = {name for update in found["updates"] for name in update}
     assert ran >= {event.node for event in found["custom"] if isinstance(event, NodeStarted)} - {
         event.node for event in found["custom"] if "/" in getattr(event, "node", "")
@@ -131,7 +131,7 @@ async def test_as_a_tool_of_an_agent(strategy, oracle):
         stored = agent.get_state(THREAD).values["messages"]
         spaces = {each.config["configurable"]["checkpoint_ns"] for each in saver.list(None)}
     assert spaces == {""}  # the strategy keeps nothing in the agent's thread
-    assert {type(event) for event in events} >= {NodeStarted, Grew, Answered}
+    assert {type(event) for event in events} >= {NodeStarted, TextDelta, AnswerReached}
     (told,) = [message for message in stored if isinstance(message, ToolMessage)]
     run = await graph.arun("How many?", model=oracle(), seed=3, **small)
     assert told.text == str(run.output)

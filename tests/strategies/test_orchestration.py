@@ -5,7 +5,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.model import Message
-from thinkgraph.nodes.event import Answered, NodeStarted
+from thinkgraph.nodes.event import AnswerReached, NodeStarted
 
 QUESTION = "How many?"
 
@@ -75,7 +75,7 @@ async def test_it_streams_its_nodes_its_words_and_its_answer(strategy, oracle):
     result = events[-1].result
     started = {e.node for e in events if isinstance(e, NodeStarted)}
     assert started and {e.event for e in events} >= {"node", "delta", "answer", "result"}
-    answers = [e.answer for e in events if isinstance(e, Answered)]
+    answers = [e.answer for e in events if isinstance(e, AnswerReached)]
     assert answers[-1] == result.answer
 
 

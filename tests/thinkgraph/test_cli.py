@@ -3,11 +3,16 @@
 import asyncio
 import io
 import json
+import shutil
+import subprocess
+import sys
 
+import gguf
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
 from thinkgraph.models.model import ModelRequest, Sampling
+from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
@@ -134,3 +139,43 @@ def test_models_says_where_they_are(cli):
     assert found.status == 0
     assert "smollm2" in found.out
     assert ".gguf" in found.out
+
+
+def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
+    """In a process of its own, since a log's handlers are the process's."""
+    file = tmp_path / "strange.gguf"
+    writer = gguf.GGUFWriter(file, "no-such-architecture")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    command = [sys.executable, "-m", "thinkgraph", "run", "direct", QUESTION, "-m", file]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 2
+    assert "unknown model architecture: 'no-such-architecture'" in plain.stderr
+    assert plain.stderr.count("\n") <= 2
+    command.insert(3, "--debug")
+    debug = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "llama_model_loader: loaded meta data" in debug.stderr
+
+
+def test_a_plan_says_what_fits(cli):
+    found = cli("plan", "direct", QUESTION)
+    assert "model: all 31 layers on the CPU; weights 92 MiB" in found.out
+    data = json.loads(cli("plan", "direct", QUESTION, "--json").out)
+    assert data["placement"]["context"] == 8192
+
+
+def test_what_was_tuned_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copies().mkdir(parents=True)
+    copy = shutil.copy(tiny("llama"), copies() / "copy.gguf")
+    keep(tiny("llama"), Finding(use=copy, settings={"threads": 1}))
+    assert f"threads 1, the copy {copy} (" in cli("models").out
+    words = ("run", "direct", "Hi?", "-m", tiny("llama"), "-p", "max_tokens=2")
+    assert "as tuned: threads 1" in cli(*words).err.splitlines()[0]
+    assert "is as it was" in cli("tune", "--undo", tiny("llama")).out
+    assert not copy.exists()
+    assert "as tuned" not in cli(*words).err
+    assert "nothing was tuned" in cli("tune", "--undo", tiny("llama")).out

@@ -7,7 +7,7 @@ from rich.console import Console
 
 import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.nodes.event import Drafted
+from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.view import View, report
 
@@ -21,7 +21,7 @@ def piped(*candidates):
     stream = io.StringIO()
     view = View("x", console=Console(file=stream, width=80))
     for candidate in candidates:
-        view.show(Drafted(candidate=candidate))
+        view.show(CandidateUpdated(candidate=candidate))
     return stream.getvalue().splitlines()
 
 

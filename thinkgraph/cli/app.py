@@ -53,6 +53,8 @@ def options(
     os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+        # It keeps its log from the root logger, so that no program gets it unasked.
+        logging.getLogger("thinkgraph.llama_cpp").addHandler(logging.StreamHandler(sys.stderr))
 
 
 app.command()(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def models() -> None:
-    """List the named models, and whether they are installed."""
+    """List the named models, whether they are installed, and what was tuned."""
     from thinkgraph.models.catalogue import known
+    from thinkgraph.models.tuning.findings import finding, store
 
     with reader():
         for entry in known():
@@ -22,6 +24,10 @@ def models() -> None:
             print(f"{entry.name:12} {entry.about}")
             print(f"{'':12} {here}")
         print("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
+        for key in store().read():
+            path = Path(key.rpartition("#")[0])
+            if found := finding(path):
+                print(f"tuned: {path}: {found.tell(path)}; undo: thinkgraph tune --undo {path}")
 
 
 def tune(
@@ -31,22 +37,33 @@ def tune(
     lossy: Annotated[
         bool, typer.Option("--lossy", help="Also try quantizations that change the model's output.")
     ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Forget what was found, and remove its copy.")
+    ] = False,
 ) -> None:
     """Find the fastest settings of a model on this machine, and use them in later runs."""
     from thinkgraph.models.catalogue import find
-    from thinkgraph.models.tuning.tune import config_file
+    from thinkgraph.models.tuning.findings import config_file, forget
     from thinkgraph.models.tuning.tune import tune as search
 
-    def tell(trial: Trial) -> None:
-        ratio = f", {trial.ratio:.2f} × the best so far" if trial.ratio else ""
-        lost = f", perplexity {trial.perplexity:.2f}" if trial.perplexity else ""
-        say(f"{trial.name}: {trial.tokens_per_s:.0f} tokens a second{ratio}{lost}")
-
-    found = search(find(model).path, lossy=lossy, tell=tell)
+    path = find(model).path
+    if undo:
+        removed = forget(path)
+        print(f"{path} is as it was: {removed[-1].tell(path)}" if removed else "nothing was tuned")
+        return
+    found = search(path, lossy=lossy, tell=_tell)
     print(f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before")
+    print(f"found     {found.tell(path)}")
     if found.busy:
-        say("other programs kept the machine busy; tune again when it is quiet")
-    print(f"file      {found.use}")
-    for name, value in found.settings.items():
-        print(f"{name:9} {value}")
-    print(f"kept in   {config_file()}")
+        say("nothing was kept, for other programs kept the machine busy; tune it when it is quiet")
+        return
+    print(f"kept in   {config_file()}; undo: thinkgraph tune --undo {model}")
+
+
+def _tell(trial: Trial) -> None:
+    words = [] if trial.tokens_per_s is None else [f"{trial.tokens_per_s:.0f} tokens a second"]
+    if trial.ratio:
+        words.append(f"{trial.ratio:.2f} × the best so far")
+    if trial.perplexity:
+        words.append(f"perplexity {trial.perplexity:.2f}")
+    say(f"{trial.name}: {', '.join(words)}" if words else trial.name)

@@ -119,6 +119,24 @@ def _json(text: str) -> Any:
         return text
 
 
+def tuned_line(name: str | None) -> str | None:
+    """What was tuned for a model that is about to run; None if nothing was."""
+    from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.models.catalogue import SERVER, find
+    from thinkgraph.models.tuning.findings import finding
+
+    chosen = name or default_model()
+    if chosen.startswith(SERVER):
+        return None
+    try:
+        path = find(chosen).path
+    except ThinkgraphError:
+        return None  # said when it is opened
+    if not (found := finding(path)):
+        return None
+    return f"{chosen} as tuned: {found.tell(path)}; undo: thinkgraph tune --undo {chosen}"
+
+
 def read_question(question: str) -> str:
     """The question, or standard input where it is ``-``.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,13 +53,17 @@ def plan(
     found.check()
     known = None
     if isinstance(chosen, LocalModel):
-        known = asyncio.run(speed(chosen, again=again))
+        known = speed(chosen.engine, again=again)
     found = planned(strategy, settings, chosen, asked, known)
+    placement = chosen.engine.native.placement if isinstance(chosen, LocalModel) else None
     if as_json:
-        print_json(found.model_dump_json(exclude_none=True))
+        fits = {"placement": asdict(placement)} if placement else {}
+        print_json(json.dumps(found.model_dump(mode="json", exclude_none=True) | fits))
     else:
         with reader():
             forecast(found, known)
+            if placement:
+                print(f"model: {placement}")
 
 
 def _at_hand(name: str | None, engine: list[str]) -> Model | None:

@@ -24,6 +24,7 @@ from thinkgraph.cli.options import (
     parse_pairs,
     read_prompts,
     read_question,
+    tuned_line,
     write_file,
 )
 from thinkgraph.models.errors import ThinkgraphError
@@ -77,6 +78,8 @@ def run(
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
     view = View(strategy.name, shown=not quiet)
+    if not quiet and (line := tuned_line(model)):
+        say(line)
     roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
     chosen = load_model(model, engine or [], template or [])
     options = {

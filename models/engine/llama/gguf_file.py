@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +51,9 @@ class GgufHeader(NamedTuple):
     """Scalars, texts and short arrays of integers; None for what is longer."""
     tensors: int
     size: int
-    """Bytes of the file."""
+    """Bytes of the file; of a split model, of all its files."""
+    weights: Mapping[str, int]
+    """Bytes of each tensor; one of a type that is not known here counts as none."""
 
     @property
     def architecture(self) -> str:
@@ -96,6 +100,44 @@ def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
         raise ModelError(f"{file} is not a whole GGUF file: {reason}; download it again") from error
 
 
+def check_model(path: str | os.PathLike[str]) -> GgufHeader:
+    """The header of a model, in one file or split into several, of which ``path`` is the first.
+
+    Raises:
+        ModelError: see :func:`check_gguf`; or a part is missing, or ``path`` is not the first.
+    """
+    header = check_gguf(path)
+    count = header.metadata.get("split.count")
+    if not isinstance(count, int) or count <= 1:
+        return header
+    name = header.path.name
+    parts = split_names(name)
+    if len(parts) != count:
+        raise ModelError(
+            f"{header.path} is one of {count} parts of a model, and must be named as llama.cpp "
+            f"splits them: NAME-00001-of-{count:05}.gguf"
+        )
+    if name != parts[0]:
+        raise ModelError(f"{header.path} is a later part of a model; open the first, {parts[0]}")
+    others = [check_gguf(header.path.with_name(part)) for part in parts[1:]]
+    weights = dict(header.weights)
+    for other in others:
+        weights |= other.weights
+    return header._replace(
+        tensors=header.tensors + sum(other.tensors for other in others),
+        size=header.size + sum(other.size for other in others),
+        weights=weights,
+    )
+
+
+def split_names(name: str) -> list[str]:
+    """The names of all parts of a split model, from that of one; of a whole file, its own."""
+    if not (found := re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})(\.gguf)", name, re.I | re.S)):
+        return [name]
+    count = int(found[3])
+    return [f"{found[1]}-{number:05}-of-{found[3]}{found[4]}" for number in range(1, count + 1)]
+
+
 class _Reader:
     def __init__(self, data: mmap.mmap, path: Path) -> None:
         self.data, self.path, self.at = data, path, 4
@@ -111,14 +153,16 @@ class _Reader:
         if max(tensors, keys) > _MAX_ITEMS:
             raise _Corrupt(f"it announces {tensors} tensors and {keys} keys")
         metadata = {self._text(): self._value(self._one("I")) for _ in range(keys)}
-        end = max((self._tensor_end() for _ in range(tensors)), default=0)
+        infos = [self._tensor() for _ in range(tensors)]
+        end = max((offset + size for _, offset, size in infos), default=0)
         alignment = metadata.get("general.alignment") or 32
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise _Corrupt(f"its alignment is {alignment!r}")
         needed = -(-self.at // alignment) * alignment + end if tensors else self.at
         if needed > len(self.data):
             raise _Corrupt(f"it has {len(self.data)} bytes of {needed}")
-        return GgufHeader(self.path, version, metadata, tensors, len(self.data))
+        weights = {name: size for name, _, size in infos}
+        return GgufHeader(self.path, version, metadata, tensors, len(self.data), weights)
 
     def _one(self, kind: str) -> int:
         value: int = struct.unpack_from("<" + kind, self.data, self.at)[0]
@@ -165,7 +209,8 @@ class _Reader:
                 self._value(kind, nesting + 1)
         return None
 
-    def _tensor_end(self) -> int:
+    def _tensor(self) -> tuple[str, int, int]:
+        """A tensor's name, where its data begins, and how many bytes that has."""
         name = self._text()
         dimensions = self._one("I")
         if dimensions > 4:
@@ -173,8 +218,8 @@ class _Reader:
         shape = [self._one("Q") for _ in range(dimensions)]
         kind, offset = self._one("I"), self._one("Q")
         if kind not in _BLOCKS:
-            return offset
+            return name, offset, 0
         length, size = _BLOCKS[kind]
         if shape and shape[0] % length:
             raise _Corrupt(f"its tensor {name!r} has rows of {shape[0]} in blocks of {length}")
-        return offset + math.prod(shape) // length * size
+        return name, offset, math.prod(shape) // length * size

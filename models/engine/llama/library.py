@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -46,10 +48,44 @@ with _brief_spins():
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 
 
+_LAST = 3  # lines of llama.cpp's log that stand in an error
+
+
+class _Heard(threading.local):
+    """What llama.cpp has warned of while this thread listened."""
+
+    lines: deque[tuple[int, str]] | None = None
+
+
+_heard = _Heard()
+
+
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _: object) -> None:
     # A continued line (level 5) is logged as detail of its own.
-    logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip())
+    line = text.decode("utf-8", "replace").rstrip()
+    logger.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+    if _heard.lines is not None and _LEVELS.get(level, 0) >= logging.WARNING and line.strip():
+        _heard.lines.append((_LEVELS[level], " ".join(line.split())))
+
+
+@contextmanager
+def listening() -> Iterator[deque[tuple[int, str]]]:
+    """The last warnings and errors that llama.cpp logs on this thread within the block."""
+    before, _heard.lines = _heard.lines, deque(maxlen=4 * _LAST)
+    try:
+        yield _heard.lines
+    finally:
+        _heard.lines = before
+
+
+def because(lines: deque[tuple[int, str]]) -> str:
+    """What llama.cpp logged last, as the end of an error's message: errors, else warnings."""
+    errors = [line for level, line in lines if level >= logging.ERROR]
+    last = (errors or [line for _, line in lines])[-_LAST:]
+    if not last:
+        return "; llama.cpp logged no reason (--debug shows all of its log)"
+    return "; llama.cpp says: " + " | ".join(last)
 
 
 _process = os.getpid()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.kv_cache.memory import LlamaMemory
-from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf
-from thinkgraph.models.engine.llama.library import check_process, llama, start
+from thinkgraph.models.engine.llama.devices import cpu_buffers, devices
+from thinkgraph.models.engine.llama.gguf_file import check_gguf, check_model
+from thinkgraph.models.engine.llama.library import because, check_process, listening, llama, start
+from thinkgraph.models.engine.llama.placement import EXPERTS_OF_LAYER, Placement, place
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
+from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.engine.sequence import Adapter
-from thinkgraph.models.engine.settings import EngineSettings, available_threads
+from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 
-DEFAULT_CONTEXT = 4096
-KV_BYTES = 256 << 20  # what the KV cache takes by default on a CPU
-KV_BYTES_GPU = 2 << 30
 RECURRENT_SEQUENCES = 16  # each has its whole state in memory
 EXTRA_OUTPUTS = 64  # rows of logits for scoring, beside one for each sequence
 
@@ -26,6 +27,21 @@ _FLASH = {
     "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+_SPLIT = {
+    "none": llama.LLAMA_SPLIT_MODE_NONE,
+    "layer": llama.LLAMA_SPLIT_MODE_LAYER,
+    "row": llama.LLAMA_SPLIT_MODE_ROW,
+}
+_ROPE = {
+    "none": llama.LLAMA_ROPE_SCALING_TYPE_NONE,
+    "linear": llama.LLAMA_ROPE_SCALING_TYPE_LINEAR,
+    "yarn": llama.LLAMA_ROPE_SCALING_TYPE_YARN,
+}
+_POSITIONS = (
+    "rope_freq_base", "rope_freq_scale", "yarn_orig_ctx", "yarn_ext_factor", "yarn_attn_factor",
+    "yarn_beta_fast", "yarn_beta_slow",
+)  # fmt: skip
+_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 
 
 class NativeModel:
@@ -34,13 +50,14 @@ class NativeModel:
     Attributes:
         recurrent: whether a state can't be cut back to an earlier token (Mamba, RWKV, hybrids).
         windowed: whether some layers see only the latest tokens.
+        placement: how much of it is on GPUs, and what the KV cache can hold.
 
     Raises:
         ModelError: the file is not a model that can generate text, or memory is short.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
-        self.header = check_gguf(path)
+        self.header = check_model(path)
         if self.header.only_embeds:
             raise ModelError(
                 f"{path.name} ({self.header.architecture}) makes embeddings and can't generate "
@@ -51,7 +68,10 @@ class NativeModel:
         self.context: Any = None
         self.adapters: dict[str, Any] = {}
         self._used: Adapter | None = None
-        self.model = model = _load(path, settings)
+        here = devices()
+        self.placement = place(self.header, settings, here)
+        _check_memory(self.placement, here[-1].free)
+        self.model = model = _load(path, settings, self.placement)
         self.recurrent = bool(
             llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
         )
@@ -106,20 +126,15 @@ class NativeModel:
 
     def _resolve(self, settings: EngineSettings) -> EngineSettings:
         """The settings with every default that depends on the model filled in."""
-        trained: int = llama.llama_model_n_ctx_train(self.model)
-        context = settings.context or min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
-        cells = settings.kv_cells or max(context, _affordable_cells(self.header, settings))
-        if cells < context:
-            raise ModelError(
-                f"the KV cache has {cells} cells and must hold a context of {context} tokens"
-            )
         sequences = settings.sequences
         if self.recurrent and "sequences" not in settings.model_fields_set:
             sequences = min(sequences, RECURRENT_SEQUENCES)
         return settings.model_copy(
             update={
-                "context": context,
-                "kv_cells": -(-cells // 256) * 256,  # llama.cpp pads to this
+                "context": self.placement.context,
+                "kv_cells": self.placement.cells,
+                "gpu_layers": self.placement.gpu_layers,
+                "cpu_experts": self.placement.cpu_experts,
                 "sequences": sequences,
                 "micro_batch": min(settings.micro_batch, settings.batch),
                 "threads": settings.threads or available_threads(),
@@ -136,54 +151,92 @@ class NativeModel:
         params.n_outputs_max = self.outputs
         params.n_threads = params.n_threads_batch = settings.threads
         params.flash_attn_type = _FLASH[settings.flash_attention]
+        params.type_k, params.type_v = _TYPES[settings.type_k], _TYPES[settings.type_v]
         params.kv_unified = True
         params.swa_full = True
         params.no_perf = True
-        context = llama.llama_init_from_model(self.model, params)
+        if settings.rope_scaling:
+            params.rope_scaling_type = _ROPE[settings.rope_scaling]
+        for name in _POSITIONS:
+            if (value := getattr(settings, name)) is not None:
+                setattr(params, name, value)
+        with listening() as lines:
+            context = llama.llama_init_from_model(self.model, params)
         if not context:
             raise ModelError(
                 f"llama.cpp can't make a context of {settings.kv_cells} cells for "
-                f"{self.header.path.name}; a smaller kv_cells may fit in memory"
+                f"{self.header.path.name}; a smaller kv_cells may fit in memory{because(lines)}"
             )
         return context
 
     def _adapter(self, name: str, path: Path) -> Any:
         check_gguf(path)
-        adapter = llama.llama_adapter_lora_init(self.model, str(path).encode())
+        with listening() as lines:
+            adapter = llama.llama_adapter_lora_init(self.model, str(path).encode())
         if not adapter:
             raise ModelError(
-                f"{path} can't be used as the adapter {name!r}: it is not a LoRA of this model"
+                f"{path} can't be used as the adapter {name!r}: it is not a LoRA of this "
+                f"model{because(lines)}"
             )
         return adapter
 
 
-def _load(path: Path, settings: EngineSettings) -> Any:
-    params = llama.llama_model_default_params()
-    params.n_gpu_layers = settings.gpu_layers
-    model = llama.llama_model_load_from_file(str(path).encode(), params)
-    if not model:
+def _check_memory(placement: Placement, free: int) -> None:
+    """Refuse a KV cache that isn't there: Linux would promise it, and then kill the process."""
+    needed = placement.cache[1]
+    if needed > free:
         raise ModelError(
-            f"llama.cpp can't load {path}; its log (logger thinkgraph.llama_cpp) says why"
+            f"a KV cache of {placement.cells:,} cells takes {needed / 2**30:.1f} GiB of memory, "
+            f"and {free / 2**30:.1f} are free; set a smaller kv_cells or context, or type_k and "
+            "type_v to q8_0"
         )
+
+
+class _Override(ctypes.Structure):
+    """Where tensors go whose names match a pattern; llama-cpp-python doesn't declare it."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffers", ctypes.c_void_p))
+
+
+def _load(path: Path, settings: EngineSettings, placement: Placement) -> Any:
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = placement.gpu_layers
+    params.main_gpu, params.split_mode = settings.main_gpu, _SPLIT[settings.split_mode]
+    if (mode := _load_mode(settings)) is not None:
+        params.load_mode = mode
+    if settings.tensor_split:
+        shares = [*settings.tensor_split, *[0.0] * llama.llama_max_devices()]
+        params.tensor_split = (ctypes.c_float * llama.llama_max_devices())(
+            *shares[: llama.llama_max_devices()]
+        )
+    overrides = _overrides(placement.cpu_experts)  # must outlive the call
+    if placement.cpu_experts:
+        params.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
+    with listening() as lines:
+        model = llama.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise ModelError(f"llama.cpp can't load {path}{because(lines)}")
     return model
 
 
-def _affordable_cells(header: GgufHeader, settings: EngineSettings) -> int:
-    gpu = settings.gpu_layers != 0 and llama.llama_supports_gpu_offload()
-    return (KV_BYTES_GPU if gpu else KV_BYTES) // max(_cell_bytes(header), 1 << 12)
+def _load_mode(settings: EngineSettings) -> int | None:
+    """How the file is read; None is as llama.cpp decides."""
+    if settings.mmap is None and not settings.mlock:
+        return None
+    mode: int = {
+        (False, False): llama.LLAMA_LOAD_MODE_NONE,
+        (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+        (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+        (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    }[settings.mmap is not False, settings.mlock]
+    return mode
 
 
-def _cell_bytes(header: GgufHeader) -> int:
-    """Bytes that one token takes in the KV cache of all layers, in half precision."""
-
-    def number(key: str, default: int) -> int:
-        value = header.about(key)
-        return max(value) if isinstance(value, list) else int(value or default)
-
-    heads = number("attention.head_count", 1)
-    size = number("embedding_length", 1) // max(heads, 1)
-    keys = number("attention.key_length", size) + number("attention.value_length", size)
-    return number("block_count", 1) * number("attention.head_count_kv", heads) * keys * 2
+def _overrides(layers: int) -> Any:
+    """Keep the experts of the first layers in the CPU's memory; ends with an empty entry."""
+    patterns = [EXPERTS_OF_LAYER.format(layer).encode() for layer in range(layers)]
+    buffers = cpu_buffers() if layers else None
+    return (_Override * (layers + 1))(*[_Override(p, buffers) for p in patterns])
 
 
 def adapter_names(adapters: Mapping[str, Path]) -> str:

@@ -18,11 +18,13 @@ from thinkgraph.models.engine.sampling.distribution import (
     Logits,
     Tokens,
 )
+from thinkgraph.models.engine.sampling.dry import dry_sampler, uses_dry
 from thinkgraph.models.model import Sampling
 
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = np.float32(-np.inf)
 _FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
+_XTC_OFF = 0.5  # two tokens can't both have a greater probability
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -45,8 +47,8 @@ class Candidates:
         self._room = np.empty(size, _CANDIDATE)
         self._ids, self._logits = self._room["id"], self._room["logit"]
         self._every = np.arange(size, dtype=np.int32)
-        data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
-        self._array = llama.llama_token_data_array(data, 0, -1, False)
+        self._data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
+        self._array = llama.llama_token_data_array(self._data, 0, -1, False)
         self._reference = ctypes.byref(self._array)
 
     def __len__(self) -> int:
@@ -82,19 +84,21 @@ class Candidates:
     def pick(self, chain: Any) -> int:
         """The token that a chain of samplers draws."""
         llama.llama_sampler_apply(chain, self._reference)
-        return int(self._ids[self._array.selected])
+        return int(self._array.data[self._array.selected].id)  # XTC moves where the data begins
 
     def _resize(self, size: int) -> None:
-        self._array.size, self._array.selected, self._array.sorted = size, -1, False
+        self._array.data, self._array.size = self._data, size
+        self._array.selected, self._array.sorted = -1, False
 
 
 class Sampler:
     """Draws one sequence's tokens. Used by one thread at a time.
 
-    The order is llama.cpp's usual one: bias, penalties (over the completion), top-k, typical,
-    top-p, min-p, temperature, then the draw. Most tokens of a vocabulary can't be drawn, and
-    llama.cpp's samplers get only those that may be: the top k, or, without a top-k, the nucleus
-    of top-p and min-p, which is cut here. Tokens that a constraint doesn't allow are no
+    The order is llama.cpp's usual one: bias, penalties and DRY (over the completion), top-n-sigma,
+    top-k, typical, top-p, min-p, XTC, temperature, then the draw. Most tokens of a vocabulary
+    can't be drawn, and llama.cpp's samplers get only those that may be: the top k, or, without a
+    top-k, the nucleus of top-p and min-p, which is cut here. They get all where DRY or
+    top-n-sigma looks at all. Tokens that a constraint doesn't allow are no
     candidates: what is drawn is drawn from the masked logits.
 
     Args:
@@ -108,6 +112,10 @@ class Sampler:
         self, vocabulary: Vocabulary, sampling: Sampling, seed: int, constraint: Constraint | None
     ) -> None:
         self._sampling, self._constraint = sampling, constraint
+        self._cuts_nucleus_here = _cuts_nucleus(sampling)
+        self._count = 1 if sampling.temperature == 0 else sampling.top_k
+        if _looks_at_all(sampling):
+            self._count = 0  # all
         bias = _bias(vocabulary, sampling)
         window = _window(sampling)
         self._biased = np.fromiter(bias, np.int32, len(bias))
@@ -164,9 +172,8 @@ class Sampler:
             allowed[token] = False
 
     def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
-        s = self._sampling
-        if (count := 1 if s.temperature == 0 else s.top_k) or not _cuts_nucleus(s):
-            self._fill(distribution, candidates, count)
+        if self._count or not self._cuts_nucleus_here:
+            self._fill(distribution, candidates, self._count)
         else:
             for few in (*_FEW, 0):
                 found = self._fill(distribution, candidates, few)
@@ -256,12 +263,17 @@ def _window(s: Sampling) -> int:
     """How many of the last tokens are penalized."""
     if (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) == (1, 0, 0):
         return 0
-    return s.penalty_last_n if s.penalty_last_n >= 0 else s.max_tokens
+    return min(s.penalty_last_n, s.max_tokens) if s.penalty_last_n >= 0 else s.max_tokens
+
+
+def _looks_at_all(s: Sampling) -> bool:
+    """Whether a sampler that must see every logit is at the chain's beginning."""
+    return uses_dry(s) or (s.top_n_sigma > 0 and s.temperature > 0)
 
 
 def _cuts_nucleus(s: Sampling) -> bool:
     """Whether top-p and min-p are cut here: nothing that looks at all tokens is before them."""
-    return s.typical_p == 1 and (s.top_p < 1 or s.min_p > 0)
+    return not _looks_at_all(s) and s.typical_p == 1 and (s.top_p < 1 or s.min_p > 0)
 
 
 def _new_chain(samplers: list[Any]) -> Any:
@@ -277,7 +289,7 @@ def _new_chain(samplers: list[Any]) -> Any:
 def _adjusting(
     vocabulary: Vocabulary, s: Sampling, bias: dict[int, float], window: int
 ) -> list[Any]:
-    """The samplers that change logits: bias and penalties."""
+    """The samplers that change logits: bias, penalties and DRY."""
     samplers = []
     if bias:
         pairs = (llama.llama_logit_bias * len(bias))(
@@ -290,6 +302,8 @@ def _adjusting(
                 vocabulary.size, window, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
             )
         )
+    if uses_dry(s):
+        samplers.append(dry_sampler(vocabulary, s))
     return samplers
 
 
@@ -298,6 +312,8 @@ def _choosing(s: Sampling, seed: int) -> list[Any]:
     if s.temperature == 0:
         return [llama.llama_sampler_init_greedy()]
     samplers = []
+    if s.top_n_sigma > 0:
+        samplers.append(llama.llama_sampler_init_top_n_sigma(s.top_n_sigma))
     if s.top_k or not _cuts_nucleus(s):
         if s.top_k:
             samplers.append(llama.llama_sampler_init_top_k(s.top_k))
@@ -307,6 +323,8 @@ def _choosing(s: Sampling, seed: int) -> list[Any]:
             samplers.append(llama.llama_sampler_init_top_p(s.top_p, 1))
         if s.min_p > 0:
             samplers.append(llama.llama_sampler_init_min_p(s.min_p, 1))
+    if s.xtc_probability > 0 and s.xtc_threshold <= _XTC_OFF:
+        samplers.append(llama.llama_sampler_init_xtc(s.xtc_probability, s.xtc_threshold, 1, seed))
     if s.temperature != 1:
         samplers.append(llama.llama_sampler_init_temp(s.temperature))
     return [*samplers, llama.llama_sampler_init_dist(seed)]

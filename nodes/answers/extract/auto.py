@@ -25,6 +25,10 @@ _NO_ANSWER = re.compile(
     r"|think|know|idea|maybe|perhaps|depends|unclear|unsure|h+m+|n/a)\b|[:,]\Z"
     r"|\A\W*(?:not?\s|to|first|in|so|step|here|it|there|this|that|if|since|given|the answer)\b"
 )
+_VERB = re.compile(
+    r"(?i)\b(?:is|are|was|were|has|have|had|costs?|takes?|took|needs?|gets?|got|makes?|made|earns?"
+    r"|pays?|paid|spends?|spent|sells?|sold|will|would|can|there)\b"
+)
 _FINAL = re.compile(r"(?i)\bfinal answer\b|\A\s*answer\s*:")
 
 
@@ -52,7 +56,9 @@ class Auto(Extractor):
         said = self._said(text, None if remark else marked)
         match self.kind:
             case "number":
-                return said if said and re.search(r"\d", said) else LastNumber().find(text) or said
+                if not (said and re.search(r"\d", said)):
+                    return LastNumber().find(text) or said
+                return _only_number(said) or said
             case "text":
                 return said or remark or text
         return said or _short(text) or _formula(text) or LastNumber().find(text) or remark
@@ -82,6 +88,12 @@ def _value(phrase: str) -> str | None:
     if words <= _MOST_WORDS:
         return phrase
     return LastNumber().find(phrase) or (phrase if words <= 2 * _MOST_WORDS else None)
+
+
+def _only_number(phrase: str) -> str | None:
+    """The number of a sentence that has one: "it costs $5", but none of "between 3 and 5"."""
+    verb = _VERB.search(phrase) is not None
+    return numbers[0] if verb and len(numbers := LastNumber.all(phrase)) == 1 else None
 
 
 def _short(text: str) -> str | None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pydantic import field_validator
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
-from thinkgraph.nodes.answers.extract.markers import ANNOUNCED
+from thinkgraph.nodes.answers.extract.markers import markers
 from thinkgraph.nodes.answers.extract.number import APART, SPACELESS
 
 _OPENING = r"[\s:：*_$\"'`]{0,9}(?:\\(?:boxed|text|textbf|mathrm)\s?\{\s?){0,3}[*(（\[\"']{0,4}"
@@ -16,8 +16,11 @@ _NO_ARTICLE = (
 )
 _OPTION = (
     r"(?i:\b(?:option|choice|choose|select|pick|opción|opção|opzione|optie|choix|variante)\b"
+    r"(?:\s(?:correcta|corretta|correta|correcte))?(?:\s(?:is|es|est|è|é)\b)?"
     r"|(?:故|应|應|我)?[选選](?:择|擇|项|項)?)[\s*(:：（]{0,4}"
 )
+_ANNOUNCED = rf"(?:\s?(?:la|le|el|die|der|de|het|the)\b)?{_OPENING}LETTER{_NO_ARTICLE}"
+"""What follows a marker; tried there only, as a search for all markers takes most of the time."""
 _SIGNS = [
     (True, rf"\\boxed\s?\{{{_OPENING}letter[)\]}}.:]"),
     (
@@ -26,11 +29,15 @@ _SIGNS = [
         rf"(?:\s?:?\s(?:option|choice|letter))?){_OPENING}"
         rf"(?:LETTER{_NO_ARTICLE}|letter(?=[)\]*.}}]|[^\S\n]{{0,9}}(?:\n|$)))",
     ),
-    (True, rf"(?:{ANNOUNCED}|####|答案){_OPENING}LETTER{_NO_ARTICLE}"),
+    (True, _ANNOUNCED),
+    (True, rf"答案{_OPENING}LETTER{_NO_ARTICLE}"),
     (True, rf"{_OPTION}LETTER{_NO_ARTICLE}"),
-    (True, rf"{APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
-    (False, rf"{APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),
-    (False, rf"{APART}(?<!['’])LETTER[*)]{{0,3}}(?:\s(?:is|seems|looks|must be)\b|是|が)"),
+    (True, rf"(?=[(\[（]){APART}(?<!\))[(\[（]\s?LETTER\s?[)\]）]"),
+    (False, rf"(?=[(\[（]){APART}(?<!\))[(\[（]\s?letter\s?[)\]）]"),
+    (
+        False,
+        rf"(?=LETTER){APART}(?<!['’])LETTER[*)]{{0,3}}(?:\s(?:is|seems|looks|must be)\b|是|が)",
+    ),
     (False, r"(?m:^)[ \t*]{0,9}LETTER[*]{0,3}(?:[.):：,。]|[ \t]{0,9}$)"),
     (False, r"\b(?:is|was|be)\s[*]{0,3}LETTER[*]{0,3}(?=[.!]?\s{0,9}$)"),
 ]
@@ -58,10 +65,19 @@ class Choice(Extractor):
     def find(self, text: str) -> str | None:
         """Find the letter by the surest sign there is; unsure signs that disagree give None."""
         for sure, pattern in self._signs:
-            found = [match[match.lastindex or 0].upper() for match in pattern.finditer(text)]
+            if pattern is self._announced:
+                after = (pattern.match(text, marker.end()) for marker in markers(text))
+                matches = [match for match in after if match]
+            else:
+                matches = list(pattern.finditer(text))
+            found = [match[match.lastindex or 0].upper() for match in matches]
             if found and (sure or len(set(found)) == 1):
                 return found[-1]
         return None
+
+    @cached_property
+    def _announced(self) -> re.Pattern[str]:
+        return self._signs[[sign for _, sign in _SIGNS].index(_ANNOUNCED)][1]
 
     @cached_property
     def _signs(self) -> list[tuple[bool, re.Pattern[str]]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from string import ascii_uppercase
 
 from thinkgraph.nodes.answers.extract.auto import Auto
 from thinkgraph.nodes.answers.extract.choice import Choice
@@ -11,6 +12,9 @@ from thinkgraph.nodes.answers.value import Words, as_number, canonical
 from thinkgraph.nodes.answers.value.value import plain
 
 _MOST_LABELS = 12
+_FEWEST = 4
+"""Letters of a choice whose options aren't known."""
+_LETTER = re.compile(r"\(?([A-J])[).]?")
 
 
 def expected_extractor(references: Sequence[str], letters: str = "") -> Extractor:
@@ -21,21 +25,40 @@ def expected_extractor(references: Sequence[str], letters: str = "") -> Extracto
         letters: the options' letters in a multiple choice, such as `ABCD`; else empty.
 
     Returns:
-        `choice` with the letters; `yes-no` where all are yes or no; `one-of` where a few words
-        come again and again; `{auto: number}` or `{auto: text}` where all are numbers or words;
-        `auto` for anything else, expressions among it.
+        `choice` with the letters, also where all are different capitals from A to J; `yes-no`
+        where all are yes or no; `one-of` where all are true or false, or a few words that come
+        again and again; `{auto: number}` or `{auto: text}` where all are numbers or words; `auto`
+        for anything else, expressions among it.
     """
     bare = [reference.strip() for reference in references]
-    if letters and all(reference.upper() in letters for reference in bare):
-        return Choice(letters=letters)
     folded = {re.sub(r"[.!]$", "", reference).casefold() for reference in bare}
+    values = [canonical(reference) for reference in bare]
+    if asked := _letters(bare, letters):
+        return Choice(letters=asked)
     if folded and folded <= {"yes", "no"}:
         return YesNo()
-    values = [canonical(reference) for reference in bare]
+    if folded and folded <= {"true", "false"}:
+        return OneOf(labels=("true", "false"))
     if values and all(as_number(value) is not None for value in values):
         return Auto(kind="number")
     if values and all(isinstance(plain(value), Words) for value in values):
-        labels = sorted(set(bare), key=str.casefold)
-        few = 2 <= len(folded) == len(labels) <= min(_MOST_LABELS, len(bare) // 4)
-        return OneOf(labels=tuple(labels)) if few else Auto(kind="text")
+        labels = _labels(bare)
+        return OneOf(labels=labels) if labels else Auto(kind="text")
     return Auto()
+
+
+def _letters(references: Sequence[str], known: str) -> str:
+    """The letters of a choice; those after the last that a reference names may be options too."""
+    if known:
+        return known if all(reference.upper() in known for reference in references) else ""
+    chosen = {found[1] for each in references if (found := _LETTER.fullmatch(each))}
+    if len(chosen) < 2 or not all(map(_LETTER.fullmatch, references)):
+        return ""
+    return ascii_uppercase[: max(_FEWEST, ascii_uppercase.index(max(chosen)) + 1)]
+
+
+def _labels(references: Sequence[str]) -> tuple[str, ...]:
+    """Words that come again and again, in any case; none where there are more."""
+    spelled = {each.rstrip(".!").casefold(): each.rstrip(".!") for each in sorted(references)}
+    few = 2 <= len(spelled) <= min(_MOST_LABELS, len(references) // 4)
+    return tuple(spelled[folded] for folded in sorted(spelled)) if few else ()

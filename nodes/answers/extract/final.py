@@ -34,7 +34,7 @@ _REASON = re.compile(
 )
 # What is said of an answer, and is none: it is correct, unique, in simplest form.
 _REMARK = re.compile(
-    r"(?i)\A(?:it'?s\b|it\s+is\b|that'?s\b|that\s+is\b|this\b|not\s+\w|in\s+(?:the|its|simplest|terms)\b"
+    r"(?i)\A(?:it'?s\b|it\s+is\b|that'?s\b|that\s+is\b|this\b|not\s+\w|in\s+(?:(?:the|its|simplest|terms)\b|(?-i:[a-z]+)\W*\Z)"
     r"|(?:also|always|clearly|indeed|therefore)?\s*(?:correct|incorrect|right|wrong|unique|obvious|reasonable"
     r"|plausible|consistent|clear|verified|simplified|rounded|given|found|obtained|based|expressed|shown|below"
     r"|above|as\s+follows|the\s+same|what\s+we|what\s+i|we\s+(?:need|have|must|can)|let'?s|i\s+(?:think|will|need)"

@@ -15,6 +15,13 @@ _LANGUAGES = {
     "antwoord": r"\bantwoord\b[*_]*(?:\s+is\s*:?|\s*:)",
     "svar": r"\bsvar(?:et)?\b[*_]*(?:\s+(?:är|er)\s*:?|\s*:)",
     "odpowiedź": r"\bodpowiedź\b[*_]*(?:\s+to\s*:?|\s*:)",
+    "jawaban": r"\bjawaban(?:nya)?\b[*_]*(?:\s+adalah\s*:?|\s*:)",
+    "đáp án": r"\bđáp\sán\b[*_]*(?:\s+là\s*:?|\s*:)",
+    "vastaus": r"\bvastaus\b[*_]*(?:\s+on\s*:?|\s*:)",
+    "odpověď": r"\bodpověď\b[*_]*(?:\s+je\s*:?|\s*:)",
+    "απάντηση": r"\bαπάντηση\b[*_]*(?:\s+είναι\s*:?|\s*:)",
+    "відповідь": r"\bвідповідь\b[*_]*\s*[:—–-]",
+    "תשובה": r"תשובה\s*(?:היא)?\s*:?",
     "cevap": r"\bcevap\b[*_]*\s*:",
     "ответ": r"\bответ\b[*_]*\s*(?:[:—–-]|равен)",
     "答案": r"答案[*_]*\s*(?:应该)?(?:是|为|為|[:：])\s*[:：]?",
@@ -24,9 +31,6 @@ _LANGUAGES = {
     "الإجابة": r"الإجابة\s*(?:هي|هو)?\s*:?",
     "الجواب": r"الجواب\s*(?:هي|هو)?\s*:?",
 }
-ANNOUNCED = "|".join(f"(?i:{pattern})" for pattern in _LANGUAGES.values())
-"""A regular expression for any of them."""
-
 _PATTERNS = {
     word: re.compile(rf"(?i:{pattern})[*_]*(?i:\s+that\b)?") for word, pattern in _LANGUAGES.items()
 } | {"####": re.compile("####")}

@@ -1,6 +1,7 @@
 """The last number of a text."""
 
 import re
+from collections import deque
 
 from thinkgraph.nodes.answers.extract.extractor import Extractor
 
@@ -10,18 +11,21 @@ number or an option's letter."""
 APART = rf"(?<![^\W{SPACELESS}])"
 """A look-behind: no letter, digit or underscore stands before, but for such scripts' letters."""
 
-_SEPARATED = r"\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?)\d{3})+(?!\d)"
+_SEPARATED = r"\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?|[\u00a0\u2009\u202f])\d{3})+(?!\d)"
 _DOTTED = r"\d{1,3}(?:\.\d{3}){2,}(?![\d.])|\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
 _COMMA = r"(?<![\d,])\d+,\d{1,2}(?![\d,])|(?<![\d,])0,\d+(?![\d,])"
 _DIGITS = rf"(?:{_DOTTED}|{_SEPARATED}|{_COMMA}|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
+_ROOT = r"(?:√\s?\(?\d+\)?|\\sqrt\s?\{\s?\d+\s?\})(?:\s?/\s?\d+)?"
+_BEGINNING = r"(?=[\s\-−\\$€£¥₹√\d.½¼¾⅓⅔])"  # tells most places apart at one look
 _NUMBER = re.compile(
-    rf"{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
-    rf"(?:\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
+    rf"{_BEGINNING}{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
+    rf"(?:{_ROOT}|\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
     rf"|{_DECIMAL}(?:\s?\\[dtc]?frac\s?\{{\d+\}}\s?\{{\d+\}}|[eE][-+]?\d{{1,3}}(?!\w)"
     rf"|\s?(?:\\times|\\cdot|×|·|\*)\s?10\s?(?:\^\s?(?:\{{\s?-?\d{{1,3}}\s?\}}|-?\d{{1,3}})|{_RAISED})"
     rf"|\s?\^\s?(?:\{{\s?-?\d{{1,4}}\s?\}}|-?\d{{1,4}})|{_RAISED}|[½¼¾⅓⅔]|!(?=[^\w!]|$)(?<=\d!)(?!\s*$)"
+    rf"|\s?{_ROOT}|\s?(?:π|\\pi(?![a-zA-Z]))(?:\s?/\s?\d+)?|i(?!\w)"
     r"|\s\d{1,9}/\d{1,9}|\s?/\s?\d+(?:\.\d+)?)?|[½¼¾⅓⅔])(?:\s?\\?%)?"
 )
 _PERCENT = re.compile(r"\s?\$?\s?(?:\\?%|(?:percent|per cent|pct)\b)")
@@ -35,14 +39,19 @@ class LastNumber(Extractor):
 
     def find(self, text: str) -> str | None:
         """Find the last number, with its sign, currency and percent."""
-        found = None
-        for match in _NUMBER.finditer(text):
-            found = match
-        if found is None:
-            return None
-        answer = found[0].replace("−", "-").strip()
-        # In $50\%$ the dollars are not money but the marks of mathematics.
-        in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
-        answer = answer.removeprefix("$").strip() if in_mathematics else answer
-        percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
-        return f"{answer}%" if percent else answer
+        last = deque(_NUMBER.finditer(text), maxlen=1)
+        return _written(last[0], text) if last else None
+
+    @staticmethod
+    def all(text: str) -> list[str]:
+        """All numbers, as `find` gives the last."""
+        return [_written(found, text) for found in _NUMBER.finditer(text)]
+
+
+def _written(found: re.Match[str], text: str) -> str:
+    answer = found[0].replace("−", "-").strip()
+    # In $50\%$ the dollars are not money but the marks of mathematics.
+    in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
+    answer = answer.removeprefix("$").strip() if in_mathematics else answer
+    percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
+    return f"{answer}%" if percent else answer

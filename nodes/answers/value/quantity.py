@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from thinkgraph.nodes.answers.value.arithmetic import evaluate
-from thinkgraph.nodes.answers.value.numeral import scale
+from thinkgraph.nodes.answers.value.numeral import decimal_comma, scale
 from thinkgraph.nodes.answers.value.relation import is_relation
 from thinkgraph.nodes.answers.value.unit import is_unit, read_unit
 from thinkgraph.nodes.answers.value.value import Expression, Number, Quantity, Value
@@ -36,6 +36,8 @@ def measured(text: str, read: Read) -> Value | None:
     if times := scale(first):
         number, unit_text = evaluate(value_text), unit_text[len(first) :].strip()
         value: Value | None = None if number is None else Number(number * times)
+    elif (decimal := decimal_comma(value_text.strip())) is not None:
+        value = Number(decimal)  # 2,5 kg: one number before a unit
     else:
         value = read(value_text)
     if not isinstance(value, Number | Expression) or is_relation(value_text):

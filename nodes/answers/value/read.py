@@ -123,6 +123,8 @@ def _number(text: str, _: object) -> Value | None:
             value /= 100
         if value is not None:
             return Number(value)
+    if percent and (part := decimal_comma(percent)) is not None:
+        return Number(part / 100)
     comma = decimal_comma(text)
     if comma is None:
         return None

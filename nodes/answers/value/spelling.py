@@ -121,7 +121,7 @@ _CALL = re.compile(r"(?<![a-zA-Z])\\?(abs|exp|sqrt|cbrt|floor|ceil)(?:\[3\])?\s*
 _ROUND_POWER = re.compile(r"(\^)\s*(?=\()")
 _FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))\s*(?:\{([^{}]*)\}|(\d|[a-zA-Z]))")
 _ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
-_ONE_SIGN = re.compile(r"([_^])\s*\{\s*(\w)\s*\}")
+_ONE_SIGN = re.compile(r"([_^])\s*\{\s*(\w)\s*\}(?!\s*\d)")  # x_{1}2 is not x_{12}
 _MONEY = {"$": "dollars", "€": "euros", "£": "£", "¥": "yen", "₹": "rupees"}
 _PRICE = re.compile(
     r"(-?)\s*(?:US|USD|EUR)?\s*\\?([$€£¥₹])\s*(-?(?:\d[\d,.]*)?\d(?:\s*(?:thousand|million|billion)\b)?)(?![A-Za-z])"

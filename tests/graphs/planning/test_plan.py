@@ -23,7 +23,7 @@ from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load as load_model
 from thinkgraph.models.model import Message, Model, ModelRequest, Usage
-from thinkgraph.models.tuning import speed as measuring
+from thinkgraph.models.tuning import measure as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
 from thinkgraph.nodes import registry as room
 from thinkgraph.nodes.base.cost import PopulationBounds
@@ -381,17 +381,17 @@ def test_a_condition_tells_how_many_candidates_can_be_live(text: str, live: int)
     assert decided(condition, {"n": 3}, range(1), PopulationBounds(live=5))[1] == live
 
 
-async def test_a_speed_is_measured_once_and_kept(
+def test_a_speed_is_measured_once_and_kept(
     real: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = measuring.SAMPLING.model_copy(update={"max_tokens": 3})
     monkeypatch.setattr(measuring, "SAMPLING", short)
     file = tmp_path / "cache" / "speed.json"
-    first = await speed(real, file)
+    first = speed(real.engine, file)
     assert first.prefill > 0
-    assert await speed(real, file) == first
+    assert speed(real.engine, file) == first
     file.write_text("[nothing", "utf-8")
-    assert (await speed(real, file)).sequences == 32
+    assert speed(real.engine, file).sequences == 32
 
 
 def test_time_grows_with_the_tokens_and_sublinearly_with_the_samples() -> None:

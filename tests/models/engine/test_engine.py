@@ -664,3 +664,16 @@ async def test_requests_of_one_prompt_at_the_same_time_are_computed_once(opened)
     late = len(generations) - 1  # who comes after the first has gone on computes its last token
     assert length <= total.prefilled_tokens <= length + late
     assert total.prompt_tokens == total.prefilled_tokens + total.cached_tokens
+
+
+@pytest.mark.parametrize("sequences", [250, 256])
+async def test_as_many_sequences_as_llama_cpp_has_run_in_one_step(opened, sequences):
+    """With 256, no id is left for a cached prefix, and its cells are copied instead."""
+    model = opened("llama", sequences=sequences, kv_cells=65536)
+    hot = Sampling(temperature=3, max_tokens=12, ignore_eos=True)
+    found = await texts(model, ask("Go on:"), hot, range(sequences))
+    steps = model.engine.stats.steps
+    assert len(set(found)) > sequences // 2
+    assert steps < 2 * 12
+    assert (await texts(model, ask("Go on:"), hot, [3])) is not None
+    assert model.engine.stats.cells_used <= 65536

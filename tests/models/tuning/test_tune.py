@@ -5,7 +5,17 @@ import pytest
 from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
+from thinkgraph.models.tuning import measure
 from thinkgraph.models.tuning import tune as tuning
+from thinkgraph.models.tuning.findings import (
+    Finding,
+    config_file,
+    copies,
+    finding,
+    forget,
+    keep,
+    tuned,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -13,13 +23,20 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tuning, "ROUNDS", 1)
-    short = tuning.SAMPLING.model_copy(update={"max_tokens": 4})
-    monkeypatch.setattr(tuning, "SAMPLING", short)
+    short = measure.SAMPLING.model_copy(update={"max_tokens": 4})
+    monkeypatch.setattr(measure, "SAMPLING", short)
+    monkeypatch.setattr(tuning, "_busy", lambda: False)
     return tmp_path
 
 
-def test_what_was_found_is_used_by_the_next_opening(tiny, monkeypatch):
-    monkeypatch.setattr(tuning, "WORTH_IT", 0.0)  # whatever is tried last is kept
+@pytest.fixture
+def whatever(monkeypatch):
+    """Whatever is tried is kept."""
+    monkeypatch.setattr(tuning, "WORTH_IT", 0.0)
+    monkeypatch.setattr(tuning, "LOSSLESS", 10.0)
+
+
+def test_what_was_found_is_used_by_the_next_opening(tiny, whatever):
     told = []
     found = tuning.tune(tiny("llama"), lossy=True, tell=told.append)
     assert tuple(told) == found.trials
@@ -36,13 +53,72 @@ def test_what_was_found_is_used_by_the_next_opening(tiny, monkeypatch):
         model.close()
 
 
+def test_a_copy_is_told_before_it_is_made_and_stays_only_if_it_is_used(tiny, whatever):
+    seen = []
+
+    def tell(trial):
+        if "makes a copy of about" in trial.name:
+            seen.append([*copies().glob("*")])
+
+    found = tuning.tune(tiny("llama"), lossy=True, tell=tell)
+    assert seen[0] == []
+    assert [*copies().iterdir()] == [found.use]
+
+
+def test_a_copy_that_gains_nothing_does_not_stay(tiny, monkeypatch):
+    monkeypatch.setattr(tuning, "WORTH_IT", 1e9)
+    assert tuning.tune(tiny("llama"), lossy=True).use == tiny("llama")
+    assert [*copies().iterdir()] == []
+
+
+def test_one_engine_is_open_at_a_time(tiny, monkeypatch):
+    opened, engine = [], tuning.Engine
+
+    def open_one(*args):
+        assert all(other.closed for other in opened)
+        opened.append(engine(*args))
+        return opened[-1]
+
+    monkeypatch.setattr(tuning, "Engine", open_one)
+    tuning.tune(tiny("llama"))
+    assert len(opened) > 4
+    assert all(other.closed for other in opened)
+
+
+@pytest.mark.parametrize("by", ["load", "rounds"])
+def test_on_a_busy_machine_nothing_is_kept(tiny, whatever, monkeypatch, by):
+    if by == "load":
+        monkeypatch.setattr(tuning, "_busy", lambda: True)
+    else:
+        monkeypatch.setattr(tuning, "UNSTEADY", 0.5)
+    assert tuning.tune(tiny("llama"), lossy=True).busy
+    assert finding(tiny("llama")) is None
+    assert [*copies().iterdir()] == []
+
+
+def test_tuning_is_undone_with_its_copy(tiny, whatever):
+    found = tuning.tune(tiny("llama"), lossy=True)
+    assert [undone.use for undone in forget(tiny("llama"))] == [found.use]
+    assert not found.use.exists()
+    assert tuned(tiny("llama"), EngineSettings()) == (tiny("llama"), EngineSettings())
+    assert forget(tiny("llama")) == []
+
+
+def test_only_copies_of_its_own_are_removed(tiny, home):
+    other = home / "mine.gguf"
+    other.write_bytes(b"not to be removed")
+    keep(tiny("llama"), Finding(use=other))
+    assert forget(tiny("llama"))
+    assert other.exists()
+
+
 def test_a_setting_that_is_given_outweighs_what_was_found(tiny, monkeypatch):
     monkeypatch.setattr(tuning, "WORTH_IT", 0.0)
     monkeypatch.setattr(tuning, "available_threads", lambda: 2)  # so that one thread is tried
     found = tuning.tune(tiny("llama"))
     assert {"flash_attention", "threads"} <= found.settings.keys()
     assert found.settings["flash_attention"] == "off"
-    _, settings = tuning.tuned(tiny("llama"), EngineSettings(flash_attention="on", context=77))
+    _, settings = tuned(tiny("llama"), EngineSettings(flash_attention="on", context=77))
     assert (settings.flash_attention, settings.context) == ("on", 77)
     assert settings.threads == found.settings["threads"]  # what isn't given is as it was found
 
@@ -53,12 +129,16 @@ def test_a_quantization_that_changes_the_model_is_not_chosen_unasked(tiny, monke
     assert tuning.tune(tiny("llama")).use == tiny("llama")
 
 
+def test_a_loss_of_perplexity_from_31_5_to_32_is_one():
+    assert 31.5 * (1 + tuning.LOSSLESS) < 32.0
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', "\x00"])
 def test_a_broken_file_of_findings_is_as_none(tiny, text):
-    tuning.config_file().parent.mkdir(parents=True)
-    tuning.config_file().write_text(text)
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(text)
     settings = EngineSettings(context=99)
-    assert tuning.tuned(tiny("llama"), settings) == (tiny("llama"), settings)
+    assert tuned(tiny("llama"), settings) == (tiny("llama"), settings)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tiny, home):

@@ -273,6 +273,11 @@ def test_a_declared_kind_is_looked_for(how: object, text: str, answer: str | Non
         (["Paris", "Victor Hugo", "the Seine"], "", {"auto": "text"}),
         (["x^2+1", "5", "(1, 2)"], "", "auto"),
         (["5", "Paris"], "", "auto"),
+        (["A", "C"], "", {"choice": "ABCD"}),
+        (["(B)", "E.", "A"], "", {"choice": "ABCDE"}),
+        (["true", "False"], "", {"one-of": ["true", "false"]}),
+        (["Positive", "negative", "positive."] * 4, "", {"one-of": ["negative", "positive"]}),
+        (["yes", "no", "maybe", "no"] * 3, "", {"one-of": ["maybe", "no", "yes"]}),
         ([], "", "auto"),
     ],
 )
@@ -322,3 +327,48 @@ def test_an_answer_is_found_however_it_is_announced(
 ) -> None:
     text = before + marker.format(answer) + after
     assert extract(text) == answer, text
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The area is 12π", "12π"),
+        ("So it is 2√3.", "2√3"),
+        ("so it's 2\\sqrt{3}", "2\\sqrt{3}"),
+        ("The root is 3i", "3i"),
+        ("Il y en a 1\u202f200.", "1\u202f200"),
+        ("Answer: 12\n(The answer is in meters.)", "12"),
+        ("Đáp án: 7", "7"),
+    ],
+)
+def test_a_number_is_not_cut_out_of_its_expression(text: str, answer: str) -> None:
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("La respuesta correcta es la B.", "B"),
+        ("La opción correcta es C", "C"),
+        ("The correct choice is B: apples", "B"),
+        ("Jawaban: B", "B"),
+        ("I would choose a dog", None),
+        ("The answer is a dog", None),
+    ],
+)
+def test_a_letter_is_announced_in_many_ways(text: str, letter: str | None) -> None:
+    assert extract(text, "choice") == letter
+    assert extract(f"A or B?\n{text}", "choice") == letter
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("x_{12}", "x_{1}2", False),
+        ("12,5%", "12.5%", True),
+        ("2,5 kg", "2.5 kg", True),
+        ("2,50 €", "€2.50", True),
+    ],
+)
+def test_commas_and_subscripts(one: str, other: str, same: bool) -> None:
+    assert equal(one, other) is same

@@ -12,6 +12,7 @@ from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.expected import expecting
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.models.model import Usage
 
@@ -30,7 +31,8 @@ async def compare(
     """Answer every question with every strategy, or what is left of that.
 
     Args:
-        task: the questions, and the metric that the comparison is to be judged by.
+        task: the questions, and the metric that the comparison is to be judged by. Where none
+            says how its answer is found, the right answers do.
         variants: the strategies; the first is the baseline. Those with a model of their own are
             asked of it, model by model.
         config: the model, and how it is asked.
@@ -42,6 +44,8 @@ async def compare(
         StoreError: the database can't be used; what was computed before is in it.
         ModelError: a model can't be found or opened.
     """
+    if not any(each.extract for each in task.questions):
+        task = task.model_copy(update={"questions": expecting(task.questions)})
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

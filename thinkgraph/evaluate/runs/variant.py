@@ -20,6 +20,7 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
 from thinkgraph.nodes.registry import node_kinds
 
+AUTO = "auto"
 _LABEL = re.compile(r"(?P<graph>[^@]+?)(?:@(?P<samples>\d+))?(?P<params>(?::\w+=[^:]*)*)")
 
 
@@ -87,16 +88,27 @@ def _loaded(graph: str, digest: str, extract: str) -> Graph:  # the digest tells
 
 
 def _load(name: str, extract: Any) -> Graph:
-    """A graph whose nodes find answers by an extractor, unless they set one themselves."""
+    """A graph whose nodes, and those of the graphs it uses, find answers by an extractor.
+
+    A node that sets an extractor itself, other than `auto`, keeps it.
+    """
     graph = load(name)
     if extract is None:
         return graph
-    plain, kinds = graph.spec.plain, node_kinds()
+    found = Graph.of(_extracting(graph.spec, extract), Path(str(find(name))).parent)
+    used = {name: _extracting(spec, extract) for name, spec in found.specs.items() if name}
+    found.specs.update(used)
+    return found
+
+
+def _extracting(spec: Spec, extract: Any) -> Spec:
+    plain, kinds = spec.plain, node_kinds()
     for node in plain["nodes"].values():
         kind = kinds.get(node.get("kind", ""))
         if kind is not None and "extract" in kind.model_fields:
-            node.setdefault("extract", extract)
-    return Graph.of(Spec.model_validate(plain), Path(str(find(name))).parent)
+            own = node.get("extract", AUTO)
+            node["extract"] = extract if own == AUTO else own
+    return Spec.model_validate(plain)
 
 
 def parse_variants(

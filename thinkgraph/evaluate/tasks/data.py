@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkgraph.evaluate.tasks.expected import YES_OR_NO, expected
+from thinkgraph.evaluate.tasks.expected import YES_OR_NO, expecting
 from thinkgraph.evaluate.tasks.field import (
     MISSING,
     SET,
@@ -86,11 +86,9 @@ def read_questions(
         task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
     else:
         task = _from_file(Path(source), fields or {})
-    questions = [
-        each.model_copy(update={"extract": expected(each)})
-        for each in sampled(task.questions, limit, seed)
-    ]
-    return task.model_copy(update={"questions": tuple(questions)})
+    # By all right answers, before the sample: a larger limit leaves what is looked for as it was.
+    questions = sampled(expecting(task.questions), limit, seed)
+    return task.model_copy(update={"questions": questions})
 
 
 def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tuple[Question, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
 """A right answer that is yes or no."""
 TEXT = {"auto": "text"}
+_SHARED = {"one-of", "choice"}
 _KINDS = {
     "choice": "options",
     "yes-no": "yes or no",
@@ -26,10 +27,30 @@ _KINDS = {
 }
 
 
+def expecting(questions: Sequence[Question]) -> tuple[Question, ...]:
+    """The questions, each with the extractor that its answers are found by.
+
+    Where the right answers of all are a few labels, or letters without options, any of these is
+    looked for everywhere: `maybe` is then no text where the others are yes or no. Else each
+    question's own right answers say whether it is a number, a text, yes or no.
+    """
+    free = [each for each in questions if not each.choices]
+    right = [text for each in free for text in (each.reference, *each.alternatives)]
+    shared = _short(right) if len(free) == len(questions) else None
+    if not (isinstance(shared, dict) and shared.keys() <= _SHARED):
+        shared = None
+    return tuple(
+        each.model_copy(update={"extract": shared or expected(each)}) for each in questions
+    )
+
+
 def expected(question: Question) -> Any:
     """The short form of the extractor that fits the right answer; None for `auto`."""
     letters = LETTERS[: len(question.choices)]
-    right = [question.reference, *question.alternatives]
+    return _short([question.reference, *question.alternatives], letters)
+
+
+def _short(right: Sequence[str], letters: str = "") -> Any:
     short = expected_extractor(right, letters).short()
     return None if short == "auto" else short
 
@@ -43,6 +64,8 @@ def kinds(questions: Sequence[Question]) -> str:
 def _kind(short: Any) -> str:
     if isinstance(short, dict):
         ((name, setting),) = short.items()
+        if name == "one-of":
+            return f"one of {', '.join(setting)}"
         return _KINDS.get(str(name)) or _KINDS.get(f"{name}:{setting}") or str(name)
     return (_KINDS.get(str(short)) if short else None) or "any kind"
 

@@ -1,5 +1,7 @@
 """Drawing from one row of logits."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,14 +34,28 @@ def reference(vocabulary, sampling, rows):
         llama.llama_sampler_init_logit_bias(vocabulary.size, len(bias), pairs),
         llama.llama_sampler_init_penalties(vocabulary.size, s.penalty_last_n, *penalties),
     ]
+    breakers = [text.encode() for text in s.dry_sequence_breakers]
+    with vocabulary.open() as pointer:
+        dry = llama.llama_sampler_init_dry(
+            pointer,
+            s.dry_multiplier,
+            s.dry_base,
+            s.dry_allowed_length,
+            s.dry_penalty_last_n,
+            (ctypes.c_char_p * len(breakers))(*breakers),
+            len(breakers),
+        )
+    samplers.append(dry)
     if s.temperature == 0:
         samplers.append(llama.llama_sampler_init_greedy())
     else:
         samplers += [
+            llama.llama_sampler_init_top_n_sigma(s.top_n_sigma),
             llama.llama_sampler_init_top_k(s.top_k),
             llama.llama_sampler_init_typical(s.typical_p, 1),
             llama.llama_sampler_init_top_p(s.top_p, 1),
             llama.llama_sampler_init_min_p(s.min_p, 1),
+            llama.llama_sampler_init_xtc(s.xtc_probability, s.xtc_threshold, 1, 1),
             llama.llama_sampler_init_temp(s.temperature),
             llama.llama_sampler_init_dist(1),
         ]
@@ -68,6 +84,9 @@ def reference(vocabulary, sampling, rows):
     ),
     banned=st.integers(0, 50),
     lifted=st.integers(0, 3),
+    sigma=st.sampled_from([0, 0, 1, 2.5]),
+    xtc=st.sampled_from([(0, 0.1), (0.5, 0.1), (1, 0.01), (1, 0.6)]),
+    dry=st.sampled_from([0, 0, 0.8]),
 )
 def test_a_few_candidates_draw_as_the_whole_vocabulary(
     smollm2,
@@ -81,6 +100,9 @@ def test_a_few_candidates_draw_as_the_whole_vocabulary(
     penalties,
     banned,
     lifted,
+    sigma,
+    xtc,
+    dry,
 ):
     vocabulary, dice = smollm2.engine.vocabulary, np.random.default_rng(seed)
     rows = (peak * dice.standard_normal((DRAWS, vocabulary.size))).astype(np.float32)
@@ -97,11 +119,17 @@ def test_a_few_candidates_draw_as_the_whole_vocabulary(
         repeat_penalty=repeat,
         frequency_penalty=frequency,
         presence_penalty=presence,
+        top_n_sigma=sigma,
+        xtc_probability=xtc[0],
+        xtc_threshold=xtc[1],
+        dry_multiplier=dry,
+        dry_allowed_length=1,
     )
     found, expected = draws(vocabulary, sampling, rows), reference(vocabulary, sampling, rows)
-    if temperature == 0 or top_k == 0 or typical_p == 1:
+    nucleus = top_k == 0 and top_p < 1
+    if temperature == 0 or not (nucleus or typical_p < 1):
         assert found == expected
-    else:  # typical sampling weighs by an entropy, of which the last bits differ
+    else:  # where a nucleus ends, and an entropy, hang on sums of which the last bits differ
         assert sum(a == b for a, b in zip(found, expected, strict=True)) >= DRAWS - 2
 
 
@@ -112,3 +140,38 @@ def test_a_penalty_can_reach_beyond_the_likeliest(smollm2, penalty):
     sampling = Sampling(temperature=0, **{penalty: 8})
     drawn = draws(smollm2.engine.vocabulary, sampling, [row] * 4)
     assert sorted(drawn) == [0, 1, 2, 3]
+
+
+def test_dry_lowers_what_would_prolong_a_repetition(smollm2):
+    row = np.zeros(smollm2.engine.vocabulary.size, np.float32)
+    row[[100, 101]] = 5, 4.9
+    rows = [row.copy() for _ in range(8)]
+    greedy = Sampling(temperature=0, dry_allowed_length=1)
+    assert draws(smollm2.engine.vocabulary, greedy, rows) == [100] * 8
+    dry = greedy.model_copy(update={"dry_multiplier": 2.0})
+    assert 101 in draws(smollm2.engine.vocabulary, dry, rows)
+
+
+def test_a_break_of_many_bytes_harms_nobody(smollm2):
+    """llama.cpp tokenizes the rest of a breaker, which may begin within a character."""
+    row = np.zeros(smollm2.engine.vocabulary.size, np.float32)
+    breakers = ("é", "日本語" * 20, "a\0b", "", "😀")
+    sampling = Sampling(dry_multiplier=1, dry_sequence_breakers=breakers)
+    assert len(draws(smollm2.engine.vocabulary, sampling, [row] * 3)) == 3
+
+
+def test_xtc_takes_the_likeliest_away_but_the_last(smollm2):
+    row = np.full(smollm2.engine.vocabulary.size, -50, np.float32)
+    row[[7, 8, 9]] = np.log([0.5, 0.3, 0.2])
+    sampling = Sampling(xtc_probability=1, xtc_threshold=0.15, temperature=1)
+    assert set(draws(smollm2.engine.vocabulary, sampling, [row] * 20)) == {9}
+
+
+def test_top_n_sigma_leaves_what_stands_out(smollm2):
+    dice = np.random.default_rng(1)
+    row = dice.standard_normal(smollm2.engine.vocabulary.size).astype(np.float32)
+    row[7] = 10
+    plain = Sampling(temperature=3, top_k=0, top_p=1, min_p=0)
+    assert set(draws(smollm2.engine.vocabulary, plain, [row] * 20)) != {7}
+    sampling = plain.model_copy(update={"top_n_sigma": 3})
+    assert set(draws(smollm2.engine.vocabulary, sampling, [row] * 20)) == {7}

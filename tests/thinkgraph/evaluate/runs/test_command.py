@@ -222,3 +222,72 @@ def test_an_extractor_holds_for_all(cli, support, fixed, tmp_path):
     rows = results(tmp_path / "out")["comparison"]["rows"]
     assert all(row["answer"] == row["text"].strip() for row in rows)
     assert "did you mean" in cli("compare", *words, "--extract", "txt", "--replace").err
+
+
+SHORT = {
+    "yes-no": [
+        ("Is shipping free?", "no", "no, shipping is not free"),
+        ("Is it open on 24 December?", "yes", "Yes, until 2 pm on 24 December."),
+        ("May I return it after 30 days?", "No", "No."),
+    ],
+    "texts": [
+        ("Where is the shop?", "Paris", "Paris"),
+        ("Where is the office?", "St. Louis", "St. Louis."),
+        ("Who is the manager?", "Ann Lee", "Ann Lee"),
+    ],
+    "numbers": [
+        ("How many days does it take?", "14", "14"),
+        ("How many shops are there?", "1,200", "There are 1200 shops"),
+        ("What does it cost in $?", "5", "It costs $5."),
+    ],
+    "letters": [
+        ("Which? (A) red (B) green (C) blue", "B", "B"),
+        ("Which? (A) sun (B) moon (C) star", "A", "(A) sun"),
+        ("Which? (A) up (B) down (C) left", "C", "C."),
+    ],
+    "labels": [
+        (f"What is the mood of message {n}?", mood, f"The message is {mood}.")
+        for n, mood in enumerate(["Positive", "negative", "neutral", "positive"] * 3)
+    ],
+}
+
+
+def short_answers(questions):
+    """Speaks as models do: briefly to a question alone, with a marker after steps."""
+    said = {question: text for question, _, text in questions}
+
+    def answer(messages, seed):
+        asked = next(q for q in said if q.splitlines()[0] in messages[-1].content)
+        steps = "step" in "".join(m.content for m in messages)
+        return f"Let me see, 1 or 2.\nThe answer is {said[asked]}" if steps else said[asked]
+
+    return answer
+
+
+@pytest.mark.parametrize("kind", SHORT)
+def test_brief_and_reasoned_answers_are_judged_alike(cli, kind, tmp_path, monkeypatch):
+    model = ScriptedModel(short_answers(SHORT[kind]), name="smollm2")
+    monkeypatch.setattr(config, "load", lambda name, **settings: model)
+    file, out = tmp_path / "support.csv", tmp_path / "out"
+    with file.open("w", newline="") as opened:
+        csv.writer(opened).writerows([("question", "answer"), *(row[:2] for row in SHORT[kind])])
+    words = ("--data", file, "--graphs", "direct,chain-of-thought", "--out", out)
+    found = cli("compare", *words)
+    assert found.status == 0 and "answers are looked for by the right ones" in found.err
+    made = results(out)
+    assert len(made["comparison"]["rows"]) == 2 * len(SHORT[kind])
+    assert [each["right"] for each in made["summary"]["strategies"]] == [len(SHORT[kind])] * 2
+    assert "answers are looked for by the right ones" in (out / "index.html").read_text("utf-8")
+
+
+def test_other_right_answers_are_judged_anew_from_kept_samples(cli, fixed, tmp_path):
+    file, out = tmp_path / "support.csv", tmp_path / "out"
+    words = ("compare", "--data", file, "--graphs", "direct", "--out", out, "-q")
+    file.write_text("question,answer\nIs it free?,no\n")
+    assert cli(*words).status == 0
+    asked = len(fixed.calls)
+    assert results(out)["comparison"]["rows"][0]["answer"] is None
+    file.write_text("question,answer\nIs it free?,0\n")
+    assert cli(*words).status == 0
+    assert len(fixed.calls) == asked
+    assert results(out)["comparison"]["rows"][0]["answer"] is not None

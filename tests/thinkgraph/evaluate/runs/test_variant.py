@@ -106,3 +106,20 @@ def test_an_extractor_is_set_where_the_graph_sets_none():
     (found,) = parse_variants("direct", {}, {}, extract="text")
     assert found.load().spec.nodes["reply"].settings["extract"] == "text"
     assert found.digest != parsed("direct")[0].digest
+
+
+@pytest.mark.parametrize(("own", "used"), [("auto", "text"), ("final", "final")])
+def test_a_node_keeps_an_extractor_of_its_own_other_than_auto(own, used, tmp_path):
+    spec = tmp_path / "mine.yaml"
+    spec.write_text(
+        "thinkgraph: 1\nname: mine\nnodes:\n"
+        f"  draft: {{kind: generate, extract: {own}}}\nedges: START -> draft -> END\n"
+    )
+    (found,) = parsed(str(spec))
+    assert found.load("text").spec.nodes["draft"].settings["extract"] == used
+
+
+def test_the_graphs_that_a_graph_uses_find_answers_alike():
+    (found,) = parsed("router")
+    inner = found.load("yes-no").specs["self-consistency"].nodes
+    assert [n.settings["extract"] for n in inner.values() if n.kind == "generate"] == ["yes-no"]

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The engine on a CUDA GPU: llama-cpp-python built from its own source distribution, the engine's
+# tests, and benchmarks/engine.py with all layers offloaded at N = 1, 16, 64 and 128.
+#
+#   gpu.sh fetch FOLDER          with a network: the source and what builds it, into FOLDER
+#   gpu.sh build FOLDER          without one: llama-cpp-python and llama.cpp's tools, for CUDA
+#   gpu.sh test FOLDER           the tests of tests/models/engine, on the GPU
+#   gpu.sh bench FOLDER MODEL    rounds are added to FOLDER/engine.jsonl, the table is engine.md
+#   gpu.sh all FOLDER MODEL      build, test, bench
+#
+# MODEL is a GGUF file or a catalogue name; published numbers are of a 1.5B model. FOLDER/machine.txt
+# says which card, driver and toolkit. What is built stays, so that a step can be called again.
+# PYTHON (python) has thinkgraph with its dependencies; ARCHITECTURES is the card's (native);
+# JOBS is how many compile at once (all cores); ROUNDS (3); CMAKE_ARGS are further options. The
+# CUDA toolkit must have cuBLAS with its headers, and libcuda or -DGGML_CUDA_NO_VMM=ON.
+set -euo pipefail
+step=${1:?usage: gpu.sh fetch|build|test|bench|all FOLDER [MODEL]}
+folder=$(realpath -m "${2:?usage: gpu.sh $step FOLDER [MODEL]}")
+model=${3:-}
+python=${PYTHON:-python}
+here=$(cd "$(dirname "$0")" && pwd)
+version=$("$python" -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
+sdist=$folder/llama_cpp_python-$version.tar.gz
+site=$folder/site-$version
+cuda="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=${ARCHITECTURES:-native} ${CMAKE_ARGS:-}"
+jobs=${JOBS:-$(nproc)}
+mkdir -p "$folder"
+
+fetch() {
+    "$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$folder" \
+        "llama-cpp-python==$version"
+    "$python" -m pip download --quiet --dest "$folder/wheels" scikit-build-core ninja cmake
+    echo "$folder is ready: copy it to a machine with a GPU"
+}
+
+machine() {
+    {
+        date --utc +"%F %R UTC"
+        nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
+            echo "no GPU"
+        nvcc --version | tail -n 2
+        echo "llama-cpp-python $version, $(nproc) cores"
+    } >"$folder/machine.txt" 2>&1
+    cat "$folder/machine.txt"
+}
+
+build() {
+    machine
+    [ -f "$sdist" ] || { echo "there is no $sdist; run: gpu.sh fetch $folder" >&2; exit 2; }
+    if [ ! -d "$site/llama_cpp" ]; then
+        "$python" -m pip install --quiet --no-index --find-links "$folder/wheels" --upgrade \
+            --target "$folder/backend" scikit-build-core ninja cmake
+        PYTHONPATH=$folder/backend PATH=$folder/backend/bin:$PATH CMAKE_ARGS="$cuda" \
+            CMAKE_BUILD_PARALLEL_LEVEL=$jobs "$python" -m pip install --verbose --no-index \
+            --no-deps --no-build-isolation --no-cache-dir --target "$site.part" "$sdist" \
+            >"$folder/build-python.log" 2>&1 || { tail -n 20 "$folder/build-python.log"; exit 1; }
+        mv "$site.part" "$site"
+    fi
+    mkdir -p "$folder/tools"
+    [ -d "$folder/tools/llama_cpp_python-$version" ] || tar -xzf "$sdist" -C "$folder/tools"
+    CMAKE_ARGS=$cuda JOBS=$jobs bash "$here/llama_cpp_tools.sh" "$folder/tools" "$python"
+}
+
+offloaded() {
+    # What is in PYTHONPATH comes before what is installed.
+    export PYTHONPATH=$site
+    "$python" - <<'PYTHON'
+import sys
+from llama_cpp import llama_cpp
+from thinkgraph.models.engine.llama.devices import devices
+print(*devices(), sep="\n")
+if not any(device.is_gpu for device in devices()):
+    sys.exit(f"{llama_cpp.__file__} finds no GPU; was it built for this card, with a driver?")
+PYTHON
+}
+
+tests() {
+    offloaded
+    (cd "$here/.." && "$python" -m pytest tests/models/engine -q -p no:cacheprovider) |
+        tee "$folder/tests.log"
+}
+
+bench() {
+    offloaded
+    : "${model:?usage: gpu.sh bench FOLDER MODEL}"
+    "$python" -c '
+import sys
+from thinkgraph.models.catalogue import load
+print(load(sys.argv[1]).engine.native.placement)' "$model" | tee -a "$folder/machine.txt"
+    CMAKE_ARGS=$cuda "$python" "$here/engine.py" --model "$model" --gpu-layers 999 \
+        --widths 1,16,64,128 --cells 32768 --rounds "${ROUNDS:-3}" --tools "$folder/tools" \
+        --record "$folder/engine.jsonl" --output "$folder/engine.md"
+}
+
+case $step in
+    fetch) fetch ;;
+    build) build ;;
+    test) tests ;;
+    bench) bench ;;
+    all) build && tests && bench ;;
+    *) echo "gpu.sh knows fetch, build, test, bench and all, not $step" >&2; exit 2 ;;
+esac

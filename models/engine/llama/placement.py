@@ -1,0 +1,271 @@
+"""Where a model goes: how many layers fit on the GPUs, and how long a KV cache beside them.
+
+llama.cpp fits models to the memory there is in its own programs, and not in its library. This
+works out the same from the file's header: what each layer's weights take, and each of its cells.
+What a computation needs besides is estimated, and a gibibyte of each GPU is left free, as there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from thinkgraph.models.engine.llama.devices import Device
+from thinkgraph.models.engine.llama.gguf_file import GgufHeader
+from thinkgraph.models.engine.settings import EngineSettings
+from thinkgraph.models.errors import ModelError
+
+MARGIN = 1 << 30  # bytes of a GPU that stay free
+LEAST_CONTEXT = 4096  # tokens for which room is made before another layer goes on the GPU
+KV_BYTES = 256 << 20  # what the KV cache may take on a CPU, whatever the context
+BLOCK = 256  # llama.cpp pads the cells of a cache to this
+
+_CELL_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+_LAYER = re.compile(r"blk\.(\d+)\.")
+_EXPERTS = re.compile(r"\.ffn_(up|down|gate|gate_up)_(ch)?exps\.")
+EXPERTS_OF_LAYER = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+"""The names of a layer's experts, as llama.cpp's tensor overrides match them."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What goes where.
+
+    Attributes:
+        layers: that the model has, the output layer counted as one.
+        gpu_layers: of them on the GPUs.
+        cpu_experts: layers, from the first, whose experts are in the CPU's memory all the same.
+        cells: of the KV cache.
+        context: tokens that a prompt and its completion may have together.
+        weights: bytes of weights on the GPUs, and in the CPU's memory.
+        cache: bytes of the KV cache on the GPUs, and in the CPU's memory.
+        gpus: names of the GPUs used.
+    """
+
+    layers: int
+    gpu_layers: int
+    cpu_experts: int
+    cells: int
+    context: int
+    weights: tuple[int, int]
+    cache: tuple[int, int]
+    gpus: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = "the CPU"
+        if self.gpu_layers:
+            where = f"{' and '.join(self.gpus)} ({_size(self.weights[0] + self.cache[0])})"
+        fits = f"{self.gpu_layers} of {self.layers} layers on {where}"
+        if not self.gpu_layers:
+            fits = f"all {self.layers} layers on {where}"
+        elif self.cpu_experts:
+            fits += f", the experts of {self.cpu_experts} layers in the CPU's memory"
+        return (
+            f"{fits}; weights {_size(sum(self.weights))}, KV cache {_size(sum(self.cache))} of "
+            f"{self.cells:,} cells, context {self.context:,} tokens"
+        )
+
+
+def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device]) -> Placement:
+    """Find the most layers that fit on the GPUs, and the KV cache that fits beside them.
+
+    What is set is kept, whether it fits or not. What isn't follows from the memory that is free:
+    as many layers are on the GPUs as leave room for a context of :data:`LEAST_CONTEXT` tokens,
+    or the one that is set, and the cache takes what is left, up to the trained context of every
+    sequence. On a CPU, whose memory is for other programs too, it takes one trained context, or
+    half of what is free where that is less; and :data:`KV_BYTES` if that is more.
+
+    Raises:
+        ModelError: there is no such GPU as is set.
+    """
+    model = _Model(header, settings)
+    gpus = _used(devices, settings)
+    trained = model.trained or LEAST_CONTEXT
+    wanted = settings.kv_cells or settings.context or min(trained, LEAST_CONTEXT)
+    experts = settings.cpu_experts
+    if not gpus:
+        layers, experts = 0, 0
+    elif settings.gpu_layers >= 0:
+        layers, experts = min(settings.gpu_layers, model.layers), experts or 0
+    else:
+        room = _room(gpus, settings)
+        layers, experts = _most_layers(model, room, wanted)
+    cells = settings.kv_cells or _cells(model, layers, experts, devices)
+    context = settings.context or min(trained, cells)
+    cells = -(-max(cells, context) // BLOCK) * BLOCK
+    return Placement(
+        layers=model.layers,
+        gpu_layers=layers,
+        cpu_experts=experts,
+        cells=cells,
+        context=context,
+        weights=(
+            model.gpu_weights(layers, experts),
+            model.cpu_weights(layers, experts),
+        ),
+        cache=(
+            int(model.gpu_cell(layers) * cells),
+            int((model.gpu_cell(model.layers) - model.gpu_cell(layers)) * cells),
+        ),
+        gpus=tuple(gpu.name for gpu in gpus) if layers else (),
+    )
+
+
+class _Model:
+    """What a model's parts take."""
+
+    def __init__(self, header: GgufHeader, settings: EngineSettings) -> None:
+        self.header, self.settings = header, settings
+        self.blocks = self._number("block_count", 1)
+        self.layers = self.blocks + 1  # with the output layer
+        self.trained = self._number("context_length", 0)
+        self.vocabulary = self._number("vocab_size", 0)
+        self.width = self._number("embedding_length", 1)
+        self.dense, self.experts = [0] * self.blocks, [0] * self.blocks
+        rest: dict[str, int] = {}
+        for name, size in header.weights.items():
+            found = _LAYER.match(name)
+            if not found or int(found[1]) >= self.blocks:
+                rest[name] = size
+            elif _EXPERTS.search(name):
+                self.experts[int(found[1])] += size
+            else:
+                self.dense[int(found[1])] += size
+        embedding = rest.get("token_embd.weight", 0)  # always in the CPU's memory
+        # A model whose output is its embedding has it in both places.
+        self.copied = 0 if "output.weight" in rest else embedding
+        self.output = sum(rest.values()) - embedding + self.copied
+        self.weights = sum(header.weights.values())
+
+    @cached_property
+    def cell_bytes(self) -> list[float]:
+        """Of each layer, what one cell takes in the KV cache."""
+        heads = self._per_layer("attention.head_count", 1)
+        pairs = self._per_layer("attention.head_count_kv", 0) if self._has_kv_heads else heads
+        size = self.width // max(*heads, 1)
+        keys = self._number("attention.key_length", size)
+        values = self._number("attention.value_length", size)
+        settings = self.settings
+        each = keys * _CELL_BYTES[settings.type_k] + values * _CELL_BYTES[settings.type_v]
+        return [count * each for count in pairs]
+
+    def gpu_weights(self, layers: int, experts: int) -> int:
+        """Bytes of the last ``layers`` without the experts of the first ``experts``."""
+        if not layers:
+            return 0
+        first = self.layers - layers
+        dense = sum(self.dense[first:])
+        return dense + sum(self.experts[max(first, experts) :]) + self.output
+
+    def cpu_weights(self, layers: int, experts: int) -> int:
+        """Bytes of what isn't on the GPUs."""
+        return self.weights - self.gpu_weights(layers, experts) + (self.copied if layers else 0)
+
+    def gpu_cell(self, layers: int) -> float:
+        """Bytes of one cell in the last ``layers``, of which the output layer has none."""
+        return sum(self.cell_bytes[self.layers - layers :]) if layers else 0.0
+
+    def gpu_bytes(self, layers: int, experts: int, cells: int) -> float:
+        """Bytes of all there is on the GPUs."""
+        if not layers:
+            return 0.0
+        cell = self.gpu_cell(layers) + self.mask
+        return self.gpu_weights(layers, experts) + cells * cell + self.compute
+
+    @property
+    def mask(self) -> float:
+        """Bytes that a cell takes in a step: the mask says for each token whether it sees it."""
+        tokens = min(self.settings.micro_batch, self.settings.batch)
+        without_flash = self._number("attention.head_count", 1) * 4
+        return tokens * (2 if self.settings.flash_attention != "off" else 4 + without_flash)
+
+    @property
+    def compute(self) -> int:
+        """Bytes of a step's activations and logits, roughly."""
+        settings = self.settings
+        tokens = min(settings.micro_batch, settings.batch)
+        rows = min(tokens, settings.sequences + 64)
+        wide = max(self._number("feed_forward_length", 0), 4 * self.width)
+        return 4 * (rows * self.vocabulary + tokens * (2 * wide + 4 * self.width))
+
+    @property
+    def _has_kv_heads(self) -> bool:
+        return self.header.about("attention.head_count_kv") is not None
+
+    def _number(self, key: str, default: int) -> int:
+        value = self.header.about(key)
+        if isinstance(value, list):
+            return max(value, default=default)
+        return int(value or default) if isinstance(value, int | float) else default
+
+    def _per_layer(self, key: str, default: int) -> list[int]:
+        value = self.header.about(key)
+        if isinstance(value, list) and len(value) >= self.blocks:
+            return value[: self.blocks]
+        return [self._number(key, default)] * self.blocks
+
+
+def _used(devices: Sequence[Device], settings: EngineSettings) -> list[Device]:
+    """The GPUs that the settings let the model have."""
+    gpus = [device for device in devices if device.is_gpu]
+    if settings.gpu_layers == 0:
+        return []
+    if settings.split_mode == "none":
+        if gpus and settings.main_gpu >= len(gpus):
+            names = ", ".join(gpu.name for gpu in gpus)
+            raise ModelError(f"main_gpu is {settings.main_gpu}, and the GPUs from 0 are {names}")
+        return gpus[settings.main_gpu : settings.main_gpu + 1]
+    if settings.tensor_split:
+        shares = [*settings.tensor_split, *[0.0] * len(gpus)]
+        return [gpu for gpu, share in zip(gpus, shares, strict=False) if share]
+    return gpus
+
+
+def _room(gpus: Sequence[Device], settings: EngineSettings) -> float:
+    """Bytes that the model may take on all of its GPUs together."""
+    free = [max(0, gpu.free - MARGIN) for gpu in gpus]
+    shares = [share for share in settings.tensor_split if share][: len(gpus)]
+    if settings.split_mode == "none" or len(shares) < len(gpus):
+        return sum(free)
+    return min(left * sum(shares) / share for left, share in zip(free, shares, strict=True))
+
+
+def _most_layers(model: _Model, room: float, cells: int) -> tuple[int, int]:
+    """The layers on the GPUs, and those of them whose experts aren't, that leave so many cells."""
+    settings = model.settings
+    most = model.blocks if settings.cpu_experts is None else settings.cpu_experts
+    least = 0 if settings.cpu_experts is None else settings.cpu_experts
+    if any(model.experts):
+        for experts in range(least, most + 1):
+            if model.gpu_bytes(model.layers, experts, cells) <= room:
+                return model.layers, experts
+    else:
+        most = 0
+    for layers in range(model.layers, 0, -1):
+        if model.gpu_bytes(layers, most, cells) <= room:
+            return layers, most if layers > 1 else 0
+    return 0, 0
+
+
+def _cells(model: _Model, layers: int, experts: int, devices: Sequence[Device]) -> int:
+    """The cells that fit where the layers are."""
+    settings = model.settings
+    trained = model.trained or LEAST_CONTEXT
+    wanted = settings.context or min(trained, LEAST_CONTEXT)
+    useful = settings.sequences * (settings.context or trained)
+    limits = [float(useful)]
+    gpu_cell = model.gpu_cell(layers)
+    if layers:
+        left = _room(_used(devices, settings), settings) - model.gpu_bytes(layers, experts, 0)
+        limits.append(left / (gpu_cell + model.mask))
+    if cpu_cell := model.gpu_cell(model.layers) - gpu_cell:
+        free = sum(device.free for device in devices if not device.is_gpu)
+        half = (free - model.cpu_weights(layers, experts)) / 2 / cpu_cell
+        limits.append(max(KV_BYTES / cpu_cell, min(settings.context or trained, half)))
+    return max(wanted, int(min(limits)) // BLOCK * BLOCK)
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

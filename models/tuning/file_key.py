@@ -1,0 +1,18 @@
+"""What tells one model's file from another, and from itself once it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def file_key(path: Path) -> str:
+    """A file by its place, size and time: another file, or a changed one, has another key.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    path = path.expanduser().resolve()
+    stat = path.stat()
+    digest = hashlib.sha256(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    return f"{path}#{digest[:16]}"
