@@ -56,7 +56,7 @@ GROUPS = {
         *("Budget", "Context"),
     ],
     "Specs and errors": [
-        *("Spec", "NodeSpec", "Output"),
+        *("Spec", "Output"),
         *("ThinkgraphError", "SpecError", "ModelError", "OutputMismatch", "Interrupted"),
     ],
 }

@@ -107,7 +107,10 @@ def test_a_misspelt_public_name_is_answered_with_the_nearest() -> None:
         (lambda: Graph("g").edge(START, 3), "edge() takes the names of nodes, not 3"),
         (lambda: load(3), "load() takes the name of a graph or the path of a file, not 3"),
         (lambda: tg.use(3), "use() takes the name of a graph or the path of a file, not 3"),
-        (lambda: load("direct").run("x", model=3), "a model is a name of the catalogue, an open model or a LangChain chat model, not 3"),
+        (
+            lambda: load("direct").run("x", model=3),
+            "a model is a name of the catalogue, an open model or a LangChain chat model, not 3",
+        ),
         (lambda: load("direct").run("x", seed="one"), "a seed is an integer, not 'one'"),
         (lambda: load("direct").run("x", budget=3), 'a budget is such as {"tokens": 2000}, not 3'),
         (lambda: load("direct").run(3), "a question is a text or a list of messages, not 3"),
