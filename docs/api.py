@@ -55,7 +55,10 @@ GROUPS = {
         ),
         *("Budget", "Context"),
     ],
-    "Specs and errors": ["Spec", "ThinkgraphError", "SpecError", "ModelError", "Interrupted"],
+    "Specs and errors": [
+        *("Spec", "Output"),
+        *("ThinkgraphError", "SpecError", "ModelError", "OutputMismatch", "Interrupted"),
+    ],
 }
 """Every public name, in the order in which the page describes them."""
 

@@ -23,6 +23,7 @@ from thinkgraph.graphs.language.spec import (
     Input,
     Limits,
     NodeSpec,
+    Output,
     Param,
     Scalar,
     Spec,
@@ -67,6 +68,7 @@ class Graph:
         inputs: inputs in addition to the question.
         state: additional fields of the state, each with its reducer.
         budget: budget of one run.
+        output: the channel that is a run's result, and its JSON schema; the answer by default.
     """
 
     @suggesting
@@ -79,6 +81,7 @@ class Graph:
         inputs: Mapping[str, Input] | None = None,
         state: Mapping[str, StateField] | None = None,
         budget: Limits | None = None,
+        output: str | Output | Mapping[str, Any] | None = None,
     ) -> None:
         head = {
             "about": about,
@@ -86,6 +89,7 @@ class Graph:
             "inputs": inputs,
             "state": state,
             "budget": budget,
+            "output": output,
         }
         self._data: dict[str, Any] = {"thinkgraph": 1, "name": name}
         self._data |= {key: _plain(value) for key, value in head.items() if value}

@@ -88,7 +88,7 @@ class Thought:
     ) -> None:
         self._messages, self._sampling, self._sample, self._step = messages, sampling, sample, step
         self._role = role
-        self._text = self._written = ""
+        self._text = self._written = self._late = ""
         self._answer_at = 0
         self._parts: list[Completion] = []
 
@@ -141,7 +141,8 @@ class Thought:
 
     async def _write(self, sampling: Sampling) -> None:
         (part,) = await self._step.sample(self._so_far, sampling, **self._rest)
-        self._add(part)
+        self._late += part.reasoning  # thought again, behind the forced thought: no answer
+        self._add(part.model_copy(update={"reasoning": ""}))
 
     def _add(self, part: Completion) -> None:
         self._text += part.reasoning + part.text
@@ -156,7 +157,7 @@ class Thought:
             sample=self._sample,
             seed=self._parts[0].seed,
             text=self._written[self._answer_at :].lstrip(),
-            reasoning=thought,
+            reasoning="\n\n".join(filter(None, (thought, self._late))),
             tokens=self._spent,
             finish_reason=self._parts[-1].finish_reason,
             confidence=joined([(part.confidence, part.tokens) for part in self._parts]),

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.language.spec import Input as Input
     from thinkgraph.graphs.language.spec import Limits as Limits
     from thinkgraph.graphs.language.spec import NodeSpec as NodeSpec
+    from thinkgraph.graphs.language.spec import Output as Output
     from thinkgraph.graphs.language.spec import Param as Param
     from thinkgraph.graphs.language.spec import Spec as Spec
     from thinkgraph.graphs.language.spec import StateField as StateField
     from thinkgraph.graphs.record import RunUsage as RunUsage
     from thinkgraph.graphs.runtime.context import Context as Context
     from thinkgraph.graphs.runtime.result import Finished as Finished
+    from thinkgraph.graphs.runtime.result import OutputMismatch as OutputMismatch
     from thinkgraph.graphs.runtime.result import Result as Result
     from thinkgraph.graphs.runtime.run import Interrupted as Interrupted
     from thinkgraph.models import catalogue as _catalogue
@@ -94,13 +96,14 @@ _EXPORTS = {
         "Input",
         "Limits",
         "NodeSpec",
+        "Output",
         "Param",
         "START",
         "Spec",
         "StateField",
     ],
     "graphs.record": ["RunUsage"],
-    "graphs.runtime.result": ["Finished", "Result"],
+    "graphs.runtime.result": ["Finished", "OutputMismatch", "Result"],
     "graphs.runtime.run": ["Interrupted"],
     "graphs.runtime.context": ["Context"],
     "models.catalogue": ["load_model"],

@@ -196,7 +196,7 @@ def report(result: Result, console: Console | None = None) -> None:
     console = console or make_console(soft_wrap=True)
     answer = result.answer
     style = "bold yellow" if result.accepted is False else "bold"
-    console.print(Text(str(result.output).strip() or "no answer", style=style))
+    console.print(Text(result.output_text.strip() or "no answer", style=style))
     if result.accepted is False:
         console.print(Text("not accepted: the critics rejected this answer", style="yellow"))
     if answer.value is None and answer.of > 1:

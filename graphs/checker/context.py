@@ -134,6 +134,18 @@ class CheckContext:
         return {str(name) for name in found} if isinstance(found, dict) else set()
 
     @property
+    def output(self) -> str:
+        """The name of the channel that is the run's result, well-formed or not."""
+        name = self.source.at(self.output_path)
+        return name if name and isinstance(name, str) else "answer"
+
+    @property
+    def output_path(self) -> DataPath:
+        """Where its name stands."""
+        long = isinstance(self.source.at(("output",)), dict)
+        return ("output", "field") if long else ("output",)
+
+    @property
     def fields(self) -> set[str]:
         """The names of the params, inputs and state."""
         return self.declared("params") | self.declared("inputs") | self.declared("state")

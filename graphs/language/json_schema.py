@@ -42,6 +42,8 @@ def schema() -> Schema:
     parts["NodeSpec"] = {"anyOf": [*nodes, _use(parts["NodeSpec"])]}
     parts["Edge"] = _edge(parts["Edge"])
     parts["Param"] = {"anyOf": [parts["Param"], {"type": ["boolean", "number", "string"]}]}
+    field = parts["Output"]["properties"]["field"]
+    parts["Output"] = {"anyOf": [parts["Output"], {**field, "title": "name"}]}
     for section in ("inputs", "params", "state", "nodes"):
         spec["properties"][section]["additionalProperties"] = False  # of names that are none
     edges = spec["properties"]["edges"]

@@ -29,6 +29,7 @@ from thinkgraph.graphs.language.spec import (
     Input,
     Limits,
     NodeSpec,
+    Output,
     Param,
     Spec,
     StateField,
@@ -64,6 +65,7 @@ def language() -> str:
         "Beside `kind`, a node has the settings of its kind; see [below](#node-kinds).\n",
         _section("Edges", Edge),
         _section("Budgets", Limits),
+        _section("Output", Output),
         _conditions(),
         _prompts(),
         _extractors(),
@@ -135,6 +137,7 @@ def _fields(fields: Mapping[str, FieldInfo], schema: Schema) -> str:
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     short = getattr(value, "short", None)
+    value = value.field if isinstance(value, Output) else value
     if value is None or value in ("", (), {}):
         return ""
     return f"`{json.dumps(short() if short else value, ensure_ascii=False)}`"

@@ -332,6 +332,13 @@ RULES: dict[str, Rule] = {
         "nodes:\n  draft: {kind: generate, fallback: small}\n"
         "  small: {kind: generate, model: small}\n",
     ),
+    "TG217": Rule(
+        "an output that can't have a schema",
+        "The answer, or a field of the state, can be text that is JSON of a schema. The other "
+        "channels have a form of their own.",
+        "output: {field: candidates, json_schema: {type: object}}\n",
+        "output: {field: answer, json_schema: {type: object}}\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",

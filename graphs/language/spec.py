@@ -12,7 +12,15 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from thinkgraph.models.arguments import SuggestingModel
@@ -146,6 +154,30 @@ class StateField(Frozen):
     )
     default: Any = Field(None, description="value until a node writes it")
     about: str = Field("", description="what it is for")
+
+
+def _json_schema(value: Any) -> Any:
+    is_model = isinstance(value, type) and issubclass(value, BaseModel)
+    return value.model_json_schema() if is_model else value
+
+
+class Output(Frozen):
+    """The channel that is a run's result. ``output: NAME`` is short for ``{field: NAME}``."""
+
+    field: Identifier = Field("answer", description="the answer, or a field of the state")
+    json_schema: Annotated[dict[str, Any] | None, BeforeValidator(_json_schema)] = Field(
+        None,
+        description="JSON schema of the result; in Python a pydantic model too",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"field": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        return self.field if self.json_schema is None else serialize(self)
 
 
 class Limits(Frozen):
@@ -315,7 +347,9 @@ class Spec(Frozen):
         min_length=1, max_length=512, description="the edges; a single one needs no list"
     )
     budget: Limits | None = Field(None, description="budget of a run")
-    output: Identifier = Field("answer", description="the channel that is the run's result")
+    output: Output = Field(
+        Output(), description="the channel that is the run's result, and its JSON schema"
+    )
 
     @property
     def plain(self) -> dict[str, Any]:

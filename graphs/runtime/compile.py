@@ -16,7 +16,7 @@ from langgraph.graph import END as LANGGRAPH_END
 from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
 
-from thinkgraph.graphs.language.spec import NodeSpec, Spec
+from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
 from thinkgraph.graphs.runtime.context import Binding, Context
 from thinkgraph.graphs.runtime.node import (
@@ -28,9 +28,10 @@ from thinkgraph.graphs.runtime.node import (
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
-from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.prompts.prompt import load_prompt, prompts_in
 from thinkgraph.nodes.registry import node_kinds
 
@@ -62,7 +63,7 @@ def build(
     )
     graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec)))
     graph.add_edge(LANGGRAPH_START, BEGIN)
-    work = {name: _work(node, binding, stores) for name, node in spec.nodes.items()}
+    work = {name: _work(spec, name, binding, stores) for name in spec.nodes}
     writers = _writers(work, routes)
     for name, node in spec.nodes.items():
         runner = NodeRunner(name, work[name], *rest)
@@ -77,9 +78,7 @@ def build(
             retry_policy=retry_policy(node.retry) if node.retry else None,
         )
     # Paths may end at different times; the run is concluded once, after the last.
-    vote = Conclusion(
-        CONCLUDE, _work(NodeSpec(kind="vote"), binding, stores), *rest, writers=writers
-    )
+    vote = Conclusion(CONCLUDE, KindWork(Vote()), *rest, writers=writers)
     metadata = None if within else {ANSWER: not writers}
     graph.add_node(CONCLUDE, NodeRunnable(vote), defer=True, metadata=metadata)
     graph.add_edge(CONCLUDE, LANGGRAPH_END)
@@ -110,14 +109,15 @@ def _read_prompts(node: Node) -> None:
             load_prompt(prompt)
 
 
-def _work(node: NodeSpec, binding: Binding, stores: bool) -> Work:
+def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
     """What a node does: its kind's run, or the whole of another graph."""
+    node = graph.nodes[name]
     if node.kind is not None:
         kind = node_kinds()[node.kind].model_validate(bind(node.settings, binding.params))
         _read_prompts(kind)
-        return KindWork(kind)
+        return KindWork(held(graph, name, kind))
     spec = binding.used(str(node.use))
     params = spec.bind(bind(node.params or {}, binding.params))
     inner = replace(binding, params=params, budget=None)
-    graph = build(spec, inner, stores=stores, within=True)
-    return GraphWork(spec, params, graph.compile(checkpointer=None if stores else False))
+    within = build(spec, inner, stores=stores, within=True)
+    return GraphWork(spec, params, within.compile(checkpointer=None if stores else False))

@@ -18,6 +18,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.result import output
 from thinkgraph.graphs.runtime.routes import Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
@@ -243,6 +244,8 @@ class Conclusion(NodeRunner):
 
     def _said(self, written: Json, values: Json) -> Json:
         after = {**channels.updated(self.spec, values, written), "turn": values["turn"]}
+        if not isinstance(get_runtime(Context).context, RunContext):  # of a run, its result has it
+            output(self.spec, channels.read(self.spec, after), after)
         total = self._context(values).budget
         self.budgets.forget(total)
         message = reply(self.spec, after, total.cut if total else None, self.writers)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, Self
 
+from thinkgraph.graphs.language.spec import Output, Spec
 from thinkgraph.graphs.record import RunRecord
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
+from thinkgraph.nodes.population import State
 from thinkgraph.nodes.request import RequestRecord
 
 
@@ -32,6 +37,12 @@ class Result(RunRecord):
             return None
         last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
         return sum(last) * 2 > len(last)
+
+    @property
+    def output_text(self) -> str:
+        """The output as text; as JSON where the spec gives it a schema."""
+        has_schema = self.spec is not None and self.spec.output.json_schema is not None
+        return json.dumps(self.output, ensure_ascii=False) if has_schema else str(self.output)
 
     def to_html(self, command: str | None = None) -> str:
         """The run as one page of HTML that needs nothing else: for who debugs a strategy.
@@ -74,7 +85,7 @@ class Result(RunRecord):
             data["accepted"] = self.accepted
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
-        if self.spec is not None and self.spec.output != "answer":
+        if self.spec is not None and self.spec.output != Output():
             data["output"] = self.output
         if requests:
             data["requests"] = [one.model_dump(mode="json") for one in self.requests]
@@ -96,3 +107,66 @@ class Finished(Frozen):
 
     event: Literal["result"] = "result"
     result: Result
+
+
+class OutputMismatch(ThinkgraphError):
+    """The output of a run isn't a JSON value of its schema.
+
+    Attributes:
+        result: the run, without its output; None where the graph was compiled for LangGraph, whose
+            state has the answer.
+    """
+
+    result: Result | None = None
+
+
+def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
+    """The value of the channel that the spec says is its result, parsed if it has a schema.
+
+    Raises:
+        OutputMismatch: it isn't a JSON value of its schema.
+    """
+    field, schema, answer = spec.output.field, spec.output.json_schema, state.answer
+    if field == "answer" and answer is not None:
+        found: list[Any] = [answer.value or answer.text, answer.text]
+    else:
+        found = [state.fields.get(field, values.get(field))]
+    if schema is None:
+        return found[0]
+    return _valid(spec, found, schema)
+
+
+def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
+    """The first of the values, as JSON or as it is, that the schema allows."""
+    import jsonschema  # noqa: PLC0415 (only for an output that has a schema)
+
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    forms = [form for value in found for form in _forms(value)]
+    for form in forms:
+        if validator.is_valid(form):
+            return form
+    wrong = jsonschema.exceptions.best_match(validator.iter_errors(forms[0]))
+    place = "".join(f"[{step!r}]" for step in wrong.absolute_path)
+    text = found[-1] if isinstance(found[-1], str) else json.dumps(found[-1], default=repr)
+    why = wrong.message if list(parsed(text)) else "it isn't JSON"
+    raise OutputMismatch(
+        f"the output of graph {spec.name!r} doesn't match its json_schema: "
+        f"{spec.output.field}{place}: {_short(why)}; it is {_short(text)!r}; a text that was cut "
+        "short needs a larger max_tokens"
+    )
+
+
+def _short(text: str) -> str:
+    return f"{text[:200]}…" if len(text) > 200 else text
+
+
+def _forms(value: Any) -> Iterator[Any]:
+    if isinstance(value, str):
+        yield from parsed(value)
+    yield value
+
+
+def parsed(text: str) -> Iterator[Any]:
+    """The value of a text that is JSON."""
+    with suppress(ValueError, RecursionError):
+        yield json.loads(text)

@@ -22,14 +22,13 @@ from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result, output
 from thinkgraph.graphs.runtime.routes import CONCLUDE
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.model import Budget, Message
 from thinkgraph.nodes.event import NodeEvent
-from thinkgraph.nodes.population import State
 from thinkgraph.nodes.registry import node_kinds
 from thinkgraph.nodes.request import RequestRecord
 
@@ -135,13 +134,12 @@ class Run:
         spec, state = self.spec, channels.read(self.spec, values)
         if state.answer is None:
             raise ThinkgraphError(f"graph {spec.name!r} ended without an answer")
-        return Result(
+        made = Result(
             graph=spec.name,
             model=cast(Roles, self.binding.models).name,
             seed=self.context.seed,
             question=state.question,
             answer=state.answer,
-            output=_output(spec, state, values),
             candidates=tuple(state.candidates.values()),
             critiques=tuple(state.critiques.values()),
             usage=RunUsage(**channels.total_usage(values).model_dump(), wall_s=wall),
@@ -152,6 +150,11 @@ class Run:
             requests=tuple(self.requests),
             cut=self.context.budget.cut if self.context.budget else None,
         )
+        try:
+            return made.model_copy(update={"output": output(spec, state, values)})
+        except OutputMismatch as error:
+            error.result = made
+            raise
 
 
 def app(
@@ -225,13 +228,6 @@ async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Resul
             if isinstance(event, Finished):
                 return event.result
     raise ThinkgraphError("the run ended without a result")
-
-
-def _output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
-    """The value of the channel that the spec says is its result."""
-    if spec.output == "answer" and state.answer is not None:
-        return state.answer.value or state.answer.text
-    return state.fields.get(spec.output, values.get(spec.output))
 
 
 def asked(question: Question) -> dict[str, Any]:

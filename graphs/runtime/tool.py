@@ -80,7 +80,7 @@ def tool(
             async with aclosing(stream) as events:
                 async for event in events:
                     if isinstance(event, Finished):
-                        return str(event.result.output), event.result
+                        return event.result.output_text, event.result
                     emit(event)
         except ThinkgraphError as error:
             raise ToolException(str(error)) from error

@@ -93,8 +93,8 @@ def reply(
     if state.answer is not None:
         text = state.answer.text or state.answer.value or ""
         told |= state.answer.model_dump(include=_VOTE)
-    if spec.output != "answer":
-        text = str(state.fields.get(spec.output, values.get(spec.output)))
+    if (field := spec.output.field) != "answer":
+        text = str(state.fields.get(field, values.get(field)))
     candidate = state.candidates.get(told.get("candidate") or "")
     streamed = candidate is not None and candidate.node in writers and candidate.text == text
     return AIMessage(

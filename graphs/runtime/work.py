@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from langgraph.graph.state import CompiledStateGraph
 
-from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.graphs.language.spec import END, Scalar, Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
+from thinkgraph.models.formats.tools import closed
+from thinkgraph.nodes.answers import Extractor
 from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.sampling_node import CandidateNode, SamplingNode
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
 
@@ -89,3 +95,61 @@ class GraphWork:
             critiques=tuple(after.critiques.values()),
             answer=after.answer,
         )
+
+
+OWN = frozenset({"json_schema", "grammar", "tagged", "thinking", "prefix"})
+"""Settings by which a node says itself how its text is formed."""
+STEPWISE = frozenset({"expand"})
+"""Kinds whose texts are parts of an answer."""
+REPLACING = frozenset({"synthesize"})
+"""Kinds whose candidates take the place of all others, which then need no form."""
+
+
+class JsonText(Extractor):
+    """All of a text that is JSON, spelt one way, so that votes compare values."""
+
+    name = "text"
+    about = "the whole text as JSON"
+
+    def find(self, text: str) -> str:
+        """Give the value back as JSON, or a text that isn't JSON as it is."""
+        return next((json.dumps(form, ensure_ascii=False) for form in parsed(text)), text)
+
+
+def held(spec: Spec, name: str, node: Node) -> Node:
+    """A node of a spec, held to the schema of the spec's output if it samples that output."""
+    schema = spec.output.json_schema
+    if schema is None or not _samples_output(spec, name, node) or OWN & node.model_fields_set:
+        return node
+    changed: dict[str, Any] = {"json_schema": closed(schema)}
+    if isinstance(node, CandidateNode) and "extract" not in node.model_fields_set:
+        changed["extract"] = JsonText()
+    return node.model_copy(update=changed)
+
+
+def _samples_output(spec: Spec, name: str, node: Node) -> bool:
+    field = spec.output.field
+    if not isinstance(node, SamplingNode):
+        return False
+    if field != "answer":
+        replaced = field in spec.state and spec.state[field].reducer == "replace"
+        return replaced and getattr(node, "into", None) == field and _writes_text(node, field)
+    return isinstance(node, CandidateNode) and node.kind not in STEPWISE and _lasts(spec, name)
+
+
+def _writes_text(node: Node, field: str) -> bool:
+    return node.field_types.get(field) == "string"
+
+
+def _lasts(spec: Spec, name: str) -> bool:
+    """Whether a candidate of a node may be left at the end of a run."""
+    forward: dict[str, set[str]] = defaultdict(set)
+    for edge in spec.edges:
+        for sources, targets in edge.links:
+            for source in sources:
+                forward[source].update(targets)
+    found = [name, *(owner for owner, node in spec.nodes.items() if node.fallback == name)]
+    for at in found:
+        follow = forward[at] - set(found)
+        found += [n for n in follow if n == END or spec.nodes[n].kind not in REPLACING]
+    return END in found

@@ -76,7 +76,7 @@ def held(
     doesn't name are not allowed, unless it says that they are. ``bare`` holds also calls without
     their delimiters, which small models leave out.
     """
-    tools = [tool.model_copy(update={"parameters": _closed(tool.parameters)}) for tool in tools]
+    tools = [tool.model_copy(update={"parameters": closed(tool.parameters)}) for tool in tools]
     if format.channels and knows_tools:
         begin, _, rest = format.channels.call_begin.partition("NAME")
         after = next(iter(format.channels.ends[2:]), "")
@@ -104,6 +104,7 @@ def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
     ]
 
 
-def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without properties that it doesn't name, unless it says that it has some."""
     composed = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"} & schema.keys()
     return schema if composed else {"additionalProperties": False, **schema}

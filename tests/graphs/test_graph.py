@@ -223,7 +223,7 @@ def test_the_output_is_the_answer_or_the_channel_that_the_spec_names():
     assert tg.load("direct").run("?", model=ScriptedModel(["so 7"])).output == "7"
     source = tg.load("least-to-most").spec
     field = next(iter(source.state))
-    graph = tg.Graph.of(source.model_copy(update={"output": field}))
+    graph = tg.Graph.of(source.model_copy(update={"output": tg.Output(field=field)}))
     result = graph.run("?", model=ScriptedModel(lambda messages, seed: "1. One? 7"))
     assert result.output == result.summary()["output"]
     assert result.output

@@ -50,7 +50,7 @@ def reads(context: CheckContext, name: str) -> frozenset[str]:
 
 
 def _asks_for_answer(context: CheckContext) -> bool:
-    return (context.source.at(("output",)) or "answer") == "answer"
+    return context.output == "answer"
 
 
 def use_before_write(context: CheckContext) -> None:

@@ -16,6 +16,9 @@ from thinkgraph.graphs.language.condition import VARIABLES
 from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import CHANNELS, RUN_SETTINGS, Edge, Limits, Param, Scalar
+from thinkgraph.models.engine.sampling.grammar import check_constraint
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Sampling
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.prompts.prompt import prompts_in
 from thinkgraph.nodes.registry import node_kinds
@@ -58,11 +61,22 @@ def _taken(name: str, section: str) -> str:
 
 def output(context: CheckContext) -> None:
     """The output is a channel of the state."""
-    name = context.source.at(("output",))
+    name, path = context.output, context.output_path
     known = CHANNELS | context.declared("state")
-    if isinstance(name, str) and name not in known:
+    if name not in known:
         hint = suggestion(name, context.declared("state") | {"answer", "candidates", "critiques"})
-        context.report("TG206", ("output",), f"unknown channel `{name}`", hint)
+        context.report("TG206", path, f"unknown channel `{name}`", hint)
+    schema = context.source.at(("output", "json_schema"))
+    if not isinstance(schema, dict):
+        return
+    if name in CHANNELS - {"answer"}:
+        hint = "the answer and the fields under `state` can have one"
+        context.report("TG217", path, f"the channel `{name}` can't have a JSON schema", hint)
+    try:
+        check_constraint(Sampling(json_schema=schema))
+    except ModelError as error:
+        message, _, hint = str(error).partition("; ")
+        context.report("TG112", ("output", "json_schema"), message, hint)
 
 
 def channels(context: CheckContext) -> None:
@@ -188,7 +202,7 @@ def unused(context: CheckContext) -> None:
     """Every param, input and field of the state is named somewhere."""
     if context.source.broken:
         return
-    named, output = _named(context), context.source.at(("output",))
+    named, output = _named(context), context.output
     for section, code in (("params", "TG212"), ("inputs", "TG213"), ("state", "TG213")):
         for name in getattr(context, section):
             if name not in named and name.isidentifier() and name != output:

@@ -378,6 +378,23 @@ def test_a_text_that_cannot_be_constrained_is_found(settings: str, said: str):
     assert settings in text.splitlines()[problem.line - 1]
 
 
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        ("{json_schema: {type: object}}", None),
+        ("{field: answer, json_schema: {type: strnig}}", "TG112"),
+        ("{json_schema: {type: array, uniqueItems: true}}", "TG112"),
+        ("{field: critiques, json_schema: {type: object}}", "TG217"),
+        ("{field: anwser, json_schema: {type: object}}", "TG206"),
+        ("{schema: {type: object}}", "TG101"),
+        ("{json_schema: 5}", "TG103"),
+        ("5", "TG103"),
+    ],
+)
+def test_the_schema_of_an_output_is_checked(output: str, code: str | None):
+    assert codes(f"{GOOD}output: {output}\n") == ([code] if code else [])
+
+
 def test_a_misspelt_node_doesnt_make_others_unreachable():
     assert codes(GOOD.replace("-> sample ->", "-> smaple ->")) == ["TG205"]
 
