@@ -51,7 +51,8 @@ async def test_a_token_budget_is_kept_by_the_engine(small, model):
     graph, params = small
     result = await graph.arun(QUESTION, model=model, seed=1, budget={"tokens": 20}, **params)
     assert result.usage.completion_tokens <= 20
-    assert result.answer.text.strip()
+    thoughts = [candidate.reasoning for candidate in result.candidates]
+    assert result.answer.text.strip() or any(thoughts)  # it may have ended within the thought
     assert result.cut is None or "tokens" in result.cut
     assert result.cut or all(c.finish_reason != "budget" for c in result.candidates)
 

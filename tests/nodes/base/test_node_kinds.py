@@ -104,7 +104,7 @@ def test_the_schema_knows_a_kind_and_its_settings():
     shout()
     found = schema()["$defs"]["Shout"]["properties"]
     assert found["kind"]["const"] == "shout"
-    assert set(found) == {"kind", "times", "mark", "budget"}
+    assert set(found) == {"kind", "times", "mark", "budget", "retry", "fallback"}
 
 
 def test_a_setting_of_an_own_kind_may_be_a_param():
