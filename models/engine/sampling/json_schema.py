@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -17,6 +18,7 @@ from thinkgraph.models.errors import ModelError
 
 MAX_DEPTH = 60  # of schemas within schemas
 MAX_SCHEMAS = 5_000
+MAX_REMAINDERS = 10_000  # of all multipleOf together: some hundred MiB at a million
 MAX_COUNT = 100_000  # characters or items that a schema may count
 
 # A space after a comma or colon, or a line break with its indentation. Without a bound, a model
@@ -73,12 +75,18 @@ def schema_to_lark(schema: Schema) -> str:
 
 @lru_cache(maxsize=64)
 def _schema_to_lark(text: str) -> str:
-    root = json.loads(text)
+    root, remainders = json.loads(text), 1
     for count, (place, schema) in enumerate(_schemas(root)):
         if count > MAX_SCHEMAS:
             raise ModelError(f"the JSON schema has more than {MAX_SCHEMAS} schemas in it")
         if isinstance(schema, dict):
             _check(place, schema)
+            remainders *= _remainders(schema.get("multipleOf"))
+            if remainders > MAX_REMAINDERS:
+                raise ModelError(
+                    f"the JSON schema's multipleOf (at {place}) can't be enforced: it takes more "
+                    f"than {MAX_REMAINDERS} states, those of others multiplied; leave it out"
+                )
             _simplify(schema, root)
     options = {"whitespace_flexible": True, "whitespace_pattern": WHITESPACE}
     return "%json " + json.dumps(root | {"x-guidance": options})
@@ -126,6 +134,17 @@ def _check(place: str, schema: Schema) -> None:
             f"the JSON schema's minProperties {least} (at {place}) can't be enforced; name the "
             "properties that are required"
         )
+
+
+def _remainders(multiple: Any) -> int:
+    """States of an automaton of the multiples: the number without its factors 2 and 5."""
+    if isinstance(multiple, bool) or not isinstance(multiple, int | float) or not multiple:
+        return 1
+    states = abs(Fraction(str(multiple)).numerator)
+    for factor in (2, 5):
+        while states % factor == 0:
+            states //= factor
+    return states
 
 
 def _simplify(schema: Schema, root: Schema) -> None:

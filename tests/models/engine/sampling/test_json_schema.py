@@ -173,6 +173,23 @@ def test_a_deep_schema_ends_no_process(depth, wrap):
     assert refusal(deep(depth, wrap)) is None or depth > 50
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"multipleOf": 661986470},
+        {"multipleOf": 0.00661986473},
+        {"allOf": [{"multipleOf": 997}, {"multipleOf": 991}]},
+    ],
+)
+def test_multiples_that_take_too_many_states_are_refused(schema):
+    assert "multipleOf" in refusal(schema)
+
+
+@pytest.mark.parametrize("multiple", [7, 0.01, 1e-9, 10**6, 2**20, 997])
+def test_other_multiples_are_enforced(multiple):
+    assert refusal({"multipleOf": multiple}) is None
+
+
 @pytest.mark.parametrize("count", [100, 4000])
 def test_a_long_chain_of_references_ends_no_process(count):
     chain = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}]} for i in range(count)}
