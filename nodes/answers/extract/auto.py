@@ -29,6 +29,7 @@ _VERB = re.compile(
     r"(?i)\b(?:is|are|was|were|has|have|had|costs?|takes?|took|needs?|gets?|got|makes?|made|earns?"
     r"|pays?|paid|spends?|spent|sells?|sold|will|would|can|there)\b"
 )
+_FACTORIAL = re.compile(r"(?:\d{1,6}|[a-zA-Z]|\([^()!]{1,20}\))!{1,2}")
 _FINAL = re.compile(r"(?i)\bfinal answer\b|\A\s*answer\s*:")
 
 
@@ -101,6 +102,8 @@ def _short(text: str) -> str | None:
     if leading := LEADING.match(text):
         return leading[1]
     bare = text.strip().strip("*_`\"'").strip()
+    if _FACTORIAL.fullmatch(bare):
+        return bare
     if _FORMULAS.fullmatch(bare):
         return bare.rstrip(".")
     if _BARE.fullmatch(bare) and not _WORDS.search(bare) and re.search(r"\d", bare):

@@ -372,3 +372,12 @@ def test_a_letter_is_announced_in_many_ways(text: str, letter: str | None) -> No
 )
 def test_commas_and_subscripts(one: str, other: str, same: bool) -> None:
     assert equal(one, other) is same
+
+
+@pytest.mark.parametrize("text", ["5!", "n!", "(n+1)!", "7!!", "**10!**"])
+def test_a_text_that_is_only_a_factorial_keeps_its_sign(text):
+    assert extract(text) == text.strip("*")
+
+
+def test_an_exclamation_after_a_sentence_is_no_factorial():
+    assert extract("It is 42!") == "42"
