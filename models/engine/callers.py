@@ -14,10 +14,12 @@ import threading
 import time
 
 LIMIT_S = 0.002
-"""Seconds that one step waits for all loops together."""
-IDLE_TURNS = 10
+"""Seconds that one step waits for all loops together, while there is work."""
+IDLE_LIMIT_S = 0.05
+"""The same where the engine has nothing else to do, so that nobody is held up."""
+IDLE_TURNS = 100
 """Turns of a loop in a row without any other callback, after which it counts as idle."""
-TURNS = 100
+TURNS = 300
 """Turns of a loop that doesn't show its ready callbacks: more than the next node needs."""
 GLANCE_S = 0.0005
 """How often to look whether a loop still runs: one that has ended requests nothing more."""
@@ -39,15 +41,20 @@ class Callers:
         if loop is not None:
             self._loops.add(loop)
 
-    def wait(self) -> None:
-        """Wait until the noted loops are idle or have ended, for :data:`LIMIT_S` at most."""
+    def wait(self, *, idle: bool = False) -> None:
+        """Wait until the noted loops are idle or have ended, for a bounded time.
+
+        Args:
+            idle: whether the engine has nothing else to do: then :data:`IDLE_LIMIT_S` at most,
+                and else :data:`LIMIT_S`.
+        """
         if not self._loops:
             return
-        began = time.perf_counter()
+        began, limit = time.perf_counter(), IDLE_LIMIT_S if idle else LIMIT_S
         probes = [_IdleProbe(loop) for loop in self._loops]
         self._loops.clear()
         for probe in probes:
-            while not probe.wait(GLANCE_S) and time.perf_counter() - began < LIMIT_S:
+            while not probe.wait(GLANCE_S) and time.perf_counter() - began < limit:
                 pass
             probe.abandoned = True
         self.waited_s += time.perf_counter() - began

@@ -206,13 +206,14 @@ class Engine:
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
-        self._callers.wait()
-        if not (self._scheduler.running or self._scheduler.waiting or self._closed):
+        if self._scheduler.running or self._scheduler.waiting or self._closed:
+            self._callers.wait()
+        else:
             first = self._inbox.get()
             self._handle(first)
             if isinstance(first, Request):  # others of the same run are about to follow
                 self._callers.expect(first.loop)
-                self._callers.wait()
+            self._callers.wait(idle=True)
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
