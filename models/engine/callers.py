@@ -3,8 +3,8 @@
 Which requests meet in a batch decides the last bits of the logits. So that a run alone gives the
 same text each time, the engine doesn't race its callers: after a sample ended, and after a request
 reached an idle engine, it waits until their event loops are idle, that is, until everything that
-follows has been requested. The wait is bounded: a busy loop delays a step by
-:data:`LIMIT_S` at most.
+follows has been requested. The wait is bounded: a busy loop delays a step by :data:`LIMIT_S` at
+most, and by :data:`IDLE_LIMIT_S` where the engine has no other work.
 """
 
 from __future__ import annotations
