@@ -88,8 +88,10 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, then those of installed packages."""
-    return ChainMap(dict(given), installed_tools())
+    """The tools that a run may use: those given, of installed packages, and built-in ones."""
+    from thinkgraph.nodes.tools.python import python_tool  # noqa: PLC0415 (it is made of these)
+
+    return ChainMap(dict(given), installed_tools(), {"python": python_tool()})
 
 
 @cache
