@@ -15,7 +15,16 @@ from pydantic import Field
 from thinkgraph.models.model import Confidence, FinishReason, Frozen, Message, TokenLogprob, Usage
 from thinkgraph.nodes.answers import Tally
 
-__all__ = ["Answer", "CallRecord", "Candidate", "Confidence", "Criticism", "State", "TokenLogprob", "Update"]
+__all__ = [
+    "Answer",
+    "CallRecord",
+    "Candidate",
+    "Confidence",
+    "Criticism",
+    "State",
+    "TokenLogprob",
+    "Update",
+]
 
 
 class CallRecord(Frozen):
@@ -26,7 +35,6 @@ class CallRecord(Frozen):
     result: str = Field("", description="as the model was shown it")
     failed: bool = Field(False, description="whether the result is an error")
     seconds: float = 0.0
-    id: str = Field("", description="of the call, in the messages")
 
 
 class Candidate(Frozen):

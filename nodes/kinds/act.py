@@ -68,9 +68,7 @@ class Act(CandidateNode):
             messages.append(Message(role="assistant", content=self.prefix))
         ways = [self._trajectory(messages, i, step) for i in range(self.samples)]
         prompt, sampling, tools = ways[0].first
-        turns = await step.sample(
-            prompt, sampling, n=self.samples, role=self.model, tools=tools
-        )
+        turns = await step.sample(prompt, sampling, n=self.samples, role=self.model, tools=tools)
         work = [self._finished(way, turn, step) for way, turn in zip(ways, turns, strict=True)]
         return Update(candidates=tuple(await gather(*work)))
 

@@ -14,10 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.tools.tool import BoundTool, ToolFactory
 
 if TYPE_CHECKING:
-    from pydantic_monty import Monty
+    from pydantic_monty import Monty, MontyError, MontySession
 
 SECONDS = 5.0
 """Computing time of one call."""
@@ -25,6 +24,12 @@ MEMORY = 128 << 20
 """Bytes that the code may take."""
 OUTPUT = 1 << 18
 """Bytes that it may print."""
+STATE = 16 << 20
+"""Bytes that all variables of a session may take between two runs."""
+BROKEN = ("MemoryError", "TimeoutError")
+"""Errors after which nothing is known of the variables."""
+POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
+"""Nothing sleeps, and random numbers are the same in each run."""
 QUEUE_S = 60.0
 """How long a call waits for a free process."""
 INSTALL = 'the tool python needs pydantic-monty; run: pip install "thinkgraph[python]"'
@@ -61,26 +66,36 @@ class PythonSession:
         printed = CollectString(max_bytes=OUTPUT)
         limits = {"max_feed_duration_secs": SECONDS, "max_memory": MEMORY}
         try:
-            with pool.checkout(limits=limits) as session:  # type: ignore[arg-type]
+            with pool.checkout(limits=limits, os_policy=POLICY) as session:  # type: ignore[arg-type]
                 if self._state:
                     session.load_session(self._state)
                 try:
                     value = session.feed_run(code, print_callback=printed)
-                finally:
-                    self._keep(session)
+                except MontyError as error:
+                    if not _told(error).startswith(BROKEN):
+                        self._keep(session)
+                    raise
+                self._keep(session)
         except MontyError as error:
-            said = " ".join(str(error).split()) or type(error).__name__
+            said = _told(error)
             raise ToolException("\n".join(filter(None, [printed.output.rstrip(), said]))) from error
         shown = "" if value is None else str(value)
         return "\n".join(filter(None, [printed.output.rstrip(), shown])) or MISSING
 
-    def _keep(self, session: object) -> None:
-        from pydantic_monty import MontyError  # noqa: PLC0415
+    def _keep(self, session: MontySession) -> None:
+        state = session.dump()
+        if len(state) > STATE:
+            from langchain_core.tools import ToolException  # noqa: PLC0415
 
-        try:
-            self._state = session.dump()  # type: ignore[attr-defined]
-        except MontyError:
-            pass  # the process has ended: what was there before stays
+            raise ToolException(f"MemoryError: variables may take {STATE >> 20} MiB between runs")
+        self._state = state
+
+
+def _told(error: MontyError) -> str:
+    """An error of code in one line, with its type, as Python tells it."""
+    display = getattr(error, "display", None)
+    said = str(display(format="type-msg") if display else error)
+    return " ".join(said.split()) or type(error).__name__
 
 
 @cache
@@ -92,9 +107,7 @@ def _pool() -> Monty:
     except ImportError as error:
         raise ThinkgraphError(INSTALL) from error
     with _starting:
-        pool = Monty(
-            min_processes=0, max_processes=os.cpu_count() or 2, checkout_timeout=QUEUE_S
-        )
+        pool = Monty(min_processes=0, max_processes=os.cpu_count() or 2, checkout_timeout=QUEUE_S)
         pool.__enter__()
     atexit.register(pool.__exit__, None, None, None)
     return pool
@@ -112,8 +125,3 @@ def make() -> object:
 
     python.__doc__ = ABOUT
     return python
-
-
-def python_tool() -> BoundTool:
-    """The built-in tool."""
-    return BoundTool("python", True, ToolFactory(make, "python"))

@@ -9,12 +9,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from thinkgraph.models.model import Tool, ToolCall
-from thinkgraph.models.structured import tool_use
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.tools.tool import BoundTool
 
@@ -38,9 +39,11 @@ class Toolbox:
         self._seconds, self._output = seconds, output
         self._tools = {tool.name: tool.open() for tool in tools}
 
-    @property
+    @cached_property
     def described(self) -> Sequence[Tool]:
         """The tools as a model is told of them."""
+        from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
+
         return tool_use({"tools": [*self._tools.values()]}).tools
 
     async def call(self, call: ToolCall) -> CallRecord:
@@ -54,7 +57,6 @@ class Toolbox:
             except _ToolFailed as failure:
                 result = error = str(failure)
         return CallRecord(
-            id=call.id,
             tool=call.name,
             arguments=call.arguments,
             result=self._shortened(result),
@@ -65,9 +67,10 @@ class Toolbox:
     def close(self) -> None:
         """Close the tools that were made for this toolbox and can be closed."""
         for tool in self._tools.values():
-            close = getattr(getattr(tool, "func", None) or tool, "close", None)
-            if callable(close):
-                close()
+            function = getattr(tool, "func", None)
+            for owner in (tool, function, getattr(function, "__self__", None)):
+                if callable(close := getattr(owner, "close", None)):
+                    close()
 
     def _refusal(self, call: ToolCall) -> str:
         """Why a call can't be made, in words for the model; empty if it can."""
@@ -136,10 +139,8 @@ async def in_thread(work: Callable[[], Any]) -> Any:
         except BaseException as error:  # also SystemExit, which would be lost with the thread
             failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
             outcome = (done.set_exception, failure)
-        try:
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
             loop.call_soon_threadsafe(tell, *outcome)
-        except RuntimeError:
-            pass  # the loop has been closed: nobody waits any more
 
     threading.Thread(target=run, name="thinkgraph-tool", daemon=True).start()
     return await done
