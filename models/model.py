@@ -42,6 +42,16 @@ class InvalidToolCall(Frozen):
 
     text: str
     error: str
+    index: int | None = Field(None, description="of its pieces, if some have been streamed")
+
+
+class ToolCallPiece(Frozen):
+    """A piece of a tool's call, as it is written: the name first, then more of the arguments."""
+
+    index: int = Field(description="of the call among the sample's")
+    id: str = Field(description="of the call; all its pieces have it")
+    name: str = Field("", description="of the tool, in the first piece")
+    arguments: str = Field("", description="more of the JSON text of the arguments")
 
 
 class Tool(Frozen):
@@ -234,6 +244,9 @@ class Delta(Frozen):
     tokens: int
     reasoning: str = Field("", description="of the thought before it")
     tool_calls: tuple[ToolCall, ...] = Field((), description="those that have become whole")
+    tool_call_pieces: tuple[ToolCallPiece, ...] = Field(
+        (), description="what is new of each call, those under way included"
+    )
 
 
 class Completion(Frozen):

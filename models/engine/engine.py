@@ -416,6 +416,7 @@ class Engine:
                 tokens=sequence.drawn,
                 reasoning=said.reasoning,
                 tool_calls=tuple(said.tool_calls),
+                tool_call_pieces=tuple(said.pieces.values()),
             )
             sequence.request.emit(delta)
 

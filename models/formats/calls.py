@@ -12,10 +12,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+from thinkgraph.models.formats.pieces import JsonPieces, Pieces, TagPieces
 from thinkgraph.models.model import Tagged, Tool
 
+QUOTED = r'(?P<name>"(?:[^"\\]|\\.)*")'
 MAX_TEXT = 1 << 18
 """Characters of one call that are looked at; one that is longer is invalid."""
 
@@ -30,12 +32,19 @@ class Found(NamedTuple):
 class Body(Protocol):
     """A way of writing what stands between the delimiters of a call."""
 
+    shows_end: ClassVar[bool]
+    """Whether the text itself shows that it has been cut short."""
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls in ``text``.
 
         Raises:
             ValueError: it is no call; the message says why.
         """
+        ...
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces | None:
+        """What reads calls while they are written; None where they are read once they are whole."""
         ...
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
@@ -47,6 +56,7 @@ class Body(Protocol):
 class JsonObjects:
     """An object, or several, each with a tool's name and its arguments."""
 
+    shows_end: ClassVar[bool] = True
     name: str = "name"
     arguments: str = "arguments"
     listed: bool = False
@@ -55,6 +65,11 @@ class JsonObjects:
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The objects of ``text``, or of the list in it."""
         return [self._found(value) for value in _values(text)]
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The calls that give the name before the arguments, as models are asked to."""
+        call = rf'\{{\s*"{self.name}"\s*:\s*{QUOTED}\s*,\s*"{self.arguments}"\s*:\s*'
+        return JsonPieces(rf"(?:\s*```(?:json)?)?\s*\[?\s*{call}", rf"\s*\}}\s*[,;]?\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """One schema for all the tools, by whose names the calls differ."""
@@ -90,6 +105,7 @@ class JsonObjects:
 class NamedJson:
     """The tool's name, a separator, and the arguments as JSON."""
 
+    shows_end: ClassVar[bool] = True
     separator: str
     """What the model writes between them."""
     before: str = ""
@@ -99,16 +115,22 @@ class NamedJson:
     after: str = ""
     """What it writes behind the arguments."""
 
+    @property
+    def _head(self) -> str:
+        """A pattern of what stands before the arguments."""
+        separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
+        return rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*"
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The one call in ``text``."""
-        separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
-        whole = re.match(
-            rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*(?=[{{\[\"]|$)",
-            text[:1000],
-        )
+        whole = re.match(rf"{self._head}(?=[{{\[\"]|$)", text[:1000])
         if not whole:
             raise ValueError("a call has no name")
         return [Found(whole["name"], read_arguments(text[whole.end() :]))]
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The one call, from where its arguments begin."""
+        return JsonPieces(rf"{self._head}(?=\{{)")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """The arguments' schema, behind the tool's name."""
@@ -126,6 +148,8 @@ class NamedJson:
 class Keyed:
     """An object, or a list of objects, whose one key is the tool's name."""
 
+    shows_end: ClassVar[bool] = True
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls of ``text``."""
         found = []
@@ -134,6 +158,11 @@ class Keyed:
                 raise ValueError("a call is not a JSON object")
             found += [Found(name, _object(arguments)) for name, arguments in value.items()]
         return found
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The calls, each from where its name is known."""
+        call = rf"{QUOTED}\s*:\s*"
+        return JsonPieces(rf"\s*\[?\s*\{{\s*{call}", rf"\s*(?:\}}\s*,\s*\{{|,)\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """A list of objects."""
@@ -157,6 +186,7 @@ class Tags:
     A value is text where its schema says so, and JSON elsewhere.
     """
 
+    shows_end: ClassVar[bool] = False
     name: str
     """A pattern with the group ``name``; its text runs to the next match, or to the end."""
     argument: str
@@ -164,24 +194,21 @@ class Tags:
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """Each named part of ``text``."""
-        heads = list(re.finditer(self.name, text))
-        if not heads:
+        pieces = self.pieces(tools)
+        pieces.feed(text)
+        pieces.close()
+        if not pieces.calls:
             raise ValueError("a call has no name")
-        ends = [*(head.start() for head in heads[1:]), len(text)]
-        return [
-            Found(head["name"].strip(), self._arguments(text[head.end() : end], head, tools))
-            for head, end in zip(heads, ends, strict=True)
-        ]
+        return [Found(call.name, json.loads(call.arguments)) for call in pieces.calls]
 
-    def _arguments(
-        self, text: str, head: re.Match[str], tools: Mapping[str, Tool]
-    ) -> dict[str, Any]:
-        tool = tools.get(head["name"].strip())
-        schemas = tool.parameters.get("properties", {}) if tool else {}
-        return {
-            found["key"].strip(): _typed(found["value"], schemas.get(found["key"].strip(), {}))
-            for found in re.finditer(self.argument, text, re.DOTALL)
-        }
+    def pieces(self, tools: Mapping[str, Tool]) -> TagPieces:
+        """The calls, argument by argument."""
+
+        def typed(name: str, key: str, text: str) -> Any:
+            schemas = tools[name].parameters.get("properties") if name in tools else None
+            return _typed(text, (schemas or {}).get(key, {}))
+
+        return TagPieces(self.name, self.argument, typed)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """None: a JSON schema can't say it."""
@@ -192,6 +219,8 @@ class Tags:
 class PythonCalls:
     """A list of Python calls with keyword arguments: ``[add(a=1, b=2)]``."""
 
+    shows_end: ClassVar[bool] = True
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls of ``text``; values are literals, and nothing is evaluated."""
         text = text.strip()
@@ -201,6 +230,9 @@ class PythonCalls:
             return [self._found(node) for node in elements]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ValueError(f"it is no list of calls: {error}") from error
+
+    def pieces(self, tools: Mapping[str, Tool]) -> None:
+        """None: Python is read once it is whole."""
 
     @staticmethod
     def _found(node: ast.expr) -> Found:
@@ -218,6 +250,7 @@ class PythonCalls:
 class BareKeys:
     """``call:NAME{key:VALUE,…}`` with texts between marks, as Gemma 4 writes it."""
 
+    shows_end: ClassVar[bool] = True
     quote: str = '<|"|>'
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
@@ -234,6 +267,9 @@ class BareKeys:
             parts += [json.dumps(said), rest]
         value, _ = _value("".join(parts))
         return [Found(head["name"], _object(value))]
+
+    def pieces(self, tools: Mapping[str, Tool]) -> None:
+        """None: it is read once it is whole."""
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """None: a JSON schema can't say it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from thinkgraph.models.formats.format import AROUND, CALLS, CHANNELS, HERMES, THOUGHTS, ChatFormat
-from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.formats.parser import ResponseParser, Said
 from thinkgraph.models.formats.template import ChatTemplate
 from thinkgraph.models.model import Message, Tool, ToolCall
 
@@ -64,9 +64,15 @@ def format_named(told):
 def read(form, text, size, opened, tools):
     place = "header" if form.channels else "thought" if opened else "answer"
     parser = ResponseParser(form, tools, place=place)
+    told = Said()
     for at in range(0, len(text), size):
         parser.feed(text[at : at + size])
+        told.add_calls(parser.take())
     parser.close()
+    told.add_calls(parser.take())
+    assert [(p.id, p.name, json.loads(p.arguments)) for p in told.pieces.values()] == [
+        (call.id, call.name, call.arguments) for call in parser.tool_calls
+    ]
     return parser
 
 
