@@ -476,7 +476,8 @@ class _Chunks:
         for number, call in enumerate(completion.invalid_tool_calls, 1):
             if call.index is None:  # nothing has been told of it
                 index = completion.sample * MOST_CALLS + MOST_CALLS - number
-                chunks.append(tool_call_chunk(args=call.text, id=call_id(), index=index))
+                text = call.text + _spoiling(call.text)
+                chunks.append(tool_call_chunk(args=text, id=call_id(), index=index))
             else:
                 index = completion.sample * MOST_CALLS + call.index
                 chunks.append(tool_call_chunk(args=_spoiling(self._told[index]), index=index))
@@ -496,9 +497,9 @@ class _Chunks:
 
 def _spoiling(arguments: str) -> str:
     """What makes cut-off arguments no JSON: LangChain would mend them, and a tool would be run."""
-    for ending in ("]", "}", '"]', '"}', '""]', '""}'):
+    for ending in ("", "]", "}", '"]', '"}', '""]', '""}'):
         try:
-            mended = parse_partial_json(arguments + ending)
+            mended = parse_partial_json(arguments + ending) if arguments + ending else {}
         except ValueError:
             return ending
         if not isinstance(mended, dict):
