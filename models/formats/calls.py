@@ -12,10 +12,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.pieces import JsonPieces, Pieces, TagPieces
-from thinkgraph.models.model import Tagged, Tool
+from thinkgraph.models.formats.values import read_value
+from thinkgraph.models.model import Tagged, Tool, Written
 
 QUOTED = r'(?P<name>"(?:[^"\\]|\\.)*")'
 MAX_TEXT = 1 << 18
@@ -191,6 +194,12 @@ class Tags:
     """A pattern with the group ``name``; its text runs to the next match, or to the end."""
     argument: str
     """A pattern with the groups ``key`` and ``value``."""
+    head: str
+    """What is written before the arguments, with ``NAME`` for the tool's."""
+    tail: str
+    """What is written behind them."""
+    written: Written
+    """How an argument is written."""
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """Each named part of ``text``."""
@@ -205,14 +214,23 @@ class Tags:
         """The calls, argument by argument."""
 
         def typed(name: str, key: str, text: str) -> Any:
-            schemas = tools[name].parameters.get("properties") if name in tools else None
-            return _typed(text, (schemas or {}).get(key, {}))
+            root = tools[name].parameters if name in tools else {}
+            return read_value(text, (root.get("properties") or {}).get(key, {}), root)
 
         return TagPieces(self.name, self.argument, typed)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """The arguments' schema, written in tags."""
+        return [
+            Tagged(
+                begin=begin + self.head.replace("NAME", tool.name),
+                json_schema=tool.parameters,
+                end=self.tail + end,
+                written=self.written,
+                trigger=begin.rstrip(),
+            )
+            for tool in tools
+        ]
 
 
 @dataclass(frozen=True)
@@ -242,8 +260,22 @@ class PythonCalls:
         return Found(ast.unparse(node.func), arguments)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """One call a list, its arguments' schema written as keyword arguments."""
+        if wrong := next((n for t in tools for n in _names(t) if not _is_python(n)), None):
+            raise ModelError(
+                f"{wrong!r} is no name in Python, which this model writes calls in; rename it, or "
+                "bind the tools with constrained=False"
+            )
+        return [
+            Tagged(
+                begin=f"{begin}[{tool.name}(",
+                json_schema=tool.parameters,
+                end=f")]{end}",
+                written=Written(begin="KEY=", end="", separator=", "),
+                trigger=begin,
+            )
+            for tool in tools
+        ]
 
 
 @dataclass(frozen=True)
@@ -261,7 +293,7 @@ class BareKeys:
         quoted = text[head.end() :].split(self.quote)
         if len(quoted) % 2 == 0:
             raise ValueError("a text in a call has no end")
-        plain = [re.sub(r"([{,]\s*)([\w$\-]+)\s*:", r'\1"\2":', part) for part in quoted[::2]]
+        plain = [_BARE_KEY.sub(_quoted_key, part) for part in quoted[::2]]
         parts = [plain[0]]
         for said, rest in zip(quoted[1::2], plain[1:], strict=True):
             parts += [json.dumps(said), rest]
@@ -272,8 +304,24 @@ class BareKeys:
         """None: it is read once it is whole."""
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """The arguments' schema, with bare keys and texts between marks."""
+        written = Written(
+            begin="KEY:",
+            end="",
+            text_begin=f"KEY:{self.quote}",
+            text_end=self.quote,
+            separator=",",
+        )
+        return [
+            Tagged(
+                begin=f"{begin}call:{tool.name}{{",
+                json_schema=tool.parameters,
+                end=f"}}{end}",
+                written=written,
+                trigger=begin,
+            )
+            for tool in tools
+        ]
 
 
 def _tagged(begin: str, schema: dict[str, Any], end: str) -> Tagged:
@@ -332,31 +380,41 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _typed(text: str, schema: Any) -> Any:
-    """A tag's text as a value of its schema: text if that may be, else JSON."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    if "string" in _types(schema):
-        return text
-    try:
-        return _value(text.strip())[0] if text.strip() else text
-    except ValueError:
-        return {"True": True, "False": False, "None": None}.get(text.strip(), text)
+_BARE_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|([{,]\s*)([\w$.\-]+)\s*:')
 
 
-def _types(schema: Any) -> set[str]:
-    """The JSON types that a schema names, those of its alternatives included."""
-    if not isinstance(schema, dict):
-        return set()
-    told = schema.get("type", ())
-    types = {told} if isinstance(told, str) else set(told)
-    for alternative in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        types |= _types(alternative)
-    if "enum" in schema and all(isinstance(value, str) for value in schema["enum"]):
-        types.add("string")
-    return types
+def _quoted_key(found: re.Match[str]) -> str:
+    return f'{found[1]}"{found[2]}":' if found[2] else found[0]  # a text stays as it is
+
+
+def _names(tool: Tool) -> Iterator[str]:
+    yield tool.name
+    yield from tool.parameters.get("properties") or ()
+
+
+def _is_python(name: str) -> bool:
+    return all(part.isidentifier() and not iskeyword(part) for part in name.split("."))
+
+
+class _JsonNames(ast.NodeTransformer):
+    """JSON's constants as Python's."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        known = {"true": True, "false": False, "null": None}
+        return ast.Constant(known[node.id]) if node.id in known else node
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[node.id]
-    return ast.literal_eval(node)
+    return _joined(ast.literal_eval(_JsonNames().visit(node)))
+
+
+def _joined(value: Any) -> Any:
+    """The value with JSON's pairs of surrogates, as Python leaves them, as characters."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list() | tuple():
+            return [_joined(one) for one in value]
+        case dict():
+            return {str(key): _joined(one) for key, one in value.items()}
+    return value

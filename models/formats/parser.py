@@ -305,14 +305,18 @@ class ResponseParser:
         self._cut = True
         if call := re.search(channels.call, header.strip()):
             self._place, self._name = "call", call["name"]
-            self._follow(JsonPieces(name=self._name))
+            body = channels.body
+            self._follow(body.pieces(self._tools) if body else JsonPieces(name=self._name))
             self._tell()
         else:
             thought = re.search(channels.thought, header)
             self._place = "thought" if thought else "answer"
 
     def _end_message(self) -> None:
-        if self._place == "call":
+        body = self._format.channels.body if self._format.channels else None
+        if self._place == "call" and body:
+            self._read(body, self._body)
+        elif self._place == "call":
             self._read_arguments(self._name, self._body)
         self._body = self._space = ""
         self._place = "between"
