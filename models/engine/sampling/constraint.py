@@ -69,6 +69,11 @@ class Grammars:
         self._lock = threading.Lock()
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
 
+    @property
+    def is_built(self) -> bool:
+        """Whether the vocabulary has been read, which the first constraint takes seconds for."""
+        return "_tokenizer" in self.__dict__
+
     def plan(self, sampling: Sampling) -> Plan | None:
         """A sampling's constraint, compiled; None if its text is free.
 
@@ -184,7 +189,7 @@ class _Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
+        pieces = vocabulary.pieces()
         self.special_token_ids = [token for token, piece in enumerate(pieces) if not piece]
         for token in self.special_token_ids:
             pieces[token] = vocabulary.spelling(token).encode()

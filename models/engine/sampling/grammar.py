@@ -23,6 +23,11 @@ _HEAD = '%llguidance {"no_forcing": true}\n'
 _LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
 
 
+def is_constrained(sampling: Sampling) -> bool:
+    """Whether any of a text is held to a grammar or a schema."""
+    return bool(sampling.tagged) or (sampling.json_schema, sampling.grammar) != (None, None)
+
+
 def check_constraint(sampling: Sampling) -> None:
     """Find out whether a sampling's constraint can be enforced. Needs no model.
 
