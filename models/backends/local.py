@@ -240,7 +240,11 @@ class LocalModel:
                 adapter=_adapter(sampling.adapter),
                 budget=request.budget,
                 parser=lambda: ResponseParser(
-                    self._format, tools, place=prompt.place, begun=prompt.begun
+                    self._format,
+                    tools,
+                    place=prompt.place,
+                    begun=prompt.begun,
+                    checked=request.tools.constrained,
                 ),
                 spelled=self._spelled,
             )

@@ -337,10 +337,28 @@ def read_arguments(text: str) -> dict[str, Any]:
     return _object(_value(text.strip() or "{}")[0])
 
 
+def fault(arguments: dict[str, Any], tool: Tool) -> str | None:
+    """What of a call's arguments is not as the tool's JSON schema says; None if nothing is.
+
+    Regular expressions of the schema are not looked at: one can take a program's time for ever.
+    """
+    from jsonschema import exceptions, validators  # noqa: PLC0415 (only where a call isn't held)
+
+    if "patternProperties" in json.dumps(tool.parameters):
+        return None
+    known = validators.validator_for(tool.parameters)
+    try:
+        checked = validators.extend(known, {"pattern": None})(tool.parameters)
+        wrong = exceptions.best_match(checked.iter_errors(arguments))
+    except Exception as error:  # of a schema that is none, or refers to another document
+        return f"the tool's schema can't be read: {error}"
+    return wrong.message if wrong else None
+
+
 def fenced(text: str) -> str:
     """What stands in a Markdown fence that is all of ``text``, or the text."""
     found = re.fullmatch(r"\s*```(?:json|tool_call|python)?\s*\n(.*?)\n?\s*(?:```\s*)?", text, re.S)
-    return found[1] if found else text
+    return found[1] if found else re.sub(r"\n\s*```\s*\Z", "", text)
 
 
 def _values(text: str) -> Iterator[Any]:
@@ -349,9 +367,11 @@ def _values(text: str) -> Iterator[Any]:
     if not rest:
         raise ValueError("a call is empty")
     while rest:
-        value, end = _value(rest)
+        doubled = rest.startswith("{{")  # as the template of Qwen2.5-Coder shows it
+        value, end = _value(rest[doubled:])
         yield from value if isinstance(value, list) else [value]
-        rest = rest[end:].lstrip(" \t\r\n;,")
+        rest = rest[doubled + end :]
+        rest = (rest.removeprefix("}") if doubled else rest).lstrip(" \t\r\n;,")
 
 
 def _value(text: str) -> tuple[Any, int]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from thinkgraph.models.formats.calls import Body, Found, JsonObjects, read_arguments
+from thinkgraph.models.formats.calls import Body, Found, JsonObjects, fault, read_arguments
 from thinkgraph.models.formats.format import Channels, ChatFormat
 from thinkgraph.models.formats.pieces import JsonPieces, Pieces
 from thinkgraph.models.formats.scan import held_back
@@ -80,6 +80,8 @@ class ResponseParser:
         tools: those it was offered. Only with tools are calls looked for.
         place: where in a turn the completion begins; see :class:`.template.Rendered`.
         begun: whether something of the answer precedes it. White space is kept then.
+        checked: whether a call without delimiters, which may have been written in a way that
+            isn't held to its schema, is an invalid one if it doesn't match.
 
     Attributes:
         text: the answer so far.
@@ -96,11 +98,13 @@ class ResponseParser:
         *,
         place: Place = "answer",
         begun: bool = False,
+        checked: bool = False,
     ) -> None:
         self._format = format
         self._tools = {tool.name: tool for tool in tools}
         self._place: Place = place
         self._begun = begun
+        self._checked = checked
         self._cut = False  # white space that follows a thought or a call is dropped
         self._rest = ""  # not yet known what it is
         self._space = ""  # white space that is dropped if a delimiter follows
@@ -286,9 +290,17 @@ class ResponseParser:
             except ValueError:
                 continue
             if found and all(call.name in self._tools for call in found):
-                self._end_calls(found, body)
+                self._end_unheld(found, body)
                 return
         self._answer(body)
+
+    def _end_unheld(self, calls: Sequence[Found], text: str) -> None:
+        if self._checked:
+            for call in calls:
+                if wrong := fault(call.arguments, self._tools[call.name]):
+                    self._refuse(text, wrong)
+                    return
+        self._end_calls(calls, text)
 
     def _begin_header(self) -> None:
         self._end_message()

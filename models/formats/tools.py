@@ -109,11 +109,23 @@ def _in_channel(channels: Channels, tool: Tool, *, required: bool) -> Tagged:
 
 def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
     """Calls without delimiters, from where it is clear which tool is called."""
-    begins = {f'{{"name": {json.dumps(tool.name)}, "{arguments}": ': tool for tool in tools}
     return [
-        Tagged(begin=begin, json_schema=tool.parameters, end="}", trigger=begin)
-        for begin, tool in begins.items()
+        Tagged(begin=begin, json_schema=tool.parameters, end=end, trigger=begin)
+        for tool in tools
+        for start, comma, colon, end in _STYLES
+        for name in [json.dumps(tool.name, ensure_ascii=False)]
+        for begin in [f'{start}"name"{colon}{name}{comma}"{arguments}"{colon}']
     ]
+
+
+_STYLES = [
+    ("{", ", ", ": ", "}"),
+    ("{", ",", ":", "}"),
+    ("{ ", ", ", ": ", " }"),
+    ("{{", ", ", ": ", "}}"),  # as the template of Qwen2.5-Coder shows it
+    *(("{\n" + blank, ",\n" + blank, ": ", "\n}") for blank in ("  ", "    ", "\t")),
+]
+"""How models lay out JSON: what is before the name, commas, colons, and the end."""
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:

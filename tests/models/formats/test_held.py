@@ -160,3 +160,16 @@ def test_what_tags_can_not_be_held_to_is_refused_by_its_name():
     (tag,) = constraints(form, [Tool(name="either", parameters=schema)])
     with pytest.raises(ModelError, match=r"anyOf \(at #\) can't be enforced.*constrained=False"):
         grammar(tag)
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4, "\t"])
+def test_calls_without_delimiters_are_held_however_their_json_is_laid_out(indent):
+    call = {"name": "weather", "arguments": {"city": "Paris", "days": 2}}
+    tags = constraints(ChatFormat(calls=HERMES), [TOOL], bare=True)
+
+    def is_held(arguments):
+        text = json.dumps({**call, "arguments": arguments}, indent=indent)
+        return any(text.startswith(tag.trigger) and allows(tag, text) for tag in tags)
+
+    assert is_held(call["arguments"])
+    assert not is_held({"city": "Paris", "days": "2"})

@@ -137,6 +137,24 @@ def test_a_text_that_is_nothing_but_a_call_of_a_known_tool_is_one(text):
     assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})], [])
 
 
+DOUBLED = '{{"name": "add", "arguments": {"a": 1, "b": "x"}}}'
+
+
+@pytest.mark.parametrize("text", [DOUBLED, f"{DOUBLED}\n```", f"```json\n{DOUBLED}\n```"])
+def test_doubled_braces_as_a_template_shows_them_are_read(text):
+    assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})], [])
+
+
+def test_a_call_without_delimiters_that_is_not_of_its_schema_is_invalid_where_calls_are_held():
+    text = '{"name":   "add", "arguments": {"a": 1.5}}'
+    for checked in (True, False):
+        parser = ResponseParser(PLAIN, [TOOL], checked=checked)
+        parser.feed(text)
+        parser.close()
+        assert len(parser.invalid_tool_calls) == checked
+        assert len(parser.tool_calls) == (not checked)
+
+
 @pytest.mark.parametrize("text", ['{"name": "other", "arguments": {}}', "{1}", "```py\nx\n```"])
 def test_other_json_and_code_is_the_answer(text):
     assert result(read(PLAIN, text)) == (text, "", [], [])
