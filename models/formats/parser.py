@@ -399,9 +399,9 @@ class ResponseParser:
     def _refuse(self, text: str, error: str) -> None:
         """What stands where a call belongs is none."""
         told, self._told = self._told, []
-        for index in [call.index for call in told] or [None]:
-            call = InvalidToolCall(text=text.strip(), error=error, index=index)
-            self.invalid_tool_calls.append(call)
+        whole = InvalidToolCall(text=text.strip(), error=error)
+        begun = [whole.model_copy(update={"index": call.index}) for call in told]
+        self.invalid_tool_calls += begun or [whole]
 
     # ---- calls that are under way ----
 

@@ -195,7 +195,8 @@ class Vocabulary:
                     if found[token] is None:
                         args = (pointer, token, buffer, 256, 0, False)
                         count = llama.llama_token_to_piece(*args)
-                        found[token] = buffer[:count] if count >= 0 else self._read_piece(token)
+                        whole = count >= 0
+                        found[token] = buffer.raw[:count] if whole else self._read_piece(token)
         return [piece or b"" for piece in found]
 
     def text(self, tokens: Sequence[int]) -> str:

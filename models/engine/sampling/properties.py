@@ -113,7 +113,7 @@ class _Writer:
 
 def _alone(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
     """A property's schema as one of its own, with what it may refer to."""
-    shared = {name: root[name] for name in ("$defs", "definitions") if name in root}
+    shared: dict[str, Any] = {n: root[n] for n in ("$defs", "definitions") if n in root}
     return {**shared, **schema} if isinstance(schema, dict) else shared
 
 
