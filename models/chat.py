@@ -191,11 +191,6 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         turns, use = from_langchain(messages), tool_use(kwargs)
         schema = answer_schema(kwargs.get("response_format"))
         if schema is not None:
-            if use.tools:
-                raise ModelError(
-                    "response_format can't go with tools; let the answer be a tool too, as "
-                    "create_agent does with response_format=ToolStrategy(...)"
-                )
             turns, given["json_schema"] = asked_for(schema, turns), schema
         return ModelRequest(
             messages=turns,
