@@ -128,7 +128,7 @@ def llama_cpp(folder: Path, *, reasons: bool) -> None:
     print("| --- | ---: " + "| ---: " * len(COLUMNS) + "|")
     found: dict[str, list[list[str]]] = {}
     for name, call in zip(files, calls, strict=True):
-        source = re.sub(r"//[^\n]*", "", (folder / name).read_text(encoding="utf-8"))
+        source = re.sub(r"(?<!:)//[^\n]*", "", (folder / name).read_text(encoding="utf-8"))
         parts = [
             part.partition("\n    );" if name == files[0] else "\n    });")[0]
             for part in source.split(f"    {call}\n")[1:]
