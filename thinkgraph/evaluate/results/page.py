@@ -157,12 +157,12 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
 
 def _formulas(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """The answers that are mathematics, and how they are set."""
-    answers = {question.reference for question in comparison.questions}
+    found: set[str | None] = {question.reference for question in comparison.questions}
     for row in comparison.rows:
-        answers |= {row.answer, *row.votes, *(draft.answer for draft in row.drafts)}
-    for answer in sorted(filter(None, answers)):
-        if (found := formula(answer)) != escape(answer):
-            yield answer, str(found)
+        found |= {row.answer, *row.votes, *(draft.answer for draft in row.drafts)}
+    for answer in sorted(filter(None, found)):
+        if (mathematics := formula(answer)) != escape(answer):
+            yield answer, str(mathematics)
 
 
 def _row(
