@@ -11,6 +11,7 @@ import typer
 from thinkgraph.cli.options import (
     Engine,
     GraphName,
+    McpFile,
     ModelName,
     Params,
     ToolFile,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def plan(
+    context: typer.Context,
     graph: GraphName,
     question: Annotated[
         str | None, typer.Argument(help="The question, to count prompt tokens too.")
@@ -36,6 +38,7 @@ def plan(
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    mcp: McpFile = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,
@@ -53,7 +56,7 @@ def plan(
     strategy = load(graph)
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()
