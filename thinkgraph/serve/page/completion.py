@@ -17,7 +17,7 @@ from thinkgraph.graphs.language.spec import END, START
 
 _KEY = re.compile(r"""^(\s*)(?:- )?["']?([A-Za-z][\w-]*)["']?\s*:(?:\s|$)""")
 _FLOW_KEY = re.compile(r"([A-Za-z][\w-]*)\s*:")
-_WORD = re.compile(r"[$\w-]*$")
+_WORD = re.compile(r"[$\w-]*\Z")
 _KIND = re.compile(r"\b(kind|use)\s*:\s*([\w./-]+)")
 
 
