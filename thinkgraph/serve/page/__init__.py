@@ -1,1 +1,1 @@
-"""The page on which to watch a strategy think: its routes, its runs and its history."""
+"""The page at `/`, on which to watch a strategy think: its routes, its runs and its history."""

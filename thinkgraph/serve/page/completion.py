@@ -99,7 +99,7 @@ def _place(text: str, position: int) -> Place:
     head = current if brace is None else current[:brace]
     path = _above(lines[:-1], _indent(head))
     if brace is not None:
-        return _in_braces(path, head, current[brace + 1 :], text[position:].split("\n")[0])
+        return _in_braces(path, head, current[brace + 1 :], text[position:].partition("\n")[0])
     own = _KEY.match(f"{current} ")
     around = _siblings(text, len(lines) - 1, _indent(current))
     return Place((*path, own.group(2)), True, around) if own else Place(path, False, around)

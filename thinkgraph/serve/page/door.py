@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
 )
 """No script but the page's own files. Styles may stand in a drawing; no text becomes markup."""
 SAFE = {
@@ -41,12 +41,12 @@ class Door:
     Args:
         app: the page.
         token: the secret in the address; empty lets everybody in who may reach the server.
-        hosts: names by which a browser may know the server, beside those of loopback.
+        hosts: names by which a browser may know the server; None is any, as the token protects a
+            server that others reach.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Collection[str] = ()) -> None:
-        self._app, self._token = app, token
-        self._hosts = LOOPBACK | {host.lower().strip("[]") for host in hosts}
+    def __init__(self, app: ASGIApp, token: str, hosts: Collection[str] | None = LOOPBACK) -> None:
+        self._app, self._token, self._hosts = app, token, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on."""
@@ -59,7 +59,7 @@ class Door:
 
     def _refusal(self, request: Request) -> Response | None:
         host = _host(request)
-        if host not in self._hosts:
+        if self._hosts is not None and host not in self._hosts:
             return _error(
                 400, f"this server is not known as {host!r}; open it by the address that it printed"
             )
@@ -155,8 +155,12 @@ _DOOR = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>thinkgraph</title>
 <style>
-body { max-width: 30rem; margin: 15vh auto 0; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
-form { display: flex; gap: .5rem; } input { flex: 1; } input, button { padding: .5rem; font: inherit; }
+body {
+  max-width: 30rem; margin: 15vh auto 0; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif;
+}
+form { display: flex; gap: .5rem; }
+input { flex: 1; }
+input, button { padding: .5rem; font: inherit; }
 </style>
 <h1>thinkgraph</h1>
 <p>Open the address that <code>thinkgraph serve</code> printed: it has the token. Or enter the token

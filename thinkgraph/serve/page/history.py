@@ -1,8 +1,8 @@
 """The history: the page's runs in an SQLite file, which a killed process leaves whole.
 
-A run has a row from its start, and its end is one statement: a row is either under way or finished,
-with its report. A server says every few seconds that its runs go on; a row of another server that is
-silent is shown as interrupted.
+A run has a row from its start, and its end is one statement: a row is either under way or
+finished, with its report. A server says every few seconds that its runs go on; a row of another
+server that is silent is shown as interrupted.
 """
 
 from __future__ import annotations

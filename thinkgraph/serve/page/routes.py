@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from thinkgraph.graphs.checker.check import check
@@ -26,10 +26,10 @@ from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
-from thinkgraph.serve.access import refusal
+from thinkgraph.serve.access.guard import refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.page.completion import complete
-from thinkgraph.serve.page.door import Door
+from thinkgraph.serve.page.door import LOOPBACK, Door
 from thinkgraph.serve.page.history import Asked, History
 from thinkgraph.serve.page.runs import Runs
 from thinkgraph.serve.page.watched import WatchedRun
@@ -39,6 +39,9 @@ STATIC = Path(str(resources.files("thinkgraph.serve.page").joinpath("static")))
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 NOWHERE = Path("/a folder that does not exist")
 """Where the files lie that a spec of the editor may use: it can name strategies, and no file."""
+
+OPEN = ("/page/",)
+"""Beginnings of paths that need no API key: the page has its token. So has ``/``."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -53,28 +56,30 @@ class Text(Frozen):
 class Page:
     """The page, for the paths ``/`` and ``/page/…`` of a server.
 
+    Who has its token may do what the server's owner may: also run a spec of their own.
+
     Args:
-        service: the server's models, strategies and limits.
-        history: where runs are kept.
-        token: in the address of who may open it; empty lets everybody in.
-        hosts: names by which a browser may know the server, beside those of loopback.
+        service: the server's models, strategies and settings.
+
+    Raises:
+        HistoryError: the history's file can't be opened.
     """
 
-    def __init__(
-        self, service: Service, history: History, *, token: str, hosts: Collection[str] = ()
-    ) -> None:
-        self._service, self._history = service, history
-        self._runs = Runs(service, history)
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service, self._history = service, History(settings.history)
+        self._runs = Runs(service, self._history)
         inner = Starlette(routes=self._inner, exception_handlers={ThinkgraphError: _refused})
-        self._door = Door(inner, token, hosts)
+        hosts = LOOPBACK if settings.is_local else None
+        self._door = Door(inner, settings.token, hosts)
 
     @property
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         """Its routes, for an application."""
         return [Route("/", self._door), Route("/page/{rest:path}", self._door)]
 
     @property
-    def _inner(self) -> list[Route | Mount]:
+    def _inner(self) -> list[BaseRoute]:
         return [
             Route("/", self.index),
             Route("/page/strategies", self.strategies),

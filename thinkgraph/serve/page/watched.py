@@ -30,7 +30,7 @@ from thinkgraph.nodes.event import (
     TextDelta,
 )
 from thinkgraph.nodes.population import Candidate
-from thinkgraph.serve.keys import Client
+from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.page.history import Asked, Status
 from thinkgraph.serve.service import Service
 
@@ -308,7 +308,8 @@ class _Sent(AsyncCallbackHandler):
                 "ids": about.get("thinkgraph_ids", []),
                 "settings": rest.get("invocation_params") or {},
                 "messages": [
-                    {"role": _ROLES.get(message.type, message.type), "content": message.text} for message in messages[0]
+                    {"role": _ROLES.get(message.type, message.type), "content": message.text}
+                    for message in messages[0]
                 ],
             }
         )

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
 
-from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.model import Model
-from thinkgraph.serve.models import Models
+from thinkgraph.serve.offer.models import Models
+from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.page.history import History
-from thinkgraph.serve.page.routes import Page
+from thinkgraph.serve.server import Server
 from thinkgraph.serve.service import Service
-from thinkgraph.serve.strategies import Strategies
+from thinkgraph.serve.settings import ServeSettings
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+PATIENCE_MS = 20_000
 
 
 class Served(NamedTuple):
@@ -33,45 +31,35 @@ class Served(NamedTuple):
     history: History
 
 
-@contextmanager
+@pytest.fixture(scope="session")
 def serving(
-    models: Mapping[str, str | Model],
-    path: Path | None = None,
-    token: str = "",
-    graphs: Mapping[str, Graph] | None = None,
-) -> Iterator[Served]:
-    """A server of the page on a free port, in a thread."""
-    strategies = Strategies(graphs) if graphs else Strategies.load()
-    history = History(path)
-    page = Page(Service(Models(models), strategies), history, token=token)
-    server = uvicorn.Server(uvicorn.Config(_application(page), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Served(f"http://127.0.0.1:{port}", history)
-    finally:
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., AbstractContextManager[Served]]:
+    """Serves models, with a page, on a free port in a thread."""
+
+    @contextmanager
+    def start(models: Mapping[str, str | Model], token: str = "") -> Iterator[Served]:
+        path = tmp_path_factory.mktemp("page") / "history.sqlite3"
+        settings = ServeSettings(port=0, token=token, history=path, grace_s=1)
+        server = Server(Service(Models(models), Strategies.load(), None, settings))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "it didn't start"
+            thread.join(0.02)
+        yield Served(server.url, History(path))
         server.should_exit = True
         thread.join(20)
 
-
-def _application(page: Page) -> Starlette:
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
-        await page.close()
-
-    return Starlette(routes=page.routes, lifespan=lifespan)
+    return start
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
+def browser() -> Iterator[Any]:
     """Debian's Chromium; tests that want it are skipped where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
-        pytest.skip("no chromium")
+        pytest.skip("there is no chromium")
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield opened
@@ -79,15 +67,15 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def open_page(browser: object) -> Iterator[Callable[..., object]]:
-    """Opens an address in a new browser profile; a script error, or a word of CSP, fails the test."""
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address in a new browser profile; an error of a script or of CSP fails the test."""
     contexts, said = [], []
 
-    def open_one(url: str, **settings: object) -> object:
+    def open_one(url: str, **settings: Any) -> Any:
         context = browser.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda each: each.type == "error" and said.append(each.text))
         page.goto(url)

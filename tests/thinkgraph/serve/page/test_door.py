@@ -55,7 +55,9 @@ def test_a_program_sends_the_token_as_a_header(client: TestClient) -> None:
     assert client.get("/page/runs", headers={"authorization": f"Bearer {TOKEN}"}).text == "in"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", ""]
+)
 def test_a_name_that_leads_here_is_refused(client: TestClient, host: str) -> None:
     client.get(f"/?token={TOKEN}")
     assert client.get("/", headers={"host": host}).status_code == 400
@@ -70,7 +72,12 @@ def test_another_sites_page_can_change_nothing(client: TestClient) -> None:
     client.get(f"/?token={TOKEN}")
     own = {"origin": "http://127.0.0.1:8080"}
     assert client.post("/page/runs", headers=own).text == "in"
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9090", "https://127.0.0.1:8080"):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:9090",
+        "https://127.0.0.1:8080",
+    ):
         assert client.post("/page/runs", headers={"origin": origin}).status_code == 403
 
 

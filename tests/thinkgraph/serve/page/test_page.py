@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Message
 
-from .conftest import Served, serving
-
+expect = pytest.importorskip("playwright.sync_api").expect
 QUESTION = "Sam has 3 apples and buys 4 more. How many?"
 HOSTILE = "<img src=x onerror=document.title='pwned'><script>document.title='pwned'</script>"
 PHONE = {"width": 400, "height": 800}
@@ -21,13 +20,12 @@ PHONE = {"width": 400, "height": 800}
 
 def reply(messages: Sequence[Message], seed: int) -> str:
     """Two of three say 7, in HTML that a careless page would run."""
-    return f"{HOSTILE} 3 + 4 is {8 if seed % 3 == 0 else 7}. The answer is {8 if seed % 3 == 0 else 7}."
+    return f"{HOSTILE} So the answer is {8 if seed % 3 == 0 else 7}."
 
 
 @pytest.fixture(scope="module")
-def served(tiny: Callable[[str], Path]) -> Iterator[Served]:
-    models = {"scripted": ScriptedModel(reply), "tiny": open_model(tiny("llama"), name="tiny")}
-    with serving(models) as found:
+def served(tiny: Callable[[str], Path], serving: Callable[..., Any]) -> Iterator[Any]:
+    with serving({"scripted": ScriptedModel(reply), "tiny": str(tiny("llama"))}) as found:
         yield found
 
 
@@ -49,7 +47,7 @@ def test_a_run_is_watched_to_its_end(served, open_page):
     assert page.locator(".card").count() == 16
     assert page.inner_text(".vote .leads .what") == "7"
     assert page.locator(".card.wins").count() == 1
-    assert page.locator("[data-node=sample] .runs").inner_text() == "×1"
+    assert page.locator("[data-node=sample] .runs").text_content() == "×1"
     assert "Tokens" in page.inner_text(".figures")
     assert page.title() == "thinkgraph"  # what a model wrote is text
 
@@ -73,7 +71,7 @@ def test_a_stop_gives_the_best_answer_so_far(served, open_page):
     page.fill("input[name=max_tokens]", "1900")
     page.fill("#question", QUESTION)
     page.click("#go")
-    page.wait_for_selector(".card .text:not([hidden])")
+    page.wait_for_selector(".card .body > .text:not([hidden])")
     assert page.locator(".at-work[data-node=sample]").count() == 1
     page.click("#stop")
     assert "Stopped; the best answer so far" in answered(page)
@@ -137,7 +135,7 @@ def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):
     page.locator(".cm-tooltip-autocomplete").wait_for()
     page.wait_for_timeout(100)  # a completion that has just opened takes no Enter
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.cm-content').innerText.includes('budget: ')")
+    expect(page.locator(".cm-content")).to_contain_text("budget: ")
 
 
 def test_a_strategy_of_the_editor_is_run_and_can_be_asked_again(served, open_page):
@@ -170,16 +168,16 @@ def test_a_finished_run_is_a_report_in_the_history(served, open_page):
     answered(page)
     page.click("nav >> text=History")
     page.fill("#search", "the history for")
-    page.wait_for_function("document.querySelectorAll('#history li').length === 1")
+    expect(page.locator("#history li")).to_have_count(1)
     page.click("#history a")
     report = page.frame_locator("iframe")
     assert report.locator("h1").inner_text() == "What is the history for?"
     assert page.locator("iframe").bounding_box()["height"] > 800  # all of it, without a bar
     with page.expect_download() as download:
-        page.click("text=Download as one file")
+        page.click("#run-view >> text=Download as one file")
     file = Path(download.value.path()).read_text("utf-8")
     assert "What is the history for?" in file
-    assert not re.search(r"<script|src=", file.replace(HOSTILE, ""))
+    assert not re.search(r"<script|<[^>]*\s(src|onerror)=", file)
     page.go_back()
     page.wait_for_selector("#history li")
     page.click("#history >> text=Delete")
@@ -199,14 +197,14 @@ def test_a_run_that_is_left_can_be_watched_on(served, open_page):
     page.wait_for_selector(".card")
     assert page.input_value("#question") == QUESTION
     page.click("#stop")
-    answered(page)
+    assert "Stopped" in answered(page)
 
 
 def test_a_wrong_param_is_refused_where_it_stands(served, open_page):
     page = open_page(served.url)
     page.locator(".params > summary").click()
     samples = page.locator("input[name=samples]")
-    assert "at least 1" in page.inner_text(f"#{samples.get_attribute('aria-describedby')}")
+    assert "1 to 256" in page.inner_text(f"#{samples.get_attribute('aria-describedby')}")
     samples.fill("0")
     page.locator(".params > summary").click()
     page.fill("#question", QUESTION)
@@ -219,25 +217,23 @@ def test_a_wrong_param_is_refused_where_it_stands(served, open_page):
 def test_a_keyboard_is_enough(served, open_page):
     page = open_page(served.url)
     page.wait_for_selector(".graph svg")
-    page.wait_for_function("document.activeElement.id === 'question'")
+    expect(page.locator("#question")).to_be_focused()
     page.keyboard.type(QUESTION)
     page.keyboard.press("Control+Enter")
     answered(page)
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
-        name = page.evaluate(
-            "(e => e.className || e.id || e.textContent)(document.activeElement)"
-        )
+        name = page.evaluate("(e => e.className || e.id || e.textContent)(document.activeElement)")
         reached.add(name.strip())
         if "Report" in reached and "link" in reached:
             break
     assert {"strategy", "plain edit", "Report", "link"} <= reached
     page.evaluate("document.querySelector('.edit').focus()")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.classList.contains('cm-content')")
+    expect(page.locator(".cm-content")).to_be_focused()
     page.keyboard.press("Tab")  # the editor lets it go
-    page.wait_for_function("!document.activeElement.classList.contains('cm-content')")
+    expect(page.locator(".cm-content")).not_to_be_focused()
 
 
 def test_everything_has_a_name(served, open_page):
@@ -285,7 +281,7 @@ def test_the_page_asks_nobody_but_its_server(served, open_page):
     assert all(url.startswith((served.url, "data:")) for url in asked)
 
 
-def test_the_token_leaves_the_address(tiny, open_page):
+def test_the_token_leaves_the_address(serving, open_page):
     with serving({"scripted": ScriptedModel(reply)}, token="secret-token") as served:
         page = open_page(f"{served.url}/?token=secret-token#/history")
         page.wait_for_selector("#history li")
