@@ -19,8 +19,8 @@ PHONE = {"width": 400, "height": 800}
 
 
 def reply(messages: Sequence[Message], seed: int) -> str:
-    """Two of three say 7, in HTML that a careless page would run."""
-    return f"{HOSTILE} So the answer is {8 if seed % 3 == 0 else 7}."
+    """Most say 7, in HTML that a careless page would run."""
+    return f"{HOSTILE} So the answer is {8 if seed % 16 == 0 else 7}."
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_stop_gives_the_best_answer_so_far(served, open_page):
     page = open_page(served.url)
     page.select_option("#model", "tiny")
     page.locator(".params > summary").click()
-    page.fill("input[name=samples]", "4")
+    page.fill("input[name=samples]", "2")
     page.fill("input[name=max_tokens]", "1900")
     page.fill("#question", QUESTION)
     page.click("#go")
@@ -189,6 +189,7 @@ def test_a_run_that_is_left_can_be_watched_on(served, open_page):
     page = open_page(served.url)
     page.select_option("#model", "tiny")
     page.locator(".params > summary").click()
+    page.fill("input[name=samples]", "2")
     page.fill("input[name=max_tokens]", "1900")
     page.fill("#question", QUESTION)
     page.click("#go")

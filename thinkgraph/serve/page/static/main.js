@@ -26,15 +26,15 @@ async function begin() {
 const prefer = (name) => (strategies.some((each) => each.name === name) ? name : strategies[0].name);
 
 async function addPane(name, values) {
-  const pane = new Pane(strategies, { onState: state, onSent: showRequests });
+  const pane = new Pane(strategies, { onState: state, onSent: showRequests, onChoose: attempt });
   panes.push(pane);
   one("#panes").append(pane.element);
-  name_panes();
+  namePanes();
   await pane.choose(name, values);
   return pane;
 }
 
-function name_panes() {
+function namePanes() {
   const two = panes.length > 1;
   panes.forEach((pane, i) => pane.call(two ? ["First strategy", "Second strategy"][i] : "Strategy"));
   one("#panes").classList.toggle("two", two);
@@ -45,7 +45,7 @@ function name_panes() {
 async function setPanes(size) {
   while (panes.length > size) panes.pop().remove();
   if (panes.length < size) await addPane(prefer(SECOND));
-  name_panes();
+  namePanes();
   state();
 }
 

@@ -7,14 +7,14 @@ import { Live } from "./live.js";
 import { Params } from "./params.js";
 
 export class Pane {
-  constructor(strategies, { onState, onSent }) {
+  constructor(strategies, { onState, onSent, onChoose }) {
     this.strategies = strategies;
     this.onState = onState;
     this.onSent = onSent;
     this.element = document.getElementById("pane").content.firstElementChild.cloneNode(true);
     this.select = one(".strategy", this.element);
     this.select.append(...strategies.map(({ name }) => h("option", { value: name }, name)));
-    this.select.addEventListener("change", () => this.choose(this.select.value));
+    this.select.addEventListener("change", () => onChoose(() => this.choose(this.select.value)));
     this.params = new Params(one(".params", this.element), () => {});
     this.workshop = one(".workshop", this.element);
     this.edit = one(".edit", this.element);
@@ -32,7 +32,12 @@ export class Pane {
     this.select.setAttribute("aria-label", name);
   }
 
-  async choose(name, values) {
+  choose(name, values) {
+    this.chosen = this.fetch(name, values);
+    return this.chosen;
+  }
+
+  async fetch(name, values) {
     this.name = this.select.value = name;
     const found = await get(`/page/strategies/${encodeURIComponent(name)}`);
     if (this.name !== name) return; // another was chosen meanwhile
@@ -108,6 +113,7 @@ export class Pane {
   }
 
   async ask(shared) {
+    await this.chosen; // who is quick asks what was chosen last
     const which = this.own === null ? { strategy: this.name } : { yaml: this.own };
     const begun = await post("/page/runs", { ...shared, ...which, params: this.params.changed() });
     this.watch(begun.id, begun.graph);
