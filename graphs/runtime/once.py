@@ -14,7 +14,7 @@ Work = Callable[[], Coroutine[Any, Any, Any]]
 async def keep(work: Work) -> Any:
     """Do work as a task of LangGraph, whose result is checkpointed; in a run with an event loop."""
 
-    @task(name="once")
+    @task(name="once")  # type: ignore[arg-type]  # its overloads lose the types
     async def kept() -> Any:
         return await work()
 
@@ -25,7 +25,7 @@ async def keep_sync(work: Work) -> Any:
     """The same in a run without an event loop, whose tasks are threads."""
     loop = asyncio.get_running_loop()
 
-    @task(name="once")
+    @task(name="once")  # type: ignore[arg-type]  # its overloads lose the types
     def kept() -> Any:
         return asyncio.run_coroutine_threadsafe(work(), loop).result()
 
