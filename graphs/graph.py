@@ -126,6 +126,7 @@ class Graph:
         self,
         *path: str | Sequence[str],
         when: str | None = None,
+        repeat: int | str | None = None,
         at_most: int | str | None = None,
         each: str | None = None,
     ) -> Self:
@@ -134,13 +135,14 @@ class Graph:
         Args:
             path: the names of the nodes, in order.
             when: a condition in CEL, for a path of two nodes.
+            repeat: bounds a loop: the edge is followed until its target has run so often in all.
             at_most: maximum number of times the edge is followed in a run.
             each: ``"candidates"`` runs the target once per live candidate.
         """
         for name in path:
             if not isinstance(name, str | Sequence):
                 raise ArgumentError(f"edge() takes the names of nodes, not {name!r}")
-        rest = {"when": when, "at_most": at_most, "each": each}
+        rest = {"when": when, "repeat": repeat, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
         edges = self._data["edges"]
         self._places["edges", len(edges)] = _caller()

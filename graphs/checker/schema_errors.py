@@ -68,6 +68,7 @@ _CUSTOM_ERRORS = {
     "param": "TG107",
     "node": "TG108",
     "chain": "TG109",
+    "bounds": "TG113",
     "template": "TG110",
     "prompt": "TG203",
 }

@@ -103,8 +103,8 @@ RULES: dict[str, Rule] = {
         "an anchor or alias",
         "A few aliases can expand to gigabytes, so they are refused. Use a param instead: several "
         "nodes may refer to it.",
-        "nodes:\n  draft: {kind: generate, samples: &n 4, top_k: *n}\n",
-        "params:\n  n: 4\nnodes:\n  draft: {kind: generate, samples: $n, top_k: $n}\n",
+        "nodes:\n  draft: {kind: generate, max_tokens: &n 4, top_k: *n}\n",
+        "params:\n  n: 4\nnodes:\n  draft: {kind: generate, max_tokens: $n, top_k: $n}\n",
     ),
     "TG009": Rule(
         "nested too deep",
@@ -150,8 +150,8 @@ RULES: dict[str, Rule] = {
     "TG103": Rule(
         "the wrong type",
         "The value doesn't have the type of the field. A quoted string is never read as a number.",
-        'nodes:\n  draft: {kind: generate, samples: "4"}\n',
-        "nodes:\n  draft: {kind: generate, samples: 4}\n",
+        'nodes:\n  draft: {kind: generate, max_tokens: "64"}\n',
+        "nodes:\n  draft: {kind: generate, max_tokens: 64}\n",
     ),
     "TG104": Rule(
         "out of range",
@@ -215,6 +215,17 @@ RULES: dict[str, Rule] = {
         "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
         "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
     ),
+    "TG113": Rule(
+        "two bounds on one edge",
+        "`repeat` counts the runs of the edge's target, `at_most` the passes of the edge. Write "
+        "the one that you mean.",
+        _REFINE + "edges:\n  - START -> draft -> critic\n"
+        "  - critic -> revise: {when: not accepted, repeat: 2, at_most: 2}\n"
+        "  - critic -> END\n  - revise -> critic\n",
+        _REFINE + "edges:\n  - START -> draft -> critic\n"
+        "  - critic -> revise: {when: not accepted, repeat: 2}\n"
+        "  - critic -> END\n  - revise -> critic\n",
+    ),
     "TG201": Rule(
         "an unknown kind",
         "No node kind has this name, neither a built-in one nor one of an installed package.",
@@ -224,8 +235,8 @@ RULES: dict[str, Rule] = {
     "TG202": Rule(
         "an unknown param",
         "`$name` stands for the value of a param, and the spec declares no param of this name.",
-        "nodes:\n  draft: {kind: generate, samples: $samples}\n",
-        "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
+        "nodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
+        "params:\n  tokens: 64\nnodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
     ),
     "TG203": Rule(
         "an unknown prompt",
@@ -264,8 +275,8 @@ RULES: dict[str, Rule] = {
         "Params and inputs are keyword arguments of a run and variables of conditions and "
         "templates. So their names must differ from the arguments of a run, the channels, the "
         "variables of conditions, each other, and the keywords of CEL and Python.",
-        "params:\n  seed: 4\nnodes:\n  draft: {kind: generate, samples: $seed}\n",
-        "params:\n  drafts: 4\nnodes:\n  draft: {kind: generate, samples: $drafts}\n",
+        "params:\n  seed: 4\nnodes:\n  draft: {kind: generate, top_k: $seed}\n",
+        "params:\n  words: 4\nnodes:\n  draft: {kind: generate, top_k: $words}\n",
     ),
     "TG209": Rule(
         "an unknown template variable",
@@ -291,8 +302,8 @@ RULES: dict[str, Rule] = {
     "TG212": Rule(
         "an unused param",
         "No setting, edge, condition or prompt uses the param, so setting it has no effect.",
-        "params:\n  samples: 4\n",
-        "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
+        "params:\n  tokens: 64\n",
+        "params:\n  tokens: 64\nnodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
         "warning",
     ),
     "TG213": Rule(
@@ -341,11 +352,12 @@ RULES: dict[str, Rule] = {
     ),
     "TG301": Rule(
         "a condition that doesn't parse",
-        "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",
+        "Conditions are written in CEL: `not x`, `x and y`, `x or y` (or `!x`, `x && y`, "
+        "`x || y`), `==`, and params without `$`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: not accepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: live = 2}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
+        "  - draft -> vote: {when: live == 2}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG302": Rule(
         "a condition names an undefined variable",
@@ -387,12 +399,12 @@ RULES: dict[str, Rule] = {
     ),
     "TG403": Rule(
         "a loop without a bound",
-        "A run must end whatever a model writes, so one edge of every loop needs a maximum number "
-        "of passes.",
+        "A run must end whatever a model writes, so one edge of every loop needs a bound: "
+        "`repeat: 2` follows it until its target has run twice, `at_most: 2` follows it twice.",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
-        '  - critic -> revise: {when: "!accepted"}\n  - critic -> END\n  - revise -> critic\n',
+        "  - critic -> revise: {when: not accepted}\n  - critic -> END\n  - revise -> critic\n",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
-        '  - critic -> revise: {when: "!accepted", at_most: 2}\n'
+        "  - critic -> revise: {when: not accepted, repeat: 2}\n"
         "  - critic -> END\n  - revise -> critic\n",
     ),
     "TG404": Rule(
@@ -483,6 +495,15 @@ RULES: dict[str, Rule] = {
         "  vote: {kind: vote, by: logprob}\nedges:\n  - START -> draft -> vote -> END\n",
         "nodes:\n  draft: {kind: generate, samples: 8}\n  vote: {kind: vote, by: logprob}\n"
         "edges:\n  - START -> draft -> vote -> END\n",
+        "warning",
+    ),
+    "TG415": Rule(
+        "a vote that the spec doesn't say",
+        "A run that ends with several candidates counts their answers, as a node of kind `vote` "
+        "would. Write that node, so that the spec says how its answer is found.",
+        "nodes:\n  draft: {kind: generate, samples: 4}\n",
+        _DRAFT_VOTE.replace("{kind: generate}", "{kind: generate, samples: 4}")
+        + "edges:\n  - START -> draft -> vote -> END\n",
         "warning",
     ),
     "TG501": Rule(

@@ -263,15 +263,19 @@ def stages(path: str) -> list[tuple[str, ...]]:
 class Edge(Frozen):
     """A chain of nodes, optionally with a condition and a bound.
 
-    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, at_most: N}``. The conditional edges of a
+    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, repeat: N}``. The conditional edges of a
     node are tried in order, and the first whose condition is true is followed. An edge without
     a condition is followed if no earlier one was. Several edges without conditions are followed
-    in parallel.
+    in parallel. A loop needs a bound: ``revise -> revise: {repeat: 3}`` runs `revise` three times
+    in all.
     """
 
     path: str = Field(max_length=2000, description="the chain; in YAML it is the key")
     when: str | None = Field(
         None, max_length=1000, description="a boolean CEL expression over the state"
+    )
+    repeat: Annotated[int | None, AllowsParam()] = Field(
+        None, ge=0, description="bounds a loop: followed until its target has run so often in all"
     )
     at_most: Annotated[int | None, AllowsParam()] = Field(
         None, ge=0, description="maximum number of times it is followed in a run"
@@ -291,7 +295,8 @@ class Edge(Frozen):
                 return {"path": path}
             if isinstance(rest, dict):
                 return {"path": path, **rest}
-            raise _fault("chain", "after the chain only `when`, `at_most` and `each` are allowed")
+            allowed = "`when`, `repeat`, `at_most` and `each`"
+            raise _fault("chain", f"after the chain only {allowed} are allowed")
         return value
 
     @model_validator(mode="after")
@@ -301,12 +306,24 @@ class Edge(Frozen):
             raise _fault(
                 "chain", "an edge with a condition has one arrow, from one node to one node"
             )
+        if self.repeat is not None and self.at_most is not None:
+            raise _fault("bounds", "`repeat` and `at_most` both bound this edge; write one of them")
         return self
 
     @property
     def is_conditional(self) -> bool:
         """Whether it may be left unfollowed, or fans out."""
-        return self.when is not None or self.at_most is not None or self.each is not None
+        return self.when is not None or self.is_bounded or self.each is not None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is followed only so often, whatever the state is."""
+        return self.bound is not None
+
+    @property
+    def bound(self) -> int | str | None:
+        """The number of its `repeat` or `at_most`, or the reference to a param."""
+        return self.at_most if self.repeat is None else self.repeat
 
     @property
     def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:

@@ -276,7 +276,8 @@ class DryRun:
 
     def _open(self, link: Link, rounds: range, done: Branch) -> tuple[bool | None, int]:
         """Whether a link is open, None if that can't be told; and the most live candidates then."""
-        low, high = done.count(link.key)
+        counted = [done.count(key) for key in (link.key, *([link.target] * link.repeats))]
+        low, high = map(max, zip(*counted, strict=True))
         live, most = done.population.live, link.at_most
         if most is not None and (low >= most or done.passed >= self._most_passes):
             return False, live

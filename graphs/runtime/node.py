@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,7 +180,7 @@ class NodeRunner:
         after = channels.updated(self.spec, values, written)
         written["turn"] = self._progress(run, after)
         if self.routes.decides(self.in_place_of or self.name):
-            return self._decide(written, after, values.get("counts") or {}, step.round)
+            return self._decide(written, after, step.round)
         return written
 
     def _progress(self, run: Run, after: Json) -> Json:
@@ -192,9 +192,8 @@ class NodeRunner:
             turn["answered"] = live(after)
         return turn
 
-    def _decide(
-        self, written: Json, after: Json, counts: Mapping[str, int], round: int
-    ) -> Command[str]:
+    def _decide(self, written: Json, after: Json, round: int) -> Command[str]:
+        counts = after["counts"]
         links = self.routes.follow(
             self.in_place_of or self.name, channels.read(self.spec, after), round, counts
         )

@@ -8,6 +8,7 @@ from thinkgraph.graphs.checker.checks import (
     data_flow,
     edges,
     fields,
+    last_vote,
     nodes,
     prompts,
 )
@@ -42,5 +43,6 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     data_flow.votes,
     data_flow.stops,
     data_flow.fallbacks,
+    last_vote.last_votes,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reached
@@ -55,7 +55,7 @@ def _asks_for_answer(context: CheckContext) -> bool:
 
 def use_before_write(context: CheckContext) -> None:
     """No node reads what nothing has written on some path to it."""
-    if not _is_judgeable(context):
+    if not is_judgeable(context):
         return
     written = _written(context)
     told: set[str] = set()
@@ -79,7 +79,8 @@ def use_before_write(context: CheckContext) -> None:
                 context.report("TG405", ("nodes", name), message, hint, key=True)
 
 
-def _is_judgeable(context: CheckContext) -> bool:
+def is_judgeable(context: CheckContext) -> bool:
+    """Whether every node and path is there, so that what is written on them can be judged."""
     known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.use}
     return context.is_complete and known == context.nodes.keys()
 
@@ -122,12 +123,12 @@ def _way(context: CheckContext, goal: str, channel: str, forward: Arrows) -> lis
 
 def races(context: CheckContext) -> None:
     """No two nodes that run side by side write the same channel, where the last would win."""
-    if not _is_judgeable(context):
+    if not is_judgeable(context):
         return
     forward = arrows(context.links)
     replaced = {"answer"} | {n for n, field in context.state.items() if field.reducer == "replace"}
     writers = [n for n in context.nodes if writes(context, n) & replaced]
-    for one, other in _side_by_side(writers, context, forward):
+    for one, other in pairs(context, writers):
         for channel in sorted(writes(context, one) & writes(context, other) & replaced):
             if _is_seen(context, forward, {one, other}, channel):
                 message = f"`{one}` and `{other}` write `{channel}` in parallel"
@@ -143,10 +144,9 @@ def races(context: CheckContext) -> None:
                     context.report_at("TG404", ("edges", link.edge), location, message, hint)
 
 
-def _side_by_side(
-    names: list[str], context: CheckContext, forward: Arrows
-) -> Iterator[tuple[str, str]]:
+def pairs(context: CheckContext, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The pairs of nodes on different branches of a fork, neither of which leads to the other."""
+    forward = arrows(context.links)
     after = {name: reached(name, forward) for name in context.nodes}
     forks: dict[str, set[str]] = defaultdict(set)
     for link in context.links:

@@ -64,7 +64,7 @@ def decisions(context: CheckContext) -> None:
 
 
 def _may_fail(edge: Edge) -> bool:
-    return edge.when is not None or edge.at_most is not None
+    return edge.when is not None or edge.is_bounded
 
 
 def _untried(context: CheckContext, source: str, links: list[Link]) -> None:

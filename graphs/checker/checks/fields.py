@@ -124,8 +124,13 @@ def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
     for path, limits in context.limits:
         yield from _within(limits, path)
     for number, edge in context.edges.items():
-        if is_reference(edge.at_most):
-            yield (*context.edge_path(number), "at_most"), str(edge.at_most)[1:]
+        if is_reference(edge.bound):
+            yield (*context.edge_path(number), _bound(edge)), str(edge.bound)[1:]
+
+
+def _bound(edge: Edge) -> str:
+    """The field that bounds an edge."""
+    return "at_most" if edge.repeat is None else "repeat"
 
 
 def _within(data: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
@@ -148,8 +153,8 @@ def values(context: CheckContext) -> None:
     for path, limits in context.limits:
         _tried(context, Limits, limits, path)
     for number, edge in context.edges.items():
-        if is_reference(edge.at_most):
-            data = {"path": edge.path, "at_most": str(edge.at_most)}
+        if is_reference(edge.bound):
+            data = {"path": edge.path, _bound(edge): str(edge.bound)}
             _tried(context, Edge, data, context.edge_path(number))
 
 

@@ -111,6 +111,8 @@ def _label(edge: Edge, decided: bool, params: Mapping[str, Scalar]) -> Label | N
     bounds = []
     if edge.each:
         bounds.append(f"for each of the {edge.each}")
+    if edge.repeat is not None:
+        bounds.append(f"repeat {_value(edge.repeat, params)}")
     if edge.at_most is not None:
         bounds.append(f"at most {_value(edge.at_most, params)}")
     return Label(_shown(edge.when or ""), ", ".join(bounds))
