@@ -195,9 +195,9 @@ def _conditions() -> str:
         ## Conditions
 
         A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
-        `not accepted and agreement < 0.8`. `not`, `and` and `or` stand for CEL's `!`, `&&` and `||`;
-        `not` applies to a whole comparison, as in Python. It is typed: CEL doesn't compare int with
-        double (write `1.0`). It may name the params, inputs and state of the spec, and:
+        `not accepted and agreement < 0.8`. `not`, `and` and `or` stand for CEL's `!`, `&&` and
+        `||`; `not` applies to a whole comparison, as in Python. It is typed: CEL doesn't compare
+        int with double (write `1.0`). It may name the params, inputs and state of the spec, and:
         """
     )
     return f"{words}\n\n{_table(('name', 'type', 'what it is'), rows)}"
