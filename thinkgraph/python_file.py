@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
-
-
-def load_python_file(what: str, path: str | Path) -> ModuleType:
-    """Run a Python file as a module.
-
-    Args:
-        what: who asks for it, such as an option, for the errors.
-        path: the file.
-
-    Raises:
-        ThinkgraphError: there is no such file, or it fails when it is run.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise ThinkgraphError(f"{what}: there is no file {file}")
-    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise ThinkgraphError(f"{what}: {file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where pydantic looks for the types of its functions
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[spec.name]
-        raise ThinkgraphError(
-            f"{what}: {file} can't be loaded: {type(error).__name__}: {error}"
-        ) from error
-    return module
+from thinkgraph.nodes.python_file import load_python_file
 
 
 def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:

@@ -33,6 +33,7 @@ from thinkgraph.graphs.language.spec import (
     Param,
     Spec,
     StateField,
+    Use,
 )
 from thinkgraph.models.model import Sampling
 from thinkgraph.nodes.answers import EXTRACTORS
@@ -63,6 +64,7 @@ def language() -> str:
         f"Built-in channels, which every graph has beside these fields: {_listed(CHANNELS)}.\n",
         _section("Nodes", NodeSpec),
         "Beside `kind`, a node has the settings of its kind; see [below](#node-kinds).\n",
+        _section("Use", Use),
         _section("Edges", Edge),
         _section("Budgets", Limits),
         _section("Output", Output),

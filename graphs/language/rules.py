@@ -60,6 +60,18 @@ def problem(code: str, message: str, location: Location, hint: str = "") -> Prob
 
 
 _DRAFT_VOTE = "nodes:\n  draft: {kind: generate}\n  vote: {kind: vote}\n"
+_DRAFT_ASK = (
+    "nodes:\n  draft: {kind: generate}\n  note: {kind: ask, prompt: question, into: plan}\n"
+)
+_DRAFT_TWO = (
+    "nodes:\n  draft: {kind: generate}\n  a: {kind: revise}\n  b: {kind: generate}\n"
+    "  vote: {kind: vote}\n"
+)
+_FACT = 'state:\n  fact: {type: string, default: ""}\n'
+_USING = (
+    '  draft: {kind: generate, prompt: {user: "{{ question }} {{ fact }}"}}\n'
+    "edges:\n  - START -> ask -> draft -> END\n"
+)
 _REFINE = (
     "nodes:\n  draft: {kind: generate}\n  critic: {kind: critique}\n  revise: {kind: revise}\n"
 )
@@ -365,9 +377,9 @@ RULES: dict[str, Rule] = {
         "A condition may name the round, the params, inputs and state of the spec, and what "
         "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: acepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: agrement > 0.5}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: accepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: agreement > 0.5}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG303": Rule(
         "types in a condition don't fit",
@@ -385,6 +397,28 @@ RULES: dict[str, Rule] = {
         "  - draft -> vote: {when: live}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live > 0}\n  - draft -> END\n  - vote -> END\n",
+    ),
+    "TG305": Rule(
+        "a condition on a field that may have no value",
+        "On some path no node has written the field of the state when the condition is tested, and "
+        "the field has no default, so the run would fail there.",
+        "state:\n  plan: {type: string}\n" + _DRAFT_ASK + "edges:\n  - START -> draft\n"
+        '  - draft -> note: {when: plan == ""}\n  - draft -> END\n  - note -> END\n',
+        'state:\n  plan: {type: string, default: ""}\n' + _DRAFT_ASK + "edges:\n"
+        "  - START -> draft\n"
+        '  - draft -> note: {when: plan == ""}\n  - draft -> END\n  - note -> END\n',
+    ),
+    "TG306": Rule(
+        "a condition on what nothing has set",
+        "The condition can be tested, but not as it was meant: `accepted` is false before any "
+        "critique, `answer` empty before any vote, `score` minus infinity before any score. An "
+        "input without a default has no value in a run that gives none, and the run fails there.",
+        _DRAFT_VOTE + "edges:\n  - START -> draft\n"
+        "  - draft -> vote: {when: score > 0.5}\n  - draft -> END\n  - vote -> END\n",
+        "nodes:\n  draft: {kind: generate}\n  rate: {kind: score}\n  vote: {kind: vote}\n"
+        "edges:\n  - START -> draft -> rate\n"
+        "  - rate -> vote: {when: score > 0.5}\n  - rate -> END\n  - vote -> END\n",
+        "warning",
     ),
     "TG401": Rule(
         "a node that can't be reached",
@@ -507,6 +541,26 @@ RULES: dict[str, Rule] = {
         + "edges:\n  - START -> draft -> vote -> END\n",
         "warning",
     ),
+    "TG416": Rule(
+        "a join that can never fire",
+        "`[a, b] -> c` waits for both nodes, and no run has both: they are on two branches of "
+        "which one is chosen, so `c` would never run.",
+        _DRAFT_TWO + "edges:\n  - START -> draft\n  - draft -> a: {when: live > 1}\n"
+        "  - draft -> b\n  - '[a, b] -> vote -> END'\n",
+        _DRAFT_TWO + "edges:\n  - START -> draft\n  - draft -> a: {when: live > 1}\n"
+        "  - draft -> b\n  - a -> vote\n  - b -> vote -> END\n",
+    ),
+    "TG417": Rule(
+        "parallel paths of different lengths meet",
+        "A node runs whenever one of the nodes before it is done. Where parallel paths of "
+        "different lengths meet, it runs more than once, the first time without what the longer "
+        "path writes. A join, `[a, b] -> c`, waits for both.",
+        _DRAFT_TWO + "edges:\n  - START -> [draft, b]\n  - draft -> a -> vote\n"
+        "  - b -> vote -> END\n",
+        _DRAFT_TWO + "edges:\n  - START -> [draft, b]\n  - draft -> a\n"
+        "  - '[a, b] -> vote -> END'\n",
+        "warning",
+    ),
     "TG501": Rule(
         "an unknown graph",
         "`use` names a built-in graph, or a file in the spec's folder or below it. A spec can't "
@@ -537,6 +591,28 @@ RULES: dict[str, Rule] = {
     "TG506": Rule(
         "errors in a used graph",
         "The used graph has errors; they are reported at its own file.",
+    ),
+    "TG507": Rule(
+        "an unknown input or channel of a used graph",
+        "`inputs` names inputs of the used graph, or `question`; `into` takes fields of its state, "
+        "its `answer`, the answer's `text` or its `candidates`.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: anwser}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: answer}}\n" + _USING,
+    ),
+    "TG508": Rule(
+        "a value of another type between two graphs",
+        "What a used graph is given, or what comes back from it, has another type than the field "
+        "that it goes to.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: candidates}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: text}}\n" + _USING,
+    ),
+    "TG509": Rule(
+        "candidates of another question",
+        "A used graph that is given another `question` answers that one, so its candidates can't "
+        "join this graph's. Take its answer into a field of the state.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, inputs: {question: fact}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n"
+        "    use: {graph: direct, inputs: {question: fact}, into: {fact: answer}}\n" + _USING,
     ),
     "TG601": Rule(
         "a tool or a verifier that is not bound",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph.graph import START as LANGGRAPH_START
 
@@ -44,7 +45,7 @@ class Routes:
             when=Condition(edge.when, self._types) if edge.when else None,
             at_most=bind(edge.bound, self._params),
             repeats=edge.repeat is not None,
-            each=edge.each is not None,
+            each=edge.each,
         )
 
     def ends_after(self, node: str) -> bool:
@@ -85,7 +86,8 @@ class Link:
     at_most: int | None
     """The most passes; of an edge that repeats its target, the most runs of that too."""
     repeats: bool
-    each: bool
+    each: str | None
+    """What the target runs for: ``candidates``, or a list of the state."""
 
     @property
     def label(self) -> str:
@@ -94,6 +96,13 @@ class Link:
         if self.at_most is not None:
             words.append(f"repeat {self.at_most}" if self.repeats else f"at most {self.at_most}×")
         return ", ".join(filter(None, words))
+
+    def items(self, state: State) -> Sequence[Any]:
+        """What the target would run for, one run each."""
+        if self.each == "candidates":
+            return state.live
+        found = state.fields.get(self.each or "")
+        return found if isinstance(found, list) else ()
 
     def passes(self, counts: Mapping[str, int]) -> int:
         """How much of its bound is used up.
@@ -109,7 +118,7 @@ class Link:
         """Whether it may be followed: its bound isn't reached and its condition holds."""
         if self.at_most is not None and self.passes(counts) >= self.at_most:
             return False
-        if self.each and not state.live:
+        if self.each and not self.items(state):
             return False
         return self.when is None or self.when.holds(state, round, params)
 

@@ -31,21 +31,26 @@ def writes(context: CheckContext, name: str) -> frozenset[str]:
     """The channels that a node writes."""
     if name in context.kinds:
         return context.kinds[name].channels_written
-    return POPULATION if name in context.nodes and context.nodes[name].use else frozenset()
+    use = context.nodes[name].used if name in context.nodes else None
+    if use is None:
+        return frozenset()
+    return frozenset(use.fields_written) | (POPULATION if use.gives_population else frozenset())
 
 
 def reads(context: CheckContext, name: str) -> frozenset[str]:
     """The channels that a node needs, and the fields that its prompts name and have no default."""
     if name == END:
         return frozenset({"candidates"}) if _asks_for_answer(context) else frozenset()
-    node = context.kinds.get(name)
+    unset = {field for field, state in context.state.items() if state.default is None}
+    node, use = context.kinds.get(name), context.nodes[name].used
+    if use is not None and not context.nodes[name].shares_fields:
+        return frozenset(use.inputs.values()) & unset
     if node is None:
         return frozenset()
     prompts = [
         found for _, setting in prompts_in(node) for _, found in resolved_prompts(context, setting)
     ]
     named = frozenset().union(node.channels_read, *(prompt.variables for prompt in prompts))
-    unset = {field for field, state in context.state.items() if state.default is None}
     return (node.channels_read & POPULATION) | (named & unset - node.variables)
 
 
@@ -57,7 +62,7 @@ def use_before_write(context: CheckContext) -> None:
     """No node reads what nothing has written on some path to it."""
     if not is_judgeable(context):
         return
-    written = _written(context)
+    written = written_before(context)
     told: set[str] = set()
     forward = arrows(context.links)
     for name in [*context.nodes, END]:
@@ -81,12 +86,12 @@ def use_before_write(context: CheckContext) -> None:
 
 def is_judgeable(context: CheckContext) -> bool:
     """Whether every node and path is there, so that what is written on them can be judged."""
-    known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.use}
+    known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.used}
     return context.is_complete and known == context.nodes.keys()
 
 
-def _written(context: CheckContext) -> dict[str, frozenset[str]]:
-    """The channels that are written on every path to a node that can be reached."""
+def written_before(context: CheckContext) -> dict[str, frozenset[str]]:
+    """By the node, the channels that are written on every path to it."""
     everything = POPULATION.union(*(writes(context, name) for name in context.nodes))
     before = dict.fromkeys([*context.nodes, END], everything)
     into: dict[str, set[tuple[str, ...]]] = defaultdict(set)

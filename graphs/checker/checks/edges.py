@@ -107,6 +107,23 @@ def joins(context: CheckContext) -> None:
             context.report_at("TG411", ("edges", link.edge), location, message, hint)
 
 
+def lists(context: CheckContext) -> None:
+    """An edge that fans out does so over the candidates, or over a list that is a field."""
+    readable = context.inputs | context.state
+    known = context.declared("inputs") | context.declared("state") | {"candidates"}
+    for number, edge in context.edges.items():
+        if edge.each is None or edge.each == "candidates":
+            continue
+        path = (*context.edge_path(number), "each")
+        declared = readable.get(edge.each)
+        if edge.each not in known:
+            hint = suggestion(edge.each, known)
+            context.report("TG206", path, f"the state has no field `{edge.each}`", hint)
+        elif declared is not None and declared.type != "list":
+            message = f"`{edge.each}` is a {declared.type}, and `each` needs a list"
+            context.report("TG215", path, message, "declare it as `{type: list}`")
+
+
 def _from(context: CheckContext) -> dict[str, list[Link]]:
     found: dict[str, list[Link]] = defaultdict(list)
     for link in context.links:
