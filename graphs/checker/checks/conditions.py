@@ -6,7 +6,7 @@ from thinkgraph.graphs.checker.checks.control_flow import arrows, reached
 from thinkgraph.graphs.checker.checks.data_flow import is_judgeable, writes, written_before
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.language.condition import Condition, ConditionError, variable_types
-from thinkgraph.graphs.language.words import Translation
+from thinkgraph.graphs.language.words import Translation, tokens_of
 from thinkgraph.nodes.registry import built_in_kinds
 
 CODES = {"syntax": "TG301", "name": "TG302", "type": "TG303", "truth": "TG304"}
@@ -53,20 +53,31 @@ def unset(context: CheckContext) -> None:
             continue
         names = Translation(edge.when).names
         known = written[source] | writes(context, source)
-        path = (*context.edge_path(number), "when")
         for name in sorted(names & bare - known):
             hint = "give it a default, or write it on every path to here"
-            context.report("TG305", path, f"`{name}` may have no value here", hint)
+            _report(context, number, name, ("TG305", f"`{name}` may have no value here", hint))
         for name in sorted(names & open_inputs):
             message = f"`{name}` has no value in a run that gives none"
-            context.report("TG306", path, message, "give it a default")
+            _report(context, number, name, ("TG306", message, "give it a default"))
         before = reached(source, back)
         for name in sorted(names & NEVER_SET.keys()):
             channel, until, kind = NEVER_SET[name]
             if not any(_may_set(context, each, channel) for each in before):
                 message = f"`{name}` is always {until} here: no node before has set it"
                 hint = f"add a node that sets it, such as one of kind `{kind}`"
-                context.report("TG306", path, message, hint)
+                _report(context, number, name, ("TG306", message, hint))
+
+
+def _report(context: CheckContext, number: int, name: str, problem: tuple[str, str, str]) -> None:
+    """Report a problem of a name at its place in an edge's condition."""
+    path = (*context.edge_path(number), "when")
+    condition = context.edges[number].when or ""
+    start = next(token.start for token in tokens_of(condition) if token.text == name)
+    line = condition.count("\n", 0, start) + 1
+    column = start - (condition.rfind("\n", 0, start) + 1) + 1
+    location = context.source.locate_within(path, line, column, len(name))
+    code, message, hint = problem
+    context.report_at(code, path, location, message, hint)
 
 
 def _may_set(context: CheckContext, node: str, channel: str) -> bool:

@@ -82,9 +82,10 @@ def _untried(context: CheckContext, source: str, links: list[Link]) -> None:
 
 def duplicates(context: CheckContext) -> None:
     """No two edges lead from the same node to the same node under the same condition."""
-    seen: dict[tuple[str, str, tuple[str, ...], str | None], Link] = {}
+    seen: dict[tuple[object, ...], Link] = {}
     for link in context.links:
-        key = (link.source, link.target, link.sources, context.edges[link.edge].when)
+        edge = context.edges[link.edge]
+        key = (link.source, link.target, link.sources, edge.when, edge.each)
         if key in seen:
             line = context.chain_location(seen[key].edge).line
             location = context.chain_location(link.edge, link.source)

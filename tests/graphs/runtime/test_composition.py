@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 import thinkgraph as tg
+from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.models.backends.scripted import ScriptedModel
 
@@ -68,7 +72,7 @@ def test_with_inputs_alone_the_population_comes_back(folder: Path):
     model = ScriptedModel(["a plan", "It is 5.", "It is 7."])
     result = using(tg.use("facts.yaml", inputs={})).run("q", model=model)
     assert asked(model)[:2] == ["plan nothing", "q|nothing|none"]
-    assert [candidate.node for candidate in result.candidates] == ["facts/draft", "draft"]
+    assert [candidate.node for candidate in result.candidates] == ["facts.0/draft", "draft"]
 
 
 def test_a_field_of_the_used_graphs_state_comes_back(folder: Path):
@@ -199,3 +203,29 @@ def test_a_join_may_decide():
     result = graph.run("q", model=ScriptedModel(replies))
     assert result.counts["meet"] == result.counts["more"] == 1
     assert (result.answer.value, result.answer.votes) == ("5", 2)
+
+
+NAMES = st.sampled_from(["fact", "topic", "question", "$style"])
+INTO = st.dictionaries(st.sampled_from(["fact", "topic"]), st.sampled_from(["answer", "text"]))
+PARAMS = st.dictionaries(st.sampled_from(["max_tokens"]), st.integers(1, 99))
+
+
+@given(
+    st.none() | st.dictionaries(st.just("question"), NAMES), st.none() | INTO, PARAMS, st.booleans()
+)
+def test_every_form_of_use_is_the_same_in_python_and_yaml(inputs, into, params, back: bool):
+    if into is not None and back and not inputs:
+        into = {**into, "candidates": "candidates"}
+    node = tg.use("direct", inputs=inputs, into=into, params=params)
+    fields = {name: tg.StateField(default="x") for name in ("fact", "topic")}
+    graph = tg.Graph("outer", params={"style": "s"}, state=fields)
+    graph.add(facts=node, draft=tg.Generate(prompt=tg.Prompt(user="{{ style }}")))
+    graph.edge(tg.START, "facts", "draft", tg.END)
+    if inputs and into is None:
+        with pytest.raises(tg.ThinkgraphError, match="another question"):
+            _ = graph.spec
+        return
+    plain = YAML(typ="safe").load(graph.yaml)
+    assert Spec.model_validate(plain) == graph.spec
+    assert Spec.model_validate(plain).nodes["facts"] == node
+    assert (node.used.params, node.shares_fields) == (params, inputs is None and into is None)
