@@ -47,6 +47,25 @@ NOTE = f"<!-- Made from the code by `{COMMAND}`; edit the code instead. -->\n"
 
 Schema = dict[str, Any]
 
+_USE = """\
+A list of questions, each answered by another strategy, and all their answers in a list:
+
+```yaml
+state:
+  parts: {type: list, default: []}
+  found: {type: list, reducer: append, default: []}
+nodes:
+  split: {kind: ask, prompt: sub-questions, into: parts, lines: true}
+  solve: {use: {graph: self-consistency, inputs: {question: item}, into: {found: text}}}
+  reply: {kind: generate, prompt: {user: "{{ question }} {{ found | join(' ') }}"}}
+edges:
+  - START -> split
+  - split -> solve: {each: parts}
+  - split -> reply
+  - solve -> reply -> END
+```
+"""
+
 
 def language() -> str:
     """The reference of the language, as Markdown."""
@@ -65,6 +84,7 @@ def language() -> str:
         _section("Nodes", NodeSpec),
         "Beside `kind`, a node has the settings of its kind; see [below](#node-kinds).\n",
         _section("Use", Use),
+        _USE,
         _section("Edges", Edge),
         _section("Budgets", Limits),
         _section("Output", Output),
