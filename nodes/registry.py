@@ -95,13 +95,10 @@ def register(kind: K) -> K:
 
 def shared_kinds() -> dict[str, tuple[type[Node], str]]:
     """The kinds that aren't built in, each with where it is from."""
-    built_in, installed = built_in_kinds(), _installed()
+    known = {n: kind for n, kind in node_kinds().items() if n not in built_in_kinds()}
     files = {name: str(file) for file, names in _imported.items() for name in names}
-    return {
-        name: (kind, origin(GROUP, name) if name in installed else files.get(name, _origin(kind)))
-        for name, kind in node_kinds().items()
-        if name not in built_in
-    }
+    packages = {name: origin(GROUP, name) for name in known if name in _installed()}
+    return {n: (kind, (packages | files).get(n, _origin(kind))) for n, kind in known.items()}
 
 
 def _check(kind: Any, known: Mapping[str, type[Node]]) -> None:
