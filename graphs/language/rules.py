@@ -69,8 +69,8 @@ _DRAFT_TWO = (
 )
 _FACT = 'state:\n  fact: {type: string, default: ""}\n'
 _USING = (
-    '  draft: {kind: generate, prompt: {user: "{{ question }} {{ fact }}"}}\n'
-    "edges:\n  - START -> ask -> draft -> END\n"
+    '  draft: {kind: generate, prompt: {user: "{{ question }} {{ fact }}"}}\n  vote: {kind: vote}\n'
+    "edges:\n  - START -> ask -> draft -> vote -> END\n"
 )
 _REFINE = (
     "nodes:\n  draft: {kind: generate}\n  critic: {kind: critique}\n  revise: {kind: revise}\n"
