@@ -1,20 +1,21 @@
 """What others share: files of packages and of the folders of ``THINKGRAPH_PATH``.
 
-A folder of ``THINKGRAPH_PATH`` holds strategies (``*.yaml``), prompts (``prompts/*.yaml``) and
-Python files with node kinds (``kinds/*.py``). A package offers a folder of strategies or prompts by
-an entry point that names the package which holds them.
+A folder of ``THINKGRAPH_PATH`` holds strategies (``*.yaml``), prompts (``prompts/*.yaml``), and
+Python files with node kinds, tools and verifiers (``kinds/*.py`` and so on). A package offers a
+folder of strategies or prompts by an entry point that names the package which holds them.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.entry_points import load_entry_points, origin
 
 PATH = "THINKGRAPH_PATH"
@@ -69,6 +70,32 @@ def shared_files(group: str, within: str, taken: Collection[str]) -> dict[str, S
             continue
         found[each.name] = each
     return dict(sorted(found.items()))
+
+
+def shared_objects(
+    within: str, read: Callable[[str, Path], Mapping[str, Any]]
+) -> dict[str, tuple[Any, str]]:
+    """What the Python files in a part of the folders of ``THINKGRAPH_PATH`` define, by name.
+
+    Each comes with its file. Of two of one name the first is taken. A file that fails is logged.
+
+    Args:
+        within: the part: ``tools`` or ``verifiers``.
+        read: what a file defines; it is given who asks, and the file.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for file in [f for folder in folders() for f in sorted((folder / within).glob("*.py"))]:
+        try:
+            defined = read(within, file)
+        except ThinkgraphError as error:
+            _logger.warning("%s", error)
+            continue
+        for name, each in defined.items():
+            if name in found:
+                said = "%s: %r of %s is left out: the name is taken (%s)"
+                _logger.warning(said, within, name, file, found[name][1])
+            found.setdefault(name, (each, str(file)))
+    return found
 
 
 def _in_folders(within: str) -> Iterator[Shared]:

@@ -21,6 +21,8 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes import registry
 from thinkgraph.nodes.prompts.prompt import load_prompt, prompt_names
 from thinkgraph.nodes.sharing import IMPORT, PATH
+from thinkgraph.nodes.tools.tool import all_tools
+from thinkgraph.nodes.tools.verifier import all_verifiers
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "sharing"
@@ -107,6 +109,21 @@ def test_files_beside_a_shared_strategy_are_its_own(folder: Path, tmp_path: Path
     model = ScriptedModel(["It is 5.", "It is 5."])
     tg.load(tmp_path / "outer.yaml").run("?", model=model)
     assert [call.messages[-1].content for call in model.calls] == ["own", "shared"]
+
+
+def test_a_folder_adds_tools_and_verifiers(folder: Path, caplog: pytest.LogCaptureFixture):
+    for part, text in {
+        "tools": "def count(text: str) -> int:\n    'Count.'\n    return len(text.split())\n",
+        "verifiers": "def is_brief(text):\n    return len(text) < 9\n",
+    }.items():
+        (folder / part).mkdir()
+        (folder / part / "a.py").write_text(text)
+        (folder / part / "b.py").write_text(text)
+        (folder / part / "odd.py").write_text("1 / 0")
+    assert all_tools({})["count"].open().invoke({"text": "a b c"}) == 3
+    assert all_verifiers({})["is_brief"]("short") is True
+    assert "ZeroDivisionError" in caplog.text
+    assert f"'is_brief' of {folder / 'verifiers' / 'b.py'} is left out" in caplog.text
 
 
 def test_list_says_where_each_is_from(folder: Path):

@@ -91,7 +91,7 @@ VerifierFile = Annotated[
 
 def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
     """The tools and verifiers of Python files, as the arguments of a run."""
-    from thinkgraph import python_file
+    from thinkgraph.nodes import python_file
 
     return {
         "tools": python_file.tools("--tools", tools) if tools else None,
