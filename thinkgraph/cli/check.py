@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import McpFile, ToolFile, VerifierFile, read_hosted
+from thinkgraph.cli.options import Imports, McpFile, ToolFile, VerifierFile, read_hosted
 from thinkgraph.terminal import print_json, reader
 
 
@@ -27,6 +27,7 @@ def check(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     mcp: McpFile = None,
+    imports: Imports = None,
 ) -> None:
     """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict).
 
@@ -54,7 +55,7 @@ def check(
         raise typer.Exit(1)
 
 
-def schema() -> None:
+def schema(imports: Imports = None) -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.language.reference import json_schema
 

@@ -11,6 +11,7 @@ import typer
 from thinkgraph.cli.options import (
     Engine,
     GraphName,
+    Imports,
     McpFile,
     ModelName,
     Params,
@@ -39,6 +40,7 @@ def plan(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     mcp: McpFile = None,
+    imports: Imports = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,

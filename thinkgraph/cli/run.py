@@ -13,6 +13,7 @@ from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
     GraphName,
+    Imports,
     McpFile,
     ModelName,
     Params,
@@ -54,6 +55,7 @@ def run(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     mcp: McpFile = None,
+    imports: Imports = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
