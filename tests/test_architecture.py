@@ -30,7 +30,7 @@ LAYERS = {
         "tools|prompts|quality",
         "step",
         "base",
-        "budget_forcing",
+        "budget_forcing|judging",
         "kinds",
         "registry",
         "function_node",
