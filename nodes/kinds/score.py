@@ -13,10 +13,12 @@ from pydantic import Field, model_validator
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, Sampling, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
+from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CandidateUpdated, CritiqueAdded
 from thinkgraph.nodes.judging.scale import Scale
 from thinkgraph.nodes.judging.tournament import knock_out
+from thinkgraph.nodes.judging.verifying import LONGEST_REASON, verify
 from thinkgraph.nodes.judging.written import written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import Prompt, PromptSetting
@@ -35,6 +37,7 @@ Scorer = Literal[
     "judge",
     "scale",
     "pairwise",
+    "verifier",
 ]
 ASKING = frozenset({"judge", "scale", "pairwise"})
 """Scores that ask a model."""
@@ -55,6 +58,8 @@ class Score(SamplingNode):
       accepts the candidate from the score ``threshold`` on.
     - ``pairwise`` is a knockout tournament: in each match the model sees two candidates in both
       orders, to cancel its position bias; the score is the number of matches won.
+    - ``verifier`` is a function of the host's, by its name in ``verifier``. What it says becomes a
+      critique of the candidate; a score without a verdict is accepted from ``threshold`` on.
 
     With ``verdict: text`` the answer is read from what the model writes, for models that give no
     probabilities; ``samples`` such answers are averaged.
@@ -89,35 +94,57 @@ class Score(SamplingNode):
     rubric: str = Field("", description="what `scale` rates, and what the scores mean")
     reason: bool = Field(False, description="`scale` writes a reason before the score")
     threshold: float | None = Field(
-        None, description="minimum score to accept; null: the middle of the scale"
+        None,
+        description="minimum score to accept; null: the middle of the scale, 0.5 for `verifier`",
     )
+    verifier: str = Field(
+        "", description="name of a verifier that the host binds; it implies `by: verifier`"
+    )
+    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
 
     @model_validator(mode="after")
-    def _has_scale(self) -> Score:
-        Scale(*self.scale)
+    def _is_whole(self) -> Score:
+        if not is_reference(self.scale):
+            Scale(*self.scale)
+        if self.by == "verifier" and not self.verifier:
+            raise ValueError("`by: verifier` needs the name of one: `verifier: NAME`")
         return self
 
     @property
+    def scorer(self) -> str:
+        """What gives the score."""
+        implied = self.verifier and "by" not in self.model_fields_set
+        return "verifier" if implied else self.by
+
+    @property
+    def verifiers_wanted(self) -> tuple[str, ...]:
+        """The verifier, if the score is its."""
+        return (self.verifier,) if self.scorer == "verifier" else ()
+
+    @property
     def channels_written(self) -> frozenset[str]:
-        """Critiques too, where reasons are written."""
-        return super().channels_written | ({"critiques"} if self._has_reasons else frozenset())
+        """Critiques too, where there are reasons."""
+        criticises = self._has_reasons or self.scorer == "verifier" or is_reference(self.by)
+        return super().channels_written | ({"critiques"} if criticises else frozenset())
 
     @property
     def _has_reasons(self) -> bool:
-        return self.by == "scale" and self.reason
+        return self.scorer == "scale" and self.reason
 
     async def run(self, state: State, step: Step) -> Update:
         """All candidates side by side; those that the budget left unscored stay as they were."""
         critiques: list[Criticism] = []
-        if self.by in ("judge", "scale"):
+        if self.scorer == "verifier":
+            scores, critiques = await self._verified(state, step)
+        elif self.scorer in ("judge", "scale"):
             scores, critiques = await self._judged(state, step)
-        elif self.by == "pairwise":
+        elif self.scorer == "pairwise":
             numbers = count()
             scores = await knock_out(
                 state.live, lambda a, b: self._match(a, b, next(numbers), state, step)
             )
         else:
-            scores = {c.id: QUALITIES[self.by](c, state) for c in state.live}
+            scores = {c.id: QUALITIES[self.scorer](c, state) for c in state.live}
         scored = [
             candidate.model_copy(update={"score": scores[candidate.id], "scorer": step.node})
             for candidate in state.live
@@ -129,10 +156,12 @@ class Score(SamplingNode):
 
     def cost(self, before: PopulationBounds) -> Cost:
         """A question for each candidate, or two for each match of the knockout, or none."""
-        if self.by not in ASKING:
+        if self.scorer == "verifier":
+            return Cost(before.judged(LONGEST_REASON))
+        if self.scorer not in ASKING:
             return Cost(before)
         text = before.longest
-        if self.by == "pairwise":
+        if self.scorer == "pairwise":
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
             asked = replace(asked, prompt=self.versus, room=16)
@@ -159,7 +188,7 @@ class Score(SamplingNode):
 
     @property
     def _options(self) -> list[str]:
-        if self.by == "scale":
+        if self.scorer == "scale":
             space = "" if self._lead[-1:].isspace() else " "
             return [f"{space}{score}" for score in self._scale.scores]
         return [self.accept, self.reject]
@@ -172,12 +201,12 @@ class Score(SamplingNode):
     def _question(self) -> str | Prompt:
         """The prompt, by default that of the score."""
         is_default = "prompt" not in self.model_fields_set
-        return "rate" if self.by == "scale" and is_default else self.prompt
+        return "rate" if self.scorer == "scale" and is_default else self.prompt
 
     @property
     def _lead(self) -> str:
         is_default = "lead" not in self.model_fields_set
-        return LEAD if self.by == "scale" and is_default else self.lead
+        return LEAD if self.scorer == "scale" and is_default else self.lead
 
     @property
     def _terms(self) -> dict[str, str]:
@@ -188,9 +217,27 @@ class Score(SamplingNode):
             name: "yes" if value else "" for name, value in flags.items()
         }
 
+    def _fresh(self, state: State, step: Step) -> list[Candidate]:
+        """The candidates that this node has not scored yet."""
+        return [candidate for candidate in state.live if candidate.scorer != step.node]
+
+    async def _verified(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
+        """The scores of a verifier, and what it says."""
+        fresh = self._fresh(state, step)
+        found = await verify(fresh, self.verifier, state.question, step, self.timeout)
+        least = 0.5 if self.threshold is None else self.threshold
+        critiques = [
+            found[candidate.id].criticism(candidate, self.verifier, i, least, step)
+            for i, candidate in enumerate(fresh)
+            if candidate.id in found
+        ]
+        for criticism in critiques:
+            step.emit(CritiqueAdded(critique=criticism))
+        return {name: judgement.score for name, judgement in found.items()}, critiques
+
     async def _judged(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
         """The scores of the candidates that this node has not scored, and the reasons for them."""
-        fresh = [candidate for candidate in state.live if candidate.scorer != step.node]
+        fresh = self._fresh(state, step)
         work = [self._judge(candidate, i, state, step) for i, candidate in enumerate(fresh)]
         found = dict(zip((candidate.id for candidate in fresh), await gather(*work), strict=True))
         scores = {name: score for name, (score, _) in found.items() if score is not None}
@@ -241,16 +288,16 @@ class Score(SamplingNode):
         said = self.prefix + text.text
         if self.verdict == "logits":
             return await self._chosen(messages, f"{said.rstrip()}\n\n{self._lead}", step)
-        if self.by == "scale":
+        if self.scorer == "scale":
             return self._scale.written(said)
         return _first(said, self._options)
 
     async def _chosen(self, messages: list[Message], begun: str, step: Step) -> float | None:
         """The score by the probabilities of the options; None if the budget ran out first."""
-        found = await self._probabilities(messages, begun, self._options, step)
+        found: list[float] | None = await self._probabilities(messages, begun, self._options, step)
         if found is None:
             return None
-        return self._scale.expected(found) if self.by == "scale" else found[0]
+        return self._scale.expected(found) if self.scorer == "scale" else found[0]
 
     async def _probabilities(
         self, messages: list[Message], begun: str, options: Sequence[str], step: Step

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
+REJECTED = 3
+"""The exit status of a run in which nothing was accepted."""
 
 
 def _complete_graph(incomplete: str) -> list[str]:

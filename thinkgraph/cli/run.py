@@ -11,6 +11,7 @@ import typer
 
 from thinkgraph.cli.options import (
     INTERRUPTED,
+    REJECTED,
     Engine,
     GraphName,
     ModelName,
@@ -73,7 +74,7 @@ def run(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Answer a question with a strategy."""
+    """Answer a question with a strategy. Exit status 3 if no candidate was accepted."""
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import Roles as RunModels
     from thinkgraph.view import View, report, show_requests
@@ -116,6 +117,8 @@ def run(
             report(result)
     if html:
         write_file(html, result.to_html(command_line(seed=result.seed, question=asked)))
+    if result.rejected:
+        raise typer.Exit(REJECTED)
 
 
 async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
