@@ -412,6 +412,34 @@ class Graph:
 
         return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
+    def answering(self, json_schema: Mapping[str, Any]) -> Self:
+        """The same graph with answers of a JSON schema, as ``output: {json_schema: …}`` gives.
+
+        Raises:
+            SpecError: the output can't be of this schema.
+        """
+        spec = self.spec
+        graph = self.of(spec, self._folder)
+        graph._data["output"] = {"field": spec.output.field, "json_schema": dict(json_schema)}
+        graph.spec  # noqa: B018 (checked now)
+        return graph
+
+    def writer(self, params: Mapping[str, Any] | None = None) -> str | None:
+        """The node whose text is the answer from its first token on; None if there is none.
+
+        A stream can show its text as the answer while it is written; see
+        :class:`~thinkgraph.nodes.event.TextDelta`.
+
+        Raises:
+            ThinkgraphError: an unknown param, or an invalid value of one.
+        """
+        from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
+
+        nodes = self._app(self._bound(None, None, None, params or {})).nodes
+        found = [name for name, node in nodes.items() if (node.metadata or {}).get(ANSWER)]
+        return next((name for name in found if name not in (BEGIN, CONCLUDE)), None)
+
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The validated value of every param, given or default.
 

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic import ModelWrapValidatorHandler as Handler
-from pydantic.json_schema import WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime.models import AnyModel
@@ -33,8 +33,6 @@ Allowance = Budget | Limits | Mapping[str, float]
 _UNION = ("Limits", "is-instance[Budget]")
 """What pydantic calls the kinds of a budget in the place of an error."""
 _NAMED = WithJsonSchema({"type": "string"})
-_UNTOLD = WithJsonSchema({"type": "null"})
-"""Of functions, which no JSON can give."""
 
 
 class Context(BaseModel):
@@ -53,10 +51,10 @@ class Context(BaseModel):
     budget: Annotated[Limits | Budget | None, WithJsonSchema(Limits.model_json_schema())] = Field(
         None, description="what the run may spend: tokens, seconds, calls"
     )
-    tools: Annotated[Any, BeforeValidator(bind_tools), _UNTOLD] = Field(
+    tools: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_tools)]] = Field(
         None, description="tools by name, in Python alone; they come before the graph's own"
     )
-    verifiers: Annotated[Any, BeforeValidator(bind_verifiers), _UNTOLD] = Field(
+    verifiers: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_verifiers)]] = Field(
         None, description="verifiers by name, in Python alone"
     )
 
