@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +39,8 @@ from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
-    from thinkgraph.graphs.runtime.result import Result
+    from thinkgraph.graphs.runtime.result import Finished, Result
+    from thinkgraph.nodes.event import NodeEvent
     from thinkgraph.view import View
 
 
@@ -122,11 +125,27 @@ def run(
 
 
 async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
+    """Run to the end; where a node waits for a person, the terminal asks."""
+    from thinkgraph.graphs.runtime.run import Interrupted
+    from thinkgraph.person import reply_to
+
+    events = strategy.stream(question, **settings)
+    while True:
+        try:
+            return await _shown(events, view)
+        except Interrupted as waiting:
+            asked = waiting.interrupts
+            replies = {each.id: await asyncio.to_thread(reply_to, each.value) for each in asked}
+            events = waiting.stream(replies)
+
+
+async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View) -> Result:
     from thinkgraph.graphs.runtime.result import Finished
 
     with view:
-        async for event in strategy.stream(question, **settings):
-            if isinstance(event, Finished):
-                return event.result
-            view.show(event)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.result
+                view.show(event)
     raise ThinkgraphError("the run ended without a result")
