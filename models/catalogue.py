@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from thinkgraph.models.engine.settings import EngineSettings
 
 HUB = "hf:"
-_MOST_PARTS = 1000  # files of one model
 SERVER = "openai:"
+_MOST_PARTS = 1000  # files of one model
 FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
     "or openai:MODEL@URL"

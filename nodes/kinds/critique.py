@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
@@ -48,6 +49,13 @@ class Critique(SamplingNode):
     threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
     verifier: str = Field("", description="name of a verifier that the host binds, as the critic")
     timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Probabilities of the verdicts, unless they are read from the text."""
+        if self.verifier:
+            return frozenset()
+        return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
 
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Reply(Frozen):
 
     @model_validator(mode="after")
     def _says_something(self) -> Reply:
-        if not self.model_fields_set:
+        if all(value is None for value in self.model_dump().values()):
             raise ValueError("it says nothing")
         return self
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, Sampling, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
@@ -115,6 +116,13 @@ class Score(SamplingNode):
         """What gives the score."""
         implied = self.verifier and "by" not in self.model_fields_set
         return "verifier" if implied else self.by
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Probabilities of the options, where a model is asked and not read in its words."""
+        if self.scorer not in ASKING:
+            return frozenset()
+        return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
 
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:

@@ -109,6 +109,16 @@ def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[s
     required.check(strategy.name, all_tools(tools), all_verifiers(verifiers))
 
 
+def check_models(
+    strategy: Graph, settings: Mapping[str, Any], model: str | None, roles: Mapping[str, str]
+) -> None:
+    """Refuse models whose names tell that they can't do their part, before one is loaded."""
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+
+    params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
+    strategy.check_models(RunModels(model, roles), params)
+
+
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
     """Split each ``NAME=VALUE`` of an option."""
     pairs = [item.partition("=") for item in given]

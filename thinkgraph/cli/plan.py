@@ -16,6 +16,7 @@ from thinkgraph.cli.options import (
     ToolFile,
     VerifierFile,
     bind_params,
+    check_models,
     parse_pairs,
     read_hosted,
     read_question,
@@ -54,6 +55,7 @@ def plan(
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
     hosted = read_hosted(tools, verifiers)
+    check_models(strategy, settings, model, {})
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()

@@ -25,6 +25,7 @@ from thinkgraph.cli.options import (
     VerifierFile,
     bind_params,
     check_hosted,
+    check_models,
     command_line,
     load_model,
     parse_pairs,
@@ -89,10 +90,12 @@ def run(
         raise ThinkgraphError("the question is empty")
     hosted = read_hosted(tools, verifiers)
     check_hosted(strategy, settings, hosted)
+    named = parse_pairs("--role", role or [])
+    check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
     if not quiet and (line := tuned_line(model)):
         say(line)
-    roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
+    roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])
     options = {
         "model": chosen,

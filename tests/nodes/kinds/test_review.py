@@ -96,7 +96,7 @@ def test_all_can_be_accepted_or_rejected(reply: bool, accepted: bool) -> None:
         (3, "there is no candidate 3; there are 1 to 2: draft.0.0, draft.0.1"),
         ("draft.0.9", "there is no candidate 'draft.0.9'"),
         ({"choise": 1}, "choise"),
-        ({}, "it says nothing"),
+        ({"remark": None}, "it says nothing"),
         ([1], "[1] is no reply"),
         ({"edit": "Five."}, "which one is edited"),
     ],
