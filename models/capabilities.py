@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Capability = Literal["probabilities", "beginnings", "confidence", "grammars", "adapters", "tools"]
+Capability = Literal[
+    "probabilities", "beginnings", "confidence", "grammars", "adapters", "tools", "rewards"
+]
 
 ABOUT: dict[Capability, str] = {
     "probabilities": "the probabilities of given words",
@@ -12,6 +14,7 @@ ABOUT: dict[Capability, str] = {
     "confidence": "the entropies of its tokens (certainty, tail, lowest_group)",
     "grammars": "texts that are held to a grammar",
     "adapters": "LoRA adapters",
+    "rewards": "scores of a classification head",
     "tools": "calls of tools that it is told of",
 }
 """What a model with a capability gives."""

@@ -39,6 +39,7 @@ Scorer = Literal[
     "scale",
     "pairwise",
     "verifier",
+    "reward",
 ]
 ASKING = frozenset({"judge", "scale", "pairwise"})
 """Scores that ask a model."""
@@ -61,6 +62,9 @@ class Score(SamplingNode):
       orders, to cancel its position bias; the score is the number of matches won.
     - ``verifier`` is a function of the host's, by its name in ``verifier``. What it says becomes a
       critique of the candidate; a score without a verdict is accepted from ``threshold`` on.
+
+    - ``reward`` is the score of a reward model: a GGUF with a classification head, in the role
+      ``model``.
 
     With ``verdict: text`` the answer is read from what the model writes, for models that give no
     probabilities; ``samples`` such answers are averaged.
@@ -120,6 +124,8 @@ class Score(SamplingNode):
     @property
     def needs(self) -> frozenset[Capability]:
         """Probabilities of the options, where a model is asked and not read in its words."""
+        if self.scorer == "reward":
+            return frozenset({"rewards"})
         if self.scorer not in ASKING:
             return frozenset()
         return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
@@ -144,6 +150,8 @@ class Score(SamplingNode):
         critiques: list[Criticism] = []
         if self.scorer == "verifier":
             scores, critiques = await self._verified(state, step)
+        elif self.scorer == "reward":
+            scores = await self._rewarded(state, step)
         elif self.scorer in ("judge", "scale"):
             scores, critiques = await self._judged(state, step)
         elif self.scorer == "pairwise":
@@ -166,6 +174,10 @@ class Score(SamplingNode):
         """A question for each candidate, or two for each match of the knockout, or none."""
         if self.scorer == "verifier":
             return Cost(before.judged(LONGEST_REASON))
+        if self.scorer == "reward":
+            text = {"candidate": before.longest}
+            asked = RequestBounds("question", text, before.live, samples=0, prefix=before.longest)
+            return Cost(before.judged(), (asked,), exact=before.exact and before.first)
         if self.scorer not in ASKING:
             return Cost(before)
         text = before.longest
@@ -228,6 +240,14 @@ class Score(SamplingNode):
     def _fresh(self, state: State, step: Step) -> list[Candidate]:
         """The candidates that this node has not scored yet."""
         return [candidate for candidate in state.live if candidate.scorer != step.node]
+
+    async def _rewarded(self, state: State, step: Step) -> dict[str, float]:
+        """The scores of a reward model."""
+        fresh = self._fresh(state, step)
+        question = [*state.messages, Message(role="user", content=state.question)]
+        texts = [candidate.text for candidate in fresh]
+        scores = await step.rate(question, texts, role=self.model) if fresh else []
+        return dict(zip((candidate.id for candidate in fresh), scores or [], strict=False))
 
     async def _verified(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
         """The scores of a verifier, and what it says."""
