@@ -14,7 +14,8 @@ from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
-from thinkgraph.nodes.judging.verifying import LONGEST_REASON, verify
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON
+from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -60,7 +61,7 @@ class Critique(SamplingNode):
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:
         """The verifier, if there is one."""
-        return (self.verifier,) if self.verifier else ()
+        return hosted(self.verifier)
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""
@@ -96,7 +97,7 @@ class Critique(SamplingNode):
         self, fresh: list[Candidate], state: State, step: Step
     ) -> tuple[Criticism, ...]:
         """What a verifier says of the candidates."""
-        found = await verify(fresh, self.verifier, state.question, step, self.timeout)
+        found = await verify(fresh, self.verifier, state, step, self.timeout)
         critiques = tuple(
             found[candidate.id].criticism(candidate, self.verifier, i, self.threshold, step)
             for i, candidate in enumerate(fresh)

@@ -17,9 +17,10 @@ from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, Te
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CandidateUpdated, CritiqueAdded
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON
 from thinkgraph.nodes.judging.scale import Scale
 from thinkgraph.nodes.judging.tournament import knock_out
-from thinkgraph.nodes.judging.verifying import LONGEST_REASON, verify
+from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.judging.written import written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import Prompt, PromptSetting
@@ -60,9 +61,10 @@ class Score(SamplingNode):
       accepts the candidate from the score ``threshold`` on.
     - ``pairwise`` is a knockout tournament: in each match the model sees two candidates in both
       orders, to cancel its position bias; the score is the number of matches won.
-    - ``verifier`` is a function of the host's, by its name in ``verifier``. What it says becomes a
-      critique of the candidate; a score without a verdict is accepted from ``threshold`` on.
-
+    - ``verifier`` is a function of the host's, by its name in ``verifier``, or the built-in
+      ``tests``: the share of the tests in the field ``tests`` that the candidate's code passes.
+      What it says becomes a critique of the candidate; a score without a verdict is accepted from
+      ``threshold`` on.
     - ``reward`` is the score of a reward model: a GGUF with a classification head, in the role
       ``model``.
 
@@ -133,7 +135,7 @@ class Score(SamplingNode):
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:
         """The verifier, if the score is its."""
-        return (self.verifier,) if self.scorer == "verifier" else ()
+        return hosted(self.verifier) if self.scorer == "verifier" else ()
 
     @property
     def channels_written(self) -> frozenset[str]:
@@ -252,7 +254,7 @@ class Score(SamplingNode):
     async def _verified(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
         """The scores of a verifier, and what it says."""
         fresh = self._fresh(state, step)
-        found = await verify(fresh, self.verifier, state.question, step, self.timeout)
+        found = await verify(fresh, self.verifier, state, step, self.timeout)
         least = 0.5 if self.threshold is None else self.threshold
         critiques = [
             found[candidate.id].criticism(candidate, self.verifier, i, least, step)

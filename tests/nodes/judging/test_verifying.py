@@ -12,7 +12,7 @@ import thinkgraph as tg
 from thinkgraph.graphs.requirements import Unbound
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.judging.verifying import Judgement
+from thinkgraph.nodes.judging.judgement import Judgement
 
 QUESTION = "What is 2 + 3?"
 REPLIES = ["It is 5.", "It is 6."]
