@@ -91,7 +91,12 @@ def _missing(what: str, wanted: Mapping[str, list[str]], known: Collection[str])
 
 
 def requirements(
-    spec: Spec, params: Mapping[str, Scalar], used: Callable[[str], Spec], scope: str = ""
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    scope: str = "",
+    *,
+    sure: bool = False,
 ) -> Requirements:
     """What a graph, and those that it uses, need of the host.
 
@@ -100,14 +105,15 @@ def requirements(
         params: the values of its params.
         used: the spec that a ``use`` names.
         scope: goes before the names of its nodes.
+        sure: whether a graph that uses it measures candidates by their entropies.
     """
     found, kinds = Requirements(), node_kinds()
-    sure = measures_entropies(spec, params, used)
+    sure = sure or measures_entropies(spec, params, used)
     for name, node in spec.nodes.items():
         if node.kind is None:
             inner = used(str(node.use))
             values = inner.bind(bind(node.params or {}, params))
-            within = requirements(inner, values, used, f"{scope}{name}/")
+            within = requirements(inner, values, used, f"{scope}{name}/", sure=sure)
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)

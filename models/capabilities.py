@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 Capability = Literal[
-    "probabilities", "beginnings", "confidence", "grammars", "adapters", "tools", "rewards"
+    "probabilities",
+    "beginnings",
+    "confidence",
+    "grammars",
+    "adapters",
+    "tools",
+    "rewards",
+    "templates",
 ]
 
 ABOUT: dict[Capability, str] = {
@@ -15,6 +22,7 @@ ABOUT: dict[Capability, str] = {
     "grammars": "texts that are held to a grammar",
     "adapters": "LoRA adapters",
     "rewards": "scores of a classification head",
+    "templates": "variables of a chat template (`template`)",
     "tools": "calls of tools that it is told of",
 }
 """What a model with a capability gives."""

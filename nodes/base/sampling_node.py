@@ -49,6 +49,7 @@ class SamplingNode(Node, Sampling):
             "confidence": self.confidence,
             "grammars": self.grammar or self.tagged,
             "adapters": self.adapter,
+            "templates": self.template,
         }
         return frozenset(capability for capability, setting in asked.items() if setting)
 

@@ -13,7 +13,6 @@ from thinkgraph.nodes.judging.code_tests import tests
 from thinkgraph.nodes.judging.judgement import Judgement
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step, gather
-from thinkgraph.nodes.tools.toolbox import in_thread
 
 AT_ONCE = 8
 """Calls of one verifier that run at the same time."""
@@ -97,5 +96,7 @@ async def _called(function: Callable[..., Any], given: dict[str, Any]) -> Any:
     call = functools.partial(function, **given)
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         return await call()
+    from thinkgraph.nodes.tools.toolbox import in_thread  # noqa: PLC0415 (LangChain is slow)
+
     result = await in_thread(call)
     return await result if inspect.isawaitable(result) else result

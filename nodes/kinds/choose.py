@@ -80,8 +80,8 @@ class Choose(SamplingNode):
             drafts = tuple((label, before.longest) for label in LABELS[:size])
             request = self.requests(shows={"drafts": drafts}, prompts=groups, room=16)
             if self.verdict == "logits":
-                read = {"samples": 0, "max_tokens": 0, "options": size}
-                request = replace(request, prefix=token_bound(self.lead), **read)
+                prefix = token_bound(self.lead)
+                request = replace(request, samples=0, max_tokens=0, prefix=prefix, options=size)
             asked.append(request)
             left = groups
         return Cost(replace(before, exact=False), tuple(asked), exact=False)

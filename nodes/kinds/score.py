@@ -177,8 +177,7 @@ class Score(SamplingNode):
         if self.scorer == "verifier":
             return Cost(before.judged(LONGEST_REASON))
         if self.scorer == "reward":
-            text = {"candidate": before.longest}
-            asked = RequestBounds("question", text, before.live, samples=0, prefix=before.longest)
+            asked = RequestBounds("question", prompts=before.live, samples=0, prefix=before.longest)
             return Cost(before.judged(), (asked,), exact=before.exact and before.first)
         if self.scorer not in ASKING:
             return Cost(before)

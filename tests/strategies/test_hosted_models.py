@@ -13,6 +13,7 @@ from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.graphs.requirements import Incapable
 from thinkgraph.graphs.runtime.models import lacking
 from thinkgraph.models.backends.from_langchain import from_langchain
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.capabilities import HOSTED
 from thinkgraph.models.chat import ChatGGUF
 
@@ -87,25 +88,28 @@ def test_the_default_scorer_of_best_of_n_needs_no_entropies() -> None:
     assert graph.required({"scorer": "certainty"}).missing(lambda role: HOSTED)
 
 
-def test_a_measure_in_a_used_graph_asks_for_entropies(tmp_path: Any) -> None:
+def test_what_measures_the_candidates_of_a_used_graph_asks_it_for_entropies(tmp_path: Any) -> None:
     inner = tg.Graph("inner")
-    inner.add(keep=tg.Select(by="certainty"))
-    inner.edge(tg.START, "keep", tg.END)
+    inner.add(draft=tg.Generate(samples=2))
+    inner.edge(tg.START, "draft", tg.END)
     inner.save(tmp_path / "inner.yaml")
     (tmp_path / "outer.yaml").write_text(
         "thinkgraph: 1\nname: outer\n"
-        "nodes: {draft: {kind: generate, samples: 2}, best: {use: ./inner.yaml}}\n"
-        "edges: START -> draft -> best -> END\n"
+        "nodes: {all: {use: ./inner.yaml}, best: {kind: select, by: certainty}}\n"
+        "edges: START -> all -> best -> END\n"
     )
-    required = tg.load(tmp_path / "outer.yaml").required()
-    assert required.capabilities == {("", "confidence"): ["draft"]}
+    outer = tg.load(tmp_path / "outer.yaml")
+    required = outer.required()
+    model = ScriptedModel(["It is 5.", "It is 6."])
+    asked = outer.run(QUESTION, model=model).requests
+    assert all(request.sampling.confidence for request in asked)
+    assert required.capabilities == {("", "confidence"): ["all/draft"]}
 
 
 def test_only_the_model_of_the_role_matters() -> None:
     graph = tg.load("self-refine")
-    critic = ["critic", "model"]
     with pytest.raises(Incapable, match="model of the role 'critic'"):
-        graph.run(QUESTION, model="no-such-model", models={critic[0]: NAME})
+        graph.run(QUESTION, model="no-such-model", models={"critic": NAME})
 
 
 def test_a_compiled_graph_and_its_context_are_refused_too() -> None:
