@@ -106,7 +106,7 @@ def run(
         **hosted,
     }
     try:
-        result = asyncio.run(_watch(strategy, asked, view, **options, **settings))
+        result = _watch(strategy, asked, view, **options, **settings)
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
@@ -127,7 +127,7 @@ def run(
         raise typer.Exit(REJECTED)
 
 
-async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
+def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
     """Run to the end; where a node waits for a person, the terminal asks."""
     from thinkgraph.graphs.runtime.run import Interrupted
     from thinkgraph.person import reply_to
@@ -135,10 +135,9 @@ async def _watch(strategy: Graph, question: str, view: View, **settings: Any) ->
     events = strategy.stream(question, **settings)
     while True:
         try:
-            return await _shown(events, view)
-        except Interrupted as waiting:
-            asked = waiting.interrupts
-            replies = {each.id: await asyncio.to_thread(reply_to, each.value) for each in asked}
+            return asyncio.run(_shown(events, view))
+        except Interrupted as waiting:  # asked outside the event loop, so that Ctrl-C ends it
+            replies = {each.id: reply_to(each.value) for each in waiting.interrupts}
             events = waiting.stream(replies)
 
 
