@@ -10,6 +10,7 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.judging.code_tests import code_of
 
 pytest.importorskip("pydantic_monty")
+pytest.importorskip("thinkgraph.nodes.tools.python")
 
 GOOD = "Here it is:\n\n```python\ndef add(a, b):\n    return a + b\n```\nIt adds."
 BAD = "```\ndef add(a, b):\n    return a - b\n```"
