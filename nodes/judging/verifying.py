@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
@@ -99,34 +96,7 @@ async def _called(function: Callable[..., Any], given: dict[str, Any]) -> Any:
     call = functools.partial(function, **given)
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         return await call()
+    from thinkgraph.nodes.tools.toolbox import in_thread  # noqa: PLC0415 (LangChain is slow)
+
     result = await in_thread(call)
     return await result if inspect.isawaitable(result) else result
-
-
-async def in_thread(work: Callable[[], Any]) -> Any:
-    """What work gives, in a thread of its own.
-
-    The thread is a daemon: one that never ends holds up neither other work nor the end of the
-    process, as one of an executor would.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if not done.done():
-            done.set_result(result) if error is None else done.set_exception(error)
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = context.run(work)
-        except Exception as raised:
-            error = raised
-        except BaseException as raised:  # such as SystemExit, which would end another's task
-            error = RuntimeError(f"{type(raised).__name__}: {raised}")
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="thinkgraph-verifier", daemon=True).start()
-    return await done
