@@ -32,6 +32,8 @@ class Hosted(SimpleChatModel):
 
     def _call(self, messages: Any, stop: Any = None, run_manager: Any = None, **rest: Any) -> str:
         self.asked += 1
+        if "solution()" in str(messages):
+            return "```python\ndef solution():\n    return 8 + 5\n```"
         if "program" in str(messages) or "answer = " in str(messages):
             return "answer = 8 + 5"
         if "one letter" in str(messages):
