@@ -34,6 +34,8 @@ CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
 block prints: at the end of the block, or where its output begins."""
 _OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
 """A block of code at the end of a text, without its end."""
+EMPTY = "[the result is empty]"
+SILENT = "[nothing was printed: print what you want to see]"
 LAST = "[that was the last call; answer now]"
 
 
@@ -184,7 +186,7 @@ class ToolTrajectory(Trajectory):
             )
         )
         records = await gather(*map(self._call, calls))
-        results = [record.result for record in records]
+        results = [record.result or EMPTY for record in records]
         results += ["error: no more calls are possible"] * (len(named) - len(calls))
         if results and not self._left:
             results[-1] = f"{results[-1]}\n{LAST}"
@@ -230,7 +232,7 @@ class CodeTrajectory(Trajectory):
         (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
         record = await self._call(call)
-        output = record.result.replace(FENCE, "'''")
+        output = record.result.replace(FENCE, "'''") or SILENT
         self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
 
     def _add(self, text: str) -> None:

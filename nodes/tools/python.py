@@ -33,7 +33,6 @@ POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
 QUEUE_S = 60.0
 """How long a call waits for a free process."""
 INSTALL = 'the tool python needs pydantic-monty; run: pip install "thinkgraph[python]"'
-MISSING = "it printed nothing; print what you want to see"
 ABOUT = """Runs Python code and returns what it prints. What a call defines is there in later ones.
 The standard math, re, datetime, itertools, collections and random modules can be imported; there
 are no files, no network and no other packages."""
@@ -53,7 +52,8 @@ class PythonSession:
         """Run code to its end.
 
         Returns:
-            What it printed, and the value of its last line if that is an expression.
+            What it printed, and the value of its last line if that is an expression; it may be
+            empty.
 
         Raises:
             ToolException: it failed; behind what it printed stands the error that ended it.
@@ -80,7 +80,7 @@ class PythonSession:
             said = _told(error)
             raise ToolException("\n".join(filter(None, [printed.output.rstrip(), said]))) from error
         shown = "" if value is None else str(value)
-        return "\n".join(filter(None, [printed.output.rstrip(), shown])) or MISSING
+        return "\n".join(filter(None, [printed.output.rstrip(), shown]))
 
     def _keep(self, session: MontySession) -> None:
         state = session.dump()

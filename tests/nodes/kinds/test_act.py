@@ -142,6 +142,11 @@ class TestCode:
         tg.load("tool-integrated").run("?", model=model)
         assert "```output\n''' The answer is 9\n```" in model.calls[1].prefix
 
+    def test_a_block_that_prints_nothing_is_told_so(self):
+        model = ScriptedModel(["```python\nx = 1\n```", "It is 5"])
+        tg.load("tool-integrated").run("?", model=model)
+        assert "print what you want to see" in model.calls[1].prefix
+
     def test_text_without_code_is_the_answer(self):
         model = ScriptedModel(["It is 5"])
         result = tg.load("tool-integrated").run("?", model=model)
