@@ -132,9 +132,9 @@ def measures_entropies(
 ) -> bool:
     """Whether a node of a graph, or of one that it uses, measures candidates by their entropies."""
     for node in spec.nodes.values():
-        if node.kind is None:
-            inner = used(str(node.use))
-            if measures_entropies(inner, inner.bind(bind(node.params or {}, params)), used):
+        if (use := node.used) is not None:
+            inner = used(use.graph)
+            if measures_entropies(inner, inner.bind(bind(use.params, params)), used):
                 return True
         elif bind(node.settings.get("by"), params) in OF_ENTROPIES:
             return True
