@@ -223,10 +223,10 @@ def start(
 
 
 def may_interrupt(specs: Iterable[Spec]) -> bool:
-    """Whether one has a kind of the user's own; only such can wait for somebody."""
+    """Whether one has a kind that can wait for somebody, as any of the user's own can."""
     names = {node.kind for spec in specs for node in spec.nodes.values() if node.kind}
     kinds = [node_kinds()[name] for name in names]
-    return any(not kind.__module__.startswith("thinkgraph.nodes.") for kind in kinds)
+    return any(k.waits or not k.__module__.startswith("thinkgraph.nodes.") for k in kinds)
 
 
 async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Result:

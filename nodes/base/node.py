@@ -37,6 +37,9 @@ class Node(BaseModel, metaclass=SuggestingModel):
     variables: ClassVar[frozenset[str]] = frozenset()
     """What its prompts may name, beyond the question, the params and the spec's own state."""
 
+    waits: ClassVar[bool] = False
+    """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
+
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""
     output_settings: ClassVar[tuple[str, ...]] = ("writes", "into")

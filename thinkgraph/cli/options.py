@@ -87,14 +87,30 @@ VerifierFile = Annotated[
         "--verifiers", metavar="FILE.py", help="Bind the spec's verifiers to this file's functions."
     ),
 ]
+McpFile = Annotated[
+    Path | None,
+    typer.Option("--mcp", metavar="FILE", help="Bind tools of the MCP servers of this file."),
+]
 
 
-def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
-    """The tools and verifiers of Python files, as the arguments of a run."""
+def read_hosted(
+    command: typer.Context, tools: Path | None, verifiers: Path | None, mcp: Path | None
+) -> dict[str, Any]:
+    """The tools and verifiers of files, as the arguments of a run.
+
+    MCP servers are left when the command ends.
+    """
     from thinkgraph.nodes import python_file
 
+    found: dict[str, Any] = {}
+    if mcp:
+        from thinkgraph.nodes.tools.mcp import mcp_tools
+
+        found |= command.with_resource(mcp_tools(mcp))
+    if tools:
+        found |= python_file.tools("--tools", tools)
     return {
-        "tools": python_file.tools("--tools", tools) if tools else None,
+        "tools": found or None,
         "verifiers": python_file.functions("--verifiers", verifiers) if verifiers else None,
     }
 

@@ -14,6 +14,7 @@ from thinkgraph.cli.options import (
     Engine,
     GraphName,
     Imports,
+    McpFile,
     ModelName,
     Params,
     PromptFiles,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     graph: GraphName,
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
@@ -53,6 +55,7 @@ def run(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
@@ -85,7 +88,7 @@ def run(
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
     check_hosted(strategy, settings, hosted)
     view = View(strategy.name, shown=not quiet)
     if not quiet and (line := tuned_line(model)):
