@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import resources
@@ -163,6 +164,8 @@ def load_prompt(name: str) -> Prompt:
         hint = (
             f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(prompt_names())}"
         )
+        if re.search(r"\s|\{", name):
+            hint = "a prompt of your own is a mapping: `prompt: {user: TEXT}`"
         raise PromptError(f"there is no prompt {name!r}; {hint}")
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
 
