@@ -196,5 +196,5 @@ def test_a_field_is_guessed_by_a_word_of_its_name(read):
 
 
 def test_all_missing_fields_are_told_at_once(read):
-    with pytest.raises(DataError, match="question or the answer.*question=NAME --field answer="):
+    with pytest.raises(DataError, match=r"question or the answer.*question=NAME --field answer="):
         read("x.csv", "a,b\n1,2\n")
