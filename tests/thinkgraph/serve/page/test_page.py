@@ -20,7 +20,8 @@ PHONE = {"width": 400, "height": 800}
 
 def reply(messages: Sequence[Message], seed: int) -> str:
     """Most say 7, in HTML that a careless page would run."""
-    return f"{HOSTILE} So the answer is {8 if seed % 16 == 0 else 7}."
+    found = 8 if seed % 16 == 0 else 7
+    return f"<think>{HOSTILE} Let me see</think>{HOSTILE} So the answer is {found}."
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,10 @@ def test_a_run_is_watched_to_its_end(served, open_page):
     assert page.locator(".card.wins").count() == 1
     assert page.locator("[data-node=sample] .runs").text_content() == "×1"
     assert "Tokens" in page.inner_text(".figures")
+    thought = page.locator(".thought").first
+    assert not thought.locator(".text").is_visible()  # folded
+    thought.locator("summary").press("Enter")
+    assert thought.locator(".text").inner_text() == f"{HOSTILE} Let me see"
     assert page.title() == "thinkgraph"  # what a model wrote is text
 
 
