@@ -26,7 +26,12 @@ def reply(messages: Sequence[Message], seed: int) -> str:
 
 @pytest.fixture(scope="module")
 def served(tiny: Callable[[str], Path], serving: Callable[..., Any]) -> Iterator[Any]:
-    with serving({"scripted": ScriptedModel(reply), "tiny": str(tiny("llama"))}) as found:
+    models = {
+        "scripted": ScriptedModel(reply),
+        "programmer": ScriptedModel(lambda messages, seed: "```python\nprint(3 + 4)\n```"),
+        "tiny": str(tiny("llama")),
+    }
+    with serving(models) as found:
         yield found
 
 
@@ -118,6 +123,16 @@ def test_two_strategies_answer_one_question_beside_each_other(served, open_page)
         "self-consistency",
         "chain-of-thought",
     }
+
+
+def test_a_tools_call_unfolds(served, open_page):
+    page = open_page(served.url)
+    page.select_option("#model", "programmer")
+    ask(page, "program-aided")
+    assert "7" in answered(page)
+    call = page.locator(".card .thought:visible").first
+    call.locator("summary").click()
+    assert "code = print(3 + 4)" in call.inner_text()
 
 
 def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):

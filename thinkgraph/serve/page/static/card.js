@@ -8,6 +8,8 @@ export class Card {
     this.text = "";
     this.thought = "";
     this.tokens = 0;
+    this.calls = [];
+    this.callsBox = h("div");
     this.parent = null; // the card it continues
     this.gist = h("span", { class: "gist" });
     this.marks = h("span", { class: "marks" });
@@ -25,7 +27,7 @@ export class Card {
       "details",
       { class: "card growing", open },
       h("summary", {}, h("span", { class: "id" }, id), this.gist, this.marks),
-      h("div", { class: "body" }, this.thoughtBox, this.pre, this.meta),
+      h("div", { class: "body" }, this.thoughtBox, this.callsBox, this.pre, this.meta),
     );
     this.sentButton = h(
       "button",
@@ -51,12 +53,23 @@ export class Card {
     this.text = found.text;
     this.thought = found.reasoning;
     this.tokens = found.tokens;
+    if (found.calls.length) this.showCalls(found.calls);
     this.isThinking = false;
     this.element.classList.remove("growing");
     this.element.classList.toggle("retired", !found.live);
     this.told();
     if (isNew) this.pre.scrollTop = 0;
     if (isNew && !this.text) this.element.open = false;
+  }
+
+  // A tool has been called on the way to it.
+  called(call) {
+    this.showCalls([...this.calls, call]);
+  }
+
+  showCalls(calls) {
+    this.calls = calls;
+    this.callsBox.replaceChildren(...calls.map(callLine));
   }
 
   critique(found) {
@@ -144,6 +157,17 @@ export class Card {
     if (found) facts.push(`seed ${found.seed}`);
     return facts.map((fact) => h("span", {}, fact));
   }
+}
+
+function callLine({ tool, arguments: given, result, failed, seconds }) {
+  const said = Object.entries(given).map(([name, value]) => `${name} = ${value}`);
+  return h(
+    "details",
+    { class: "thought" },
+    h("summary", {}, `${tool || "no tool"}, ${seconds.toFixed(2)} s${failed ? ", an error" : ""}`),
+    h("pre", { class: "text" }, said.join("\n")),
+    h("pre", { class: "text" }, result),
+  );
 }
 
 const verdict = (accepted) =>

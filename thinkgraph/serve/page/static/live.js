@@ -167,6 +167,10 @@ export class Live {
     if (!place.cards.childElementCount) place.note.textContent = "continues the steps above";
   }
 
+  on_tool({ id, node, call }) {
+    this.card(id, node).called(call);
+  }
+
   on_critique(found) {
     this.card(found.id, found.node).critique(found);
     this.cards.get(found.candidate)?.judged(found);
