@@ -22,7 +22,17 @@ GROUPS = {
     "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
     "Node kinds": [
-        *("Act", "Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
+        *(
+            "Act",
+            "Ask",
+            "Calculate",
+            "Choose",
+            "Critique",
+            "Expand",
+            "Generate",
+            "Review",
+            "Revise",
+        ),
         *("Score", "Search", "Select", "Synthesize", "Vote"),
     ],
     "Results": ["Result", "Answer", "CallRecord", "Tally", "AnswerClass", "RunUsage", "Usage"],

@@ -260,6 +260,30 @@ class Step:
         self._note_cut(cut)
         return None if cut else probabilities
 
+    async def rate(
+        self, question: Sequence[Message], answers: Sequence[str], *, role: str = ""
+    ) -> list[float] | None:
+        """The scores that a reward model gives answers; None if no call may be made.
+
+        Raises:
+            ModelError: the model of the role is none.
+        """
+        if self._refused():
+            return None
+        model = self.models(role)
+        rate = getattr(model, "rate", None)
+        if rate is None:
+            raise ModelError(
+                f"{model.name} scores no answers; give the role "
+                f"{role or 'of the node'!r} a GGUF with a classification head"
+            )
+        if self.budget:
+            self.budget.spend(calls=len(answers))
+        scores, usage = await rate(question, answers)
+        self.usage += usage
+        self._answered = True
+        return list(scores)
+
     async def prepare(
         self,
         messages: Sequence[Message],

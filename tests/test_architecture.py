@@ -31,7 +31,7 @@ LAYERS = {
         "tools|prompts|quality",
         "step",
         "base",
-        "budget_forcing|trajectory",
+        "budget_forcing|judging|trajectory",
         "kinds",
         "registry",
         "function_node",

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.kinds.critique import Critique as Critique
     from thinkgraph.nodes.kinds.expand import Expand as Expand
     from thinkgraph.nodes.kinds.generate import Generate as Generate
+    from thinkgraph.nodes.kinds.review import Review as Review
     from thinkgraph.nodes.kinds.revise import Revise as Revise
     from thinkgraph.nodes.kinds.score import Score as Score
     from thinkgraph.nodes.kinds.search import Search as Search
@@ -151,6 +152,7 @@ _EXPORTS = {
     "nodes.kinds.critique": ["Critique"],
     "nodes.kinds.expand": ["Expand"],
     "nodes.kinds.generate": ["Generate"],
+    "nodes.kinds.review": ["Review"],
     "nodes.kinds.revise": ["Revise"],
     "nodes.kinds.score": ["Score"],
     "nodes.kinds.search": ["Search"],

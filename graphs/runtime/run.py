@@ -43,7 +43,7 @@ Question = str | Sequence[Message | BaseMessage | Mapping[str, Any]]
 
 
 class Interrupted(ThinkgraphError):
-    """A node waits for somebody: a kind of the user's own has called LangGraph's ``interrupt()``.
+    """A node waits for somebody: a ``review``, or a kind of one's own that calls ``interrupt()``.
 
     Attributes:
         interrupts: what it waits for, as LangGraph has it: each with a ``value`` and an ``id``.
@@ -51,7 +51,7 @@ class Interrupted(ThinkgraphError):
 
     def __init__(self, interrupts: Sequence[Interrupt], run: Run) -> None:
         self.interrupts, self._run = tuple(interrupts), run
-        waits = ", ".join(repr(interrupt.value) for interrupt in interrupts)
+        waits = ", ".join(f"{interrupt.value!r:.400}" for interrupt in interrupts)
         super().__init__(f"the run is interrupted and waits for an answer to {waits}; resume() it")
 
     def resume(self, value: Any) -> Result:

@@ -19,6 +19,7 @@ from langchain_core.runnables.config import merge_configs, var_child_runnable_co
 from langchain_core.runnables.retry import RunnableRetry
 
 from thinkgraph.models.backends.streams import Step, Streams
+from thinkgraph.models.capabilities import HOSTED, Capability
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
 from thinkgraph.models.formats.tools import described
 from thinkgraph.models.messages import to_langchain
@@ -61,6 +62,8 @@ class LangChainModel:
 
     about: ClassVar[str] = "a LangChain model"
     """What its errors call it."""
+    lacks: ClassVar[frozenset[Capability]] = HOSTED
+    """What it doesn't give."""
     is_langchain: ClassVar[bool] = True
     """It calls LangChain's callbacks itself."""
 

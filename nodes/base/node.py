@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from thinkgraph.models.arguments import SuggestingModel
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
@@ -84,6 +85,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
     def verifiers_wanted(self) -> tuple[str, ...]:
         """The names of the verifiers that it asks with these settings."""
         return ()
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What its model has to give beyond text, with these settings."""
+        return frozenset()
 
     @property
     def writes_answer(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.model import Completion, Message
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import is_reference
@@ -67,6 +68,11 @@ class Act(CandidateNode):
         if self.form == "code" and len(self.tools) > 1 and not is_reference(self.form):
             raise ValueError("`form: code` has one tool, which runs the code")
         return self
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Calls of tools; code is run, and the text goes on from what it printed."""
+        return super().needs | {"tools" if self.form == "calls" else "beginnings"}
 
     @property
     def tools_wanted(self) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
+REJECTED = 3
+"""The exit status of a run in which nothing was accepted."""
 
 
 def _complete_graph(incomplete: str) -> list[str]:
@@ -149,6 +151,16 @@ Imports = Annotated[
         help="A Python file of node kinds, which is run; repeat it for several.",
     ),
 ]
+
+
+def check_models(
+    strategy: Graph, settings: Mapping[str, Any], model: str | None, roles: Mapping[str, str]
+) -> None:
+    """Refuse models whose names tell that they can't do their part, before one is loaded."""
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+
+    params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
+    strategy.check_models(RunModels(model, roles), params)
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from thinkgraph.cli.options import (
     ToolFile,
     VerifierFile,
     bind_params,
+    check_models,
     parse_pairs,
     read_hosted,
     read_question,
@@ -59,6 +60,7 @@ def plan(
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
     hosted = read_hosted(context, tools, verifiers, mcp)
+    check_models(strategy, settings, model, {})
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()
