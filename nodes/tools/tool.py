@@ -15,6 +15,7 @@ from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.nodes import python_file
 from thinkgraph.nodes.entry_points import load_entry_points
 from thinkgraph.nodes.sharing import setting, shared_objects
+from thinkgraph.nodes.tools import python
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -94,8 +95,9 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, those of folders, then those of packages."""
-    return ChainMap(dict(given), shared_tools(setting()), installed_tools())
+    """The tools that a run may use: those given, those of folders,
+    of packages, and the built-in ones."""
+    return ChainMap(dict(given), shared_tools(setting()), installed_tools(), BUILT_IN)
 
 
 @cache
@@ -129,6 +131,9 @@ def installed_tools() -> dict[str, BoundTool]:
     return found
 
 
+BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
+
+
 def _bound(name: str, tool: AnyTool) -> BoundTool:
     if isinstance(tool, BoundTool):
         return BoundTool(name, tool.factory, tool._source)
@@ -145,6 +150,8 @@ def _langchain(name: str, tool: Any) -> BaseTool:
 
     if isinstance(tool, BaseTool):
         return tool if tool.name == name else tool.model_copy(update={"name": name})
+    if callable(tool) and not inspect.isroutine(tool) and not inspect.isclass(tool):
+        return _langchain(name, tool.__call__)
     if not callable(tool) or inspect.isclass(tool):
         raise ArgumentError(f"tool {name!r} should be a function or a LangChain tool, not {tool!r}")
     untyped = [
