@@ -29,7 +29,7 @@ from thinkgraph.graphs.runtime.node import (
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
-from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held, held_graph
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.kinds.vote import Vote
@@ -119,7 +119,7 @@ def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
         kind = node_kinds()[str(node.kind)].model_validate(bind(node.settings, binding.params))
         _read_prompts(kind)
         return KindWork(held(graph, name, kind))
-    spec = binding.used(use.graph)
+    spec = held_graph(graph, name, binding.used(use.graph))
     params = spec.bind(bind(use.params, binding.params))
     inner = replace(binding, params=params, budget=None)
     within = build(spec, inner, stores=stores, within=True)
