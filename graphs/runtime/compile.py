@@ -34,7 +34,7 @@ from thinkgraph.graphs.runtime.node import (
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
-from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held, held_graph
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.kinds.vote import Vote
@@ -127,7 +127,7 @@ def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
         _read_prompts(kind)
         kind = held(graph, name, kind)
         return KindWork(with_confidence(kind) if binding.confidence else kind)
-    spec = binding.used(use.graph)
+    spec = held_graph(graph, name, binding.used(use.graph))
     params = spec.bind(bind(use.params, binding.params))
     inner = replace(binding, params=params, budget=None)
     within = build(spec, inner, stores=stores, within=True)

@@ -166,6 +166,17 @@ def held(spec: Spec, name: str, node: Node) -> Node:
     return node.model_copy(update=changed)
 
 
+def held_graph(spec: Spec, name: str, inner: Spec) -> Spec:
+    """A graph that a node uses, held to the schema of the spec's output if it gives that output."""
+    use = spec.nodes[name].used
+    answers = spec.output.field == inner.output.field == "answer"
+    if spec.output.json_schema is None or inner.output.json_schema is not None or not answers:
+        return inner
+    if use is None or not use.gives_population or not _lasts(spec, name):
+        return inner
+    return inner.model_copy(update={"output": spec.output})
+
+
 def _samples_output(spec: Spec, name: str, node: Node) -> bool:
     field = spec.output.field
     if not isinstance(node, SamplingNode):

@@ -26,8 +26,8 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
-    mcp: McpFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
 ) -> None:
     """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict).
 

@@ -40,8 +40,8 @@ def plan(
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
-    mcp: McpFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,

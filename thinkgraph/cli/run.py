@@ -59,8 +59,8 @@ def run(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
-    mcp: McpFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
