@@ -79,6 +79,19 @@ class TestCalls:
         assert [len(r.tools) for r in result.requests] == [1, 1, 0]
         assert "that was the last call" in result.requests[-1].messages[-1].content
 
+    def test_the_first_turn_can_be_made_to_call_a_tool(self, monkeypatch):
+        choices = []
+        model = ScriptedModel([call("add", a=2, b=3), "5"])
+        generate = model.generate
+
+        def watched(request):
+            choices.append(request.tools.choice)
+            return generate(request)
+
+        monkeypatch.setattr(model, "generate", watched)
+        acting(require_call=True).run("?", model=model, tools=[add])
+        assert choices == ["any", "auto"]
+
     def test_calls_of_one_turn_beyond_the_limit_are_refused(self):
         turn = call("add", a=1, b=1) + "\n" + call("add", a=2, b=2)
         model = ScriptedModel([turn, "2"])
