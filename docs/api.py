@@ -51,7 +51,7 @@ GROUPS = {
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
         *("Sampling", "Tagged", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
-        *("Cost", "PopulationBounds", "RequestBounds", "ToolFactory"),
+        *("Cost", "PopulationBounds", "RequestBounds", "ToolFactory", "mcp_tools"),
     ],
     "Models": [
         *(

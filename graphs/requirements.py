@@ -110,15 +110,15 @@ def requirements(
     found, kinds = Requirements(), node_kinds()
     sure = sure or measures_entropies(spec, params, used)
     for name, node in spec.nodes.items():
-        if node.kind is None:
-            inner = used(str(node.use))
-            values = inner.bind(bind(node.params or {}, params))
+        if (use := node.used) is not None:
+            inner = used(use.graph)
+            values = inner.bind(bind(use.params, params))
             within = requirements(inner, values, used, f"{scope}{name}/", sure=sure)
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)
         else:
-            bound = kinds[node.kind].model_validate(bind(node.settings, params))
+            bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
             role = getattr(bound, "model", "")
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
@@ -132,9 +132,9 @@ def measures_entropies(
 ) -> bool:
     """Whether a node of a graph, or of one that it uses, measures candidates by their entropies."""
     for node in spec.nodes.values():
-        if node.kind is None:
-            inner = used(str(node.use))
-            if measures_entropies(inner, inner.bind(bind(node.params or {}, params)), used):
+        if (use := node.used) is not None:
+            inner = used(use.graph)
+            if measures_entropies(inner, inner.bind(bind(use.params, params)), used):
                 return True
         elif bind(node.settings.get("by"), params) in OF_ENTROPIES:
             return True

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt as Prompt
     from thinkgraph.nodes.registry import register as register
     from thinkgraph.nodes.step import Step as Step
+    from thinkgraph.nodes.tools.mcp import mcp_tools as mcp_tools
     from thinkgraph.nodes.tools.tool import ToolFactory as ToolFactory
 
     load_model = _catalogue.load
@@ -162,6 +163,7 @@ _EXPORTS = {
     "nodes.prompts.prompt": ["Prompt"],
     "nodes.registry": ["register"],
     "nodes.step": ["Step"],
+    "nodes.tools.mcp": ["mcp_tools"],
     "nodes.tools.tool": ["ToolFactory"],
 }
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -265,6 +265,8 @@ class LocalModel:
                 parallel=use.parallel,
                 bare=use.choice == "auto",
             )
+            if not use.parallel:
+                tagged = [self._last(tag) for tag in tagged]
             required = use.choice != "auto" and bool(tagged)
             thought = self._template.answer_after(prompt) if required else None
             if thought and not self._format.channels:
@@ -279,6 +281,11 @@ class LocalModel:
         elif constrained(sampling) and sampling.constrain_after is None:
             changed["constrain_after"] = self._template.answer_after(prompt)
         return sampling.model_copy(update=changed) if changed else sampling
+
+    def _last(self, tag: Tagged) -> Tagged:
+        """A call without delimiters as the last of a text: nothing else tells a second one."""
+        end = self.engine.vocabulary.eos_text
+        return tag.model_copy(update={"end": tag.end + end}) if tag.begin[:1] == "{" else tag
 
     def _called_or_answered(
         self, use: ToolUse, schema: dict[str, Any], prompt: Rendered

@@ -16,6 +16,8 @@ from thinkgraph.cli.options import (
     REJECTED,
     Engine,
     GraphName,
+    Imports,
+    McpFile,
     ModelName,
     Params,
     PromptFiles,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     graph: GraphName,
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
@@ -56,6 +59,8 @@ def run(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
+    mcp: McpFile = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
@@ -88,7 +93,7 @@ def run(
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
     check_hosted(strategy, settings, hosted)
     named = parse_pairs("--role", role or [])
     check_models(strategy, settings, model, dict(named))
