@@ -95,8 +95,7 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, those of folders,
-    of packages, and the built-in ones."""
+    """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
     return ChainMap(dict(given), shared_tools(setting()), installed_tools(), BUILT_IN)
 
 
