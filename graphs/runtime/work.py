@@ -15,6 +15,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.once import keep, keep_sync
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
@@ -46,6 +47,8 @@ class KindWork:
 
     def invoke(self, state: State, step: Step) -> Update:
         """Run it to its end."""
+        if self.node.waits:
+            step.keep = keep_sync
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
@@ -53,6 +56,8 @@ class KindWork:
         role = getattr(self.node, "model", None)
         if isinstance(role, str) and isinstance(step.models, Roles):
             await step.models.open(role)
+        if self.node.waits:
+            step.keep = keep
         return await self.node.run(state, step)
 
 
