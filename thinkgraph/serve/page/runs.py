@@ -33,9 +33,13 @@ class Runs:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
 
-    def begin(self, graph: Graph, asked: Asked, model: str) -> str:
-        """Begin a run; gives its id."""
-        id = self._history.begin(asked, graph.name, model)
+    async def begin(self, graph: Graph, asked: Asked, model: str) -> str:
+        """Begin a run; gives its id.
+
+        Raises:
+            HistoryError: it can't be written down.
+        """
+        id = await asyncio.to_thread(self._history.begin, asked, graph.name, model)
 
         async def on_end(run: WatchedRun) -> None:
             await asyncio.to_thread(self._write, id, run)
@@ -59,7 +63,7 @@ class Runs:
             raise RequestError("this run isn't under way; the history may have it", status=404)
         return self._runs[id]
 
-    def forget(self, id: str) -> None:
+    async def forget(self, id: str) -> None:
         """Delete a run that is over, from the history too.
 
         Raises:
@@ -67,7 +71,7 @@ class Runs:
         """
         if id in self._runs and not self._runs[id].is_over:
             raise RequestError("this run is under way; stop it first", status=409)
-        if not self._history.forget(id):
+        if not await asyncio.to_thread(self._history.forget, id):
             raise RequestError("there is no such run in the history", status=404)
         self._runs.pop(id, None)
 

@@ -7,6 +7,7 @@ by candidate. Who comes late, or comes back, is told everything from where they 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -36,6 +37,7 @@ from thinkgraph.serve.page.history import Asked, Status
 from thinkgraph.serve.service import Service
 
 Event = dict[str, Any]
+_logger = logging.getLogger(__name__)
 
 TICK_S = 0.08
 """How often what is new is told."""
@@ -115,10 +117,19 @@ class WatchedRun:
         finally:
             ticking.cancel()
             self.is_over = True
-            await self._on_end(self)
-            self._tell(self._end())
+            unkept = await self._kept()
+            self._tell({**self._end(), "unkept": unkept})
             self._told_all = True
             self._flush()
+
+    async def _kept(self) -> str | None:
+        """Have it written down; why that failed, if it did: its answer is told all the same."""
+        try:
+            await self._on_end(self)
+        except Exception as error:
+            _logger.exception("a run can't be kept")
+            return str(error)
+        return None
 
     async def _admitted(self, service: Service) -> None:
         """Wait for a turn and the models, and run."""

@@ -297,9 +297,10 @@ export class Live {
       say(`The answer: ${oneLine(output)}`);
     }
     if (event.cut) parts.push(h("p", { class: "bad" }, `Cut short: ${event.cut}`));
+    if (event.unkept) parts.push(h("p", { class: "bad" }, `Not kept: ${event.unkept}`));
     for (const failure of event.failures ?? [])
       parts.push(h("p", { class: "bad" }, `Failed: ${failure}`));
-    if (event.usage) {
+    if (event.usage && !event.unkept) {
       parts.push(
         h(
           "p",
