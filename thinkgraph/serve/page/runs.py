@@ -15,6 +15,8 @@ KEPT = 50
 """Runs that are over and can still be watched from their beginning; the history has the others."""
 BEAT_S = 2.0
 """How often the history is told that runs go on."""
+OWN_SPEC = "spec of a request"
+"""The metrics' name of all strategies of the editor."""
 GRACE_S = 5.0
 """How long runs have to answer when the server stops."""
 
@@ -42,6 +44,7 @@ class Runs:
         id = await asyncio.to_thread(self._history.begin, asked, graph.name, model)
 
         async def on_end(run: WatchedRun) -> None:
+            self._count(run, graph.name if asked.yaml is None else OWN_SPEC)
             await asyncio.to_thread(self._write, id, run)
 
         run = self._runs[id] = WatchedRun(graph, asked, on_end)
@@ -95,6 +98,14 @@ class Runs:
         over = [id for id, run in self._runs.items() if run.is_over]
         for id in over[: max(len(over) - KEPT, 0)]:
             del self._runs[id]
+
+    def _count(self, run: WatchedRun, strategy: str) -> None:
+        """Have the metrics count a run that has ended."""
+        metrics, result = self._service.metrics, run.result
+        metrics.requests.labels("page", strategy, run.status).inc()
+        if result:
+            metrics.spent(strategy, result.usage)
+            metrics.seconds.labels(strategy).observe(result.usage.wall_s)
 
     def _write(self, id: str, run: WatchedRun) -> None:
         result = run.result

@@ -19,7 +19,7 @@ from langchain_core.messages import BaseMessage
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.answers import Tally, tally
 from thinkgraph.nodes.event import (
@@ -46,9 +46,9 @@ LOAD_S = 0.5
 UNWATCHED_S = 30.0
 """After how long with nobody watching a run is stopped, with its best answer so far."""
 STOPPED = "it was stopped"
+LEFT = "nobody watched it any more"
 _ROLES = {"human": "user", "ai": "assistant"}
 """What a chat's format calls LangChain's message types."""
-LEFT = "nobody watched it any more"
 
 
 class WatchedRun:
@@ -274,7 +274,10 @@ def cells(model: Model | None) -> dict[str, int]:
     engine = getattr(model, "engine", None)
     if engine is None:
         return {}
-    stats = engine.stats
+    try:
+        stats = engine.stats
+    except ModelError:  # it is just being closed
+        return {}
     return {"cells": stats.cells_used - stats.cells_idle, "all_cells": stats.cells}
 
 

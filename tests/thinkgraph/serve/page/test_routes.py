@@ -174,6 +174,13 @@ def test_a_spec_is_checked_and_drawn(client: httpx.Client) -> None:
     assert wrong["problems"]
 
 
+def test_the_metrics_count_the_pages_runs(client: httpx.Client) -> None:
+    events(client, begin(client, strategy="direct"))
+    counted = client.get("/metrics").text
+    assert 'thinkgraph_requests_total{api="page",end="done",strategy="direct"}' in counted
+    assert 'thinkgraph_tokens_total{kind="completion",strategy="direct"}' in counted
+
+
 def test_the_api_needs_no_token_of_the_page(client: httpx.Client) -> None:
     plain = httpx.Client(base_url=client.base_url)
     assert plain.get("/v1/models").status_code == 200
