@@ -56,6 +56,8 @@ def test_a_run_is_watched_to_its_end(served, open_page):
     assert page.locator(".card.wins").count() == 1
     assert page.locator("[data-node=sample] .runs").text_content() == "×1"
     assert "Tokens" in page.inner_text(".figures")
+    page.locator(".vote li").first.focus()
+    assert page.locator(".card.voter").count() == int(page.inner_text(".vote li .votes >> nth=0"))
     thought = page.locator(".thought").first
     assert not thought.locator(".text").is_visible()  # folded
     thought.locator("summary").press("Enter")

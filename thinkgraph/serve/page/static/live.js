@@ -200,8 +200,11 @@ export class Live {
         "li",
         {
           class: leads ? "leads" : "",
+          tabIndex: event.final ? 0 : -1,
           onmouseenter: () => this.highlight(found.members),
           onmouseleave: () => this.highlight([]),
+          onfocus: () => this.highlight(found.members),
+          onblur: () => this.highlight([]),
         },
         h("span", { class: "what", title: found.value }, oneLine(found.value, 60)),
         h("span", { class: "rail", "aria-hidden": "true" }, bar),
