@@ -1,10 +1,12 @@
-"""``thinkgraph serve``: strategies and models behind OpenAI's API."""
+"""``thinkgraph serve`` and ``thinkgraph mcp``: strategies for chat programs, editors and agents."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,30 +14,36 @@ from thinkgraph.cli.options import Engine, parse_pairs
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
-INSTALL = 'the server needs more packages; run: pip install "thinkgraph[serve]"'
+if TYPE_CHECKING:
+    from thinkgraph.serve.service import Service
+
+Graphs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Strategies to offer: built-in names or files, each also as NAME@SAMPLES."),
+]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="[NAME=]MODEL",
+        help="A model to offer; repeat it for several. The first is the default.",
+    ),
+]
+RoleNames = Annotated[
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="GB of model files open at once; no limit by default."),
+]
 
 
 def serve(
-    graph: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Strategies to offer: built-in names or files, each also as NAME@SAMPLES. "
-            "All built-in ones by default."
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="[NAME=]MODEL",
-            help="A model to offer; repeat it for several. The first is the default.",
-        ),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
-    ] = None,
+    graph: Graphs = None,
+    model: ModelNames = None,
+    role: RoleNames = None,
     engine: Engine = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
@@ -49,10 +57,7 @@ def serve(
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Default for completions of bare models.")
     ] = 4096,
-    memory: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="GB of model files open at once; default: no limit."),
-    ] = None,
+    memory: Memory = None,
     origin: Annotated[
         list[str] | None, typer.Option(help="An origin that CORS allows; repeat it for several.")
     ] = None,
@@ -65,52 +70,85 @@ def serve(
         bool, typer.Option("--allow-specs", help="Let requests bring their own specs.")
     ] = False,
 ) -> None:
-    """Serve strategies and models by OpenAI's API."""
+    """Serve strategies and models by OpenAI's API and MCP; all built-in ones by default."""
+    limits = {
+        "host": host,
+        "port": port,
+        "running": running,
+        "waiting": waiting,
+        "seconds": seconds,
+        "max_tokens": max_tokens,
+        "origins": tuple(origin or ()),
+        "specs": allow_specs,
+        "chores_by": chores_by,
+        **({} if chores is None else {"chores": chores}),
+    }
+
+    async def run() -> None:
+        with _packages():
+            from thinkgraph.serve.server import Server, check_access
+        service = _service(graph, model, role, engine, memory, keys, limits)
+        check_access(service)
+        await Server(service).run_until_stopped(
+            lambda address: say(f"thinkgraph: serving at {address}/v1")
+        )
+
+    asyncio.run(run())
+
+
+def mcp(
+    graph: Graphs = None,
+    model: ModelNames = None,
+    role: RoleNames = None,
+    engine: Engine = None,
+    memory: Memory = None,
+) -> None:
+    """Serve strategies as tools of an agent, by MCP on standard input and output."""
+
+    async def run() -> None:
+        with _packages():
+            from thinkgraph.serve.mcp.server import serve_stdio
+        await serve_stdio(_service(graph, model, role, engine, memory, None, {}))
+
+    asyncio.run(run())
+
+
+@contextmanager
+def _packages() -> Iterator[None]:
     try:
+        yield
+    except ImportError as error:
+        raise ThinkgraphError(
+            f'the server needs more packages; run: pip install "thinkgraph[serve]" ({error})'
+        ) from None
+
+
+def _service(
+    graphs: list[str] | None,
+    models: list[str] | None,
+    roles: list[str] | None,
+    engine: list[str] | None,
+    memory: float | None,
+    keys: Path | None,
+    limits: dict[str, Any],
+) -> Service:
+    """What the options say; in the event loop that serves it."""
+    with _packages():
         from thinkgraph.serve.access.keys import read_keys
         from thinkgraph.serve.offer.models import Models, named
         from thinkgraph.serve.offer.strategies import Strategies
-        from thinkgraph.serve.server import Server, check_access
         from thinkgraph.serve.service import Service
-        from thinkgraph.serve.settings import ServeSettings
-    except ImportError as error:
-        raise ThinkgraphError(f"{INSTALL} ({error})") from None
+        from thinkgraph.serve.settings import settings_of
     from thinkgraph.graphs.runtime.models import default_model
 
-    settings = ServeSettings(
-        host=host,
-        port=port,
-        running=running,
-        waiting=waiting,
-        seconds=seconds,
-        max_tokens=max_tokens,
-        origins=tuple(origin or ()),
-        specs=allow_specs,
-        chores_by=chores_by,
-        **({} if chores is None else {"chores": chores}),
-    )
-    sources = [named(each) for each in model or [default_model()]]
+    settings = settings_of(limits)
+    sources = [named(each) for each in models or [default_model()]]
     if len(dict(sources)) < len(sources):
         raise ThinkgraphError("two models have one name; write --model NAME=MODEL")
-
-    async def start() -> Server:
-        models = Models(
-            dict(sources),
-            roles=dict(parse_pairs("--role", role or [])),
-            memory=None if memory is None else round(memory * 1e9),
-            settings=dict(parse_pairs("--engine", engine or [])),
-        )
-        service = Service(models, Strategies.load(graph or ()), read_keys(keys), settings)
-        check_access(service)
-        return Server(service)
-
-    async def run() -> None:
-        server = await start()
-        task = asyncio.create_task(server.serve())
-        while not server.started and not task.done():
-            await asyncio.sleep(0.02)
-        if server.started:
-            say(f"thinkgraph: serving at {server.url}/v1")
-        await task
-
-    asyncio.run(run())
+    opened = Models(
+        dict(sources),
+        roles=dict(parse_pairs("--role", roles or [])),
+        memory=None if memory is None else round(memory * 1e9),
+        settings=dict(parse_pairs("--engine", engine or [])),
+    )
+    return Service(opened, Strategies.load(graphs or ()), read_keys(keys), settings)

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from thinkgraph.serve.access.guard import Access, refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
+from thinkgraph.serve.mcp.server import streamable_http
 from thinkgraph.serve.openai.routes import router
 from thinkgraph.serve.page import routes as page
 from thinkgraph.serve.service import Service
@@ -32,15 +33,15 @@ CLIENT_CLOSED = 499
 def application(service: Service) -> FastAPI:
     """The ASGI application of a service."""
 
+    tools, sessions = streamable_http(service)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opening = asyncio.create_task(service.open())
         try:
-            yield
+            async with sessions.run():
+                yield
         finally:
             service.stop()
-            opening.cancel()
-            await asyncio.wait({opening})
 
     app = FastAPI(
         title="thinkgraph",
@@ -55,7 +56,7 @@ def application(service: Service) -> FastAPI:
         app.add_exception_handler(kind, _failed)
     _health(app, service)
     app.include_router(router(service))
-    app.router.routes.extend(page.routes(service))
+    app.router.routes.extend([tools, *page.routes(service)])
     return app
 
 

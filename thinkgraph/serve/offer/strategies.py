@@ -17,6 +17,8 @@ SAMPLES = "samples"
 """The param that the number after an ``@`` sets."""
 SHOWN = 8
 """The number of samples of the variants that a server lists by itself."""
+TOOLS = ("self-consistency", "best-of-n", "self-refine", "chain-of-verification", "debate")
+"""The tools of a server whose strategies nobody has chosen: an agent reads them all."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,17 @@ class Strategies:
     Args:
         graphs: the strategies by name.
         variants: further names to list, such as ``self-consistency@8``.
+        tools: the names of those that are tools of agents; all by default.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], variants: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, Graph],
+        variants: Iterable[str] = (),
+        tools: Iterable[str] | None = None,
+    ) -> None:
         self.graphs, self._variants = dict(graphs), tuple(variants)
+        self.tools = {name: self.graphs[name] for name in (self.graphs if tools is None else tools)}
 
     @classmethod
     def load(cls, given: Iterable[str] = ()) -> Strategies:
@@ -66,7 +75,7 @@ class Strategies:
                 variants.append(f"{graph.name}@{count}")
         if not sources:
             variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
-        return cls(graphs, variants)
+        return cls(graphs, variants, None if sources else TOOLS)
 
     @property
     def names(self) -> list[str]:
