@@ -436,7 +436,8 @@ class Graph:
         from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
         from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
 
-        nodes = self._app(self._bound(None, None, None, params or {})).nodes
+        unbound = self._bound(None, None, None, params or {}, tools=None, verifiers=None)
+        nodes = self._app(unbound).nodes
         found = [name for name, node in nodes.items() if (node.metadata or {}).get(ANSWER)]
         return next((name for name in found if name not in (BEGIN, CONCLUDE)), None)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thinkgraph.cli.options import Engine, parse_pairs
+from thinkgraph.cli.options import Engine, ToolFile, VerifierFile, parse_pairs, read_hosted
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
@@ -45,6 +45,8 @@ def serve(
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     keys: Annotated[
@@ -87,7 +89,8 @@ def serve(
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.server import Server, check_access
-        service = _service(graph, model, role, engine, memory, keys, limits)
+        hosted = read_hosted(tools, verifiers)
+        service = _service(graph, model, role, engine, memory, hosted, keys, limits)
         check_access(service)
         await Server(service).run_until_stopped(
             lambda address: say(f"thinkgraph: serving at {address}/v1")
@@ -101,6 +104,8 @@ def mcp(
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     memory: Memory = None,
 ) -> None:
     """Serve strategies as tools of an agent, by MCP on standard input and output."""
@@ -108,7 +113,8 @@ def mcp(
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.mcp.server import serve_stdio
-        await serve_stdio(_service(graph, model, role, engine, memory, None, {}))
+        hosted = read_hosted(tools, verifiers)
+        await serve_stdio(_service(graph, model, role, engine, memory, hosted))
 
     asyncio.run(run())
 
@@ -129,8 +135,9 @@ def _service(
     roles: list[str] | None,
     engine: list[str] | None,
     memory: float | None,
-    keys: Path | None,
-    limits: dict[str, Any],
+    hosted: dict[str, Any],
+    keys: Path | None = None,
+    limits: dict[str, Any] | None = None,
 ) -> Service:
     """What the options say; in the event loop that serves it."""
     with _packages():
@@ -141,7 +148,7 @@ def _service(
         from thinkgraph.serve.settings import settings_of
     from thinkgraph.graphs.runtime.models import default_model
 
-    settings = settings_of(limits)
+    settings = settings_of(limits or {})
     sources = [named(each) for each in models or [default_model()]]
     if len(dict(sources)) < len(sources):
         raise ThinkgraphError("two models have one name; write --model NAME=MODEL")
@@ -151,4 +158,5 @@ def _service(
         memory=None if memory is None else round(memory * 1e9),
         settings=dict(parse_pairs("--engine", engine or [])),
     )
-    return Service(opened, Strategies.load(graphs or ()), read_keys(keys), settings)
+    strategies = Strategies.load(graphs or (), hosted)
+    return Service(opened, strategies, read_keys(keys), settings, hosted)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from thinkgraph.models.model import Budget
 from thinkgraph.serve.access.admission import Admission
@@ -38,6 +39,7 @@ class Service:
         strategies: those that they may name.
         keys: who may ask; by default everybody who reaches the server.
         settings: limits.
+        hosted: the tools and verifiers that strategies name, as arguments of a run.
 
     Attributes:
         admission: how many requests run and wait.
@@ -51,14 +53,20 @@ class Service:
         strategies: Strategies,
         keys: Keys | None = None,
         settings: ServeSettings | None = None,
+        hosted: Mapping[str, Any] | None = None,
     ) -> None:
         self.models, self.strategies, self.keys = models, strategies, keys or Keys()
-        self.settings = settings or ServeSettings()
+        self.settings, self.hosted = settings or ServeSettings(), dict(hosted or {})
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics(self.models, self.admission)
         self.is_ready = False
         self._stopping: str | None = None
         self._budgets: set[RequestBudget] = set()
+
+    def knows(self, name: str) -> bool:
+        """Whether it offers a strategy or a model of this name."""
+        offered = self.strategies.graphs
+        return name in offered or name in self.models.names or name == self.settings.chores_by
 
     async def open(self) -> None:
         """Open the default model, so that the first request doesn't wait for it."""

@@ -31,7 +31,8 @@ from thinkgraph.serve.service import Service
 PROGRESS_S = 5.0
 """Seconds between two reports of progress; clients give up on a call of whom they hear nothing."""
 LONGEST_MESSAGE = 200
-HOSTS = ["127.0.0.1:*", "localhost:*", "[::1]:*"]
+NAMES = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = [*NAMES, *(f"{name}:*" for name in NAMES)]
 INSTRUCTIONS = (
     "Each tool answers one question with a local language model that thinks longer: it samples "
     "several answers and votes, criticises, revises or searches. Use one where a question has an "

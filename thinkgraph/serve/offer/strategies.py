@@ -10,6 +10,8 @@ from typing import Any
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.nodes.tools.tool import all_tools, bind_tools
+from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
 from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.offer.models import Models
 
@@ -57,18 +59,34 @@ class Strategies:
         self.tools = {name: self.graphs[name] for name in (self.graphs if tools is None else tools)}
 
     @classmethod
-    def load(cls, given: Iterable[str] = ()) -> Strategies:
-        """Load strategies: built-in names, files, either with ``@N``; by default all built-in ones.
+    def load(cls, given: Iterable[str] = (), hosted: Mapping[str, Any] | None = None) -> Strategies:
+        """Load strategies: built-in names, files, either with ``@N``.
+
+        By default all built-in ones, save those that name a tool or verifier that isn't bound.
+
+        Args:
+            given: their names.
+            hosted: the tools and verifiers that are bound, as arguments of a run.
 
         Raises:
-            ThinkgraphError: one doesn't exist, or the checker finds errors in it.
+            ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound.
         """
+        bound = hosted or {}
+        tools = all_tools(bind_tools(bound.get("tools")))
+        verifiers = all_verifiers(bind_verifiers(bound.get("verifiers")))
         sources = list(given)
         names = sources or builtin_names()
         graphs, variants = {}, []
         for source in names:
             base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
             graph = load(base)
+            try:
+                if all(param.default is not None for param in graph.spec.params.values()):
+                    graph.required().check(graph.name, tools, verifiers)
+            except ThinkgraphError:
+                if sources:
+                    raise
+                continue
             graphs[graph.name] = graph
             if at:
                 graph.bind({SAMPLES: count})

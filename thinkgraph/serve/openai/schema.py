@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -80,6 +81,18 @@ class SamplingFields(BaseModel):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     thinkgraph: Options = Field(default_factory=Options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        """Refuse what no answer can repeat: half a character (a lone surrogate), and NaN."""
+        try:
+            json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text in it isn't valid Unicode") from None
+        except (ValueError, RecursionError):
+            raise ValueError("a number in it isn't finite, or it is nested too deeply") from None
+        return given
 
 
 class StreamOptions(BaseModel):

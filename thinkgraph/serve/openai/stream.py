@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from thinkgraph.serve import errors
 from thinkgraph.serve.replies.reply import Event
@@ -46,6 +46,26 @@ async def _gone(request: Request) -> None:
         pass
 
 
+class EventStream(EventSourceResponse):
+    """Server-sent events whose source is closed in any case, also if nobody has read of it."""
+
+    def __init__(
+        self,
+        content: AsyncIterator[ServerSentEvent],
+        close: Callable[[], Awaitable[None]],
+        **options: Any,
+    ) -> None:
+        super().__init__(content, **options)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until their end, or until the client goes away."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._close()
+
+
 async def stream(
     request: Request,
     service: Service,
@@ -79,6 +99,11 @@ async def stream(
         async for event in events:
             yield event
 
+    async def close() -> None:
+        first.cancel()
+        await asyncio.wait({first})
+        await events.aclose()
+
     async def body() -> AsyncIterator[ServerSentEvent]:
         try:
             async for kind, data in encode(whole()):
@@ -91,14 +116,10 @@ async def stream(
             yield ServerSentEvent(
                 json.dumps(told), event="error" if end is None else None, sep="\n"
             )
-        finally:
-            first.cancel()
-            with suppress(BaseException):
-                await asyncio.wait({first})
-            await events.aclose()
 
-    return EventSourceResponse(
+    return EventStream(
         body(),
+        close,
         ping=service.settings.ping_s,
         ping_message_factory=lambda: ServerSentEvent(comment="still thinking", sep="\n"),
         sep="\n",

@@ -34,6 +34,8 @@ from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.thoughts import Thoughts
 from thinkgraph.serve.service import RequestBudget, Service
 
+OWN_SPEC = "spec of a request"
+"""What the metrics call all of them: a name that a request chooses would be a series of its own."""
 Finish = Literal["stop", "length", "tool_calls"]
 
 
@@ -109,7 +111,7 @@ class Ask:
 
     @property
     def strategy(self) -> str:
-        """The strategy's name, or that of the bare model; a bounded set, for the metrics."""
+        """The strategy's name, or that of the bare model."""
         return self.chosen.graph.name if self.chosen.graph else self.chosen.model
 
 
@@ -121,6 +123,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
         ThinkgraphError: it can't be answered.
     """
     metrics, end = service.metrics, "failed"
+    label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
     began = first = None
     try:
         async with service.admit(client, ask.tokens, ask.seconds) as budget:
@@ -130,18 +133,18 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
                 async for event in found:
                     if first is None and isinstance(event, Piece):
                         first = time.perf_counter()
-                        metrics.first.labels(ask.strategy).observe(first - began)
+                        metrics.first.labels(label).observe(first - began)
                     if isinstance(event, Account):
                         end = "cut" if budget.cut else "done"
-                        metrics.spent(ask.strategy, event.usage)
+                        metrics.spent(label, event.usage)
                     yield event
     except (asyncio.CancelledError, GeneratorExit):
         end = "cancelled"
         raise
     finally:
-        metrics.requests.labels(ask.api, ask.strategy, end).inc()
+        metrics.requests.labels(ask.api, label, end).inc()
         if began is not None:
-            metrics.seconds.labels(ask.strategy).observe(time.perf_counter() - began)
+            metrics.seconds.labels(label).observe(time.perf_counter() - began)
 
 
 def _seeds(ask: Ask) -> list[int]:
@@ -217,6 +220,7 @@ async def _strategy(
             "models": {role: models[name] for role, name in roles.items()},
             "budget": budget,
             "params": {**ask.chosen.params, **ask.params},
+            **service.hosted,
         }
         ran: dict[int, Result] = {}
         async with aclosing(_merged(graph, ask, settings)) as events:
@@ -230,7 +234,8 @@ async def _strategy(
         visible = sum(_visible(result, models[ask.chosen.model]) for result in results)
         for result in results:
             if (tally := result.answer.tally) and tally.winner and result.answer.of > 1:
-                service.metrics.votes.labels(ask.strategy).observe(tally.winner.share)
+                label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
+                service.metrics.votes.labels(label).observe(tally.winner.share)
         thought = max(usage.completion_tokens - visible, 0)
         yield Account(usage, thought, _facts(ask, usage, _told(results)))
 
