@@ -26,6 +26,8 @@ from thinkgraph.models.model import (
     Message,
     ModelRequest,
     Sampling,
+    ToolCall,
+    ToolUse,
     Usage,
     parted,
 )
@@ -89,9 +91,7 @@ class LangChainModel:
         if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
-        if request.tools.tools:
-            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
-        settings = self._settings(request.sampling)
+        settings = self._settings(request.sampling) | self._tools(request.tools)
         if request.budget:
             request.budget.spend(calls=1)
         turns = to_langchain(request.messages)
@@ -124,6 +124,12 @@ class LangChainModel:
                 )
         settings = {name: value for name, value in given.items() if name in self._accepts}
         return settings | {"stop": list(sampling.stop) or None}
+
+    def _tools(self, use: ToolUse) -> dict[str, Any]:
+        """The settings that give the model its tools."""
+        if use.tools:
+            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
+        return {}
 
     def _seed(self, seed: int) -> dict[str, int]:
         return {"seed": seed} if "seed" in self._accepts else {}
@@ -196,15 +202,21 @@ class LangChainModel:
         told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
         finish: FinishReason = "length" if told & CUT else "stop"
         sure = _confidence(whole.response_metadata.get("logprobs"))
+        calls = tuple(
+            ToolCall(name=call["name"], arguments=call["args"], id=call["id"] or "")
+            for call in whole.tool_calls
+        )
         used = whole.usage_metadata
         if not used:
-            return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0), confidence=sure)
+            spent = _prompt_usage(prompt, cached=0)
+            return Step(finish=finish, prompt=spent, confidence=sure, calls=calls)
         cached = used.get("input_token_details", {}).get("cache_read") or 0
         return Step(
             tokens=used["output_tokens"] - counted,
             finish=finish,
             prompt=_prompt_usage(used["input_tokens"], cached),
             confidence=sure,
+            calls=calls,
         )
 
 

@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
         opening.cancel()
         await asyncio.wait({opening})
         if not opening.cancelled() and (failure := opening.exception()):
-            raise failure
+            raise failure.__cause__ or failure
 
     @property
     def url(self) -> str:

@@ -126,6 +126,7 @@ def test_a_model_calls_the_tool_that_it_must(client: openai.OpenAI) -> None:
     parameters = {"type": "object", "properties": {"a": digit}, "required": ["a"]}
     tools: Any = [{"type": "function", "function": {"name": "double", "parameters": parameters}}]
     asked: Any = {"model": "tiny", "messages": ASKED, "tools": tools, "tool_choice": "required"}
+    asked["max_tokens"] = 900
     whole = client.chat.completions.create(**asked, seed=2, parallel_tool_calls=False)
     assert whole.choices[0].finish_reason == "tool_calls"
     calls: Any = whole.choices[0].message.tool_calls

@@ -65,6 +65,13 @@ def test_a_server_adds_strategies_to_another_one(served: Running, serve: Serve) 
     assert "[DONE]" in text and '"error"' not in text
 
 
+def test_tools_go_through_to_the_other_server(served: Running, serve: Serve) -> None:
+    proxy = serve({"far": f"openai:tiny@{served.url}/v1"})
+    chat = ChatOpenAI(model="far", base_url=f"{proxy.url}/v1", api_key="none", max_tokens=900)
+    calls: Any = chat.bind_tools([Sum], tool_choice="Sum").invoke(QUESTION)
+    assert calls.tool_calls[0]["name"] == "Sum"
+
+
 def test_the_first_thought_comes_before_the_last_sample_ends(serve: Serve, tiny: Any) -> None:
     running = serve({"tiny": str(tiny())})
     model: Any = running.service.models.opened["tiny"]
@@ -73,7 +80,7 @@ def test_the_first_thought_comes_before_the_last_sample_ends(serve: Serve, tiny:
     with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=asked) as answer:
         for line in answer.iter_lines():
             if '"reasoning"' in line:
-                assert model.engine.stats.running == 8
+                assert model.engine.stats.running > 0
                 return
     pytest.fail("no thought came")
 
@@ -81,7 +88,7 @@ def test_the_first_thought_comes_before_the_last_sample_ends(serve: Serve, tiny:
 def test_a_silent_stream_is_kept_open_by_comments(serve: Serve, tiny: Any) -> None:
     running = serve({"tiny": str(tiny())}, ping_s=0.05, running=1)
     asked = {"messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 1900}
-    body, path = {**asked, "model": "tiny"}, f"{running.url}/v1/chat/completions"
+    body, path = {**asked, "model": "tiny", "n": 16}, f"{running.url}/v1/chat/completions"
     with (
         httpx.stream("POST", path, json=body) as first,
         httpx.stream("POST", path, json=body) as waits,

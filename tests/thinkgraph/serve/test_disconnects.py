@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -26,13 +27,22 @@ def stats(running: Running) -> EngineStats:
     return found
 
 
-def wait_until(running: Running, load: int) -> EngineStats:
-    """The statistics once so many sequences run."""
+def wait_until(running: Running, wanted: Callable[[EngineStats], bool]) -> EngineStats:
+    """The statistics once they are so."""
     limit = time.monotonic() + 20
-    while (found := stats(running)).running != load or found.waiting:
+    while not wanted(found := stats(running)):
         assert time.monotonic() < limit, f"{found.running} run, {found.waiting} wait"
-        time.sleep(0.005)
+        time.sleep(0.002)
     return found
+
+
+def is_busy(found: EngineStats) -> bool:
+    """Whether several samples run; a random model may have ended some already."""
+    return found.running >= 4
+
+
+def is_idle(found: EngineStats) -> bool:
+    return not found.running and not found.waiting
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -51,27 +61,29 @@ def test_responses(running: Running, stream: bool) -> None:
 
 def leaves(running: Running, path: str, body: dict[str, Any]) -> None:
     """Ask, wait until eight samples run, close the connection, and count what was spent."""
+    before = stats(running)
     request = httpx.Request("POST", f"{running.url}{path}", json=body)
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + request.content)
-        wait_until(running, load=8)
-    after = wait_until(running, load=0)
-    assert after.cancelled_tokens == after.completion_tokens < 8 * 1500
+        wait_until(running, is_busy)
+    after = wait_until(running, is_idle)
+    assert after.cancelled_tokens > before.cancelled_tokens
+    assert after.completion_tokens - before.completion_tokens < 8 * 500
     assert after.cells_used == after.cells_idle, "no cell is kept by anybody"
     assert running.service.admission.running == 0
 
 
 def test_one_that_waits_for_its_turn_leaves_the_queue(serve: Serve, tiny: Any) -> None:
     running = serve({"tiny": str(tiny())}, running=1)
-    body = {**LONG, "model": "tiny"}
+    body = {**LONG, "model": "tiny", "n": 16}
     with httpx.stream("POST", f"{running.url}/v1/chat/completions", json={**body, "stream": True}):
-        wait_until(running, load=1)
+        wait_until(running, lambda found: found.running > 0)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=0.3)
         limit = time.monotonic() + 10
         while running.service.admission.waiting:
             assert time.monotonic() < limit
             time.sleep(0.005)
-    wait_until(running, load=0)
+    wait_until(running, is_idle)

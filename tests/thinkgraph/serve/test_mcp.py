@@ -10,7 +10,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.thinkgraph.serve.conftest import STRATEGIES, Running, Serve
-from tests.thinkgraph.serve.test_disconnects import wait_until
+from tests.thinkgraph.serve.test_disconnects import is_idle, stats, wait_until
 from thinkgraph.serve.mcp import server
 from thinkgraph.serve.mcp.tools import parsed
 
@@ -47,6 +47,7 @@ async def test_a_call_that_is_cancelled_stops_its_samples(
     monkeypatch.setattr(server, "PROGRESS_S", 0.02)
     running = serve({"tiny": str(tiny())})
     heard: list[float] = []
+    before = stats(running)
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
         heard.append(done)
@@ -58,9 +59,9 @@ async def test_a_call_that_is_cancelled_stops_its_samples(
         with anyio.CancelScope() as scope:
             await client.call_tool("self-consistency", asked, progress_callback=progress)
         assert scope.cancelled_caught
-        after = await anyio.to_thread.run_sync(lambda: wait_until(running, load=0))
+        after = await anyio.to_thread.run_sync(lambda: wait_until(running, is_idle))
     assert heard == sorted({*heard}), "progress grows"
-    assert 0 < after.cancelled_tokens < 8 * 1900
+    assert after.cancelled_tokens > before.cancelled_tokens
 
 
 async def test_a_time_limit_gives_the_best_answer_so_far(serve: Serve, tiny: Any) -> None:

@@ -60,6 +60,7 @@ def test_functions_are_called_and_their_results_taken(client: openai.OpenAI) -> 
         "parameters": {"type": "object", "properties": {"a": digit}, "required": ["a"]},
     }
     asked: Any = {"model": "tiny", "tools": [tool], "tool_choice": "required"}
+    asked["max_output_tokens"] = 900
     done = client.responses.create(**asked, input=QUESTION)
     call: Any = next(item for item in done.output if item.type == "function_call")
     assert "a" in json.loads(call.arguments)

@@ -47,7 +47,7 @@ class Access:
         except RequestError as error:
             await refusal(error)(scope, receive, send)
             return
-        limit, size, answered = self._service.settings.body, 0, False
+        limit, size = self._service.settings.body, 0
 
         async def limited() -> Message:
             nonlocal size
@@ -57,17 +57,17 @@ class Access:
                 raise _too_large(limit)
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
+        async def unless_refused(message: Message) -> None:
+            if size <= limit:  # else whoever reads the body has made another error of it
+                await send(message)
 
         try:
-            await self._app(scope, limited, noted)
-        except RequestError as error:
-            if answered:
+            await self._app(scope, limited, unless_refused)
+        except RequestError:
+            if size <= limit:
                 raise
-            await refusal(error)(scope, receive, send)
+        if size > limit:
+            await refusal(_too_large(limit))(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         given = Headers(scope=scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -15,6 +16,8 @@ from thinkgraph.models.catalogue import load as load_model
 from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Model
 from thinkgraph.serve.errors import RequestError
+
+_log = logging.getLogger("thinkgraph.serve")
 
 Source = str | Model
 """A name of the catalogue, or an open model."""

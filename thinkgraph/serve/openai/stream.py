@@ -51,7 +51,7 @@ class EventStream(EventSourceResponse):
 
     def __init__(
         self,
-        content: AsyncIterator[ServerSentEvent],
+        content: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
         **options: Any,
     ) -> None:
@@ -104,18 +104,15 @@ async def stream(
         await asyncio.wait({first})
         await events.aclose()
 
-    async def body() -> AsyncIterator[ServerSentEvent]:
+    async def body() -> AsyncIterator[bytes]:
         try:
             async for kind, data in encode(whole()):
-                text = json.dumps(data, ensure_ascii=False)
-                yield ServerSentEvent(text, event=kind or None, sep="\n")
+                yield _event(kind, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
             if end is not None:
-                yield ServerSentEvent(end, sep="\n")
+                yield _event("", end)
         except Exception as error:
-            told = errors.body(errors.as_request_error(error))
-            yield ServerSentEvent(
-                json.dumps(told), event="error" if end is None else None, sep="\n"
-            )
+            told = json.dumps(errors.body(errors.as_request_error(error)))
+            yield _event("error" if end is None else "", told)
 
     return EventStream(
         body(),
@@ -125,3 +122,8 @@ async def stream(
         sep="\n",
         shutdown_grace_period=service.settings.grace_s,
     )
+
+
+def _event(kind: str, data: str) -> bytes:
+    """One event; its data is one line, since JSON escapes line breaks."""
+    return (f"event: {kind}\ndata: {data}\n\n" if kind else f"data: {data}\n\n").encode()

@@ -181,7 +181,8 @@ async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGener
         finally:
             generation.cancel()
         usage = generation.usage
-        facts = {"model": model.name, "seed": ask.seed, "cut": budget.cut}
+        failures = [str(failure) for failure in generation.failures]
+        facts = {"seed": ask.seed, "cut": budget.cut, "failures": failures}
         yield Account(usage, thought, _facts(ask, usage, facts))
 
 
@@ -340,7 +341,6 @@ def _told(results: Sequence[Result]) -> dict[str, Any]:
     """What is told of the runs: of one as it is, of several in a list."""
     found = [
         {
-            "model": result.model,
             "seed": result.seed,
             "value": result.answer.value,
             "votes": result.votes,
@@ -357,7 +357,7 @@ def _told(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _facts(ask: Ask, usage: Usage, facts: dict[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in facts.items() if value not in (None, {}, "")}
+    told = {name: value for name, value in facts.items() if value not in (None, {}, [], "")}
     spent = {
         "cached_tokens": usage.cached_tokens,
         "cancelled_tokens": usage.cancelled_tokens,
@@ -365,4 +365,5 @@ def _facts(ask: Ask, usage: Usage, facts: dict[str, Any]) -> dict[str, Any]:
         "queue_s": round(usage.queue_s, 3),
     }
     ignored = {"ignored": list(ask.ignored)} if ask.ignored else {}
-    return {"strategy": ask.strategy, **told, "usage": spent, **ignored}
+    head = {"strategy": ask.strategy, "model": ask.chosen.model}
+    return {**head, **told, "usage": spent, **ignored}
