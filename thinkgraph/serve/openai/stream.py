@@ -17,6 +17,8 @@ from thinkgraph.serve.replies.reply import Event
 from thinkgraph.serve.service import Service
 
 T = TypeVar("T")
+SEND_S = 60.0
+"""The longest that a client may leave an event unread; others wait for its place."""
 Encoded = AsyncIterator[tuple[str, dict[str, Any]]]
 """Server-sent events: their type, empty for none, and their data."""
 
@@ -120,6 +122,7 @@ async def stream(
         ping=service.settings.ping_s,
         ping_message_factory=lambda: ServerSentEvent(comment="still thinking", sep="\n"),
         sep="\n",
+        send_timeout=SEND_S,
         shutdown_grace_period=service.settings.grace_s,
     )
 
