@@ -301,7 +301,16 @@ class Budget:
         self._lock = threading.Lock()
         self._spent_tokens = self._spent_calls = 0
         self._began = time.monotonic()
+        self._stopped: str | None = None
         self.cut: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Allow nothing more: samples end at the next step, and a run gives its best answer so far.
+
+        Args:
+            reason: why, in words; the first one counts.
+        """
+        self._stopped = self._stopped or reason
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""
@@ -313,7 +322,9 @@ class Budget:
 
     @property
     def exhausted(self) -> str | None:
-        """Which limit is reached, in words, or None."""
+        """Which limit is reached, or why it was stopped, in words, or None."""
+        if self._stopped is not None:
+            return self._stopped
         if self.tokens is not None and self._spent_tokens >= self.tokens:
             return f"the budget of {self.tokens} tokens is spent"
         if self.calls is not None and self._spent_calls > self.calls:

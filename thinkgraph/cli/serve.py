@@ -71,8 +71,20 @@ def serve(
     allow_specs: Annotated[
         bool, typer.Option("--allow-specs", help="Let requests bring their own specs.")
     ] = False,
+    page: Annotated[bool, typer.Option(help="Serve the page at /, for a browser.")] = True,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="THINKGRAPH_TOKEN", help="Of who may open the page; drawn, unless given."
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="SQLite file of the page's runs; in your data folder.")
+    ] = None,
 ) -> None:
     """Serve strategies and models by OpenAI's API and MCP; all built-in ones by default."""
+    from platformdirs import user_data_path
+
     limits = {
         "host": host,
         "port": port,
@@ -83,7 +95,10 @@ def serve(
         "origins": tuple(origin or ()),
         "specs": allow_specs,
         "chores_by": chores_by,
+        "page": page,
+        "history": history or user_data_path("thinkgraph") / "history.sqlite3",
         **({} if chores is None else {"chores": chores}),
+        **({} if token is None else {"token": token}),
     }
 
     async def run() -> None:
@@ -92,9 +107,13 @@ def serve(
         hosted = read_hosted(tools, verifiers)
         service = _service(graph, model, role, engine, memory, hosted, keys, limits)
         check_access(service)
-        await Server(service).run_until_stopped(
-            lambda address: say(f"thinkgraph: serving at {address}/v1")
-        )
+
+        def tell(address: str) -> None:
+            say(f"thinkgraph: serving at {address}/v1")
+            if page:
+                say(f"thinkgraph: the page is at {address}/?token={service.settings.token}")
+
+        await Server(service).run_until_stopped(tell)
 
     asyncio.run(run())
 

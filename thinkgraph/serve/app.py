@@ -22,7 +22,7 @@ from thinkgraph.serve.access.guard import Access, refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.mcp.server import streamable_http
 from thinkgraph.serve.openai.routes import router
-from thinkgraph.serve.page import routes as page
+from thinkgraph.serve.page.routes import OPEN, Page
 from thinkgraph.serve.service import Service
 
 HANDLED = (
@@ -39,7 +39,12 @@ CLIENT_CLOSED = 499
 
 
 def application(service: Service) -> FastAPI:
-    """The ASGI application of a service."""
+    """The ASGI application of a service.
+
+    Raises:
+        HistoryError: the file of the page's history can't be opened.
+    """
+    page = Page(service) if service.settings.page else None
 
     tools, sessions = streamable_http(service)
 
@@ -50,6 +55,8 @@ def application(service: Service) -> FastAPI:
                 yield
         finally:
             service.stop()
+            if page:
+                await page.close()
 
     app = FastAPI(
         title="thinkgraph",
@@ -64,13 +71,15 @@ def application(service: Service) -> FastAPI:
         app.add_exception_handler(kind, _failed)
     _health(app, service)
     app.include_router(router(service))
-    app.router.routes.extend([tools, *page.routes(service)])
+    app.router.routes.append(tools)
+    if page:
+        app.router.routes.extend(page.routes)
     return app
 
 
 def _middleware(service: Service) -> list[Middleware]:
     """What every request goes through, the outermost first."""
-    found = [Middleware(Access, service=service, open_paths=page.OPEN)]
+    found = [Middleware(Access, service=service, open_paths=OPEN)]
     if origins := service.settings.origins:
         cors = Middleware(
             CORSMiddleware,

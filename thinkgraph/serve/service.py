@@ -16,21 +16,6 @@ from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.settings import ServeSettings
 
 
-class RequestBudget(Budget):
-    """What a request may spend; it can be stopped, and then gives its best answer so far."""
-
-    _stopped: str | None = None
-
-    def stop(self, reason: str) -> None:
-        """Cut short what runs, at the next step."""
-        self._stopped = self._stopped or reason
-
-    @property
-    def exhausted(self) -> str | None:
-        """Which limit is reached, or why it was stopped; None while it may go on."""
-        return self._stopped or super().exhausted
-
-
 class Service:
     """The models, the strategies, who may ask, and what runs.
 
@@ -61,7 +46,7 @@ class Service:
         self.metrics = Metrics(self.models, self.admission)
         self.is_ready = False
         self._stopping: str | None = None
-        self._budgets: set[RequestBudget] = set()
+        self._budgets: set[Budget] = set()
 
     def knows(self, name: str) -> bool:
         """Whether it offers a strategy or a model of this name."""
@@ -82,7 +67,7 @@ class Service:
     @asynccontextmanager
     async def admit(
         self, client: Client, tokens: int | None = None, seconds: float | None = None
-    ) -> AsyncIterator[RequestBudget]:
+    ) -> AsyncIterator[Budget]:
         """The turn of a request, and what it may spend.
 
         Args:
@@ -100,7 +85,7 @@ class Service:
         async with self.admission.admit():
             most = self.settings.seconds
             limit = most if seconds is None else min(seconds, most)
-            budget = RequestBudget(tokens, limit, parent=client.budget)
+            budget = Budget(tokens, limit, parent=client.budget)
             self._budgets.add(budget)
             if self._stopping:
                 budget.stop(self._stopping)

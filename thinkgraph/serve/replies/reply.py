@@ -15,6 +15,7 @@ from thinkgraph.models.chat import TokenCounter
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     NO_TOOLS,
+    Budget,
     Completion,
     Delta,
     FinishReason,
@@ -32,7 +33,7 @@ from thinkgraph.nodes.event import TextDelta
 from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.thoughts import Thoughts
-from thinkgraph.serve.service import RequestBudget, Service
+from thinkgraph.serve.service import Service
 
 OWN_SPEC = "spec of a request"
 """What the metrics call all of them: a name that a request chooses would be a series of its own."""
@@ -151,7 +152,7 @@ def _seeds(ask: Ask) -> list[int]:
     return [ask.seed, *(derive_seed(ask.seed, index) for index in range(1, ask.n))]
 
 
-async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGenerator[Event, None]:
+async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
     """The samples of a model."""
     async with service.models.lease([ask.chosen.model]) as models:
         model = models[ask.chosen.model]
@@ -206,9 +207,7 @@ def _count(model: Model, text: str) -> int:
     return len(model.token_ids(text)) if text and isinstance(model, TokenCounter) else 0
 
 
-async def _strategy(
-    service: Service, ask: Ask, budget: RequestBudget
-) -> AsyncGenerator[Event, None]:
+async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
     """The runs of a strategy, one for each choice, side by side."""
     graph = cast(Graph, ask.chosen.graph)
     for name in ask.roles.values():
