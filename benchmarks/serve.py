@@ -94,7 +94,8 @@ async def alone(model: str, asked: list[dict], clients: int) -> dict:
 def serving(model: str, *options: str):
     """A server in a process of its own: its address, its pid, and its log, whole at the end."""
     log = Path(tempfile.mkdtemp()) / "log"
-    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--running", "64"]
+    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--no-page"]
+    command += ["--running", "64"]
     with log.open("w") as file:
         process = subprocess.Popen([*command, "-m", f"model={model}", *options], stderr=file)
     try:

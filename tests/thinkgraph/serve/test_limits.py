@@ -167,8 +167,10 @@ def test_a_model_is_named_by_its_file_unless_it_is_given_a_name(given: str, name
 
 
 def test_a_server_that_is_told_to_stop_gives_its_best_answers(tiny: Any) -> None:
-    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "-m", f"t={tiny()}"]
-    process = subprocess.Popen([*command, "self-consistency"], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--no-page"]
+    process = subprocess.Popen(
+        [*command, "-m", f"t={tiny()}", "self-consistency"], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr
     url = process.stderr.readline().split()[-1]
     found: list[httpx.Response] = []
