@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,9 +11,11 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tests.thinkgraph.serve.conftest import Running, Serve
+import thinkgraph as tg
+from tests.thinkgraph.serve.conftest import Running, Serve, answer
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
+from thinkgraph.serve.offer.strategies import Strategies
 
 ASKED: Any = [{"role": "user", "content": "What is 3 times 4?"}]
 
@@ -231,3 +234,45 @@ def test_a_failure_in_the_middle_of_a_stream_is_an_error_and_no_end(serve: Serve
     with pytest.raises(openai.APIError, match="disk is on fire"):
         list(client.chat.completions.create(**refine, stream=True))
     assert httpx.get(f"{running.url}/health").json() == {"status": "ok"}
+
+
+def test_a_strategy_whose_last_node_writes_the_answer_streams_it(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model="tiny/direct", messages=ASKED, stream=True, max_tokens=20, seed=3
+        )
+    )
+    deltas: list[Any] = [choice.delta for chunk in chunks for choice in chunk.choices]
+    assert sum(bool(delta.content) for delta in deltas) > 5
+    assert not any(getattr(delta, "reasoning", None) for delta in deltas)
+
+
+def test_roles_are_models_of_the_server(serve: Serve) -> None:
+    graph = tg.Graph("edited")
+    graph.add(draft=tg.Generate(), again=tg.Synthesize(model="editor"))
+    graph.edge(tg.START, "draft", "again", tg.END)
+    models = {name: ScriptedModel(answer, name=name) for name in ("one", "two", "three")}
+    more = {"roles": {"editor": "two"}}
+    running = serve(models, offered=Strategies({"edited": graph}), more=more)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    for roles in ({}, {"models": {"editor": "three"}}):
+        options = {"thinkgraph": roles}
+        client.chat.completions.create(model="edited", messages=ASKED, extra_body=options)
+    assert [len(model.calls) for model in models.values()] == [2, 1, 1]
+
+
+def test_a_spec_of_a_request_is_checked_and_reads_no_file(serve: Serve, tmp_path: Path) -> None:
+    running = serve(specs=True)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    (tmp_path / "other.yaml").write_text(tg.load("direct").yaml)
+
+    def ask(spec: str) -> Any:
+        options = {"thinkgraph": {"spec": spec}}
+        return client.chat.completions.create(model="scripted", messages=ASKED, extra_body=options)
+
+    mine = "thinkgraph: 1\nname: mine\nnodes: {a: {NODE}}\nedges: START -> a -> END\n"
+    told = ask(mine.replace("NODE", "use: self-consistency, params: {samples: 3}")).model_extra
+    assert told["thinkgraph"]["of"] == 3
+    for node in (f"use: {tmp_path}/other.yaml", "use: ./other.yaml", "kind: nothing", "kind: &"):
+        with pytest.raises(openai.BadRequestError, match=r"spec|kind|graph|YAML"):
+            ask(mine.replace("NODE", node))
