@@ -302,17 +302,17 @@ async def _run(
             return
     if rest := thoughts.close():
         yield Piece(choice, reasoning=rest)
-    text = answer_text(result)
-    if rest := _unsaid(text, written):
+    if rest := _unsaid(result, written):
         yield Piece(choice, rest)
     yield Ended(choice, "length" if _is_cut(result) else "stop")
     yield Ran(choice, result)
 
 
-def _unsaid(text: str, written: str) -> str:
+def _unsaid(result: Result, written: str) -> str:
     """What is left to say of an answer of which a node has written a part already."""
-    if text.strip() == written.strip():
-        return ""
+    text = answer_text(result)
+    if written and written.strip() in (text.strip(), result.answer.text.strip()):
+        return ""  # the same value of a schema may be spelt in two ways
     return text.removeprefix(written) if text.startswith(written) else f"\n\n{text}"
 
 
