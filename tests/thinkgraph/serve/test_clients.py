@@ -48,7 +48,7 @@ def test_langchain_reads_the_thoughts_of_the_responses_api(served: Running) -> N
 
 
 def test_langchains_tools_and_structured_answers_work_on_a_bare_model(served: Running) -> None:
-    chat = ChatOpenAI(model="tiny", base_url=f"{served.url}/v1", api_key="none", temperature=0)
+    chat = ChatOpenAI(model="tiny", base_url=f"{served.url}/v1", api_key="none", max_tokens=900)
     answered: Any = chat.with_structured_output(Sum, method="json_schema").invoke(QUESTION)
     assert isinstance(answered, Sum)
     calls: Any = chat.bind_tools([Sum], tool_choice="Sum").invoke(QUESTION)
