@@ -205,9 +205,24 @@ def resident(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
-def gauge(url: str, name: str) -> float:
+def gauges(url: str) -> dict[str, float]:
+    """All metrics of one moment that have no labels but the model's, by their names."""
     text = httpx.get(f"{url}/metrics", timeout=60).text
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+    found = re.findall(r"^thinkgraph_(\w+)(?:\{model=\"\w+\"\})? (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+LOAD = ("running_requests", "waiting_requests", "engine_running", "engine_waiting")
+
+
+def idle(url: str) -> dict[str, float]:
+    """The metrics once nothing has run for a second: a strategy pauses between its nodes."""
+    quiet = 0
+    while quiet < 5:
+        found = gauges(url)
+        quiet = 0 if any(found[name] for name in LOAD) else quiet + 1
+        time.sleep(0.2)
+    return found
 
 
 async def soak_part(url: str, asked: list[dict], clients: int, random_: random.Random) -> dict:
@@ -249,17 +264,14 @@ def soak(options: argparse.Namespace) -> None:
             these = asked[start : start + part]
             found = asyncio.run(soak_part(url, these, options.clients, random_))
             total = {name: total[name] + found[name] for name in total}
-            while gauge(url, "thinkgraph_engine_running{"):
-                time.sleep(0.1)
+            after = idle(url)
             held.append(resident(pid))
             print(f"{start + len(these)}: {total}, {held[-1]:.0f} MiB", flush=True)
-        used = gauge(url, "thinkgraph_engine_cells_used{")
-        idle = gauge(url, "thinkgraph_engine_cells_idle{")
-        waits = gauge(url, "thinkgraph_running_requests") + gauge(url, "thinkgraph_waiting")
     noise = log.read_text()
     warm = held[len(held) // 5]
     print(f"memory {warm:.0f} -> {held[-1]:.0f} MiB: {held[-1] / warm - 1:+.1%} after the warm-up")
-    print(f"cells kept by anybody: {used - idle:.0f}; requests still counted: {waits:.0f}")
+    kept = after["engine_cells_used"] - after["engine_cells_idle"]
+    print(f"KV cells kept by nobody's request: {kept:.0f}")
     print(f"lost: {total['lost']}; tracebacks in the log: {noise.count('Traceback')}")
 
 

@@ -83,7 +83,8 @@ def test_keys_come_from_a_file_or_the_environment(
 def test_more_requests_than_may_wait_are_sent_away(serve: Serve, tiny: Any) -> None:
     running = serve({"tiny": str(tiny())}, running=1, waiting=0)
     with httpx.stream("POST", running.url + CHAT, json=LONG) as first:
-        next(first.iter_lines())
+        lines = first.iter_lines()  # kept: the end of an iterator closes its stream
+        assert next(lines)
         refused = httpx.post(running.url + CHAT, json=LONG)
     assert refused.status_code == 429 and refused.json()["error"]["type"] == "rate_limit_error"
     assert int(refused.headers["retry-after"]) >= 1
