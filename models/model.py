@@ -312,6 +312,11 @@ class Budget:
         """
         self._stopped = self._stopped or reason
 
+    @property
+    def stopped(self) -> str | None:
+        """Why it was stopped, or None."""
+        return self._stopped
+
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""
         with self._lock:

@@ -26,7 +26,8 @@ LAYERS = {
     ),
     "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check"),
     "nodes": (
-        "event|population|answers|request|entry_points",
+        "event|population|answers|request|entry_points|python_file",
+        "sharing",
         "tools|prompts|quality",
         "step",
         "base",

@@ -12,6 +12,7 @@ import typer
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
 from thinkgraph.cli.models import models, tune
+from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.serve import mcp, serve
@@ -60,7 +61,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, serve, mcp):
+for command in (show, check, plan, schema, models, tune, compare, serve, mcp, new):
     app.command()(command)
 
 

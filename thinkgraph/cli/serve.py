@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thinkgraph.cli.options import Engine, ToolFile, VerifierFile, parse_pairs, read_hosted
+from thinkgraph.cli.options import Engine, Imports, ToolFile, VerifierFile, parse_pairs, read_hosted
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
@@ -47,6 +47,7 @@ def serve(
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     keys: Annotated[
@@ -125,6 +126,7 @@ def mcp(
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     memory: Memory = None,
 ) -> None:
     """Serve strategies as tools of an agent, by MCP on standard input and output."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs import catalogue
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.nodes.tools.tool import all_tools, bind_tools
@@ -62,7 +62,8 @@ class Strategies:
     def load(cls, given: Iterable[str] = (), hosted: Mapping[str, Any] | None = None) -> Strategies:
         """Load strategies: built-in names, files, either with ``@N``.
 
-        By default all built-in ones, save those that name a tool or verifier that isn't bound.
+        By default all built-in and shared ones that have no errors, save those that name a tool or
+        verifier that isn't bound.
 
         Args:
             given: their names.
@@ -75,12 +76,12 @@ class Strategies:
         tools = all_tools(bind_tools(bound.get("tools")))
         verifiers = all_verifiers(bind_verifiers(bound.get("verifiers")))
         sources = list(given)
-        names = sources or builtin_names()
+        names = sources or catalogue.names()
         graphs, variants = {}, []
         for source in names:
             base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
-            graph = load(base)
             try:
+                graph = load(base)
                 if all(param.default is not None for param in graph.spec.params.values()):
                     graph.required().check(graph.name, tools, verifiers)
             except ThinkgraphError:

@@ -89,7 +89,7 @@ class WatchedRun:
             return "running"
         if self.error is not None:
             return "failed"
-        return "stopped" if self.result and self.result.cut in (STOPPED, LEFT) else "done"
+        return "stopped" if self._budget and self._budget.stopped else "done"
 
     def stop(self, reason: str = STOPPED) -> None:
         """End its samples at the next step; it then gives its best answer so far."""

@@ -47,6 +47,7 @@ export class Card {
     this.element.classList.toggle("retired", !found.live);
     this.told();
     if (isNew) this.pre.scrollTop = 0;
+    if (isNew && !this.text) this.element.open = false;
   }
 
   critique(found) {

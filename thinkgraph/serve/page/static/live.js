@@ -64,7 +64,7 @@ export class Live {
 
   section(key, node, round) {
     if (this.sections.has(key)) return this.sections.get(key);
-    const kind = this.graph.nodes[outer(node)] ?? "";
+    const kind = this.graph.nodes[node] ?? ""; // of a node within a used graph it isn't known
     const isTree = TREES.has(kind);
     const cards = h("div", { class: isTree ? "tree" : "cards" });
     const note = h("span", { class: "note" });
@@ -73,7 +73,7 @@ export class Live {
     const element = h(
       "section",
       { class: "step quiet", "aria-label": `${node}${again}` },
-      h("h3", {}, node, h("span", { class: "kind" }, kind === node ? again.replace(", ", "") : kind + again), note, sent),
+      h("h3", {}, node, h("span", { class: "kind" }, (kind === node ? again : kind + again).replace(/^, /, "")), note, sent),
       cards,
     );
     this.flow.append(element);
