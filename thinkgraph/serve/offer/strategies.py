@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +15,8 @@ from thinkgraph.nodes.tools.tool import all_tools, bind_tools
 from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
 from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.offer.models import Models
+
+_log = logging.getLogger("thinkgraph.serve")
 
 SAMPLES = "samples"
 """The param that the number after an ``@`` sets."""
@@ -84,9 +87,10 @@ class Strategies:
                 graph = load(base)
                 if all(param.default is not None for param in graph.spec.params.values()):
                     graph.required().check(graph.name, tools, verifiers)
-            except ThinkgraphError:
+            except ThinkgraphError as error:
                 if sources:
                     raise
+                _log.warning("%s isn't offered: %s", base, error)
                 continue
             graphs[graph.name] = graph
             if at:
