@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Sampling, ToolUse
+from thinkgraph.models.model import Sampling
 
 if TYPE_CHECKING:
     import openai
@@ -106,14 +106,6 @@ class EndpointModel(LangChainModel):
                 "json_schema": {"name": "answer", "schema": schema, "strict": True},
             }
         return settings | {"extra_body": extra or None}
-
-    def _tools(self, use: ToolUse) -> dict[str, Any]:
-        if not use.tools:
-            return {}
-        named = {"type": "function", "function": {"name": use.choice}}
-        choice = {"auto": "auto", "any": "required"}.get(use.choice, named)
-        tools = [{"type": "function", "function": tool.model_dump()} for tool in use.tools]
-        return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": use.parallel}
 
     def _failure(self, error: Exception) -> ModelError:
         return _failure(error, self._endpoint)

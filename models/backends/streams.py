@@ -21,6 +21,7 @@ from thinkgraph.models.model import (
     Confidence,
     Delta,
     FinishReason,
+    InvalidToolCall,
     Tool,
     ToolCall,
     Usage,
@@ -41,8 +42,9 @@ class Step(NamedTuple):
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
     """How sure the model was of the whole text, where the stream learns it."""
-    calls: tuple[ToolCall, ...] = ()
-    """Calls that the stream tells apart from its text."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that the stream tells of beside its text."""
+    invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
 
 
 News = Delta | Completion | tuple[int, Exception]
@@ -149,7 +151,8 @@ class _Sample:
         self._parser = ResponseParser(PLAIN, tools)
         self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
-        self._calls: tuple[ToolCall, ...] = ()
+        self._calls: list[ToolCall] = []
+        self._invalid: list[InvalidToolCall] = []
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
@@ -175,7 +178,7 @@ class _Sample:
             finish_reason=reason,
             reasoning=self._parser.reasoning,
             tool_calls=(*self._parser.tool_calls, *self._calls),
-            invalid_tool_calls=tuple(self._parser.invalid_tool_calls),
+            invalid_tool_calls=(*self._parser.invalid_tool_calls, *self._invalid),
             confidence=self._confidence,
         )
         news.put_nowait(self.completion)
@@ -203,12 +206,12 @@ class _Sample:
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
-            self._tell(news, step.calls)
+            self._tell(news)
             if step.finish:
                 return step.finish
         return "stop"
 
-    def _tell(self, news: asyncio.Queue[News], calls: tuple[ToolCall, ...] = ()) -> None:
+    def _tell(self, news: asyncio.Queue[News]) -> None:
         if said := self._parser.take():
             delta = Delta(
                 sample=self._index,
@@ -219,8 +222,6 @@ class _Sample:
                 tool_call_pieces=tuple(said.pieces.values()),
             )
             news.put_nowait(delta)
-        if calls:
-            news.put_nowait(Delta(sample=self._index, tokens=self._tokens, tool_calls=calls))
 
     @property
     def _stopped(self) -> FinishReason | None:
@@ -233,7 +234,8 @@ class _Sample:
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence
-        self._calls += step.calls
+        self._calls += step.tool_calls
+        self._invalid += step.invalid_tool_calls
         if self._budget:
             self._budget.spend(tokens=step.tokens)
 
