@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
@@ -163,23 +164,21 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
             ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
         )
         thought = 0
-        called: set[int] = set()
+        called: Counter[int] = Counter()
         try:
             async with aclosing(aiter(generation)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if isinstance(event, Delta):
-                        if event.tool_calls:
-                            called.add(event.sample)
+                        called[event.sample] += len(event.tool_calls)
                         if event.text or event.reasoning or event.tool_calls:
                             yield Piece(event.sample, event.text, event.reasoning, event.tool_calls)
                     else:
                         thought += _count(model, event.reasoning)
-                        for piece in _invalid(event):
+                        for piece in _late(event, called[event.sample]):
                             yield piece
                         if event.finish_reason == "budget":
                             budget.tell_cut(budget.exhausted or "the budget is spent")
-                        finish = _finish(event, event.sample in called)
-                        yield Ended(event.sample, finish, event.logprobs, model)
+                        yield Ended(event.sample, _finish(event), event.logprobs, model)
         finally:
             generation.cancel()
         usage = generation.usage
@@ -188,15 +187,16 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
         yield Account(usage, thought, _facts(ask, usage, facts))
 
 
-def _invalid(completion: Completion) -> list[Piece]:
-    """What was to be a tool's call and is none, as the text that it is."""
-    return [Piece(completion.sample, call.text) for call in completion.invalid_tool_calls]
+def _late(completion: Completion, told: int) -> Iterator[Piece]:
+    """What a completion has beside its deltas: calls that none told, and what is no valid call."""
+    if calls := completion.tool_calls[told:]:
+        yield Piece(completion.sample, calls=calls)
+    for invalid in completion.invalid_tool_calls:
+        yield Piece(completion.sample, invalid.text)
 
 
-def _finish(completion: Completion, called: bool) -> Finish:
-    if called or completion.tool_calls:
-        return "tool_calls"
-    return _reason(completion.finish_reason)
+def _finish(completion: Completion) -> Finish:
+    return "tool_calls" if completion.tool_calls else _reason(completion.finish_reason)
 
 
 def _reason(finish: FinishReason) -> Finish:
