@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.chat import TokenCounter
+from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     NO_TOOLS,
@@ -32,6 +33,7 @@ from thinkgraph.models.model import (
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import TextDelta
 from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.thoughts import Thoughts
 from thinkgraph.serve.service import Service
@@ -121,7 +123,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     """Answer; the last event is an :class:`Account`. Leaving early stops what runs.
 
     Raises:
-        RequestError: it isn't admitted.
+        RequestError: it isn't admitted, or, with status 502, its model failed.
         ThinkgraphError: it can't be answered.
     """
     metrics, end = service.metrics, "failed"
@@ -143,6 +145,10 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     except (asyncio.CancelledError, GeneratorExit):
         end = "cancelled"
         raise
+    except (PromptTooLong, NoProbabilities):
+        raise  # the request's own fault
+    except ModelError as error:
+        raise RequestError(str(error), status=502) from error
     finally:
         metrics.requests.labels(ask.api, label, end).inc()
         if began is not None:
@@ -160,9 +166,11 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
         sampling = ask.sampling.model_copy(
             update={"template": {**ask.sampling.template, **ask.template}}
         )
-        generation = model.generate(
-            ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
-        )
+        request = ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
+        try:
+            generation = model.generate(request)
+        except ModelError as error:
+            raise as_request_error(error) from error
         thought = 0
         called: Counter[int] = Counter()
         try:
