@@ -43,8 +43,6 @@ export class Card {
     this.tokens = event.tokens;
     this.isThinking = Boolean(event.reasoning) || (this.isThinking && !event.text);
     this.showText();
-    this.pre.scrollTop = this.pre.scrollHeight;
-    this.thoughtPre.scrollTop = this.thoughtPre.scrollHeight;
   }
 
   candidate(found) {
