@@ -29,6 +29,7 @@ class Candidate(Frozen):
     live: bool = Field(True, description="whether it is in the population")
     score: float | None = Field(None, description="given by the last score node")
     scorer: str | None = Field(None, description="the node that gave the score")
+    terminal: bool = Field(False, description="a leaf of a tree search that has nothing to grow")
     seed: int
     tokens: int
     finish_reason: FinishReason
@@ -87,6 +88,13 @@ class State(Frozen):
     def live(self) -> list[Candidate]:
         """The population, oldest first."""
         return [candidate for candidate in self.candidates.values() if candidate.live]
+
+    @property
+    def whole(self) -> list[Candidate]:
+        """Every complete candidate, retired ones included; all candidates if none is complete."""
+        cut = ("budget", "error", "cancelled")
+        everyone = list(self.candidates.values())
+        return [c for c in everyone if c.finish_reason not in cut] or everyone
 
     def critiques_of(self, candidate: Candidate) -> list[Criticism]:
         """The critiques of a candidate, oldest first."""

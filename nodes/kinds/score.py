@@ -48,6 +48,11 @@ class Score(Node):
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
 
     by: Scorer = Field("logprob", description="the score")
+    among: Literal["live", "all"] = Field(
+        "live",
+        description="`all` scores every complete candidate anew, where no model is asked: the "
+        "`agreement` of a tree's answers is with all of them",
+    )
     prompt: PromptSetting = Field("judge", description="prompt of `judge`")
     versus: PromptSetting = Field("compare", description="prompt of `pairwise`")
     model: str = Field("", description="role of the model; empty: the run's model")
@@ -66,10 +71,11 @@ class Score(Node):
         elif self.by == "pairwise":
             scores = await self._knock_out(state, step)
         else:
-            scores = {c.id: QUALITIES[self.by](c, state) for c in state.live}
+            seen = state if self.among == "live" else _all_live(state)
+            scores = {c.id: QUALITIES[self.by](c, seen) for c in seen.live}
         scored = [
             candidate.model_copy(update={"score": score, "scorer": step.node})
-            for candidate in state.live
+            for candidate in state.candidates.values()
             if (score := scores.get(candidate.id)) is not None and math.isfinite(score)
         ]
         for candidate in scored:
@@ -148,3 +154,9 @@ class Score(Node):
             adapter=self.adapter,
         )
         return probabilities[0] if probabilities else None
+
+
+def _all_live(state: State) -> State:
+    """The state as if every complete candidate were in the population."""
+    whole = {c.id: c.model_copy(update={"live": True}) for c in state.whole}
+    return state.model_copy(update={"candidates": whole})

@@ -6,11 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import CandidateUpdated
-from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.quality import QUALITIES, Quality
 from thinkgraph.nodes.step import Step
 
@@ -34,7 +33,7 @@ class Select(Node):
 
     async def run(self, state: State, step: Step) -> Update:
         """Rank and retire."""
-        pool = state.live if self.among == "live" else _whole(state)
+        pool = state.live if self.among == "live" else state.whole
         measure = QUALITIES[self.by]
         ranked = sorted(pool, key=lambda candidate: -measure(candidate, state))
         kept = {candidate.id for candidate in ranked[: self.best]}
@@ -50,10 +49,3 @@ class Select(Node):
     def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
         return Cost(before.kept(self.best) if self.among == "live" else before.revived(self.best))
-
-
-def _whole(state: State) -> list[Candidate]:
-    """Every complete candidate of the run; all candidates if none is complete."""
-    everyone = list(state.candidates.values())
-    whole = [c for c in everyone if c.finish_reason not in (*NOT_WRITTEN, "cancelled")]
-    return whole or everyone

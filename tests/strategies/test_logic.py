@@ -1,5 +1,7 @@
 """The logic of each strategy on fixed texts: the calls that it makes, in order, are its paper's."""
 
+import pytest
+
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
 
@@ -7,8 +9,8 @@ QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]
 
 
-def run(strategy, replies, *, choices=(), models=None, **params):
-    model = ScriptedModel(replies, choices=choices)
+def run(strategy, replies, *, choices=(), logprobs=(), models=None, **params):
+    model = ScriptedModel(replies, choices=choices, logprobs=logprobs)
     result = load(strategy).run(QUESTION, model=model, models=models, seed=1, **params)
     return result, model
 
@@ -40,7 +42,9 @@ def test_few_shot_shows_worked_examples_first():
 
 def test_self_consistency_samples_once_and_counts():
     result, model = run("self-consistency", ["4", "5", "four? 5", "no idea"], samples=4)
-    assert asked(model) == [(QUESTION, 4)]
+    [(prompt, samples)] = asked(model)
+    assert prompt.startswith(QUESTION) and "step by step" in prompt  # paths of reasoning
+    assert samples == 4
     assert (result.answer.value, result.answer.votes, result.answer.of) == ("5", 2, 4)
     assert result.answer.tally.abstentions == 1
 
@@ -75,7 +79,7 @@ def test_self_consistency_says_what_a_stop_may_have_done_to_another_vote():
 def test_adaptive_consistency_asks_one_at_a_time_until_it_is_sure():
     """With a uniform prior, four votes to none are the first to pass 0.95: 1 - 2^-5."""
     result, model = run("adaptive-consistency", ["4"] * 16)
-    assert asked(model) == [(QUESTION, 1)] * 4
+    assert [n for _, n in asked(model)] == [1] * 4
     assert result.answer.votes == 4
 
 
@@ -87,7 +91,7 @@ def test_adaptive_consistency_goes_on_while_it_wavers():
 def test_early_stopping_ends_with_the_first_window_that_agrees():
     replies = ["4", "5", "5", "5", "6", "6"]
     result, model = run("early-stopping", replies, samples=6, window=2)
-    assert asked(model) == [(QUESTION, 2)] * 2
+    assert [n for _, n in asked(model)] == [2] * 2
     assert (result.answer.value, result.answer.votes) == ("5", 3)
 
 
@@ -95,7 +99,7 @@ def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
     result, model = run(
         "universal-self-consistency", ["one", "two", "three"], samples=3, choices=[[1, 7, 2]]
     )
-    assert asked(model) == [(QUESTION, 3)]
+    assert [n for _, n in asked(model)] == [3]
     assert result.answer.text == "two"
     assert [c.live for c in result.candidates] == [False, True, False]
     assert [c.score for c in result.candidates] == [0.1, 0.7, 0.2]
@@ -127,6 +131,13 @@ def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
     assert [c.score for c in result.candidates] == [0, 1, 2, 0]
     assert result.answer.value == "2"
     assert result.usage.model_calls == 1 + 2 * 3
+
+
+def test_best_of_n_by_log_probability_takes_the_likeliest():
+    replies = ["It is 4", "It is 5", "It is 6"]
+    result, model = run("best-of-n", replies, samples=3, logprobs=[-0.5, -0.1, -0.9])
+    assert result.answer.value == "5"
+    assert len(model.calls) == result.usage.model_calls == 1
 
 
 def test_best_of_n_by_heuristic_prefers_a_text_that_answers():
@@ -282,6 +293,48 @@ def test_beam_search_keeps_the_width_and_asks_no_judge():
     result, model = run("beam-search", replies, depth=2, width=1, children=2)
     assert [call.prefix for call in model.calls] == ["", "a\n", "a\nc\n"]
     assert result.usage.model_calls == 3
+
+
+def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
+    """Level two ends with means of -1 (a c: -0.2 and -1.8) and -0.8 (b d: -0.6 and -1.0)."""
+    replies = ["a", "b", "c", "x", "d", "y", "It is 1", "It is 2"]
+    logprobs = [-0.2, -0.6, -1.8, -9, -1.0, -9, -0.5, -0.5]
+    result, model = run("beam-search", replies, logprobs=logprobs, depth=2, width=2, children=2)
+    assert [call.prefix for call in model.calls[1:3]] == ["a\n", "b\n"]
+    assert [call.prefix for call in model.calls[3:]] == ["a\nc\n", "b\nd\n"]
+    assert result.answer.text == "b\nd\nIt is 2"
+
+
+def test_tree_of_thoughts_goes_on_past_a_blank_line():
+    replies = ["First.\n", "\nThen 4.", "The answer is 4."]
+    choices = [[1, 1]] * 3
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=1
+    )
+    assert result.answer.text == "First.\n\nThen 4.\nThe answer is 4."
+    assert len(model.calls) == 3
+
+
+def test_monte_carlo_tree_search_by_agreement_asks_all_rollouts():
+    """One child at a growth: its agreement is with the rollouts before it."""
+    replies = ["a\nb\nIt is 1", "c\nIt is 2", "d\nIt is 2"]
+    result, _ = run("monte-carlo-tree-search", replies, steps=3, children=1, scorer="agreement")
+    assert [c.score for c in result.candidates] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert result.answer.value == "2"
+
+
+def test_monte_carlo_tree_search_does_not_grow_what_has_ended():
+    """A rollout of one line leaves nothing to rewrite: the tree grows at its root again."""
+    result, model = run(
+        "monte-carlo-tree-search",
+        ["It is 1", "It is 2"],
+        choices=[[9, 1], [1, 9]],
+        steps=2,
+        children=1,
+    )
+    assert [call.prefix for call in model.calls] == ["", ""]
+    assert [c.terminal for c in result.candidates] == [True, True]
+    assert result.answer.value == "1"
 
 
 def test_monte_carlo_tree_search_grows_rollouts_from_fixed_steps():
