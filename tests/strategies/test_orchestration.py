@@ -8,6 +8,8 @@ from thinkgraph.models.model import Message
 from thinkgraph.nodes.event import AnswerReached, NodeStarted
 
 QUESTION = "How many?"
+ASKS_APART = {"chain-of-verification"}
+"""Strategies that ask some things without the question, so that it can't sway the answer."""
 
 
 def same(one, other):
@@ -46,7 +48,7 @@ async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
         assert first.role == "system" and "Speak like a pirate." in first.content
         assert [m.role for m in call.messages].count("system") == 1
         assert Message(role="assistant", content="Ahoy.") in rest
-        assert QUESTION in rest[-1].content
+        assert QUESTION in rest[-1].content or graph.spec.name in ASKS_APART
 
 
 async def test_an_interrupted_run_resumes_where_it_was(strategy, oracle):

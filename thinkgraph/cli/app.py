@@ -11,6 +11,7 @@ import typer
 
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
+from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
@@ -59,7 +60,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare):
+for command in (show, check, plan, schema, models, tune, compare, fit):
     app.command()(command)
 
 

@@ -70,6 +70,14 @@ def compare(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     param: Params = None,
+    fitted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--params",
+            metavar="FILE",
+            help="A params file of `thinkgraph fit`: its strategy competes with these params too.",
+        ),
+    ] = None,
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
@@ -102,6 +110,7 @@ def compare(
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import TEXT, kinds, number_warning
+    from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
 
@@ -112,7 +121,14 @@ def compare(
     how = _extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
-    variants = parse_variants(graphs, params, prompts, models=models, extract=how)
+    variants = parse_variants(
+        graphs,
+        params,
+        prompts,
+        files=[read_fitted(file) for file in fitted or []],
+        models=models,
+        extract=how,
+    )
     settings = dict(parse_pairs("--engine", engine or []))
     roles = dict(parse_pairs("--role", role or []))
     for name in models:

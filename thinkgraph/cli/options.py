@@ -73,6 +73,12 @@ PromptFiles = Annotated[
 ]
 
 
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", metavar="FILE", help="A params file, as `thinkgraph fit` writes it."),
+]
+
+
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
     """Split each ``NAME=VALUE`` of an option."""
     pairs = [item.partition("=") for item in given]

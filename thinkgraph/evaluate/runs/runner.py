@@ -104,7 +104,7 @@ class Runner:
                 model=models[""],
                 models={role: models[role] for role in graph.roles & models.keys()},
                 seed=derive_seed(self.seed, question.id),
-                prompts=self.prompts,
+                prompts={**self.prompts, **variant.prompts},
                 **variant.params,
             )
         except StoreError:
