@@ -100,10 +100,23 @@ class State(Frozen):
         """The critiques of a candidate, oldest first."""
         return [c for c in self.critiques.values() if c.candidate == candidate.id]
 
+    def last_critiques(self, candidate: Candidate) -> list[Criticism]:
+        """Those of the last round in which it was criticised."""
+        found = self.critiques_of(candidate)
+        return [c for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+
+    def lineage(self, candidate: Candidate | None) -> list[Candidate]:
+        """A candidate and those it was written from, oldest first; of None, none."""
+        found: list[Candidate] = []
+        while candidate is not None:
+            found.append(candidate)
+            above = next(iter(candidate.parents), None)
+            candidate = self.candidates.get(above) if above else None
+        return found[::-1]
+
     def accepts(self, candidate: Candidate) -> bool:
         """Whether most of the last round's critiques of a candidate accept it."""
-        found = self.critiques_of(candidate)
-        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        last = [critique.accepted for critique in self.last_critiques(candidate)]
         return sum(last) * 2 > len(last)
 
     @property

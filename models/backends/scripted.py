@@ -46,7 +46,7 @@ class ScriptedModel:
         replies: one for each sample, used up in the order of asking (a prompt's samples in
             their order); or a function from messages and seed to the text.
         choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
-            to sum to one.
+            to sum to one. Or a function from messages and options to the weights.
         logprobs: for each reply in turn, the mean log-probability of its tokens, in nats; replies
             beyond them have none.
         name: the model's name.
@@ -60,7 +60,8 @@ class ScriptedModel:
         self,
         replies: Iterable[Reply] | Callable[[Sequence[Message], int], str] = (),
         *,
-        choices: Iterable[Sequence[float]] = (),
+        choices: Iterable[Sequence[float]]
+        | Callable[[Sequence[Message], Sequence[str]], Sequence[float]] = (),
         logprobs: Iterable[float] = (),
         name: str = "scripted",
         context_length: int = 4096,
@@ -69,7 +70,8 @@ class ScriptedModel:
         self.calls: list[Call] = []
         self._function = replies if callable(replies) else None
         self._replies = [] if callable(replies) else _listed(replies)
-        self._choices = [list(weights) for weights in choices]
+        self._weigh = choices if callable(choices) else None
+        self._choices = [] if callable(choices) else [list(weights) for weights in choices]
         self._logprobs = iter(logprobs)
         self._used: dict[str, int] = {}
 
@@ -109,7 +111,10 @@ class ScriptedModel:
         Raises:
             ModelError: the script has no more choices, or not a weight for each option.
         """
-        weights = self._next("choices", self._choices)
+        if self._weigh:
+            weights = list(self._weigh(request.messages, options))
+        else:
+            weights = self._next("choices", self._choices)
         self._match("weights", len(weights), "options", len(options))
         total = math.fsum(weights)
         return [weight / total for weight in weights], self._spend(request)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -15,6 +17,8 @@ from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.step import Step, gather
+
+T = TypeVar("T")
 
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -37,6 +41,13 @@ class Choose(Node):
     model: str = Field("", description="role of the model; empty: the run's model")
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
     lead: str = Field("", description="text before the label, at the start of the completion")
+    orders: int = Field(
+        1,
+        ge=1,
+        le=len(LABELS),
+        description="in how many orders a group is shown; the probabilities are averaged, so that "
+        "a label's place counts less",
+    )
     group: int = Field(
         8, ge=2, le=len(LABELS), description="maximum number of candidates per prompt"
     )
@@ -68,15 +79,33 @@ class Choose(Node):
             request = RequestBounds(
                 self.prompt, {"drafts": drafts}, samples=0, prefix=token_bound(self.lead)
             )
-            asked.append(replace(request, prompts=groups, options=size, room=16))
+            shown = groups * min(self.orders, size)
+            asked.append(replace(request, prompts=shown, options=size, room=16))
             left = groups
         return Cost(replace(before, exact=False), tuple(asked), exact=False)
 
     async def _scored(
         self, group: list[Candidate], state: State, step: Step
     ) -> list[Candidate] | None:
+        """The group with the mean probability of each; None if the budget ended first."""
         if len(group) == 1:
             return group
+        orders = min(self.orders, len(group))
+        starts = [turn * len(group) // orders for turn in range(orders)]
+        found = await gather(*(self._chances(_turned(group, s), state, step) for s in starts))
+        if any(chances is None for chances in found):
+            return None
+        # Turned back, the chances of each candidate stand at its place.
+        turned = [_turned(c, len(group) - s) for c, s in zip(found, starts, strict=True) if c]
+        means = [math.fsum(chances) / orders for chances in zip(*turned, strict=True)]
+        return [
+            candidate.model_copy(update={"score": chance, "scorer": step.node})
+            for candidate, chance in zip(group, means, strict=True)
+        ]
+
+    async def _chances(
+        self, group: Sequence[Candidate], state: State, step: Step
+    ) -> list[float] | None:
         messages = truncate_texts(
             lambda texts: step.messages(
                 self.prompt, state, drafts=list(zip(LABELS, texts, strict=False))
@@ -84,17 +113,14 @@ class Choose(Node):
             [candidate.text for candidate in group],
             step.models(self.model),
         )
-        chances = await step.choose(
+        return await step.choose(
             continued(messages, self.lead),
             list(LABELS[: len(group)]),
             role=self.model,
             adapter=self.adapter,
         )
-        return (
-            None
-            if chances is None
-            else [
-                candidate.model_copy(update={"score": chance, "scorer": step.node})
-                for candidate, chance in zip(group, chances, strict=True)
-            ]
-        )
+
+
+def _turned(items: Sequence[T], start: int) -> list[T]:
+    """The items from one on, and then those before it."""
+    return [*items[start:], *items[:start]]

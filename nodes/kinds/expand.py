@@ -117,7 +117,7 @@ class Expand(CandidateNode):
         if parent is None:
             return ""
         text = parent.text.removeprefix(self.prefix)
-        return text if self.start == "all" else self._kept(text, depth(parent, state))
+        return text if self.start == "all" else self._kept(text, len(state.lineage(parent)))
 
     def _kept(self, text: str, depth: int) -> str:
         """What the children of a candidate at this depth begin with."""
@@ -129,7 +129,7 @@ class Expand(CandidateNode):
         confidence = completion.confidence
         if self.start == "all" and branch.parent:
             # A parent's confidence is of its whole text, which its ancestors wrote with it.
-            written = sum(c.tokens for c in lineage(branch.parent, state))
+            written = sum(c.tokens for c in state.lineage(branch.parent))
             above = (branch.parent.confidence, written)
             confidence = joined([above, (confidence, completion.tokens)])
         changed: dict[str, Any] = {"text": text, "confidence": confidence}
@@ -139,7 +139,7 @@ class Expand(CandidateNode):
         whole = completion.model_copy(update=changed)
         child = self.candidate(whole, step, first=branch.first, parents=parents)
         if self.start == "depth":
-            kept = self._kept(text, depth(branch.parent, state) + 1)
+            kept = self._kept(text, len(state.lineage(branch.parent)) + 1)
             ended = kept == text or extract(kept, self.ends) is not None
             child = child.model_copy(update={"terminal": ended})
         return child
@@ -162,18 +162,3 @@ def steps(text: str, end: str) -> list[str]:
     if found:
         found[-1] = found[-1][: -len(end)]
     return found
-
-
-def lineage(candidate: Candidate | None, state: State) -> list[Candidate]:
-    """A candidate and those it was written from, oldest first."""
-    found: list[Candidate] = []
-    while candidate is not None:
-        found.append(candidate)
-        above = next(iter(candidate.parents), None)
-        candidate = state.candidates.get(above) if above else None
-    return found[::-1]
-
-
-def depth(candidate: Candidate | None, state: State) -> int:
-    """How many candidates lead to it, itself included; 0 for the question."""
-    return len(lineage(candidate, state))

@@ -4,6 +4,7 @@ import pytest
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import parted
 
 QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]
@@ -113,6 +114,22 @@ def test_universal_self_consistency_chooses_in_groups_where_there_are_many():
     assert result.usage.model_calls == 4
 
 
+def test_universal_self_consistency_may_show_the_answers_in_several_orders():
+    """The first label is favoured; in both orders together, the second answer is."""
+    shown = []
+
+    def weigh(messages, options):
+        shown.append(messages[-1].content)
+        return [6, 4] if shown[-1].index("one") < shown[-1].index("two") else [8, 2]
+
+    result, _ = run(
+        "universal-self-consistency", ["one", "two"], samples=2, orders=2, choices=weigh
+    )
+    assert len(shown) == 2
+    assert [c.score for c in result.candidates] == pytest.approx([0.4, 0.6])
+    assert result.answer.text == "two"
+
+
 def test_best_of_n_by_judge_asks_once_for_each():
     replies = ["It is 4", "It is 5", "It is 6"]
     result, _ = run(
@@ -154,6 +171,16 @@ def test_self_refine_feeds_back_until_the_critic_accepts():
     assert "It is 4" in revise and "You forgot one." in revise
     assert result.answer.value == "5"
     assert [c.accepted for c in result.critiques] == [False, True]
+
+
+def test_self_refine_shows_a_rewrite_all_drafts_with_what_was_said_of_them():
+    replies = ["It is 4", "One is missing.", "It is 5", "Now two.", "It is 6", "Fine."]
+    _, model = run("self-refine", replies, choices=[REJECT, REJECT, ACCEPT], rounds=3)
+    _, _, first, _, second, _ = [prompt for prompt, _ in asked(model)]
+    assert "earlier" not in first and first.count("A critic") == 1
+    said = ["It is 4", "One is missing.", "It is 5", "Now two."]
+    places = [second.index(text) for text in said]
+    assert places == sorted(places)
 
 
 def test_self_refine_stops_when_the_answer_repeats():
@@ -199,17 +226,74 @@ def test_a_critic_may_be_another_model():
     assert (len(drafter.calls), len(critic.calls)) == (1, 1)
 
 
+def verifier(said):
+    """Verdicts by the beginning of the review, and of the check of the review by its words."""
+
+    def weigh(messages, options):
+        turns, begun = parted(messages)
+        if options == ("Yes", "No"):
+            known = next(
+                each for each in said if each in turns[-1].content.split("critic says:")[1]
+            )
+            return said[known][1]
+        return said[next(each for each in said if begun.startswith(each))][0]
+
+    return weigh
+
+
 def test_self_verify_pool_checks_each_draft_keeps_the_best_and_refines_with_the_faults():
     replies = ["It is 1", "It is 2", "a", "b", "c", "The sum is off.", "It is 3", "e", "f"]
-    choices = [[2, 8], [2, 8], [4, 6], [3, 7], [9, 1], [8, 2]]
-    result, model = run(
-        "self-verify-pool", replies, choices=choices, drafts=2, checks=2, best=1, rounds=1
-    )
-    counts = [n for _, n in asked(model)]
-    assert counts == [2, 2, 2, 1, 2]
+    there = [9, 1]
+    said = {
+        "a": ([2, 8], there),
+        "b": ([2, 8], there),
+        "c": ([4, 6], there),
+        "The sum": ([3, 7], there),
+        "e": ([9, 1], there),
+        "f": ([8, 2], there),
+    }
+    settings = {"drafts": 2, "checks": 2, "best": 1, "rounds": 1, "pairs": 1}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [n for _, n in asked(model)] == [2, 2, 2, 1, 2]
     refine = model.calls[3].messages[-1].content
-    assert "It is 2" in refine and "The sum is off." in refine
+    assert "It is 2" in refine and "c" in refine
     assert result.answer.value == "3"
+    assert result.usage.model_calls == 5 + 6 + 4  # the two that accept are not checked themselves
+
+
+def test_self_verify_pool_pairs_a_draft_with_each_check_that_rejects_it():
+    replies = ["It is 1", "fine", "off by one", "It is 3", "e", "e", "It is 4", "e", "e"]
+    said = {"fine": ([9, 1], [1, 1]), "off by one": ([0, 9], [1, 0]), "e": ([9, 1], [1, 1])}
+    settings = {"drafts": 1, "checks": 2, "best": 1, "rounds": 1}
+    _, model = run("self-verify-pool", replies, choices=verifier(said), pairs=1, **settings)
+    (refine,) = [call for call in model.calls if "better answer" in call.messages[-1].content]
+    assert "off by one" in refine.messages[-1].content
+    assert "fine" not in refine.messages[-1].content
+    replies = ["It is 1", "fine", "off by one", "It is 3", "It is 4", "e", "e", "e", "e"]
+    _, model = run("self-verify-pool", replies, choices=verifier(said), pairs=2, **settings)
+    pairs = [p for p, _ in asked(model) if "better answer" in p]
+    assert ["off by one" in p for p in pairs] == [True, False]
+    assert ["fine" in p for p in pairs] == [False, True]
+
+
+def test_self_verify_pool_drops_faults_that_are_not_there():
+    """The check of the check says that nothing is off, so the draft passes."""
+    said = {"off by one": ([0, 9], [0, 1])}
+    replies = ["It is 1", "off by one", "off by one"]
+    settings = {"drafts": 1, "checks": 2, "best": 1, "rounds": 1}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert len(model.calls) == 2
+    assert [c.accepted for c in result.critiques] == [True, True]
+    assert [c.probability for c in result.critiques] == [1, 1]
+
+
+def test_self_verify_pool_reads_both_verdicts_in_texts_of_a_model_without_probabilities():
+    replies = ["It is 1", "Off.\nWrong", "Yes, they are.", "It is 2", "Good.\ncorrect"]
+    settings = {"drafts": 1, "checks": 1, "best": 1, "rounds": 1, "verdict": "text"}
+    result, model = run("self-verify-pool", replies, **settings)
+    assert [n for _, n in asked(model)] == [1] * 5
+    assert [c.accepted for c in result.critiques] == [False, True]
+    assert result.answer.value == "2"
 
 
 def test_parallel_think_reads_all_lines_together():
@@ -227,7 +311,7 @@ def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
     draft, plan, one, two, final = [prompt for prompt, _ in asked(model)]
     assert draft == QUESTION and "It is 4" in plan
     assert "Were there 9?" in one and "Did 4 go?" in two
-    assert "It is 4" not in one + two
+    assert "It is 4" not in one + two and QUESTION not in one + two
     assert "Did 4 go? No, 3." in final and "It is 4" in final
     assert result.answer.value == "6"
 
@@ -249,21 +333,23 @@ def test_debate_goes_on_for_its_rounds_while_they_differ():
     assert len(model.calls) == 1 + 2 * 3
 
 
-def test_mixture_of_agents_asks_each_proposer_and_aggregates_layer_by_layer():
+def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
+    names = ("first", "second", "third")
     roles = {
-        name: ScriptedModel([f"{name} says 1"], name=name) for name in ("first", "second", "third")
+        name: ScriptedModel([f"{name} {layer}" for layer in "abc"], name=name) for name in names
     }
     roles["aggregator"] = ScriptedModel(["It is 7"], name="aggregator")
-    result, model = run(
-        "mixture-of-agents", ["m 2", "n 3", "o 4", "p 5"], models=roles, layers=3, width=2
-    )
-    layers = asked(model)
-    assert [n for _, n in layers] == [2, 2]
-    assert all(f"{name} says 1" in layers[0][0] for name in ("first", "second", "third"))
-    assert "m 2" in layers[1][0] and "n 3" in layers[1][0]
-    last = roles["aggregator"].calls[0].messages
-    assert last[0].role == "system" and "o 4" in last[-1].content and "p 5" in last[-1].content
+    result, _ = run("mixture-of-agents", [], models=roles, layers=3)
+    for name in names:
+        question, *layers = [call.messages[-1].content for call in roles[name].calls]
+        assert question == QUESTION
+        for before, prompt in zip("ab", layers, strict=True):
+            assert all(f"{other} {before}" in prompt for other in names)
+    (last,) = roles["aggregator"].calls
+    assert last.messages[0].role == "system"
+    assert all(f"{name} c" in last.messages[-1].content for name in names)
     assert result.answer.value == "7"
+    assert result.usage.model_calls == 1 + 3 * 3
 
 
 def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
