@@ -15,6 +15,7 @@ from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
+from thinkgraph.cli.serve import serve
 from thinkgraph.cli.show import list_, show
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import fit_streams, reader, say
@@ -60,7 +61,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, fit):
+for command in (show, check, plan, schema, models, tune, compare, fit, serve):
     app.command()(command)
 
 

@@ -16,7 +16,10 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    ToolFile,
+    VerifierFile,
     as_text,
+    check_hosted,
     command_line,
     parse_pairs,
     read_prompts,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.evaluate.runs.variant import Variant
+    from thinkgraph.evaluate.tasks.task import Task
 
 
 def compare(
@@ -82,6 +86,8 @@ def compare(
     role: Roles = None,
     engine: Engine = None,
     prompt: PromptFiles = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[
@@ -109,7 +115,7 @@ def compare(
     from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.evaluate.runs.variant import parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, number_warning
+    from thinkgraph.evaluate.tasks.expected import number_warning
     from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
@@ -134,22 +140,12 @@ def compare(
     for name in models:
         if not name.startswith("openai:"):
             find(name)
-    config = Config(models[0], settings, roles, seed, prompts, at_once)
+    config = Config(models[0], settings, roles, seed, prompts, at_once, tools, verifiers)
+    for variant in variants:
+        check_hosted(variant.load(), variant.params, config.hosted)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = [*task.notes]
-    if metric is None and scorer.name not in ("exact", "choice"):
-        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
-    if how is None and any(each.extract for each in task.questions):
-        notes.append(
-            f"answers are looked for by the right ones: {kinds(task.questions)}; "
-            "--extract sets one way for all"
-        )
-    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
-        notes.append(
-            "the metric exact compares whole texts; --metric contains looks for the right answer "
-            "in the text"
-        )
+    notes = _notes(task, scorer, chosen=metric is not None, extracted=how is not None)
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
@@ -176,6 +172,26 @@ def compare(
     )
     comparison = comparison.model_copy(update={"provenance": made})
     _conclude(comparison, scorer, out, as_json=as_json)
+
+
+def _notes(task: Task, scorer: Metric, *, chosen: bool, extracted: bool) -> list[str]:
+    """What to know of how the data was read and is judged."""
+    from thinkgraph.evaluate.tasks.expected import TEXT, kinds
+
+    notes = [*task.notes]
+    if not chosen and scorer.name not in ("exact", "choice"):
+        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
+    if not extracted and any(each.extract for each in task.questions):
+        notes.append(
+            f"answers are looked for by the right ones: {kinds(task.questions)}; "
+            "--extract sets one way for all"
+        )
+    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
+        notes.append(
+            "the metric exact compares whole texts; --metric contains looks for the right answer "
+            "in the text"
+        )
+    return notes
 
 
 def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
