@@ -3,13 +3,12 @@
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from tests.strategies.conftest import ASKS_APART
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.event import AnswerReached, NodeStarted
 
 QUESTION = "How many?"
-ASKS_APART = {"chain-of-verification"}
-"""Strategies that ask some things without the question, so that it can't sway the answer."""
 
 
 def same(one, other):
