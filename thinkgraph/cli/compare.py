@@ -93,6 +93,9 @@ def compare(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another comparison in --out.")
     ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Report what was answered so far, and run nothing.")
+    ] = False,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one.")
     ] = False,
@@ -152,7 +155,13 @@ def compare(
     try:
         with progress:
             work = run_all(
-                task, variants, config, out, workers=workers if ray else 0, tell=progress.take
+                task,
+                variants,
+                config,
+                out,
+                workers=workers if ray else 0,
+                tell=progress.take,
+                ask=not so_far,
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:

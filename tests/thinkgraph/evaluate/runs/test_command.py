@@ -50,6 +50,16 @@ def test_json_is_all_there_is_on_standard_output(cli, data, fixed, tmp_path):
 
 
 @pytest.mark.slow
+def test_so_far_reports_what_was_answered_and_asks_nothing(cli, data, fixed, tmp_path):
+    words = ("compare", "--data", data, "--out", tmp_path / "out", "--json")
+    cli(*words, "--graphs", "direct", "--limit", 3)
+    asked = len(fixed.calls)
+    found = cli(*words, "--graphs", "direct,chain-of-thought", "--so-far")
+    assert found.status == 0 and len(fixed.calls) == asked
+    rows = json.loads(found.out)["comparison"]["rows"]
+    assert [row["strategy"] for row in rows] == ["direct"] * 3
+
+
 def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out", "--json")
     first, asked = cli(*words), len(fixed.calls)
