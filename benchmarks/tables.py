@@ -49,11 +49,27 @@ class Table(NamedTuple):
     more: tuple[str, ...] = ()
 
 
+LONG = (
+    "direct,self-consistency@8,early-stopping@8:window=4,universal-self-consistency,"
+    "best-of-n@8:scorer=judge,few-shot,plan-and-solve,step-back,least-to-most,self-refine,"
+    "chain-of-verification,debate,mixture-of-agents,parallel-think,self-verify-pool:drafts=4,"
+    "program-aided,budget-forcing,router@8"
+)
+TREES = (
+    "direct,self-consistency@4,8,16,tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,"
+    "monte-carlo-tree-search,monte-carlo-tree-search:scorer=agreement,adaptive-branching"
+)
+GYM = "reasoning-gym:"
+
 TABLES = {
     "gsm8k-0.5b": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
     "gsm8k-1.5b": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, QUICK),
     "math500-0.5b": Table("qwen-0.5b", "math500_test.json", 200, QUICK, ("--by", "level")),
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
+    "gsm8k-0.5b-long": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, LONG),
+    "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, TREES),
+    "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK),
+    "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK),
 }
 PICTURE = "gsm8k-0.5b"
 
@@ -61,7 +77,8 @@ PICTURE = "gsm8k-0.5b"
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     """The command line of a comparison."""
     table = TABLES[name]
-    words = ["--data", str(options.data / table.data), "--limit", str(table.limit)]
+    data = table.data if table.data.startswith(GYM) else str(options.data / table.data)
+    words = ["--data", data, "--limit", str(table.limit)]
     words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     return [sys.executable, "-m", "thinkgraph", "compare", *words, *table.more, "--replace", *more]

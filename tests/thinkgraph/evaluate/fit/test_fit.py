@@ -203,3 +203,16 @@ def test_a_params_file_that_is_none_is_one_clear_error(cli, tmp_path, text, said
     file.write_text(text)
     found = cli("run", "direct", "Question?", "--params", file)
     assert found.status == 2 and said in found.err and found.err.count("\n") == 1
+
+
+def test_a_real_engine_is_searched_too(tiny, tmp_path):
+    """Random weights are never right: nothing is gained, and the default is kept."""
+    questions = task(8)
+    space = Space.of(load("direct"), ["temperature=0,1", "max_tokens=4"])
+    one = Fitter(
+        "direct", questions, find_metric("exact", questions.questions), space, Config(str(tiny()))
+    )
+    found = asyncio.run(one.fit(tmp_path / "fit"))
+    assert len(found.trials) == 2 * 2
+    assert all(trial.tokens <= 512 for trial in found.trials)
+    assert not found.gained
