@@ -303,7 +303,8 @@ def test_a_kind_that_does_not_tell_its_cost_is_named(monkeypatch: pytest.MonkeyP
 
 def test_what_cannot_fit_is_refused_with_the_param_to_lower() -> None:
     model = ScriptedModel(context_length=100)
-    found = plan(load("self-consistency"), {"max_tokens": 300}, model, QUESTION)
+    asked = {"max_tokens": 300, "prompt": "question"}
+    found = plan(load("self-consistency"), asked, model, QUESTION)
     assert not found.fits
     highest = 100 - model.count_tokens([Message(role="user", content=QUESTION)])
     assert found.remedies == {"max_tokens": highest}
