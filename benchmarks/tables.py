@@ -27,7 +27,7 @@ from thinkgraph.evaluate.analysis.summary import Summary, summarize
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.results.export import Results
 from thinkgraph.evaluate.results.plot import to_svg, tradeoff
-from thinkgraph.evaluate.results.table import markdown
+from thinkgraph.evaluate.results.table import LEGEND, markdown
 from thinkgraph.evaluate.runs.comparison import Comparison
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +127,7 @@ def section(name: str) -> str:
     head = (
         f"{count}; {made.date[:10]}; SHA-256 {digests}; `python benchmarks/tables.py run {name}`."
     )
-    return f"{head}\n\n{markdown(summary).strip()}"
+    return f"{head}\n\n{markdown(summary).partition(LEGEND)[0].strip()}"
 
 
 def write() -> None:

@@ -210,7 +210,11 @@ class Graph:
     def roles(self) -> set[str]:
         """The model roles of its nodes, and of the graphs that it uses."""
         nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
-        return {str(role) for node in nodes if (role := node.settings.get("model"))}
+        named = [node.settings.get("model") for node in nodes]
+        for node in nodes:
+            several = node.settings.get("models", ())
+            named += several if isinstance(several, list | tuple) else ()
+        return {str(role) for role in named if role}
 
     def required(self, params: Mapping[str, Any] | None = None) -> Requirements:
         """The tools and verifiers that its nodes name, those of the graphs that it uses included.
@@ -436,7 +440,8 @@ class Graph:
         from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
         from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
 
-        nodes = self._app(self._bound(None, None, None, params or {})).nodes
+        unbound = self._bound(None, None, None, params or {}, tools=None, verifiers=None)
+        nodes = self._app(unbound).nodes
         found = [name for name, node in nodes.items() if (node.metadata or {}).get(ANSWER)]
         return next((name for name in found if name not in (BEGIN, CONCLUDE)), None)
 

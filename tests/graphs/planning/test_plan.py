@@ -310,8 +310,8 @@ def test_what_cannot_fit_is_refused_with_the_param_to_lower() -> None:
     assert found.remedies == {"max_tokens": highest}
     with pytest.raises(TooLarge, match=rf"'sample' can't fit.*lower max_tokens to {highest}$"):
         found.check()
-    again = plan(load("self-consistency"), found.remedies, model, QUESTION)
-    assert not again.overflows
+    lowered = {**asked, **found.remedies}
+    assert not plan(load("self-consistency"), lowered, model, QUESTION).overflows
 
 
 def test_what_may_not_fit_is_told_and_not_refused() -> None:

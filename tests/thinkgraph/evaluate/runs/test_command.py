@@ -36,7 +36,9 @@ def test_it_prints_a_table_and_writes_what_it_found(cli, data, fixed, tmp_path):
     assert found.status == 0
     for label in ("direct", "self-consistency@1", "self-consistency@4"):
         assert label in found.out
-    assert re.search("can't be told from direct|and direct do alike", " ".join(found.out.split()))
+    said = " ".join(found.out.split())
+    assert "self-consistency@1 and direct do alike on 5 questions: no difference to be seen" in said
+    assert "self-consistency@4 can't be told from direct on 5 questions: +40 points" in said
     names = {file.name for file in out.iterdir()}
     assert {"comparison.sqlite", "index.html", "results.csv", "results.json"} <= names
     with (out / "results.csv").open(encoding="utf-8") as file:
