@@ -67,7 +67,7 @@ class Critique(SamplingNode):
 
     def cost(self, before: PopulationBounds) -> Cost:
         """The reviews of what it has not reviewed, and a verdict on each."""
-        shows = {
+        shows: dict[str, TextBound] = {
             "candidate": before.longest,
             "answer": before.longest,
             "verdicts": self._verdicts,
