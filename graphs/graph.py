@@ -471,8 +471,8 @@ class Graph:
         prompts: Mapping[str, Prompt] | None,
         params: Mapping[str, Any],
         *,
-        tools: Tools | None,
-        verifiers: Mapping[str, Verifier] | None,
+        tools: Tools | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
         seed: int = 0,
     ) -> Binding:
         from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415

@@ -184,7 +184,9 @@ class DryRun:
             cost = node.cost(before)
             spent = self._price(name, cost.requests, before, self._params)
             spent, after = (
-                spent.updated(runs=1, exact=cost.exact, known=cost.known),
+                spent.updated(
+                    runs=1, exact=cost.exact, known=cost.known, tool_calls=cost.tool_calls
+                ),
                 self._after(cost),
             )
         if limits is not None:  # what it cuts short leaves the old population alive

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.nodes.entry_points import load_entry_points
+from thinkgraph.nodes.tools import python
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -88,8 +89,8 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, then those of installed packages."""
-    return ChainMap(dict(given), installed_tools())
+    """The tools that a run may use: those given, of installed packages, and built-in ones."""
+    return ChainMap(dict(given), installed_tools(), BUILT_IN)
 
 
 @cache
@@ -102,6 +103,9 @@ def installed_tools() -> dict[str, BoundTool]:
 
     load_entry_points(GROUP, take)
     return found
+
+
+BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
 
 
 def _bound(name: str, tool: AnyTool) -> BoundTool:
@@ -120,6 +124,8 @@ def _langchain(name: str, tool: Any) -> BaseTool:
 
     if isinstance(tool, BaseTool):
         return tool if tool.name == name else tool.model_copy(update={"name": name})
+    if callable(tool) and not inspect.isroutine(tool) and not inspect.isclass(tool):
+        return _langchain(name, tool.__call__)
     if not callable(tool) or inspect.isclass(tool):
         raise ArgumentError(f"tool {name!r} should be a function or a LangChain tool, not {tool!r}")
     untyped = [

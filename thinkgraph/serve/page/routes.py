@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from importlib import resources
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -196,7 +196,7 @@ class Page:
 async def _sse(run: WatchedRun, first: int) -> AsyncGenerator[ServerSentEvent, None]:
     async with aclosing(run.batches(first)) as batches:
         async for number, batch in batches:
-            text = json.dumps(batch, ensure_ascii=False, default=str)
+            text = to_json(batch, inf_nan_mode="null", fallback=str).decode()  # as browsers read it
             yield ServerSentEvent(data=text, id=str(number), retry=1000)
     yield ServerSentEvent(data="{}", event="over")
 

@@ -80,7 +80,7 @@ class WatchedRun:
         self._tokens: dict[str, int] = {}
         self._vote_changed = False
         self._load_told = 0.0
-        self.is_over = False
+        self.is_over = self._told_all = False
 
     @property
     def status(self) -> Status:
@@ -116,6 +116,7 @@ class WatchedRun:
             self.is_over = True
             await self._on_end(self)
             self._tell(self._end())
+            self._told_all = True
             self._flush()
 
     async def _admitted(self, service: Service) -> None:
@@ -247,7 +248,7 @@ class WatchedRun:
                 while first < len(self._batches):
                     yield first, self._batches[first]
                     first += 1
-                if self.is_over:
+                if self._told_all:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._more.wait(), 1)

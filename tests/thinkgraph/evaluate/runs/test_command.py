@@ -88,7 +88,7 @@ def test_another_metric_needs_no_new_run(cli, data, fixed, tmp_path):
 
 @pytest.mark.slow
 def test_the_embedded_model_is_compared_on_its_own_task(cli, tmp_path):
-    words = ("--graphs", "direct,program-aided,self-consistency@2", "-p", "max_tokens=24")
+    words = ("--graphs", "direct,arithmetic,self-consistency@2", "-p", "max_tokens=24")
     found = cli("compare", "--data", "word-problems:3", *words, "--out", tmp_path / "out", "--json")
     rows = json.loads(found.out)["comparison"]["rows"]
     assert len(rows) == 9
