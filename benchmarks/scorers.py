@@ -1,12 +1,12 @@
 """The same texts, scored by our metric, by lm-evaluation-harness and by Math-Verify.
 
     pip install "thinkgraph[lm-eval]"
-    python benchmarks/scorers.py runs/gsm8k-0.5b [--strategy direct]
+    python benchmarks/scorers.py runs/gsm8k-0.5b
 
-Reads the texts of a comparison (``results.json``) of GSM8K or of another task whose right answers
-are numbers or formulas. Prints how many each scorer finds right, and every text on which one of
-them differs from ours. lm-evaluation-harness is its task ``gsm8k_cot_zeroshot``: the filters and
-the metric are read from the installed package. ``strict-match`` wants the words of its prompt.
+Reads the whole texts of a comparison (``results.json``), every sample, of GSM8K or of another task
+whose right answers are numbers or formulas. Prints how many each scorer finds right, and every
+text on which one of them differs from ours. lm-evaluation-harness is its task
+``gsm8k_cot_zeroshot``: filters and metric are read from the installed package. ``strict-match`` wants the words of its prompt.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from lm_eval.filters.extraction import RegexFilter
 from math_verify import parse, verify
 from ruamel.yaml import YAML
 
+from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.results.export import Results
-from thinkgraph.evaluate.runs.row import Row
 
 TASK = "tasks/gsm8k/gsm8k-cot-zeroshot.yaml"
 Scorer = Callable[[str, str], tuple[bool, str]]
@@ -65,40 +65,37 @@ def main() -> None:
     """Print the counts and the differences."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of a comparison")
-    parser.add_argument("--strategy", help="only this one; default: all with one sample")
     options = parser.parse_args()
     text = (options.folder / "results.json").read_text(encoding="utf-8")
-    found = Results.model_validate_json(text)
-    references = {question.id: question.reference for question in found.comparison.questions}
-    ours = {(each.question, each.strategy): bool(each.right) for each in found.judgements}
-    rows = [row for row in found.comparison.rows if row.text and _is_asked(row, options.strategy)]
-    scorers = {**harness_scorers(), "Math-Verify": math_verify}
-    right = {"ours": sum(ours[row.question, row.strategy] for row in rows)}
+    comparison = Results.model_validate_json(text).comparison
+    questions = {question.id: question for question in comparison.questions}
+    metric = find_metric(comparison.metric, comparison.questions)
+    drafts = {
+        (row.question, draft.text): draft
+        for row in comparison.rows
+        for draft in row.drafts
+        if draft.text and draft.finish_reason == "stop"
+    }
+    ours = {
+        (question, text): metric.score(questions[question], draft.answer, text).right is True
+        for (question, text), draft in drafts.items()
+    }
+    right = {"ours": sum(ours.values())}
     differing: list[str] = []
-    for name, scorer in scorers.items():
-        scored = [(row, *scorer(row.text, references[row.question])) for row in rows]
-        right[name] = sum(verdict for _, verdict, _ in scored)
-        differing += [
-            _difference(name, row, references[row.question], verdict, read)
-            for row, verdict, read in scored
-            if verdict != ours[row.question, row.strategy]
-        ]
-    print(f"{len(rows)} texts; right by " + ", ".join(f"{n} {c}" for n, c in right.items()))
-    for line in differing:
-        print(line)
-
-
-def _is_asked(row: Row, strategy: str | None) -> bool:
-    return row.strategy == strategy if strategy else len(row.drafts) == 1
-
-
-def _difference(name: str, row: Row, reference: str, verdict: bool, read: str) -> str:
-    said = "right" if verdict else "wrong"
-    end = " ".join(row.text.split())[-90:]
-    return (
-        f"- {name} says {said}: right answer {reference!r}, ours read {row.answer!r}, it read "
-        f"{read!r}; {row.strategy}, {row.question}, the text ends {end!r}"
-    )
+    for name, scorer in {**harness_scorers(), "Math-Verify": math_verify}.items():
+        right[name] = 0
+        for (question, text), draft in drafts.items():
+            reference = questions[question].reference
+            verdict, read = scorer(text, reference)
+            right[name] += verdict
+            if verdict != ours[question, text]:
+                said, end = "right" if verdict else "wrong", " ".join(text.split())[-90:]
+                differing.append(
+                    f"- {name} says {said}: right answer {reference!r}, ours read "
+                    f"{draft.answer!r}, it read {read!r}; {question}, the text ends {end!r}"
+                )
+    print(f"{len(drafts)} texts; right by " + ", ".join(f"{n} {c}" for n, c in right.items()))
+    print(*differing, sep="\n")
 
 
 if __name__ == "__main__":
