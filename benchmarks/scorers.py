@@ -6,7 +6,7 @@
 Reads the whole texts of a comparison (``results.json``), every sample, of GSM8K or of another task
 whose right answers are numbers or formulas. Prints how many each scorer finds right, and every
 text on which one of them differs from ours. lm-evaluation-harness is its task
-``gsm8k_cot_zeroshot``: filters and metric are read from the installed package. ``strict-match`` wants the words of its prompt.
+``gsm8k_cot_zeroshot``: filters and metric are read from the installed package.
 """
 
 from __future__ import annotations

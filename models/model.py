@@ -255,6 +255,9 @@ class Usage(Frozen):
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in USAGE_FIELDS})
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) - getattr(other, name) for name in USAGE_FIELDS})
+
 
 USAGE_FIELDS = tuple(Usage.model_fields)
 
@@ -316,6 +319,11 @@ class Budget:
             reason: why, in words; the first one counts.
         """
         self._stopped = self._stopped or reason
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it was stopped, or None."""
+        return self._stopped
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""

@@ -48,6 +48,7 @@ class Candidate(Frozen):
     answer: str | None = Field(None, description="extracted from the text; None: it abstains")
     parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")
+    rejected: bool = Field(False, description="whether it was dropped as not accepted")
     score: float | None = Field(None, description="given by the last score node")
     scorer: str | None = Field(None, description="the node that gave the score")
     terminal: bool = Field(False, description="a leaf of a tree search that has nothing to grow")
@@ -140,6 +141,11 @@ class State(Frozen):
         """Whether most of the last round's critiques of a candidate accept it."""
         last = [critique.accepted for critique in self.last_critiques(candidate)]
         return sum(last) * 2 > len(last)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether no candidate is left since none was accepted."""
+        return not self.live and any(candidate.rejected for candidate in self.candidates.values())
 
     @property
     def accepted(self) -> bool:

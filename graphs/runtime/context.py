@@ -88,6 +88,7 @@ class Binding:
         budget: what a run may spend, beside what its spec says.
         tools: those that the host has bound, by name.
         verifiers: the same.
+        confidence: whether candidates are measured by their entropies, in a graph that uses it.
     """
 
     params: Mapping[str, Scalar]
@@ -98,6 +99,7 @@ class Binding:
     budget: Limits | None = None
     tools: Mapping[str, BoundTool] = field(default_factory=dict)
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    confidence: bool = False
 
 
 @dataclass(frozen=True)

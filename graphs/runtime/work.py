@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from langgraph.graph.state import CompiledStateGraph
 
-from thinkgraph.graphs.language.spec import END, Scalar, Spec
+from thinkgraph.graphs.language.spec import END, Scalar, Spec, Use
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.once import keep, keep_sync
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
@@ -46,6 +47,8 @@ class KindWork:
 
     def invoke(self, state: State, step: Step) -> Update:
         """Run it to its end."""
+        if self.node.waits:
+            step.keep = keep_sync
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
@@ -53,6 +56,8 @@ class KindWork:
         role = getattr(self.node, "model", None)
         if isinstance(role, str) and isinstance(step.models, Roles):
             await step.models.open(role)
+        if self.node.waits:
+            step.keep = keep
         return await self.node.run(state, step)
 
 
@@ -63,16 +68,33 @@ class GraphWork:
     spec: Spec
     params: Mapping[str, Scalar]
     app: CompiledStateGraph[Any, Any]
+    names: Use | None = None
+    """What it is given and what comes back; None: all fields, and the population."""
 
     def invoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
+        given: Any = self._given(state, step)
         return self._update(self.app.invoke(given, context=self._context(step)), step)
 
     async def ainvoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
+        given: Any = self._given(state, step)
         return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
+
+    def _given(self, state: State, step: Step) -> channels.Json:
+        """The channels' values that it begins with."""
+        if self.names is None:
+            return channels.plain(state, state.fields)
+        known = {
+            **state.fields,
+            **{f"${name}": value for name, value in step.params.items()},
+            "question": state.question,
+            "answer": (state.answer and state.answer.value) or "",
+        }
+        given = {inner: known.get(outer) for inner, outer in self.names.inputs.items()}
+        if self.names.asks_anew:
+            return {**given, "question": str(given["question"] or "")}
+        return channels.plain(state, given)
 
     def _context(self, step: Step) -> RunContext:
         limits, budget = self.spec.budget, step.budget
@@ -92,11 +114,26 @@ class GraphWork:
         step.usage += channels.total_usage(values)
         step.failures += channels.failures(values)
         after = channels.read(self.spec, values)
+        written = self.names.fields_written if self.names else {}
+        fields = {outer: self._found(inner, after) for outer, inner in written.items()}
+        if self.names is not None and not self.names.gives_population:
+            return Update(fields=fields)
         return Update(
             candidates=tuple(after.candidates.values()),
             critiques=tuple(after.critiques.values()),
             answer=after.answer,
+            fields=fields,
         )
+
+    def _found(self, name: str, after: State) -> object:
+        """What the used graph has under a name, once it has run."""
+        if name in self.spec.state:
+            return after.fields[name]
+        if name == "candidates":
+            return [candidate.text for candidate in after.live]
+        if after.answer is None:
+            return ""
+        return after.answer.text if name == "text" else after.answer.value or ""
 
 
 OWN = frozenset({"json_schema", "grammar", "tagged", "thinking", "prefix"})
@@ -127,6 +164,17 @@ def held(spec: Spec, name: str, node: Node) -> Node:
     if isinstance(node, CandidateNode) and "extract" not in node.model_fields_set:
         changed["extract"] = JsonText()
     return node.model_copy(update=changed)
+
+
+def held_graph(spec: Spec, name: str, inner: Spec) -> Spec:
+    """A graph that a node uses, held to the schema of the spec's output if it gives that output."""
+    use = spec.nodes[name].used
+    answers = spec.output.field == inner.output.field == "answer"
+    if spec.output.json_schema is None or inner.output.json_schema is not None or not answers:
+        return inner
+    if use is None or not use.gives_population or not _lasts(spec, name):
+        return inner
+    return inner.model_copy(update={"output": spec.output})
 
 
 def _samples_output(spec: Spec, name: str, node: Node) -> bool:

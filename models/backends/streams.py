@@ -15,7 +15,17 @@ from typing import NamedTuple
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.format import PLAIN
 from thinkgraph.models.formats.parser import ResponseParser
-from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Tool, Usage
+from thinkgraph.models.model import (
+    Budget,
+    Completion,
+    Confidence,
+    Delta,
+    FinishReason,
+    InvalidToolCall,
+    Tool,
+    ToolCall,
+    Usage,
+)
 
 
 class Step(NamedTuple):
@@ -32,6 +42,9 @@ class Step(NamedTuple):
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
     """How sure the model was of the whole text, where the stream learns it."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that the stream tells of beside its text."""
+    invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
 
 
 News = Delta | Completion | tuple[int, Exception]
@@ -138,6 +151,8 @@ class _Sample:
         self._parser = ResponseParser(PLAIN, tools)
         self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
+        self._calls: list[ToolCall] = []
+        self._invalid: list[InvalidToolCall] = []
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
@@ -162,8 +177,8 @@ class _Sample:
             tokens=self._tokens,
             finish_reason=reason,
             reasoning=self._parser.reasoning,
-            tool_calls=tuple(self._parser.tool_calls),
-            invalid_tool_calls=tuple(self._parser.invalid_tool_calls),
+            tool_calls=(*self._parser.tool_calls, *self._calls),
+            invalid_tool_calls=(*self._parser.invalid_tool_calls, *self._invalid),
             confidence=self._confidence,
         )
         news.put_nowait(self.completion)
@@ -219,6 +234,8 @@ class _Sample:
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence
+        self._calls += step.tool_calls
+        self._invalid += step.invalid_tool_calls
         if self._budget:
             self._budget.spend(tokens=step.tokens)
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import (
@@ -20,6 +21,8 @@ from thinkgraph.nodes.base.cost import (
 )
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON
+from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -38,6 +41,9 @@ class Critique(SamplingNode):
 
     With ``meta`` the critic is itself checked: for each critique that rejects, a model is asked
     whether the faults that it names are there. A fault counts as much as that is probable.
+
+    With ``verifier`` a function of the host's judges in place of the model: its verdict, or its
+    score from ``threshold`` on, accepts a candidate, and its reason is the review.
     """
 
     kind: ClassVar[str] = "critique"
@@ -58,15 +64,33 @@ class Critique(SamplingNode):
     meta: PromptSetting | None = Field(
         None, description="prompt of a Yes-or-No question whether a critique's faults are there"
     )
+    verifier: str = Field("", description="name of a verifier that the host binds, as the critic")
+    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Probabilities of the verdicts, unless they are read from the text."""
+        if self.verifier:
+            return frozenset()
+        return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
+
+    @property
+    def verifiers_wanted(self) -> tuple[str, ...]:
+        """The verifier, if there is one."""
+        return hosted(self.verifier)
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""
         fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
+        if self.verifier:
+            return Update(critiques=await self._verified(fresh, state, step))
         work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """The reviews of what it has not reviewed, and a verdict on each."""
+        """The reviews of what it has not reviewed, and a verdict on each; nothing of a verifier."""
+        if self.verifier:
+            return Cost(before.judged(LONGEST_REASON))
         shows: dict[str, TextBound] = {
             "candidate": before.longest,
             "answer": before.longest,
@@ -97,6 +121,20 @@ class Critique(SamplingNode):
             return replace(asked, prompts=prompts, samples=1, max_tokens=META_TOKENS)
         options = token_bound(*META)
         return replace(asked, prompts=prompts, samples=0, max_tokens=0, options=options)
+
+    async def _verified(
+        self, fresh: list[Candidate], state: State, step: Step
+    ) -> tuple[Criticism, ...]:
+        """What a verifier says of the candidates."""
+        found = await verify(fresh, self.verifier, state, step, self.timeout)
+        critiques = tuple(
+            found[candidate.id].criticism(candidate, self.verifier, i, self.threshold, step)
+            for i, candidate in enumerate(fresh)
+            if candidate.id in found
+        )
+        for criticism in critiques:
+            step.emit(CritiqueAdded(critique=criticism))
+        return critiques
 
     @staticmethod
     def _has_reviewed(candidate: Candidate, state: State, step: Step) -> bool:

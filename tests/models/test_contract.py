@@ -182,7 +182,7 @@ async def test_a_budget_that_is_stopped_ends_what_is_under_way_with_its_text_so_
     ends = [piece for piece in pieces if isinstance(piece, Completion)]
     assert {each.finish_reason for each in ends} <= {"budget", "stop"}
     assert "budget" in {each.finish_reason for each in ends}
-    assert Budget(parent=budget).refusal == "enough"
+    assert Budget(parent=budget).refusal == budget.stopped == "enough"
 
 
 async def test_a_budget_of_calls_counts_a_prompt_once(model):

@@ -13,6 +13,7 @@ from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
 from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
+from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.serve import serve
@@ -61,7 +62,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, fit, serve):
+for command in (show, check, plan, schema, models, tune, compare, fit, serve, new):
     app.command()(command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
+    Imports,
     ModelName,
     Params,
     PromptFiles,
@@ -24,7 +25,6 @@ from thinkgraph.cli.options import (
     parse_pairs,
     read_prompts,
 )
-from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def compare(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[
@@ -116,7 +117,7 @@ def compare(
     from thinkgraph.evaluate.runs.compare import compare as run_all
     from thinkgraph.evaluate.runs.config import Config
     from thinkgraph.evaluate.runs.provenance import provenance
-    from thinkgraph.evaluate.runs.variant import parse_variants
+    from thinkgraph.evaluate.runs.variant import named_extractor, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import number_warning
     from thinkgraph.fitted import read_fitted
@@ -127,7 +128,7 @@ def compare(
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
     task = task.model_copy(update={"metric": scorer.name})
-    how = _extractor(extract) if extract else None
+    how = named_extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
     variants = parse_variants(
@@ -148,7 +149,7 @@ def compare(
         check_hosted(variant.load(), variant.params, config.hosted)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = _notes(task, scorer, chosen=metric is not None, extracted=how is not None)
+    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how)]
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
@@ -183,24 +184,24 @@ def compare(
     _conclude(comparison, scorer, out, as_json=as_json)
 
 
-def _notes(task: Task, scorer: Metric, *, chosen: bool, extracted: bool) -> list[str]:
-    """What to know of how the data was read and is judged."""
-    from thinkgraph.evaluate.tasks.expected import TEXT, kinds
+def _notes(task: Task, *, chosen: bool, extract: Any) -> Iterator[str]:
+    """What is to be known of how a task's answers are found and judged, before the run."""
+    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, texts_for_numbers
 
-    notes = [*task.notes]
-    if not chosen and scorer.name not in ("exact", "choice"):
-        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
-    if not extracted and any(each.extract for each in task.questions):
-        notes.append(
+    if not chosen and task.metric not in ("exact", "choice"):
+        yield f"the metric is {task.metric}, by the right answers; --metric sets another"
+    if extract is None and any(each.extract for each in task.questions):
+        yield (
             f"answers are looked for by the right ones: {kinds(task.questions)}; "
             "--extract sets one way for all"
         )
-    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
-        notes.append(
+    if task.metric == "exact" and any(each.extract == TEXT for each in task.questions):
+        yield (
             "the metric exact compares whole texts; --metric contains looks for the right answer "
             "in the text"
         )
-    return notes
+    if warning := texts_for_numbers(task.questions, extract):
+        yield warning
 
 
 def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
@@ -209,18 +210,6 @@ def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
         role, _, name = as_text("--field", item).partition("=")
         fields[role] = name
     return fields | ({"group": by} if by else {})
-
-
-def _extractor(given: str) -> Any:
-    """The short form of an extractor: ``regex:PATTERN`` is `{regex: PATTERN}`."""
-    from thinkgraph.nodes.answers import parse_extractor
-
-    name, colon, setting = given.partition(":")
-    form: Any = {name: setting} if colon else name
-    try:
-        return parse_extractor(form).short()
-    except ValueError as error:
-        raise ThinkgraphError(f"--extract {given}: {error}") from None
 
 
 def _greedy(variants: Sequence[Variant], models: Sequence[str]) -> str:

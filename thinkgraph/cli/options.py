@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
+REJECTED = 3
+"""The exit status of a run in which nothing was accepted."""
 
 
 def _complete_graph(incomplete: str) -> list[str]:
-    from thinkgraph.graphs.catalogue import builtin_names
+    from thinkgraph.graphs.catalogue import names
 
-    return [name for name in builtin_names() if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 def _complete_model(incomplete: str) -> list[str]:
@@ -37,7 +40,9 @@ def _complete_model(incomplete: str) -> list[str]:
 
 GraphName = Annotated[
     str,
-    typer.Argument(help="A built-in name, or the path of a spec.", autocompletion=_complete_graph),
+    typer.Argument(
+        help="A name that `list` shows, or the path of a spec.", autocompletion=_complete_graph
+    ),
 ]
 ModelName = Annotated[
     str | None,
@@ -84,14 +89,30 @@ VerifierFile = Annotated[
         "--verifiers", metavar="FILE.py", help="Bind the spec's verifiers to this file's functions."
     ),
 ]
+McpFile = Annotated[
+    Path | None,
+    typer.Option("--mcp", metavar="FILE", help="Bind tools of the MCP servers of this file."),
+]
 
 
-def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
-    """The tools and verifiers of Python files, as the arguments of a run."""
-    from thinkgraph import python_file
+def read_hosted(
+    command: typer.Context, tools: Path | None, verifiers: Path | None, mcp: Path | None
+) -> dict[str, Any]:
+    """The tools and verifiers of files, as the arguments of a run.
 
+    MCP servers are left when the command ends.
+    """
+    from thinkgraph.nodes import python_file
+
+    found: dict[str, Any] = {}
+    if mcp:
+        from thinkgraph.nodes.tools.mcp import mcp_tools
+
+        found |= command.with_resource(mcp_tools(mcp))
+    if tools:
+        found |= python_file.tools("--tools", tools)
     return {
-        "tools": python_file.tools("--tools", tools) if tools else None,
+        "tools": found or None,
         "verifiers": python_file.functions("--verifiers", verifiers) if verifiers else None,
     }
 
@@ -111,6 +132,41 @@ ParamsFile = Annotated[
     Path | None,
     typer.Option("--params", metavar="FILE", help="A params file, as `thinkgraph fit` writes it."),
 ]
+
+
+def _import_kinds(files: list[str] | None) -> list[str] | None:
+    """Register the node kinds of the files; worker processes find them in the environment."""
+    if files:
+        from thinkgraph.nodes.registry import import_kinds
+        from thinkgraph.nodes.sharing import IMPORT
+
+        for file in files:
+            import_kinds(file)
+        known = os.environ.get(IMPORT, "")
+        paths = [str(Path(file).resolve()) for file in files]
+        os.environ[IMPORT] = os.pathsep.join([*filter(None, [known]), *paths])
+    return files
+
+
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="FILE.py",
+        callback=_import_kinds,
+        help="A Python file of node kinds, which is run; repeat it for several.",
+    ),
+]
+
+
+def check_models(
+    strategy: Graph, settings: Mapping[str, Any], model: str | None, roles: Mapping[str, str]
+) -> None:
+    """Refuse models whose names tell that they can't do their part, before one is loaded."""
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+
+    params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
+    strategy.check_models(RunModels(model, roles), params)
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import Engine, parse_pairs
+from thinkgraph.cli.options import Engine, Imports, parse_pairs
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
@@ -37,6 +37,7 @@ def serve(
         typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
     ] = None,
     engine: Engine = None,
+    imports: Imports = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     keys: Annotated[

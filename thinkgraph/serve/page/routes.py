@@ -144,7 +144,10 @@ class Page:
         run = self._runs.find(request.path_params["id"])
         last = request.headers.get("last-event-id", "")
         first = int(last) + 1 if last.isdecimal() and len(last) < 10 else 0
-        return EventSourceResponse(_sse(run, first), ping=10)
+        settings = self._service.settings
+        return EventSourceResponse(
+            _sse(run, first), ping=settings.ping_s, shutdown_grace_period=settings.grace_s
+        )
 
     async def stop(self, request: Request) -> Response:
         """End a run's samples at the next step; it gives its best answer so far."""

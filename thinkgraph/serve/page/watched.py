@@ -28,6 +28,7 @@ from thinkgraph.nodes.event import (
     NodeEvent,
     NodeStarted,
     TextDelta,
+    ToolCalled,
 )
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.serve.access.keys import Client
@@ -89,7 +90,7 @@ class WatchedRun:
             return "running"
         if self.error is not None:
             return "failed"
-        return "stopped" if self.result and self.result.cut in (STOPPED, LEFT) else "done"
+        return "stopped" if self._budget and self._budget.stopped else "done"
 
     def stop(self, reason: str = STOPPED) -> None:
         """End its samples at the next step; it then gives its best answer so far."""
@@ -162,7 +163,7 @@ class WatchedRun:
         elif isinstance(event, CritiqueAdded):
             self._tokens[event.critique.id] = event.critique.tokens
             self._tell({"event": "critique", **event.critique.model_dump()})
-        elif isinstance(event, NodeStarted):
+        elif isinstance(event, NodeStarted | ToolCalled):
             self._tell(event.model_dump())
         elif isinstance(event, AnswerReached):
             answer = event.answer

@@ -59,7 +59,7 @@ def events(client: httpx.Client, id: str) -> list[Any]:
 def test_a_run_tells_all_that_happens(client: httpx.Client) -> None:
     told = events(client, begin(client, strategy="self-consistency", params={"samples": 3}))
     names = [event["event"] for event in told]
-    assert {"sent", "node", "delta", "candidate", "vote", "answer", "load", "end"} <= {*names}
+    assert {"sent", "node", "delta", "candidate", "vote", "answer", "end"} <= {*names}
     assert names[-1] == "end"
     assert told[-1]["status"] == "done"
     assert told[-1]["output"] == "7"
