@@ -11,11 +11,12 @@ import typer
 
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
+from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
-from thinkgraph.cli.serve import serve
+from thinkgraph.cli.serve import mcp, serve
 from thinkgraph.cli.show import list_, show
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import fit_streams, reader, say
@@ -61,7 +62,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, serve, new):
+for command in (show, check, plan, schema, models, tune, compare, fit, serve, mcp, new):
     app.command()(command)
 
 

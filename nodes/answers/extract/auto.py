@@ -88,8 +88,10 @@ _DENIED = re.compile(
     rf"|[-$]?\d[\w.,%]*\s+(?:is|was)\s*{_NO}\s+(?:the|my|our|an?)?\s*(?:right|correct|final)?\s*"
     r"(?:answer|solution|result)\b"
 )
-_DENYING = (" not", "n't", "n’t", "cannot", "never", "nicht", " pas ", " no es", "non è", "não")
-_DENYING += ("niet", " inte", "不是", " не ")
+_DENYING = (
+    *(" not", "n't", "n’t", "cannot", "never", "nicht", " pas ", " no es", "non è", "não"),
+    *("niet", " inte", "不是", " не "),
+)
 """Without one of these a text denies nothing; to look for them is quick."""
 
 

@@ -49,12 +49,15 @@ def answered(page) -> str:
 def test_a_run_is_watched_to_its_end(served, open_page):
     page = open_page(served.url)
     ask(page)
-    assert "7" in answered(page)
+    answered(page)
+    assert page.inner_text(".answer .value") == "7"
     assert page.locator(".card").count() == 16
     assert page.inner_text(".vote .leads .what") == "7"
     assert page.locator(".card.wins").count() == 1
     assert page.locator("[data-node=sample] .runs").text_content() == "×1"
     assert "Tokens" in page.inner_text(".figures")
+    page.locator(".vote li").first.focus()
+    assert page.locator(".card.voter").count() == int(page.inner_text(".vote li .votes >> nth=0"))
     thought = page.locator(".thought").first
     assert not thought.locator(".text").is_visible()  # folded
     thought.locator("summary").press("Enter")
@@ -129,7 +132,7 @@ def test_a_tools_call_unfolds(served, open_page):
     page = open_page(served.url)
     page.select_option("#model", "programmer")
     ask(page, "program-aided")
-    assert "7" in answered(page)
+    answered(page)
     call = page.locator(".card .thought:visible").first
     call.locator("summary").click()
     assert "code = print(3 + 4)" in call.inner_text()

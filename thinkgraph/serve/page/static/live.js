@@ -200,8 +200,11 @@ export class Live {
         "li",
         {
           class: leads ? "leads" : "",
+          tabIndex: event.final ? 0 : -1,
           onmouseenter: () => this.highlight(found.members),
           onmouseleave: () => this.highlight([]),
+          onfocus: () => this.highlight(found.members),
+          onblur: () => this.highlight([]),
         },
         h("span", { class: "what", title: found.value }, oneLine(found.value, 60)),
         h("span", { class: "rail", "aria-hidden": "true" }, bar),
@@ -297,9 +300,10 @@ export class Live {
       say(`The answer: ${oneLine(output)}`);
     }
     if (event.cut) parts.push(h("p", { class: "bad" }, `Cut short: ${event.cut}`));
+    if (event.unkept) parts.push(h("p", { class: "bad" }, `Not kept: ${event.unkept}`));
     for (const failure of event.failures ?? [])
       parts.push(h("p", { class: "bad" }, `Failed: ${failure}`));
-    if (event.usage) {
+    if (event.usage && !event.unkept) {
       parts.push(
         h(
           "p",

@@ -21,7 +21,7 @@ export class Params {
     );
     this.fields.replaceChildren(...rows);
     this.box.hidden = rows.length === 0;
-    if (Object.values(declared).some((param) => param.default === null)) this.box.open = true;
+    if (Object.values(declared).some((param) => param.required)) this.box.open = true;
     this.tell();
   }
 
@@ -62,14 +62,14 @@ export class Params {
     if (param.type === "boolean") return h("input", { type: "checkbox", checked: value === true });
     const shown = value === null || value === undefined ? "" : String(value);
     if (param.type === "string")
-      return h("input", { type: "text", value: shown, required: param.default === null });
+      return h("input", { type: "text", value: shown, required: param.required });
     return h("input", {
       type: "number",
       value: shown,
       step: param.type === "integer" ? "1" : "any",
       min: param.minimum ?? "",
       max: param.maximum ?? "",
-      required: true,
+      required: param.required || param.default !== null,
     });
   }
 
@@ -96,7 +96,7 @@ function read(input, param) {
   if (input.type === "checkbox") return input.checked;
   if (param.choices?.length)
     return param.choices.find((choice) => String(choice) === input.value) ?? null;
-  if (param.type === "string") return input.value;
+  if (param.type === "string") return input.value || param.default !== null ? input.value : null;
   return input.value === "" ? null : Number(input.value);
 }
 
