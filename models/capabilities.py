@@ -26,5 +26,5 @@ ABOUT: dict[Capability, str] = {
     "tools": "calls of tools that it is told of",
 }
 """What a model with a capability gives."""
-HOSTED: frozenset[Capability] = frozenset(ABOUT)
+HOSTED: frozenset[Capability] = frozenset(ABOUT) - {"tools"}
 """What no model behind a chat API gives."""

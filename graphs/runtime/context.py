@@ -32,6 +32,10 @@ Allowance = Budget | Limits | Mapping[str, float]
 
 _UNION = ("Limits", "is-instance[Budget]")
 """What pydantic calls the kinds of a budget in the place of an error."""
+_HOSTS = frozenset(
+    {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id", "assistant_id"}
+)
+"""Keys of a config's ``configurable``, which some hosts (ag-ui-langgraph) hand on as context."""
 _NAMED = WithJsonSchema({"type": "string"})
 
 
@@ -61,6 +65,8 @@ class Context(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _clear(cls, value: Any, handler: Handler[Self]) -> Self:
+        if isinstance(value, Mapping):
+            value = {key: each for key, each in value.items() if key not in _HOSTS}
         try:
             return handler(value)
         except ValidationError as error:

@@ -206,12 +206,12 @@ class _Sample:
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
-            self._tell(news)
+            self._tell(news, step.tool_calls)
             if step.finish:
                 return step.finish
         return "stop"
 
-    def _tell(self, news: asyncio.Queue[News]) -> None:
+    def _tell(self, news: asyncio.Queue[News], calls: tuple[ToolCall, ...] = ()) -> None:
         if said := self._parser.take():
             delta = Delta(
                 sample=self._index,
@@ -222,6 +222,8 @@ class _Sample:
                 tool_call_pieces=tuple(said.pieces.values()),
             )
             news.put_nowait(delta)
+        if calls:
+            news.put_nowait(Delta(sample=self._index, tokens=self._tokens, tool_calls=calls))
 
     @property
     def _stopped(self) -> FinishReason | None:

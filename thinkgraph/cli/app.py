@@ -15,7 +15,7 @@ from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
-from thinkgraph.cli.serve import serve
+from thinkgraph.cli.serve import mcp, serve
 from thinkgraph.cli.show import list_, show
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import fit_streams, reader, say
@@ -61,7 +61,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, serve, new):
+for command in (show, check, plan, schema, models, tune, compare, serve, mcp, new):
     app.command()(command)
 
 
