@@ -11,10 +11,12 @@ import typer
 
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
+from thinkgraph.cli.distill import distill
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.show import list_, show
+from thinkgraph.cli.train import adapter, train
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import fit_streams, reader, say
 
@@ -59,7 +61,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare):
+for command in (show, check, plan, schema, models, tune, compare, train, distill, adapter):
     app.command()(command)
 
 
