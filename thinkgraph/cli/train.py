@@ -51,6 +51,14 @@ def train(
     merge: Annotated[
         Path | None, typer.Option(help="Write the whole model with the adapter here, too.")
     ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            "--reinforce",
+            metavar="METRIC",
+            help="Reinforce what a metric finds right (GRPO), in place of imitating answers.",
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Throw away another training in OUT.train.")
     ] = False,
@@ -61,9 +69,10 @@ def train(
 ) -> None:
     """Fine-tune a model on questions and answers, into an adapter that it loads as MODEL+OUT.
 
-    Started again, it goes on from its last checkpoint. Settings (--set): rank, alpha, targets,
-    dropout, learning_rate, warmup, batch, micro_batch, steps, epochs, max_length, held_out,
-    evaluate_every, patience, quantize, precision, threads, seed.
+    Started again, it goes on from its last checkpoint; with --reinforce it starts anew.
+    Settings (--set): rank, alpha, targets, dropout, learning_rate, warmup, batch, micro_batch,
+    steps, epochs, max_length, held_out, evaluate_every, patience, quantize, precision, threads,
+    seed.
     """
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
@@ -77,6 +86,9 @@ def train(
     name = model or default_model()
     path = find(name).path
     fields = dict(parse_pairs("--field", field or []))
+    if reward:
+        _reinforce(str(data), fields, reward, path, out, settings, quiet=quiet)
+        return
     conversations = read_conversations(data, fields)
     if held_out:
         learnt, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
@@ -101,6 +113,33 @@ def train(
             print_json(report.model_dump_json())
         else:
             _tell(report, name, out)
+
+
+def _reinforce(
+    data: str,
+    fields: dict[str, str],
+    reward: str,
+    path: Path,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    quiet: bool,
+) -> None:
+    from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.train.progress import TrainProgress
+    from thinkgraph.train.reinforce import reinforce
+
+    task = read_questions(data, fields=fields, seed=settings.seed)
+    metric = find_metric(reward, task.questions)
+    metric.check(task.questions)
+    progress = TrainProgress(shown=not quiet)
+    with progress:
+        rewards = reinforce(task.questions, metric, path, out, settings, tell=progress.take)
+    with reader():
+        some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
+        print(f"{len(rewards)} steps; the mean reward of the last: {some}")
+        print(out)
 
 
 def read_settings(given: list[str]) -> TrainSettings:

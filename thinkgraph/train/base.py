@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.llama.gguf_file import check_model
-from thinkgraph.train.errors import TrainError
+from thinkgraph.train.errors import TrainError, quietly
 
 FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 """Architectures whose weights are read back and whose adapters are written, by llama.cpp's name."""
@@ -44,7 +46,7 @@ def load_base(path: Path, base: str | None, *, precision: str, quantize: str = "
         TrainError: they can't be read.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     check_family(path)
@@ -53,16 +55,14 @@ def load_base(path: Path, base: str | None, *, precision: str, quantize: str = "
     options: dict[str, Any] = {"dtype": getattr(torch, precision)}
     if quantize == "nf4":
         options |= _four_bits(base, options["dtype"])
-    try:
-        if base is not None:
-            return AutoModelForCausalLM.from_pretrained(base, **options)
+    where = {"pretrained_model_name_or_path": base}
+    if base is None:
         # Packed, as transformers 5 leaves a GGUF by itself, every product unpacks it again.
-        from transformers import GgufConfig
-
         options["quantization_config"] = GgufConfig(dequantize=True)
-        return AutoModelForCausalLM.from_pretrained(
-            str(path.parent), gguf_file=path.name, **options
-        )
+        where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    try:
+        with quietly(), redirect_stderr(io.StringIO()):  # of a progress bar
+            return AutoModelForCausalLM.from_pretrained(**where, **options)
     except Exception as error:  # a reader of files that anybody may have written
         source = base or path.name
         way_out = "give the original weights by --base FOLDER" if base is None else "check --base"

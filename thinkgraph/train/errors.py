@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from thinkgraph.models.errors import ThinkgraphError
 
@@ -27,3 +31,12 @@ def need(*packages: str) -> None:
             "(on a machine without a GPU, first: pip install torch --index-url "
             "https://download.pytorch.org/whl/cpu)"
         )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keeps what the packages of the extra warn of from standard error."""
+    logging.getLogger("gguf").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -17,7 +17,7 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.adapter import CONFIG, to_gguf
 from thinkgraph.train.base import check_family, load_base
-from thinkgraph.train.errors import TrainError, need
+from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
@@ -98,7 +98,7 @@ def fine_tune(
     )  # fmt: skip
     if (known := _known(folder, asked, replace)) and known.steps and out.exists():
         return known
-    opened = _vocabulary(model)
+    opened = opened_vocabulary(model)
     learnt, left_out = tokenized(conversations, opened, settings.max_length)
     measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
     opened.close()
@@ -110,13 +110,14 @@ def fine_tune(
         left_out=left_out,
     )
     _keep(folder, report)
-    weights = _weights(model, base, start, settings)
-    trained = train(weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell)
-    try:
-        trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
-    except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
-    to_gguf(folder / ADAPTER, model, out)
+    with quietly():
+        weights = _weights(model, base, start, settings)
+        trained = train(weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell)
+        try:
+            trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+        except OSError as error:
+            raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+        to_gguf(folder / ADAPTER, model, out)
     report = report.model_copy(
         update={
             "points": tuple(trained.points),
@@ -144,7 +145,7 @@ def _weights(model: Path, base: str | None, start: Path | None, settings: TrainS
     return PeftModel.from_pretrained(weights, str(start), is_trainable=True)
 
 
-def _vocabulary(model: Path) -> LocalModel:
+def opened_vocabulary(model: Path) -> LocalModel:
     """The model, opened for its template and vocabulary alone."""
     return open_model(
         model, settings=EngineSettings(kv_cells=64, context=64, sequences=1, batch=64, threads=1)

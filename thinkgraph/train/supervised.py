@@ -174,11 +174,19 @@ def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path
 
 
 def _callbacks(settings: TrainSettings, measured: bool, tell: Tell) -> list[Any]:
-    from transformers import EarlyStoppingCallback, TrainerCallback
+    from transformers import EarlyStoppingCallback
+
+    found: list[Any] = [progress_callback(tell)]
+    if settings.patience and measured:
+        found.append(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+    return found
+
+
+def progress_callback(tell: Tell) -> Any:
+    """A callback of a trainer that passes its steps on."""
+    from transformers import TrainerCallback
 
     class Progress(TrainerCallback):  # type: ignore[misc]
-        """Passes the steps on."""
-
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             tell(state.global_step, state.max_steps, None)
 
@@ -186,10 +194,7 @@ def _callbacks(settings: TrainSettings, measured: bool, tell: Tell) -> list[Any]
             losses = [each["loss"] for each in state.log_history if "loss" in each]
             tell(state.global_step, state.max_steps, losses[-1] if losses else None)
 
-    found: list[Any] = [Progress()]
-    if settings.patience and measured:
-        found.append(EarlyStoppingCallback(early_stopping_patience=settings.patience))
-    return found
+    return Progress()
 
 
 def collate(examples: Sequence[Example]) -> dict[str, Any]:

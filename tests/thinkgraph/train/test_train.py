@@ -156,3 +156,16 @@ def test_every_answer_of_a_conversation_is_learnt(tmp_path):
     assert [m.content for m in one.messages] == ["S", "a", "b"]
     assert [m.content for m in two.messages] == ["S", "a", "b", "c", "d"]
     assert isinstance(one, Conversation)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
+    pytest.importorskip("trl", reason="needs thinkgraph[train]")
+    path, out = family("llama"), tmp_path / "grpo.gguf"
+    more = ("-s", "batch=8", "-s", "steps=2", "-s", "threads=1", "-s", "rank=4")
+    words = ["train", "--data", data, "-m", path, "--out", out, "-q", "--reinforce", "contains"]
+    ended = cli(*words, *more)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("2 steps; the mean reward")
+    load(f"{path}+{out}")
