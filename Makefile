@@ -16,7 +16,7 @@ test: lint types  ## Lint, type-check and run all tests
 	$(BIN)/pytest
 
 quick: lint types  ## Lint, type-check and run the tests that need no model
-	$(BIN)/pytest -m "not slow and not model"
+	$(BIN)/pytest -n auto -m "not slow and not model"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -25,7 +25,7 @@ lint: .venv/dev
 types: .venv/dev
 	rm -rf build .venv/types  # what an earlier tree left there
 	$(PIP) --no-deps --upgrade --target .venv/types .
-	cd .venv/types && ../bin/mypy --config-file ../../pyproject.toml
+	cd .venv/types && ../bin/mypy --cache-dir ../mypy --config-file ../../pyproject.toml
 
 docs: .venv/dev  ## Write the generated pages of docs/ again
 	$(BIN)/python -m thinkgraph.graphs.language.reference docs

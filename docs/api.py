@@ -40,7 +40,7 @@ GROUPS = {
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
         *("Sampling", "Tagged", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
-        *("Cost", "PopulationBounds", "RequestBounds"),
+        *("Cost", "PopulationBounds", "RequestBounds", "ToolFactory"),
     ],
     "Models": [
         *(

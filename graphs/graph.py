@@ -30,6 +30,7 @@ from thinkgraph.graphs.language.spec import (
     StateField,
     chain,
 )
+from thinkgraph.graphs.requirements import Requirements, requirements
 from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models import arguments
 from thinkgraph.models.arguments import ArgumentError, suggesting
@@ -39,6 +40,8 @@ from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 from thinkgraph.nodes.registry import node_kinds
+from thinkgraph.nodes.tools.tool import Tools, all_tools, bind_tools
+from thinkgraph.nodes.tools.verifier import Verifier, all_verifiers, bind_verifiers
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -152,6 +155,7 @@ class Graph:
         """Forget what was made of the graph as it was."""
         self._spec: Spec | None = None
         self._specs: dict[str, Spec] = {}
+        self._required: dict[Hashable, Requirements] = {}
         self._apps: dict[Hashable, CompiledStateGraph[Any, Any]] = {}
 
     def __repr__(self) -> str:
@@ -208,6 +212,23 @@ class Graph:
         nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
         return {str(role) for node in nodes if (role := node.settings.get("model"))}
 
+    def required(self, params: Mapping[str, Any] | None = None) -> Requirements:
+        """The tools and verifiers that its nodes name, those of the graphs that it uses included.
+
+        Args:
+            params: values of its params, which may be such names; the others have their defaults.
+
+        Raises:
+            ThinkgraphError: an unknown param, or an invalid value of one.
+        """
+        values = self.bind(params or {})
+        key = tuple(values.items())
+        if key not in self._required:
+            if len(self._required) >= KEPT:
+                self._required.clear()
+            self._required[key] = requirements(self.spec, values, self.specs.__getitem__)
+        return self._required[key]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the graph as a YAML file."""
         Path(path).write_text(self.yaml, encoding="utf-8")
@@ -226,6 +247,8 @@ class Graph:
         seed: int = 0,
         budget: Limits | Mapping[str, float] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
+        tools: Tools | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
         interrupt_before: Literal["*"] | Sequence[str] | None = None,
         interrupt_after: Literal["*"] | Sequence[str] | None = None,
         store: BaseStore | None = None,
@@ -251,6 +274,9 @@ class Graph:
             seed: random seed.
             budget: what each run may spend, beside what the spec says.
             prompts: prompts that replace built-in ones of the same name.
+            tools: what the spec's tools are, by name, or a list of such that have names: LangChain
+                tools, functions with typed arguments, or a :class:`ToolFactory`.
+            verifiers: what the spec's verifiers are: functions by name.
             interrupt_before: the nodes before which a run stops, as in LangGraph.
             interrupt_after: the nodes after which it stops.
             store: a LangGraph store, for node kinds of one's own.
@@ -271,7 +297,9 @@ class Graph:
         )
 
         values = {**(params or {}), **more_params}
-        binding = self._bound(model, models, prompts, values, seed_of(seed))
+        binding = self._bound(
+            model, models, prompts, values, tools=tools, verifiers=verifiers, seed=seed_of(seed)
+        )
         return app(
             self.spec,
             replace(binding, budget=limits_of(budget)),
@@ -310,6 +338,8 @@ class Graph:
         seed: int | None = None,
         budget: Allowance | None = None,
         prompts: Mapping[str, Prompt] | None = None,
+        tools: Tools | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
         config: RunnableConfig | None = None,
         params: Mapping[str, Any] | None = None,
         **more_params: Any,
@@ -323,6 +353,9 @@ class Graph:
             seed: random seed; if None, one is drawn and reported in the result.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
+            tools: what the spec's tools are, by name, or a list of such that have names: LangChain
+                tools, functions with typed arguments, or a :class:`ToolFactory`.
+            verifiers: what the spec's verifiers are: functions by name.
             config: LangChain's: callbacks, tags, metadata.
             params: values of the graph's params and of its further inputs; needed for one that is
                 named as an argument here.
@@ -332,7 +365,10 @@ class Graph:
 
         values = {**(params or {}), **more_params}
         inputs = {name: values.pop(name) for name in self.spec.inputs if name in values}
-        binding = self._bound(model, models, prompts, values)
+        binding = self._bound(model, models, prompts, values, tools=tools, verifiers=verifiers)
+        self.required(values).check(
+            self.name, all_tools(binding.tools), all_verifiers(binding.verifiers)
+        )
         run = start(
             self._app(binding),
             self.specs.values(),
@@ -376,6 +412,34 @@ class Graph:
 
         return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
+    def answering(self, json_schema: Mapping[str, Any]) -> Self:
+        """The same graph with answers of a JSON schema, as ``output: {json_schema: …}`` gives.
+
+        Raises:
+            SpecError: the output can't be of this schema.
+        """
+        spec = self.spec
+        graph = self.of(spec, self._folder)
+        graph._data["output"] = {"field": spec.output.field, "json_schema": dict(json_schema)}
+        graph.spec  # noqa: B018 (checked now)
+        return graph
+
+    def writer(self, params: Mapping[str, Any] | None = None) -> str | None:
+        """The node whose text is the answer from its first token on; None if there is none.
+
+        A stream can show its text as the answer while it is written; see
+        :class:`~thinkgraph.nodes.event.TextDelta`.
+
+        Raises:
+            ThinkgraphError: an unknown param, or an invalid value of one.
+        """
+        from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
+        from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
+
+        nodes = self._app(self._bound(None, None, None, params or {})).nodes
+        found = [name for name, node in nodes.items() if (node.metadata or {}).get(ANSWER)]
+        return next((name for name in found if name not in (BEGIN, CONCLUDE)), None)
+
     def bind(self, params: Mapping[str, Any]) -> dict[str, Scalar]:
         """The validated value of every param, given or default.
 
@@ -401,6 +465,9 @@ class Graph:
         models: Mapping[str, AnyModel] | None,
         prompts: Mapping[str, Prompt] | None,
         params: Mapping[str, Any],
+        *,
+        tools: Tools | None,
+        verifiers: Mapping[str, Verifier] | None,
         seed: int = 0,
     ) -> Binding:
         from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
@@ -417,14 +484,16 @@ class Graph:
             used=self.specs.__getitem__,
             seed=seed,
             prompts=dict(prompts or {}),
+            tools=bind_tools(tools),
+            verifiers=bind_verifiers(verifiers),
         )
 
     def _app(self, binding: Binding) -> CompiledStateGraph[Any, Any]:
         """The compiled graph of a run, kept for the next with the same params and prompts.
 
-        Models, seed and budget come with each run's context, and none of them is kept. Within
-        another graph's run it leaves that one's checkpointer alone; a run that may be interrupted
-        has one of its own.
+        Models, tools, seed and budget come with each run's context, and none of them is kept.
+        Within another graph's run it leaves that one's checkpointer alone; a run that may be
+        interrupted has one of its own.
         """
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
         from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
@@ -434,7 +503,7 @@ class Graph:
         if found is None:
             if len(self._apps) >= KEPT:
                 self._apps.clear()
-            unbound = replace(binding, models=Roles(None, None))
+            unbound = replace(binding, models=Roles(None, None), tools={}, verifiers={})
             stored = None if may_interrupt(self.specs.values()) else False
             found = self._apps[key] = app(self.spec, unbound, stored)
         return found

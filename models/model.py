@@ -351,6 +351,13 @@ class ToolUse:
         named = [tool for tool in self.tools if tool.name == self.choice]
         return named or self.tools
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        told = [tool.model_dump() for tool in self.tools]
+        use = {"choice": self.choice, "parallel": self.parallel, "constrained": self.constrained}
+        return {"tools": told, **use}
+
 
 NO_TOOLS = ToolUse()
 

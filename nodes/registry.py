@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import pkgutil
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from typing import Any, TypeVar
 
 from thinkgraph.nodes import kinds
 from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.entry_points import load_entry_points
 
 _registered: dict[str, type[Node]] = {}
-_logger = logging.getLogger(__name__)
 K = TypeVar("K", bound=type[Node])
 
 GROUP = "thinkgraph.nodes"
@@ -81,12 +79,11 @@ def built_in_kinds() -> dict[str, type[Node]]:
 @cache
 def _installed() -> dict[str, type[Node]]:
     found: dict[str, type[Node]] = {}
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda each: each.name):
-        try:
-            offered = entry.load()
-            if not inspect.ismodule(offered):  # a module has registered its kinds by now
-                _check(offered, built_in_kinds() | found | _registered)
-                found[offered.kind] = offered
-        except (Exception, SystemExit) as error:  # a stranger's package must not stop the rest
-            _logger.warning("the node kinds of %s can't be loaded: %s", entry.value, error)
+
+    def take(name: str, offered: Any) -> None:
+        if not inspect.ismodule(offered):  # a module has registered its kinds by now
+            _check(offered, built_in_kinds() | found | _registered)
+            found[offered.kind] = offered
+
+    load_entry_points(GROUP, take)
     return found

@@ -27,6 +27,8 @@ from thinkgraph.nodes.event import NodeEvent, TextDelta
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 from thinkgraph.nodes.request import RequestRecord
+from thinkgraph.nodes.tools.tool import BoundTool
+from thinkgraph.nodes.tools.verifier import Verifier
 
 if TYPE_CHECKING:
     from thinkgraph.models.tracing import Untraced
@@ -51,6 +53,8 @@ class Step:
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
         record: is told each model request, once it has ended.
+        tools: those that the host has bound, by name.
+        verifiers: the same.
         turn: the id of the question's turn; with a candidate's it is the id of a message.
         usage: usage so far, of this run of the node.
         failures: what went wrong with requests, while others went on.
@@ -68,6 +72,8 @@ class Step:
     tags: tuple[str, ...] = ()
     record: Callable[[RequestRecord], None] | None = None
     turn: str = ""
+    tools: Mapping[str, BoundTool] = field(default_factory=dict)
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     failures: list[str] = field(default_factory=list)
     _answered: bool = False

@@ -17,7 +17,7 @@ LAYERS = {
         "language.problem",
         "catalogue",
         "language",
-        "record",
+        "record|requirements",
         "checker",
         "pictures",
         "runtime",
@@ -26,7 +26,7 @@ LAYERS = {
     ),
     "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check"),
     "nodes": (
-        "event|population|answers|request",
+        "event|population|answers|request|entry_points",
         "tools|prompts|quality",
         "step",
         "base",

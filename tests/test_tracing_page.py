@@ -12,6 +12,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "tracing.md").read_text(encoding="u
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_a_block_of_python_runs(number, capsys):
     if "openinference" in BLOCKS[number]:

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt as Prompt
     from thinkgraph.nodes.registry import register as register
     from thinkgraph.nodes.step import Step as Step
+    from thinkgraph.nodes.tools.tool import ToolFactory as ToolFactory
 
     load_model = _catalogue.load
 
@@ -154,6 +155,7 @@ _EXPORTS = {
     "nodes.prompts.prompt": ["Prompt"],
     "nodes.registry": ["register"],
     "nodes.step": ["Step"],
+    "nodes.tools.tool": ["ToolFactory"],
 }
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 _ELSEWHERE = {"load_model": "load"}

@@ -47,6 +47,7 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
     if plan.unknown:
         names = ", ".join(plan.unknown)
         yield f"not counted, since their kinds don't tell their cost: {names}"
+    yield from plan.unbound
     if plan.total.prompt_tokens is None:
         yield "with a question, the prompts and the KV cells are counted too"
     else:

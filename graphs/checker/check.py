@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,24 @@ def load(source: str | Path | Traversable) -> Spec:
     return Spec.model_validate(document.data)
 
 
-def check(document: Document) -> list[Problem]:
+def check(
+    document: Document,
+    *,
+    tools: Collection[str] | None = None,
+    verifiers: Collection[str] | None = None,
+) -> list[Problem]:
     """Everything that is wrong with a spec and with the graphs that it uses.
 
     Args:
         document: the spec, read by :meth:`Document.read` or :meth:`Document.parse`.
+        tools: the names of those that a run would be given; None checks none.
+        verifiers: the same.
 
     Returns:
         Errors and warnings in the order of the text, those of used graphs behind; empty if
         there are none.
     """
-    return _Check().problems(document)
+    return _Check(tools, verifiers).problems(document)
 
 
 def check_spec(
@@ -63,12 +70,25 @@ def check_spec(
     return check(PythonDocument(data, locations, folder))
 
 
-def check_files(paths: Iterable[str | Path]) -> list[Problem]:
-    """All problems of several specs; a missing file is a problem too."""
+def check_files(
+    paths: Iterable[str | Path],
+    *,
+    tools: Collection[str] | None = None,
+    verifiers: Collection[str] | None = None,
+) -> list[Problem]:
+    """All problems of several specs; a missing file is a problem too.
+
+    Args:
+        paths: the files, or names of built-in graphs.
+        tools: the names of those that a run would be given; None checks none.
+        verifiers: the same.
+    """
     found: dict[Problem, None] = {}
     for path in paths:
         try:
-            found |= dict.fromkeys(check(Document.read(find(path))))
+            found |= dict.fromkeys(
+                check(Document.read(find(path)), tools=tools, verifiers=verifiers)
+            )
         except GraphNotFound as error:
             message, _, hint = str(error).partition("; ")
             found[problem("TG001", message, Location(str(path)), hint)] = None
@@ -81,7 +101,8 @@ __all__ = ["check", "check_files", "check_spec", "load", "render"]
 class _Check:
     """One check of a spec and of all the graphs that it uses, each of them once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Collection[str] | None, verifiers: Collection[str] | None) -> None:
+        self._tools, self._verifiers = tools, verifiers
         self._contexts: dict[str, CheckContext] = {}
         self._open: list[str] = []
 
@@ -95,7 +116,8 @@ class _Check:
         ]
 
     def _check(self, document: Document) -> CheckContext:
-        context = self._contexts[_key(document)] = CheckContext.of(document)
+        context = CheckContext.of(document, self._tools, self._verifiers)
+        self._contexts[_key(document)] = context
         self._open.append(_key(document))
         try:
             context.check_schema()

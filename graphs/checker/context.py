@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -60,6 +60,8 @@ class CheckContext:
         kinds: of those, the ones whose kind is known and whose settings it accepts.
         edges: the edges whose form is right, by their number in the text.
         found: the problems, as they are found.
+        tools: the names of those that a run would be given; None where they aren't checked.
+        verifiers: the same.
     """
 
     source: Document
@@ -70,12 +72,20 @@ class CheckContext:
     kinds: dict[str, Node] = field(default_factory=dict)
     edges: dict[int, Edge] = field(default_factory=dict)
     found: list[Problem] = field(default_factory=list)
+    tools: Collection[str] | None = None
+    verifiers: Collection[str] | None = None
     _corrections: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Document) -> CheckContext:
+    def of(
+        cls,
+        source: Document,
+        tools: Collection[str] | None = None,
+        verifiers: Collection[str] | None = None,
+    ) -> CheckContext:
         """The context of a source, with the problems of its form still to be reported."""
-        context = cls(source, found=list(source.problems))
+        problems = list(source.problems)
+        context = cls(source, found=problems, tools=tools, verifiers=verifiers)
         data = source.data or {}
         context.inputs = _well_formed(Input, data.get("inputs"))
         context.params = _well_formed(Param, data.get("params"))

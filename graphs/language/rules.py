@@ -1,7 +1,8 @@
 """The rules of the checker: each error code, what it means, a bad example and its fix.
 
 A code never changes its meaning and is never reused. The first digit is the category: 0 the file,
-1 the form, 2 names, 3 conditions, 4 paths through the graph, 5 used graphs.
+1 the form, 2 names, 3 conditions, 4 paths through the graph, 5 used graphs,
+6 what the host binds.
 """
 
 from __future__ import annotations
@@ -515,6 +516,11 @@ RULES: dict[str, Rule] = {
     "TG506": Rule(
         "errors in a used graph",
         "The used graph has errors; they are reported at its own file.",
+    ),
+    "TG601": Rule(
+        "a tool or a verifier that is not bound",
+        "A spec names its tools and verifiers, and whoever runs it binds the names. It is checked "
+        "where some are given, as by `thinkgraph check --tools FILE.py`.",
     ),
 }
 """Every rule by its code."""

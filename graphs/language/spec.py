@@ -52,7 +52,10 @@ CHANNELS = frozenset(
 )
 """The channels of the state that every graph has; no node and no field can have their names."""
 RUN_SETTINGS = frozenset(
-    {"question", "model", "models", "seed", "budget", "prompts", "checkpointer", "self"}
+    {
+        *("question", "model", "models", "seed", "budget", "prompts", "tools", "verifiers"),
+        *("checkpointer", "self"),
+    }
 )
 """What a run takes beside the params and inputs, which therefore can't have these names."""
 

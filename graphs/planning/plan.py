@@ -20,6 +20,8 @@ from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
 from thinkgraph.nodes.base.cost import PopulationBounds
+from thinkgraph.nodes.tools.tool import Tools, all_tools, bind_tools
+from thinkgraph.nodes.tools.verifier import Verifier, all_verifiers, bind_verifiers
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
@@ -43,6 +45,9 @@ class Plan(Frozen):
     longest: int | None = Field(None, description="tokens of the longest prompt with its text")
     cells: int | None = Field(None, description="KV cells that there are")
     overflows: tuple[Overflow, ...] = ()
+    unbound: tuple[str, ...] = Field(
+        (), description="the tools and verifiers that are wanted and not given, in words"
+    )
     remedies: dict[str, Scalar] = Field(
         default_factory=dict, description="params any one of which, so low, makes all of it fit"
     )
@@ -83,6 +88,9 @@ def plan(
     model: Model | None = None,
     question: str | None = None,
     speed: Speed | None = None,
+    *,
+    tools: Tools | None = None,
+    verifiers: Mapping[str, Verifier] | None = None,
 ) -> Plan:
     """What a run of a graph may cost.
 
@@ -92,6 +100,8 @@ def plan(
         model: for every role; its context is checked and, with a question, prompts are counted.
         question: what would be asked.
         speed: the machine's with this model, for an estimate of the time.
+        tools: those that the run would be given; the plan says which are missing.
+        verifiers: the same.
 
     Raises:
         ThinkgraphError: the graph has errors, or no such param, or the param no such value.
@@ -99,6 +109,7 @@ def plan(
     spec, given = graph.spec, dict(params or {})
     inputs = {name: given.pop(name) for name in spec.inputs if name in given}
     used = graph.specs.__getitem__
+    known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
 
     def planned(values: Mapping[str, Any]) -> Plan:
         cost_model = CostModel(model, question, speed)
@@ -116,6 +127,7 @@ def plan(
             longest=cost_model.longest if model and question else None,
             cells=_cells(model),
             overflows=tuple(cost_model.overflows.values()),
+            unbound=tuple(graph.required(values).unbound(*known)),
         )
 
     found = planned(given)

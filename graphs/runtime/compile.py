@@ -17,6 +17,7 @@ from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
 
 from thinkgraph.graphs.language.spec import Spec
+from thinkgraph.graphs.requirements import Requirements, requirements
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
 from thinkgraph.graphs.runtime.context import Binding, Context
 from thinkgraph.graphs.runtime.node import (
@@ -61,7 +62,8 @@ def build(
         input_schema=schemas.state if within else schemas.input,
         output_schema=schemas.output,
     )
-    graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec)))
+    required = requirements(spec, binding.params, binding.used) if not within else Requirements()
+    graph.add_node(BEGIN, NodeRunnable(Beginning(BEGIN, spec, binding, required)))
     graph.add_edge(LANGGRAPH_START, BEGIN)
     work = {name: _work(spec, name, binding, stores) for name in spec.nodes}
     writers = _writers(work, routes)

@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic import ModelWrapValidatorHandler as Handler
-from pydantic.json_schema import WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime.models import AnyModel
@@ -17,6 +24,8 @@ from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.prompts.prompt import Prompt
 from thinkgraph.nodes.request import RequestRecord
+from thinkgraph.nodes.tools.tool import BoundTool, bind_tools
+from thinkgraph.nodes.tools.verifier import Verifier, bind_verifiers
 
 Allowance = Budget | Limits | Mapping[str, float]
 """What a run may spend, such as ``{"tokens": 2000}``."""
@@ -41,6 +50,12 @@ class Context(BaseModel):
     models: dict[str, Annotated[Any, _NAMED]] | None = Field(None, description="the same by role")
     budget: Annotated[Limits | Budget | None, WithJsonSchema(Limits.model_json_schema())] = Field(
         None, description="what the run may spend: tokens, seconds, calls"
+    )
+    tools: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_tools)]] = Field(
+        None, description="tools by name, in Python alone; they come before the graph's own"
+    )
+    verifiers: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_verifiers)]] = Field(
+        None, description="verifiers by name, in Python alone"
     )
 
     @model_validator(mode="wrap")
@@ -71,6 +86,8 @@ class Binding:
         seed: of runs whose context has none.
         prompts: prompts that replace built-in ones of the same name.
         budget: what a run may spend, beside what its spec says.
+        tools: those that the host has bound, by name.
+        verifiers: the same.
     """
 
     params: Mapping[str, Scalar]
@@ -79,6 +96,8 @@ class Binding:
     seed: int = 0
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     budget: Limits | None = None
+    tools: Mapping[str, BoundTool] = field(default_factory=dict)
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,8 @@ class RunContext:
         emit: is told the run's events in place of LangGraph's custom stream.
         scope: goes before the names of the nodes.
         record: is told each model request, once it has ended.
+        tools: those that the host has bound, by name.
+        verifiers: the same.
     """
 
     graph: Spec
@@ -104,6 +125,8 @@ class RunContext:
     emit: Callable[[NodeEvent], None] | None = None
     scope: str = ""
     record: Callable[[RequestRecord], None] | None = None
+    tools: Mapping[str, BoundTool] = field(default_factory=dict)
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
 
 
 __all__ = ["Allowance", "AnyModel", "Context", "RunContext"]

@@ -14,6 +14,7 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Command, RetryPolicy, Send
 
 from thinkgraph.graphs.language.spec import Limits, Retry, Spec
+from thinkgraph.graphs.requirements import Requirements
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
@@ -28,6 +29,8 @@ from thinkgraph.models.model import Budget
 from thinkgraph.nodes.event import NodeStarted
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.step import Step
+from thinkgraph.nodes.tools.tool import all_tools
+from thinkgraph.nodes.tools.verifier import all_verifiers
 
 
 class NodeRunnable(Runnable[Any, Any]):
@@ -143,16 +146,18 @@ class NodeRunner:
             emit=context.emit or get_stream_writer(),
             budget=limited(limits, params, total) if limits else total,
             prompts=self.binding.prompts,
+            tools=all_tools(context.tools),
+            verifiers=all_verifiers(context.verifiers),
             turn=values["turn"]["id"],
         )
         return step, total
 
     def _context(self, values: Json) -> RunContext:
         """The run's context, whoever started it; one that isn't ours is a parent's."""
-        given: Any = get_runtime(Context).context
-        if isinstance(given, RunContext) and given.graph is self.spec:
+        given = own_context(self.spec)
+        if isinstance(given, RunContext):
             return given
-        own = given if isinstance(given, Context) else Context()
+        own = given
         limits = own.budget if isinstance(own.budget, Limits) else None
         above = own.budget if isinstance(own.budget, Budget) else None
         has_models = own.model is not None or own.models
@@ -161,6 +166,8 @@ class NodeRunner:
             seed=self.binding.seed if own.seed is None else own.seed,
             models=Roles(own.model, own.models) if has_models else self.binding.models,
             budget=self.budgets.of(values, limits, above),
+            tools={**self.binding.tools, **(own.tools or {})},
+            verifiers={**self.binding.verifiers, **(own.verifiers or {})},
         )
 
     def _written(self, run: Run, values: Json) -> Any:
@@ -258,14 +265,33 @@ class Beginning:
 
     name: str
     spec: Spec
+    binding: Binding
+    required: Requirements
 
     def invoke(self, values: Json) -> Json:
-        """Take the question into the conversation, and empty what the last turn has left."""
+        """Take the question into the conversation, and empty what the last turn has left.
+
+        Raises:
+            Unbound: the graph wants tools or verifiers that nobody has given.
+        """
+        given = own_context(self.spec)
+        if isinstance(given, Context):  # what starts a run itself has looked before
+            tools = all_tools({**self.binding.tools, **(given.tools or {})})
+            verifiers = all_verifiers({**self.binding.verifiers, **(given.verifiers or {})})
+            self.required.check(self.spec.name, tools, verifiers)
         return begin(self.spec, values)
 
     async def ainvoke(self, values: Json) -> Json:
         """The same."""
-        return begin(self.spec, values)
+        return self.invoke(values)
+
+
+def own_context(spec: Spec) -> RunContext | Context:
+    """The context of a graph's run, whoever started it; one that isn't ours is a parent's."""
+    given: Any = get_runtime(Context).context
+    if isinstance(given, RunContext) and given.graph is spec:
+        return given
+    return given if isinstance(given, Context) else Context()
 
 
 def live(values: Json) -> list[str]:

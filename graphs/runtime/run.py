@@ -205,7 +205,15 @@ def start(
         raise ArgumentError(f'a config is such as {{"callbacks": [...]}}, not {config!r}')
     seed = seed_of(seed)
     allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
-    context = RunContext(spec, seed, binding.models, allowed, record=requests.append)
+    context = RunContext(
+        spec,
+        seed,
+        binding.models,
+        allowed,
+        record=requests.append,
+        tools=binding.tools,
+        verifiers=binding.verifiers,
+    )
     config = config or RunnableConfig()
     if may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}

@@ -25,7 +25,9 @@ _TYPES: dict[str, Any] = {
     "object": dict[str, Any],
 }
 
-STREAM_SETTINGS = frozenset({"model", "models", "seed", "budget", "prompts", "config"})
+STREAM_SETTINGS = frozenset(
+    {"model", "models", "seed", "budget", "prompts", "tools", "verifiers", "config"}
+)
 """The arguments of ``Graph.stream`` that are neither params nor inputs of the graph."""
 
 

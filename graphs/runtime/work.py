@@ -84,6 +84,8 @@ class GraphWork:
             emit=step.emit,
             scope=f"{step.key}/",
             record=step.record,
+            tools=step.tools,
+            verifiers=step.verifiers,
         )
 
     def _update(self, values: Mapping[str, Any], step: Step) -> Update:

@@ -130,6 +130,7 @@ class LocalModel:
         template: Mapping[str, Any] | None = None,
     ) -> None:
         self._file, self._settings, self._name = file, settings, name
+        self._variables = dict(template or {})
         self._engine = engine = _engine(file, settings)
         vocabulary = engine.vocabulary
         source = engine.native.chat_template
@@ -200,6 +201,10 @@ class LocalModel:
         if self._engine.forked:
             self._engine = _engine(self._file, self._settings)
         return self._engine
+
+    def with_template(self, variables: Mapping[str, Any]) -> LocalModel:
+        """The same model on the same engine, with variables of its chat template."""
+        return LocalModel(self._file, self._settings, self._name, {**self._variables, **variables})
 
     @property
     def name(self) -> str:

@@ -73,6 +73,16 @@ class Node(BaseModel, metaclass=SuggestingModel):
         return {}
 
     @property
+    def tools_wanted(self) -> tuple[str, ...]:
+        """The names of the tools that it calls with these settings."""
+        return ()
+
+    @property
+    def verifiers_wanted(self) -> tuple[str, ...]:
+        """The names of the verifiers that it asks with these settings."""
+        return ()
+
+    @property
     def writes_answer(self) -> bool:
         """Whether it writes one text that is the answer, if the run ends after it.
 

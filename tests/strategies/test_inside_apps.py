@@ -60,6 +60,7 @@ async def test_each_mode_of_a_stream_tells_its_own_part(compiled):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"calls": 1}, {"tokens": 7}, {"seconds": 1e-6}])
 async def test_a_budget_holds_for_a_compiled_graph_as_for_a_run(strategy, oracle, limits):
     graph, small = strategy
@@ -73,6 +74,7 @@ async def test_a_budget_holds_for_a_compiled_graph_as_for_a_run(strategy, oracle
     assert values["messages"][-1].response_metadata["cut"] == run.cut
 
 
+@pytest.mark.slow
 def test_two_side_by_side_in_one_parent(strategy, oracle):
     graph, small = strategy
     apps = [graph.compile(model=oracle(), seed=seed, **small) for seed in (3, 4)]
@@ -98,6 +100,7 @@ class Parent(TypedDict, total=False):
     answer: Annotated[Any, gathered]
 
 
+@pytest.mark.slow
 def test_two_side_by_side_share_a_question_and_an_answer(strategy, oracle):
     graph, small = strategy
     apps = [graph.compile(model=oracle(), seed=seed, **small) for seed in (3, 4)]
@@ -116,6 +119,7 @@ class Agent(GenericFakeChatModel):
         return self
 
 
+@pytest.mark.slow
 async def test_as_a_tool_of_an_agent(strategy, oracle):
     graph, small = strategy
     tool = graph.as_tool(model=oracle(), seed=3, **small)

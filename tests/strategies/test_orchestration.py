@@ -15,6 +15,7 @@ def same(one, other):
     return one.answer == other.answer and one.candidates == other.candidates
 
 
+@pytest.mark.slow
 async def test_it_answers_and_the_same_seed_gives_the_same_run(strategy, oracle):
     graph, small = strategy
     first = await graph.arun(QUESTION, model=oracle(), seed=3, **small)
@@ -24,6 +25,7 @@ async def test_it_answers_and_the_same_seed_gives_the_same_run(strategy, oracle)
     assert same(first, again)
 
 
+@pytest.mark.slow
 async def test_another_seed_gives_another_run(strategy, oracle):
     graph, small = strategy
     runs = [await graph.arun(QUESTION, model=oracle(), seed=s, **small) for s in range(6)]
@@ -89,6 +91,7 @@ async def test_usage_is_the_sum_of_the_nodes(strategy, oracle):
     assert result.usage.model_calls == len(model.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [1, 7, 20])
 async def test_a_token_budget_is_never_passed(strategy, oracle, tokens):
     graph, small = strategy
@@ -99,6 +102,7 @@ async def test_a_token_budget_is_never_passed(strategy, oracle, tokens):
         assert "tokens" in result.cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [1, 2, 3])
 async def test_a_budget_of_calls_is_never_passed(strategy, oracle, calls):
     graph, small = strategy
@@ -119,6 +123,7 @@ async def test_a_budget_that_is_spent_at_once_still_ends_the_run(strategy, oracl
     assert result.answer.value is None
 
 
+@pytest.mark.slow
 async def test_what_was_answered_before_the_cut_is_the_answer(strategy, oracle):
     """Once a candidate is whole, running out of calls later loses no answer."""
     graph, small = strategy

@@ -1,5 +1,7 @@
 """No strategy shows a model's thoughts to a model, answers with them, or votes on them."""
 
+import pytest
+
 from tests.strategies.conftest import Oracle
 
 SECRET = "xyzzy-thought"
@@ -16,6 +18,7 @@ class Thinker(Oracle):
         )
 
 
+@pytest.mark.slow
 async def test_no_thought_is_in_a_prompt_an_answer_or_a_vote(strategy):
     graph, params = strategy
     model = Thinker()

@@ -49,6 +49,7 @@ def words(values):
     return [(m.type, m.content) for m in values["messages"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saver", [memory, sqlite, async_sqlite])
 async def test_two_turns_of_a_thread_are_two_runs_of_its_conversation(
     strategy, oracle, tmp_path, saver
@@ -99,6 +100,7 @@ async def test_the_answer_is_a_message_with_its_cost_and_its_vote(strategy, orac
         assert facts[fact] == values["answer"][fact]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saver", [memory, sqlite, async_sqlite])
 async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_path, saver):
     graph, small = strategy
@@ -124,6 +126,7 @@ async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_p
     assert len(model.calls) > calls
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 def test_a_killed_turn_goes_on_in_another_process(strategy, oracle, tmp_path):
     """What was finished is kept: the killed process and this one ask no more than one whole run."""

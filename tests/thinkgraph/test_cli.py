@@ -141,6 +141,7 @@ def test_models_says_where_they_are(cli):
     assert ".gguf" in found.out
 
 
+@pytest.mark.slow
 def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
     """In a process of its own, since a log's handlers are the process's."""
     file = tmp_path / "strange.gguf"

@@ -34,6 +34,7 @@ def loaded(program: str) -> set[str]:
     return names & SLOW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [

@@ -23,6 +23,7 @@ def started(*words, **settings):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_finished_run_is_printed_in_any_encoding(encoding):
     found = started(*RUN, env={"PYTHONIOENCODING": encoding})

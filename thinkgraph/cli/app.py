@@ -15,6 +15,7 @@ from thinkgraph.cli.distill import distill
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
+from thinkgraph.cli.serve import serve
 from thinkgraph.cli.show import list_, show
 from thinkgraph.cli.train import adapter, train
 from thinkgraph.models.errors import ThinkgraphError
@@ -61,7 +62,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, train, distill, adapter):
+for command in (show, check, plan, schema, models, tune, compare, serve, train, distill, adapter):
     app.command()(command)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from thinkgraph.cli.options import ToolFile, VerifierFile, read_hosted
 from thinkgraph.terminal import print_json, reader
 
 
@@ -22,12 +23,24 @@ def check(
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
     form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
 ) -> None:
-    """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict)."""
+    """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict).
+
+    With --tools or --verifiers, names of tools and verifiers that are not bound are errors too.
+    """
     from thinkgraph.graphs.checker.check import check_files
     from thinkgraph.graphs.checker.reporters import render
+    from thinkgraph.nodes.tools.tool import all_tools, bind_tools
+    from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
 
-    problems = check_files(files)
+    hosted = read_hosted(tools, verifiers)
+    known = {
+        "tools": all_tools(bind_tools(hosted["tools"])) if tools else None,
+        "verifiers": all_verifiers(bind_verifiers(hosted["verifiers"])) if verifiers else None,
+    }
+    problems = check_files(files, **known)
     with reader():
         if form is Report.TEXT:
             print(render(problems))

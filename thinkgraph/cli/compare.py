@@ -16,7 +16,10 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    ToolFile,
+    VerifierFile,
     as_text,
+    check_hosted,
     command_line,
     parse_pairs,
     read_prompts,
@@ -74,6 +77,8 @@ def compare(
     role: Roles = None,
     engine: Engine = None,
     prompt: PromptFiles = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[
@@ -118,7 +123,9 @@ def compare(
     for name in models:
         if not name.startswith("openai:"):
             find(name)
-    config = Config(models[0], settings, roles, seed, prompts, at_once)
+    config = Config(models[0], settings, roles, seed, prompts, at_once, tools, verifiers)
+    for variant in variants:
+        check_hosted(variant.load(), variant.params, config.hosted)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
     notes = [*task.notes]

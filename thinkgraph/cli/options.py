@@ -6,6 +6,7 @@ import codecs
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,39 @@ PromptFiles = Annotated[
     list[str] | None,
     typer.Option("--prompt", metavar="NAME=FILE", help="Replace a built-in prompt by this file."),
 ]
+ToolFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tools", metavar="FILE.py", help="Bind the spec's tools to this file's functions."
+    ),
+]
+VerifierFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--verifiers", metavar="FILE.py", help="Bind the spec's verifiers to this file's functions."
+    ),
+]
+
+
+def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
+    """The tools and verifiers of Python files, as the arguments of a run."""
+    from thinkgraph import python_file
+
+    return {
+        "tools": python_file.tools("--tools", tools) if tools else None,
+        "verifiers": python_file.functions("--verifiers", verifiers) if verifiers else None,
+    }
+
+
+def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[str, Any]) -> None:
+    """Refuse a run whose tools or verifiers are not bound, before a model is loaded."""
+    from thinkgraph.nodes.tools.tool import all_tools, bind_tools
+    from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
+
+    params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
+    tools, verifiers = bind_tools(hosted["tools"]), bind_verifiers(hosted["verifiers"])
+    required = strategy.required(params)
+    required.check(strategy.name, all_tools(tools), all_verifiers(verifiers))
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

@@ -13,8 +13,11 @@ from thinkgraph.cli.options import (
     GraphName,
     ModelName,
     Params,
+    ToolFile,
+    VerifierFile,
     bind_params,
     parse_pairs,
+    read_hosted,
     read_question,
 )
 from thinkgraph.terminal import print_json, reader
@@ -31,6 +34,8 @@ def plan(
     param: Params = None,
     model: ModelName = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,
@@ -48,13 +53,14 @@ def plan(
     strategy = load(graph)
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
+    hosted = read_hosted(tools, verifiers)
     chosen = _at_hand(model, engine or [])
-    found = planned(strategy, settings, chosen, asked)
+    found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()
     known = None
     if isinstance(chosen, LocalModel):
         known = speed(chosen.engine, again=again)
-    found = planned(strategy, settings, chosen, asked, known)
+    found = planned(strategy, settings, chosen, asked, known, **hosted)
     placement = chosen.engine.native.placement if isinstance(chosen, LocalModel) else None
     if as_json:
         fits = {"placement": asdict(placement)} if placement else {}

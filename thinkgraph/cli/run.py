@@ -18,10 +18,14 @@ from thinkgraph.cli.options import (
     PromptFiles,
     Roles,
     Template,
+    ToolFile,
+    VerifierFile,
     bind_params,
+    check_hosted,
     command_line,
     load_model,
     parse_pairs,
+    read_hosted,
     read_prompts,
     read_question,
     tuned_line,
@@ -45,6 +49,8 @@ def run(
     engine: Engine = None,
     template: Template = None,
     prompt: PromptFiles = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
@@ -77,6 +83,8 @@ def run(
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
+    hosted = read_hosted(tools, verifiers)
+    check_hosted(strategy, settings, hosted)
     view = View(strategy.name, shown=not quiet)
     if not quiet and (line := tuned_line(model)):
         say(line)
@@ -88,6 +96,7 @@ def run(
         "prompts": read_prompts(prompt),
         "budget": {"tokens": budget, "seconds": seconds},
         "seed": seed,
+        **hosted,
     }
     try:
         result = asyncio.run(_watch(strategy, asked, view, **options, **settings))

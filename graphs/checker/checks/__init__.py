@@ -19,6 +19,7 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     nodes.constraints,
     nodes.uses,
     nodes.names,
+    nodes.hosted,
     fields.names,
     fields.output,
     fields.channels,

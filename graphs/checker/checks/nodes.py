@@ -67,6 +67,22 @@ def by_default(context: CheckContext, node: Node) -> Node | None:
         return None
 
 
+def hosted(context: CheckContext) -> None:
+    """Where some are given, the tools and verifiers that a node names are among them."""
+    for name, node in context.kinds.items():
+        bound = by_default(context, node)
+        if bound is None:
+            continue
+        wanted = {"tool": bound.tools_wanted, "verifier": bound.verifiers_wanted}
+        known = {"tool": context.tools, "verifier": context.verifiers}
+        for what, names in wanted.items():
+            for each in names:
+                have = known[what]
+                if have is not None and each not in have:
+                    message = f"{node.kind} needs the {what} `{each}`, which is not bound"
+                    context.report("TG601", ("nodes", name), message, suggestion(each, have))
+
+
 def uses(context: CheckContext) -> None:
     """A node that uses a graph has no settings beside its params."""
     for name, node in context.nodes.items():

@@ -32,6 +32,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(texts, values, max_size=5))
 def test_any_data_comes_back_as_it_was(data: dict[str, Any]):
     document = Document.parse(dump(data))

@@ -290,6 +290,7 @@ def specs(draw: st.DrawFn) -> Spec:
     return spec({"nodes": {name: {"kind": "generate"} for name in names}, "edges": [*edges()]})
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(specs())
 def test_any_graph_is_drawn_with_all_its_nodes_apart(graph: Spec) -> None:
@@ -302,6 +303,7 @@ def test_any_graph_is_drawn_with_all_its_nodes_apart(graph: Spec) -> None:
     assert mermaid(graph).count("-->") == len(diagram(graph).arrows)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(specs())
 def test_a_drawing_is_the_same_each_time(graph: Spec) -> None:

@@ -100,6 +100,7 @@ def run_within(graph: Graph, seed: int = 0, **params: Any) -> tuple[Plan, Result
     return found, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", builtin_names())
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())

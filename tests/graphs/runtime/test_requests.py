@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import thinkgraph as tg
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.models.backends.scripted import ScriptedModel
@@ -67,6 +69,7 @@ def test_the_report_has_them_folded_and_escaped():
     assert "What is 2 + &lt;3&gt;?" in page
 
 
+@pytest.mark.slow
 def test_the_command_prints_them():
     command = [sys.executable, "-m", "thinkgraph", "run", "direct", "Say [red]hi[/red]", "-q"]
     command += ["--show-prompts", "--rendered", "--param", "max_tokens=2"]

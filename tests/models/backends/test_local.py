@@ -31,6 +31,7 @@ async def test_an_option_that_melts_with_the_prompts_end_is_scored_from_there(op
     assert await pieces(model, ModelRequest(melting), "ng") == ["ing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixture", ["sentencepiece", "smollm2"])
 async def test_options_are_as_likely_as_their_tokens(fixture, request):
     model = request.getfixturevalue(fixture)

@@ -177,6 +177,7 @@ def test_what_transformers_and_llama_cpp_give_templates_is_there():
     assert text == '{"role": "user", "content": "<é>"}4 1-é a12'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     {

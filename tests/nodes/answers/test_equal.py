@@ -332,6 +332,7 @@ def test_no_answer_holds_equality_up_in_any_thread() -> None:
     assert equal("x^2+1", "1+x^2"), "the judge still works after all that"
 
 
+@pytest.mark.slow
 def test_the_judge_is_killed_when_it_takes_too_long_and_starts_again() -> None:
     judge = Judge(seconds=1.0)
     try:

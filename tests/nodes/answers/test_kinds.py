@@ -300,6 +300,7 @@ def test_spellings_of_one_value_are_equal(kind: str) -> None:
     assert [pair for pair in pairs if not equal(*reversed(pair))] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNEQUAL)
 def test_what_only_looks_alike_is_unequal(kind: str) -> None:
     assert [pair for pair in UNEQUAL[kind] if equal(*pair)] == []

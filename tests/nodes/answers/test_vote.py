@@ -107,6 +107,7 @@ def report(votes: list[int]) -> tuple[object, ...]:
     return tuple(tied)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=4), st.integers(0, 4))
 def test_decided_is_exactly_when_no_outcome_changes_the_report(

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ SAMPLES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(SAMPLES)
 def test_the_stop_changes_neither_the_winner_nor_the_tie(samples):
@@ -62,6 +64,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(SAMPLES, st.sampled_from(OTHERS))
 def test_a_vote_that_the_stop_may_have_changed_says_so(samples, vote):

@@ -42,6 +42,7 @@ def elect(candidates, **settings):
     return Vote(**settings).elect(population(candidates))
 
 
+@pytest.mark.slow
 @given(st.data(), st.lists(ANSWERS, max_size=9))
 @pytest.mark.parametrize(
     "settings",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -13,6 +12,7 @@ from thinkgraph.evaluate.metrics.metric import Metric, MetricError
 from thinkgraph.evaluate.metrics.score import Score
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.python_file import load_python_file
 
 GROUP = "thinkgraph.metrics"
 """The entry point group of metrics from other packages."""
@@ -99,16 +99,10 @@ def from_file(text: str) -> Own:
     name, colon, function = text.rpartition(":")
     file, function = (name, function) if colon and name.endswith(".py") else (text, FUNCTION)
     path = Path(file)
-    if not path.is_file():
-        raise MetricError(f"the metric {text}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"thinkgraph_metric_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise MetricError(f"the metric {text}: {path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise MetricError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
+        module = load_python_file(f"the metric {text}", path)
+    except ThinkgraphError as error:
+        raise MetricError(str(error)) from error
     found = getattr(module, function, None)
     if found is None:
         there = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
+from thinkgraph import python_file
 from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.catalogue import SERVER, load
@@ -27,6 +29,8 @@ class Config:
         seed: all randomness comes from it.
         prompts: prompts that replace built-in ones of the same name.
         at_once: runs side by side.
+        tools: the Python file of the tools that specs name.
+        verifiers: the Python file of the verifiers that specs name.
     """
 
     model: Model | str
@@ -35,6 +39,8 @@ class Config:
     seed: int = 0
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     at_once: int = AT_ONCE
+    tools: Path | None = None
+    verifiers: Path | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +62,28 @@ class Config:
         settings = self.preferring(idle_cells=IDLE_CELLS).settings
         model = _opened(self.model, **settings)
         roles = {role: _opened(name) for role, name in self.models.items()}
-        return Runner(model, store, self.seed, roles, self.prompts, self.at_once)
+        return Runner(
+            model, store, self.seed, roles, self.prompts, self.at_once, self.hosted, self.files
+        )
+
+    @property
+    def hosted(self) -> dict[str, Any]:
+        """The tools and verifiers, as the arguments of a run.
+
+        Raises:
+            ThinkgraphError: a file can't be loaded.
+        """
+        return {
+            "tools": python_file.tools("--tools", self.tools) if self.tools else None,
+            "verifiers": python_file.functions("--verifiers", self.verifiers)
+            if self.verifiers
+            else None,
+        }
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The text of the files of tools and verifiers."""
+        return tuple(each.read_text("utf-8") for each in (self.tools, self.verifiers) if each)
 
 
 def _opened(model: Model | str, **settings: Any) -> Model:

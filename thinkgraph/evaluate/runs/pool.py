@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.model import (
+    NO_TOOLS,
     USAGE_FIELDS,
     Budget,
     Completion,
@@ -27,6 +28,7 @@ from thinkgraph.models.model import (
     Model,
     ModelRequest,
     Sampling,
+    ToolUse,
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
@@ -37,6 +39,7 @@ class Asked(NamedTuple):
 
     messages: tuple[Message, ...]
     sampling: Sampling
+    tools: ToolUse = NO_TOOLS
 
     @property
     def key(self) -> str:
@@ -45,6 +48,7 @@ class Asked(NamedTuple):
             [turn.model_dump() for turn in self.messages],
             # Every sample is drawn with its confidence, whether or not this asker reads it.
             self.sampling.model_dump(exclude={"confidence", "top_logprobs"}),
+            *([self.tools.plain] if self.tools.tools else ()),
         )
 
 
@@ -113,6 +117,7 @@ class Pool:
                     asked.messages,
                     asked.sampling.model_copy(update={"confidence": self.confidence}),
                     [derive_seed(self._seed, asked.key, n) for n in numbers],
+                    tools=asked.tools,
                 )
             )
             before = Usage()
@@ -178,7 +183,7 @@ class PooledModel:
         untold = request.sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
             return self._model.generate(request)
-        asked = Asked(tuple(request.messages), request.sampling)
+        asked = Asked(tuple(request.messages), request.sampling, request.tools)
         if budget:
             budget.spend(calls=1)
         if request.sampling.temperature == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.identity import identity
@@ -42,6 +42,8 @@ class Runner:
         models: a model by its role.
         prompts: prompts that replace built-in ones of the same name.
         at_once: runs side by side.
+        hosted: the tools and verifiers of the runs, as arguments.
+        files: the source of these, on which answers depend.
     """
 
     model: Model
@@ -50,6 +52,8 @@ class Runner:
     models: Mapping[str, Model] = field(default_factory=dict)
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     at_once: int = AT_ONCE
+    hosted: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     async def run(
         self,
@@ -105,6 +109,7 @@ class Runner:
                 models={role: models[role] for role in graph.roles & models.keys()},
                 seed=derive_seed(self.seed, question.id),
                 prompts=self.prompts,
+                **self.hosted,
                 **variant.params,
             )
         except StoreError:
@@ -141,7 +146,8 @@ class Runner:
 
     @property
     def _scope(self) -> list[object]:
-        return [self.seed, {role: identity(model) for role, model in self._by_role.items()}]
+        models = {role: identity(model) for role, model in self._by_role.items()}
+        return [self.seed, models, *self.files]
 
     def _pools(self) -> dict[str, Pool]:
         """A pool by role; roles of one model share it."""

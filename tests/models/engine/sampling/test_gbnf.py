@@ -113,6 +113,7 @@ BODIES = st.recursive(
 NOISE = st.text(st.sampled_from('ro t:="a[]^-|()*+?{}1,\\\n#x.'), max_size=40)
 
 
+@pytest.mark.slow
 @given(st.one_of(BODIES, NOISE), BODIES, BODIES)
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_taken_or_refused(root, x, y):

@@ -185,6 +185,7 @@ def test_multiples_that_take_too_many_states_are_refused(schema):
     assert "multipleOf" in refusal(schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multiple", [7, 0.01, 1e-9, 10**6, 2**20, 997])
 def test_other_multiples_are_enforced(multiple):
     assert refusal({"multipleOf": multiple}) is None
@@ -218,6 +219,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=5))
 @settings(max_examples=400, deadline=None)
 def test_any_schema_is_taken_or_refused(schema):
@@ -256,6 +258,7 @@ INSTANCES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(SCHEMAS, INSTANCES)
 @settings(max_examples=400, deadline=None)
 def test_what_is_allowed_is_valid(schema, value):

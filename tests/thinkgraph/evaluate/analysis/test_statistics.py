@@ -112,6 +112,7 @@ class TestBootstrap:
         with pytest.raises(ValueError, match="at least one"):
             interval([])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("n", "up", "down"), [(20, 0.3, 0.1), (50, 0.2, 0.2), (100, 0.3, 0.1), (200, 0.1, 0.05)]
     )
@@ -169,6 +170,7 @@ class TestPairedTest:
 
 
 class TestHolm:
+    @pytest.mark.slow
     @settings(max_examples=20)  # the reference takes 50 ms
     @given(P_VALUES)
     def test_is_statsmodels(self, p_values):

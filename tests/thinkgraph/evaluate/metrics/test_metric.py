@@ -50,6 +50,7 @@ def test_an_answer_is_judged_by_value(metric, answer, reference, right):
     assert not score.abstained
 
 
+@pytest.mark.slow
 @given(st.integers(-(10**6), 10**6), st.integers(0, 200), st.booleans())
 def test_within_a_percentage_means_of_the_right_number(truth, percent, above):
     bound = abs(truth) * percent

@@ -61,6 +61,7 @@ def test_nothing_answered_yet_is_a_table_with_a_head(made):
     assert to_csv(empty, {}).splitlines()[0].startswith("question,strategy,answer")
 
 
+@pytest.mark.slow
 def test_all_files_are_written_and_written_again(made, tmp_path):
     out = tmp_path / "a" / "b"
     first = {path.name: path.read_bytes() for path in export(out, *made)}
@@ -69,6 +70,7 @@ def test_all_files_are_written_and_written_again(made, tmp_path):
     assert {path.name for path in out.iterdir()} == set(first)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_leaves_the_one_before(made, tmp_path, monkeypatch):
     export(tmp_path, *made)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -176,6 +176,7 @@ def test_nothing_answered_yet_is_a_page_too(made):
     assert "Answers still missing" in Page(to_html(empty, told, {})).seen
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_lists_the_questions_under_the_policy_and_follows_a_link(made, tmp_path):
     found = rendered(to_html(*made), tmp_path, fragment="#q-3")
@@ -185,6 +186,7 @@ def test_a_browser_lists_the_questions_under_the_policy_and_follows_a_link(made,
     assert len([a for a in found.all("details") if a.get("class") == "strategy"]) == 11
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_sorts_the_table_and_filters_the_questions(made, tmp_path):
     script = """

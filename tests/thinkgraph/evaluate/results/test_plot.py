@@ -91,10 +91,12 @@ def test_only_sure_differences_are_filled(made):
     assert any(filled) and not all(filled)
 
 
+@pytest.mark.slow
 def test_the_same_summary_gives_the_same_bytes(made):
     assert dict(files(made.summary)) == dict(files(made.summary))
 
 
+@pytest.mark.slow
 def test_files_are_what_their_names_say(made):
     assert {name.rpartition(".")[2] for name, _ in files(made.summary)} == {"svg", "png"}
     for name, content in files(made.summary):

@@ -87,6 +87,7 @@ async def test_a_model_that_is_not_there_is_said_in_one_sentence(tmp_path):
         await spread(QUESTIONS, variants(), tmp_path / "c.sqlite", "x", config)
 
 
+@pytest.mark.slow
 async def test_more_workers_than_cores_are_refused(tmp_path):
     with pytest.raises(ThinkgraphError, match="give --workers 2 at most"):
         await spread(

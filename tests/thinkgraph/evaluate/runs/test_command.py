@@ -49,6 +49,7 @@ def test_json_is_all_there_is_on_standard_output(cli, data, fixed, tmp_path):
     assert len(json.loads(found.out)["comparison"]["rows"]) == 15
 
 
+@pytest.mark.slow
 def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out", "--json")
     first, asked = cli(*words), len(fixed.calls)
@@ -62,6 +63,7 @@ def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_pat
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_another_metric_needs_no_new_run(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out")
     cli(*words)
@@ -159,6 +161,7 @@ def results(out):
     return json.loads((out / "results.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_the_page_tells_all_that_it_can_be_repeated_from(cli, support, fixed, tmp_path):
     out = tmp_path / "out"
     words = ("--data", support, "--graphs", "direct", "--out", out, "-p", "max_tokens=9", "-q")
@@ -201,6 +204,7 @@ def test_several_models_stand_in_one_table(cli, data, tiny, tmp_path):
     assert len(results(tmp_path / "out")["comparison"]["provenance"]["models"]) == 2
 
 
+@pytest.mark.slow
 def test_another_comparison_is_not_overwritten_unasked(cli, data, support, fixed, tmp_path):
     out = ("--out", tmp_path / "out", "-q")
     assert cli("compare", "--data", data, "--graphs", "direct", *out).status == 0
@@ -264,6 +268,7 @@ def short_answers(questions):
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHORT)
 def test_brief_and_reasoned_answers_are_judged_alike(cli, kind, tmp_path, monkeypatch):
     model = ScriptedModel(short_answers(SHORT[kind]), name="smollm2")

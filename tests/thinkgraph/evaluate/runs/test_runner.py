@@ -122,6 +122,7 @@ async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
     assert drawn(model) == len(questions)
 
 
+@pytest.mark.slow
 async def test_the_order_of_the_runs_changes_nothing(scripted, tmp_path, questions):
     found = []
     for at_once in (1, 3, 40):

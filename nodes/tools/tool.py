@@ -1,0 +1,176 @@
+"""Tools by name: what a spec names, a host binds, and a node calls."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from thinkgraph.models.arguments import ArgumentError
+from thinkgraph.nodes.entry_points import load_entry_points
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+GROUP = "thinkgraph.tools"
+"""The group of entry points under which installed packages offer tools."""
+NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+"""What a tool or a verifier may be called: what every provider's API takes."""
+
+
+@dataclass(frozen=True)
+class ToolFactory:
+    """Makes a tool of its own for each trajectory, for tools that keep state.
+
+    Args:
+        make: makes what :class:`AnyTool` may be: a LangChain tool, or a typed function. If that
+            has a method ``close``, it is called when the trajectory has ended.
+        name: what specs call it, where tools are given as a list; the function's by default.
+    """
+
+    make: Callable[[], Any]
+    name: str = ""
+
+
+AnyTool = Any
+"""A LangChain tool (or a class of one, which is made for each trajectory), a function with typed
+arguments and a docstring, or a :class:`ToolFactory`."""
+Tools = Mapping[str, AnyTool] | Sequence[AnyTool]
+"""Tools by the names that specs have for them; in a list, each has its own name."""
+
+
+@dataclass(frozen=True)
+class BoundTool:
+    """A tool under the name that a spec has for it.
+
+    Attributes:
+        name: the name, which is what the model calls it by.
+        factory: whether each trajectory has one of its own.
+    """
+
+    name: str
+    factory: bool
+    _source: Any
+
+    def open(self) -> BaseTool:
+        """The tool, as LangChain's; of a factory, a new one.
+
+        Raises:
+            ArgumentError: the factory makes something else than a tool.
+        """
+        made = self._source.make() if isinstance(self._source, ToolFactory) else self._source
+        return _langchain(self.name, made() if inspect.isclass(made) else made)
+
+
+def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
+    """Tools as a host gives them, by name.
+
+    Raises:
+        ArgumentError: one is no tool, has no name, or has another's.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping | Sequence) or isinstance(given, str | bytes):
+        raise ArgumentError(f"tools are a list, or a mapping from names to tools, not {given!r}")
+    if isinstance(given, Mapping):
+        return {checked_name("tool", name): _bound(name, tool) for name, tool in given.items()}
+    found: dict[str, BoundTool] = {}
+    for tool in given:
+        name = checked_name("tool", _own_name(tool))
+        if name in found:
+            raise ArgumentError(f"two tools are called {name!r}; give them as {{name: tool}}")
+        found[name] = _bound(name, tool)
+    return found
+
+
+def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
+    """The tools that a run may use: those given, then those of installed packages."""
+    return ChainMap(dict(given), installed_tools())
+
+
+@cache
+def installed_tools() -> dict[str, BoundTool]:
+    """The tools of installed packages: entry points of the group ``thinkgraph.tools``."""
+    found: dict[str, BoundTool] = {}
+
+    def take(name: str, tool: Any) -> None:
+        found[checked_name("tool", name)] = _bound(name, tool)
+
+    load_entry_points(GROUP, take)
+    return found
+
+
+def _bound(name: str, tool: AnyTool) -> BoundTool:
+    if isinstance(tool, BoundTool):
+        return BoundTool(name, tool.factory, tool._source)
+    if isinstance(tool, ToolFactory) or inspect.isclass(tool):
+        if inspect.isclass(tool) and not _is_langchain_class(tool):
+            raise ArgumentError(f"tool {name!r} is the class {tool.__name__}, which is no tool")
+        return BoundTool(name, True, tool)
+    return BoundTool(name, False, _langchain(name, tool))
+
+
+def _langchain(name: str, tool: Any) -> BaseTool:
+    """A tool as LangChain's, under a name."""
+    from langchain_core.tools import BaseTool, StructuredTool  # noqa: PLC0415 (slow to import)
+
+    if isinstance(tool, BaseTool):
+        return tool if tool.name == name else tool.model_copy(update={"name": name})
+    if not callable(tool) or inspect.isclass(tool):
+        raise ArgumentError(f"tool {name!r} should be a function or a LangChain tool, not {tool!r}")
+    untyped = [
+        each.name
+        for each in inspect.signature(tool).parameters.values()
+        if each.annotation is each.empty or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    if untyped:
+        raise ArgumentError(
+            f"tool {name!r}: each argument needs a type, which the model is told; "
+            f"{untyped[0]!r} has none"
+        )
+    about = inspect.getdoc(tool) or name.replace("_", " ")
+    is_async = inspect.iscoroutinefunction(tool)
+    try:
+        made: BaseTool = StructuredTool.from_function(
+            func=None if is_async else tool,
+            coroutine=tool if is_async else None,
+            name=name,
+            description=about,
+        )
+    except (TypeError, ValueError, NameError) as error:
+        raise ArgumentError(f"tool {name!r} can't be used: {error}") from error
+    return made
+
+
+def _own_name(tool: AnyTool) -> str:
+    if isinstance(tool, ToolFactory):
+        return tool.name or getattr(tool.make, "__name__", "")
+    if _is_langchain_class(tool):
+        return str(getattr(tool.model_fields.get("name"), "default", "") or tool.__name__)
+    return str(getattr(tool, "name", "") or getattr(tool, "__name__", ""))
+
+
+def _is_langchain_class(tool: Any) -> bool:
+    if not inspect.isclass(tool):
+        return False
+    from langchain_core.tools import BaseTool  # noqa: PLC0415
+
+    return issubclass(tool, BaseTool)
+
+
+def checked_name(what: str, name: Any) -> str:
+    """A name that a spec can have.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise ArgumentError(
+            f"a {what} is called {name!r}; its name should be letters, digits, `-` and `_`, "
+            f'as in {{"search": …}}'
+        )
+    return name

@@ -1,0 +1,86 @@
+"""Functions and tools of a user's own Python file, which a command line names."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from thinkgraph.models.errors import ThinkgraphError
+
+
+def load_python_file(what: str, path: str | Path) -> ModuleType:
+    """Run a Python file as a module.
+
+    Args:
+        what: who asks for it, such as an option, for the errors.
+        path: the file.
+
+    Raises:
+        ThinkgraphError: there is no such file, or it fails when it is run.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ThinkgraphError(f"{what}: there is no file {file}")
+    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise ThinkgraphError(f"{what}: {file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pydantic looks for the types of its functions
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
+        raise ThinkgraphError(
+            f"{what}: {file} can't be loaded: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
+    """The functions that a file defines, by name, but for those that begin with ``_``.
+
+    Raises:
+        ThinkgraphError: the file can't be loaded, or defines none.
+    """
+    module = load_python_file(what, path)
+    found = {name: each for name, each in _public(module) if inspect.isfunction(each)}
+    return _some(what, "function", path, found)
+
+
+def tools(what: str, path: str | Path) -> dict[str, Any]:
+    """The tools that a file defines, by name: functions, LangChain tools and ``ToolFactory``.
+
+    Raises:
+        ThinkgraphError: the file can't be loaded, or defines none.
+    """
+    module = load_python_file(what, path)
+    found = {getattr(each, "name", "") or name: each for name, each in _public(module)}
+    return _some(what, "function or tool", path, found)
+
+
+def _public(module: ModuleType) -> list[tuple[str, Any]]:
+    """What a module defines itself, and not what it imports."""
+    return [
+        (name, each)
+        for name, each in vars(module).items()
+        if not name.startswith("_") and module.__name__ in _homes(each)
+    ]
+
+
+def _homes(found: Any) -> list[str]:
+    """The modules that a function, or what a tool is made of, may be defined in."""
+    if inspect.isfunction(found):
+        return [found.__module__]
+    parts = (getattr(found, name, None) for name in ("func", "coroutine", "make"))
+    return [part.__module__ for part in parts if callable(part)]
+
+
+def _some(what: str, kind: str, path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
+    if not found:
+        raise ThinkgraphError(f"{what}: {path} defines no {kind} whose name doesn't begin with _")
+    return found

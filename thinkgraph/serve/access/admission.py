@@ -1,0 +1,62 @@
+"""Admission: how many requests run, how many wait, and who is sent away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from thinkgraph.serve.errors import RequestError
+
+FIRST_GUESS_S = 5.0
+"""How long a request takes, before any has ended."""
+LONGEST_RETRY_S = 120.0
+
+
+class Admission:
+    """Admits requests in the order of their arrival; belongs to one event loop.
+
+    Args:
+        running: how many run at once.
+        waiting: how many may wait; one more is refused.
+    """
+
+    def __init__(self, running: int, waiting: int) -> None:
+        self.limit, self.most_waiting = running, waiting
+        self.running = self.waiting = 0
+        self._free = asyncio.Semaphore(running)
+        self._took_s = FIRST_GUESS_S
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Wait for the turn of a request; it holds its place until the block ends.
+
+        Raises:
+            RequestError: status 429: as many wait as may.
+        """
+        if self._free.locked() and self.waiting >= self.most_waiting:
+            raise RequestError(
+                f"the server is busy: {self.running} requests run and {self.waiting} wait",
+                status=429,
+                code="server_busy",
+                retry_s=self.retry_s,
+            )
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._took_s += (time.monotonic() - began - self._took_s) / 8
+            self._free.release()
+
+    @property
+    def retry_s(self) -> float:
+        """Seconds until there is likely to be room: a moving mean of what requests took."""
+        return min(max(self._took_s * (self.waiting + 1) / self.limit, 1.0), LONGEST_RETRY_S)

@@ -1,0 +1,114 @@
+"""The application: the routes of a service, and what every request goes through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from thinkgraph.serve.access.guard import Access, refusal
+from thinkgraph.serve.errors import RequestError, as_request_error
+from thinkgraph.serve.openai.routes import router
+from thinkgraph.serve.page import routes as page
+from thinkgraph.serve.service import Service
+
+LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+"""Names by which a server of this machine is asked; another is a page's that rebinds its DNS."""
+CLIENT_CLOSED = 499
+"""The status that is logged of a request whose client went away; nobody reads it."""
+
+
+def application(service: Service) -> FastAPI:
+    """The ASGI application of a service."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opening = asyncio.create_task(service.open())
+        try:
+            yield
+        finally:
+            service.stop()
+            opening.cancel()
+            await asyncio.wait({opening})
+
+    app = FastAPI(
+        title="thinkgraph",
+        version=version("thinkgraph"),
+        lifespan=lifespan,
+        middleware=_middleware(service),
+        docs_url=None,  # they load scripts of another host
+        redoc_url=None,
+    )
+    app.state.service = service
+    for kind in (RequestError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _failed)
+    _health(app, service)
+    app.include_router(router(service))
+    app.router.routes.extend(page.routes(service))
+    return app
+
+
+def _middleware(service: Service) -> list[Middleware]:
+    """What every request goes through, the outermost first."""
+    found = [Middleware(Access, service=service, open_paths=page.OPEN)]
+    if origins := service.settings.origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+        found.insert(0, cors)
+    if service.settings.is_local:
+        found.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS))
+    return found
+
+
+def _health(app: FastAPI, service: Service) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        """Whether requests are taken: the default model is open and the server isn't stopping."""
+        said = "ready" if service.is_ready else "not ready"
+        return JSONResponse({"status": said}, status_code=200 if service.is_ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Metrics for Prometheus."""
+        text = await asyncio.to_thread(service.metrics.text)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+async def _failed(request: Request, error: Any) -> Response:
+    """The response of an error, whatever it is."""
+    match error:
+        case ClientDisconnect():
+            return Response(status_code=CLIENT_CLOSED)
+        case RequestValidationError():
+            return refusal(_invalid(error))
+        case HTTPException():
+            return refusal(RequestError(str(error.detail), status=error.status_code))
+        case _:
+            return refusal(as_request_error(error))
+
+
+def _invalid(error: RequestValidationError) -> RequestError:
+    """The first thing that is wrong with a body."""
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"] if step != "body")
+    return RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None)

@@ -1,0 +1,71 @@
+"""Errors of a request, in the form of OpenAI's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thinkgraph.models.errors import PromptTooLong, ThinkgraphError
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "service_unavailable",
+}
+
+
+class RequestError(ThinkgraphError):
+    """A request that isn't answered.
+
+    Attributes:
+        status: the HTTP status.
+        param: the field of the request that is wrong, if one is.
+        code: OpenAI's code, where it has one.
+        retry_s: seconds after which to ask again, if that helps.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        param: str | None = None,
+        code: str | None = None,
+        retry_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code, self.retry_s = status, param, code, retry_s
+
+
+def as_request_error(error: Exception) -> RequestError:
+    """What a client is told of an error; of one that is none of ours, only its type."""
+    match error:
+        case RequestError():
+            return error
+        case PromptTooLong():
+            return RequestError(str(error), param="messages", code="context_length_exceeded")
+        case ThinkgraphError():
+            return RequestError(str(error))
+        case _:
+            return RequestError(f"the server failed: {type(error).__name__}", status=500)
+
+
+def body(error: RequestError) -> dict[str, Any]:
+    """The JSON of an error."""
+    kind = TYPES.get(error.status, "server_error")
+    told = {"message": str(error), "type": kind, "param": error.param, "code": error.code}
+    return {"error": told}
+
+
+def headers(error: RequestError) -> dict[str, str]:
+    """The headers of an error's response."""
+    found = {}
+    if error.retry_s is not None:
+        found["Retry-After"] = str(max(1, round(error.retry_s)))
+    if error.status == 401:
+        found["WWW-Authenticate"] = "Bearer"
+    return found

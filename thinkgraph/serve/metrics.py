@@ -1,0 +1,120 @@
+"""Metrics for Prometheus: requests, tokens and votes by strategy, and the engines' own counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Usage
+from thinkgraph.serve.access.admission import Admission
+from thinkgraph.serve.offer.models import Models
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+COUNTED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cancelled_tokens")
+"""Fields of a usage."""
+ENGINE_COUNTERS = (
+    *("requests", "steps", "prefilled_tokens", "cached_tokens", "completion_tokens"),
+    *("cancelled_tokens", "preemptions", "evictions"),
+)
+ENGINE_GAUGES = ("running", "waiting", "cells", "cells_used", "cells_idle", "cells_peak")
+
+
+class Metrics:
+    """What a server counts.
+
+    Args:
+        models: whose engines are told.
+        admission: whose load is told.
+    """
+
+    def __init__(self, models: Models, admission: Admission) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "thinkgraph_requests",
+            "Requests, by how they ended",
+            ["api", "strategy", "end"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "thinkgraph_request_seconds",
+            "Seconds from a request's admission to its end",
+            ["strategy"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.first = Histogram(
+            "thinkgraph_first_text_seconds",
+            "Seconds from a request's admission to its first text, thoughts included",
+            ["strategy"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "thinkgraph_tokens",
+            "Tokens, by what became of them",
+            ["strategy", "kind"],
+            registry=registry,
+        )
+        self.votes = Histogram(
+            "thinkgraph_vote_share",
+            "The winner's share of a vote",
+            ["strategy"],
+            buckets=SHARES,
+            registry=registry,
+        )
+        registry.register(_Load(models, admission))
+
+    def spent(self, strategy: str, usage: Usage) -> None:
+        """Count the tokens of a request that has ended."""
+        for kind in COUNTED:
+            self.tokens.labels(strategy, kind.removesuffix("_tokens")).inc(getattr(usage, kind))
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+class _Load(Collector):
+    """The server's load, and the counts of its engines, read when they are asked for."""
+
+    def __init__(self, models: Models, admission: Admission) -> None:
+        self._models, self._admission = models, admission
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of now."""
+        admission = self._admission
+        yield GaugeMetricFamily(
+            "thinkgraph_running_requests", "Requests that run", value=admission.running
+        )
+        yield GaugeMetricFamily(
+            "thinkgraph_waiting_requests", "Requests that wait", value=admission.waiting
+        )
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for field in ENGINE_COUNTERS:
+            families[field] = CounterMetricFamily(
+                f"thinkgraph_engine_{field}", f"The engine's {field}", labels=["model"]
+            )
+        for field in ENGINE_GAUGES:
+            families[field] = GaugeMetricFamily(
+                f"thinkgraph_engine_{field}", f"The engine's {field}, now", labels=["model"]
+            )
+        for name, model in self._models.opened.items():
+            engine = getattr(model, "engine", None)
+            if engine is None:
+                continue
+            try:
+                stats = engine.stats
+            except ModelError:
+                continue  # it is just being closed
+            for field, family in families.items():
+                family.add_metric([name], getattr(stats, field))
+        yield from families.values()
+
+    def describe(self) -> list[Metric]:
+        """None beforehand: models come and go."""
+        return []

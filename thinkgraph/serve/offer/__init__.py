@@ -1,0 +1,1 @@
+"""What a server offers: models and strategies, by the names that requests use."""

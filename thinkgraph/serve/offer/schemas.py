@@ -1,0 +1,65 @@
+"""JSON schemas of requests: what is refused of them before anything reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import re2  # type: ignore[import-untyped]
+
+from thinkgraph.serve.errors import RequestError
+
+MOST_PARTS = 5000
+DEEPEST = 64
+
+
+def check_schema(schema: Mapping[str, Any], param: str) -> None:
+    """Refuse a schema that is too large, or that refers to something outside it.
+
+    A validator would fetch a reference to a URL or a file of this machine, and a pattern of
+    Python's own kind may take exponential time.
+
+    Raises:
+        RequestError: with the field of the request.
+    """
+    for number, (key, value) in enumerate(_parts(schema, param)):
+        if number > MOST_PARTS:
+            raise RequestError(f"{param}: the schema has too many parts", param=param)
+        if key in ("$ref", "$dynamicRef", "$recursiveRef") and not _is_inner(value):
+            raise RequestError(
+                f"{param}: {key} {value!r} leads out of the schema; only #/... is allowed",
+                param=param,
+            )
+        patterns = [value] if key == "pattern" else []
+        if key == "patternProperties" and isinstance(value, Mapping):
+            patterns = list(value)
+        for pattern in patterns:
+            if isinstance(pattern, str) and not _is_pattern(pattern):
+                raise RequestError(
+                    f"{param}: {pattern!r} is not a regular expression of RE2", param=param
+                )
+
+
+def _parts(value: Any, param: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if depth > DEEPEST:
+        raise RequestError(f"{param}: the schema is nested too deeply", param=param)
+    items = value.items() if isinstance(value, Mapping) else ()
+    for key, inner in items:
+        yield str(key), inner
+        yield from _parts(inner, param, depth + 1)
+    if isinstance(value, list):
+        for inner in value:
+            yield "", inner
+            yield from _parts(inner, param, depth + 1)
+
+
+def _is_inner(reference: Any) -> bool:
+    return not isinstance(reference, str) or reference.startswith("#")
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        re2.compile(pattern)
+    except re2.error:
+        return False
+    return True

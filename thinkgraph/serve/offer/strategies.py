@@ -1,0 +1,113 @@
+"""The strategies of a server, by the names that requests use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.graph import Graph, load
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.serve.errors import RequestError
+from thinkgraph.serve.offer.models import Models
+
+SAMPLES = "samples"
+"""The param that the number after an ``@`` sets."""
+SHOWN = 8
+"""The number of samples of the variants that a server lists by itself."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a request's ``model`` names.
+
+    Attributes:
+        name: as it was given.
+        model: the name of the model.
+        graph: the strategy; None is the bare model.
+        params: those that the name sets.
+    """
+
+    name: str
+    model: str
+    graph: Graph | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Strategies:
+    """What a server offers.
+
+    Args:
+        graphs: the strategies by name.
+        variants: further names to list, such as ``self-consistency@8``.
+    """
+
+    def __init__(self, graphs: Mapping[str, Graph], variants: Iterable[str] = ()) -> None:
+        self.graphs, self._variants = dict(graphs), tuple(variants)
+
+    @classmethod
+    def load(cls, given: Iterable[str] = ()) -> Strategies:
+        """Load strategies: built-in names, files, either with ``@N``; by default all built-in ones.
+
+        Raises:
+            ThinkgraphError: one doesn't exist, or the checker finds errors in it.
+        """
+        sources = list(given)
+        names = sources or builtin_names()
+        graphs, variants = {}, []
+        for source in names:
+            base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
+            graph = load(base)
+            graphs[graph.name] = graph
+            if at:
+                graph.bind({SAMPLES: count})
+                variants.append(f"{graph.name}@{count}")
+        if not sources:
+            variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
+        return cls(graphs, variants)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that are listed, variants included."""
+        return sorted([*self.graphs, *self._variants])
+
+    def find(self, name: str, models: Models) -> Chosen:
+        """What a name stands for: ``MODEL``, or ``[MODEL/]STRATEGY[@SAMPLES]``.
+
+        Raises:
+            RequestError: status 404, with what there is.
+        """
+        if name in models.names:
+            return Chosen(name, name)
+        model, slash, rest = name.rpartition("/")
+        base, at, count = rest.partition("@")
+        if base in self.graphs and (not slash or model in models.names):
+            params = {SAMPLES: count} if at else {}
+            graph = self.graphs[base]
+            try:
+                graph.bind(params)
+            except ThinkgraphError as error:
+                if at:
+                    raise RequestError(str(error), param="model") from None
+            return Chosen(name, model or models.default, graph, params)
+        known = [*models.names, *self.graphs]
+        hint = did_you_mean(rest, known) or "GET /v1/models lists them"
+        raise RequestError(
+            f"there is no model {name!r}; {hint}", status=404, param="model", code="model_not_found"
+        )
+
+    def chores(self, name: str) -> Graph:
+        """The strategy that answers a chat program's chores; a built-in one need not be offered."""
+        return self.graphs.get(name) or _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> Graph:
+    return load(name)
+
+
+def _varies(graph: Graph) -> bool:
+    param = graph.spec.params.get(SAMPLES)
+    return param is not None and param.default != SHOWN

@@ -1,0 +1,137 @@
+"""The requests of OpenAI's API, as far as they have an effect here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=1, le=2**31)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+SILENT = frozenset(
+    {
+        *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"),
+        *("stream_options", "parallel_tool_calls", "include", "truncation", "verbosity"),
+        *("prompt_cache_retention", "modalities", "background", "prompt_cache_options"),
+    }
+)
+"""Fields that change nothing in an answer here, and of which nothing is said."""
+
+
+class Options(BaseModel):
+    """Beside OpenAI's fields, under ``thinkgraph``: what a strategy takes.
+
+    All other keys are the strategy's params and inputs: ``{"samples": 8}``.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    params: dict[str, Any] = Field(default_factory=dict, description="params and inputs")
+    model: str | None = Field(None, description="the name of the strategy's model")
+    models: dict[str, str] = Field(default_factory=dict, description="names of models by role")
+    tokens: Count | None = Field(None, description="sampled tokens at most")
+    seconds: Annotated[float, Field(gt=0, le=86400)] | None = Field(
+        None, description="seconds at most; then the best answer so far"
+    )
+    template: dict[str, str | bool | int | float] = Field(
+        default_factory=dict, description="variables of the chat template"
+    )
+    spec: str | None = Field(
+        None, max_length=100_000, description="a strategy of one's own in YAML, where it's allowed"
+    )
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The params and inputs."""
+        return {**self.params, **(self.__pydantic_extra__ or {})}
+
+
+class ChatMessage(BaseModel):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+
+class SamplingFields(BaseModel):
+    """Settings of sampling that both APIs have, and some of llama-server and vLLM."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(min_length=1, max_length=500)
+    stream: bool | None = False
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    thinkgraph: Options = Field(default_factory=Options)
+
+
+class StreamOptions(BaseModel):
+    """What a stream contains."""
+
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(SamplingFields):
+    """A request for a chat completion."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    n: Annotated[int, Field(ge=1)] | None = None
+    seed: Seed | None = None
+    stop: str | list[str] | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: Effort | None = None
+    stream_options: StreamOptions | None = None
+
+
+class Reasoning(BaseModel):
+    """How much a model thinks."""
+
+    model_config = ConfigDict(extra="allow")
+
+    effort: Effort | None = None
+
+
+class TextOptions(BaseModel):
+    """The form of an answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: dict[str, Any] | None = None
+
+
+class ResponsesRequest(SamplingFields):
+    """A request for a response."""
+
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    max_output_tokens: Count | None = None
+    reasoning: Reasoning | None = None
+    text: TextOptions | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    background: bool | None = None

@@ -1,0 +1,106 @@
+"""Server-sent events, and clients that go away before their answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from thinkgraph.serve import errors
+from thinkgraph.serve.replies.reply import Event
+from thinkgraph.serve.service import Service
+
+T = TypeVar("T")
+Encoded = AsyncIterator[tuple[str, dict[str, Any]]]
+"""Server-sent events: their type, empty for none, and their data."""
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of some work, which is cancelled if the client disconnects.
+
+    Raises:
+        ClientDisconnect: it did.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.wait({task, gone})
+        if not task.cancelled():
+            task.exception()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def stream(
+    request: Request,
+    service: Service,
+    events: AsyncGenerator[Event, None],
+    encode: Callable[[AsyncIterator[Event]], Encoded],
+    end: str | None = None,
+) -> Response:
+    """A stream of server-sent events; what fails before the first one is an ordinary error.
+
+    Args:
+        request: whose client is watched.
+        service: its settings hold.
+        events: of the reply.
+        encode: the events as the API has them.
+        end: the data of the last event, if the API has such a one.
+    """
+    first = asyncio.ensure_future(anext(events))
+    try:
+        waited = asyncio.wait({first}, timeout=service.settings.ping_s)
+        await unless_gone(request, waited)
+        if first.done():
+            first.result()
+    except BaseException:
+        first.cancel()
+        await asyncio.wait({first})
+        await events.aclose()
+        raise
+
+    async def whole() -> AsyncIterator[Event]:
+        yield await first
+        async for event in events:
+            yield event
+
+    async def body() -> AsyncIterator[ServerSentEvent]:
+        try:
+            async for kind, data in encode(whole()):
+                text = json.dumps(data, ensure_ascii=False)
+                yield ServerSentEvent(text, event=kind or None, sep="\n")
+            if end is not None:
+                yield ServerSentEvent(end, sep="\n")
+        except Exception as error:
+            told = errors.body(errors.as_request_error(error))
+            yield ServerSentEvent(
+                json.dumps(told), event="error" if end is None else None, sep="\n"
+            )
+        finally:
+            first.cancel()
+            with suppress(BaseException):
+                await asyncio.wait({first})
+            await events.aclose()
+
+    return EventSourceResponse(
+        body(),
+        ping=service.settings.ping_s,
+        ping_message_factory=lambda: ServerSentEvent(comment="still thinking", sep="\n"),
+        sep="\n",
+        shutdown_grace_period=service.settings.grace_s,
+    )

@@ -1,0 +1,1 @@
+"""The page at `/`, on which to watch a run."""

@@ -1,0 +1,1 @@
+"""Replies: what a model or a strategy answers, whichever API asked."""

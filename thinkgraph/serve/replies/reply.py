@@ -1,0 +1,363 @@
+"""Replies: what a bare model or a strategy answers to a conversation, as one stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, cast
+
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.models.chat import TokenCounter
+from thinkgraph.models.messages import to_langchain
+from thinkgraph.models.model import (
+    NO_TOOLS,
+    Completion,
+    Delta,
+    FinishReason,
+    Message,
+    Model,
+    ModelRequest,
+    Sampling,
+    TokenLogprob,
+    ToolCall,
+    ToolUse,
+    Usage,
+)
+from thinkgraph.models.seed import derive_seed
+from thinkgraph.nodes.event import TextDelta
+from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.offer.strategies import Chosen
+from thinkgraph.serve.replies.thoughts import Thoughts
+from thinkgraph.serve.service import RequestBudget, Service
+
+Finish = Literal["stop", "length", "tool_calls"]
+
+
+class Piece(NamedTuple):
+    """New text of one choice."""
+
+    choice: int
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+
+
+class Ended(NamedTuple):
+    """The end of one choice; ``model`` spells the tokens of its log-probabilities."""
+
+    choice: int
+    finish: Finish
+    logprobs: tuple[TokenLogprob, ...] = ()
+    model: Model | None = None
+
+
+class Account(NamedTuple):
+    """What a reply has cost, at its end; ``facts`` are told beside it."""
+
+    usage: Usage
+    reasoning_tokens: int
+    facts: dict[str, Any]
+
+
+class Ran(NamedTuple):
+    """The result of one run."""
+
+    choice: int
+    result: Result
+
+
+Event = Piece | Ended | Account
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a request asks, whichever API it came by.
+
+    Attributes:
+        api: the API's name, for the metrics.
+        chosen: the model or strategy.
+        messages: the conversation.
+        n: how many choices.
+        seed: of the first choice; the others' derive from it.
+        sampling: of a bare model.
+        tools: of a bare model.
+        params: of a strategy, and its inputs.
+        roles: names of models, by the role of a strategy's nodes.
+        tokens: the largest number of tokens that may be sampled, thoughts included.
+        seconds: the time limit.
+        template: variables of the chat template, such as ``enable_thinking``.
+        ignored: fields of the request that have no effect, to be told.
+    """
+
+    api: str
+    chosen: Chosen
+    messages: Sequence[Message]
+    n: int = 1
+    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    tools: ToolUse = NO_TOOLS
+    params: Mapping[str, Any] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    tokens: int | None = None
+    seconds: float | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name, or that of the bare model; a bounded set, for the metrics."""
+        return self.chosen.graph.name if self.chosen.graph else self.chosen.model
+
+
+async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Event, None]:
+    """Answer; the last event is an :class:`Account`. Leaving early stops what runs.
+
+    Raises:
+        RequestError: it isn't admitted.
+        ThinkgraphError: it can't be answered.
+    """
+    metrics, end = service.metrics, "failed"
+    began = first = None
+    try:
+        async with service.admit(client, ask.tokens, ask.seconds) as budget:
+            began = time.perf_counter()
+            events = _strategy if ask.chosen.graph else _bare
+            async with aclosing(events(service, ask, budget)) as found:
+                async for event in found:
+                    if first is None and isinstance(event, Piece):
+                        first = time.perf_counter()
+                        metrics.first.labels(ask.strategy).observe(first - began)
+                    if isinstance(event, Account):
+                        end = "cut" if budget.cut else "done"
+                        metrics.spent(ask.strategy, event.usage)
+                    yield event
+    except (asyncio.CancelledError, GeneratorExit):
+        end = "cancelled"
+        raise
+    finally:
+        metrics.requests.labels(ask.api, ask.strategy, end).inc()
+        if began is not None:
+            metrics.seconds.labels(ask.strategy).observe(time.perf_counter() - began)
+
+
+def _seeds(ask: Ask) -> list[int]:
+    return [ask.seed, *(derive_seed(ask.seed, index) for index in range(1, ask.n))]
+
+
+async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGenerator[Event, None]:
+    """The samples of a model."""
+    async with service.models.lease([ask.chosen.model]) as models:
+        model = models[ask.chosen.model]
+        sampling = ask.sampling.model_copy(
+            update={"template": {**ask.sampling.template, **ask.template}}
+        )
+        generation = model.generate(
+            ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
+        )
+        thought = 0
+        called: set[int] = set()
+        try:
+            async with aclosing(aiter(generation)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if isinstance(event, Delta):
+                        if event.tool_calls:
+                            called.add(event.sample)
+                        yield Piece(event.sample, event.text, event.reasoning, event.tool_calls)
+                    else:
+                        thought += _count(model, event.reasoning)
+                        for piece in _invalid(event):
+                            yield piece
+                        if event.finish_reason == "budget":
+                            budget.tell_cut(budget.exhausted or "the budget is spent")
+                        finish = _finish(event, event.sample in called)
+                        yield Ended(event.sample, finish, event.logprobs, model)
+        finally:
+            generation.cancel()
+        usage = generation.usage
+        facts = {"model": model.name, "seed": ask.seed, "cut": budget.cut}
+        yield Account(usage, thought, _facts(ask, usage, facts))
+
+
+def _invalid(completion: Completion) -> list[Piece]:
+    """What was to be a tool's call and is none, as the text that it is."""
+    return [Piece(completion.sample, call.text) for call in completion.invalid_tool_calls]
+
+
+def _finish(completion: Completion, called: bool) -> Finish:
+    if called or completion.tool_calls:
+        return "tool_calls"
+    return _reason(completion.finish_reason)
+
+
+def _reason(finish: FinishReason) -> Finish:
+    return "length" if finish in ("length", "budget", "cancelled") else "stop"
+
+
+def _count(model: Model, text: str) -> int:
+    return len(model.token_ids(text)) if text and isinstance(model, TokenCounter) else 0
+
+
+async def _strategy(
+    service: Service, ask: Ask, budget: RequestBudget
+) -> AsyncGenerator[Event, None]:
+    """The runs of a strategy, one for each choice, side by side."""
+    graph = cast(Graph, ask.chosen.graph)
+    for name in ask.roles.values():
+        service.models.check(name, "thinkgraph.models")
+    known = {role: name for role, name in service.models.roles.items() if role in graph.roles}
+    roles = {**known, **ask.roles}
+    async with service.models.lease([ask.chosen.model, *roles.values()]) as opened:
+        models = {name: _with_template(model, ask.template) for name, model in opened.items()}
+        settings = {
+            "model": models[ask.chosen.model],
+            "models": {role: models[name] for role, name in roles.items()},
+            "budget": budget,
+            "params": {**ask.chosen.params, **ask.params},
+        }
+        ran: dict[int, Result] = {}
+        async with aclosing(_merged(graph, ask, settings)) as events:
+            async for event in events:
+                if isinstance(event, Ran):
+                    ran[event.choice] = event.result
+                else:
+                    yield event
+        results = [ran[choice] for choice in sorted(ran)]
+        usage = sum((result.usage for result in results), Usage())
+        visible = sum(_visible(result, models[ask.chosen.model]) for result in results)
+        for result in results:
+            if (tally := result.answer.tally) and tally.winner and result.answer.of > 1:
+                service.metrics.votes.labels(ask.strategy).observe(tally.winner.share)
+        thought = max(usage.completion_tokens - visible, 0)
+        yield Account(usage, thought, _facts(ask, usage, _told(results)))
+
+
+def _with_template(model: Model, template: Mapping[str, Any]) -> Model:
+    """The same open model with variables of its chat template, where it has one."""
+    varied = getattr(model, "with_template", None)
+    return cast(Model, varied(template)) if template and varied else model
+
+
+async def _merged(
+    graph: Graph, ask: Ask, settings: dict[str, Any]
+) -> AsyncGenerator[Event | Ran, None]:
+    """The events of all choices as they come; one that fails ends the others."""
+    queue: asyncio.Queue[Event | Ran | Exception | None] = asyncio.Queue()
+
+    async def follow(choice: int, seed: int) -> None:
+        async with aclosing(_run(graph, ask, choice, {**settings, "seed": seed})) as events:
+            async for event in events:
+                queue.put_nowait(event)
+
+    async def all_of_them() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for choice, seed in enumerate(_seeds(ask)):
+                    group.create_task(follow(choice, seed))
+        except* Exception as failures:
+            first: BaseException = failures
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            queue.put_nowait(cast(Exception, first))
+        queue.put_nowait(None)
+
+    task = asyncio.create_task(all_of_them())
+    try:
+        while (event := await queue.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _run(
+    graph: Graph, ask: Ask, choice: int, settings: dict[str, Any]
+) -> AsyncGenerator[Event | Ran, None]:
+    """One run: its thoughts as reasoning, its answer as content."""
+    writer = graph.writer({n: v for n, v in settings["params"].items() if n in graph.spec.params})
+    thoughts, written = Thoughts(writer), ""
+    stream = graph.stream(to_langchain(ask.messages), **settings)
+    async with aclosing(stream) as events:
+        async for event in events:
+            if isinstance(event, Finished):
+                result = event.result
+                break
+            content = event.text if isinstance(event, TextDelta) and event.node == writer else ""
+            written += content
+            reasoning = thoughts.take(event)
+            if content or reasoning:
+                yield Piece(choice, content, reasoning)
+        else:
+            return
+    if rest := thoughts.close():
+        yield Piece(choice, reasoning=rest)
+    text = answer_text(result)
+    if rest := _unsaid(text, written):
+        yield Piece(choice, rest)
+    yield Ended(choice, "length" if _is_cut(result) else "stop")
+    yield Ran(choice, result)
+
+
+def _unsaid(text: str, written: str) -> str:
+    """What is left to say of an answer of which a node has written a part already."""
+    if text.strip() == written.strip():
+        return ""
+    return text.removeprefix(written) if text.startswith(written) else f"\n\n{text}"
+
+
+def answer_text(result: Result) -> str:
+    """The answer as a message: the text that gave it, or the output that the spec names."""
+    spec = result.spec
+    if spec is not None and (spec.output.field != "answer" or spec.output.json_schema is not None):
+        return result.output_text
+    return result.answer.text or result.answer.value or ""
+
+
+def _is_cut(result: Result) -> bool:
+    found = next((c for c in result.candidates if c.id == result.answer.candidate), None)
+    return result.cut is not None or (found is not None and _reason(found.finish_reason) != "stop")
+
+
+def _visible(result: Result, model: Model) -> int:
+    """Tokens of the answer itself."""
+    if isinstance(model, TokenCounter):
+        return _count(model, answer_text(result))
+    found = next((c for c in result.candidates if c.id == result.answer.candidate), None)
+    return found.tokens if found else 0
+
+
+def _told(results: Sequence[Result]) -> dict[str, Any]:
+    """What is told of the runs: of one as it is, of several in a list."""
+    found = [
+        {
+            "model": result.model,
+            "seed": result.seed,
+            "value": result.answer.value,
+            "votes": result.votes,
+            "of": result.answer.of,
+            "tie": result.answer.tie,
+            "note": result.answer.note,
+            "accepted": result.accepted,
+            "cut": result.cut,
+            "failures": result.failures,
+        }
+        for result in results
+    ]
+    return found[0] if len(found) == 1 else {"choices": found}
+
+
+def _facts(ask: Ask, usage: Usage, facts: dict[str, Any]) -> dict[str, Any]:
+    told = {name: value for name, value in facts.items() if value not in (None, {}, "")}
+    spent = {
+        "cached_tokens": usage.cached_tokens,
+        "cancelled_tokens": usage.cancelled_tokens,
+        "model_calls": usage.model_calls,
+        "queue_s": round(usage.queue_s, 3),
+    }
+    ignored = {"ignored": list(ask.ignored)} if ask.ignored else {}
+    return {"strategy": ask.strategy, **told, "usage": spent, **ignored}

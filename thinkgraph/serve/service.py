@@ -1,0 +1,102 @@
+"""`Service`: everything that the routes of a server share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from thinkgraph.models.model import Budget
+from thinkgraph.serve.access.admission import Admission
+from thinkgraph.serve.access.keys import Client, Keys
+from thinkgraph.serve.errors import RequestError
+from thinkgraph.serve.metrics import Metrics
+from thinkgraph.serve.offer.models import Models
+from thinkgraph.serve.offer.strategies import Strategies
+from thinkgraph.serve.settings import ServeSettings
+
+
+class RequestBudget(Budget):
+    """What a request may spend; it can be stopped, and then gives its best answer so far."""
+
+    _stopped: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Cut short what runs, at the next step."""
+        self._stopped = self._stopped or reason
+
+    @property
+    def exhausted(self) -> str | None:
+        """Which limit is reached, or why it was stopped; None while it may go on."""
+        return self._stopped or super().exhausted
+
+
+class Service:
+    """The models, the strategies, who may ask, and what runs.
+
+    Args:
+        models: those that requests may name.
+        strategies: those that they may name.
+        keys: who may ask; by default everybody who reaches the server.
+        settings: limits.
+
+    Attributes:
+        admission: how many requests run and wait.
+        metrics: what is counted, for Prometheus.
+        is_ready: whether the default model is open and the server isn't stopping.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        strategies: Strategies,
+        keys: Keys | None = None,
+        settings: ServeSettings | None = None,
+    ) -> None:
+        self.models, self.strategies, self.keys = models, strategies, keys or Keys()
+        self.settings = settings or ServeSettings()
+        self.admission = Admission(self.settings.running, self.settings.waiting)
+        self.metrics = Metrics(self.models, self.admission)
+        self.is_ready = False
+        self._stopping: str | None = None
+        self._budgets: set[RequestBudget] = set()
+
+    async def open(self) -> None:
+        """Open the default model, so that the first request doesn't wait for it."""
+        async with self.models.lease([self.models.default]):
+            self.is_ready = True
+
+    def stop(self, reason: str = "the server is stopping") -> None:
+        """Let every request give its best answer so far, and take no others."""
+        self.is_ready, self._stopping = False, reason
+        for budget in self._budgets:
+            budget.stop(reason)
+
+    @asynccontextmanager
+    async def admit(
+        self, client: Client, tokens: int | None = None, seconds: float | None = None
+    ) -> AsyncIterator[RequestBudget]:
+        """The turn of a request, and what it may spend.
+
+        Args:
+            client: who asks.
+            tokens: the limit that the request sets; None is none.
+            seconds: the same; the server's own limit holds in any case.
+
+        Raises:
+            RequestError: status 429 if too many wait or the key's budget is spent, and 503 if
+                the server is stopping.
+        """
+        client.check()
+        if self._stopping:
+            raise RequestError(self._stopping, status=503, retry_s=self.settings.grace_s)
+        async with self.admission.admit():
+            most = self.settings.seconds
+            limit = most if seconds is None else min(seconds, most)
+            budget = RequestBudget(tokens, limit, parent=client.budget)
+            self._budgets.add(budget)
+            if self._stopping:
+                budget.stop(self._stopping)
+            try:
+                yield budget
+            finally:
+                self._budgets.discard(budget)
