@@ -183,7 +183,7 @@ async def distill(
     metric: Metric,
     *,
     tell: Callable[[str], None] = lambda line: None,
-    progress: Tell = lambda step, of, loss: None,
+    progress: Tell = lambda step, of, point: None,
     row: Callable[[Row, bool], None] = lambda row, kept: None,
 ) -> Distilled:
     """Draw, verify, train and compare, round by round; started again, it goes on where it was.

@@ -60,7 +60,7 @@ def fine_tune(
     base: str | None = None,
     start: Path | None = None,
     replace: bool = False,
-    tell: Tell = lambda step, of, loss: None,
+    tell: Tell = lambda step, of, point: None,
 ) -> Report:
     """Train an adapter for a GGUF, or go on where a training was interrupted.
 

@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thinkgraph.live import LiveView
+from thinkgraph.train.supervised import Point
 
 EVERY = 30.0
 """Seconds between two lines, where there is no terminal."""
 
 
 class TrainProgress(LiveView):
-    """Shows on standard error how many steps are done, the time left, and the last loss.
+    """Shows on standard error how many steps are done, the time left, and what was measured last.
 
     Args:
         shown: whether to show anything.
@@ -29,21 +30,21 @@ class TrainProgress(LiveView):
             MofNCompleteColumn(),
             TextColumn("steps,"),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("left{task.fields[loss]}"),
+            TextColumn("left{task.fields[said]}"),
             console=self.console,
             speed_estimate_period=600,
         )
-        self._task = self._bar.add_task("training", total=None, loss="")
+        self._task = self._bar.add_task("training", total=None, said="")
         self._began: tuple[int, float] | None = None
         self._told = time.perf_counter()
 
-    def take(self, step: int, of: int, loss: float | None) -> None:
+    def take(self, step: int, of: int, point: Point | None) -> None:
         """Show a step."""
         now = time.perf_counter()
         self._began = self._began or (step, now)
-        said = "" if loss is None else f", loss {loss:.3f}"
+        said = "" if point is None else _measured(point)
         if self.alive:
-            self._bar.update(self._task, completed=step, total=of, loss=said)
+            self._bar.update(self._task, completed=step, total=of, said=said)
             self.redraw()
         elif self.shown and now - self._told >= EVERY:
             self._told = now
@@ -54,3 +55,9 @@ class TrainProgress(LiveView):
     def picture(self) -> Progress:
         """The bar."""
         return self._bar
+
+
+def _measured(point: Point) -> str:
+    held_out = "" if point.held_out_loss is None else f", held out {point.held_out_loss:.3f}"
+    right = "" if point.accuracy is None else f", {point.accuracy:.0%} right"
+    return f"; loss {point.loss:.3f}{held_out}{right}"

@@ -33,7 +33,7 @@ def reinforce(
     group: int = 8,
     longest_answer: int = 256,
     base: str | None = None,
-    tell: Tell = lambda step, of, loss: None,
+    tell: Tell = lambda step, of, point: None,
 ) -> list[float]:
     """Train an adapter by the rewards of its own samples.
 

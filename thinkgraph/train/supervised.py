@@ -47,8 +47,8 @@ class Trained(NamedTuple):
     """Read, those of prompts included, all epochs together."""
 
 
-Tell = Callable[[int, int, float | None], None]
-"""Told the step, of how many, and the last loss."""
+Tell = Callable[[int, int, Point | None], None]
+"""Told the step, of how many, and the last measurement."""
 
 
 def adapted(base: Any, settings: TrainSettings) -> Any:
@@ -78,7 +78,7 @@ def train(
     settings: TrainSettings,
     folder: Path,
     *,
-    tell: Tell = lambda step, of, loss: None,
+    tell: Tell = lambda step, of, point: None,
 ) -> Trained:
     """Train an adapter, from its last whole checkpoint where there is one.
 
@@ -191,8 +191,8 @@ def progress_callback(tell: Tell) -> Any:
             tell(state.global_step, state.max_steps, None)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            losses = [each["loss"] for each in state.log_history if "loss" in each]
-            tell(state.global_step, state.max_steps, losses[-1] if losses else None)
+            told = points(state.log_history)
+            tell(state.global_step, state.max_steps, told[-1] if told else None)
 
     return Progress()
 
