@@ -59,10 +59,11 @@ async def test_what_was_trained_is_what_the_engine_says(cli, family, data, tmp_p
     assert bare.text != "b"
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_killed_training_goes_on_from_its_last_checkpoint(cli, family, data, tmp_path):
     path, out = family("llama"), tmp_path / "killed.gguf"
-    more = ("-s", "steps=400", "-s", "evaluate_every=20")
+    more = ("-s", "steps=120", "-s", "evaluate_every=10")
     words = ["train", "--data", data, "-m", path, "--out", out, "-q", *QUICK, *more]
     process = subprocess.Popen([sys.executable, "-m", "thinkgraph", *map(str, words)])
     folder = working_folder(out) / "checkpoints"
@@ -78,8 +79,8 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(cli, family, data, t
     ended = train(cli, path, data, out, *more)
     assert (ended.status, ended.err) == (0, "")
     report = read_report(out)
-    assert report.steps == 400
-    assert [point.step for point in report.points] == list(range(20, 401, 20))
+    assert report.steps == 120
+    assert [point.step for point in report.points] == list(range(10, 121, 10))
 
 
 @pytest.mark.model
