@@ -104,6 +104,7 @@ async def test_an_adapter_is_loaded_while_the_model_runs(family, peft_model, tmp
     to_gguf(tmp_path, path, tmp_path / "hot.gguf")
     adapted = load(f"{path}+{tmp_path / 'hot.gguf'}")
     assert adapted.engine is opened.engine
+    assert load(f"{path}+{tmp_path / 'hot.gguf'}:0.5").scale == 0.5
     (with_it,) = await adapted.generate(request).completions()
     (without,) = await running.completions()
     assert with_it.text != without.text
