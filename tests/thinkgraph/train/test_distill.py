@@ -48,3 +48,30 @@ def test_where_no_sample_is_right_it_is_said_and_nothing_is_written(cli, family,
     assert ended.err.count("\n") == 1
     assert "nothing to learn from" in ended.err
     assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
+    """A model that knows the answers can't get better at them: two rounds, and no adapter."""
+    pytest.importorskip("torch", reason="needs thinkgraph[train]")
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    data, model, out = tmp_path / "d.jsonl", tmp_path / "knows.gguf", tmp_path / "a.gguf"
+    rows = [{"question": f"say {w} {n}", "answer": w} for n in range(10) for w in ("red", "blue")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    quick = ("-s", "threads=1", "-s", "batch=4", "-s", "patience=0", "-q")
+    taught = cli(
+        "train", "--data", data, "-m", family("llama"), "--out", tmp_path / "t.gguf",
+        "--merge", model, "-s", "steps=80", "-s", "learning_rate=0.02", *quick,
+    )  # fmt: skip
+    assert (taught.status, taught.err) == (0, "")
+    ended = cli(
+        "distill", "self-consistency", "--data", data, "-m", model, "--out", out, "--test", 8,
+        "--rounds", 2, "-p", "samples=2", "-p", "max_tokens=8", "-s", "steps=2",
+        "-e", "threads=1", "--per-question", 1, *quick,
+    )  # fmt: skip
+    assert (ended.status, ended.err) == (1, "")
+    assert "The gate is not passed" in ended.out
+    assert "round 2: 24 samples" in ended.out
+    assert not out.exists()
+    assert (tmp_path / "a.gguf.distill" / "round-2.gguf").exists()
