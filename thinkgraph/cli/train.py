@@ -105,7 +105,7 @@ def train(
         say(f"thinkgraph: interrupted; the same command goes on from {working_folder(out)}")
         raise typer.Exit(INTERRUPTED) from None
     if merge:
-        from thinkgraph.train.merge import merge as write_merged
+        from thinkgraph.train.weights.merge import merge as write_merged
 
         write_merged(out, path, merge)
     with reader():
@@ -195,9 +195,9 @@ def adapter(
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
-    from thinkgraph.train.adapter import from_gguf, to_gguf
     from thinkgraph.train.errors import need
-    from thinkgraph.train.merge import merge as write_merged
+    from thinkgraph.train.weights.adapter import from_gguf, to_gguf
+    from thinkgraph.train.weights.merge import merge as write_merged
 
     need("torch", "safetensors", "gguf")
     path = find(model or default_model()).path

@@ -15,12 +15,12 @@ from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
-from thinkgraph.train.adapter import CONFIG, to_gguf
-from thinkgraph.train.base import check_family, load_base
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
+from thinkgraph.train.weights.adapter import CONFIG, to_gguf
+from thinkgraph.train.weights.base import check_family, load_base
 
 REPORT, CURVE, ADAPTER, CHECKPOINTS = "training.json", "curve.svg", "adapter", "checkpoints"
 

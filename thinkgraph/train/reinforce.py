@@ -15,12 +15,12 @@ from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
-from thinkgraph.train.adapter import to_gguf
-from thinkgraph.train.base import load_base
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.fine_tune import ADAPTER, opened_vocabulary, working_folder
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
+from thinkgraph.train.weights.adapter import to_gguf
+from thinkgraph.train.weights.base import load_base
 
 
 def reinforce(

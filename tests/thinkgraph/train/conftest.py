@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_vocabulary
-from thinkgraph.train.base import load_base
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import adapted
+from thinkgraph.train.weights.base import load_base
 
 HIDDEN, HEADS, KV_HEADS, LAYERS, FEED = 64, 4, 2, 2, 96
 HEAD = {"llama": 16, "qwen2": 16, "qwen3": 128}

@@ -11,7 +11,8 @@ from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
-from thinkgraph.train.adapter import (
+from thinkgraph.train.errors import TrainError
+from thinkgraph.train.weights.adapter import (
     Adapter,
     Pair,
     from_gguf,
@@ -20,7 +21,6 @@ from thinkgraph.train.adapter import (
     to_gguf,
     write_gguf,
 )
-from thinkgraph.train.errors import TrainError
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
 pytest.importorskip("peft", reason="needs thinkgraph[train]")

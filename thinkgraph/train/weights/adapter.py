@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf, check_model
-from thinkgraph.train.base import check_family
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.weights.base import check_family
 
 if TYPE_CHECKING:
     import numpy as np

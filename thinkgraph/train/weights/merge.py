@@ -8,8 +8,8 @@ from typing import Any
 
 from thinkgraph.models.engine.llama.gguf_file import check_model
 from thinkgraph.models.engine.llama.quantize import quantize
-from thinkgraph.train.adapter import heads_of, permuted, read_gguf, tensor_names
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.weights.adapter import heads_of, permuted, read_gguf, tensor_names
 
 PLAIN = (0, 1, 32)
 """`general.file_type` of models that are not quantized: float32, float16, bfloat16."""
