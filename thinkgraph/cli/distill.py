@@ -69,7 +69,7 @@ def distill(
     not better beyond doubt, no adapter is written and the exit status is 1. Started again, it
     goes on where it was.
     """
-    from typing import get_args
+    from pydantic import ValidationError
 
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.runs.variant import Variant
@@ -82,11 +82,15 @@ def distill(
     from thinkgraph.train.samples import Selection
 
     need()
-    for name, given in (("verify", verify), ("order", order), ("learn", learn)):
-        choices = get_args(Selection.__annotations__[name]) or ("text", "answer", "both")
-        allowed = {"verify": ("metric", "vote"), "order": ("shortest", "first")}.get(name, choices)
-        if given not in allowed:
-            raise ThinkgraphError(f"--{name} {given}: it is one of {', '.join(allowed)}")
+    chosen = {
+        **{"verify": verify, "clear": clear, "per_question": per_question},
+        **{"order": order, "learn": learn},
+    }
+    try:
+        selection = Selection.model_validate(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ThinkgraphError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from None
     task = read_questions(data, limit=limit, seed=seed)
     if test_data:
         drawn, gate = task, read_questions(test_data, seed=seed + 1)
@@ -98,7 +102,7 @@ def distill(
         strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
         model=model or default_model(),
         out=out,
-        selection=Selection(verify, clear, per_question, order, learn),  # type: ignore[arg-type]
+        selection=selection,
         settings=read_settings(setting or []).model_copy(update={"seed": seed}),
         rounds=rounds,
         engine=dict(parse_pairs("--engine", engine or [])),

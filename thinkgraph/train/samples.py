@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from pydantic import Field
+
 from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.models.model import Message
+from thinkgraph.models.model import Frozen, Message
 from thinkgraph.nodes.answers.extract import Text
 from thinkgraph.train.example import Conversation
 
@@ -22,23 +24,20 @@ ALIKE = 0.9
 """From this ratio of equal characters on, two samples are near-copies."""
 
 
-class Selection(NamedTuple):
-    """How samples are chosen.
+class Selection(Frozen):
+    """How samples are chosen."""
 
-    Attributes:
-        verify: by the `metric` and the right answers, as in STaR (arXiv 2203.14465, section 3.1)
-            and ReST-EM (2312.06585, section 3); or by a clear `vote` of the run, which needs none.
-        clear: of a vote, the share of the samples that must agree.
-        per_question: samples of one question at most, so that easy ones don't outweigh the rest.
-        order: which of them: the `shortest`, or the `first`.
-        learn: see `Learnt`.
-    """
-
-    verify: Literal["metric", "vote"] = "metric"
-    clear: float = 0.6
-    per_question: int = 2
-    order: Literal["shortest", "first"] = "shortest"
-    learn: Learnt = "text"
+    verify: Literal["metric", "vote"] = Field(
+        "metric",
+        description="by the metric and the right answers, as in STaR (arXiv 2203.14465, section "
+        "3.1) and ReST-EM (2312.06585, section 3); or by a clear vote of the run, which needs none",
+    )
+    clear: float = Field(0.6, gt=0, le=1, description="of a vote: the share that must agree")
+    per_question: int = Field(
+        2, ge=1, description="samples of a question at most, so that easy ones don't outweigh"
+    )
+    order: Literal["shortest", "first"] = Field("shortest", description="which of them")
+    learn: Learnt = Field("text", description="what of a sample is learnt")
 
 
 class Counts(NamedTuple):

@@ -60,7 +60,7 @@ def adapted(base: Any, settings: TrainSettings) -> Any:
         targets = [name.strip() for name in settings.targets.split(",")]
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.scale * settings.rank,  # type: ignore[arg-type]
+        lora_alpha=settings.scale * settings.rank,
         lora_dropout=settings.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",
@@ -106,8 +106,8 @@ def train(
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=list(examples),  # type: ignore[arg-type]
-        eval_dataset=list(held_out) or None,  # type: ignore[arg-type]
+        train_dataset=list(examples),
+        eval_dataset=list(held_out) or None,
         data_collator=collate,
         preprocess_logits_for_metrics=all_right,
         compute_metrics=_accuracy,
