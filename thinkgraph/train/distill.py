@@ -241,8 +241,7 @@ async def _round(
     drawing = await compare(drawn, [strategy], _config(plan, model), plan.folder, tell=row)
     conversations, counts = select(drawing.rows, drawn.questions, metric, plan.selection)
     _check(counts, plan)
-    share = min(plan.settings.held_out, counts.questions // 5)
-    learnt, measured = divide(conversations, share, plan.seed)
+    learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
     tell(
         f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
         f"near-copies dropped, {counts.kept} of {counts.questions} questions learnt from"

@@ -15,6 +15,8 @@ from thinkgraph.models.backends.local import LocalModel
 from thinkgraph.models.model import Message
 from thinkgraph.train.errors import TrainError
 
+MOST_HELD_OUT = 64
+
 
 class Conversation(NamedTuple):
     """Messages, of which the last is the assistant's answer."""
@@ -107,14 +109,21 @@ def _conversations(record: Record, roles: dict[str, str | None]) -> list[Convers
     ]
 
 
-def divide(conversations: Sequence[Conversation], held_out: int, seed: int) -> Parts:
+def divide(conversations: Sequence[Conversation], held_out: int | None, seed: int) -> Parts:
     """Cut conversations at random; the same question is never in both parts.
+
+    Args:
+        conversations: to be cut.
+        held_out: questions; None is a tenth of them, and `MOST_HELD_OUT` at most.
+        seed: of the choice.
 
     Raises:
         TrainError: nothing would be left to train on.
     """
     keys = list(dict.fromkeys(each.key for each in conversations))
     random.Random(seed).shuffle(keys)  # noqa: S311 (not for secrets)
+    if held_out is None:
+        held_out = min(MOST_HELD_OUT, len(keys) // 10)
     if held_out >= len(keys):
         raise TrainError(
             f"{held_out} questions are to be held out and the data has {len(keys)} different "

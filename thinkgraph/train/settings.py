@@ -33,8 +33,11 @@ class TrainSettings(Frozen):
     steps: int | None = Field(None, ge=1, description="None is as many as the epochs have")
     epochs: float = Field(1.0, gt=0, description="times that every example is seen")
     max_length: int = Field(1024, ge=8, description="tokens; longer examples are left out")
-    held_out: int = Field(
-        64, ge=0, description="questions taken from the data to measure on, never trained on"
+    held_out: int | None = Field(
+        None,
+        ge=0,
+        description="questions taken from the data to measure on, never trained on; None is a "
+        "tenth of them, and 64 at most",
     )
     evaluate_every: int | None = Field(
         None, ge=1, description="steps between two measurements and checkpoints; None is ten in all"

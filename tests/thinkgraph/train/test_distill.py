@@ -59,7 +59,7 @@ def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
     data, model, out = tmp_path / "d.jsonl", tmp_path / "knows.gguf", tmp_path / "a.gguf"
     rows = [{"question": f"say {w} {n}", "answer": w} for n in range(10) for w in ("red", "blue")]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    quick = ("-s", "threads=1", "-s", "batch=4", "-s", "patience=0", "-q")
+    quick = ("-s", "threads=1", "-s", "held_out=2", "-s", "batch=4", "-s", "patience=0", "-q")
     taught = cli(
         "train", "--data", data, "-m", family("llama"), "--out", tmp_path / "t.gguf",
         "--merge", model, "-s", "steps=80", "-s", "learning_rate=0.02", *quick,
