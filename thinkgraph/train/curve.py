@@ -32,11 +32,11 @@ def curve(points: Sequence[Point], best: int, title: str) -> bytes:
         left.plot(steps, [point.loss for point in points], color=BLUE, label="trained on")
         told = [point for point in points if point.held_out_loss is not None]
         if told:
-            losses = [point.held_out_loss for point in told]
+            losses = [point.held_out_loss or 0.0 for point in told]
             left.plot([p.step for p in told], losses, color=VERMILION, marker="o", label="held out")
             right = left.twinx()
             right.plot(
-                [p.step for p in told], [p.accuracy for p in told],
+                [p.step for p in told], [p.accuracy or 0.0 for p in told],
                 color=GREEN, linestyle="--", label="held-out answers right, token by token",
             )  # fmt: skip
             right.yaxis.set_major_formatter(PercentFormatter(1.0))
