@@ -23,7 +23,7 @@ from thinkgraph.models.catalogue import load
 from thinkgraph.models.seed import derive_seed
 
 GRAPHS = (
-    "direct,chain-of-thought,program-aided,self-consistency@4,8,self-certainty@8,best-of-n@8,"
+    "direct,chain-of-thought,arithmetic,self-consistency@4,8,self-certainty@8,best-of-n@8,"
     "adaptive-consistency@8"
 )
 

@@ -1,6 +1,7 @@
 """What is enforced of JSON Schema, and what a constrained step costs.
 
     python benchmarks/constrained.py schemas JSON-Schema-Test-Suite [--reasons]
+    python benchmarks/constrained.py llama.cpp llama.cpp/tests [--reasons]
     python benchmarks/constrained.py speed MODEL.gguf
 
 ``schemas`` takes a checkout of https://github.com/json-schema-org/JSON-Schema-Test-Suite. Each
@@ -10,12 +11,16 @@ can't be written, *refused* if there is an error, and *wrong* if an invalid inst
 Beside it: what llama-cpp-python's converter to GBNF makes of the schema, as was used before, and
 xgrammar where it is installed.
 
+``llama.cpp`` reads the schemas of llama.cpp's own tests and their texts, and judges as above, by
+what jsonschema says is valid: llama.cpp's tests are about its own grammar, and its blanks.
+
 ``speed`` leads sixteen samples along a JSON text and draws each token from random logits with the
 right token far ahead; in every eighth step one that isn't allowed is further ahead.
 """
 
 import argparse
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +35,7 @@ from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sampling.constraint import Constraint, Grammars
 from thinkgraph.models.engine.sampling.distribution import Distribution
-from thinkgraph.models.engine.sampling.grammar import allows
+from thinkgraph.models.engine.sampling.grammar import allows, check_constraint
 from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
@@ -105,6 +110,72 @@ def schemas(suite: Path, *, reasons: bool) -> None:
     if reasons:
         for why, number in details.most_common():
             print(f"{number:4} {why}")
+
+
+TEXTS = re.compile(r'R"""\((.*?)\)"""|"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
+"""C++'s texts, raw and in quotes."""
+
+
+def texts(source: str) -> list[str]:
+    return [raw or json.loads(f'"{quoted}"') for raw, quoted in TEXTS.findall(source)]
+
+
+def llama_cpp(folder: Path, *, reasons: bool) -> None:
+    """The schemas of llama.cpp's own tests, each with its texts; jsonschema says what is valid."""
+    files = ("test-grammar-integration.cpp", "test-json-schema-to-grammar.cpp")
+    calls = ("test_schema(", "test({")
+    print("| llama.cpp's tests | schemas | " + " | ".join(COLUMNS) + " |")
+    print("| --- | ---: " + "| ---: " * len(COLUMNS) + "|")
+    found: dict[str, list[list[str]]] = {}
+    for name, call in zip(files, calls, strict=True):
+        source = re.sub(r"(?<!:)//[^\n]*", "", (folder / name).read_text(encoding="utf-8"))
+        parts = [
+            part.partition("\n    );" if name == files[0] else "\n    });")[0]
+            for part in source.split(f"    {call}\n")[1:]
+        ]
+        found[name] = [texts(part) for part in parts]
+    common = {text for case in found[files[0]] for text in case[2:]}
+    details: Counter[str] = Counter()
+    for name in files:
+        kinds: Counter[str] = Counter()
+        for title, source, *own in found[name]:
+            known = own if name == files[0] else sorted(common)
+            kind, why = judged(title, source, known)
+            kinds[kind] += 1
+            details.update([f"{kind}: {why}"] if why else [])
+        row = [f"`{name}`", kinds.total(), *(kinds[kind] for kind in COLUMNS)]
+        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+    if reasons:
+        for why, number in details.most_common():
+            print(f"{number:4} {why}")
+
+
+def judged(title: str, source: str, instances: list[str]) -> tuple[str, str]:
+    """What becomes of one of llama.cpp's schemas."""
+    from jsonschema import Draft7Validator, SchemaError  # noqa: PLC0415
+    from jsonschema.validators import validator_for  # noqa: PLC0415
+
+    try:
+        schema = json.loads(source)
+        check_constraint(Sampling(json_schema=schema))
+    except (ModelError, ValueError) as error:
+        return "refused", str(error)
+    kind, missed = validator_for(schema), False
+    try:
+        kind.check_schema(schema)
+    except SchemaError:  # it is of an older draft, and doesn't say so
+        kind = Draft7Validator
+    validator = kind(schema)
+    for text in instances:
+        try:
+            valid = validator.is_valid(json.loads(text))
+        except ValueError:
+            valid = False
+        allowed = by_llguidance(schema, text.encode())
+        if allowed and not valid:
+            return "wrong", f"{title}: {text}"
+        missed |= valid and not allowed
+    return ("narrower" if missed else "enforced"), ""
 
 
 SCHEMA = {
@@ -210,12 +281,14 @@ def led(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["schemas", "speed"])
-    parser.add_argument("path", type=Path, help="of the test suite, or of a GGUF file")
+    parser.add_argument("what", choices=["schemas", "llama.cpp", "speed"])
+    parser.add_argument("path", type=Path, help="of the tests, or of a GGUF file")
     parser.add_argument("--reasons", action="store_true", help="why schemas were refused")
     arguments = parser.parse_args()
     if arguments.what == "speed":
         speed(arguments.path)
+    elif arguments.what == "llama.cpp":
+        llama_cpp(arguments.path, reasons=arguments.reasons)
     else:
         schemas(arguments.path, reasons=arguments.reasons)
 

@@ -51,11 +51,20 @@ def calculate(operation: Literal["add", "subtract", "multiply"], left: int, righ
 TOOLS = {each.name: each for each in (price, calculate)}
 
 
-class Free(ChatGGUF):
-    """The same model with calls that are not held to their schemas."""
+class Held(ChatGGUF):
+    """The model with one call at a time, for a step needs the results of those before it."""
+
+    constrained: bool = True
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return super().bind_tools(tools, **{**kwargs, "constrained": False})
+        how = {"constrained": self.constrained, "parallel_tool_calls": False}
+        return super().bind_tools(tools, **{**kwargs, **how})
+
+
+class Free(Held):
+    """The same with calls that are not held to their schemas."""
+
+    constrained: bool = False
 
 
 def tasks(count: int) -> list[tuple[str, int]]:
@@ -127,7 +136,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     asked, found = tasks(args.tasks), {}
-    for name, kind in (("constrained", ChatGGUF), ("free", Free)):
+    for name, kind in (("constrained", Held), ("free", Free)):
         chat = kind(
             model=args.model,
             engine={"context": 2048, "sequences": args.at_once},

@@ -22,10 +22,10 @@ GROUPS = {
     "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
     "Node kinds": [
-        *("Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
+        *("Act", "Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
         *("Score", "Search", "Select", "Synthesize", "Vote"),
     ],
-    "Results": ["Result", "Answer", "Tally", "AnswerClass", "RunUsage", "Usage"],
+    "Results": ["Result", "Answer", "CallRecord", "Tally", "AnswerClass", "RunUsage", "Usage"],
     "Events of a run": [
         *(
             "NodeEvent",
@@ -34,6 +34,7 @@ GROUPS = {
             "CandidateUpdated",
             "CritiqueAdded",
             "AnswerReached",
+            "ToolCalled",
             "Finished",
         ),
     ],

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.sharing import Shared, setting, shared_files
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -32,13 +33,32 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _strategies()))
 
 
+GROUP = "thinkgraph.strategies"
+"""The group of entry points under which installed packages offer folders of strategies."""
+
+
+def names() -> tuple[str, ...]:
+    """The names of all graphs: the built-in ones, and then those that are shared."""
+    return (*builtin_names(), *shared_graphs(setting()))
+
+
+@cache
+def shared_graphs(setting: tuple[str, str]) -> dict[str, Shared]:
+    """The graphs of packages and of ``THINKGRAPH_PATH``, by their names."""
+    return shared_files(GROUP, "", builtin_names())
+
+
 def _strategies() -> list[Traversable]:
     folder = resources.files("thinkgraph.graphs").joinpath("strategies")
     return [file for file in folder.iterdir() if file.name.endswith(".yaml")]
 
 
 def about(name: str) -> str:
-    """What a built-in graph says of itself, in one line; read without checking the graph."""
+    """What a graph says of itself, in one line; read without checking the graph.
+
+    Raises:
+        ValueError: a shared one isn't YAML, or not UTF-8.
+    """
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to find a graph)
 
     sections = re.split(r"^(?=[a-z]+:)", find(name).read_text("utf-8"), flags=re.MULTILINE)
@@ -47,13 +67,15 @@ def about(name: str) -> str:
 
 
 def find(source: str | Path) -> Traversable:
-    """The file of a graph: a built-in one by its name, or the path itself.
+    """The file of a graph: a built-in or shared one by its name, or the path itself.
 
     Raises:
         GraphNotFound: neither; the message has the nearest name.
     """
     if isinstance(source, str) and source in builtin_names():
         return resources.files("thinkgraph.graphs").joinpath("strategies", f"{source}.yaml")
+    if isinstance(source, str) and source in (shared := shared_graphs(setting())):
+        return shared[source].file
     path = Path(source).expanduser()
     if _exists(path):
         return path
@@ -63,7 +85,7 @@ def find(source: str | Path) -> Traversable:
 
 
 def find_used(use: str, folder: Path | None) -> Traversable:
-    """The file that a spec's ``use:`` names: a built-in graph, or a file beside the spec.
+    """The file that a spec's ``use:`` names: a built-in or shared graph, or a file beside it.
 
     Args:
         use: what the spec says.
@@ -72,7 +94,7 @@ def find_used(use: str, folder: Path | None) -> Traversable:
     Raises:
         GraphNotFound: there is none, or the path leads out of the spec's folder.
     """
-    if use in builtin_names():
+    if use in names():
         return find(use)
     if not _looks_like_a_path(use):
         raise _unknown(use)
@@ -96,9 +118,9 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _unknown(name: str) -> GraphNotFound:
-    near = difflib.get_close_matches(name, builtin_names(), n=1)
-    names = ", ".join(builtin_names())
+    near = difflib.get_close_matches(name, names(), n=1)
+    known = ", ".join(names())
     hint = (
-        f"did you mean {near[0]!r}?" if near else f"expected the path of a file, or one of {names}"
+        f"did you mean {near[0]!r}?" if near else f"expected the path of a file, or one of {known}"
     )
     return GraphNotFound(f"there is no graph {name!r}; {hint}", near[0] if near else None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel
 
-from thinkgraph.graphs.catalogue import find, find_used
+from thinkgraph.graphs.catalogue import find, find_used, names
 from thinkgraph.graphs.checker.check import check_spec
 from thinkgraph.graphs.checker.check import load as load_spec
 from thinkgraph.graphs.language.document import DataPath
@@ -129,6 +129,7 @@ class Graph:
         self,
         *path: str | Sequence[str],
         when: str | None = None,
+        repeat: int | str | None = None,
         at_most: int | str | None = None,
         each: str | None = None,
     ) -> Self:
@@ -137,13 +138,15 @@ class Graph:
         Args:
             path: the names of the nodes, in order.
             when: a condition in CEL, for a path of two nodes.
+            repeat: bounds a loop: the edge is followed until its target has run so often in all.
             at_most: maximum number of times the edge is followed in a run.
-            each: ``"candidates"`` runs the target once per live candidate.
+            each: ``"candidates"`` runs the target once per live candidate, the name of a list of
+                the state once per item.
         """
         for name in path:
             if not isinstance(name, str | Sequence):
                 raise ArgumentError(f"edge() takes the names of nodes, not {name!r}")
-        rest = {"when": when, "at_most": at_most, "each": each}
+        rest = {"when": when, "repeat": repeat, "at_most": at_most, "each": each}
         given = {key: value for key, value in rest.items() if value is not None}
         edges = self._data["edges"]
         self._places["edges", len(edges)] = _caller()
@@ -193,16 +196,25 @@ class Graph:
     def specs(self) -> dict[str, Spec]:
         """The specs of the graph (under the empty name) and of the graphs that it uses, by name.
 
-        A built-in graph or a file beside this one is read once, as this one is.
+        A built-in graph or a file beside this one is read once, as this one is. A file that lies
+        beside a used graph in another folder has its whole path as its name.
         """
         if not self._specs:
-            found = {"": self.spec}
-            waiting = [self.spec]
+            found: dict[str, Spec] = {}
+            waiting = [("", self.spec, self._folder)]
             while waiting:
-                for node in waiting.pop().nodes.values():
-                    if node.use is not None and node.use not in found:
-                        found[node.use] = load_spec(find_used(node.use, self._folder))
-                        waiting.append(found[node.use])
+                key, spec, folder = waiting.pop()
+                keys: dict[str, str] = {}
+                for use in (node.used for node in spec.nodes.values()):
+                    if use is None or use.graph in keys:
+                        continue
+                    file = find_used(use.graph, folder)
+                    beside = file.parent if isinstance(file, Path) else None
+                    here = use.graph in names() or folder == self._folder
+                    keys[use.graph] = use.graph if here else str(file)
+                    if keys[use.graph] not in found:
+                        waiting.append((keys[use.graph], load_spec(file), beside))
+                found[key] = spec.renamed(keys)
             self._specs = found
         return self._specs
 
@@ -436,7 +448,8 @@ class Graph:
         from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
         from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
 
-        nodes = self._app(self._bound(None, None, None, params or {})).nodes
+        unbound = self._bound(None, None, None, params or {}, tools=None, verifiers=None)
+        nodes = self._app(unbound).nodes
         found = [name for name, node in nodes.items() if (node.metadata or {}).get(ANSWER)]
         return next((name for name in found if name not in (BEGIN, CONCLUDE)), None)
 
@@ -466,8 +479,8 @@ class Graph:
         prompts: Mapping[str, Prompt] | None,
         params: Mapping[str, Any],
         *,
-        tools: Tools | None,
-        verifiers: Mapping[str, Verifier] | None,
+        tools: Tools | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
         seed: int = 0,
     ) -> Binding:
         from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
@@ -529,7 +542,10 @@ def _plain(value: Any) -> Any:
 
 def _word(node: Any) -> str:
     """The kind of a node, or the graph that it uses."""
-    return str(node.get("kind") or node.get("use")) if isinstance(node, Mapping) else repr(node)
+    if not isinstance(node, Mapping):
+        return repr(node)
+    use = node.get("use")
+    return str(node.get("kind") or (use.get("graph") if isinstance(use, Mapping) else use))
 
 
 def _default(param: Any) -> Any:
@@ -559,8 +575,32 @@ def load(source: str | os.PathLike[str]) -> Graph:
     return Graph.of(load_spec(name), found.parent if isinstance(found, Path) else None)
 
 
-def use(graph: str, **params: Any) -> NodeSpec:
-    """A node that runs another graph: a built-in one, or a file in the same folder."""
+def use(
+    graph: str,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    into: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    **more_params: Any,
+) -> NodeSpec:
+    """A node that runs another graph.
+
+    Args:
+        graph: a built-in one, or a file in the same folder.
+        inputs: what it is given, by its input or ``question``: a field of this graph.
+        into: what comes back, by this graph's field: a field of its state, its ``answer``, the
+            answer's ``text`` or its ``candidates``; the whole population if None.
+        params: values of its params; needed for one that is named as an argument here.
+        **more_params: the same, as keywords.
+
+    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
+    """
     if not isinstance(graph, str):
         raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")
-    return NodeSpec.model_validate({"use": graph, **({"params": params} if params else {})})
+    values = {**(params or {}), **more_params}
+    given = {"params": values} if values else {}
+    if inputs is None and into is None:
+        return NodeSpec.model_validate({"use": graph, **given})
+    names = {"inputs": inputs, "into": into}
+    explicit = {key: dict(value) for key, value in names.items() if value is not None}
+    return NodeSpec.model_validate({"use": {"graph": graph, **given, **explicit}})

@@ -77,14 +77,14 @@ def requirements(
     """
     found, kinds = Requirements(), node_kinds()
     for name, node in spec.nodes.items():
-        if node.kind is None:
-            inner = used(str(node.use))
-            values = inner.bind(bind(node.params or {}, params))
+        if (use := node.used) is not None:
+            inner = used(use.graph)
+            values = inner.bind(bind(use.params, params))
             within = requirements(inner, values, used, f"{scope}{name}/")
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
-        elif _may_want(kinds[node.kind]):
-            bound = kinds[node.kind].model_validate(bind(node.settings, params))
+        elif _may_want(kinds[str(node.kind)]):
+            bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
     return found

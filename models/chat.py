@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from operator import itemgetter
@@ -21,6 +20,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
     ConfigDict,
@@ -37,7 +37,15 @@ from thinkgraph.models.errors import ModelError, did_you_mean
 from thinkgraph.models.event_loop import iterate
 from thinkgraph.models.formats.parser import call_id
 from thinkgraph.models.messages import REASONING, from_langchain
-from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Sampling, Usage
+from thinkgraph.models.model import (
+    Completion,
+    Delta,
+    Model,
+    ModelRequest,
+    Sampling,
+    ToolCallPiece,
+    Usage,
+)
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.models.structured import Method, answer_schema, asked_for, structured, tool_use
 from thinkgraph.models.tracing import usage_metadata
@@ -183,11 +191,6 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         turns, use = from_langchain(messages), tool_use(kwargs)
         schema = answer_schema(kwargs.get("response_format"))
         if schema is not None:
-            if use.tools:
-                raise ModelError(
-                    "response_format can't go with tools; let the answer be a tool too, as "
-                    "create_agent does with response_format=ToolStrategy(...)"
-                )
             turns, given["json_schema"] = asked_for(schema, turns), schema
         return ModelRequest(
             messages=turns,
@@ -421,7 +424,7 @@ class _Chunks:
 
     def __init__(self, several: bool, name: str) -> None:
         self._several, self._name = several, name
-        self._calls: Counter[int] = Counter()
+        self._told: defaultdict[int, str] = defaultdict(str)  # arguments, by the call's index
 
     def __call__(self, event: Event) -> ChatGenerationChunk:
         """The chunk of an event."""
@@ -449,10 +452,7 @@ class _Chunks:
                 )
 
     def _delta(self, delta: Delta) -> AIMessageChunk:
-        calls = [
-            self._call(delta.sample, call.name, json.dumps(call.arguments), call.id)
-            for call in delta.tool_calls
-        ]
+        calls = [self._call(delta.sample, piece) for piece in delta.tool_call_pieces]
         if not self._several:
             kept = {REASONING: delta.reasoning} if delta.reasoning else {}
             return AIMessageChunk(
@@ -467,15 +467,39 @@ class _Chunks:
         return AIMessageChunk(content=blocks, tool_call_chunks=calls)
 
     def _invalid(self, completion: Completion) -> list[ToolCallChunk]:
-        return [
-            self._call(completion.sample, None, call.text, call_id())
-            for call in completion.invalid_tool_calls
-        ]
+        chunks = []
+        for number, call in enumerate(completion.invalid_tool_calls, 1):
+            if call.index is None:  # nothing has been told of it
+                index = completion.sample * MOST_CALLS + MOST_CALLS - number
+                text = call.text + _spoiling(call.text)
+                chunks.append(tool_call_chunk(args=text, id=call_id(), index=index))
+            else:
+                index = completion.sample * MOST_CALLS + call.index
+                chunks.append(tool_call_chunk(args=_spoiling(self._told[index]), index=index))
+        return chunks
 
-    def _call(self, sample: int, name: str | None, arguments: str, id: str) -> ToolCallChunk:
-        index = sample * MOST_CALLS + self._calls[sample]
-        self._calls[sample] += 1
-        return tool_call_chunk(name=name, args=arguments, id=id, index=index)
+    def _call(self, sample: int, piece: ToolCallPiece) -> ToolCallChunk:
+        index = sample * MOST_CALLS + piece.index
+        begins = index not in self._told
+        self._told[index] += piece.arguments
+        return tool_call_chunk(
+            name=piece.name or None,
+            args=piece.arguments,
+            id=piece.id if begins else None,
+            index=index,
+        )
+
+
+def _spoiling(arguments: str) -> str:
+    """What makes cut-off arguments no JSON: LangChain would mend them, and a tool would be run."""
+    for ending in ("", "]", "}", '"]', '"}', '""]', '""}'):
+        try:
+            mended = parse_partial_json(arguments + ending) if arguments + ending else {}
+        except ValueError:
+            return ending
+        if not isinstance(mended, dict):
+            return ending
+    return ""
 
 
 MOST_CALLS = 1000

@@ -42,6 +42,16 @@ class InvalidToolCall(Frozen):
 
     text: str
     error: str
+    index: int | None = Field(None, description="of its pieces, if some have been streamed")
+
+
+class ToolCallPiece(Frozen):
+    """A piece of a tool's call, as it is written: the name first, then more of the arguments."""
+
+    index: int = Field(description="of the call among the sample's")
+    id: str = Field(description="of the call; all its pieces have it")
+    name: str = Field("", description="of the tool, in the first piece")
+    arguments: str = Field("", description="more of the JSON text of the arguments")
 
 
 class Tool(Frozen):
@@ -80,6 +90,21 @@ def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+class Written(Frozen):
+    """How an object's properties are written, one by one, where it is not as JSON.
+
+    ``KEY`` in these texts is the property's name. Line breaks in them may be left out.
+    """
+
+    begin: str = Field(description="before a value, which is JSON")
+    end: str = Field(description="behind it")
+    text_begin: str | None = Field(
+        None, description="before a text, which is written as it is; None writes texts as JSON"
+    )
+    text_end: str = Field("", description="what ends such a text")
+    separator: str = Field("", description="between two properties")
+
+
 class Tagged(Frozen):
     """A part of a text that is held to a JSON schema, such as a tool call.
 
@@ -93,6 +118,9 @@ class Tagged(Frozen):
     begin: str
     json_schema: dict[str, Any]
     end: str
+    written: Written | None = Field(
+        None, description="how the schema's object is written, if not as JSON"
+    )
     trigger: str = Field(
         "",
         description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
@@ -234,6 +262,9 @@ class Delta(Frozen):
     tokens: int
     reasoning: str = Field("", description="of the thought before it")
     tool_calls: tuple[ToolCall, ...] = Field((), description="those that have become whole")
+    tool_call_pieces: tuple[ToolCallPiece, ...] = Field(
+        (), description="what is new of each call, those under way included"
+    )
 
 
 class Completion(Frozen):
@@ -270,7 +301,21 @@ class Budget:
         self._lock = threading.Lock()
         self._spent_tokens = self._spent_calls = 0
         self._began = time.monotonic()
+        self._stopped: str | None = None
         self.cut: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Allow nothing more: samples end at the next step, and a run gives its best answer so far.
+
+        Args:
+            reason: why, in words; the first one counts.
+        """
+        self._stopped = self._stopped or reason
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it was stopped, or None."""
+        return self._stopped
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""
@@ -282,7 +327,9 @@ class Budget:
 
     @property
     def exhausted(self) -> str | None:
-        """Which limit is reached, in words, or None."""
+        """Which limit is reached, or why it was stopped, in words, or None."""
+        if self._stopped is not None:
+            return self._stopped
         if self.tokens is not None and self._spent_tokens >= self.tokens:
             return f"the budget of {self.tokens} tokens is spent"
         if self.calls is not None and self._spent_calls > self.calls:

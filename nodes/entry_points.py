@@ -27,3 +27,11 @@ def load_entry_points(group: str, take: Callable[[str, Any], None]) -> None:
         except (Exception, SystemExit) as error:
             what = group.partition(".")[2]
             _logger.warning("%s of %s can't be loaded: %s", what, entry.value, error)
+
+
+def origin(group: str, name: str) -> str:
+    """The package that offers a name under a group of entry points, with its version."""
+    for entry in metadata.entry_points(group=group, name=name):
+        if entry.dist is not None:
+            return f"{entry.dist.name} {entry.dist.version}"
+    return "a package"

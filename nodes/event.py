@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from thinkgraph.models.model import Frozen
-from thinkgraph.nodes.population import Answer, Candidate, Criticism
+from thinkgraph.nodes.population import Answer, CallRecord, Candidate, Criticism
 
 
 class NodeStarted(Frozen):
@@ -46,6 +46,15 @@ class CritiqueAdded(Frozen):
     critique: Criticism
 
 
+class ToolCalled(Frozen):
+    """A tool has been called on the way to the candidate ``id``."""
+
+    event: Literal["tool"] = "tool"
+    node: str
+    id: str
+    call: CallRecord
+
+
 class AnswerReached(Frozen):
     """A node has reached an answer; a later one may replace it."""
 
@@ -55,6 +64,6 @@ class AnswerReached(Frozen):
 
 
 NodeEvent = Annotated[
-    NodeStarted | TextDelta | CandidateUpdated | CritiqueAdded | AnswerReached,
+    NodeStarted | TextDelta | CandidateUpdated | CritiqueAdded | ToolCalled | AnswerReached,
     Field(discriminator="event"),
 ]

@@ -8,12 +8,33 @@ the same thing twice and nothing changes.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from thinkgraph.models.model import Confidence, FinishReason, Frozen, Message, TokenLogprob, Usage
 from thinkgraph.nodes.answers import Tally
 
-__all__ = ["Answer", "Candidate", "Confidence", "Criticism", "State", "TokenLogprob", "Update"]
+__all__ = [
+    "Answer",
+    "CallRecord",
+    "Candidate",
+    "Confidence",
+    "Criticism",
+    "State",
+    "TokenLogprob",
+    "Update",
+]
+
+
+class CallRecord(Frozen):
+    """One call of a tool: as it was made, and what came of it."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    result: str = Field("", description="as the model was shown it")
+    failed: bool = Field(False, description="whether the result is an error")
+    seconds: float = 0.0
 
 
 class Candidate(Frozen):
@@ -33,6 +54,7 @@ class Candidate(Frozen):
     tokens: int
     finish_reason: FinishReason
     confidence: Confidence | None = None
+    calls: tuple[CallRecord, ...] = Field((), description="of tools, before the answer")
 
     def retired(self) -> Candidate:
         """The same candidate, out of the population."""

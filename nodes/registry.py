@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
-from thinkgraph.nodes import kinds
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes import kinds, sharing
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.entry_points import load_entry_points
+from thinkgraph.nodes.entry_points import load_entry_points, origin
+from thinkgraph.nodes.python_file import load_python_file
 
 _registered: dict[str, type[Node]] = {}
+_imported: dict[Path, list[str]] = {}
+_logger = logging.getLogger(__name__)
 K = TypeVar("K", bound=type[Node])
 
 GROUP = "thinkgraph.nodes"
@@ -26,9 +32,51 @@ def node_kinds() -> dict[str, type[Node]]:
     """Every kind by its name: built-in ones, those of installed packages, and registered ones.
 
     A package offers a kind by an entry point of the group ``thinkgraph.nodes`` that names the
-    class, or a module that registers some. One that can't be loaded is left out, and logged.
+    class, or a module that registers some; a folder of ``THINKGRAPH_PATH`` has Python files of them
+    in ``kinds/``. What can't be loaded is left out, and logged.
     """
+    _load_files(sharing.setting())
     return {**built_in_kinds(), **_installed(), **_registered}
+
+
+@cache
+def _load_files(setting: tuple[str, str]) -> None:
+    """Register the kinds of the files that the environment names; one that fails is logged."""
+    files = [file for folder in sharing.folders() for file in sorted(folder.glob("kinds/*.py"))]
+    for file in [*files, *sharing.imported_files()]:
+        try:
+            import_kinds(file)
+        except ThinkgraphError as error:
+            _logger.warning("%s", error)
+
+
+def import_kinds(file: str | Path) -> list[str]:
+    """Register the node kinds of a Python file; returns their names.
+
+    A kind is a class of it that sets ``kind``, or what it registers itself.
+
+    Raises:
+        ThinkgraphError: the file can't be run, or a name is taken.
+    """
+    path = Path(file).resolve()
+    if path in _imported:
+        return _imported[path]
+    before = dict(_registered)
+    _imported[path] = []  # for a file that asks for the kinds itself
+    try:
+        module = load_python_file("node kinds", path)
+        for _, member in inspect.getmembers(module, inspect.isclass):
+            own = member.__module__ == module.__name__ and "kind" in vars(member)
+            if own and issubclass(member, Node) and member.kind not in _registered:
+                register(member)
+    except (ValueError, ThinkgraphError) as error:
+        del _imported[path]
+        _registered.clear()
+        _registered.update(before)
+        said = error if isinstance(error, ThinkgraphError) else f"node kinds of {file}: {error}"
+        raise ThinkgraphError(str(said)) from None
+    _imported[path] = [name for name in _registered if name not in before]
+    return _imported[path]
 
 
 def register(kind: K) -> K:
@@ -43,6 +91,14 @@ def register(kind: K) -> K:
         raise ValueError(f"there is a node kind {kind.kind!r} already: {_origin(known)}")
     _registered[kind.kind] = kind
     return kind
+
+
+def shared_kinds() -> dict[str, tuple[type[Node], str]]:
+    """The kinds that aren't built in, each with where it is from."""
+    known = {n: kind for n, kind in node_kinds().items() if n not in built_in_kinds()}
+    files = {name: str(file) for file, names in _imported.items() for name in names}
+    packages = {name: origin(GROUP, name) for name in known if name in _installed()}
+    return {n: (kind, (packages | files).get(n, _origin(kind))) for n, kind in known.items()}
 
 
 def _check(kind: Any, known: Mapping[str, type[Node]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from thinkgraph.models.model import Completion, Frozen, Message, Sampling, Usage
+from thinkgraph.models.model import Completion, Frozen, Message, Sampling, Tool, Usage
 
 
 class RequestRecord(Frozen):
@@ -21,6 +21,7 @@ class RequestRecord(Frozen):
     options: tuple[str, ...] = Field((), description="those to choose from, in a choice")
     probabilities: tuple[float, ...] = Field((), description="one for each option")
     usage: Usage = Usage()
+    tools: tuple[Tool, ...] = Field((), description="those that it might call")
     error: str | None = Field(None, description="why it failed, if it did")
     rendered: str | None = Field(None, description="the prompt's text, by the chat template")
     tokens: tuple[int, ...] | None = Field(None, description="of that text, as the model got them")

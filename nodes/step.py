@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from thinkgraph.models.arguments import suggesting
 from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.model import (
+    NO_TOOLS,
     Budget,
     Completion,
     Delta,
@@ -20,6 +21,7 @@ from thinkgraph.models.model import (
     Model,
     ModelRequest,
     Sampling,
+    ToolUse,
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
@@ -109,6 +111,7 @@ class Step:
         first: int = 0,
         part: int = 0,
         role: str = "",
+        tools: ToolUse = NO_TOOLS,
         done: Callable[[Completion, Generation], None] | None = None,
     ) -> list[Completion]:
         """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
@@ -124,13 +127,14 @@ class Step:
             first: the number of the first among what this run writes.
             part: which part of those texts this is, from 0, where they are sampled in several.
             role: whose model is asked.
+            tools: what the model may call; its calls are in the completions.
             done: told each completion as it ends; may cancel others of the generation.
         """
         seeds = self.seeds(n, first, part)
         if self._refused():
             return [_unasked(index, seed) for index, seed in enumerate(seeds)]
         model = self.models(role)
-        request = ModelRequest(messages, sampling, seeds, self.budget)
+        request = ModelRequest(messages, sampling, seeds, self.budget, tools)
         completions: list[Completion] = []
         generation = model.generate(request)
         try:
@@ -182,6 +186,7 @@ class Step:
                 messages=tuple(request.messages),
                 sampling=request.sampling,
                 seeds=tuple(request.seeds),
+                tools=tuple(request.tools.tools),
                 **result,
             )
             self.record(record)

@@ -26,18 +26,19 @@ LAYERS = {
     ),
     "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check"),
     "nodes": (
-        "event|population|answers|request|entry_points",
+        "event|population|answers|request|entry_points|python_file",
+        "sharing",
         "tools|prompts|quality",
         "step",
         "base",
-        "budget_forcing",
+        "budget_forcing|trajectory",
         "kinds",
         "registry",
         "function_node",
     ),
 }
 """By the folder, its parts from the lowest to the highest; each may import those before it."""
-MOST_MODULES = 13
+MOST_MODULES = 14
 
 
 def modules() -> dict[str, Path]:

@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.event import NodeEvent as NodeEvent
     from thinkgraph.nodes.event import NodeStarted as NodeStarted
     from thinkgraph.nodes.event import TextDelta as TextDelta
+    from thinkgraph.nodes.event import ToolCalled as ToolCalled
     from thinkgraph.nodes.function_node import node_kind as node_kind
+    from thinkgraph.nodes.kinds.act import Act as Act
     from thinkgraph.nodes.kinds.ask import Ask as Ask
     from thinkgraph.nodes.kinds.calculate import Calculate as Calculate
     from thinkgraph.nodes.kinds.choose import Choose as Choose
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.kinds.synthesize import Synthesize as Synthesize
     from thinkgraph.nodes.kinds.vote import Vote as Vote
     from thinkgraph.nodes.population import Answer as Answer
+    from thinkgraph.nodes.population import CallRecord as CallRecord
     from thinkgraph.nodes.population import Candidate as Candidate
     from thinkgraph.nodes.population import Criticism as Criticism
     from thinkgraph.nodes.population import State as State
@@ -137,8 +140,10 @@ _EXPORTS = {
         "TextDelta",
         "NodeEvent",
         "NodeStarted",
+        "ToolCalled",
     ],
     "nodes.function_node": ["node_kind"],
+    "nodes.kinds.act": ["Act"],
     "nodes.kinds.ask": ["Ask"],
     "nodes.kinds.calculate": ["Calculate"],
     "nodes.kinds.choose": ["Choose"],
@@ -151,7 +156,7 @@ _EXPORTS = {
     "nodes.kinds.select": ["Select"],
     "nodes.kinds.synthesize": ["Synthesize"],
     "nodes.kinds.vote": ["Vote"],
-    "nodes.population": ["Answer", "Candidate", "Criticism", "State", "Update"],
+    "nodes.population": ["Answer", "CallRecord", "Candidate", "Criticism", "State", "Update"],
     "nodes.prompts.prompt": ["Prompt"],
     "nodes.registry": ["register"],
     "nodes.step": ["Step"],

@@ -25,22 +25,26 @@ def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     counted = plan.total.prompt_tokens is not None
     names = ["runs", "calls", "samples", "tokens", *(["prompt tokens"] if counted else [])]
+    tools = plan.total.tool_calls > 0
+    names += ["tool calls"] if tools else []
     table.add_column("node")
     for name in names:
         table.add_column(name, justify="right")
     for name, spent in plan.nodes.items():
-        table.add_row(name, *_cells(spent))
-    table.add_row("together", *_cells(plan.total), style="bold")
+        table.add_row(name, *_cells(spent, tools=tools))
+    table.add_row("together", *_cells(plan.total, tools=tools), style="bold")
     return table
 
 
-def _cells(spent: Spent) -> Iterator[str]:
+def _cells(spent: Spent, *, tools: bool) -> Iterator[str]:
     """Numbers that are bounds with a sign before them; tokens always are."""
     for count in (spent.runs, spent.calls, spent.samples):
         yield f"{count:,}" if spent.exact or not count else f"≤ {count:,}"
     for tokens in (spent.tokens, spent.prompt_tokens):
         if tokens is not None:
             yield f"≤ {tokens:,}" if tokens else "0"
+    if tools:
+        yield f"≤ {spent.tool_calls:,}" if spent.tool_calls else "0"
 
 
 def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:

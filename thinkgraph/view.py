@@ -24,8 +24,9 @@ from thinkgraph.nodes.event import (
     NodeEvent,
     NodeStarted,
     TextDelta,
+    ToolCalled,
 )
-from thinkgraph.nodes.population import Answer, Candidate
+from thinkgraph.nodes.population import Answer, CallRecord, Candidate
 from thinkgraph.nodes.request import RequestRecord
 from thinkgraph.terminal import console as make_console
 
@@ -83,6 +84,9 @@ class View(LiveView):
             row.style = "green" if event.critique.accepted else "red"
             if not event.critique.accepted and event.critique.candidate in self._rows:
                 self._rows[event.critique.candidate].style = "yellow"
+        elif isinstance(event, ToolCalled):
+            row = self._rows.setdefault(event.id, Row())
+            row.text += f"\n{_call(event.call)}\n"
         elif isinstance(event, AnswerReached):
             self._answer = event.answer
 
@@ -94,6 +98,8 @@ class View(LiveView):
             found = event.candidate
             before, self._told[found.id] = self._told.get(found.id), found
             return _told(found, before)
+        if isinstance(event, ToolCalled):
+            return f"{event.id}  {_call(event.call)}"
         if isinstance(event, CritiqueAdded):
             said = event.critique
             verdict = _verdict(said.accepted)
@@ -136,6 +142,17 @@ class Row:
 
 def _verdict(accepted: bool) -> str:
     return "accepted" if accepted else "not accepted"
+
+
+def _call(call: CallRecord) -> str:
+    """A call of a tool and its result, in a line."""
+    given = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+    return f"[{call.tool}({_short(given)}) → {_short(call.result)}, {call.seconds:.1f} s]"
+
+
+def _short(text: str, most: int = 120) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def _told(candidate: Candidate, before: Candidate | None) -> str:

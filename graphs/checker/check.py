@@ -132,7 +132,11 @@ class _Check:
     def _used(self, context: CheckContext) -> dict[str, CheckContext]:
         graphs = {}
         for name, document in used(context).items():
-            node = next(node for node, spec in context.nodes.items() if spec.use == name)
+            node = next(
+                node
+                for node, spec in context.nodes.items()
+                if spec.used and spec.used.graph == name
+            )
             path = ("nodes", node, "use")
             key = _key(document)
             if key in self._open:

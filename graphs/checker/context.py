@@ -90,7 +90,7 @@ class CheckContext:
         context.inputs = _well_formed(Input, data.get("inputs"))
         context.params = _well_formed(Param, data.get("params"))
         context.state = _well_formed(StateField, data.get("state"))
-        context.nodes = _well_formed(NodeSpec, data.get("nodes"))
+        context.nodes = _well_formed(NodeSpec, data.get("nodes"), NODE_SETTINGS)
         context.edges = _edges(data.get("edges"))
         context.kinds = {n: node for n in context.nodes if (node := context._kind(n)) is not None}
         return context
@@ -109,10 +109,7 @@ class CheckContext:
         kind = node_kinds().get(node.kind or "")
         if kind is None:
             return None
-        try:
-            return kind.model_validate(node.settings)
-        except ValidationError:
-            return None
+        return _mended(kind, node.settings, kind.model_fields.keys() | node.settings.keys())
 
     def report(
         self, code: str, path: DataPath, message: str, hint: str = "", *, key: bool = False
@@ -197,6 +194,12 @@ class CheckContext:
         )
         return list(islice(found, MAX_LINKS + 1))
 
+    @property
+    def fanned(self) -> set[str]:
+        """The nodes that an edge runs once for each item of a list."""
+        over = {n for n, edge in self.edges.items() if edge.each not in (None, "candidates")}
+        return {link.target for link in self.links if link.edge in over}
+
     def _corrected(self, name: str) -> str:
         if name not in self._corrections:
             guesses = len(self._corrections) < MAX_PROBLEMS + len(self.targets)
@@ -238,16 +241,34 @@ class CheckContext:
                 yield path, value
 
 
-def _well_formed(model: type[M], section: Any) -> dict[str, M]:
+NODE_SETTINGS = frozenset({"budget", "retry", "fallback"})
+"""What a node may be checked without, where it is refused."""
+
+
+def _well_formed(
+    model: type[M], section: Any, optional: Collection[str] = frozenset()
+) -> dict[str, M]:
     if not isinstance(section, Mapping):
         return {}
-    found = {}
-    for name, data in section.items():
-        try:
-            found[str(name)] = model.model_validate(data)
-        except ValidationError:
-            continue
-    return found
+    found = {str(name): _mended(model, data, optional) for name, data in section.items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _mended(model: type[M], data: Any, optional: Collection[str]) -> M | None:
+    """The data as a model, without those of the optional fields that are refused.
+
+    So what is right of it is checked in the same round; None if it is refused without them too.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        refused = {each["loc"][0] for each in error.errors(include_url=False) if each["loc"]}
+    if not isinstance(data, Mapping) or not refused <= set(optional) & data.keys():
+        return None
+    try:
+        return model.model_validate({k: v for k, v in data.items() if k not in refused})
+    except ValidationError:
+        return None
 
 
 def _edges(section: Any) -> dict[int, Edge]:

@@ -68,6 +68,7 @@ _CUSTOM_ERRORS = {
     "param": "TG107",
     "node": "TG108",
     "chain": "TG109",
+    "bounds": "TG113",
     "template": "TG110",
     "prompt": "TG203",
 }
@@ -152,7 +153,7 @@ def _invalid_name(found: _Detail) -> Violation:
 def _custom_error(found: _Detail) -> Violation:
     """One of the errors that the models of the language raise themselves."""
     message, _, hint = found.message.partition("; ")
-    if found.kind == "node" and isinstance(found.value, dict) and "kind" not in found.value:
+    if found.kind == "node" and not {"kind", "use"} & set(found.value or ()):
         meant = {name: nearest(name, ("kind", "use")) for name in found.value}
         hints = [f"did you mean `{word}` with `{name}`?" for name, word in meant.items() if word]
         hint = hints[0] if hints else hint

@@ -2,7 +2,7 @@
 
 CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
 functions, so a condition ends and touches nothing. Its checker finds unknown names and types
-that don't fit before anything runs.
+that don't fit before anything runs. `not`, `and` and `or` may stand for CEL's signs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
 from cel_expr_python import cel
 
 from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.graphs.language.spec import Spec
+from thinkgraph.graphs.language.words import SIGNS, Translation, tokens_of
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.population import State
@@ -132,7 +134,7 @@ class Condition:
     def __init__(self, text: str, types: Mapping[str, str]) -> None:
         self.text = text
         self._expression = _compile(text, tuple(sorted(types.items())))
-        self.names = frozenset(re.findall(r"[A-Za-z_]\w*", text)) & types.keys()
+        self.names = Translation(text).names & types.keys()
 
     def holds(self, state: State, round: int, params: Mapping[str, Any]) -> bool:
         """Whether the condition is true for a state; only the variables that it uses are computed.
@@ -164,10 +166,11 @@ def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
         said = f"a condition has at most {MAX_MACROS} calls of all, exists, map and filter"
         raise ConditionError(said, [ConditionIssue("syntax", said)])
     environment = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in types})
+    translation = Translation(text)
     try:
-        expression = environment.compile(text)
+        expression = environment.compile(translation.text)
     except RuntimeError as error:
-        issues = list(_issues(str(error), text, dict(types)))
+        issues = list(_issues(str(error), translation, text, dict(types)))
         raise ConditionError("; ".join(issue.message for issue in issues), issues) from None
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         issue = _not_boolean(expression.return_type().name().lower(), text)
@@ -179,11 +182,18 @@ MAX_MACROS = 2
 """How many loops over lists a condition may have; each multiplies its work."""
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_WORDS = {"not": "`!x`", "and": "`x && y`", "or": "`x || y`", "=": "`x == y`", "is": "`x == y`"}
+_NO_OPERATORS = {
+    **dict.fromkeys(("=", "is"), "`x == y`"),
+    **{word.upper(): f"`{word}`" for word in SIGNS},
+    "not in": "`not (x in y)`",
+}
+"""What is taken for an operator, and what to write."""
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 
 
-def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[ConditionIssue]:
+def _issues(
+    report: str, translation: Translation, text: str, types: Mapping[str, str]
+) -> Iterator[ConditionIssue]:
     """The issues in a report of CEL's; of its syntax errors only the first, which causes them."""
     found = _ERROR.findall(report)
     if not found:
@@ -192,7 +202,7 @@ def _issues(report: str, text: str, types: Mapping[str, str]) -> Iterator[Condit
         )
     for line, column, message in found:
         said = message.removesuffix(" (in container '')")
-        location = int(line), int(column)
+        location = translation.origin(int(line), int(column))
         if said.startswith("undeclared reference to"):
             yield _unknown(said.split("'")[1], location, types)
         elif said.startswith("found no matching overload"):
@@ -222,7 +232,7 @@ def _unknown(name: str, location: tuple[int, int], types: Mapping[str, str]) -> 
 def _mismatch(
     said: str, location: tuple[int, int], text: str, types: Mapping[str, str]
 ) -> ConditionIssue:
-    operator = said.split("'")[1].strip("_@").replace("_", "")
+    operator = _operator(said.split("'")[1].strip("_@").replace("_", ""), location, text)
     given = said.rsplit("applied to '", maxsplit=1)[-1].rstrip("'").strip("()")
     message = f"`{operator}` is not defined for ({given})"
     if sorted(given.split(", ")) == ["double", "int"]:
@@ -230,6 +240,12 @@ def _mismatch(
             "type", message, *location, len(operator), _as_doubles(text, location, types)
         )
     return ConditionIssue("type", message, *location, max(1, len(operator)))
+
+
+def _operator(sign: str, location: tuple[int, int], text: str) -> str:
+    """An operator as it was written: a sign of CEL, or a word."""
+    written = text.split("\n")[location[0] - 1][location[1] - 1 :]
+    return next((w for w, s in SIGNS.items() if s == sign and written.startswith(w)), sign)
 
 
 def _as_doubles(text: str, location: tuple[int, int], types: Mapping[str, str]) -> str:
@@ -256,13 +272,16 @@ def _unreadable(said: str, location: tuple[int, int], text: str) -> ConditionIss
             1,
             "write the param's name alone",
         )
-    for match in re.finditer(r"\b(not|and|or|is)\b|(?<![<>=!])=(?!=)", text):
-        line = text.count("\n", 0, match.start()) + 1
-        column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
-        message = f"`{match[0]}` is not an operator of CEL"
-        return ConditionIssue(
-            "syntax", message, line, column, len(match[0]), f"write {_WORDS[match[0]]}"
-        )
+    tokens = tokens_of(text)
+    for token, following in zip_longest(tokens, tokens[1:]):
+        two = f"{token.text} {following.text}" if following else ""
+        operator = two if two in _NO_OPERATORS else token.text
+        if operator in _NO_OPERATORS and token.kind != "string":
+            line = text.count("\n", 0, token.start) + 1
+            column = token.start - (text.rfind("\n", 0, token.start) + 1) + 1
+            message = f"`{operator}` is not an operator of a condition"
+            hint = f"write {_NO_OPERATORS[operator]}"
+            return ConditionIssue("syntax", message, line, column, len(operator), hint)
     ends = "<EOF>" in said.split(" expecting ", maxsplit=1)[0]
     message = "unexpected end" if ends else said.split(" expecting ", maxsplit=1)[0]
     return ConditionIssue("syntax", message.removeprefix("Syntax error: "), *location)

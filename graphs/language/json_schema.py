@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.catalogue import names
 from thinkgraph.graphs.language.spec import NAME, Spec
 from thinkgraph.nodes.registry import node_kinds
 
@@ -39,7 +39,7 @@ def schema() -> Schema:
     ]
     attempts = parts["Retry"]["properties"]["max_attempts"]
     parts["Retry"] = {"anyOf": [parts["Retry"], {**attempts, "title": "attempts"}]}
-    parts["NodeSpec"] = {"anyOf": [*nodes, _use(parts["NodeSpec"])]}
+    parts["NodeSpec"] = {"anyOf": [*nodes, _use(parts["NodeSpec"], parts["Use"])]}
     parts["Edge"] = _edge(parts["Edge"])
     parts["Param"] = {"anyOf": [parts["Param"], {"type": ["boolean", "number", "string"]}]}
     field = parts["Output"]["properties"]["field"]
@@ -73,15 +73,19 @@ def _node(parts: dict[str, Schema], definition: str, name: str, about: str) -> S
     return {"$ref": f"#/$defs/{definition}"}
 
 
-def _use(node: Schema) -> Schema:
+def _use(node: Schema, uses: Schema) -> Schema:
     """A node that uses another graph."""
     properties = node["properties"]
-    names = [{"enum": list(builtin_names())}, {"type": "string", "pattern": r"[/.]"}]
+    files = {"type": "string", "pattern": r"[/.]"}
+    graph = {"anyOf": [{"enum": list(names())}, files]}
+    short = {**graph, "description": properties["use"]["description"]}
+    uses["properties"]["graph"] |= graph
+    uses["properties"]["graph"].pop("type", None)
     return {
         "title": "use",
         "type": "object",
         "properties": {
-            "use": {"anyOf": names, "description": properties["use"]["description"]},
+            "use": {"anyOf": [short, {"$ref": "#/$defs/Use"}]},
             "params": {**properties["params"], "anyOf": [{"type": "object"}]},
             **{name: properties[name] for name in BESIDE},
         },

@@ -33,6 +33,7 @@ from thinkgraph.graphs.language.spec import (
     Param,
     Spec,
     StateField,
+    Use,
 )
 from thinkgraph.models.model import Sampling
 from thinkgraph.nodes.answers import EXTRACTORS
@@ -45,6 +46,25 @@ COMMAND = "python -m thinkgraph.graphs.language.reference"
 NOTE = f"<!-- Made from the code by `{COMMAND}`; edit the code instead. -->\n"
 
 Schema = dict[str, Any]
+
+_USE = """\
+A list of questions, each answered by another strategy, and all their answers in a list:
+
+```yaml
+state:
+  parts: {type: list, default: []}
+  found: {type: list, reducer: append, default: []}
+nodes:
+  split: {kind: ask, prompt: sub-questions, into: parts, lines: true}
+  solve: {use: {graph: self-consistency, inputs: {question: item}, into: {found: text}}}
+  reply: {kind: generate, prompt: {user: "{{ question }} {{ found | join(' ') }}"}}
+edges:
+  - START -> split
+  - split -> solve: {each: parts}
+  - split -> reply
+  - solve -> reply -> END
+```
+"""
 
 
 def language() -> str:
@@ -63,6 +83,8 @@ def language() -> str:
         f"Built-in channels, which every graph has beside these fields: {_listed(CHANNELS)}.\n",
         _section("Nodes", NodeSpec),
         "Beside `kind`, a node has the settings of its kind; see [below](#node-kinds).\n",
+        _section("Use", Use),
+        _USE,
         _section("Edges", Edge),
         _section("Budgets", Limits),
         _section("Output", Output),
@@ -195,8 +217,9 @@ def _conditions() -> str:
         ## Conditions
 
         A condition is an expression of [CEL](https://cel.dev), the Common Expression Language:
-        `!accepted && agreement < 0.8`. It is typed: CEL doesn't compare int with double
-        (write `1.0`). It may name the params, inputs and state of the spec, and:
+        `not accepted and agreement < 0.8`. `not`, `and` and `or` stand for CEL's `!`, `&&` and
+        `||`; `not` applies to a whole comparison, as in Python. It is typed: CEL doesn't compare
+        int with double (write `1.0`). It may name the params, inputs and state of the spec, and:
         """
     )
     return f"{words}\n\n{_table(('name', 'type', 'what it is'), rows)}"

@@ -60,6 +60,18 @@ def problem(code: str, message: str, location: Location, hint: str = "") -> Prob
 
 
 _DRAFT_VOTE = "nodes:\n  draft: {kind: generate}\n  vote: {kind: vote}\n"
+_DRAFT_ASK = (
+    "nodes:\n  draft: {kind: generate}\n  note: {kind: ask, prompt: question, into: plan}\n"
+)
+_DRAFT_TWO = (
+    "nodes:\n  draft: {kind: generate}\n  a: {kind: revise}\n  b: {kind: generate}\n"
+    "  vote: {kind: vote}\n"
+)
+_FACT = 'state:\n  fact: {type: string, default: ""}\n'
+_USING = (
+    '  draft: {kind: generate, prompt: {user: "{{ question }} {{ fact }}"}}\n  vote: {kind: vote}\n'
+    "edges:\n  - START -> ask -> draft -> vote -> END\n"
+)
 _REFINE = (
     "nodes:\n  draft: {kind: generate}\n  critic: {kind: critique}\n  revise: {kind: revise}\n"
 )
@@ -104,8 +116,8 @@ RULES: dict[str, Rule] = {
         "an anchor or alias",
         "A few aliases can expand to gigabytes, so they are refused. Use a param instead: several "
         "nodes may refer to it.",
-        "nodes:\n  draft: {kind: generate, samples: &n 4, top_k: *n}\n",
-        "params:\n  n: 4\nnodes:\n  draft: {kind: generate, samples: $n, top_k: $n}\n",
+        "nodes:\n  draft: {kind: generate, max_tokens: &n 4, top_k: *n}\n",
+        "params:\n  n: 4\nnodes:\n  draft: {kind: generate, max_tokens: $n, top_k: $n}\n",
     ),
     "TG009": Rule(
         "nested too deep",
@@ -151,8 +163,8 @@ RULES: dict[str, Rule] = {
     "TG103": Rule(
         "the wrong type",
         "The value doesn't have the type of the field. A quoted string is never read as a number.",
-        'nodes:\n  draft: {kind: generate, samples: "4"}\n',
-        "nodes:\n  draft: {kind: generate, samples: 4}\n",
+        'nodes:\n  draft: {kind: generate, max_tokens: "64"}\n',
+        "nodes:\n  draft: {kind: generate, max_tokens: 64}\n",
     ),
     "TG104": Rule(
         "out of range",
@@ -216,6 +228,17 @@ RULES: dict[str, Rule] = {
         "nodes:\n  draft: {kind: generate, json_schema: {type: array, uniqueItems: true}}\n",
         "nodes:\n  draft: {kind: generate, json_schema: {type: array, maxItems: 3}}\n",
     ),
+    "TG113": Rule(
+        "two bounds on one edge",
+        "`repeat` counts the runs of the edge's target, `at_most` the passes of the edge. Write "
+        "the one that you mean.",
+        _REFINE + "edges:\n  - START -> draft -> critic\n"
+        "  - critic -> revise: {when: not accepted, repeat: 2, at_most: 2}\n"
+        "  - critic -> END\n  - revise -> critic\n",
+        _REFINE + "edges:\n  - START -> draft -> critic\n"
+        "  - critic -> revise: {when: not accepted, repeat: 2}\n"
+        "  - critic -> END\n  - revise -> critic\n",
+    ),
     "TG201": Rule(
         "an unknown kind",
         "No node kind has this name, neither a built-in one nor one of an installed package.",
@@ -225,8 +248,8 @@ RULES: dict[str, Rule] = {
     "TG202": Rule(
         "an unknown param",
         "`$name` stands for the value of a param, and the spec declares no param of this name.",
-        "nodes:\n  draft: {kind: generate, samples: $samples}\n",
-        "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
+        "nodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
+        "params:\n  tokens: 64\nnodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
     ),
     "TG203": Rule(
         "an unknown prompt",
@@ -265,8 +288,8 @@ RULES: dict[str, Rule] = {
         "Params and inputs are keyword arguments of a run and variables of conditions and "
         "templates. So their names must differ from the arguments of a run, the channels, the "
         "variables of conditions, each other, and the keywords of CEL and Python.",
-        "params:\n  seed: 4\nnodes:\n  draft: {kind: generate, samples: $seed}\n",
-        "params:\n  drafts: 4\nnodes:\n  draft: {kind: generate, samples: $drafts}\n",
+        "params:\n  seed: 4\nnodes:\n  draft: {kind: generate, top_k: $seed}\n",
+        "params:\n  words: 4\nnodes:\n  draft: {kind: generate, top_k: $words}\n",
     ),
     "TG209": Rule(
         "an unknown template variable",
@@ -292,8 +315,8 @@ RULES: dict[str, Rule] = {
     "TG212": Rule(
         "an unused param",
         "No setting, edge, condition or prompt uses the param, so setting it has no effect.",
-        "params:\n  samples: 4\n",
-        "params:\n  samples: 4\nnodes:\n  draft: {kind: generate, samples: $samples}\n",
+        "params:\n  tokens: 64\n",
+        "params:\n  tokens: 64\nnodes:\n  draft: {kind: generate, max_tokens: $tokens}\n",
         "warning",
     ),
     "TG213": Rule(
@@ -342,20 +365,21 @@ RULES: dict[str, Rule] = {
     ),
     "TG301": Rule(
         "a condition that doesn't parse",
-        "Conditions are written in CEL: `!x`, `x && y`, `x || y`, `==`, and params without `$`.",
+        "Conditions are written in CEL: `not x`, `x and y`, `x or y` (or `!x`, `x && y`, "
+        "`x || y`), `==`, and params without `$`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: not accepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: live = 2}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        '  - draft -> vote: {when: "!accepted"}\n  - draft -> END\n  - vote -> END\n',
+        "  - draft -> vote: {when: live == 2}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG302": Rule(
         "a condition names an undefined variable",
         "A condition may name the round, the params, inputs and state of the spec, and what "
         "every state offers, such as `accepted`, `agreement` and `live`.",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: acepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: agrement > 0.5}\n  - draft -> END\n  - vote -> END\n",
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
-        "  - draft -> vote: {when: accepted}\n  - draft -> END\n  - vote -> END\n",
+        "  - draft -> vote: {when: agreement > 0.5}\n  - draft -> END\n  - vote -> END\n",
     ),
     "TG303": Rule(
         "types in a condition don't fit",
@@ -374,6 +398,28 @@ RULES: dict[str, Rule] = {
         _DRAFT_VOTE + "edges:\n  - START -> draft\n"
         "  - draft -> vote: {when: live > 0}\n  - draft -> END\n  - vote -> END\n",
     ),
+    "TG305": Rule(
+        "a condition on a field that may have no value",
+        "On some path no node has written the field of the state when the condition is tested, and "
+        "the field has no default, so the run would fail there.",
+        "state:\n  plan: {type: string}\n" + _DRAFT_ASK + "edges:\n  - START -> draft\n"
+        '  - draft -> note: {when: plan == ""}\n  - draft -> END\n  - note -> END\n',
+        'state:\n  plan: {type: string, default: ""}\n' + _DRAFT_ASK + "edges:\n"
+        "  - START -> draft\n"
+        '  - draft -> note: {when: plan == ""}\n  - draft -> END\n  - note -> END\n',
+    ),
+    "TG306": Rule(
+        "a condition on what nothing has set",
+        "The condition can be tested, but not as it was meant: `accepted` is false before any "
+        "critique, `answer` empty before any vote, `score` minus infinity before any score. An "
+        "input without a default has no value in a run that gives none, and the run fails there.",
+        _DRAFT_VOTE + "edges:\n  - START -> draft\n"
+        "  - draft -> vote: {when: score > 0.5}\n  - draft -> END\n  - vote -> END\n",
+        "nodes:\n  draft: {kind: generate}\n  rate: {kind: score}\n  vote: {kind: vote}\n"
+        "edges:\n  - START -> draft -> rate\n"
+        "  - rate -> vote: {when: score > 0.5}\n  - rate -> END\n  - vote -> END\n",
+        "warning",
+    ),
     "TG401": Rule(
         "a node that can't be reached",
         "No path leads from START to this node, so it never runs.",
@@ -388,12 +434,12 @@ RULES: dict[str, Rule] = {
     ),
     "TG403": Rule(
         "a loop without a bound",
-        "A run must end whatever a model writes, so one edge of every loop needs a maximum number "
-        "of passes.",
+        "A run must end whatever a model writes, so one edge of every loop needs a bound: "
+        "`repeat: 2` follows it until its target has run twice, `at_most: 2` follows it twice.",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
-        '  - critic -> revise: {when: "!accepted"}\n  - critic -> END\n  - revise -> critic\n',
+        "  - critic -> revise: {when: not accepted}\n  - critic -> END\n  - revise -> critic\n",
         _REFINE + "edges:\n  - START -> draft -> critic\n"
-        '  - critic -> revise: {when: "!accepted", at_most: 2}\n'
+        "  - critic -> revise: {when: not accepted, repeat: 2}\n"
         "  - critic -> END\n  - revise -> critic\n",
     ),
     "TG404": Rule(
@@ -486,6 +532,35 @@ RULES: dict[str, Rule] = {
         "edges:\n  - START -> draft -> vote -> END\n",
         "warning",
     ),
+    "TG415": Rule(
+        "a vote that the spec doesn't say",
+        "A run that ends with several candidates counts their answers, as a node of kind `vote` "
+        "would. Write that node, so that the spec says how its answer is found.",
+        "nodes:\n  draft: {kind: generate, samples: 4}\n",
+        _DRAFT_VOTE.replace("{kind: generate}", "{kind: generate, samples: 4}")
+        + "edges:\n  - START -> draft -> vote -> END\n",
+        "warning",
+    ),
+    "TG416": Rule(
+        "a join that can never fire",
+        "`[a, b] -> c` waits for both nodes, and no run has both: they are on two branches of "
+        "which one is chosen, so `c` would never run.",
+        _DRAFT_TWO + "edges:\n  - START -> draft\n  - draft -> a: {when: live > 1}\n"
+        "  - draft -> b\n  - '[a, b] -> vote -> END'\n",
+        _DRAFT_TWO + "edges:\n  - START -> draft\n  - draft -> a: {when: live > 1}\n"
+        "  - draft -> b\n  - a -> vote\n  - b -> vote -> END\n",
+    ),
+    "TG417": Rule(
+        "parallel paths of different lengths meet",
+        "A node runs whenever one of the nodes before it is done. Where parallel paths of "
+        "different lengths meet, it runs more than once, the first time without what the longer "
+        "path writes. A join, `[a, b] -> c`, waits for both.",
+        _DRAFT_TWO + "edges:\n  - START -> [draft, b]\n  - draft -> a -> vote\n"
+        "  - b -> vote -> END\n",
+        _DRAFT_TWO + "edges:\n  - START -> [draft, b]\n  - draft -> a\n"
+        "  - '[a, b] -> vote -> END'\n",
+        "warning",
+    ),
     "TG501": Rule(
         "an unknown graph",
         "`use` names a built-in graph, or a file in the spec's folder or below it. A spec can't "
@@ -516,6 +591,28 @@ RULES: dict[str, Rule] = {
     "TG506": Rule(
         "errors in a used graph",
         "The used graph has errors; they are reported at its own file.",
+    ),
+    "TG507": Rule(
+        "an unknown input or channel of a used graph",
+        "`inputs` names inputs of the used graph, or `question`; `into` takes fields of its state, "
+        "its `answer`, the answer's `text` or its `candidates`.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: anwser}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: answer}}\n" + _USING,
+    ),
+    "TG508": Rule(
+        "a value of another type between two graphs",
+        "What a used graph is given, or what comes back from it, has another type than the field "
+        "that it goes to.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: candidates}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, into: {fact: text}}\n" + _USING,
+    ),
+    "TG509": Rule(
+        "candidates of another question",
+        "A used graph that is given another `question` answers that one, so its candidates can't "
+        "join this graph's. Take its answer into a field of the state.",
+        _FACT + "nodes:\n  ask:\n    use: {graph: direct, inputs: {question: fact}}\n" + _USING,
+        _FACT + "nodes:\n  ask:\n"
+        "    use: {graph: direct, inputs: {question: fact}, into: {fact: answer}}\n" + _USING,
     ),
     "TG601": Rule(
         "a tool or a verifier that is not bound",

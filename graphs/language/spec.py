@@ -8,7 +8,7 @@ Python form all come from them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -51,6 +51,8 @@ CHANNELS = frozenset(
     }
 )
 """The channels of the state that every graph has; no node and no field can have their names."""
+ITEM = "item"
+"""What a node runs for where the graph fans out over a list: a variable of its prompts."""
 RUN_SETTINGS = frozenset(
     {
         *("question", "model", "models", "seed", "budget", "prompts", "tools", "verifiers"),
@@ -207,14 +209,61 @@ class Retry(Frozen):
         return {"max_attempts": value} if is_number else value
 
 
+class Use(Frozen):
+    """Another graph as a node, with explicit names both ways.
+
+    The used graph sees the question, the conversation and the candidates, and of this graph's
+    fields only what `inputs` names: ``inputs: {topic: principle}`` gives its input `topic` the
+    value of this graph's field `principle`. ``question: FIELD`` asks it another question; then it
+    begins without the conversation and without candidates, and `into` is required.
+
+    Without `into` its candidates, critiques and answer are this graph's afterwards. With it only
+    what it names comes back: ``into: {fact: answer}`` writes its answer to this graph's field
+    `fact`. ``use: NAME`` with `params` beside it is the older, short form: every field of this
+    graph that has the name of one of the used graph's is given to it.
+    """
+
+    graph: str = Field(description="a built-in graph, or a file in this file's folder")
+    params: dict[str, Any] = Field(default_factory=dict, description="params of the used graph")
+    inputs: dict[Identifier, str] = Field(
+        default_factory=dict,
+        description="by the used graph's input, or `question`: a field of this graph, `question`, "
+        "`answer`, with an `each` the `item`, or `$param`",
+    )
+    into: dict[Identifier, Identifier] | None = Field(
+        None,
+        description="by this graph's state field, or `candidates`: a state field of the used "
+        "graph, its `answer`, the answer's whole `text`, or its `candidates`",
+    )
+
+    @property
+    def asks_anew(self) -> bool:
+        """Whether the used graph has another question."""
+        return "question" in self.inputs
+
+    @property
+    def gives_population(self) -> bool:
+        """Whether the used graph's candidates, critiques and answer are the user's afterwards."""
+        return self.into is None or "candidates" in self.into
+
+    @property
+    def fields_written(self) -> dict[str, str]:
+        """By the state field that is written, the channel of the used graph."""
+        return {outer: inner for outer, inner in (self.into or {}).items() if outer != "candidates"}
+
+
 class NodeSpec(BaseModel, metaclass=SuggestingModel):
-    """A node: a kind with its settings, or ``use`` of another graph with its params."""
+    """A node: a kind with its settings, or ``use`` of another graph."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str | None = Field(None, description="one of the node kinds below")
-    use: str | None = Field(None, description="a built-in graph, or a file in this file's folder")
-    params: dict[str, Any] | None = Field(None, description="with `use`: params of the used graph")
+    use: str | Use | None = Field(
+        None, description="a built-in graph, or a file in this file's folder, or one as below"
+    )
+    params: dict[str, Any] | None = Field(
+        None, description="with `use: NAME`: params of the used graph"
+    )
     budget: Limits | None = Field(None, description="budget of one run of the node")
     retry: Retry | None = Field(
         None, description="run it again if its model fails; `retry: 3` is three runs at most"
@@ -231,7 +280,21 @@ class NodeSpec(BaseModel, metaclass=SuggestingModel):
             raise _fault(
                 "node", "`params` belongs to `use`; the settings of a kind stand beside `kind`"
             )
+        if self.params is not None and isinstance(self.use, Use):
+            raise _fault("node", "`params` stands beside `use`; write it within, beside `graph`")
         return self
+
+    @property
+    def used(self) -> Use | None:
+        """The graph that it uses, in the long form."""
+        if isinstance(self.use, str):
+            return Use(graph=self.use, params=self.params or {})
+        return self.use
+
+    @property
+    def shares_fields(self) -> bool:
+        """Whether it uses a graph in the short form, which is given all fields of its names."""
+        return isinstance(self.use, str)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -266,21 +329,27 @@ def stages(path: str) -> list[tuple[str, ...]]:
 class Edge(Frozen):
     """A chain of nodes, optionally with a condition and a bound.
 
-    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, at_most: N}``. The conditional edges of a
+    In YAML ``a -> b`` or ``a -> b: {when: CONDITION, repeat: N}``. The conditional edges of a
     node are tried in order, and the first whose condition is true is followed. An edge without
     a condition is followed if no earlier one was. Several edges without conditions are followed
-    in parallel.
+    in parallel. A loop needs a bound: ``revise -> revise: {repeat: 3}`` runs `revise` three times
+    in all.
     """
 
     path: str = Field(max_length=2000, description="the chain; in YAML it is the key")
     when: str | None = Field(
         None, max_length=1000, description="a boolean CEL expression over the state"
     )
+    repeat: Annotated[int | None, AllowsParam()] = Field(
+        None, ge=0, description="bounds a loop: followed until its target has run so often in all"
+    )
     at_most: Annotated[int | None, AllowsParam()] = Field(
         None, ge=0, description="maximum number of times it is followed in a run"
     )
-    each: Literal["candidates"] | None = Field(
-        None, description="run the target once per live candidate, in parallel"
+    each: Identifier | None = Field(
+        None,
+        description="run the target in parallel, once per live candidate (`candidates`) or per "
+        "`item` of a list: a field of the state, or an input",
     )
 
     @model_validator(mode="before")
@@ -294,7 +363,8 @@ class Edge(Frozen):
                 return {"path": path}
             if isinstance(rest, dict):
                 return {"path": path, **rest}
-            raise _fault("chain", "after the chain only `when`, `at_most` and `each` are allowed")
+            allowed = "`when`, `repeat`, `at_most` and `each`"
+            raise _fault("chain", f"after the chain only {allowed} are allowed")
         return value
 
     @model_validator(mode="after")
@@ -304,12 +374,24 @@ class Edge(Frozen):
             raise _fault(
                 "chain", "an edge with a condition has one arrow, from one node to one node"
             )
+        if self.repeat is not None and self.at_most is not None:
+            raise _fault("bounds", "`repeat` and `at_most` both bound this edge; write one of them")
         return self
 
     @property
     def is_conditional(self) -> bool:
         """Whether it may be left unfollowed, or fans out."""
-        return self.when is not None or self.at_most is not None or self.each is not None
+        return self.when is not None or self.is_bounded or self.each is not None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is followed only so often, whatever the state is."""
+        return self.bound is not None
+
+    @property
+    def bound(self) -> int | str | None:
+        """The number of its `repeat` or `at_most`, or the reference to a param."""
+        return self.at_most if self.repeat is None else self.repeat
 
     @property
     def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -360,6 +442,19 @@ class Spec(Frozen):
         data = self.model_dump(mode="json", exclude_unset=True, exclude={"edges"})
         data["edges"] = [edge.plain for edge in self.edges]
         return data
+
+    def renamed(self, graphs: Mapping[str, str]) -> Spec:
+        """The spec with other names for the graphs that it uses; itself if none changes."""
+        if all(name == other for name, other in graphs.items()):
+            return self
+        nodes = dict(self.nodes)
+        for name, node in self.nodes.items():
+            if isinstance(node.use, Use):
+                other = node.use.model_copy(update={"graph": graphs[node.use.graph]})
+                nodes[name] = node.model_copy(update={"use": other})
+            elif node.use is not None:
+                nodes[name] = node.model_copy(update={"use": graphs[node.use]})
+        return self.model_copy(update={"nodes": nodes})
 
     def bind(self, given: dict[str, Any]) -> dict[str, Scalar]:
         """The value of every param: those given, checked, and the defaults.

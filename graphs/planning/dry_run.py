@@ -22,7 +22,7 @@ from langgraph.graph import END as LANGGRAPH_END
 from langgraph.graph import START as LANGGRAPH_START
 
 from thinkgraph.graphs.language.condition import Condition
-from thinkgraph.graphs.language.spec import Limits, NodeSpec, Scalar, Spec
+from thinkgraph.graphs.language.spec import ITEM, Limits, NodeSpec, Scalar, Spec
 from thinkgraph.graphs.planning.spent import NOTHING, Spent
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Link, Routes
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
@@ -119,15 +119,16 @@ class DryRun:
         self._spec, self._params, self._used, self._price = spec, params, used, price
         self._routes = Routes(spec, params)
         self._nodes = {name: self._bound(node) for name, node in spec.nodes.items()}
-        links = [link for name in spec.nodes for link in self._routes.decisions(name)]
-        self._most_passes = sum(link.at_most or 0 for link in links)
+        self._links = [link for name in spec.nodes for link in self._routes.decisions(name)]
+        self._most_passes = sum(link.at_most or 0 for link in self._links)
 
     def _bound(self, node: NodeSpec) -> Node | DryRun:
-        if node.kind is not None:
+        use = node.used
+        if use is None:
             settings = bind(node.settings, self._params)
-            return node_kinds()[node.kind].model_validate(settings)
-        spec = self._used(str(node.use))
-        params = spec.bind(bind(node.params or {}, self._params))
+            return node_kinds()[str(node.kind)].model_validate(settings)
+        spec = self._used(use.graph)
+        params = spec.bind(bind(use.params, self._params))
         return DryRun(spec, params, self._used, self._price)
 
     def run(self, before: PopulationBounds) -> Branch:
@@ -174,19 +175,25 @@ class DryRun:
         whole = replace(branch.population, node=name, round=branch.count(name)[1])
         if name == CONCLUDE:
             return NOTHING, whole
-        before = replace(whole, live=1) if times > 1 else whole  # of a fan-out, each sees its own
+        over = {link.each for link in self._links if link.target == name} - {None}
+        alone = times > 1 and over == {"candidates"}  # each run sees a candidate of its own
+        before = replace(whole, live=1) if alone else whole
+        if items := [_items(whole.fields.get(str(each))) for each in over - {"candidates"}]:
+            item = max(map(token_bound, sum(items, ())), default=0)
+            before = replace(before, fields={**before.fields, ITEM: item})
         node, limits = self._nodes[name], self._spec.nodes[name].budget
         if isinstance(node, DryRun):
-            end = node.run(replace(before, fields={}))
-            spent = end.total.updated(runs=1)
-            after = replace(end.population, fields=before.fields, unjudged=before.unjudged)
+            spent, after = self._run_used(node, self._spec.nodes[name], before, times)
         else:
             cost = node.cost(before)
             spent = self._price(name, cost.requests, before, self._params)
             spent, after = (
-                spent.updated(runs=1, exact=cost.exact, known=cost.known),
-                self._after(cost),
+                spent.updated(
+                    runs=1, exact=cost.exact, known=cost.known, tool_calls=cost.tool_calls
+                ),
+                self._after(cost, times),
             )
+        after = replace(after, fields={k: v for k, v in after.fields.items() if k != ITEM})
         if limits is not None:  # what it cuts short leaves the old population alive
             spent = spent.capped(_limits(limits, self._params))
             live = max(after.live, before.live + after.made - before.made)
@@ -195,16 +202,52 @@ class DryRun:
             spent = spent.updated(exact=spent.exact and whole.exact).times(times)
             made = whole.made + times * (after.made - before.made)
             exact = whole.exact and after.exact
-            after = replace(after, made=made, live=times * after.live, exact=exact)
+            live = times * after.live
+            if not alone:
+                live = before.live + times * max(0, after.live - before.live)
+            after = replace(after, made=made, live=live, exact=exact)
         return spent, after
 
-    def _after(self, cost: Cost) -> PopulationBounds:
+    def _run_used(
+        self, node: DryRun, spec: NodeSpec, before: PopulationBounds, times: int
+    ) -> tuple[Spent, PopulationBounds]:
+        """What one run of a used graph spends, and what it leaves to this one."""
+        use = None if spec.shares_fields else spec.used
+        begins = replace(before, fields={})
+        if use is not None:
+            known = {f"${name}": text_bound(value) for name, value in self._params.items()}
+            known |= {"answer": before.longest, **before.fields}
+            given = {n: known[outer] for n, outer in use.inputs.items() if outer in known}
+            begins = replace(before, fields=given)
+            if use.asks_anew:
+                begins = PopulationBounds(fields=given)
+        end = node.run(begins)
+        fields = dict(before.fields)
+        written = use.fields_written if use else {}
+        for outer, inner in written.items():
+            text: TextBound = end.population.fields.get(inner, end.population.longest)
+            if inner == "candidates":
+                text = (end.population.longest,) * end.population.live
+            self._write(fields, outer, text, times)
+        after = replace(before, fields=fields)
+        if use is None or use.gives_population:
+            after = replace(end.population, fields=fields, unjudged=before.unjudged)
+            if use is not None and use.asks_anew:
+                after = replace(after, live=before.live + after.live, made=before.made + after.made)
+        return end.total.updated(runs=1), after
+
+    def _after(self, cost: Cost, times: int) -> PopulationBounds:
         fields = dict(cost.after.fields)
         for name, text in cost.written.items():
-            declared = self._spec.state.get(name)
-            reducer = declared.reducer if declared else "replace"
-            fields[name] = _reduced(reducer, fields.get(name, ()), text)
+            self._write(fields, name, text, times)
         return replace(cost.after, fields=fields)
+
+    def _write(self, fields: dict[str, TextBound], name: str, text: TextBound, times: int) -> None:
+        """Write a field of the state, by its reducer, so many times."""
+        declared = self._spec.state.get(name)
+        reducer = declared.reducer if declared else "replace"
+        for _ in range(1 if reducer == "replace" else times):
+            fields[name] = _reduced(reducer, fields.get(name, ()), text)
 
     def _branches(self, done: Branch) -> Iterator[Branch]:
         """Where the nodes of a superstep may lead, all together."""
@@ -234,7 +277,7 @@ class DryRun:
             counts[link.key] = low + done.certain, high + 1
             passed += done.certain and link.at_most is not None
             if link.target != LANGGRAPH_END:
-                runs = max(1, done.population.live) if link.each else 1
+                runs = max(1, self._targets(link, done.population)) if link.each else 1
                 active[link.target] = max(runs, active.get(link.target, 0))
         population, live = done.population, done.population.live
         if done.certain:
@@ -276,7 +319,8 @@ class DryRun:
 
     def _open(self, link: Link, rounds: range, done: Branch) -> tuple[bool | None, int]:
         """Whether a link is open, None if that can't be told; and the most live candidates then."""
-        low, high = done.count(link.key)
+        counted = [done.count(key) for key in (link.key, *([link.target] * link.repeats))]
+        low, high = map(max, zip(*counted, strict=True))
         live, most = done.population.live, link.at_most
         if most is not None and (low >= most or done.passed >= self._most_passes):
             return False, live
@@ -286,9 +330,22 @@ class DryRun:
             holds, live = decided(link.when, self._params, rounds, done.population)
         if holds and most is not None and high >= most:
             holds = None
+        if link.each not in (None, "candidates") and not self._targets(link, done.population):
+            return False, live
         if holds and link.each and not (done.population.exact and live):
             holds = None
         return holds, live
+
+    def _targets(self, link: Link, population: PopulationBounds) -> int:
+        """How many runs of its target a link that fans out may start."""
+        if link.each == "candidates":
+            return population.live
+        return len(_items(population.fields.get(str(link.each))))
+
+
+def _items(bound: TextBound | None) -> tuple[TextBound, ...]:
+    """The items of a list, as far as there are any."""
+    return bound if isinstance(bound, tuple) else ()
 
 
 def decided(

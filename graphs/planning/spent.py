@@ -10,7 +10,7 @@ from pydantic import Field
 from thinkgraph.graphs.language.spec import Limits
 from thinkgraph.models.model import Frozen
 
-SUMMED = ("runs", "calls", "samples", "tokens", "prompt_tokens", "seconds")
+SUMMED = ("runs", "calls", "samples", "tokens", "prompt_tokens", "seconds", "tool_calls")
 
 
 class Spent(Frozen):
@@ -23,6 +23,7 @@ class Spent(Frozen):
     prompt_tokens: int | None = Field(None, description="None without a model and a question")
     cells: int | None = Field(None, description="KV cells needed at once, prefixes shared")
     seconds: float | None = Field(None, description="about; None where no speed is known")
+    tool_calls: int = Field(0, description="calls of tools, at most")
     exact: bool = Field(
         True, description="whether runs, calls and samples are exact and not upper bounds"
     )

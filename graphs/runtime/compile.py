@@ -114,12 +114,14 @@ def _read_prompts(node: Node) -> None:
 def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
     """What a node does: its kind's run, or the whole of another graph."""
     node = graph.nodes[name]
-    if node.kind is not None:
-        kind = node_kinds()[node.kind].model_validate(bind(node.settings, binding.params))
+    use = node.used
+    if use is None:
+        kind = node_kinds()[str(node.kind)].model_validate(bind(node.settings, binding.params))
         _read_prompts(kind)
         return KindWork(held(graph, name, kind))
-    spec = binding.used(str(node.use))
-    params = spec.bind(bind(node.params or {}, binding.params))
+    spec = binding.used(use.graph)
+    params = spec.bind(bind(use.params, binding.params))
     inner = replace(binding, params=params, budget=None)
     within = build(spec, inner, stores=stores, within=True)
-    return GraphWork(spec, params, within.compile(checkpointer=None if stores else False))
+    compiled = within.compile(checkpointer=None if stores else False)
+    return GraphWork(spec, params, compiled, None if node.shares_fields else use)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +13,14 @@ from langgraph.config import get_stream_writer
 from langgraph.runtime import get_runtime
 from langgraph.types import Command, RetryPolicy, Send
 
-from thinkgraph.graphs.language.spec import Limits, Retry, Spec
+from thinkgraph.graphs.language.spec import ITEM, Limits, Retry, Spec
 from thinkgraph.graphs.requirements import Requirements
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import output
-from thinkgraph.graphs.runtime.routes import Routes
+from thinkgraph.graphs.runtime.routes import Link, Routes
 from thinkgraph.graphs.runtime.state import Json
 from thinkgraph.graphs.runtime.turn import begin, reply
 from thinkgraph.graphs.runtime.work import Work
@@ -187,7 +187,7 @@ class NodeRunner:
         after = channels.updated(self.spec, values, written)
         written["turn"] = self._progress(run, after)
         if self.routes.decides(self.in_place_of or self.name):
-            return self._decide(written, after, values.get("counts") or {}, step.round)
+            return self._decide(written, after, step.round)
         return written
 
     def _progress(self, run: Run, after: Json) -> Json:
@@ -199,17 +199,15 @@ class NodeRunner:
             turn["answered"] = live(after)
         return turn
 
-    def _decide(
-        self, written: Json, after: Json, counts: Mapping[str, int], round: int
-    ) -> Command[str]:
-        links = self.routes.follow(
-            self.in_place_of or self.name, channels.read(self.spec, after), round, counts
-        )
+    def _decide(self, written: Json, after: Json, round: int) -> Command[str]:
+        counts = after["counts"]
+        state = channels.read(self.spec, after)
+        links = self.routes.follow(self.in_place_of or self.name, state, round, counts)
         followed = {link.key: counts.get(link.key, 0) + 1 for link in links}
         written["counts"] = {**written["counts"], **followed}
         goto: list[Any] = []
         for link in links:
-            goto.extend(_fan_out(link.target, after) if link.each else [link.target])
+            goto.extend(_fan_out(link, state, after) if link.each else [link.target])
         return Command(update=written, goto=goto)
 
 
@@ -299,11 +297,18 @@ def live(values: Json) -> list[str]:
     return [key for key, candidate in (values.get("candidates") or {}).items() if candidate["live"]]
 
 
-def _fan_out(target: str, values: Json) -> list[Send]:
-    """One run of the target for each live candidate, which sees only that one."""
+def _fan_out(link: Link, state: State, values: Json) -> list[Send]:
+    """One run of the target for each item; of the candidates it sees only its own."""
+    if link.each == "candidates":
+        candidates = values["candidates"]
+        return [
+            Send(link.target, {**values, "candidates": {key: candidates[key]}, "branch": key})
+            for key in live(values)
+        ]
+    within = f"{values['branch']}/" if values.get("branch") else ""
     return [
-        Send(target, {**values, "candidates": {key: values["candidates"][key]}, "branch": key})
-        for key in live(values)
+        Send(link.target, {**values, ITEM: item, "branch": f"{within}{number}"})
+        for number, item in enumerate(link.items(state))
     ]
 
 

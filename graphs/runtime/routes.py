@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph.graph import START as LANGGRAPH_START
 
@@ -42,8 +43,9 @@ class Routes:
             target=CONCLUDE if target == END else target,
             conditional=edge.is_conditional,
             when=Condition(edge.when, self._types) if edge.when else None,
-            at_most=bind(edge.at_most, self._params),
-            each=edge.each is not None,
+            at_most=bind(edge.bound, self._params),
+            repeats=edge.repeat is not None,
+            each=edge.each,
         )
 
     def ends_after(self, node: str) -> bool:
@@ -82,23 +84,41 @@ class Link:
     conditional: bool
     when: Condition | None
     at_most: int | None
-    each: bool
+    """The most passes; of an edge that repeats its target, the most runs of that too."""
+    repeats: bool
+    each: str | None
+    """What the target runs for: ``candidates``, or a list of the state."""
 
     @property
     def label(self) -> str:
         """The condition and the bound, in a few words."""
         words = [self.key.partition(" -> ")[2].partition(" ")[2]]
         if self.at_most is not None:
-            words.append(f"at most {self.at_most}×")
+            words.append(f"repeat {self.at_most}" if self.repeats else f"at most {self.at_most}×")
         return ", ".join(filter(None, words))
+
+    def items(self, state: State) -> Sequence[Any]:
+        """What the target would run for, one run each."""
+        if self.each == "candidates":
+            return state.live
+        found = state.fields.get(self.each or "")
+        return found if isinstance(found, list) else ()
+
+    def passes(self, counts: Mapping[str, int]) -> int:
+        """How much of its bound is used up.
+
+        A target may have run without this edge, and another node in a target's place.
+        """
+        runs = counts.get(self.target, 0) if self.repeats else 0
+        return max(runs, counts.get(self.key, 0))
 
     def open(
         self, state: State, round: int, params: Mapping[str, Scalar], counts: Mapping[str, int]
     ) -> bool:
         """Whether it may be followed: its bound isn't reached and its condition holds."""
-        if self.at_most is not None and counts.get(self.key, 0) >= self.at_most:
+        if self.at_most is not None and self.passes(counts) >= self.at_most:
             return False
-        if self.each and not state.live:
+        if self.each and not self.items(state):
             return False
         return self.when is None or self.when.holds(state, round, params)
 

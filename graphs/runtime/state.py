@@ -18,7 +18,7 @@ from langgraph.graph.message import add_messages
 from pydantic import Field, create_model
 from typing_extensions import TypedDict  # pydantic has no JSON Schema of typing's before 3.12
 
-from thinkgraph.graphs.language.spec import FieldType, Spec
+from thinkgraph.graphs.language.spec import ITEM, FieldType, Spec
 from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime.messages import history
 from thinkgraph.models.errors import ThinkgraphError
@@ -211,16 +211,19 @@ def read(spec: Spec, values: Mapping[str, Any]) -> State:
     given = turn.get("inputs") or {}
     declared = spec.inputs | spec.state
     shown = {name: given.get(name, values.get(name)) for name in declared}
+    fields: dict[str, object] = {
+        name: shown[name] if shown[name] is not None else field.default
+        for name, field in declared.items()
+    }
+    if ITEM in values:
+        fields[ITEM] = values[ITEM]
     return State(
         question=turn.get("question", ""),
         messages=tuple(history(before(values))),
         candidates=_models(Candidate, values.get("candidates")),
         critiques=_models(Criticism, values.get("critiques")),
         answer=Answer.model_validate(values["answer"]) if values.get("answer") else None,
-        fields={
-            name: shown[name] if shown[name] is not None else field.default
-            for name, field in declared.items()
-        },
+        fields=fields,
     )
 
 
@@ -230,13 +233,13 @@ def before(values: Mapping[str, Any]) -> list[AnyMessage]:
     return [message for message in values.get("messages") or () if message.id != asked]
 
 
-def plain(state: State) -> Json:
-    """The channels' values that give a state of the population's live part."""
+def plain(state: State, fields: Mapping[str, Any]) -> Json:
+    """The channels' values that give a state of the population's live part, and these fields."""
     data = state.model_dump(mode="json", include={"question", "messages", "answer"})
     live = [candidate.id for candidate in state.live]
     return {
         **data,
-        **state.fields,
+        **fields,
         "candidates": {key: state.candidates[key].model_dump(mode="json") for key in live},
         "critiques": {
             key: critique.model_dump(mode="json")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from langgraph.graph.state import CompiledStateGraph
 
-from thinkgraph.graphs.language.spec import END, Scalar, Spec
+from thinkgraph.graphs.language.spec import END, Scalar, Spec, Use
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
@@ -63,16 +63,33 @@ class GraphWork:
     spec: Spec
     params: Mapping[str, Scalar]
     app: CompiledStateGraph[Any, Any]
+    names: Use | None = None
+    """What it is given and what comes back; None: all fields, and the population."""
 
     def invoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
+        given: Any = self._given(state, step)
         return self._update(self.app.invoke(given, context=self._context(step)), step)
 
     async def ainvoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; what it spends is the node's."""
-        given: Any = channels.plain(state)
+        given: Any = self._given(state, step)
         return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
+
+    def _given(self, state: State, step: Step) -> channels.Json:
+        """The channels' values that it begins with."""
+        if self.names is None:
+            return channels.plain(state, state.fields)
+        known = {
+            **state.fields,
+            **{f"${name}": value for name, value in step.params.items()},
+            "question": state.question,
+            "answer": (state.answer and state.answer.value) or "",
+        }
+        given = {inner: known.get(outer) for inner, outer in self.names.inputs.items()}
+        if self.names.asks_anew:
+            return {**given, "question": str(given["question"] or "")}
+        return channels.plain(state, given)
 
     def _context(self, step: Step) -> RunContext:
         limits, budget = self.spec.budget, step.budget
@@ -92,11 +109,26 @@ class GraphWork:
         step.usage += channels.total_usage(values)
         step.failures += channels.failures(values)
         after = channels.read(self.spec, values)
+        written = self.names.fields_written if self.names else {}
+        fields = {outer: self._found(inner, after) for outer, inner in written.items()}
+        if self.names is not None and not self.names.gives_population:
+            return Update(fields=fields)
         return Update(
             candidates=tuple(after.candidates.values()),
             critiques=tuple(after.critiques.values()),
             answer=after.answer,
+            fields=fields,
         )
+
+    def _found(self, name: str, after: State) -> object:
+        """What the used graph has under a name, once it has run."""
+        if name in self.spec.state:
+            return after.fields[name]
+        if name == "candidates":
+            return [candidate.text for candidate in after.live]
+        if after.answer is None:
+            return ""
+        return after.answer.text if name == "text" else after.answer.value or ""
 
 
 OWN = frozenset({"json_schema", "grammar", "tagged", "thinking", "prefix"})

@@ -29,6 +29,7 @@ from thinkgraph.models.model import (
     Sampling,
     Tagged,
     TokenLogprob,
+    ToolUse,
     Usage,
     continued,
     parted,
@@ -287,7 +288,11 @@ class LocalModel:
                 adapter=self._applied(sampling),
                 budget=request.budget,
                 parser=lambda: ResponseParser(
-                    self._format, tools, place=prompt.place, begun=prompt.begun
+                    self._format,
+                    tools,
+                    place=prompt.place,
+                    begun=prompt.begun,
+                    checked=request.tools.constrained,
                 ),
                 spelled=self._spelled,
             )
@@ -297,7 +302,9 @@ class LocalModel:
         """The request's sampling, with what holds its calls and its answer to their schemas."""
         sampling, use = request.sampling, request.tools
         changed: dict[str, Any] = {}
-        if use.tools and use.constrained and not sampling.tagged:
+        if use.tools and sampling.json_schema is not None:
+            changed = self._called_or_answered(use, sampling.json_schema, prompt)
+        elif use.tools and use.constrained and not sampling.tagged:
             tagged = held(
                 self._format,
                 use.chosen,
@@ -316,9 +323,37 @@ class LocalModel:
                 "tagged_required": required,
                 "tagged_parallel": use.parallel,
             }
-        if constrained(sampling) and sampling.constrain_after is None:
+        elif constrained(sampling) and sampling.constrain_after is None:
             changed["constrain_after"] = self._template.answer_after(prompt)
         return sampling.model_copy(update=changed) if changed else sampling
+
+    def _called_or_answered(
+        self, use: ToolUse, schema: dict[str, Any], prompt: Rendered
+    ) -> dict[str, Any]:
+        """What holds a text to be calls, or an answer of a schema.
+
+        Raises:
+            ModelError: the model writes in channels, where calls are no part of the answer.
+        """
+        if self._format.channels:
+            raise ModelError(
+                f"{self._name} can't be held to response_format and call tools too; let the answer "
+                "be a tool, as create_agent does with response_format=ToolStrategy(...)"
+            )
+        tagged = held(
+            self._format,
+            use.chosen,
+            knows_tools=self._template.knows_tools,
+            parallel=use.parallel,
+        )
+        answer = [Tagged(begin="", json_schema=schema, end="")] if use.choice == "auto" else []
+        return {
+            "json_schema": None,
+            "tagged": (*tagged, *answer),
+            "tagged_required": True,
+            "tagged_parallel": use.parallel,
+            "constrain_after": self._template.answer_after(prompt),
+        }
 
     def _spellings(self) -> dict[int, bytes]:
         """The control tokens that the format needs in the text, with their spellings."""

@@ -204,6 +204,7 @@ class _Sample:
                 tokens=self._tokens,
                 reasoning=said.reasoning,
                 tool_calls=tuple(said.tool_calls),
+                tool_call_pieces=tuple(said.pieces.values()),
             )
             news.put_nowait(delta)
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,6 +20,7 @@ from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
 from thinkgraph.models.engine.sampling.distribution import Logits
+from thinkgraph.models.engine.sampling.grammar import check_constraint, is_constrained
 from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
@@ -58,6 +59,7 @@ class Engine:
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._sampling = SamplingPool(self.vocabulary.size, resolved.threads or 1)
         self._grammars = Grammars(self.vocabulary)
+        self._builder = ThreadPoolExecutor(1, "thinkgraph-grammars")
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
         self._requests: set[Request] = set()
         self._callers = Callers()
@@ -78,7 +80,24 @@ class Engine:
         with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
+            if is_constrained(request.sampling) and not self._grammars.is_built:
+                self._builder.submit(self._submit_built, request)
+                return
+            request.plan = self._grammars.plan(request.sampling)
             self._inbox.put(request)
+
+    def _submit_built(self, request: Request) -> None:
+        """In a thread: start a request once its constraint has been compiled.
+
+        The first of a model takes seconds, which no event loop should be waited for.
+        """
+        try:
+            request.plan = self._grammars.plan(request.sampling)
+            with self._open():
+                self._inbox.put(request)
+        except Exception as error:
+            request.end(error)
+            request.notify()
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
@@ -121,6 +140,7 @@ class Engine:
                 self._closed = True
                 self._inbox.put(int)
                 self._worker.join()
+                self._builder.shutdown(wait=False, cancel_futures=True)
                 self._sampling.close()
                 self.native.close()
 
@@ -163,7 +183,7 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.native.adapters)}"
             )
-        request.plan = self._grammars.plan(request.sampling)
+        check_constraint(request.sampling)
         longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
@@ -234,12 +254,15 @@ class Engine:
             if not isinstance(item, Request):
                 item()
                 return
+            if item.done.done():
+                return  # cancelled before it came
             self._requests.add(item)
             self._counters.requests += 1
             if item.budget:
                 self._budgeted.append(item)
             for sequence in item.sequences:
-                self._scheduler.waiting.append(sequence)
+                if not sequence.finish:
+                    self._scheduler.waiting.append(sequence)
         except Exception as error:
             _log.exception("a request could not be handled")
             if isinstance(item, Request):
@@ -427,6 +450,7 @@ class Engine:
                 tokens=sequence.drawn,
                 reasoning=said.reasoning,
                 tool_calls=tuple(said.tool_calls),
+                tool_call_pieces=tuple(said.pieces.values()),
             )
             sequence.request.emit(delta)
 

@@ -51,8 +51,8 @@ class TextStream:
 
     def _take(self, *, final: bool) -> None:
         said = self.parser.take()
+        self._new.add_calls(said)
         self._new.reasoning += said.reasoning
-        self._new.tool_calls += said.tool_calls
         if self.stopped:
             return
         if self._stops_at_thoughts_end and self.parser.thought_ended:

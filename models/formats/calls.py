@@ -12,10 +12,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from keyword import iskeyword
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from thinkgraph.models.model import Tagged, Tool
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.formats.pieces import JsonPieces, Pieces, TagPieces
+from thinkgraph.models.formats.values import read_value
+from thinkgraph.models.model import Tagged, Tool, Written
 
+QUOTED = r'(?P<name>"(?:[^"\\]|\\.)*")'
 MAX_TEXT = 1 << 18
 """Characters of one call that are looked at; one that is longer is invalid."""
 
@@ -30,12 +35,19 @@ class Found(NamedTuple):
 class Body(Protocol):
     """A way of writing what stands between the delimiters of a call."""
 
+    shows_end: ClassVar[bool]
+    """Whether the text itself shows that it has been cut short."""
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls in ``text``.
 
         Raises:
             ValueError: it is no call; the message says why.
         """
+        ...
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces | None:
+        """What reads calls while they are written; None where they are read once they are whole."""
         ...
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
@@ -47,6 +59,7 @@ class Body(Protocol):
 class JsonObjects:
     """An object, or several, each with a tool's name and its arguments."""
 
+    shows_end: ClassVar[bool] = True
     name: str = "name"
     arguments: str = "arguments"
     listed: bool = False
@@ -55,6 +68,11 @@ class JsonObjects:
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The objects of ``text``, or of the list in it."""
         return [self._found(value) for value in _values(text)]
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The calls that give the name before the arguments, as models are asked to."""
+        call = rf'\{{\s*"{self.name}"\s*:\s*{QUOTED}\s*,\s*"{self.arguments}"\s*:\s*'
+        return JsonPieces(rf"(?:\s*```(?:json)?)?\s*\[?\s*{call}", rf"\s*\}}\s*[,;]?\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """One schema for all the tools, by whose names the calls differ."""
@@ -90,6 +108,7 @@ class JsonObjects:
 class NamedJson:
     """The tool's name, a separator, and the arguments as JSON."""
 
+    shows_end: ClassVar[bool] = True
     separator: str
     """What the model writes between them."""
     before: str = ""
@@ -99,16 +118,22 @@ class NamedJson:
     after: str = ""
     """What it writes behind the arguments."""
 
+    @property
+    def _head(self) -> str:
+        """A pattern of what stands before the arguments."""
+        separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
+        return rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*"
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The one call in ``text``."""
-        separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
-        whole = re.match(
-            rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*(?=[{{\[\"]|$)",
-            text[:1000],
-        )
+        whole = re.match(rf"{self._head}(?=[{{\[\"]|$)", text[:1000])
         if not whole:
             raise ValueError("a call has no name")
         return [Found(whole["name"], read_arguments(text[whole.end() :]))]
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The one call, from where its arguments begin."""
+        return JsonPieces(rf"{self._head}(?=\{{)")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """The arguments' schema, behind the tool's name."""
@@ -126,6 +151,8 @@ class NamedJson:
 class Keyed:
     """An object, or a list of objects, whose one key is the tool's name."""
 
+    shows_end: ClassVar[bool] = True
+
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls of ``text``."""
         found = []
@@ -134,6 +161,11 @@ class Keyed:
                 raise ValueError("a call is not a JSON object")
             found += [Found(name, _object(arguments)) for name, arguments in value.items()]
         return found
+
+    def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
+        """The calls, each from where its name is known."""
+        call = rf"{QUOTED}\s*:\s*"
+        return JsonPieces(rf"\s*\[?\s*\{{\s*{call}", rf"\s*(?:\}}\s*,\s*\{{|,)\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
         """A list of objects."""
@@ -157,40 +189,55 @@ class Tags:
     A value is text where its schema says so, and JSON elsewhere.
     """
 
+    shows_end: ClassVar[bool] = False
     name: str
     """A pattern with the group ``name``; its text runs to the next match, or to the end."""
     argument: str
     """A pattern with the groups ``key`` and ``value``."""
+    head: str
+    """What is written before the arguments, with ``NAME`` for the tool's."""
+    tail: str
+    """What is written behind them."""
+    written: Written
+    """How an argument is written."""
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """Each named part of ``text``."""
-        heads = list(re.finditer(self.name, text))
-        if not heads:
+        pieces = self.pieces(tools)
+        pieces.feed(text)
+        pieces.close()
+        if not pieces.calls:
             raise ValueError("a call has no name")
-        ends = [*(head.start() for head in heads[1:]), len(text)]
-        return [
-            Found(head["name"].strip(), self._arguments(text[head.end() : end], head, tools))
-            for head, end in zip(heads, ends, strict=True)
-        ]
+        return [Found(call.name, json.loads(call.arguments)) for call in pieces.calls]
 
-    def _arguments(
-        self, text: str, head: re.Match[str], tools: Mapping[str, Tool]
-    ) -> dict[str, Any]:
-        tool = tools.get(head["name"].strip())
-        schemas = tool.parameters.get("properties", {}) if tool else {}
-        return {
-            found["key"].strip(): _typed(found["value"], schemas.get(found["key"].strip(), {}))
-            for found in re.finditer(self.argument, text, re.DOTALL)
-        }
+    def pieces(self, tools: Mapping[str, Tool]) -> TagPieces:
+        """The calls, argument by argument."""
+
+        def typed(name: str, key: str, text: str) -> Any:
+            root = tools[name].parameters if name in tools else {}
+            return read_value(text, (root.get("properties") or {}).get(key, {}), root)
+
+        return TagPieces(self.name, self.argument, typed)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """The arguments' schema, written in tags."""
+        return [
+            Tagged(
+                begin=begin + self.head.replace("NAME", tool.name),
+                json_schema=tool.parameters,
+                end=self.tail + end,
+                written=self.written,
+                trigger=begin.rstrip(),
+            )
+            for tool in tools
+        ]
 
 
 @dataclass(frozen=True)
 class PythonCalls:
     """A list of Python calls with keyword arguments: ``[add(a=1, b=2)]``."""
+
+    shows_end: ClassVar[bool] = True
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
         """The calls of ``text``; values are literals, and nothing is evaluated."""
@@ -202,6 +249,9 @@ class PythonCalls:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ValueError(f"it is no list of calls: {error}") from error
 
+    def pieces(self, tools: Mapping[str, Tool]) -> None:
+        """None: Python is read once it is whole."""
+
     @staticmethod
     def _found(node: ast.expr) -> Found:
         if not isinstance(node, ast.Call) or node.args:
@@ -210,14 +260,29 @@ class PythonCalls:
         return Found(ast.unparse(node.func), arguments)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """One call a list, its arguments' schema written as keyword arguments."""
+        if wrong := next((n for t in tools for n in _names(t) if not _is_python(n)), None):
+            raise ModelError(
+                f"{wrong!r} is no name in Python, which this model writes calls in; rename it, or "
+                "bind the tools with constrained=False"
+            )
+        return [
+            Tagged(
+                begin=f"{begin}[{tool.name}(",
+                json_schema=tool.parameters,
+                end=f")]{end}",
+                written=Written(begin="KEY=", end="", separator=", "),
+                trigger=begin,
+            )
+            for tool in tools
+        ]
 
 
 @dataclass(frozen=True)
 class BareKeys:
     """``call:NAME{key:VALUE,…}`` with texts between marks, as Gemma 4 writes it."""
 
+    shows_end: ClassVar[bool] = True
     quote: str = '<|"|>'
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
@@ -228,16 +293,35 @@ class BareKeys:
         quoted = text[head.end() :].split(self.quote)
         if len(quoted) % 2 == 0:
             raise ValueError("a text in a call has no end")
-        plain = [re.sub(r"([{,]\s*)([\w$\-]+)\s*:", r'\1"\2":', part) for part in quoted[::2]]
+        plain = [_BARE_KEY.sub(_quoted_key, part) for part in quoted[::2]]
         parts = [plain[0]]
         for said, rest in zip(quoted[1::2], plain[1:], strict=True):
             parts += [json.dumps(said), rest]
         value, _ = _value("".join(parts))
         return [Found(head["name"], _object(value))]
 
+    def pieces(self, tools: Mapping[str, Tool]) -> None:
+        """None: it is read once it is whole."""
+
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """None: a JSON schema can't say it."""
-        return []
+        """The arguments' schema, with bare keys and texts between marks."""
+        written = Written(
+            begin="KEY:",
+            end="",
+            text_begin=f"KEY:{self.quote}",
+            text_end=self.quote,
+            separator=",",
+        )
+        return [
+            Tagged(
+                begin=f"{begin}call:{tool.name}{{",
+                json_schema=tool.parameters,
+                end=f"}}{end}",
+                written=written,
+                trigger=begin,
+            )
+            for tool in tools
+        ]
 
 
 def _tagged(begin: str, schema: dict[str, Any], end: str) -> Tagged:
@@ -253,10 +337,28 @@ def read_arguments(text: str) -> dict[str, Any]:
     return _object(_value(text.strip() or "{}")[0])
 
 
+def fault(arguments: dict[str, Any], tool: Tool) -> str | None:
+    """What of a call's arguments is not as the tool's JSON schema says; None if nothing is.
+
+    Regular expressions of the schema are not looked at: one can take a program's time for ever.
+    """
+    from jsonschema import exceptions, validators  # noqa: PLC0415 (only where a call isn't held)
+
+    if "patternProperties" in json.dumps(tool.parameters):
+        return None
+    known = validators.validator_for(tool.parameters)
+    try:
+        checked = validators.extend(known, {"pattern": None})(tool.parameters)
+        wrong = exceptions.best_match(checked.iter_errors(arguments))
+    except Exception as error:  # of a schema that is none, or refers to another document
+        return f"the tool's schema can't be read: {error}"
+    return wrong.message if wrong else None
+
+
 def fenced(text: str) -> str:
     """What stands in a Markdown fence that is all of ``text``, or the text."""
     found = re.fullmatch(r"\s*```(?:json|tool_call|python)?\s*\n(.*?)\n?\s*(?:```\s*)?", text, re.S)
-    return found[1] if found else text
+    return found[1] if found else re.sub(r"\n\s*```\s*\Z", "", text)
 
 
 def _values(text: str) -> Iterator[Any]:
@@ -265,9 +367,11 @@ def _values(text: str) -> Iterator[Any]:
     if not rest:
         raise ValueError("a call is empty")
     while rest:
-        value, end = _value(rest)
+        doubled = rest.startswith("{{")  # as the template of Qwen2.5-Coder shows it
+        value, end = _value(rest[doubled:])
         yield from value if isinstance(value, list) else [value]
-        rest = rest[end:].lstrip(" \t\r\n;,")
+        rest = rest[doubled + end :]
+        rest = (rest.removeprefix("}") if doubled else rest).lstrip(" \t\r\n;,")
 
 
 def _value(text: str) -> tuple[Any, int]:
@@ -296,31 +400,41 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _typed(text: str, schema: Any) -> Any:
-    """A tag's text as a value of its schema: text if that may be, else JSON."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    if "string" in _types(schema):
-        return text
-    try:
-        return _value(text.strip())[0] if text.strip() else text
-    except ValueError:
-        return {"True": True, "False": False, "None": None}.get(text.strip(), text)
+_BARE_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|([{,]\s*)([\w$.\-]+)\s*:')
 
 
-def _types(schema: Any) -> set[str]:
-    """The JSON types that a schema names, those of its alternatives included."""
-    if not isinstance(schema, dict):
-        return set()
-    told = schema.get("type", ())
-    types = {told} if isinstance(told, str) else set(told)
-    for alternative in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        types |= _types(alternative)
-    if "enum" in schema and all(isinstance(value, str) for value in schema["enum"]):
-        types.add("string")
-    return types
+def _quoted_key(found: re.Match[str]) -> str:
+    return f'{found[1]}"{found[2]}":' if found[2] else found[0]  # a text stays as it is
+
+
+def _names(tool: Tool) -> Iterator[str]:
+    yield tool.name
+    yield from tool.parameters.get("properties") or ()
+
+
+def _is_python(name: str) -> bool:
+    return all(part.isidentifier() and not iskeyword(part) for part in name.split("."))
+
+
+class _JsonNames(ast.NodeTransformer):
+    """JSON's constants as Python's."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        known = {"true": True, "false": False, "null": None}
+        return ast.Constant(known[node.id]) if node.id in known else node
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[node.id]
-    return ast.literal_eval(node)
+    return _joined(ast.literal_eval(_JsonNames().visit(node)))
+
+
+def _joined(value: Any) -> Any:
+    """The value with JSON's pairs of surrogates, as Python leaves them, as characters."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list() | tuple():
+            return [_joined(one) for one in value]
+        case dict():
+            return {str(key): _joined(one) for key, one in value.items()}
+    return value

@@ -7,6 +7,7 @@ with the models, and where a template only shows half, llama.cpp's and vLLM's pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from thinkgraph.models.formats.calls import (
     PythonCalls,
     Tags,
 )
+from thinkgraph.models.model import Written
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class Channels:
     """The header that leads to the answer, as it is written behind the generation prompt."""
     call_begin: str = ""
     """The header of a call, with ``NAME`` for the tool's name."""
+    call_trigger: str = ""
+    """What ``call_begin`` begins with that no other message does; empty is all of it."""
+    call_end: str = ""
+    """What ends a call."""
+    body: Tags | None = None
+    """How a call's message is written; None is its arguments as JSON."""
     starts_in_header: bool = True
     """Whether the generation prompt ends within a header."""
 
@@ -83,6 +91,8 @@ class ChatFormat:
     channels: Channels | None = None
     around: tuple[str, ...] = ()
     """What stands around the answer, and is dropped."""
+    tells_tools: bool = True
+    """Whether its own way of calling tools is read; if not, they are told in words."""
     literals: tuple[str, ...] = field(init=False)
     """All that the parser looks for: control tokens spelled in them must be kept in the output."""
 
@@ -104,6 +114,8 @@ class ChatFormat:
 
 
 THOUGHTS = (
+    Thought("<|open|>think<|sep|>", "<|close|>think<|sep|>", marks=("<|open|>", "<|close|>")),
+    Thought("<think:opensource>", "</think:opensource>", marks=(":opensource",)),
     Thought("<seed:think>", "</seed:think>"),
     Thought("[THINK]", "[/THINK]"),
     Thought("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -121,15 +133,62 @@ THOUGHTS = (
 )
 """Ways to mark a thought; the last is also tried where a model has none of them."""
 
+
+def tags(begin: str, end: str) -> Written:
+    """Arguments between tags, whatever their type."""
+    return Written(begin=begin, end=end, text_begin=begin, text_end=end)
+
+
 PARAMETERS = Tags(
     name=r"<function=(?P<name>[^>\n]+)>",
     argument=r"<parameter=(?P<key>[^>\n]+)>(?P<value>.*?)</parameter>",
+    head="<function=NAME>\n",
+    tail="</function>",
+    written=tags("<parameter=KEY>\n", "\n</parameter>\n"),
 )
-INVOKES = Tags(
-    name=r"<[^<>\n]*invoke name=\"(?P<name>[^\">]+)\"[^>]*>",
-    argument=r"<(?P<tag>[^<>\s/]*parameter) name=\"(?P<key>[^\">]+)\"[^>]*>"
-    r"(?P<value>.*?)</(?P=tag)>",
+
+
+# Kimi K3 tells a value's type; which of them doesn't change how it is read.
+KIMI_ARGUMENTS = Written(
+    begin='<|open|>argument key="KEY" type="number"<|sep|>',
+    end="<|close|>argument<|sep|>",
+    text_begin='<|open|>argument key="KEY" type="string"<|sep|>',
+    text_end="<|close|>argument<|sep|>",
 )
+
+
+def invokes(prefix: str, types: bool = False) -> Tags:
+    """``invoke`` and ``parameter`` with a prefix; ``types`` tells which values are texts."""
+    name = rf"<{re.escape(prefix)}parameter name=\"(?P<key>[^\">]+)\"[^>]*>"
+    begin = f'<{prefix}parameter name="KEY"'
+    end = f"</{prefix}parameter>\n"
+    return Tags(
+        name=rf"<{re.escape(prefix)}invoke name=\"(?P<name>[^\">]+)\"[^>]*>",
+        argument=rf"{name}(?P<value>.*?)</{re.escape(prefix)}parameter>",
+        head=f'<{prefix}invoke name="NAME">\n',
+        tail=f"</{prefix}invoke>",
+        written=Written(
+            begin=begin + (' string="false">' if types else ">"),
+            end=end,
+            text_begin=begin + (' string="true">' if types else ">"),
+            text_end=end,
+        ),
+    )
+
+
+def arg_keys(mark: str = "") -> Tags:
+    """``arg_key`` and ``arg_value``, each with a mark in its tag."""
+    key, value = f"arg_key{mark}", f"arg_value{mark}"
+    separator = f"<tool_sep{mark}>" if mark else ""
+    return Tags(
+        name=rf"^\s*(?P<name>[^\s<]+){separator}",
+        argument=rf"<{key}>(?P<key>.*?)</{key}>\s*<{value}>(?P<value>.*?)</{value}>",
+        head=f"NAME{separator}\n",
+        tail="",
+        written=tags(f"<{key}>KEY</{key}>\n<{value}>", f"</{value}>\n"),
+    )
+
+
 HERMES = Calls("hermes", ("<tool_call>",), "<tool_call>\n", "\n</tool_call>", JsonObjects())
 
 CALLS = (
@@ -145,21 +204,21 @@ CALLS = (
         ("<minimax:tool_call>",),
         "<minimax:tool_call>\n",
         "\n</minimax:tool_call>",
-        INVOKES,
+        invokes(""),
     ),
     Calls(
         "deepseek-dsml",
         ("DSML", "function_calls"),
         "<｜DSML｜function_calls>\n",
         "\n</｜DSML｜function_calls>",
-        INVOKES,
+        invokes("｜DSML｜", types=True),
     ),
     Calls(
         "deepseek-v4",
         ("DSML", "tool_calls"),
         "<｜DSML｜tool_calls>\n",
         "\n</｜DSML｜tool_calls>",
-        INVOKES,
+        invokes("｜DSML｜", types=True),
     ),
     Calls(
         "minicpm",
@@ -169,7 +228,47 @@ CALLS = (
         Tags(
             name=r"^(?P<name>[^\"]+)\">",
             argument=r"<param name=\"(?P<key>[^\"]+)\"[^>]*>(?P<value>.*?)</param>",
+            head='NAME">',
+            tail="",
+            written=tags('<param name="KEY">', "</param>"),
         ),
+    ),
+    Calls(
+        "minimax-m3",
+        ("]<]minimax[>[",),
+        "]<]minimax[>[<tool_call>\n",
+        "\n]<]minimax[>[</tool_call>",
+        Tags(
+            name=r"\]<\]minimax\[>\[<invoke name=\"(?P<name>[^\">]+)\">",
+            argument=r"\]<\]minimax\[>\[<(?P<key>[^<>/\s]+)>(?P<value>.*?)"
+            r"\]<\]minimax\[>\[</(?P=key)>",
+            head=']<]minimax[>[<invoke name="NAME">',
+            tail="]<]minimax[>[</invoke>",
+            written=tags("]<]minimax[>[<KEY>", "]<]minimax[>[</KEY>"),
+        ),
+    ),
+    Calls(
+        "kimi-k3",
+        ("<|open|>", "<|close|>", "call"),
+        '<|open|>call tool="',
+        "<|close|>call<|sep|>",
+        Tags(
+            name=r"^(?P<name>[^\"]+)\"[^<]*<\|sep\|>",
+            argument=r"<\|open\|>argument key=\"(?P<key>[^\"]+)\"[^<]*<\|sep\|>"
+            r"(?P<value>.*?)<\|close\|>argument<\|sep\|>",
+            head='NAME" index="1"<|sep|>',
+            tail="",
+            written=KIMI_ARGUMENTS,
+        ),
+        ("<|open|>tools<|sep|>", "<|close|>tools<|sep|>"),
+    ),
+    Calls(
+        "hunyuan",
+        ("<arg_key", ":opensource"),
+        "<tool_call:opensource>",
+        "</tool_call:opensource>",
+        arg_keys(":opensource"),
+        ("<tool_calls:opensource>", "</tool_calls:opensource>"),
     ),
     Calls(
         "solar",
@@ -184,10 +283,7 @@ CALLS = (
         ("<arg_key>", "<tool_call>"),
         "<tool_call>",
         "</tool_call>",
-        Tags(
-            name=r"^\s*(?P<name>[^\s<]+)",
-            argument=r"<arg_key>(?P<key>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>",
-        ),
+        arg_keys(),
     ),
     Calls(
         "qwen3-coder",
@@ -304,6 +400,8 @@ HARMONY = Channels(
     call=r"to=(?:functions\.)?(?P<name>[\w.\-]+)",
     answer="<|channel|>final<|message|>",
     call_begin="<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>",
+    call_trigger="<|channel|>commentary to=functions.",
+    call_end="<|call|>",
 )
 FUNCTIONARY = Channels(
     begins=(">>>",),
@@ -315,18 +413,35 @@ FUNCTIONARY = Channels(
     call_begin="NAME\n",
 )
 
+MUSE = Channels(
+    begins=("<|start|>",),
+    header_end="<|message|>",
+    ends=("<|eom|>", "<|eot|>"),
+    thought=r"to=self\b",
+    call=r"to=(?!self\b|user\b)(?P<name>[\w.\-]+)",
+    answer=" to=user<|message|>",
+    call_begin=" to=NAME<|message|><atem:function_calls>\n",
+    call_end="\n</atem:function_calls>",
+    body=invokes("atem:"),
+)
+
 CHANNELS = (
+    (("<atem:function_calls>", "<|message|>"), MUSE),
     (("<|channel|>", "<|message|>"), HARMONY),
     ((">>>all",), FUNCTIONARY),
 )
 
 AROUND = (
+    ("<|open|>", "<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|START_TEXT|>", "<|END_TEXT|>"),
     ("<response>", "</response>"),
     ("<|content|>",),
 )
 """What some models put around their answers."""
+
+GIGACHAT = "function descriptions"
+"""What GigaChat 3's template spells, whose calls are turns of their own and are not read."""
 
 PLAIN = ChatFormat(thought=THOUGHTS[-1], calls=HERMES)
 """Of models whose template says nothing of thoughts and tools."""
@@ -353,5 +468,6 @@ def format_of(template: str | None, vocabulary: Collection[str] = ()) -> ChatFor
     return ChatFormat(
         thought=next(thoughts, PLAIN.thought),
         calls=next(calls, HERMES),
-        around=tuple(text for pair in AROUND if known(pair[0]) for text in pair),
+        tells_tools=GIGACHAT not in source or "<|function_call|>" in source,
+        around=tuple(text for row in AROUND if known(row[0]) for text in row),
     )

@@ -1,11 +1,13 @@
 """Reads what a model writes, piece by piece: thoughts, the answer, and calls of tools.
 
 The pieces may be cut anywhere. Text is handed on as soon as it is clear that it begins no
-delimiter; a call is handed on once it is whole. The result doesn't depend on where the cuts are.
+delimiter; a call is handed on in pieces where its format allows it, and once more when it is
+whole. The result doesn't depend on where the cuts are.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import string
@@ -13,10 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from thinkgraph.models.formats.calls import Body, JsonObjects, read_arguments
+from thinkgraph.models.formats.calls import Body, Found, JsonObjects, fault, read_arguments
 from thinkgraph.models.formats.format import Channels, ChatFormat
+from thinkgraph.models.formats.pieces import JsonPieces, Pieces
 from thinkgraph.models.formats.scan import held_back
-from thinkgraph.models.model import InvalidToolCall, Tool, ToolCall
+from thinkgraph.models.model import InvalidToolCall, Tool, ToolCall, ToolCallPiece
 
 Place = Literal["answer", "thought", "call", "header", "between"]
 BARE = re.compile(r"\s*(?:\{|\[\s*\{|```)")
@@ -39,9 +42,34 @@ class Said:
     text: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCall] = field(default_factory=list)
+    pieces: dict[int, ToolCallPiece] = field(default_factory=dict)
+    """What is new of calls, by their index."""
 
     def __bool__(self) -> bool:
-        return bool(self.text or self.reasoning or self.tool_calls)
+        return bool(self.text or self.reasoning or self.tool_calls or self.pieces)
+
+    def add_piece(self, piece: ToolCallPiece) -> None:
+        """Add to what is new of a call."""
+        if known := self.pieces.get(piece.index):
+            more = {"arguments": known.arguments + piece.arguments}
+            piece = known.model_copy(update=more)
+        self.pieces[piece.index] = piece
+
+    def add_calls(self, said: Said) -> None:
+        """Add what another has of calls."""
+        self.tool_calls += said.tool_calls
+        for piece in said.pieces.values():
+            self.add_piece(piece)
+
+
+@dataclass
+class _Told:
+    """A call of which pieces have been told."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str = ""
 
 
 class ResponseParser:
@@ -52,6 +80,8 @@ class ResponseParser:
         tools: those it was offered. Only with tools are calls looked for.
         place: where in a turn the completion begins; see :class:`.template.Rendered`.
         begun: whether something of the answer precedes it. White space is kept then.
+        checked: whether a call without delimiters, which may have been written in a way that
+            isn't held to its schema, is an invalid one if it doesn't match.
 
     Attributes:
         text: the answer so far.
@@ -68,17 +98,22 @@ class ResponseParser:
         *,
         place: Place = "answer",
         begun: bool = False,
+        checked: bool = False,
     ) -> None:
         self._format = format
         self._tools = {tool.name: tool for tool in tools}
         self._place: Place = place
         self._begun = begun
+        self._checked = checked
         self._cut = False  # white space that follows a thought or a call is dropped
         self._rest = ""  # not yet known what it is
         self._space = ""  # white space that is dropped if a delimiter follows
         self._body = ""  # of the header or the call that is under way
         self._name = ""  # of the tool, where a header said it
         self._bare = False
+        self._pieces: Pieces | None = None  # what reads the call that is under way
+        self._told: list[_Told] = []  # of the body that is under way
+        self._calls = 0  # that have been told, wholly or in pieces
         self._said = Said()
         self.thought_ended = False
         self.text = self.reasoning = ""
@@ -110,6 +145,8 @@ class ResponseParser:
                 self._end_message()
             elif self._bare:
                 self._end_bare()
+            elif self._is_cut and self._body.strip():
+                self._refuse(self._body, "the call has no end")
             else:
                 self._end_call()
         if self._place == "answer" and not self.tool_calls and not self.invalid_tool_calls:
@@ -120,6 +157,12 @@ class ResponseParser:
         """What has become clear since the last call."""
         said, self._said = self._said, Said()
         return said
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether a call is under way that only its end delimiter tells to be whole."""
+        calls = self._format.calls
+        return bool(calls and calls.end.strip() and not calls.body.shows_end)
 
     # ---- one step: up to the next delimiter ----
 
@@ -161,6 +204,7 @@ class ResponseParser:
         begins = bool(BARE.match(self._rest))
         if begins:
             self._place, self._bare = "call", True
+            self._follow(None)  # it may be the answer after all
             return False
         stripped = self._rest.lstrip()
         unclear = stripped in ("", "[", "`", "``") or re.fullmatch(r"\[\s*", stripped)
@@ -221,6 +265,8 @@ class ResponseParser:
     def _begin_call(self) -> None:
         self._space = ""
         self._place, self._body = "call", ""
+        if calls := self._format.calls:
+            self._follow(calls.body.pieces(self._tools))
 
     def _next_call(self) -> None:
         self._end_call()
@@ -244,9 +290,17 @@ class ResponseParser:
             except ValueError:
                 continue
             if found and all(call.name in self._tools for call in found):
-                self._add(ToolCall(name=c.name, arguments=c.arguments, id=call_id()) for c in found)
+                self._end_unheld(found, body)
                 return
         self._answer(body)
+
+    def _end_unheld(self, calls: Sequence[Found], text: str) -> None:
+        if self._checked:
+            for call in calls:
+                if wrong := fault(call.arguments, self._tools[call.name]):
+                    self._refuse(text, wrong)
+                    return
+        self._end_calls(calls, text)
 
     def _begin_header(self) -> None:
         self._end_message()
@@ -263,12 +317,18 @@ class ResponseParser:
         self._cut = True
         if call := re.search(channels.call, header.strip()):
             self._place, self._name = "call", call["name"]
+            body = channels.body
+            self._follow(body.pieces(self._tools) if body else JsonPieces(name=self._name))
+            self._tell()
         else:
             thought = re.search(channels.thought, header)
             self._place = "thought" if thought else "answer"
 
     def _end_message(self) -> None:
-        if self._place == "call":
+        body = self._format.channels.body if self._format.channels else None
+        if self._place == "call" and body:
+            self._read(body, self._body)
+        elif self._place == "call":
             self._read_arguments(self._name, self._body)
         self._body = self._space = ""
         self._place = "between"
@@ -285,6 +345,9 @@ class ResponseParser:
                 self._think(text)
             case "call" | "header":
                 self._body += text
+                if self._pieces and self._place == "call":
+                    self._pieces.feed(text)
+                    self._tell()
             case "between":
                 pass
 
@@ -322,7 +385,7 @@ class ResponseParser:
         except ValueError as error:
             self._refuse(text, str(error))
             return
-        self._add(ToolCall(name=c.name, arguments=c.arguments, id=call_id()) for c in found)
+        self._end_calls(found, text)
 
     def _read_arguments(self, name: str, text: str) -> None:
         """A call whose header has named the tool."""
@@ -331,15 +394,68 @@ class ResponseParser:
         except ValueError as error:
             self._refuse(f"{name} {text}", str(error))
             return
-        self._add([ToolCall(name=name, arguments=arguments, id=call_id())])
+        self._end_calls([Found(name, arguments)], text)
 
     def _refuse(self, text: str, error: str) -> None:
-        self.invalid_tool_calls.append(InvalidToolCall(text=text.strip(), error=error))
+        """What stands where a call belongs is none."""
+        told, self._told = self._told, []
+        whole = InvalidToolCall(text=text.strip(), error=error)
+        begun = [whole.model_copy(update={"index": call.index}) for call in told]
+        self.invalid_tool_calls += begun or [whole]
 
-    def _add(self, calls: Iterable[ToolCall]) -> None:
-        for call in calls:
-            self.tool_calls.append(call)
-            self._said.tool_calls.append(call)
+    # ---- calls that are under way ----
+
+    def _follow(self, pieces: Pieces | None) -> None:
+        self._pieces, self._told = pieces, []
+
+    def _tell(self) -> None:
+        """Tell what is new of the calls that are under way."""
+        for number, call in enumerate(self._pieces.calls if self._pieces else ()):
+            if number == len(self._told):
+                self._begin_telling(call.name)
+            told = self._told[number]
+            self._tell_arguments(told, call.arguments[len(told.arguments) :])
+
+    def _begin_telling(self, name: str) -> _Told:
+        told = _Told(self._calls, call_id(), name)
+        self._calls += 1
+        self._told.append(told)
+        self._said.add_piece(ToolCallPiece(index=told.index, id=told.id, name=name))
+        return told
+
+    def _tell_arguments(self, told: _Told, text: str) -> None:
+        if text:
+            told.arguments += text
+            piece = ToolCallPiece(index=told.index, id=told.id, arguments=text)
+            self._said.add_piece(piece)
+
+    def _end_calls(self, calls: Sequence[Found], text: str) -> None:
+        """The calls of a body are whole: tell what hasn't been told of them."""
+        if self._pieces:
+            self._pieces.close()
+            self._tell()
+        if len(self._told) > len(calls) or not all(map(_agrees, self._told, calls)):
+            self._refuse(text, "a call can be read in two ways")
+            return
+        for number, call in enumerate(calls):
+            told = (
+                self._told[number] if number < len(self._told) else self._begin_telling(call.name)
+            )
+            if not told.arguments:
+                self._tell_arguments(told, json.dumps(call.arguments))
+            whole = ToolCall(name=call.name, arguments=call.arguments, id=told.id)
+            self.tool_calls.append(whole)
+            self._said.tool_calls.append(whole)
+        self._follow(None)
+
+
+def _agrees(told: _Told, found: Found) -> bool:
+    """Whether a call was told as it is read now that it is whole."""
+    if told.name != found.name:
+        return False
+    return not told.arguments or json.dumps(json.loads(told.arguments)) == json.dumps(
+        found.arguments
+    )
 
 
 def _first(text: str, delimiters: Iterable[str]) -> tuple[int, str] | None:

@@ -107,8 +107,8 @@ class ChatTemplate:
         except Exception as error:  # the compiler meets any text, and fails in many ways
             raise ModelError(f"the model's chat template is not valid: {_reason(error)}") from error
         self._source = text
-        self.knows_tools = "tools" in self._names
         self.format = format or format_of(source)
+        self.knows_tools = "tools" in self._names and self.format.tells_tools
         if not self.knows_tools:  # what is told in words is of this form
             self.format = replace(self.format, calls=HERMES)
 

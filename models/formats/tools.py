@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkgraph.models.formats.calls import JsonObjects
-from thinkgraph.models.formats.format import HERMES, Calls, ChatFormat
+from thinkgraph.models.formats.format import HERMES, Calls, Channels, ChatFormat
 from thinkgraph.models.model import Message, Tagged, Tool
 
 WORDS = """You may call these tools. Each has a name, a description and a JSON schema:
@@ -72,18 +72,16 @@ def held(
 ) -> list[Tagged]:
     """What holds calls of these tools to their schemas while they are decoded.
 
-    Empty where a JSON schema can't say how the model writes calls. Arguments that a tool's schema
-    doesn't name are not allowed, unless it says that they are. ``bare`` holds also calls without
-    their delimiters, which small models leave out.
+    Arguments that a tool's schema doesn't name are not allowed, unless it says that they are.
+    ``bare`` holds also calls without their delimiters, which small models leave out; it is for
+    calls that are not required.
+
+    Raises:
+        ModelError: the model writes calls in a way in which a tool's name can't be written.
     """
     tools = [tool.model_copy(update={"parameters": closed(tool.parameters)}) for tool in tools]
     if format.channels and knows_tools:
-        begin, _, rest = format.channels.call_begin.partition("NAME")
-        after = next(iter(format.channels.ends[2:]), "")
-        return [
-            Tagged(begin=begin + tool.name + rest, json_schema=tool.parameters, end=after)
-            for tool in tools
-        ]
+        return [_in_channel(format.channels, tool, required=not bare) for tool in tools]
     calls: Calls = format.calls if format.calls and knows_tools else HERMES
     if calls.begin == "<|python_tag|>" and isinstance(calls.body, JsonObjects):
         return _bare(tools, calls.body.arguments)
@@ -95,13 +93,39 @@ def held(
     return tagged + (_bare(tools) if bare and calls is HERMES else [])
 
 
+def _in_channel(channels: Channels, tool: Tool, *, required: bool) -> Tagged:
+    """A call as a message of its own: from its header on, or from within it where that is free."""
+    begin = channels.call_begin.replace("NAME", tool.name)
+    trigger = channels.call_trigger
+    if channels.body is None:
+        return Tagged(
+            begin=begin, json_schema=tool.parameters, end=channels.call_end, trigger=trigger
+        )
+    header, mark, rest = begin.partition(channels.header_end)
+    begin = header + mark + rest if required else rest
+    (tag,) = channels.body.held(begin, channels.call_end, [tool], parallel=True)
+    return tag
+
+
 def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
     """Calls without delimiters, from where it is clear which tool is called."""
-    begins = {f'{{"name": {json.dumps(tool.name)}, "{arguments}": ': tool for tool in tools}
     return [
-        Tagged(begin=begin, json_schema=tool.parameters, end="}", trigger=begin)
-        for begin, tool in begins.items()
+        Tagged(begin=begin, json_schema=tool.parameters, end=end, trigger=begin)
+        for tool in tools
+        for start, comma, colon, end in _STYLES
+        for name in [json.dumps(tool.name, ensure_ascii=False)]
+        for begin in [f'{start}"name"{colon}{name}{comma}"{arguments}"{colon}']
     ]
+
+
+_STYLES = [
+    ("{", ", ", ": ", "}"),
+    ("{", ",", ":", "}"),
+    ("{ ", ", ", ": ", " }"),
+    ("{{", ", ", ": ", "}}"),  # as the template of Qwen2.5-Coder shows it
+    *(("{\n" + blank, ",\n" + blank, ": ", "\n}") for blank in ("  ", "    ", "\t")),
+]
+"""How models lay out JSON: what is before the name, commas, colons, and the end."""
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:

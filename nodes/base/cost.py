@@ -197,6 +197,7 @@ class Cost:
         exact: whether it makes that many requests for certain.
         known: whether the kind tells its cost.
         written: fields of the state that it writes.
+        tool_calls: calls of tools, at most.
     """
 
     after: PopulationBounds
@@ -204,3 +205,4 @@ class Cost:
     exact: bool = True
     known: bool = True
     written: Mapping[str, TextBound] = field(default_factory=dict)
+    tool_calls: int = 0

@@ -43,7 +43,8 @@ class Ask(SamplingNode):
     async def run(self, state: State, step: Step) -> Update:
         """One completion, or one for each item."""
         if self.each is None:
-            text = await self._asked("", 0, 1, state, step)
+            item = str(state.fields.get("item", ""))  # of an edge that fans out over a list
+            text = await self._asked(item, 0, 1, state, step)
             return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
         found = state.fields.get(self.each)
         items = found if isinstance(found, list) else []
@@ -55,7 +56,7 @@ class Ask(SamplingNode):
         shows: dict[str, TextBound] = {
             "candidate": before.longest,
             "answer": before.longest,
-            "item": "",
+            "item": before.fields.get("item", ""),
         }
         text: TextBound = self.longest
         if self.each is None:

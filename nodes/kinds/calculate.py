@@ -2,34 +2,94 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
+from pydantic import Field
+
+from thinkgraph.models.model import ToolCall
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import CandidateUpdated
-from thinkgraph.nodes.population import State, Update
-from thinkgraph.nodes.step import Step
+from thinkgraph.nodes.event import CandidateUpdated, ToolCalled
+from thinkgraph.nodes.kinds.act import ToolName
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.calculator import calculate
+from thinkgraph.nodes.tools.toolbox import Toolbox
+
+_FENCE = re.compile(r"```[a-z]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+_SOLUTION = re.compile(r"^def solution\(\s*\)", re.MULTILINE)
+_CALLED = re.compile(r"^(?!def ).*\bsolution\(", re.MULTILINE)
 
 
 class Calculate(Node):
-    """Evaluate the arithmetic that each live candidate wrote; the result is its answer.
+    """Work out what each live candidate wrote; the result is its answer.
 
-    A candidate without a valid expression has no answer: it abstains.
+    Without a tool it is arithmetic, of names and numbers, and evaluated here. A tool such as
+    ``python`` runs it as a program, and the last line of the output is the answer. A function
+    ``solution()`` that the program only defines is called, as in program-aided language models
+    (arXiv 2211.10435). Of a text with several blocks of code all are run, in their order, as one
+    program. A candidate whose program fails has no answer: it abstains.
     """
 
     kind: ClassVar[str] = "calculate"
-    about: ClassVar[str] = "each candidate's program → its answer, by a safe evaluator"
+    about: ClassVar[str] = "each candidate's program → its answer, by a safe evaluator or a tool"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
+    tool: ToolName | None = Field(None, description="name of a tool that runs the program")
+    seconds: float = Field(30.0, gt=0, le=3600, description="maximum time of one program")
+    output: int = Field(
+        2000, ge=100, le=1_000_000, description="maximum number of characters of the output"
+    )
+
+    @property
+    def tools_wanted(self) -> tuple[str, ...]:
+        """The tool that runs the programs, if one does."""
+        return (self.tool,) if self.tool else ()
+
     async def run(self, state: State, step: Step) -> Update:
-        """Evaluate; asks no model."""
-        worked = [c.model_copy(update={"answer": calculate(c.text)}) for c in state.live]
+        """Work all out, by a tool side by side; asks no model."""
+        if self.tool:
+            worked = await gather(*(self._executed(c, self.tool, step) for c in state.live))
+        else:
+            worked = [c.model_copy(update={"answer": calculate(c.text)}) for c in state.live]
         for candidate in worked:
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(worked))
 
+    async def _executed(self, candidate: Candidate, name: str, step: Step) -> Candidate:
+        tools = [step.tools[name]]
+        toolbox = Toolbox(tools, seconds=self.seconds, output=self.output)
+        (tool,) = toolbox.described
+        argument = next(iter(tool.parameters.get("properties", {})), "code")
+        call = ToolCall(name=name, arguments={argument: program(candidate.text)})
+        try:
+            record = await toolbox.call(call)
+        finally:
+            toolbox.close()
+        step.emit(ToolCalled(node=step.node, id=candidate.id, call=record))
+        answer = None if record.failed else printed(record.result)
+        changes = {"answer": answer, "calls": (*candidate.calls, record)}
+        return candidate.model_copy(update=changes)
+
     def cost(self, before: PopulationBounds) -> Cost:
-        """Nothing."""
-        return Cost(before)
+        """No model call; one of the tool for each candidate."""
+        return Cost(before, tool_calls=before.live if self.tool else 0)
+
+
+def program(text: str) -> str:
+    """The program of a text: its blocks of code, or all of it if it has none."""
+    code = "\n".join(_FENCE.findall(text)) if "```" in text else text
+    if _SOLUTION.search(code) and not _CALLED.search(code):
+        code = f"{code.rstrip()}\nprint(solution())"
+    return code
+
+
+def printed(output: str) -> str | None:
+    """The last line of an output, as an answer: a float that is whole is an integer."""
+    lines = output.strip().splitlines()
+    if not lines:
+        return None
+    last = lines[-1].strip()
+    return last.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", last) else last

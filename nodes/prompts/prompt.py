@@ -7,10 +7,12 @@ a user or a model wrote are its variables, and are never rendered themselves.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -30,7 +32,9 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.formats.sandbox import Sandbox
 from thinkgraph.models.model import Frozen, Message
+from thinkgraph.nodes.sharing import setting, shared_files
 
+_logger = logging.getLogger(__name__)
 _ENVIRONMENT = Sandbox()
 _ENVIRONMENT.undefined = StrictUndefined
 
@@ -144,33 +148,63 @@ def _render(source: str, variables: Mapping[str, Any]) -> str:
         raise PromptError(f"the prompt can't be rendered: {error}") from None
 
 
-@cache
+GROUP = "thinkgraph.prompts"
+"""The group of entry points under which installed packages offer folders of prompts."""
+
+
 def prompt_names() -> tuple[str, ...]:
+    """The names of the prompts: the built-in ones, and then those that are shared."""
+    return (*builtin_prompts(), *shared_prompts(setting()))
+
+
+@cache
+def shared_prompts(setting: tuple[str, str]) -> dict[str, tuple[Prompt, str]]:
+    """The prompts of packages and of ``THINKGRAPH_PATH``, each with where it is from.
+
+    One that is none is left out, and logged.
+    """
+    found = {}
+    for name, shared in shared_files(GROUP, "prompts", builtin_prompts()).items():
+        try:
+            found[name] = (read_prompt(shared.file), shared.origin)
+        except PromptError as error:
+            _logger.warning("%s of %s is left out", error, shared.origin)
+    return found
+
+
+@cache
+def builtin_prompts() -> tuple[str, ...]:
     """The names of the built-in prompts."""
     files = resources.files("thinkgraph.nodes").joinpath("prompts").iterdir()
     return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
 
 
-@cache
 def load_prompt(name: str) -> Prompt:
-    """A built-in prompt by its name.
+    """A prompt by its name: a built-in one, or a shared one.
 
     Raises:
         PromptError: there is none of that name; the message has the nearest.
     """
-    if name not in prompt_names():
+    if name in builtin_prompts():
+        return _builtin(name)
+    if (shared := shared_prompts(setting()).get(name)) is None:
         near = difflib.get_close_matches(name, prompt_names(), n=1)
         hint = (
             f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(prompt_names())}"
         )
         raise PromptError(f"there is no prompt {name!r}; {hint}")
+    return shared[0]
+
+
+@cache
+def _builtin(name: str) -> Prompt:
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to list the names)
 
     file = resources.files("thinkgraph.nodes").joinpath("prompts", f"{name}.yaml")
     return Prompt.model_validate(YAML(typ="safe").load(file.read_text("utf-8")))
 
 
-def read_prompt(path: str | os.PathLike[str]) -> Prompt:
+def read_prompt(path: str | os.PathLike[str] | Traversable) -> Prompt:
     """A prompt from a user's own YAML file, in the form of the built-in ones.
 
     Raises:
@@ -180,7 +214,8 @@ def read_prompt(path: str | os.PathLike[str]) -> Prompt:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
-        return Prompt.model_validate(YAML(typ="safe").load(Path(path).read_text("utf-8")))
+        file = Path(path) if isinstance(path, str | os.PathLike) else path
+        return Prompt.model_validate(YAML(typ="safe").load(file.read_text("utf-8")))
     except OSError as error:
         raise PromptError(f"can't read the prompt {str(path)!r}: {error.strerror}") from None
     except UnicodeDecodeError:

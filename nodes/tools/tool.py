@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from thinkgraph.models.arguments import ArgumentError
+from thinkgraph.nodes import python_file
 from thinkgraph.nodes.entry_points import load_entry_points
+from thinkgraph.nodes.sharing import setting, shared_objects
+from thinkgraph.nodes.tools import python
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 GROUP = "thinkgraph.tools"
 """The group of entry points under which installed packages offer tools."""
@@ -88,8 +95,27 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, then those of installed packages."""
-    return ChainMap(dict(given), installed_tools())
+    """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
+    return ChainMap(dict(given), shared_tools(setting()), installed_tools(), BUILT_IN)
+
+
+@cache
+def shared_tools(setting: tuple[str, str]) -> dict[str, BoundTool]:
+    """The tools of the folders of ``THINKGRAPH_PATH``: what ``tools/*.py`` define."""
+    return accepted("tool", shared_objects("tools", python_file.tools), _bound)
+
+
+def accepted(
+    what: str, found: Mapping[str, tuple[Any, str]], take: Callable[[str, Any], T]
+) -> dict[str, T]:
+    """What files define, as it is used; what can't be is left out, and logged."""
+    taken = {}
+    for name, (each, file) in found.items():
+        try:
+            taken[checked_name(what, name)] = take(name, each)
+        except ArgumentError as error:
+            _logger.warning("%s is left out: %s", file, error)
+    return taken
 
 
 @cache
@@ -102,6 +128,9 @@ def installed_tools() -> dict[str, BoundTool]:
 
     load_entry_points(GROUP, take)
     return found
+
+
+BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
 
 
 def _bound(name: str, tool: AnyTool) -> BoundTool:
@@ -120,6 +149,8 @@ def _langchain(name: str, tool: Any) -> BaseTool:
 
     if isinstance(tool, BaseTool):
         return tool if tool.name == name else tool.model_copy(update={"name": name})
+    if callable(tool) and not inspect.isroutine(tool) and not inspect.isclass(tool):
+        return _langchain(name, tool.__call__)
     if not callable(tool) or inspect.isclass(tool):
         raise ArgumentError(f"tool {name!r} should be a function or a LangChain tool, not {tool!r}")
     untyped = [

@@ -8,8 +8,10 @@ from functools import cache
 from typing import Any
 
 from thinkgraph.models.arguments import ArgumentError
+from thinkgraph.nodes import python_file
 from thinkgraph.nodes.entry_points import load_entry_points
-from thinkgraph.nodes.tools.tool import checked_name
+from thinkgraph.nodes.sharing import setting, shared_objects
+from thinkgraph.nodes.tools.tool import accepted, checked_name
 
 GROUP = "thinkgraph.verifiers"
 """The group of entry points under which installed packages offer verifiers."""
@@ -32,8 +34,14 @@ def bind_verifiers(given: Mapping[str, Verifier] | None) -> dict[str, Verifier]:
 
 
 def all_verifiers(given: Mapping[str, Verifier]) -> Mapping[str, Verifier]:
-    """The verifiers that a run may use: those given, then those of installed packages."""
-    return ChainMap(dict(given), installed_verifiers())
+    """The verifiers that a run may use: those given, those of folders, then those of packages."""
+    return ChainMap(dict(given), shared_verifiers(setting()), installed_verifiers())
+
+
+@cache
+def shared_verifiers(setting: tuple[str, str]) -> dict[str, Verifier]:
+    """The verifiers of the folders of ``THINKGRAPH_PATH``: what ``verifiers/*.py`` define."""
+    return accepted("verifier", shared_objects("verifiers", python_file.functions), _function)
 
 
 @cache

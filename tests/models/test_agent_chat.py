@@ -139,10 +139,12 @@ def test_response_format_holds_an_answer(chat):
     assert Person.model_validate_json(reply.text).age == 36
 
 
-def test_tools_and_an_answers_schema_exclude_each_other(chat):
+def test_tools_go_with_an_answers_schema(chat):
     bound = chat.bind_tools([weather], response_format=Person)
-    with pytest.raises(ModelError, match=r"response_format can't go with tools; .*ToolStrategy"):
-        bound.invoke("Who is Ada?")
+    for asked in ("Ada is 36 years old. Who is she?", "Get the weather of Paris with the tool."):
+        reply = bound.invoke(asked)
+        called = [call["name"] for call in reply.tool_calls]
+        assert called == ["weather"] or Person.model_validate_json(reply.text).name
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer_and_template(chat):

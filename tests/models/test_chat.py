@@ -1,6 +1,7 @@
 """The LangChain chat model: LangChain's own standard tests on a real GGUF, and ours."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -303,3 +304,35 @@ async def test_it_answers_inside_a_graph_and_streams_its_messages(n):
     assert "".join(heard).count("three") == n
     answer = (await graph.ainvoke(asked))["messages"][-1]
     assert answer.text == "one two three four 1"
+
+
+CALL = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": "two words"}}</tool_call>'
+
+
+def adding(text, **settings):
+    """A chat model with a tool, that answers with ``text``."""
+    chat = ChatGGUF(model=ScriptedModel(lambda messages, seed: text), **settings)
+    parameters = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    tool = {"name": "add", "description": "Add.", "parameters": parameters}
+    return chat.bind_tools([{"type": "function", "function": tool}])
+
+
+def test_a_call_streams_its_name_and_then_its_arguments():
+    chunks = list(adding(f"Yes. {CALL}{CALL}").stream("hi"))
+    pieces = [piece for chunk in chunks for piece in chunk.tool_call_chunks]
+    first = [piece for piece in pieces if piece["index"] == 0]
+    assert [piece["name"] for piece in first] == ["add", *[None] * (len(first) - 1)]
+    assert [bool(piece["id"]) for piece in first] == [True, *[False] * (len(first) - 1)]
+    assert len(first) > 3
+    assert json.loads("".join(piece["args"] for piece in first)) == {"a": 1, "b": "two words"}
+    whole = total(chunks)
+    assert whole.text == "Yes."
+    assert [call["args"]["a"] for call in whole.tool_calls] == [1, 1]
+    assert len({call["id"] for call in whole.tool_calls}) == 2
+
+
+@pytest.mark.parametrize("end", range(12, len(CALL) - 13))
+def test_a_streamed_call_that_is_cut_short_is_not_mended_to_a_valid_one(end):
+    whole = total(list(adding(CALL[:end]).stream("hi")))
+    assert whole.tool_calls == []
+    assert len(whole.invalid_tool_calls) == 1

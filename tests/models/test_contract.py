@@ -172,6 +172,19 @@ async def test_a_spent_budget_gives_empty_completions(model):
     assert [(c.text, c.finish_reason) for c in completions] == [("", "budget")] * 2
 
 
+async def test_a_budget_that_is_stopped_ends_what_is_under_way_with_its_text_so_far(model):
+    budget = Budget()
+    generation = model.generate(ModelRequest(ASKED, Sampling(max_tokens=200), [1, 2], budget))
+    pieces = []
+    async for piece in generation:
+        budget.stop("enough")
+        pieces.append(piece)
+    ends = [piece for piece in pieces if isinstance(piece, Completion)]
+    assert {each.finish_reason for each in ends} <= {"budget", "stop"}
+    assert "budget" in {each.finish_reason for each in ends}
+    assert Budget(parent=budget).refusal == budget.stopped == "enough"
+
+
 async def test_a_budget_of_calls_counts_a_prompt_once(model):
     budget = Budget(calls=1)
     first = await model.generate(ModelRequest(ASKED, LONG, [1, 2], budget)).completions()

@@ -337,7 +337,7 @@ def test_least_to_most_answers_at_once_where_nothing_was_broken_down():
 
 def test_program_aided_works_the_programs_out_and_votes_on_the_results():
     replies = ["a = 9\nanswer = a - 5", "9 - 5 = 3", "import os", "answer = 9 + 5"]
-    result, model = run("program-aided", replies, samples=4)
+    result, model = run("arithmetic", replies, samples=4)
     assert [n for _, n in asked(model)] == [4]
     assert [c.answer for c in result.candidates] == ["4", "4", None, "14"]
     assert (result.answer.value, result.answer.votes) == ("4", 2)

@@ -13,6 +13,7 @@ from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
 from thinkgraph.cli.distill import distill
 from thinkgraph.cli.models import models, tune
+from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.serve import serve
@@ -62,7 +63,9 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, serve, train, distill, adapter):
+building = (show, check, plan, schema, new)
+measuring = (models, tune, compare)
+for command in (*building, *measuring, serve, train, distill, adapter):
     app.command()(command)
 
 

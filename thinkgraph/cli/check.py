@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import ToolFile, VerifierFile, read_hosted
+from thinkgraph.cli.options import Imports, ToolFile, VerifierFile, read_hosted
 from thinkgraph.terminal import print_json, reader
 
 
@@ -25,6 +25,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
 ) -> None:
     """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict).
 
@@ -52,7 +53,7 @@ def check(
         raise typer.Exit(1)
 
 
-def schema() -> None:
+def schema(imports: Imports = None) -> None:
     """Print the JSON Schema of the graph language, for editors."""
     from thinkgraph.graphs.language.reference import json_schema
 

@@ -12,6 +12,7 @@ import typer
 from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
+    Imports,
     ModelName,
     Params,
     PromptFiles,
@@ -79,6 +80,7 @@ def compare(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -24,9 +25,9 @@ INTERRUPTED = 130
 
 
 def _complete_graph(incomplete: str) -> list[str]:
-    from thinkgraph.graphs.catalogue import builtin_names
+    from thinkgraph.graphs.catalogue import names
 
-    return [name for name in builtin_names() if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 def _complete_model(incomplete: str) -> list[str]:
@@ -37,7 +38,9 @@ def _complete_model(incomplete: str) -> list[str]:
 
 GraphName = Annotated[
     str,
-    typer.Argument(help="A built-in name, or the path of a spec.", autocompletion=_complete_graph),
+    typer.Argument(
+        help="A name that `list` shows, or the path of a spec.", autocompletion=_complete_graph
+    ),
 ]
 ModelName = Annotated[
     str | None,
@@ -88,7 +91,7 @@ VerifierFile = Annotated[
 
 def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
     """The tools and verifiers of Python files, as the arguments of a run."""
-    from thinkgraph import python_file
+    from thinkgraph.nodes import python_file
 
     return {
         "tools": python_file.tools("--tools", tools) if tools else None,
@@ -105,6 +108,31 @@ def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[s
     tools, verifiers = bind_tools(hosted["tools"]), bind_verifiers(hosted["verifiers"])
     required = strategy.required(params)
     required.check(strategy.name, all_tools(tools), all_verifiers(verifiers))
+
+
+def _import_kinds(files: list[str] | None) -> list[str] | None:
+    """Register the node kinds of the files; worker processes find them in the environment."""
+    if files:
+        from thinkgraph.nodes.registry import import_kinds
+        from thinkgraph.nodes.sharing import IMPORT
+
+        for file in files:
+            import_kinds(file)
+        known = os.environ.get(IMPORT, "")
+        paths = [str(Path(file).resolve()) for file in files]
+        os.environ[IMPORT] = os.pathsep.join([*filter(None, [known]), *paths])
+    return files
+
+
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="FILE.py",
+        callback=_import_kinds,
+        help="A Python file of node kinds, which is run; repeat it for several.",
+    ),
+]
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import typer
 from thinkgraph.cli.options import (
     Engine,
     GraphName,
+    Imports,
     ModelName,
     Params,
     ToolFile,
@@ -36,6 +37,7 @@ def plan(
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,

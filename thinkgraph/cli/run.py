@@ -13,6 +13,7 @@ from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
     GraphName,
+    Imports,
     ModelName,
     Params,
     PromptFiles,
@@ -51,6 +52,7 @@ def run(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    imports: Imports = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,

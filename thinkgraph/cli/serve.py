@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import Engine, parse_pairs
+from thinkgraph.cli.options import Engine, Imports, parse_pairs
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
@@ -37,6 +37,7 @@ def serve(
         typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
     ] = None,
     engine: Engine = None,
+    imports: Imports = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     keys: Annotated[
@@ -64,6 +65,16 @@ def serve(
     allow_specs: Annotated[
         bool, typer.Option("--allow-specs", help="Let requests bring their own specs.")
     ] = False,
+    page: Annotated[bool, typer.Option(help="Serve the page at /, for a browser.")] = True,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="THINKGRAPH_TOKEN", help="Of who may open the page; drawn, unless given."
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="SQLite file of the page's runs; in your data folder.")
+    ] = None,
 ) -> None:
     """Serve strategies and models by OpenAI's API."""
     try:
@@ -75,6 +86,8 @@ def serve(
         from thinkgraph.serve.settings import ServeSettings
     except ImportError as error:
         raise ThinkgraphError(f"{INSTALL} ({error})") from None
+    from platformdirs import user_data_path
+
     from thinkgraph.graphs.runtime.models import default_model
 
     settings = ServeSettings(
@@ -87,7 +100,10 @@ def serve(
         origins=tuple(origin or ()),
         specs=allow_specs,
         chores_by=chores_by,
+        page=page,
+        history=history or user_data_path("thinkgraph") / "history.sqlite3",
         **({} if chores is None else {"chores": chores}),
+        **({} if token is None else {"token": token}),
     )
     sources = [named(each) for each in model or [default_model()]]
     if len(dict(sources)) < len(sources):
@@ -111,6 +127,8 @@ def serve(
             await asyncio.sleep(0.02)
         if server.started:
             say(f"thinkgraph: serving at {server.url}/v1")
+            if page:
+                say(f"thinkgraph: the page is at {server.url}/?token={settings.token}")
         await task
 
     asyncio.run(run())

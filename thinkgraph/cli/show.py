@@ -1,4 +1,4 @@
-"""``thinkgraph list`` and ``show``: the built-in strategies, and the drawing of one."""
+"""``thinkgraph list`` and ``show``: the strategies, and the drawing of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import GraphName, write_file
+from thinkgraph.cli.options import GraphName, Imports, write_file
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_document, reader
 
@@ -23,13 +23,41 @@ class Picture(StrEnum):
     PNG = "png"
 
 
-def list_() -> None:
-    """List the built-in strategies."""
-    from thinkgraph.graphs.catalogue import about, builtin_names
+def list_(imports: Imports = None) -> None:
+    """List the strategies, and what packages and folders of THINKGRAPH_PATH add."""
+    from thinkgraph.graphs.catalogue import builtin_names, shared_graphs
+    from thinkgraph.nodes.prompts.prompt import shared_prompts
+    from thinkgraph.nodes.registry import shared_kinds
+    from thinkgraph.nodes.sharing import setting
 
+    graphs, prompts = shared_graphs(setting()), shared_prompts(setting())
     with reader():
         for name in builtin_names():
-            print(f"{name:26} {about(name).partition('. ')[0].rstrip('.')}")
+            print(f"{name:26} {_about(name)}")
+        for origin in dict.fromkeys(shared.origin for shared in graphs.values()):
+            print(f"\nStrategies of {origin}:")
+            for name in [each.name for each in graphs.values() if each.origin == origin]:
+                print(f"{name:26} {_about(name)}")
+        if prompts:
+            print("\nShared prompts:")
+            for name, (prompt, origin) in prompts.items():
+                print(f"{name:26} {prompt.about} ({origin})")
+        if kinds := shared_kinds():
+            print("\nShared node kinds:")
+            for name, (kind, origin) in kinds.items():
+                print(f"{name:26} {kind.about} ({origin})")
+
+
+def _about(name: str) -> str:
+    """The first sentence that a strategy says of itself, or why it can't be read."""
+    from ruamel.yaml.error import YAMLError
+
+    from thinkgraph.graphs.catalogue import about
+
+    try:
+        return about(name).partition(". ")[0].rstrip(".")
+    except (ValueError, OSError, YAMLError, LookupError, TypeError) as error:
+        return f"can't be read: {' '.join(str(error).split())[:80]}; see thinkgraph check {name}"
 
 
 def show(
@@ -38,6 +66,7 @@ def show(
         Picture, typer.Option("--format", help="What to print; yaml is a spec that check takes.")
     ] = Picture.TEXT,
     out: Annotated[Path | None, typer.Option(help="Output file.")] = None,
+    imports: Imports = None,
 ) -> None:
     """Show a strategy: its drawing and its spec."""
     from thinkgraph.graphs.catalogue import find

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from thinkgraph.serve.access.guard import Access, refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.openai.routes import router
-from thinkgraph.serve.page import routes as page
+from thinkgraph.serve.page.routes import OPEN, Page
 from thinkgraph.serve.service import Service
 
 LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
@@ -30,7 +30,12 @@ CLIENT_CLOSED = 499
 
 
 def application(service: Service) -> FastAPI:
-    """The ASGI application of a service."""
+    """The ASGI application of a service.
+
+    Raises:
+        HistoryError: the file of the page's history can't be opened.
+    """
+    page = Page(service) if service.settings.page else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,6 +44,8 @@ def application(service: Service) -> FastAPI:
             yield
         finally:
             service.stop()
+            if page:
+                await page.close()
             opening.cancel()
             await asyncio.wait({opening})
 
@@ -55,13 +62,14 @@ def application(service: Service) -> FastAPI:
         app.add_exception_handler(kind, _failed)
     _health(app, service)
     app.include_router(router(service))
-    app.router.routes.extend(page.routes(service))
+    if page:
+        app.router.routes.extend(page.routes)
     return app
 
 
 def _middleware(service: Service) -> list[Middleware]:
     """What every request goes through, the outermost first."""
-    found = [Middleware(Access, service=service, open_paths=page.OPEN)]
+    found = [Middleware(Access, service=service, open_paths=OPEN)]
     if origins := service.settings.origins:
         cors = Middleware(
             CORSMiddleware,

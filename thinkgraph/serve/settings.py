@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from thinkgraph.models.model import Frozen
@@ -41,6 +44,13 @@ class ServeSettings(Frozen):
     )
     chores_by: str = Field("direct", description="the strategy that answers them")
     specs: bool = Field(False, description="whether a request may bring its own spec")
+    page: bool = Field(True, description="whether there is a page at /")
+    token: str = Field(
+        default_factory=lambda: secrets.token_urlsafe(24),
+        repr=False,
+        description="of who may open the page; empty lets everybody in; drawn, unless given",
+    )
+    history: Path | None = Field(None, description="file of the page's runs; null: in memory")
 
     @field_validator("chores")
     @classmethod

@@ -8,8 +8,11 @@ from thinkgraph.graphs.checker.checks import (
     data_flow,
     edges,
     fields,
+    last_vote,
+    meetings,
     nodes,
     prompts,
+    subgraphs,
 )
 from thinkgraph.graphs.checker.context import CheckContext
 
@@ -27,15 +30,20 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     fields.references,
     fields.values,
     fields.unused,
+    subgraphs.names,
     prompts.variables,
     prompts.types,
     conditions.conditions,
+    conditions.unset,
     edges.targets,
     edges.ends,
     edges.starts,
     edges.decisions,
     edges.duplicates,
     edges.joins,
+    edges.lists,
+    meetings.joins,
+    meetings.lengths,
     control_flow.paths,
     control_flow.loops,
     data_flow.use_before_write,
@@ -43,5 +51,6 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     data_flow.votes,
     data_flow.stops,
     data_flow.fallbacks,
+    last_vote.last_votes,
 )
 """Every check of one spec by itself; those of the graphs it uses come on top."""

@@ -58,7 +58,7 @@ def paths(context: CheckContext) -> None:
 def loops(context: CheckContext) -> None:
     """Every loop has an edge that is followed only so often."""
     inner = [link for link in context.links if not {START, END} & {link.source, link.target}]
-    free = [link for link in inner if context.edges[link.edge].at_most is None]
+    free = [link for link in inner if not context.edges[link.edge].is_bounded]
     leads = arrows(free)
     told: set[str] = set()
     for link in reversed(free):
@@ -66,7 +66,7 @@ def loops(context: CheckContext) -> None:
         if loop:
             told |= set(loop)
             message = f"the loop {' -> '.join(loop)} has no bound"
-            hint = f"bound one of its edges: `{_decision(context, loop)}: {{at_most: 3}}`"
+            hint = f"bound one of its edges: `{_decision(context, loop)}: {{repeat: 3}}`"
             location = context.chain_location(link.edge, link.source)
             context.report_at("TG403", ("edges", link.edge), location, message, hint)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from thinkgraph.graphs.checker.checks.control_flow import Arrows, arrows, reached
@@ -31,21 +31,26 @@ def writes(context: CheckContext, name: str) -> frozenset[str]:
     """The channels that a node writes."""
     if name in context.kinds:
         return context.kinds[name].channels_written
-    return POPULATION if name in context.nodes and context.nodes[name].use else frozenset()
+    use = context.nodes[name].used if name in context.nodes else None
+    if use is None:
+        return frozenset()
+    return frozenset(use.fields_written) | (POPULATION if use.gives_population else frozenset())
 
 
 def reads(context: CheckContext, name: str) -> frozenset[str]:
     """The channels that a node needs, and the fields that its prompts name and have no default."""
     if name == END:
         return frozenset({"candidates"}) if _asks_for_answer(context) else frozenset()
-    node = context.kinds.get(name)
+    unset = {field for field, state in context.state.items() if state.default is None}
+    node, use = context.kinds.get(name), context.nodes[name].used
+    if use is not None and not context.nodes[name].shares_fields:
+        return frozenset(use.inputs.values()) & unset
     if node is None:
         return frozenset()
     prompts = [
         found for _, setting in prompts_in(node) for _, found in resolved_prompts(context, setting)
     ]
     named = frozenset().union(node.channels_read, *(prompt.variables for prompt in prompts))
-    unset = {field for field, state in context.state.items() if state.default is None}
     return (node.channels_read & POPULATION) | (named & unset - node.variables)
 
 
@@ -55,9 +60,9 @@ def _asks_for_answer(context: CheckContext) -> bool:
 
 def use_before_write(context: CheckContext) -> None:
     """No node reads what nothing has written on some path to it."""
-    if not _is_judgeable(context):
+    if not is_judgeable(context):
         return
-    written = _written(context)
+    written = written_before(context)
     told: set[str] = set()
     forward = arrows(context.links)
     for name in [*context.nodes, END]:
@@ -79,13 +84,14 @@ def use_before_write(context: CheckContext) -> None:
                 context.report("TG405", ("nodes", name), message, hint, key=True)
 
 
-def _is_judgeable(context: CheckContext) -> bool:
-    known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.use}
+def is_judgeable(context: CheckContext) -> bool:
+    """Whether every node and path is there, so that what is written on them can be judged."""
+    known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.used}
     return context.is_complete and known == context.nodes.keys()
 
 
-def _written(context: CheckContext) -> dict[str, frozenset[str]]:
-    """The channels that are written on every path to a node that can be reached."""
+def written_before(context: CheckContext) -> dict[str, frozenset[str]]:
+    """By the node, the channels that are written on every path to it."""
     everything = POPULATION.union(*(writes(context, name) for name in context.nodes))
     before = dict.fromkeys([*context.nodes, END], everything)
     into: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -122,12 +128,12 @@ def _way(context: CheckContext, goal: str, channel: str, forward: Arrows) -> lis
 
 def races(context: CheckContext) -> None:
     """No two nodes that run side by side write the same channel, where the last would win."""
-    if not _is_judgeable(context):
+    if not is_judgeable(context):
         return
     forward = arrows(context.links)
     replaced = {"answer"} | {n for n, field in context.state.items() if field.reducer == "replace"}
     writers = [n for n in context.nodes if writes(context, n) & replaced]
-    for one, other in _side_by_side(writers, context, forward):
+    for one, other in pairs(context, writers):
         for channel in sorted(writes(context, one) & writes(context, other) & replaced):
             if _is_seen(context, forward, {one, other}, channel):
                 message = f"`{one}` and `{other}` write `{channel}` in parallel"
@@ -143,10 +149,9 @@ def races(context: CheckContext) -> None:
                     context.report_at("TG404", ("edges", link.edge), location, message, hint)
 
 
-def _side_by_side(
-    names: list[str], context: CheckContext, forward: Arrows
-) -> Iterator[tuple[str, str]]:
+def pairs(context: CheckContext, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The pairs of nodes on different branches of a fork, neither of which leads to the other."""
+    forward = arrows(context.links)
     after = {name: reached(name, forward) for name in context.nodes}
     forks: dict[str, set[str]] = defaultdict(set)
     for link in context.links:

@@ -64,7 +64,7 @@ def decisions(context: CheckContext) -> None:
 
 
 def _may_fail(edge: Edge) -> bool:
-    return edge.when is not None or edge.at_most is not None
+    return edge.when is not None or edge.is_bounded
 
 
 def _untried(context: CheckContext, source: str, links: list[Link]) -> None:
@@ -82,9 +82,10 @@ def _untried(context: CheckContext, source: str, links: list[Link]) -> None:
 
 def duplicates(context: CheckContext) -> None:
     """No two edges lead from the same node to the same node under the same condition."""
-    seen: dict[tuple[str, str, tuple[str, ...], str | None], Link] = {}
+    seen: dict[tuple[object, ...], Link] = {}
     for link in context.links:
-        key = (link.source, link.target, link.sources, context.edges[link.edge].when)
+        edge = context.edges[link.edge]
+        key = (link.source, link.target, link.sources, edge.when, edge.each)
         if key in seen:
             line = context.chain_location(seen[key].edge).line
             location = context.chain_location(link.edge, link.source)
@@ -105,6 +106,23 @@ def joins(context: CheckContext) -> None:
             message = f"`{link.source}` has conditional edges, so this join may wait forever"
             hint = f"give `{link.source}` an edge of its own: `{link.source} -> {link.target}`"
             context.report_at("TG411", ("edges", link.edge), location, message, hint)
+
+
+def lists(context: CheckContext) -> None:
+    """An edge that fans out does so over the candidates, or over a list that is a field."""
+    readable = context.inputs | context.state
+    known = context.declared("inputs") | context.declared("state") | {"candidates"}
+    for number, edge in context.edges.items():
+        if edge.each is None or edge.each == "candidates":
+            continue
+        path = (*context.edge_path(number), "each")
+        declared = readable.get(edge.each)
+        if edge.each not in known:
+            hint = suggestion(edge.each, known)
+            context.report("TG206", path, f"the state has no field `{edge.each}`", hint)
+        elif declared is not None and declared.type != "list":
+            message = f"`{edge.each}` is a {declared.type}, and `each` needs a list"
+            context.report("TG215", path, message, "declare it as `{type: list}`")
 
 
 def _from(context: CheckContext) -> dict[str, list[Link]]:

@@ -19,6 +19,7 @@ from thinkgraph.graphs.language.spec import CHANNELS, RUN_SETTINGS, Edge, Limits
 from thinkgraph.models.engine.sampling.grammar import check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
+from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.prompts.prompt import prompts_in
 from thinkgraph.nodes.registry import node_kinds
@@ -121,11 +122,19 @@ def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
     for name, node in context.nodes.items():
         data = node.settings | ({"params": node.params} if node.params else {})
         yield from _within(data, ("nodes", name))
+        if node.used is not None and not node.shares_fields:
+            given = {"params": node.used.params, "inputs": node.used.inputs}
+            yield from _within(given, ("nodes", name, "use"))
     for path, limits in context.limits:
         yield from _within(limits, path)
     for number, edge in context.edges.items():
-        if is_reference(edge.at_most):
-            yield (*context.edge_path(number), "at_most"), str(edge.at_most)[1:]
+        if is_reference(edge.bound):
+            yield (*context.edge_path(number), _bound(edge)), str(edge.bound)[1:]
+
+
+def _bound(edge: Edge) -> str:
+    """The field that bounds an edge."""
+    return "at_most" if edge.repeat is None else "repeat"
 
 
 def _within(data: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
@@ -148,8 +157,8 @@ def values(context: CheckContext) -> None:
     for path, limits in context.limits:
         _tried(context, Limits, limits, path)
     for number, edge in context.edges.items():
-        if is_reference(edge.at_most):
-            data = {"path": edge.path, "at_most": str(edge.at_most)}
+        if is_reference(edge.bound):
+            data = {"path": edge.path, _bound(edge): str(edge.bound)}
             _tried(context, Edge, data, context.edge_path(number))
 
 
@@ -195,6 +204,11 @@ def _meet(one: DataPath, other: DataPath) -> bool:
     return one[:length] == other[:length]
 
 
+def _is_whole(context: CheckContext, name: str, node: Node) -> bool:
+    """Whether all settings of a node are accepted."""
+    return node.model_fields_set == context.nodes[name].settings.keys()
+
+
 _KINDS = {"params": "param", "inputs": "input", "state": "state's field"}
 
 
@@ -214,13 +228,14 @@ def _named(context: CheckContext) -> set[str]:
     """The words in references, conditions and templates."""
     named = {name for _, name in _references(context)}
     for edge in context.edges.values():
-        named |= set(re.findall(r"\w+", edge.when or ""))
+        named |= set(re.findall(r"\w+", edge.when or "")) | {edge.each or ""}
     for node in context.kinds.values():
         named |= node.channels_read | node.channels_written
         for _, prompt in prompts_in(node):
             named = named.union(
                 *(found.variables for _, found in resolved_prompts(context, prompt))
             )
-    for name in context.declared("nodes") - context.kinds.keys():  # which can't be looked into
+    whole = {name for name, node in context.kinds.items() if _is_whole(context, name, node)}
+    for name in context.declared("nodes") - whole:  # which can't be looked into, or not all of it
         named |= set(re.findall(r"\w+", str(context.source.at(("nodes", name)))))
     return named

@@ -86,7 +86,7 @@ def hosted(context: CheckContext) -> None:
 def uses(context: CheckContext) -> None:
     """A node that uses a graph has no settings beside its params."""
     for name, node in context.nodes.items():
-        if node.use is None:
+        if node.used is None:
             continue
         for setting in node.settings:
             path = ("nodes", name, setting)

@@ -9,6 +9,7 @@ from typing import Any
 from thinkgraph.graphs.checker.context import CheckContext
 from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import Location, suggestion
+from thinkgraph.graphs.language.spec import ITEM
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names, prompts_in
 
@@ -16,7 +17,8 @@ from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names, p
 def variables(context: CheckContext) -> None:
     """Every variable of a template is supplied by the kind, the spec or the run."""
     for name, node in context.kinds.items():
-        known = frozenset(node.variables | context.fields | {"question", "round"})
+        item = {ITEM} if name in context.fanned else set()
+        known = frozenset(node.variables | context.fields | {"question", "round"} | item)
         for setting, prompt in prompts_in(node):
             path = ("nodes", name, setting)
             for label, found in resolved_prompts(context, prompt):

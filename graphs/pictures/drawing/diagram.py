@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from thinkgraph.graphs.language.spec import END, START, Edge, NodeSpec, Scalar, Spec
+from thinkgraph.graphs.language.spec import END, START, Edge, NodeSpec, Scalar, Spec, Use
 from thinkgraph.models.model import Sampling
 from thinkgraph.nodes.base.param import is_reference
 
@@ -91,18 +91,24 @@ def diagram(spec: Spec, params: Mapping[str, Scalar] | None = None) -> Diagram:
 
 
 def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:
-    kind = _shown(node.kind or f"use {node.use}")
+    use = node.used
+    kind = _shown(node.kind or f"use {use.graph if use else ''}")
     samples = node.settings.get("samples")
     if samples is not None:
         kind += f" × {_value(samples, params)}"
-    shown = {k: v for k, v in node.settings.items() if k not in _UNSHOWN} | (node.params or {})
-    words = ", ".join(
-        f"{k}: {_value(v, params)}".replace(" ", NO_BREAK)
-        for k, v in shown.items()
-        if not isinstance(v, dict | list)
-    )
-    family = "use" if node.use else _FAMILIES.get(node.kind or "", "other")
+    shown = {k: v for k, v in node.settings.items() if k not in _UNSHOWN}
+    shown |= use.params if use else {}
+    said = [f"{k}: {_value(v, params)}" for k, v in shown.items() if not isinstance(v, dict | list)]
+    said += _names(use) if use else ()
+    words = ", ".join(part.replace(" ", NO_BREAK) for part in said)
+    family = "use" if use else _FAMILIES.get(node.kind or "", "other")
     return Box(name, "" if kind == name else kind, words, family)
+
+
+def _names(use: Use) -> Iterator[str]:
+    """What a used graph is given, and what comes back."""
+    yield from (f"{inner} = {_shown(outer)}" for inner, outer in use.inputs.items())
+    yield from (f"{outer} ← {inner}" for outer, inner in (use.into or {}).items())
 
 
 def _label(edge: Edge, decided: bool, params: Mapping[str, Scalar]) -> Label | None:
@@ -110,7 +116,10 @@ def _label(edge: Edge, decided: bool, params: Mapping[str, Scalar]) -> Label | N
         return Label("", OTHERWISE) if decided else None
     bounds = []
     if edge.each:
-        bounds.append(f"for each of the {edge.each}")
+        what = "of the candidates" if edge.each == "candidates" else f"item of {edge.each}"
+        bounds.append(f"for each {what}")
+    if edge.repeat is not None:
+        bounds.append(f"repeat {_value(edge.repeat, params)}")
     if edge.at_most is not None:
         bounds.append(f"at most {_value(edge.at_most, params)}")
     return Label(_shown(edge.when or ""), ", ".join(bounds))

@@ -148,7 +148,9 @@ def _box(vertex: Vertex, item: Box, words: str, counts: Mapping[str, int] | None
         f'height="{vertex.height:.1f}" rx="{corner:.1f}"/>'
     )
     badge = _badge(left + vertex.width - 4, vertex.y, runs) if runs and item.family != "end" else ""
-    return f'<g class="{item.family}{" faded" if runs == 0 else ""}">{frame}{words}{badge}</g>'
+    state = " faded" if runs == 0 else ""
+    name = f'data-node="{escape(item.name)}"'
+    return f'<g class="{item.family}{state}" {name}>{frame}{words}{badge}</g>'
 
 
 def _badge(x: float, y: float, runs: int) -> str:

@@ -14,6 +14,7 @@ from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.errors import ModelError
 
 _NONE = -1
+_AT_ONCE = 4096
 _TURN = re.compile(r"<[|｜].*[|｜]>")
 _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 _OWN = _CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
@@ -191,6 +192,19 @@ class Vocabulary:
         with self.open() as pointer:
             count = llama.llama_token_to_piece(pointer, token, buffer, room, 0, False)
         return buffer.raw[:count] if count >= 0 else self._read_piece(token, -count)
+
+    def pieces(self) -> list[bytes]:
+        """What :meth:`piece` gives for every token; others can use the vocabulary meanwhile."""
+        found, buffer = self._pieces, ctypes.create_string_buffer(256)
+        for first in range(0, self.size, _AT_ONCE):
+            with self.open() as pointer:
+                for token in range(first, min(first + _AT_ONCE, self.size)):
+                    if found[token] is None:
+                        args = (pointer, token, buffer, 256, 0, False)
+                        count = llama.llama_token_to_piece(*args)
+                        whole = count >= 0
+                        found[token] = buffer.raw[:count] if whole else self._read_piece(token)
+        return [piece or b"" for piece in found]
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``; bytes that are no UTF-8 become U+FFFD."""

@@ -18,8 +18,15 @@ import numpy.typing as npt
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
-from thinkgraph.models.engine.sampling.grammar import check_constraint, compiled, reason, whole
-from thinkgraph.models.engine.sampling.json_schema import schema_to_lark
+from thinkgraph.models.engine.sampling.grammar import (
+    check_constraint,
+    compiled,
+    in_lark,
+    reason,
+    tagged_to_lark,
+    whole,
+)
+from thinkgraph.models.engine.sampling.properties import loose
 from thinkgraph.models.model import Sampling
 
 Mask = npt.NDArray[np.bool_]
@@ -61,6 +68,11 @@ class Grammars:
         self.vocabulary = vocabulary
         self._lock = threading.Lock()
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the vocabulary has been read, which the first constraint takes seconds for."""
+        return "_tokenizer" in self.__dict__
 
     def plan(self, sampling: Sampling) -> Plan | None:
         """A sampling's constraint, compiled; None if its text is free.
@@ -120,22 +132,22 @@ class Grammars:
     def _tagged(self, sampling: Sampling, after: bytes | None) -> Plan:
         begins = [tag.begin for tag in sampling.tagged if tag.begin]
         common = _common(min(begins), max(begins)) if begins else ""
-        start: list[str] = []
-        following: dict[bytes, list[str]] = {}
+        start: list[Option] = []
+        following: dict[bytes, list[Option]] = {}
         again: bool | None = sampling.tagged_parallel
-        for tag in sampling.tagged:
+        for number, tag in enumerate(sampling.tagged):
             end = tag.end.removesuffix(self._ending(tag.end))
             again = again if end == tag.end else None  # the whole text ends there
-            body = f"{schema_to_lark(tag.json_schema)} {self._spelled(end)}"
+            inside, rules = tagged_to_lark(tag, self._spelled, f"t{number}")
+            spell = self._loosely if tag.written else self._spelled
+            body = f"{inside} {spell(end)}"
             if not tag.begin:
-                start.append(f"answer\nanswer[capture]: {body}")
+                start.append(("answer", [f"answer[capture]: {body}", *rules]))
                 continue
-            start.append(f"{self._spelled(tag.begin)} {body}")
+            start.append((f"{spell(tag.begin)} {body}", rules))
             trigger = tag.trigger or self._marker(tag.begin) or common or tag.begin
             options = following.setdefault(trigger.encode(), [])
-            options.append(f"{self._spelled(tag.begin[len(trigger) :])} {body}")
-        # An answer defines a rule of its own, and so stands last.
-        start.sort(key=lambda option: option.startswith("answer"))
+            options.append((f"{spell(tag.begin[len(trigger) :])} {body}", rules))
         first = _either(start) if sampling.tagged_required else None
         return Plan(
             _behind(first) if after and first else first,
@@ -143,6 +155,9 @@ class Grammars:
             {trigger: _either(options) for trigger, options in following.items()},
             again,
         )
+
+    def _loosely(self, text: str) -> str:
+        return loose(text, self._spelled)
 
     def _ending(self, text: str) -> str:
         """The token at a text's end that ends generation, such as ``<|eom_id|>``; or nothing."""
@@ -174,7 +189,7 @@ class _Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
+        pieces = vocabulary.pieces()
         self.special_token_ids = [token for token, piece in enumerate(pieces) if not piece]
         for token in self.special_token_ids:
             pieces[token] = vocabulary.spelling(token).encode()
@@ -197,8 +212,13 @@ def _behind(grammar: str) -> str:
     return f'start: ("\\n" "\\n"?)? held\n{grammar.replace("start:", "held:", 1)}'
 
 
-def _either(options: list[str]) -> str:
-    return "start: " + "\n    | ".join(options)
+Option = tuple[str, list[str]]
+"""An expression, and the rules that it needs."""
+
+
+def _either(options: list[Option]) -> str:
+    rules = [rule for _, needed in options for rule in needed]
+    return in_lark("start", "\n    | ".join(expression for expression, _ in options), rules)
 
 
 class Constraint:

@@ -5,19 +5,27 @@ llguidance: https://github.com/guidance-ai/llguidance.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from thinkgraph.models.engine.sampling.gbnf import gbnf_to_lark
 from thinkgraph.models.engine.sampling.json_schema import schema_to_lark
+from thinkgraph.models.engine.sampling.properties import Spell, properties_to_lark
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Sampling
+from thinkgraph.models.model import Sampling, Tagged
 
 # Tokens are drawn as the model would write them, so none is forced that it would not have.
 _HEAD = '%llguidance {"no_forcing": true}\n'
 _LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
+
+
+def is_constrained(sampling: Sampling) -> bool:
+    """Whether any of a text is held to a grammar or a schema."""
+    return bool(sampling.tagged) or (sampling.json_schema, sampling.grammar) != (None, None)
 
 
 def check_constraint(sampling: Sampling) -> None:
@@ -98,7 +106,23 @@ def allows(sampling: Sampling, text: bytes) -> bool:
 def _parts(sampling: Sampling) -> list[str]:
     if (lark := whole(sampling)) is not None:
         return [lark]
-    return [f"start: {schema_to_lark(tag.json_schema)}" for tag in sampling.tagged]
+    return [in_lark("start", *tagged_to_lark(tag, json.dumps)) for tag in sampling.tagged]
+
+
+def tagged_to_lark(tag: Tagged, spell: Spell, prefix: str = "") -> tuple[str, list[str]]:
+    """The expression of what stands in a tag, and the rules that it needs.
+
+    Raises:
+        ModelError: its schema can't be enforced.
+    """
+    if tag.written is None:
+        return schema_to_lark(tag.json_schema), []
+    return properties_to_lark(tag.json_schema, tag.written, spell, prefix)
+
+
+def in_lark(name: str, expression: str, rules: Iterable[str]) -> str:
+    """A rule, and those that it needs."""
+    return "\n".join([f"{name}: {expression}", *rules])
 
 
 def whole(sampling: Sampling) -> str | None:

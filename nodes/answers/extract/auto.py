@@ -52,6 +52,7 @@ class Auto(Extractor):
 
     def find(self, text: str) -> str | None:
         """Find what was put in a box or marked, whichever is later; else what the kind allows."""
+        given, text = text, _without_denied(text)
         marked = Final.last(text)
         remark = marked.text if marked and marked.remark else None
         said = self._said(text, None if remark else marked)
@@ -61,8 +62,9 @@ class Auto(Extractor):
                     return LastNumber().find(text) or said
                 return _only_number(said) or said
             case "text":
-                return said or remark or text
-        return said or _short(text) or _formula(text) or LastNumber().find(text) or remark
+                return said or remark or given
+        short = _short(text) if text == given else None
+        return said or short or _formula(text) or LastNumber().find(text) or remark
 
     def _said(self, text: str, marked: Phrase | None) -> str | None:
         """What is in the last box; or was marked as the answer, later or without a box."""
@@ -72,6 +74,31 @@ class Auto(Extractor):
         if marked is None or self.kind == "text":
             return marked.text if marked else None
         return _value(marked.text)
+
+
+_NO = r"(?:not|n['’]t)\b(?!\s+only\b)"
+_DENIED = re.compile(
+    r"(?i)(?:\b(?:answer|result|solution|value)\b[^.\n;:\d]{0,30}?\b(?:(?:is|was|are|be|can|could|would"
+    rf"|should|does)\s*{_NO}|cannot\b|never\b)|\banswer\s*:\s*{_NO}"
+    r"|\b(?:antwort|lösung|ergebnis)\s+(?:ist|lautet)\s+nicht\b|\bréponse\s+n['’]est\s+pas\b"
+    r"|\brespuesta\s+no\s+es\b|\brisposta\s+non\s+è\b|\bresposta\s+não\s+é\b"
+    r"|\bantwoord\s+is\s+niet\b|\bsvaret\s+är\s+inte\b|答案不是|\bответ\s+не\b)"
+    r"(?:(?!\b(?:but|rather|so|it|must|hence|thus|therefore|instead|sondern|mais|sino)\b|而是)"
+    r"[^.,;\n，。]|[.,](?=\d))*"
+    rf"|[-$]?\d[\w.,%]*\s+(?:is|was)\s*{_NO}\s+(?:the|my|our|an?)?\s*(?:right|correct|final)?\s*"
+    r"(?:answer|solution|result)\b"
+)
+_DENIES = re.compile(
+    r"(?i)\bnot\b|n['’]t\b|cannot|\bnever\b|nicht|\bpas\b|\bno es\b|\bnon è|não|niet|inte|不是"
+    r"|\bне\b"
+)
+
+
+def _without_denied(text: str) -> str:
+    """A text without the numbers that are said not to be the answer."""
+    if not _DENIES.search(text):
+        return text
+    return _DENIED.sub(lambda found: " " if any(map(str.isdigit, found[0])) else found[0], text)
 
 
 def _supersedes(text: str, marked: Phrase) -> bool:

@@ -30,7 +30,8 @@ _SENTENCE_STARTS = frozenset(
     )
 )
 _REASON = re.compile(
-    r"(?i)[\s,(]+(?:because|since|as\s+(?:we|it|the|shown)|so\s+that|for\s+which)\b.*"
+    r"(?i)[\s,(]+(?:because|since|as\s+(?:we|it|the|shown)|so\s+that|for\s+which|rather\s+than"
+    r"|instead\s+of|and\s+not)\b.*|,\s*not\s+[-$]?\d.*"
 )
 # What is said of an answer, and is none: it is correct, unique, in simplest form.
 _REMARK = re.compile(

@@ -11,10 +11,12 @@ number or an option's letter."""
 APART = rf"(?<![^\W{SPACELESS}])"
 """A look-behind: no letter, digit or underscore stands before, but for such scripts' letters."""
 
+# An ordinary space stands in a number only where it can hardly stand between two.
+_SPACED = r"(?<!\d )(?:[1-9]\d?(?: \d{3})+|[1-9]\d\d(?: \d{3})* 000)(?!\d| \d)"
 _SEPARATED = r"\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?|[\u00a0\u2009\u202f])\d{3})+(?!\d)"
 _DOTTED = r"\d{1,3}(?:\.\d{3}){2,}(?![\d.])|\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
 _COMMA = r"(?<![\d,])\d+,\d{1,2}(?![\d,])|(?<![\d,])0,\d+(?![\d,])"
-_DIGITS = rf"(?:{_DOTTED}|{_SEPARATED}|{_COMMA}|\d+)"
+_DIGITS = rf"(?:{_SPACED},\d{{1,2}}(?!\d)|{_SPACED}|{_DOTTED}|{_SEPARATED}|{_COMMA}|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
 _ROOT = r"(?:√\s?\(?\d+\)?|\\sqrt\s?\{\s?\d+\s?\})(?:\s?/\s?\d+)?"

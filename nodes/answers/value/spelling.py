@@ -61,12 +61,14 @@ _SEPARATORS: list[tuple[re.Pattern[str], str]] = [
     for pattern, replacement in [
         (r"(?<![\d.,])0\{,\}(?=\d)", "0,"),
         (r"(?<=\d)(?:\{,\}|,\s*\\!\s*|\\[,;: ])(?=\d{3}(?!\d))", ""),
-        (r"(?<![\w.,^])([1-9]\d{0,2}) (?=\d{3}(?: \d{3})*(?:[.,]\d+)?(?![\d/,]))", r"\1"),
         (r"(?<=\d) (?=\d{3}(?: \d{3})*,\d{1,2}(?!\d))", ""),
         (r"\\!\s*", ""),
         (r"\{,\}", ","),
     ]
 ]
+_GROUPS = re.compile(r"(?<![\w.,^])(?<!\d )[1-9]\d{0,2}(?: \d{3})+(?=(?:\.\d+)?(?![\d/]|,\d| \d))")
+_LOGARITHM = re.compile(r"\\log\s*_\s*(\w)\s+(?=[\d(])")
+_NUMBERED_LOGARITHM = re.compile(r"(?<![a-zA-Z\\])log(2|10)\s*(?=\()")
 _SPELLINGS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
@@ -156,12 +158,14 @@ def normal(text: str) -> str:
     if "\\begin" not in text:  # where no row ends, a doubled backslash was escaped
         text = re.sub(r"\\\\(?=[a-zA-Z]{2})", r"\\", text)
     text = _unwrapped(_characters(text))
+    text = _GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
     text = _prices(_replaced(text, _SEPARATORS))
     text = _functions(_replaced(text, _SPELLINGS))
     for _ in range(3):
         text = _TEXT.sub(r" \1 ", text)
     text = _FRACTION.sub(_braced, text)
     text = _ROOT.sub(r"\\sqrt{\1}", text)
+    text = _LOGARITHM.sub(r"\\log_{\1}", text)
     text = _ONE_SIGN.sub(r"\1\2", text)
     return _without_full_stop(re.sub(r"\s+", " ", text).strip())
 
@@ -210,6 +214,7 @@ def _prices(text: str) -> str:
 def _functions(text: str) -> str:
     """`exp(16)` is `e^{16}`, `abs(x)` is `|x|`, and `sin(x)` is `\\sin(x)`."""
     text = _NAMED_FUNCTION.sub(r"\\\1 ", text)
+    text = _NUMBERED_LOGARITHM.sub(r"\\log_{\1}", text)
     text = _ALIASES.sub(r"arc\1", text)
     place = 0
     for _ in range(40):

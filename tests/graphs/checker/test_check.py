@@ -274,7 +274,8 @@ def test_one_name_in_two_sections_is_refused():
 def test_a_template_may_name_params_inputs_state_and_what_the_kind_supplies():
     prompt = "{{ question }} {{ round }} {{ p }} {{ i }} {{ s }} {{ candidate }}"
     head = "params: {p: 1}\ninputs: {i: {}}\nstate: {s: {default: 0}}\n"
-    text = head + GOOD.replace("{kind: vote}", f"{{kind: critique, prompt: {{user: '{prompt}'}}}}")
+    one = GOOD.replace("samples: 8", "samples: 1")
+    text = head + one.replace("{kind: vote}", f"{{kind: critique, prompt: {{user: '{prompt}'}}}}")
     assert codes(text) == []
 
 
@@ -299,6 +300,61 @@ def test_a_bound_that_isnt_whole_is_found():
 def test_a_loop_with_one_bounded_edge_is_fine():
     edges = "  - sample -> sample: {when: agreement < 0.5, at_most: 2}\n  - START"
     assert codes(GOOD.replace("  - START", edges)) == []
+
+
+def test_a_loop_may_be_bounded_by_what_is_repeated():
+    edges = "  - sample -> sample: {when: agreement < 0.5, repeat: $n}\n  - START"
+    assert codes("params: {n: 2}\n" + GOOD.replace("  - START", edges)) == []
+    assert codes("params: {n: 1.5}\n" + GOOD.replace("  - START", edges)) == ["TG210"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "hint"),
+    [
+        ("a: {kind: generate, samples: 2}", "START -> a -> END", "`a -> vote -> END`"),
+        (
+            "a: {kind: generate}\n  b: {kind: generate}",
+            "START -> [a, b] -> END",
+            "`[a, b] -> vote -> END`",
+        ),
+        (
+            "vote: {kind: generate, samples: 2}\n  c: {kind: critique}",
+            "START -> vote -> c -> END",
+            "`last-vote: {kind: vote}` and `c -> last-vote -> END`",
+        ),
+        (
+            "v: {kind: vote}\n  a: {kind: generate, samples: 2}\n  r: {kind: revise}",
+            "START -> a -> v -> r -> END",
+            "`r -> vote -> END`",
+        ),
+    ],
+)
+def test_a_vote_that_the_spec_does_not_say_is_told_with_the_vote(nodes: str, edges: str, hint: str):
+    text = f"thinkgraph: 1\nname: x\nnodes:\n  {nodes}\nedges: {edges}\n"
+    (only,) = found(text)
+    assert (only.code, only.severity) == ("TG415", "warning")
+    assert hint in only.hint
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges"),
+    [
+        ("a: {kind: generate}", "START -> a -> END"),
+        ("a: {kind: generate, samples: 2}\n  c: {kind: choose}", "START -> a -> c -> END"),
+        ("a: {kind: generate, samples: 2}\n  s: {kind: synthesize}", "START -> a -> s -> END"),
+        (
+            "a: {kind: generate, samples: 2}\n  s: {kind: score}\n  b: {kind: select}",
+            "START -> a -> s -> b -> END",
+        ),
+        (
+            "a: {kind: generate, samples: 2}\n  v: {kind: vote}\n  c: {kind: critique}",
+            "START -> a -> v -> c -> END",
+        ),
+        ("a: {use: self-consistency}", "START -> a -> END"),
+    ],
+)
+def test_a_run_that_ends_with_one_answer_needs_no_vote(nodes: str, edges: str):
+    assert codes(f"thinkgraph: 1\nname: x\nnodes:\n  {nodes}\nedges: {edges}\n") == []
 
 
 def test_two_loops_need_two_bounds():

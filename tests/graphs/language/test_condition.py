@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.graphs.language.condition import Condition, ConditionError
+from thinkgraph.graphs.language.words import Translation
 from thinkgraph.nodes.population import State
 
 TYPES = {
@@ -38,6 +39,11 @@ def fault(text: str):
         ('notes.exists(n, n == "b")', True),
         ('facts.age > 3 && has(facts.age) && !("x" in facts)', True),
         ("double(live) / 2.0 < 0.5", True),
+        ("round < rounds and not accepted", True),
+        ("accepted or live > 0", False),
+        ("not live > 1 and not (accepted or round == 0)", True),
+        ('name != "this and not that" and has(facts.age)', True),
+        ("not facts.age == 3", True),
     ],
 )
 def test_a_condition_is_true_or_false_of_a_state(text: str, truth: bool):
@@ -49,9 +55,13 @@ def test_a_condition_is_true_or_false_of_a_state(text: str, truth: bool):
 @pytest.mark.parametrize(
     ("text", "kind", "column", "hint"),
     [
-        ("not accepted", "syntax", 1, "write `!x`"),
-        ("accepted and live > 1", "syntax", 10, "write `x && y`"),
-        ("accepted or live > 1", "syntax", 10, "write `x || y`"),
+        ("NOT accepted", "syntax", 1, "write `not`"),
+        ("accepted AND live > 1", "syntax", 10, "write `and`"),
+        ("accepted and", "syntax", 13, ""),
+        ("not accepted and acepted", "name", 18, "did you mean `accepted`?"),
+        ("not live > 1 and agreement >= 1", "type", 28, "write `1.0`"),
+        ("not live", "type", 1, ""),
+        ('name not in ["b"]', "syntax", 6, "write `not (x in y)`"),
         ("live = 1", "syntax", 6, "write `x == y`"),
         ("live is 1", "syntax", 6, "write `x == y`"),
         ("live < $rounds", "syntax", 8, "write the param's name alone"),
@@ -98,3 +108,52 @@ def test_any_text_is_a_condition_or_refused(text: str):
         Condition(text, TYPES)
     except ConditionError as error:
         assert error.issues
+
+
+def test_an_operator_is_named_as_it_was_written():
+    assert fault("accepted and live").message == "`and` is not defined for (bool, int)"
+    assert fault("accepted && live").message == "`&&` is not defined for (bool, int)"
+    assert fault("accepted\n  or not live")[1:4] == ("`not` is not defined for (int)", 2, 6)
+
+
+COMPARISONS = st.sampled_from(
+    ["live > 1", "round == 0", 'name == "and"', "accepted", 'name in ["not", "or"]', "facts.or"]
+)
+LOGIC = st.recursive(
+    COMPARISONS,
+    lambda parts: st.one_of(
+        parts.map(lambda part: ("not", part)),
+        st.tuples(st.sampled_from(["and", "or"]), parts, parts),
+    ),
+    max_leaves=8,
+)
+
+
+def written(logic, words: dict[str, str]) -> str:
+    """A condition with every operation in brackets; the operand of `not` only where it has some."""
+    if isinstance(logic, str):
+        return logic
+    if logic[0] == "not":
+        inner = written(logic[1], words)
+        return f"{words['not']}{inner if words['not'] == 'not ' else f'({inner})'}"
+    left, right = (written(part, words) for part in logic[1:])
+    return f"({left} {words[logic[0]]} {right})"
+
+
+@given(LOGIC, st.integers(0, 2), st.booleans(), st.sampled_from(["and", "not", "b"]))
+def test_a_condition_in_words_says_what_it_says_in_signs(logic, round: int, flag: bool, name: str):
+    state = State(question="q", fields={"name": name, "facts": {"or": flag}})
+    in_words = written(logic, {"not": "not ", "and": "and", "or": "or"})
+    in_signs = written(logic, {"not": "!", "and": "&&", "or": "||"})
+    one, other = Condition(in_words, TYPES), Condition(in_signs, TYPES)
+    assert one.holds(state, round, {}) is other.holds(state, round, {})
+    assert one.names == other.names
+
+
+UNCHANGED = ['"not and"', "'or'", "// not", "x", " ", "a.or", "&&", "!", 'r"and"', "b'not'"]
+
+
+@given(st.lists(st.sampled_from(UNCHANGED)))
+def test_strings_comments_and_fields_keep_their_words(parts: list[str]):
+    text = "\n".join(parts)
+    assert Translation(text).text == text

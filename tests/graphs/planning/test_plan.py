@@ -209,6 +209,31 @@ def test_a_condition_on_round_and_params_is_decided() -> None:
     assert found.nodes["again"].runs == 3
 
 
+def test_a_loop_that_repeats_a_node_is_decided() -> None:
+    graph = Graph("rounds", params={"n": 3})
+    graph.add(draft=Generate(), again=Generate(), vote=Vote())
+    graph.edge(START, "draft", "again")
+    graph.edge("again", "again", repeat="$n").edge("again", "vote")
+    graph.edge("vote", END)
+    for n in (0, 1, 3, 5):
+        found, result = run_within(graph, n=n)
+        assert found.total.exact
+        assert found.nodes["again"].runs == result.counts["again"] == max(n, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1000))
+def test_loops_within_loops_end_within_their_plan(inner: int, outer: int, seed: int) -> None:
+    graph = Graph("nested")
+    graph.add(draft=Generate(), more=Generate(), vote=Vote())
+    graph.edge(START, "draft")
+    graph.edge("draft", "draft", when="not agreement == 1.0", repeat=inner)
+    graph.edge("draft", "more").edge("more", "draft", when="live < 9", repeat=outer)
+    graph.edge("more", "vote").edge("vote", END)
+    _, result = run_within(graph, seed)
+    assert result.counts["draft"] <= max(inner, outer, 1)
+
+
 def test_fan_out_runs_a_node_for_each_candidate() -> None:
     graph = Graph("each")
     graph.add(draft=Generate(samples=4), critic=Critique(max_tokens=9), vote=Vote())

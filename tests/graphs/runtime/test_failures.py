@@ -194,3 +194,14 @@ def test_retry_is_langgraphs_policy():
     assert (policy.max_attempts, policy.backoff_factor, policy.max_interval) == (4, 3, 2)
     assert policy.retry_on(DOWN)
     assert not policy.retry_on(ValueError("a bug"))
+
+
+def test_a_repeated_node_that_another_stands_in_for_is_bounded_too():
+    made = tg.Graph("repeating")
+    fails = {"kind": "generate", "model": "broken", "fallback": "other"}
+    made.add(draft=tg.NodeSpec.model_validate(fails), other=tg.Generate(), vote=tg.Vote())
+    made.edge(tg.START, "draft").edge("draft", "draft", repeat=3)
+    made.edge("draft", "vote", tg.END)
+    broken, whole = ScriptedModel([DOWN] * 9), ScriptedModel(["It is 5."] * 9)
+    result = made.run(QUESTION, model=whole, models={"broken": broken})
+    assert result.counts["draft -> draft"] == 3

@@ -1,11 +1,13 @@
 """Thoughts, answers and calls are told apart as they come, wherever the text is cut."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.models.formats.format import PLAIN, format_of
-from thinkgraph.models.formats.parser import ResponseParser
+from thinkgraph.models.formats.parser import ResponseParser, Said
 from thinkgraph.models.model import Tool
 
 TOOL = Tool(
@@ -20,15 +22,23 @@ HARMONY = format_of("<|channel|><|message|>")
 
 def read(form, text, sizes=(), tools=(TOOL,), place="answer"):
     parser = ResponseParser(form, tools, place=place)
-    at, told = 0, ["", ""]
-    for size in [*sizes, len(text)]:
-        parser.feed(text[at : at + size])
-        at += size
+    at, told = 0, Said()
+    for size in [*sizes, len(text), None]:
+        if size is None:
+            parser.close()
+        else:
+            parser.feed(text[at : at + size])
+            at += size
         said = parser.take()
-        told = [told[0] + said.text, told[1] + said.reasoning]
-    parser.close()
-    said = parser.take()
-    assert [told[0] + said.text, told[1] + said.reasoning] == [parser.text, parser.reasoning]
+        told.text += said.text
+        told.reasoning += said.reasoning
+        told.add_calls(said)
+    assert [told.text, told.reasoning] == [parser.text, parser.reasoning]
+    invalid = {call.index for call in parser.invalid_tool_calls}
+    pieces = [piece for piece in told.pieces.values() if piece.index not in invalid]
+    assert [(p.id, p.name, json.loads(p.arguments)) for p in pieces] == [
+        (call.id, call.name, call.arguments) for call in parser.tool_calls
+    ]
     return parser
 
 
@@ -46,6 +56,60 @@ CALL = '{"name": "add", "arguments": {"a": 1, "b": "x"}}'
 def test_the_result_does_not_depend_on_where_the_text_is_cut(parts, sizes):
     text = "".join(parts)
     assert result(read(PLAIN, text, sizes)) == result(read(PLAIN, text))
+
+
+CALLS = [
+    ("<tool_call>", f"<tool_call>{CALL}</tool_call>"),
+    ("<tool_call>", f'<tool_call>{CALL[:-2]}, "c": "}}{{\\"\n"}}}}, {CALL}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "add", "arguments": "{\\"a\\": 1}"}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"arguments": {"a": 1}, "name": "add"}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "add", "arguments": {}, "name": "b"}</tool_call>'),
+    ("[TOOL_CALLS] [ARGS]", '[TOOL_CALLS]add[ARGS]{"a": [{}, {"b": "\\\\"}]}[TOOL_CALLS]add[ARGS]'),
+    (
+        "<|tools_prefix|>",
+        '<|tools_prefix|>[{"add": {"a": 1}}, {"add": {}, "b": {}}]<|tools_suffix|>',
+    ),
+    (
+        "<tool_call> <function= <parameter=",
+        "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n"
+        "<function=x>\n</parameter>\n</function>\n<function=add>\n</function></tool_call>",
+    ),
+    (
+        "<arg_key> <tool_call>",
+        "<tool_call>add\n<arg_key>b</arg_key>\n<arg_value>1 < 2</arg_value></tool_call>",
+    ),
+]
+
+
+@given(st.sampled_from(CALLS), st.lists(st.integers(1, 9)), st.integers(0, 150))
+def test_a_call_in_pieces_is_the_whole_call_wherever_it_is_cut(case, sizes, end):
+    template, text = case
+    form, text = format_of(template), text[: end if end < 100 else None]
+    assert result(read(form, text, sizes)) == result(read(form, text))
+
+
+@pytest.mark.parametrize(("template", "text"), CALLS[:2] + CALLS[5:])
+def test_the_name_of_a_call_comes_before_the_call_is_whole(template, text):
+    parser, pieces = ResponseParser(format_of(template), [TOOL]), []
+    for char in text:
+        parser.feed(char)
+        pieces += parser.take().pieces.values()
+        if pieces and pieces[-1].name:
+            assert not parser.tool_calls or len(parser.tool_calls) == pieces[-1].index
+    assert pieces[0].name == "add"
+    assert len(pieces) > 2
+    assert [piece.name for piece in pieces if piece.index == 0] == [
+        "add",
+        *[""] * (len([p for p in pieces if p.index == 0]) - 1),
+    ]
+
+
+def test_tags_that_are_cut_short_are_no_call():
+    form = format_of("<tool_call> <function= <parameter=")
+    text = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n"
+    for cut in (text, f"{text}<parameter=b>x"):
+        assert result(read(form, cut))[2] == []
+        assert len(read(form, cut).invalid_tool_calls) == 1
 
 
 def test_a_thought_a_text_and_two_calls():
@@ -71,6 +135,24 @@ def test_a_thought_without_an_end_is_no_answer():
 @pytest.mark.parametrize("text", [CALL, f"```json\n{CALL}\n```", f"[{CALL}]"])
 def test_a_text_that_is_nothing_but_a_call_of_a_known_tool_is_one(text):
     assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})], [])
+
+
+DOUBLED = '{{"name": "add", "arguments": {"a": 1, "b": "x"}}}'
+
+
+@pytest.mark.parametrize("text", [DOUBLED, f"{DOUBLED}\n```", f"```json\n{DOUBLED}\n```"])
+def test_doubled_braces_as_a_template_shows_them_are_read(text):
+    assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})], [])
+
+
+def test_a_call_without_delimiters_that_is_not_of_its_schema_is_invalid_where_calls_are_held():
+    text = '{"name":   "add", "arguments": {"a": 1.5}}'
+    for checked in (True, False):
+        parser = ResponseParser(PLAIN, [TOOL], checked=checked)
+        parser.feed(text)
+        parser.close()
+        assert len(parser.invalid_tool_calls) == checked
+        assert len(parser.tool_calls) == (not checked)
 
 
 @pytest.mark.parametrize("text", ['{"name": "other", "arguments": {}}', "{1}", "```py\nx\n```"])

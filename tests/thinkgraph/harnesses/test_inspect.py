@@ -167,7 +167,7 @@ def test_a_choice_is_found_by_inspects_scorer(saying, tmp_path):
 
 def test_a_number_that_a_program_gives_is_found_by_inspects_scorer(saying, tmp_path):
     task = Task([Sample("3 times 7?", target="21")], solver=generate(), scorer=match(numeric=True))
-    model, _ = saying("program-aided", "answer = 3 * 7", samples=1)
+    model, _ = saying("arithmetic", "answer = 3 * 7", samples=1)
     assert run(task, model, tmp_path).results.scores[0].metrics["accuracy"].value == 1
 
 

@@ -30,7 +30,7 @@ async def test_it_says_the_winning_candidates_text(saying):
 
 
 async def test_the_answer_follows_a_text_that_would_be_read_as_another(saying):
-    voter, _ = saying("program-aided", "answer = 3 * 7", samples=1)
+    voter, _ = saying("arithmetic", "answer = 3 * 7", samples=1)
     assert reply(await voter.answer(ASKED)) == "answer = 3 * 7\n\nANSWER: 21"
 
 

@@ -12,7 +12,7 @@ from thinkgraph.evaluate.metrics.metric import Metric, MetricError
 from thinkgraph.evaluate.metrics.score import Score
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.python_file import load_python_file
+from thinkgraph.nodes.python_file import load_python_file
 
 GROUP = "thinkgraph.metrics"
 """The entry point group of metrics from other packages."""

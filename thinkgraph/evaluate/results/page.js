@@ -1,6 +1,6 @@
 "use strict";
 // What a user or a model wrote reaches the page by textContent; only texts that were set as
-// Markdown, with all else escaped, come as HTML, and the page's policy lets no script of theirs run.
+// Markdown or MathML, with all else escaped, come as HTML, and the page's policy lets no script of theirs run.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const list = document.getElementById("questions");
@@ -10,6 +10,14 @@
     if (name) node.className = name;
     if (text !== undefined && text !== null) node.textContent = text;
     if (title) node.title = title;
+    return node;
+  }
+
+  // A short answer, set as mathematics where it is LaTeX.
+  function short(tag, name, text, title) {
+    if (!Object.hasOwn(data.formulas, text)) return make(tag, name, text, title);
+    const node = make(tag, name, null, title ?? text);
+    node.innerHTML = data.formulas[text];
     return node;
   }
 
@@ -71,7 +79,7 @@
       q.choices.forEach((choice) => options.appendChild(make("li", "", choice)));
       grow(body, options);
     }
-    grow(body, grow(make("p", "reference"), make("span", "muted", "The right answer: "), make("b", "", q.reference)));
+    grow(body, grow(make("p", "reference"), make("span", "muted", "The right answer: "), short("b", "", q.reference)));
     data.strategies.forEach((label, j) => body.appendChild(strategy(label, q.rows[j])));
     return body;
   }
@@ -81,7 +89,7 @@
       make("summary"),
       square(label, row),
       make("span", "label", label),
-      make("span", `said ${verdict(row)}`, answer(row) || words.missing),
+      short("span", `said ${verdict(row)}`, answer(row) || words.missing),
       make("span", "muted cost", row ? `${row.tokens} tokens · ${plural(row.calls, "call")}` : ""),
     );
     return row ? folded("strategy", summary, () => work(row)) : grow(make("div", "strategy absent"), summary.cloneNode(true));
@@ -114,7 +122,7 @@
       bar.style.width = `${(100 * count) / most}%`;
       grow(
         box,
-        make("span", chosen ? "what chosen" : "what", value || "no answer", value),
+        short("span", chosen ? "what chosen" : "what", value || "no answer", value),
         grow(make("span", "track"), bar),
         make("span", "count", count),
       );
@@ -128,7 +136,7 @@
       make("summary"),
       make("span", "id", id),
       make("span", "gist", data.texts[text].slice(0, 160)),
-      make("span", value !== null && value === row.answer ? `mark ${verdict(row)}` : "mark", value ?? "no answer"),
+      short("span", value !== null && value === row.answer ? `mark ${verdict(row)}` : "mark", value ?? "no answer"),
     );
     const remarks = (row.remarks ?? []).filter((remark) => remark[0] === id);
     return folded(live ? "draft" : "draft retired", summary, () =>

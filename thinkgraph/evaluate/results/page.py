@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from thinkgraph.evaluate.analysis.summary import Summary
 from thinkgraph.evaluate.results import plot
@@ -27,7 +27,7 @@ from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.graphs.pictures.html import page_template
-from thinkgraph.graphs.pictures.prose import is_plain, prose
+from thinkgraph.graphs.pictures.prose import formula, is_plain, prose
 
 T = TypeVar("T", bound=Hashable)
 Correct = Mapping[tuple[str, str], bool | None]
@@ -117,7 +117,8 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
     """What the page's script reads: JSON in which equal drafts and equal texts stand once.
 
     ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
-    out. ``set`` is the HTML of the texts that have Markdown or mathematics, by their place.
+    out. ``set`` is the HTML of the texts that have Markdown or mathematics, by their place, and
+    ``formulas`` the MathML of answers in LaTeX.
     ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
     """
     texts, drafts = Shared[str](), Shared[tuple[Any, ...]]()
@@ -150,7 +151,18 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
         "set": {
             str(i): str(prose(text)) for i, text in enumerate(texts.values()) if not is_plain(text)
         },
+        "formulas": dict(_formulas(comparison)),
     }
+
+
+def _formulas(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """The answers that are mathematics, and how they are set."""
+    found: set[str | None] = {question.reference for question in comparison.questions}
+    for row in comparison.rows:
+        found |= {row.answer, *row.votes, *(draft.answer for draft in row.drafts)}
+    for answer in sorted(filter(None, found)):
+        if (mathematics := formula(answer)) != escape(answer):
+            yield answer, str(mathematics)
 
 
 def _row(

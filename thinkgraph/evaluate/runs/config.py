@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from thinkgraph import python_file
 from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.catalogue import SERVER, load
 from thinkgraph.models.model import Model
+from thinkgraph.nodes import python_file
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 IDLE_CELLS = 512

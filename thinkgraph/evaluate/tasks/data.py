@@ -16,7 +16,6 @@ from thinkgraph.evaluate.tasks.field import (
     MISSING,
     SET,
     Fields,
-    all_names,
     find_fields,
     known_names,
     lookup,
@@ -140,7 +139,7 @@ def _from_file(path: Path, given: Mapping[str, str]) -> Task:
 def _read_as(fields: Fields, records: Sequence[Record]) -> Iterable[str]:
     """What was read as what, where that was guessed, and what wasn't read at all."""
     read = [f"{role}: {name}" for role, name in fields._asdict().items() if name]
-    unused = fields.unused(all_names(record.values for record in records[:_LOOKED_AT]))
+    unused = fields.unused(record.values for record in records[:_LOOKED_AT])
     if unused:
         yield (
             f"fields that are not used: {', '.join(unused)} (read were {'; '.join(read)}; "

@@ -58,12 +58,10 @@ class Fields(NamedTuple):
         """The fields of the choices, where these are several."""
         return self.choices.split(",") if self.choices and "," in self.choices else []
 
-    def unused(self, names: Iterable[str]) -> list[str]:
-        """Those of a record's fields that no role reads."""
+    def unused(self, records: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Those of the records' fields that no role reads, also within objects that are read."""
         used = {name for role in self for name in (role or "").split(",")}
-        return [
-            name for name in names if not any(u == name or u.startswith(f"{name}.") for u in used)
-        ]
+        return list(dict.fromkeys(name for values in records for name in _unused(values, used)))
 
 
 def known_names() -> set[str]:
@@ -184,6 +182,12 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def all_names(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The fields of some records, each once, in their order."""
-    yield from dict.fromkeys(name for values in records for name in values)
+def _unused(values: Mapping[str, Any], used: set[str], within: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        place = f"{within}{name}"
+        if place in used:
+            continue
+        if isinstance(value, Mapping) and any(each.startswith(f"{place}.") for each in used):
+            yield from _unused(value, used, f"{place}.")
+        else:
+            yield place

@@ -14,8 +14,8 @@ from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.errors import RequestError, body, headers
 from thinkgraph.serve.service import Service
 
-OPEN = frozenset({"/health", "/ready"})
-"""Paths that need no key."""
+OPEN = frozenset({"/health", "/ready", "/"})
+"""Paths that need no key; the page at ``/`` has a token of its own."""
 CLIENT = "thinkgraph.client"
 
 

@@ -1,1 +1,1 @@
-"""The page at `/`, on which to watch a run."""
+"""The page at `/`, on which to watch a strategy think: its routes, its runs and its history."""

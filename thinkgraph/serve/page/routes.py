@@ -1,15 +1,254 @@
-"""The page's routes, which the application mounts behind those of the APIs."""
+"""The page's routes: its files, the strategies, the editor, the runs and the history."""
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from thinkgraph.graphs.checker.check import check
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.language.document import Document
+from thinkgraph.graphs.language.problem import SpecError
+from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.graphs.pictures.drawing import svg
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen
+from thinkgraph.serve.access.guard import refusal
+from thinkgraph.serve.errors import RequestError, as_request_error
+from thinkgraph.serve.page.completion import complete
+from thinkgraph.serve.page.door import LOOPBACK, Door
+from thinkgraph.serve.page.history import Asked, History
+from thinkgraph.serve.page.runs import Runs
+from thinkgraph.serve.page.watched import WatchedRun
 from thinkgraph.serve.service import Service
 
-OPEN: tuple[str, ...] = ()
-"""Beginnings of paths that need no API key: the page looks after them itself."""
+STATIC = Path(str(resources.files("thinkgraph.serve.page").joinpath("static")))
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+NOWHERE = Path("/a folder that does not exist")
+"""Where the files lie that a spec of the editor may use: it can name strategies, and no file."""
+
+OPEN = ("/page/",)
+"""Beginnings of paths that need no API key: the page has its token. So has ``/``."""
+
+M = TypeVar("M", bound=BaseModel)
 
 
-def routes(service: Service) -> list[BaseRoute]:
-    """The routes of the page."""
-    return []
+class Text(Frozen):
+    """The text of a spec, and where the cursor stands in it."""
+
+    text: str = Field(max_length=200_000)
+    position: int = Field(0, ge=0)
+
+
+class Page:
+    """The page, for the paths ``/`` and ``/page/…`` of a server.
+
+    Who has its token may do what the server's owner may: also run a spec of their own.
+
+    Args:
+        service: the server's models, strategies and settings.
+
+    Raises:
+        HistoryError: the history's file can't be opened.
+    """
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._service, self._history = service, History(settings.history)
+        self._runs = Runs(service, self._history)
+        inner = Starlette(routes=self._inner, exception_handlers={ThinkgraphError: _refused})
+        hosts = LOOPBACK if settings.is_local else None
+        self._door = Door(inner, settings.token, hosts)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Its routes, for an application."""
+        return [Route("/", self._door), Route("/page/{rest:path}", self._door)]
+
+    @property
+    def _inner(self) -> list[BaseRoute]:
+        return [
+            Route("/", self.index),
+            Route("/page/strategies", self.strategies),
+            Route("/page/strategies/{name}", self.strategy),
+            Route("/page/check", self.check, methods=["POST"]),
+            Route("/page/complete", self.complete, methods=["POST"]),
+            Route("/page/runs", self.ask, methods=["POST"]),
+            Route("/page/runs", self.history),
+            Route("/page/runs/{id}", self.past),
+            Route("/page/runs/{id}", self.forget, methods=["DELETE"]),
+            Route("/page/runs/{id}/events", self.events),
+            Route("/page/runs/{id}/stop", self.stop, methods=["POST"]),
+            Route("/page/runs/{id}/report", self.report),
+            Mount("/page/static", StaticFiles(directory=STATIC)),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """The page itself."""
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def strategies(self, request: Request) -> Response:
+        """The strategies and models that may be asked."""
+        listed = [
+            {"name": name, "about": " ".join(graph.spec.about.split())}
+            for name, graph in self._service.strategies.graphs.items()
+        ]
+        return JSONResponse({"strategies": listed, "models": self._service.models.names})
+
+    async def strategy(self, request: Request) -> Response:
+        """One strategy: its text, params and drawing."""
+        graph = self._graph(request.path_params["name"])
+        return JSONResponse({"yaml": graph.yaml, "graph": _described(graph.spec)})
+
+    async def check(self, request: Request) -> Response:
+        """What is wrong with a spec; and if nothing is, what it looks like."""
+        document = _document((await _body(request, Text)).text)
+        problems = await asyncio.to_thread(check, document)
+        is_valid = not any(each.severity == "error" for each in problems)
+        told = [each.model_dump(exclude={"file", "source"}) for each in problems]
+        graph = _described(Spec.model_validate(document.data)) if is_valid else None
+        return JSONResponse({"problems": told, "graph": graph})
+
+    async def complete(self, request: Request) -> Response:
+        """The words that fit where the cursor of the editor is."""
+        given = await _body(request, Text)
+        start, options = complete(given.text, given.position)
+        return JSONResponse({"from": start, "options": [each._asdict() for each in options]})
+
+    async def ask(self, request: Request) -> Response:
+        """Begin a run."""
+        asked = await _body(request, Asked)
+        if not asked.question.strip():
+            raise RequestError("the question is empty", param="question")
+        graph = self._graph(asked.strategy) if asked.yaml is None else _own(asked.yaml)
+        params = graph.bind(asked.params)
+        model = self._service.models.check(asked.model or self._service.models.default)
+        id = self._runs.begin(graph, asked, model)
+        return JSONResponse({"id": id, "graph": _described(graph.spec, params)}, 201)
+
+    async def events(self, request: Request) -> Response:
+        """A run as it goes on, as server-sent events; ``Last-Event-ID`` resumes."""
+        run = self._runs.find(request.path_params["id"])
+        last = request.headers.get("last-event-id", "")
+        first = int(last) + 1 if last.isdecimal() and len(last) < 10 else 0
+        settings = self._service.settings
+        return EventSourceResponse(
+            _sse(run, first), ping=settings.ping_s, shutdown_grace_period=settings.grace_s
+        )
+
+    async def stop(self, request: Request) -> Response:
+        """End a run's samples at the next step; it gives its best answer so far."""
+        self._runs.find(request.path_params["id"]).stop()
+        return JSONResponse({"stopping": True}, 202)
+
+    async def history(self, request: Request) -> Response:
+        """Past runs, the newest first."""
+        query = request.query_params
+        containing, before = query.get("containing", "")[:500], query.get("before", "")[:100]
+        found = await asyncio.to_thread(self._history.runs, containing, before)
+        return JSONResponse({"runs": [each.model_dump() for each in found]})
+
+    async def past(self, request: Request) -> Response:
+        """One run of the history."""
+        found = self._history.run(request.path_params["id"])
+        if found is None:
+            raise RequestError("there is no such run in the history", status=404)
+        return JSONResponse(found.model_dump())
+
+    async def forget(self, request: Request) -> Response:
+        """Delete a run of the history."""
+        self._runs.forget(request.path_params["id"])
+        return Response(status_code=204)
+
+    async def report(self, request: Request) -> Response:
+        """A finished run's page, to read or as a file."""
+        id = request.path_params["id"]
+        page = await asyncio.to_thread(self._history.report, id)
+        if page is None:
+            raise RequestError("this run has no report", status=404)
+        headers = {"Content-Security-Policy": REPORT_POLICY}
+        if "download" in request.query_params:
+            headers["Content-Disposition"] = f'attachment; filename="thinkgraph-{id[:12]}.html"'
+        return HTMLResponse(page, headers=headers)
+
+    async def close(self) -> None:
+        """End all runs, each with its best answer so far, and close the history."""
+        await self._runs.close()
+        self._history.close()
+
+    def _graph(self, name: str) -> Graph:
+        found = self._service.strategies.graphs.get(name)
+        if found is None:
+            raise RequestError(f"there is no strategy {name!r}", status=404)
+        return found
+
+
+async def _sse(run: WatchedRun, first: int) -> AsyncGenerator[ServerSentEvent, None]:
+    async with aclosing(run.batches(first)) as batches:
+        async for number, batch in batches:
+            text = to_json(batch, inf_nan_mode="null", fallback=str).decode()  # as browsers read it
+            yield ServerSentEvent(data=text, id=str(number), retry=1000)
+    yield ServerSentEvent(data="{}", event="over")
+
+
+async def _body(request: Request, model: type[M]) -> M:
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place) from None
+
+
+def _document(text: str) -> Document:
+    return Document.parse(text, "strategy.yaml", folder=NOWHERE)
+
+
+def _own(text: str) -> Graph:
+    """A strategy of the editor.
+
+    Raises:
+        SpecError: it has errors.
+    """
+    document = _document(text)
+    problems = check(document)
+    if any(each.severity == "error" for each in problems):
+        raise SpecError(problems)
+    return Graph.of(Spec.model_validate(document.data), NOWHERE)
+
+
+def _described(spec: Spec, params: Mapping[str, Scalar] | None = None) -> dict[str, Any]:
+    """What the page shows of a graph."""
+    arrows = {
+        (source, target)
+        for edge in spec.edges
+        for sources, targets in edge.links
+        for source in sources
+        for target in targets
+    }
+    defaults = {n: each.default for n, each in spec.params.items() if each.default is not None}
+    return {
+        "name": spec.name,
+        "about": " ".join(spec.about.split()),
+        "params": {n: {**each.model_dump(), "type": each.kind} for n, each in spec.params.items()},
+        "nodes": {name: node.kind or "use" for name, node in spec.nodes.items()},
+        "arrows": sorted(arrows),
+        "svg": svg(spec, params=params or defaults),
+    }
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return refusal(as_request_error(error))

@@ -166,7 +166,8 @@ async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGener
                     if isinstance(event, Delta):
                         if event.tool_calls:
                             called.add(event.sample)
-                        yield Piece(event.sample, event.text, event.reasoning, event.tool_calls)
+                        if event.text or event.reasoning or event.tool_calls:
+                            yield Piece(event.sample, event.text, event.reasoning, event.tool_calls)
                     else:
                         thought += _count(model, event.reasoning)
                         for piece in _invalid(event):

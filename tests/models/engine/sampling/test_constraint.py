@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -253,3 +255,43 @@ def test_what_can_not_be_meant_is_refused(settings, reason):
     with pytest.raises(ModelError) as refused:
         check_constraint(Sampling(**settings))
     assert reason in str(refused.value)
+
+
+GRAMMAR = Sampling(grammar='root ::= "yes" | "no"', max_tokens=8)
+
+
+def test_the_first_constraint_of_a_model_is_compiled_beside_the_event_loop(opened, monkeypatch):
+    built, began = Grammars.plan, threading.Event()
+
+    def slow(self, sampling):
+        began.set()
+        time.sleep(0.3)
+        return built(self, sampling)
+
+    monkeypatch.setattr(Grammars, "plan", slow)
+
+    async def run(model):
+        asked = time.perf_counter()
+        first, other = (model.generate(ModelRequest(ASK, GRAMMAR, [s])) for s in (1, 2))
+        waited = time.perf_counter() - asked
+        await asyncio.to_thread(began.wait)
+        other.cancel()
+        return waited, await first.completions(), await other.completions()
+
+    waited, first, other = asyncio.run(run(opened()))
+    assert waited < 0.2
+    assert first[0].text in ("yes", "no")
+    assert other[0].finish_reason == "cancelled"
+
+
+def test_a_fault_of_the_first_constraint_fails_its_request(opened, monkeypatch):
+    def fails(self, sampling):
+        raise ModelError("it can't be compiled")
+
+    monkeypatch.setattr(Grammars, "plan", fails)
+
+    async def run(model):
+        return await model.generate(ModelRequest(ASK, GRAMMAR, [1])).completions()
+
+    with pytest.raises(ModelError, match="can't be compiled"):
+        asyncio.run(run(opened()))

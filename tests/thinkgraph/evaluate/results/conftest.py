@@ -24,7 +24,7 @@ STRATEGIES = {  # label: chance to be right, tokens, calls, drafts
     "deepconf@8": (0.41, 944, 1, 8),
     "best-of-n": (0.31, 1010, 9, 8),
     "self-refine": (0.20, 655, 5, 3),
-    "program-aided": (0.36, 92, 1, 1),
+    "arithmetic": (0.36, 92, 1, 1),
 }
 REASONS = "First there are {a} of them. Then {b} more come, so we add. {a} + {b} = {c}.\n\n"
 
@@ -167,7 +167,7 @@ def summary(comparison: Comparison, correct: dict[tuple[str, str], bool | None])
     return Summary(
         strategies=tuple(strategies),
         differences=tuple(differences),
-        overthought={d.label: d.lost for d in differences if d.label != "program-aided" and d.lost},
+        overthought={d.label: d.lost for d in differences if d.label != "arithmetic" and d.lost},
         equal_budget=("For the 472 tokens of self-consistency@4, direct could be asked 7 times.",),
         sentences=(
             "self-consistency@16 is better than direct by 21 points [12, 30].",

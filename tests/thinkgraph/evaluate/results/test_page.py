@@ -223,3 +223,28 @@ def test_a_browser_obeys_no_hostile_text(hostile, tmp_path):
     found = rendered(to_html(*hostile), tmp_path, script=OPENER)
     assert not found.all("img") and len(found.scripts) == 3
     assert found.text.count("onerror=alert(2)") > 10
+
+
+def in_latex(made):
+    """A comparison of one question, whose answers are LaTeX."""
+    one = made.comparison.questions[0].model_copy(update={"reference": r"\frac{1}{2}"})
+    rows = tuple(
+        row.model_copy(update={"answer": r"$\sqrt{2}$", "votes": {r"$\sqrt{2}$": 2, "7": 1}})
+        for row in made.comparison.rows
+        if row.question == one.id
+    )
+    told = made.summary.model_copy(update={"overthought": {}})
+    return made.comparison.model_copy(update={"questions": (one,), "rows": rows}), told, {}
+
+
+def test_answers_in_latex_are_set_as_mathematics(made):
+    formulas = Page(to_html(*in_latex(made))).data["formulas"]
+    assert set(formulas) == {r"\frac{1}{2}", r"$\sqrt{2}$"}
+    assert all(found.startswith("<math") for found in formulas.values())
+
+
+@needs_browser
+def test_a_browser_shows_answers_and_votes_as_mathematics(made, tmp_path):
+    found = rendered(to_html(*in_latex(made)), tmp_path, script=OPENER)
+    assert len(found.all("mfrac")) == 1
+    assert len(found.all("msqrt")) >= 2 * len({row.strategy for row in made.comparison.rows})

@@ -179,3 +179,10 @@ def test_empty_rows_are_skipped_and_counted(read):
 def test_several_right_options_are_refused(read):
     with pytest.raises(DataError, match="several right options"):
         read("two.jsonl", {"question": "?", "choices": ["x", "y", "z"], "answer": ["x", "y"]})
+
+
+def test_unused_fields_within_an_object_are_told(read):
+    options = [{"label": "A", "text": "cave"}, {"label": "B", "text": "sea"}]
+    asked = {"stem": "Where is a bat?", "question_concept": "bat", "choices": options}
+    (note,) = read("nested.json", [{"id": "1", "question": asked, "answerKey": "A"}]).notes
+    assert "not used: question.question_concept (" in note

@@ -1,4 +1,4 @@
-"""Functions and tools of a user's own Python file, which a command line names."""
+"""A Python file of a user's own: the functions and tools that it defines."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The prompts of this package: every YAML file beside this one."""

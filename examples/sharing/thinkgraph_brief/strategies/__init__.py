@@ -1,0 +1,1 @@
+"""The strategies of this package: every YAML file beside this one."""

@@ -1,0 +1,104 @@
+"""act: question → n candidates, each of which may call tools on its way."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from thinkgraph.models.model import Message
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds
+from thinkgraph.nodes.base.param import is_reference
+from thinkgraph.nodes.base.sampling_node import CandidateNode
+from thinkgraph.nodes.event import CandidateUpdated
+from thinkgraph.nodes.population import Candidate, State, Update
+from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.tools.tool import NAME
+from thinkgraph.nodes.tools.toolbox import Toolbox
+from thinkgraph.nodes.trajectory import CodeTrajectory, ToolTrajectory, Trajectory
+
+ToolName = Annotated[str, Field(pattern=rf"^(?:{NAME}|\$[A-Za-z_][A-Za-z0-9_]*)$")]
+
+
+class Act(CandidateNode):
+    """Sample candidates that call tools in a loop with a bound, and end with an answer.
+
+    The tools are named, and bound by the host of the run. With ``form: calls`` they are called in
+    the model's own tool format, with arguments held to their JSON schemas (ReAct, arXiv
+    2210.03629); a model without such a format is told of the tools in words. With ``form: code``
+    one tool runs the blocks of code that the model writes in its text, and what they print
+    follows them (ToRA, arXiv 2309.17452, section 2.2). Each trajectory has tools of its own where
+    these are made by a factory, such as the variables of ``python``. An error of a tool is told to
+    the model, and ends nothing.
+    """
+
+    kind: ClassVar[str] = "act"
+    about: ClassVar[str] = "question → n candidates, each of which may call tools on its way"
+    output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
+
+    prompt: PromptSetting = "question"
+    tools: tuple[ToolName, ...] = Field(min_length=1, description="names of tools")
+    samples: int = Field(1, ge=1, le=256, description="number of trajectories")
+    form: Literal["calls", "code"] = Field(
+        "calls", description="whether the model writes tool calls, or code that one tool runs"
+    )
+    max_calls: int = Field(6, ge=1, le=100, description="maximum number of calls per trajectory")
+    parallel: bool = Field(True, description="whether a turn may have several calls")
+    seconds: float = Field(30.0, gt=0, le=3600, description="maximum time of one call")
+    output: int = Field(
+        2000, ge=100, le=1_000_000, description="maximum number of characters of a result"
+    )
+
+    @model_validator(mode="after")
+    def _one_tool_runs_code(self) -> Act:
+        if self.form == "code" and len(self.tools) > 1 and not is_reference(self.form):
+            raise ValueError("`form: code` has one tool, which runs the code")
+        return self
+
+    @property
+    def tools_wanted(self) -> tuple[str, ...]:
+        """The names of its tools."""
+        return self.tools
+
+    async def run(self, state: State, step: Step) -> Update:
+        """The first turns in one batch, then each trajectory by itself, side by side."""
+        messages = step.messages(self.prompt, state)
+        if self.prefix:
+            messages.append(Message(role="assistant", content=self.prefix))
+        ways = [self._trajectory(messages, i, step) for i in range(self.samples)]
+        prompt, sampling, tools = ways[0].first
+        turns = await step.sample(prompt, sampling, n=self.samples, role=self.model, tools=tools)
+        work = [self._finished(way, turn, step) for way, turn in zip(ways, turns, strict=True)]
+        return Update(candidates=tuple(await gather(*work)))
+
+    def _trajectory(self, messages: list[Message], sample: int, step: Step) -> Trajectory:
+        tools = [step.tools[name] for name in self.tools]
+        kind = CodeTrajectory if self.form == "code" else ToolTrajectory
+        return kind(
+            messages,
+            self.sampling,
+            sample,
+            step,
+            Toolbox(tools, seconds=self.seconds, output=self.output),
+            max_calls=self.max_calls,
+            role=self.model,
+            parallel=self.parallel,
+        )
+
+    async def _finished(self, way: Trajectory, turn: object, step: Step) -> Candidate:
+        completion = await way.go_on(turn)  # type: ignore[arg-type]
+        found = self.candidate(completion, step).model_copy(update={"calls": tuple(way.calls)})
+        step.emit(CandidateUpdated(candidate=found))
+        return found
+
+    def cost(self, before: PopulationBounds) -> Cost:
+        """A first request for all, and one behind each call of each trajectory."""
+        grown = self.max_calls * (self.max_tokens + self.output)
+        asked = self.requests(samples=self.samples)
+        more = self.requests(calls=self.samples, turns=self.max_calls, prefix=grown)
+        longest = self.longest + (grown if self.form == "code" else 0)
+        alive = before.live + self.samples
+        after = before.added(self.samples, longest, live=alive, exact=before.exact)
+        calls = self.samples * self.max_calls
+        return Cost(after, (asked, more), exact=False, tool_calls=calls)

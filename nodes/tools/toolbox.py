@@ -1,0 +1,196 @@
+"""A toolbox: the tools of one trajectory, called with limits; whatever happens becomes text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from thinkgraph.models.model import Tool, ToolCall
+from thinkgraph.nodes.population import CallRecord
+from thinkgraph.nodes.tools.tool import BoundTool
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+DELIMITERS = re.compile(r"<(?=/?\s*(?:tool|function)_?(?:call|response|result|output)s?\b)")
+"""How what stands around a result in a prompt begins, which a result can't spell."""
+
+
+class Toolbox:
+    """The tools of one trajectory.
+
+    Args:
+        tools: those that may be called; a factory makes one for this toolbox.
+        seconds: how long one call may take.
+        output: characters of a result that are kept.
+    """
+
+    def __init__(self, tools: Sequence[BoundTool], *, seconds: float, output: int) -> None:
+        self._seconds, self._output = seconds, output
+        self._tools = {tool.name: tool.open() for tool in tools}
+
+    @cached_property
+    def described(self) -> Sequence[Tool]:
+        """The tools as a model is told of them."""
+        from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
+
+        return tool_use({"tools": [*self._tools.values()]}).tools
+
+    async def call(self, call: ToolCall) -> CallRecord:
+        """Call a tool. Whatever goes wrong is the result, as text for the model."""
+        began = time.perf_counter()
+        error = self._refusal(call)
+        result = error
+        if not error:
+            try:
+                result = await self._within_limits(self._tools[call.name], call)
+            except _ToolFailed as failure:
+                result = error = str(failure)
+        return CallRecord(
+            tool=call.name,
+            arguments=call.arguments,
+            result=self._shortened(result),
+            failed=bool(error),
+            seconds=round(time.perf_counter() - began, 3),
+        )
+
+    def close(self) -> None:
+        """Close the tools that were made for this toolbox and can be closed."""
+        for tool in self._tools.values():
+            function = getattr(tool, "func", None)
+            for owner in (tool, function, getattr(function, "__self__", None)):
+                if callable(close := getattr(owner, "close", None)):
+                    close()
+
+    def _refusal(self, call: ToolCall) -> str:
+        """Why a call can't be made, in words for the model; empty if it can."""
+        if call.name not in self._tools:
+            return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
+        schema = next(t.parameters for t in self.described if t.name == call.name)
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
+        from jsonschema.exceptions import SchemaError, best_match  # noqa: PLC0415
+
+        try:
+            found = best_match(Draft202012Validator(schema).iter_errors(call.arguments))
+        except (SchemaError, RecursionError, ValueError):
+            return ""  # a tool of a stranger's: it checks its arguments itself
+        if found is None:
+            return ""
+        place = ".".join(map(str, found.absolute_path))
+        return f"error in the arguments: {place and f'{place}: '}{found.message}"
+
+    async def _within_limits(self, tool: BaseTool, call: ToolCall) -> str:
+        given = {"name": call.name, "args": call.arguments, "id": call.id, "type": "tool_call"}
+        try:
+            async with asyncio.timeout(self._seconds):
+                if _is_async(tool):
+                    return _text(await tool.ainvoke(given))
+                return _text(await in_thread(lambda: tool.invoke(given)))
+        except TimeoutError:
+            limit = f"the limit of {self._seconds:g} seconds"
+            raise _ToolFailed(f"error: {call.name} gave no result within {limit}") from None
+        except (Exception, SystemExit) as error:
+            if _is_interrupt(error):
+                raise
+            if _is_told(error):
+                raise _ToolFailed(str(error)) from error
+            said = " ".join(str(error).split())
+            raise _ToolFailed(f"error: {type(error).__name__}{said and f': {said}'}") from error
+
+    def _shortened(self, text: str) -> str:
+        """A result as data: valid text, no delimiter of a prompt, no longer than it may be."""
+        clean = text[: self._output + 1].encode("utf-8", "replace").decode()
+        clean = DELIMITERS.sub("< ", clean)
+        left = len(text) - self._output
+        if left <= 0:
+            return clean
+        return f"{clean[: self._output]}\n[{left} more characters are left out]"
+
+
+class _ToolFailed(Exception):
+    """A call came to nothing; the message is for the model."""
+
+
+async def in_thread(work: Callable[[], Any]) -> Any:
+    """Run work in a thread of its own, which is left to itself if nobody waits any more.
+
+    A thread of a pool would be waited for when the interpreter exits, and a tool may hang.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    context = contextvars.copy_context()
+
+    def tell(setter: Callable[[Any], None], value: Any) -> None:
+        if not done.done():
+            setter(value)
+
+    def run() -> None:
+        try:
+            outcome = (done.set_result, context.run(work))
+        except BaseException as error:  # also SystemExit, which would be lost with the thread
+            failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            outcome = (done.set_exception, failure)
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, *outcome)
+
+    threading.Thread(target=run, name="thinkgraph-tool", daemon=True).start()
+    return await done
+
+
+def _is_async(tool: BaseTool) -> bool:
+    from langchain_core.tools import BaseTool, StructuredTool  # noqa: PLC0415
+    from langchain_core.tools import Tool as SimpleTool  # noqa: PLC0415
+
+    if isinstance(tool, StructuredTool | SimpleTool):
+        return tool.coroutine is not None
+    return type(tool)._arun is not BaseTool._arun
+
+
+def _is_told(error: BaseException) -> bool:
+    """Whether a tool says itself what the model should be told."""
+    from langchain_core.tools import ToolException  # noqa: PLC0415
+
+    return isinstance(error, ToolException)
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether a tool waits for somebody, by LangGraph's ``interrupt()``."""
+    from langgraph.errors import GraphBubbleUp  # noqa: PLC0415
+
+    return isinstance(error, GraphBubbleUp)
+
+
+def _text(result: Any) -> str:
+    """A tool's result as text; of content blocks, their texts."""
+    content = getattr(result, "content", result)
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list | tuple):
+        return "\n".join(_block(block) for block in content)
+    return _plain(content)
+
+
+def _block(block: Any) -> str:
+    if isinstance(block, dict) and isinstance(block.get("text"), str):
+        return str(block["text"])
+    if isinstance(block, dict) and "type" in block:
+        return f"[{block['type']}, which can't be shown here]"
+    return block if isinstance(block, str) else _plain(block)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)

@@ -1,0 +1,249 @@
+"""A trajectory: one candidate's way to its answer, on which it calls tools.
+
+The calls are written in the model's own tool format (ReAct, arXiv 2210.03629), or as blocks of
+code within the text, each followed by what it printed (ToRA, arXiv 2309.17452).
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+
+from thinkgraph.models.errors import PromptTooLong
+from thinkgraph.models.formats.parser import call_id
+from thinkgraph.models.model import (
+    NO_TOOLS,
+    NOT_WRITTEN,
+    Completion,
+    Message,
+    Sampling,
+    ToolCall,
+    ToolUse,
+    continued,
+)
+from thinkgraph.nodes.event import TextDelta, ToolCalled
+from thinkgraph.nodes.population import CallRecord
+from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.tools.toolbox import Toolbox
+
+FENCE = "```"
+CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
+"""Where a model that has written a block of code is stopped, so that it doesn't make up what the
+block prints: at the end of the block, or where its output begins."""
+_OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
+"""A block of code at the end of a text, without its end."""
+EMPTY = "[the result is empty]"
+SILENT = "[nothing was printed: print what you want to see]"
+LAST = "[that was the last call; answer now]"
+
+
+class Trajectory(ABC):
+    """One candidate's turns with the model, and its calls between them.
+
+    Args:
+        messages: the prompt.
+        sampling: how each turn is sampled.
+        sample: the candidate's number among what the node's run writes.
+        step: the node's run.
+        toolbox: the tools.
+        max_calls: how many calls it may make.
+        role: whose model is asked.
+
+    Attributes:
+        text: what the candidate has written so far, as its answer.
+        calls: its calls so far.
+    """
+
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        sample: int,
+        step: Step,
+        toolbox: Toolbox,
+        *,
+        max_calls: int,
+        role: str = "",
+        parallel: bool = True,
+    ) -> None:
+        self._messages, self._sampling, self._sample = list(messages), sampling, sample
+        self._step, self._toolbox, self._role = step, toolbox, role
+        self._max_calls, self._parallel = max_calls, parallel
+        self._turns: list[Completion] = []
+        self.text = ""
+        self.calls: list[CallRecord] = []
+
+    @property
+    def first(self) -> tuple[list[Message], Sampling, ToolUse]:
+        """What all trajectories of one prompt ask first, so that it can be one request."""
+        return self._messages, self._turn_sampling, self._tools
+
+    async def go_on(self, turn: Completion) -> Completion:
+        """Call tools and ask for further turns until there are no more calls.
+
+        Args:
+            turn: the first turn.
+
+        Returns:
+            All of it as one completion, with the text of the answer.
+        """
+        try:
+            while self._take(turn) and turn.finish_reason not in NOT_WRITTEN:
+                await self._act(turn)
+                with suppress(PromptTooLong):
+                    turn = await self._ask()
+                    continue
+                turn = turn.model_copy(update={"finish_reason": "length"})
+                self._turns[-1] = turn
+                break
+        finally:
+            self._toolbox.close()
+        tokens = sum(each.tokens for each in self._turns)
+        return turn.model_copy(
+            update={
+                "sample": self._sample,
+                "seed": self._turns[0].seed,
+                "text": self.text,
+                "tokens": tokens,
+                "tool_calls": (),
+                "invalid_tool_calls": (),
+                "confidence": turn.confidence if len(self._turns) == 1 else None,
+            }
+        )
+
+    async def _ask(self) -> Completion:
+        (turn,) = await self._step.sample(
+            self._prompt,
+            self._turn_sampling,
+            first=self._sample,
+            part=len(self._turns),
+            role=self._role,
+            tools=self._tools,
+        )
+        return turn
+
+    async def _call(self, call: ToolCall) -> CallRecord:
+        record = await self._toolbox.call(call)
+        self.calls.append(record)
+        name = self._step.id(self._sample)
+        self._step.emit(ToolCalled(node=self._step.node, id=name, call=record))
+        return record
+
+    @property
+    def _left(self) -> int:
+        """How many calls may still be made."""
+        return max(self._max_calls - len(self.calls), 0)
+
+    @property
+    def _turn_sampling(self) -> Sampling:
+        return self._sampling
+
+    @property
+    def _tools(self) -> ToolUse:
+        return NO_TOOLS
+
+    @property
+    @abstractmethod
+    def _prompt(self) -> list[Message]:
+        """What the model is asked next."""
+
+    @abstractmethod
+    def _take(self, turn: Completion) -> bool:
+        """Take in what the model has said; whether it wants something called."""
+
+    @abstractmethod
+    async def _act(self, turn: Completion) -> None:
+        """Make the calls of a turn."""
+
+
+class ToolTrajectory(Trajectory):
+    """Calls in the model's own tool format; their results are messages."""
+
+    @property
+    def _tools(self) -> ToolUse:
+        if not self._left:
+            return NO_TOOLS
+        return ToolUse(self._toolbox.described, parallel=self._parallel)
+
+    @property
+    def _prompt(self) -> list[Message]:
+        return self._messages
+
+    def _take(self, turn: Completion) -> bool:
+        self._turns.append(turn)
+        self.text = turn.text
+        return bool(self._left and (turn.tool_calls or turn.invalid_tool_calls))
+
+    async def _act(self, turn: Completion) -> None:
+        named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
+        calls = named[: self._left]
+        said = "\n".join([turn.text, *(bad.text for bad in turn.invalid_tool_calls)]).strip()
+        self._messages.append(
+            Message(
+                role="assistant", content=said, reasoning=turn.reasoning, tool_calls=tuple(named)
+            )
+        )
+        records = await gather(*map(self._call, calls))
+        results = [record.result or EMPTY for record in records]
+        results += ["error: no more calls are possible"] * (len(named) - len(calls))
+        if results and not self._left:
+            results[-1] = f"{results[-1]}\n{LAST}"
+        self._messages += [
+            Message(role="tool", content=result, tool_call_id=call.id, name=call.name)
+            for call, result in zip(named, results, strict=True)
+        ]
+        if not named:  # what stands where a call belongs is none: it counts as one
+            bad = turn.invalid_tool_calls[0]
+            self.calls.append(CallRecord(tool="", result=f"error: {bad.error}", failed=True))
+            told = f"That is no valid call: {bad.error}. Call a tool again, or answer."
+            self._messages.append(Message(role="user", content=told))
+
+
+class CodeTrajectory(Trajectory):
+    """Calls of one tool as blocks of code; what they print follows them in the same text."""
+
+    _code: str | None = None
+
+    @property
+    def _turn_sampling(self) -> Sampling:
+        stop = (*self._sampling.stop, *CODE_STOPS)
+        return self._sampling.model_copy(update={"stop": stop})
+
+    @property
+    def _prompt(self) -> list[Message]:
+        return continued(self._messages, self.text)
+
+    def _take(self, turn: Completion) -> bool:
+        self._turns.append(turn)
+        self.text += turn.text
+        # The end of the block, if the model has written it at the end of its turn.
+        begun = self.text.rstrip().removesuffix(FENCE) if _ends_block(self.text) else self.text
+        found = _OPEN.search(begun)
+        if found and turn.finish_reason == "stop":
+            self._code = found["code"].rstrip()
+            self._add(begun.rstrip() + f"\n{FENCE}\n")
+            return self._left > 0
+        return False
+
+    async def _act(self, turn: Completion) -> None:
+        (tool,) = self._toolbox.described
+        (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
+        call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
+        record = await self._call(call)
+        output = record.result.replace(FENCE, "'''") or SILENT
+        self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
+
+    def _add(self, text: str) -> None:
+        """The text with more behind it, told to who listens."""
+        name, tokens = self._step.id(self._sample), sum(turn.tokens for turn in self._turns)
+        more = text.removeprefix(self.text)
+        if more and more != text:
+            self._step.emit(TextDelta(node=self._step.node, id=name, text=more, tokens=tokens))
+        self.text = text
+
+
+def _ends_block(text: str) -> bool:
+    """Whether a text ends with the end of a block of code."""
+    return text.rstrip().endswith(FENCE) and text.count(FENCE) % 2 == 0

@@ -1,0 +1,191 @@
+"""act: trajectories that call tools, in the model's format or as code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import thinkgraph as tg
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.planning.plan import plan
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.nodes.event import ToolCalled
+from thinkgraph.nodes.kinds.act import Act
+from thinkgraph.nodes.tools.tool import ToolFactory
+
+
+def call(name: str, **arguments: object) -> str:
+    written = json.dumps({"name": name, "arguments": arguments})
+    return f"<tool_call>\n{written}\n</tool_call>"
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def acting(**settings: object) -> Graph:
+    graph = Graph("acting")
+    graph.add(work=Act(tools=settings.pop("tools", ("add",)), **settings))
+    graph.edge("START", "work", "END")
+    return graph
+
+
+class TestCalls:
+    def test_a_result_goes_back_to_the_model_which_then_answers(self):
+        model = ScriptedModel([call("add", a=2, b=3), "The answer is 5"])
+        result = acting().run("2 + 3?", model=model, tools=[add])
+        (candidate,) = result.candidates
+        assert (result.answer.value, candidate.text) == ("5", "The answer is 5")
+        assert [(c.tool, c.arguments, c.result) for c in candidate.calls] == [
+            ("add", {"a": 2, "b": 3}, "5")
+        ]
+        asked, told = model.calls[1].messages[-2:]
+        assert (asked.role, asked.tool_calls[0].name) == ("assistant", "add")
+        assert (told.role, told.name, told.content) == ("tool", "add", "5")
+        assert told.tool_call_id == asked.tool_calls[0].id
+
+    def test_the_requests_have_their_tools_and_results(self):
+        model = ScriptedModel([call("add", a=2, b=3), "5"])
+        first, second = acting().run("?", model=model, tools=[add]).requests
+        assert [tool.name for tool in first.tools] == ["add"]
+        assert second.messages[-1].content == "5"
+
+    async def test_each_call_is_an_event(self):
+        model = ScriptedModel([call("add", a=2, b=3), "5"])
+        stream = acting().stream("?", model=model, tools=[add])
+        calls = [event async for event in stream if isinstance(event, ToolCalled)]
+        assert [(event.id, event.call.result) for event in calls] == [("work.0.0", "5")]
+
+    def test_an_error_is_told_to_the_model_and_ends_nothing(self):
+        model = ScriptedModel([call("add", a="x", b=1), call("ad", a=1), "It is 4"])
+        result = acting().run("?", model=model, tools=[add])
+        assert result.answer.value == "4"
+        assert [c.failed for c in result.candidates[0].calls] == [True, True]
+        assert "is not of type 'integer'" in model.calls[1].messages[-1].content
+        assert "there is no tool 'ad'" in model.calls[2].messages[-1].content
+
+    def test_after_the_last_call_the_model_has_no_tools_and_must_answer(self):
+        model = ScriptedModel([call("add", a=1, b=1), call("add", a=2, b=2), "4"])
+        result = acting(max_calls=2).run("?", model=model, tools=[add])
+        assert result.answer.value == "4"
+        assert [len(r.tools) for r in result.requests] == [1, 1, 0]
+        assert "that was the last call" in result.requests[-1].messages[-1].content
+
+    def test_calls_of_one_turn_beyond_the_limit_are_refused(self):
+        turn = call("add", a=1, b=1) + "\n" + call("add", a=2, b=2)
+        model = ScriptedModel([turn, "2"])
+        result = acting(max_calls=1).run("?", model=model, tools=[add])
+        assert len(result.candidates[0].calls) == 1
+        assert "no more calls" in model.calls[1].messages[-1].content
+
+    def test_trajectories_vote_and_each_has_tools_of_its_own(self):
+        def counter():
+            seen = []
+
+            def count(word: str) -> int:
+                """Count the calls."""
+                seen.append(word)
+                return len(seen)
+
+            return count
+
+        def reply(messages, seed):
+            results = [m.content for m in messages if m.role == "tool"]
+            return f"It is {results[-1]}" if len(results) == 2 else call("count", word="a")
+
+        graph = acting(tools=("count",), samples=3)
+        result = graph.run("?", model=ScriptedModel(reply), tools=[ToolFactory(counter, "count")])
+        assert [c.answer for c in result.candidates] == ["2", "2", "2"]
+        assert result.answer.votes == 3
+
+    def test_a_budget_ends_a_trajectory(self):
+        model = ScriptedModel(lambda messages, seed: call("add", a=1, b=1))
+        result = acting(max_calls=50).run("?", model=model, tools=[add], budget={"calls": 3})
+        assert len(model.calls) == 3
+        assert result.cut
+
+    def test_a_prompt_that_grows_too_long_ends_a_trajectory_and_not_the_run(self):
+        def flood(text: str) -> str:
+            """Say a lot."""
+            return "word " * 100
+
+        model = ScriptedModel([call("flood", text="a"), "5"], context_length=60)
+        result = acting(tools=("flood",)).run("How many?", model=model, tools=[flood])
+        assert [c.finish_reason for c in result.candidates] == ["length"]
+
+    def test_an_interrupted_run_of_a_tool_is_not_an_error_for_the_model(self):
+        model = ScriptedModel([call("add", a=1, b=2), "3"])
+        app = acting().compile(model=model, tools=[add])
+        assert app.invoke({"question": "?"})["answer"]["value"] == "3"
+
+
+class TestCode:
+    @pytest.fixture(autouse=True)
+    def monty(self):
+        pytest.importorskip("pydantic_monty")
+
+    def test_code_is_run_and_what_it_prints_follows_it_in_the_text(self):
+        model = ScriptedModel(
+            ["Look.\n```python\nx = 4\nprint(x)\n```\nmade up", "```python\nx + 1\n```", "It is 5"]
+        )
+        result = tg.load("tool-integrated").run("?", model=model)
+        (candidate,) = result.candidates
+        assert result.answer.value == "5"
+        assert [c.result for c in candidate.calls] == ["4", "5"]
+        assert "made up" not in candidate.text
+        assert "```output\n4\n```" in model.calls[1].prefix
+
+    def test_an_output_cannot_end_its_block(self):
+        model = ScriptedModel(["```python\nprint('`' * 3 + ' The answer is 9')\n```", "It is 5"])
+        tg.load("tool-integrated").run("?", model=model)
+        assert "```output\n''' The answer is 9\n```" in model.calls[1].prefix
+
+    def test_a_block_that_prints_nothing_is_told_so(self):
+        model = ScriptedModel(["```python\nx = 1\n```", "It is 5"])
+        tg.load("tool-integrated").run("?", model=model)
+        assert "print what you want to see" in model.calls[1].prefix
+
+    def test_text_without_code_is_the_answer(self):
+        model = ScriptedModel(["It is 5"])
+        result = tg.load("tool-integrated").run("?", model=model)
+        assert (result.answer.value, result.candidates[0].calls) == ("5", ())
+
+    def test_after_the_last_block_no_code_is_run(self):
+        model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
+        result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
+        assert [c.result for c in result.candidates[0].calls] == ["1"]
+
+    def test_a_program_is_executed_and_its_answer_votes(self):
+        replies = [
+            "```python\ndef solution():\n    return 14 / 2\n```",
+            "```python\nprint(3 + 4)\n```",
+            "```python\nprint(1 / 0)\n```",
+        ]
+        result = tg.load("program-aided").run("?", model=ScriptedModel(replies), samples=3)
+        assert [c.answer for c in result.candidates] == ["7", "7", None]
+        assert (result.answer.value, result.answer.votes) == ("7", 2)
+        assert result.candidates[2].calls[0].failed
+
+    def test_react_calls_the_tool_of_its_param(self):
+        model = ScriptedModel([call("python", code="6 * 7"), "The answer is 42"])
+        assert tg.load("react").run("?", model=model).answer.value == "42"
+
+
+def test_a_plan_counts_the_calls_of_tools():
+    found = plan(acting(samples=3, max_calls=4), tools=[add])
+    assert (found.total.tool_calls, found.total.calls, found.total.samples) == (12, 13, 15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tools": ()}, "tools"),
+        ({"tools": ("os.system",)}, "tools"),
+        ({"tools": ("a", "b"), "form": "code"}, "one tool"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, said):
+    with pytest.raises(tg.ThinkgraphError, match=said):
+        Act(**settings)

@@ -1,0 +1,289 @@
+"""The page in a real browser: watched, stopped, edited, remembered, by keyboard and on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import Message
+
+expect = pytest.importorskip("playwright.sync_api").expect
+QUESTION = "Sam has 3 apples and buys 4 more. How many?"
+HOSTILE = "<img src=x onerror=document.title='pwned'><script>document.title='pwned'</script>"
+PHONE = {"width": 400, "height": 800}
+
+
+def reply(messages: Sequence[Message], seed: int) -> str:
+    """Most say 7, in HTML that a careless page would run."""
+    return f"{HOSTILE} So the answer is {8 if seed % 16 == 0 else 7}."
+
+
+@pytest.fixture(scope="module")
+def served(tiny: Callable[[str], Path], serving: Callable[..., Any]) -> Iterator[Any]:
+    with serving({"scripted": ScriptedModel(reply), "tiny": str(tiny("llama"))}) as found:
+        yield found
+
+
+def ask(page, strategy: str = "self-consistency", question: str = QUESTION) -> None:
+    page.select_option(".strategy", strategy)
+    page.fill("#question", question)
+    page.click("#go")
+
+
+def answered(page) -> str:
+    page.wait_for_selector(".answer:not([hidden])")
+    return page.inner_text(".answer")
+
+
+def test_a_run_is_watched_to_its_end(served, open_page):
+    page = open_page(served.url)
+    ask(page)
+    assert "7" in answered(page)
+    assert page.locator(".card").count() == 16
+    assert page.inner_text(".vote .leads .what") == "7"
+    assert page.locator(".card.wins").count() == 1
+    assert page.locator("[data-node=sample] .runs").text_content() == "×1"
+    assert "Tokens" in page.inner_text(".figures")
+    assert page.title() == "thinkgraph"  # what a model wrote is text
+
+
+def test_what_was_sent_is_a_click_away(served, open_page):
+    page = open_page(served.url)
+    ask(page, question=f"What is {HOSTILE}?")
+    answered(page)
+    page.locator(".card .link").first.click()
+    page.wait_for_selector("dialog[open]")
+    assert HOSTILE in page.inner_text("dialog .requests")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+
+
+def test_a_stop_gives_the_best_answer_so_far(served, open_page):
+    page = open_page(served.url)
+    page.select_option("#model", "tiny")
+    page.locator(".params > summary").click()
+    page.fill("input[name=samples]", "2")
+    page.fill("input[name=max_tokens]", "1900")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    page.wait_for_selector(".card .body > .text:not([hidden])")
+    assert page.locator(".at-work[data-node=sample]").count() == 1
+    page.click("#stop")
+    assert "Stopped; the best answer so far" in answered(page)
+    assert "cut short" in page.inner_text(".card >> nth=0")
+    (newest,) = served.history.runs(most=1)
+    assert newest.status == "stopped"
+    assert "KV cells" in page.inner_text(".figures")
+
+
+def test_the_steps_of_a_tree_fold(served, open_page):
+    page = open_page(served.url)
+    page.select_option("#model", "tiny")
+    page.select_option(".strategy", "tree-of-thoughts")
+    page.locator(".params > summary").click()
+    page.select_option("select[name=by]", "logprob")
+    page.fill("input[name=max_tokens]", "8")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    answered(page)
+    fold = page.locator(".fold").first
+    assert fold.get_attribute("aria-expanded") == "true"
+    branch = page.locator(".children").first
+    assert branch.is_visible()
+    fold.press("Enter")
+    assert not branch.is_visible()
+    assert fold.get_attribute("aria-expanded") == "false"
+
+
+def test_two_strategies_answer_one_question_beside_each_other(served, open_page):
+    page = open_page(served.url, viewport={"width": 1400, "height": 900})
+    page.click("#compare")
+    first, second = page.locator(".pane").all()
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    for pane in (first, second):
+        pane.locator(".answer:not([hidden])").wait_for()
+    assert first.bounding_box()["y"] == second.bounding_box()["y"]
+    assert {run.strategy for run in served.history.runs(most=2)} == {
+        "self-consistency",
+        "chain-of-thought",
+    }
+
+
+def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):
+    page = open_page(served.url)
+    page.click(".edit")
+    page.wait_for_selector(".cm-content")
+    page.click(".cm-content")
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\nnodez: 3")
+    page.wait_for_selector(".problems li.error")
+    assert "did you mean `nodes`?" in page.inner_text(".problems")
+    page.wait_for_selector(".cm-lint-marker-error")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    assert "mend 1 error" in page.inner_text("#problem")
+    page.click(".reset")
+    page.wait_for_selector(".problems li", state="detached")
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\nbudg")
+    page.locator(".cm-tooltip-autocomplete").wait_for()
+    page.wait_for_timeout(100)  # a completion that has just opened takes no Enter
+    page.keyboard.press("Enter")
+    expect(page.locator(".cm-content")).to_contain_text("budget: ")
+
+
+def test_a_strategy_of_the_editor_is_run_and_can_be_asked_again(served, open_page):
+    page = open_page(served.url)
+    page.select_option(".strategy", "direct")
+    page.click(".edit")
+    page.wait_for_selector(".cm-content")
+    text = (
+        "thinkgraph: 1\nname: mine\nparams: {k: 3}\nnodes:\n  a: {kind: generate, samples: $k}\n"
+        "edges: START -> a -> END\n"
+    )
+    page.locator(".cm-content").fill(text)
+    page.wait_for_selector("input[name=k]", state="attached")
+    page.wait_for_selector("[data-node=a]")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    answered(page)
+    assert page.locator(".card").count() == 3
+    page.click("text=Report")
+    page.click("text=Ask again")
+    page.wait_for_selector(".cm-content")
+    assert "name: mine" in page.inner_text(".cm-content")
+    assert page.input_value("#question") == QUESTION
+    assert page.input_value("#seed") == str(served.history.runs(most=1)[0].seed)
+
+
+def test_a_finished_run_is_a_report_in_the_history(served, open_page):
+    page = open_page(served.url)
+    ask(page, question="What is the history for?")
+    answered(page)
+    page.click("nav >> text=History")
+    page.fill("#search", "the history for")
+    expect(page.locator("#history li")).to_have_count(1)
+    page.click("#history a")
+    report = page.frame_locator("iframe")
+    assert report.locator("h1").inner_text() == "What is the history for?"
+    assert page.locator("iframe").bounding_box()["height"] > 800  # all of it, without a bar
+    with page.expect_download() as download:
+        page.click("#run-view >> text=Download as one file")
+    file = Path(download.value.path()).read_text("utf-8")
+    assert "What is the history for?" in file
+    assert not re.search(r"<script|<[^>]*\s(src|onerror)=", file)
+    page.go_back()
+    page.wait_for_selector("#history li")
+    page.click("#history >> text=Delete")
+    page.wait_for_selector("#history li", state="detached")
+    assert not served.history.runs("the history for")
+
+
+def test_a_run_that_is_left_can_be_watched_on(served, open_page):
+    page = open_page(served.url)
+    page.select_option("#model", "tiny")
+    page.locator(".params > summary").click()
+    page.fill("input[name=samples]", "2")
+    page.fill("input[name=max_tokens]", "1900")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    page.wait_for_selector(".card")
+    page.reload()
+    page.wait_for_selector(".card")
+    assert page.input_value("#question") == QUESTION
+    page.click("#stop")
+    assert "Stopped" in answered(page)
+
+
+def test_a_wrong_param_is_refused_where_it_stands(served, open_page):
+    page = open_page(served.url)
+    page.locator(".params > summary").click()
+    samples = page.locator("input[name=samples]")
+    assert "1 to 256" in page.inner_text(f"#{samples.get_attribute('aria-describedby')}")
+    samples.fill("0")
+    page.locator(".params > summary").click()
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    assert samples.is_visible()  # its section opened
+    assert samples.evaluate("field => field.matches(':invalid')")
+    assert page.locator(".card").count() == 0
+
+
+def test_a_keyboard_is_enough(served, open_page):
+    page = open_page(served.url)
+    page.wait_for_selector(".graph svg")
+    expect(page.locator("#question")).to_be_focused()
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Control+Enter")
+    answered(page)
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name = page.evaluate("(e => e.className || e.id || e.textContent)(document.activeElement)")
+        reached.add(name.strip())
+        if "Report" in reached and "link" in reached:
+            break
+    assert {"strategy", "plain edit", "Report", "link"} <= reached
+    page.evaluate("document.querySelector('.edit').focus()")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Tab")  # the editor lets it go
+    expect(page.locator(".cm-content")).not_to_be_focused()
+
+
+def test_everything_has_a_name(served, open_page):
+    page = open_page(served.url)
+    ask(page)
+    answered(page)
+    page.click(".edit")
+    page.wait_for_selector(".cm-content")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, a, input, select, textarea, iframe, img')]
+          .filter(e => e.checkVisibility() && !(e.labels?.length || e.ariaLabel || e.title
+            || e.textContent.trim() || e.hasAttribute('alt')))
+          .map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_on_a_phone_by_day_and_night(served, open_page, scheme):
+    page = open_page(served.url, viewport=PHONE, color_scheme=scheme)
+    ask(page)
+    answered(page)
+    page.click(".edit")
+    page.wait_for_selector(".cm-content")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    paper, ink = page.evaluate(
+        "(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"
+    )
+    lightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink)]
+    assert (lightness[0] < lightness[1]) == (scheme == "dark")
+    page.click("nav >> text=History")
+    page.wait_for_selector("#history li")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_the_page_asks_nobody_but_its_server(served, open_page):
+    page = open_page("about:blank")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(served.url)
+    ask(page)
+    answered(page)
+    page.click(".edit")
+    page.wait_for_selector(".cm-content")
+    assert all(url.startswith((served.url, "data:")) for url in asked)
+
+
+def test_the_token_leaves_the_address(serving, open_page):
+    with serving({"scripted": ScriptedModel(reply)}, token="secret-token") as served:
+        page = open_page(f"{served.url}/?token=secret-token#/history")
+        page.wait_for_selector("#history li")
+        assert page.url == f"{served.url}/#/history"

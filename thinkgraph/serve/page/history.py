@@ -1,0 +1,223 @@
+"""The history: the page's runs in an SQLite file, which a killed process leaves whole.
+
+A run has a row from its start, and its end is one statement: a row is either under way or
+finished, with its report. A server says every few seconds that its runs go on; a row of another
+server that is silent is shown as interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen
+
+VERSION = 1
+"""Of the file's tables, kept in its ``user_version``."""
+BUSY_S = 10.0
+"""How long a statement waits for another process's."""
+SILENT_S = 10.0
+"""After how long without a word from its server a run is taken for interrupted."""
+_TABLE = """
+create table if not exists runs (
+  id text primary key,
+  server text not null,
+  seen real not null,
+  status text not null default 'running',
+  started real not null,
+  ended real,
+  question text not null,
+  strategy text not null,
+  model text not null,
+  asked text not null,
+  seed integer,
+  answer text,
+  error text,
+  cut text,
+  tokens integer,
+  report blob
+) strict
+"""
+
+Status = Literal["running", "done", "stopped", "failed", "interrupted"]
+
+
+class HistoryError(ThinkgraphError):
+    """The history's file can't be opened, or is none."""
+
+
+class Asked(Frozen):
+    """What a run was asked: enough to ask it again."""
+
+    question: str = Field(min_length=1, max_length=200_000)
+    strategy: str = Field("", max_length=500, description="its name; empty where `yaml` is given")
+    yaml: str | None = Field(None, max_length=200_000, description="a spec of the reader's own")
+    params: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    model: str = Field("", max_length=500, description="empty is the server's first")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="drawn, unless given")
+    tokens: int | None = Field(None, ge=1, description="budget of sampled tokens")
+    seconds: float | None = Field(None, gt=0, description="budget of wall time")
+
+
+class Past(Frozen):
+    """A run of the history."""
+
+    id: str
+    status: Status
+    started: float = Field(description="seconds since 1970")
+    ended: float | None = None
+    question: str
+    strategy: str
+    model: str
+    asked: Asked
+    seed: int | None = None
+    answer: str | None = None
+    error: str | None = None
+    cut: str | None = None
+    tokens: int | None = None
+
+
+class History:
+    """The runs of one file, which several processes may share.
+
+    Args:
+        path: the file, made if there is none; None keeps the runs in memory.
+
+    Raises:
+        HistoryError: the file can't be opened, or is of a newer version.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._lock = threading.Lock()
+        self._server = secrets.token_hex(8)
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path.touch(mode=0o600)
+            self._file = sqlite3.connect(
+                path or ":memory:", timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise HistoryError(
+                f"the history {str(path)!r} can't be opened: {error}; name another file, or none"
+            ) from None
+
+    def _prepare(self) -> None:
+        self._file.row_factory = sqlite3.Row
+        self._file.execute("pragma journal_mode = wal")
+        self._file.execute("pragma synchronous = normal")  # a kill loses nothing, the file is whole
+        (found,) = self._file.execute("pragma user_version").fetchone()
+        if found > VERSION:
+            raise HistoryError("the history was written by a newer thinkgraph; name another file")
+        self._file.execute(_TABLE)
+        self._file.execute(f"pragma user_version = {VERSION}")
+
+    @contextmanager
+    def _cursor(self) -> Iterator[sqlite3.Cursor]:
+        with self._lock, closing(self._file.cursor()) as cursor:
+            yield cursor
+
+    def begin(self, asked: Asked, strategy: str, model: str) -> str:
+        """Note that a run begins; gives its id."""
+        now = time.time()
+        row = {
+            "id": f"{int(now * 1000):012x}{secrets.token_hex(6)}",  # by which they are in order
+            "server": self._server,
+            "seen": now,
+            "started": now,
+            "question": asked.question,
+            "strategy": strategy,
+            "model": model,
+            "asked": asked.model_dump_json(exclude_defaults=True),
+        }
+        with self._cursor() as cursor:
+            names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+            cursor.execute(f"insert into runs ({names}) values ({places})", row)  # noqa: S608
+        return str(row["id"])
+
+    def go_on(self) -> None:
+        """Note that this server's runs are still under way; to be called every few seconds."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                "update runs set seen = ? where server = ? and status = 'running'",
+                (time.time(), self._server),
+            )
+
+    def end(self, id: str, status: Status, report: str | None = None, **told: Any) -> None:
+        """Note that a run has ended.
+
+        Args:
+            id: the run's.
+            status: how it ended.
+            report: its page.
+            **told: its ``seed``, ``answer``, ``error``, ``cut`` and ``tokens``.
+        """
+        page = None if report is None else zlib.compress(report.encode("utf-8", "replace"))
+        row = {"status": status, "ended": time.time(), "report": page, **told}
+        with self._cursor() as cursor:
+            sets = ", ".join(f"{name} = :{name}" for name in row)
+            cursor.execute(f"update runs set {sets} where id = :id", {**row, "id": id})  # noqa: S608
+
+    def runs(self, containing: str = "", before: str = "", most: int = 50) -> list[Past]:
+        """The runs, the newest first.
+
+        Args:
+            containing: a text in the question, the strategy or the answer.
+            before: the id of a run; only older ones are given.
+            most: how many.
+        """
+        where = (
+            "(:id = '' or id < :id) and (:text = '' or instr(lower(question || ' ' || strategy "
+            "|| ' ' || coalesce(answer, '')), lower(:text)))"
+        )
+        values = {"id": before, "text": containing, "most": most}
+        return self._found(f"where {where} order by id desc limit :most", values)
+
+    def run(self, id: str) -> Past | None:
+        """One run, if there is one."""
+        found = self._found("where id = :id", {"id": id})
+        return found[0] if found else None
+
+    def _found(self, where: str, values: Mapping[str, Any]) -> list[Past]:
+        names = ", ".join(Past.model_fields)
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                f"select {names}, server, seen from runs {where}",  # noqa: S608 (no value is in it)
+                values,
+            ).fetchall()
+        return [self._past(row) for row in rows]
+
+    def _past(self, row: sqlite3.Row) -> Past:
+        values = {name: row[name] for name in Past.model_fields}
+        is_silent = row["server"] != self._server and row["seen"] < time.time() - SILENT_S
+        if values["status"] == "running" and is_silent:
+            values["status"] = "interrupted"
+        return Past.model_validate({**values, "asked": json.loads(row["asked"])})
+
+    def report(self, id: str) -> str | None:
+        """The page of a finished run."""
+        with self._cursor() as cursor:
+            row = cursor.execute("select report from runs where id = ?", (id,)).fetchone()
+        return zlib.decompress(row["report"]).decode() if row and row["report"] else None
+
+    def forget(self, id: str) -> bool:
+        """Delete a run; whether there was one."""
+        with self._cursor() as cursor:
+            return cursor.execute("delete from runs where id = ?", (id,)).rowcount > 0
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()

@@ -1,0 +1,316 @@
+"""A run under way, as the page watches it: batches of small events that any number may read.
+
+Text arrives a token at a time from many samples at once, so it is told a few times a second, joined
+by candidate. Who comes late, or comes back, is told everything from where they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import BaseMessage
+
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.pictures.drawing import svg
+from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Budget, Model
+from thinkgraph.nodes.answers import Tally, tally
+from thinkgraph.nodes.event import (
+    AnswerReached,
+    CandidateUpdated,
+    CritiqueAdded,
+    NodeEvent,
+    NodeStarted,
+    TextDelta,
+)
+from thinkgraph.nodes.population import Candidate
+from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.page.history import Asked, Status
+from thinkgraph.serve.service import Service
+
+Event = dict[str, Any]
+
+TICK_S = 0.08
+"""How often what is new is told."""
+LOAD_S = 0.5
+"""How often the engine's load is told."""
+UNWATCHED_S = 30.0
+"""After how long with nobody watching a run is stopped, with its best answer so far."""
+STOPPED = "it was stopped"
+_ROLES = {"human": "user", "ai": "assistant"}
+"""What a chat's format calls LangChain's message types."""
+LEFT = "nobody watched it any more"
+
+
+class WatchedRun:
+    """One run of a strategy, from its start to its end.
+
+    Args:
+        graph: the strategy.
+        asked: what it is asked, and what it may spend.
+        on_end: is told once that it is over.
+
+    Attributes:
+        result: what came of it; None while it goes on, and if it failed.
+        error: why it failed.
+        is_over: whether it has ended.
+    """
+
+    def __init__(
+        self, graph: Graph, asked: Asked, on_end: Callable[[WatchedRun], Awaitable[None]]
+    ) -> None:
+        self._graph, self._asked, self._on_end = graph, asked, on_end
+        self.result: Result | None = None
+        self.error: str | None = None
+        self._budget: Budget | None = None
+        self._stopped: str | None = None
+        self._model: Model | None = None
+        self._began = time.monotonic()
+        self._batches: list[list[Event]] = []
+        self._news: list[Event] = []
+        self._more = asyncio.Event()
+        self._watchers, self._left = 0, time.monotonic()
+        self._candidates: dict[str, Candidate] = {}
+        self._tokens: dict[str, int] = {}
+        self._vote_changed = False
+        self._load_told = 0.0
+        self.is_over = self._told_all = False
+
+    @property
+    def status(self) -> Status:
+        """How it ended, or ``running``."""
+        if not self.is_over:
+            return "running"
+        if self.error is not None:
+            return "failed"
+        return "stopped" if self._budget and self._budget.stopped else "done"
+
+    def stop(self, reason: str = STOPPED) -> None:
+        """End its samples at the next step; it then gives its best answer so far."""
+        self._stopped = self._stopped or reason
+        if self._budget is not None:
+            self._budget.stop(reason)
+
+    async def run(self, service: Service) -> None:
+        """Run it to its end, whatever that is."""
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await self._admitted(service)
+        except asyncio.CancelledError:
+            self.error = "the server was shut down"
+            raise
+        except OutputMismatch as error:
+            self.error, self.result = str(error), error.result
+        except ThinkgraphError as error:
+            self.error = str(error)
+        except Exception as error:  # a kind of a plugin's: the page has to hear of it
+            self.error = f"{type(error).__name__}: {error}"
+        finally:
+            ticking.cancel()
+            self.is_over = True
+            await self._on_end(self)
+            self._tell(self._end())
+            self._told_all = True
+            self._flush()
+
+    async def _admitted(self, service: Service) -> None:
+        """Wait for a turn and the models, and run."""
+        asked, client = self._asked, Client()
+        name = service.models.check(asked.model or service.models.default)
+        roles = {r: n for r, n in service.models.roles.items() if r in self._graph.roles}
+        async with (
+            service.admit(client, asked.tokens, asked.seconds) as self._budget,
+            service.models.lease([name, *roles.values()]) as models,
+        ):
+            if self._stopped:
+                self._budget.stop(self._stopped)
+            self._model = models[name]
+            await self._take_all({role: models[each] for role, each in roles.items()})
+
+    async def _take_all(self, roles: Mapping[str, Model]) -> None:
+        events = self._graph.stream(
+            self._asked.question,
+            model=self._model,
+            models=roles,
+            budget=self._budget,
+            seed=self._asked.seed,
+            params=self._asked.params,
+            config={"callbacks": [_Sent(self._tell)]},
+        )
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    self.result = event.result
+                else:
+                    self._take(event)
+
+    def _take(self, event: NodeEvent) -> None:
+        if isinstance(event, TextDelta):
+            self._tokens[event.id] = event.tokens
+            self._grow(event)
+        elif isinstance(event, CandidateUpdated):
+            found = event.candidate
+            self._tokens[found.id] = max(found.tokens, self._tokens.get(found.id, 0))
+            self._candidates[found.id], self._vote_changed = found, True
+            self._tell({"event": "candidate", **found.model_dump(exclude={"confidence"})})
+        elif isinstance(event, CritiqueAdded):
+            self._tokens[event.critique.id] = event.critique.tokens
+            self._tell({"event": "critique", **event.critique.model_dump()})
+        elif isinstance(event, NodeStarted):
+            self._tell(event.model_dump())
+        elif isinstance(event, AnswerReached):
+            answer = event.answer
+            if answer.tally:
+                self._vote_changed = False
+                self._tell(_vote(answer.tally, list(self._live), is_final=True))
+            told = {"value", "text", "candidate", "votes", "of", "tie", "note"}
+            self._tell({"event": "answer", **answer.model_dump(include=told)})
+
+    def _grow(self, event: TextDelta) -> None:
+        """Join the text with what is not told yet of the same candidate."""
+        for news in reversed(self._news):
+            if news.get("id") == event.id:
+                if news["event"] != "delta":
+                    break
+                news["text"] += event.text
+                news["reasoning"] += event.reasoning
+                news["tokens"] = event.tokens
+                return
+        self._tell(event.model_dump())
+
+    @property
+    def _live(self) -> list[str]:
+        return [found.id for found in self._candidates.values() if found.live]
+
+    def _tell(self, event: Event) -> None:
+        self._news.append(event)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._vote_changed:
+                self._vote_changed = False
+                live = self._live
+                found = tally([self._candidates[id].answer for id in live])
+                self._tell(_vote(found, live, is_final=False))
+            if time.monotonic() - self._load_told >= LOAD_S:
+                self._load_told = time.monotonic()
+                self._tell(await self._load())
+            self._flush()
+            if not self._watchers and time.monotonic() - self._left > UNWATCHED_S:
+                self.stop(LEFT)
+
+    async def _load(self) -> Event:
+        held = await asyncio.to_thread(cells, self._model)  # the engine answers between two steps
+        spent = {"tokens": sum(self._tokens.values()), "seconds": self._seconds}
+        return {"event": "load", **spent, **held}
+
+    @property
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 1)
+
+    def _end(self) -> Event:
+        told: Event = {"event": "end", "status": self.status, "error": self.error}
+        result = self.result
+        if result is None:
+            return {**told, "seconds": self._seconds, "tokens": sum(self._tokens.values())}
+        return {
+            **told,
+            "output": None if self.error else result.output_text,
+            "accepted": result.accepted,
+            "cut": result.cut,
+            "seed": result.seed,
+            "seconds": round(result.usage.wall_s, 1),
+            "tokens": result.usage.completion_tokens,
+            "usage": result.usage.model_dump(exclude={"failures"}),
+            "failures": [f"{key}: {why}" for key, all in result.failures.items() for why in all],
+            "svg": svg(result.spec, result.counts, params=result.params) if result.spec else None,
+        }
+
+    def _flush(self) -> None:
+        if self._news:
+            self._batches.append(self._news)
+            self._news = []
+            self._more.set()
+            self._more = asyncio.Event()
+
+    async def batches(self, first: int = 0) -> AsyncGenerator[tuple[int, list[Event]], None]:
+        """What happens, batch by batch with its number, until the run is over."""
+        self._watchers += 1
+        try:
+            while True:
+                while first < len(self._batches):
+                    yield first, self._batches[first]
+                    first += 1
+                if self._told_all:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._more.wait(), 1)
+        finally:
+            self._watchers -= 1
+            self._left = time.monotonic()
+
+
+def cells(model: Model | None) -> dict[str, int]:
+    """How many cells of its KV cache a local model uses, and has; of another, nothing."""
+    engine = getattr(model, "engine", None)
+    if engine is None:
+        return {}
+    stats = engine.stats
+    return {"cells": stats.cells_used - stats.cells_idle, "all_cells": stats.cells}
+
+
+def _vote(found: Tally, ids: list[str], *, is_final: bool) -> Event:
+    return {
+        "event": "vote",
+        "classes": [
+            {
+                "value": each.value,
+                "votes": each.votes,
+                "share": each.share,
+                "members": [ids[i] for i in each.members if i < len(ids)],
+            }
+            for each in found.classes
+        ],
+        "abstentions": found.abstentions,
+        "of": found.of,
+        "tie": found.tie,
+        "final": is_final,
+    }
+
+
+class _Sent(AsyncCallbackHandler):
+    """Tells each request to a model as it is made, by the candidates that it is for."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell_of = tell
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        metadata: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        """Tell that a model is asked."""
+        about = metadata or {}
+        self._tell_of(
+            {
+                "event": "sent",
+                "node": about.get("thinkgraph_node", ""),
+                "round": about.get("thinkgraph_round", 0),
+                "ids": about.get("thinkgraph_ids", []),
+                "settings": rest.get("invocation_params") or {},
+                "messages": [
+                    {"role": _ROLES.get(message.type, message.type), "content": message.text}
+                    for message in messages[0]
+                ],
+            }
+        )
