@@ -26,7 +26,7 @@ from prepare import Row, describe, divide, read, rounded
 from thinkgraph.evaluate.analysis.statistics import mean_interval, wilson
 from thinkgraph.evaluate.metrics.number import estimated_number
 from thinkgraph.evaluate.results.export import Results
-from thinkgraph.evaluate.results.plot import BLUE, GREEN, LINE, MUTED, PAPER, STYLE
+from thinkgraph.evaluate.results.plot import BLUE, GREEN, LINE, MUTED, ORANGE, PAPER, STYLE
 
 Guesses = Mapping[str, float | None]
 """A price for each description; None where a model named none."""
@@ -92,13 +92,13 @@ def picture(shown: Mapping[str, Guesses], truth: Mapping[str, float]) -> Figure:
         panels = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         top = max(truth.values()) * 1.05
         for axes, (name, guesses), colour in zip(
-            panels, shown.items(), [BLUE, GREEN] * len(shown), strict=False
+            panels, shown.items(), (BLUE, GREEN, ORANGE), strict=False
         ):
             told = [(truth[each], g) for each in truth if (g := guesses.get(each)) is not None]
             axes.plot([0, top], [0, top], color=MUTED, linewidth=1)
             axes.fill_between([0, top], [0, 0.8 * top], [0, 1.2 * top], color=LINE, zorder=0)
             axes.scatter(*zip(*told, strict=True), s=9, color=colour, alpha=0.6, linewidths=0)
-            axes.set_title(name, loc="left", fontsize=10)
+            axes.set_title(name.partition(":")[0], loc="left", fontsize=10)
             axes.set_xlabel("true price in $ (grey: within 20 %)")
             axes.set_xlim(0, top)
             axes.set_ylim(0, top)
