@@ -22,7 +22,17 @@ GROUPS = {
     "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
     "Node kinds": [
-        *("Act", "Ask", "Calculate", "Choose", "Critique", "Expand", "Generate", "Revise"),
+        *(
+            "Act",
+            "Ask",
+            "Calculate",
+            "Choose",
+            "Critique",
+            "Expand",
+            "Generate",
+            "Review",
+            "Revise",
+        ),
         *("Score", "Search", "Select", "Synthesize", "Vote"),
     ],
     "Results": ["Result", "Answer", "CallRecord", "Tally", "AnswerClass", "RunUsage", "Usage"],
@@ -41,7 +51,7 @@ GROUPS = {
     "Writing a node kind": [
         *("Node", "node_kind", "register", "State", "Candidate", "Criticism", "Update", "Step"),
         *("Sampling", "Tagged", "Completion", "Confidence", "TokenLogprob", "extract", "equal"),
-        *("Cost", "PopulationBounds", "RequestBounds", "ToolFactory"),
+        *("Cost", "PopulationBounds", "RequestBounds", "ToolFactory", "mcp_tools"),
     ],
     "Models": [
         *(

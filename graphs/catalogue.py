@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from functools import cache
 from importlib import resources
@@ -119,6 +120,7 @@ def _looks_like_a_path(source: str) -> bool:
 
 def _unknown(name: str) -> GraphNotFound:
     near = difflib.get_close_matches(name, names(), n=1)
+    near = [f"{name}{end}" for end in SUFFIXES if os.path.isfile(f"{name}{end}")][:1] or near
     known = ", ".join(names())
     hint = (
         f"did you mean {near[0]!r}?" if near else f"expected the path of a file, or one of {known}"

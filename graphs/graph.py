@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import BaseModel
 
@@ -30,7 +30,7 @@ from thinkgraph.graphs.language.spec import (
     StateField,
     chain,
 )
-from thinkgraph.graphs.requirements import Requirements, requirements
+from thinkgraph.graphs.requirements import Requirements, check_models, requirements
 from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models import arguments
 from thinkgraph.models.arguments import ArgumentError, suggesting
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from thinkgraph.graphs.runtime.context import Allowance, Binding
-    from thinkgraph.graphs.runtime.models import AnyModel
+    from thinkgraph.graphs.runtime.models import AnyModel, Roles
     from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
@@ -241,6 +241,21 @@ class Graph:
             self._required[key] = requirements(self.spec, values, self.specs.__getitem__)
         return self._required[key]
 
+    def check_models(self, models: Roles, params: Mapping[str, Any] | None = None) -> None:
+        """Refuse models that are known not to give what its nodes need; none of them is opened.
+
+        Args:
+            models: by role.
+            params: values of its params; the others have their defaults.
+
+        Raises:
+            Incapable: with the params that make them do, if any one does.
+        """
+        if models.can_all:
+            return
+        values, found = self.bind(params or {}), self.required(params)
+        check_models(self.spec, values, self.specs.__getitem__, models.lacks, found)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the graph as a YAML file."""
         Path(path).write_text(self.yaml, encoding="utf-8")
@@ -381,6 +396,7 @@ class Graph:
         self.required(values).check(
             self.name, all_tools(binding.tools), all_verifiers(binding.verifiers)
         )
+        self.check_models(cast("Roles", binding.models), values)
         run = start(
             self._app(binding),
             self.specs.values(),

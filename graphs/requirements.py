@@ -1,20 +1,32 @@
-"""What a spec needs of its host, by name: tools and verifiers."""
+"""What a spec needs of its host: tools and verifiers by name, and models that can do its part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from thinkgraph.graphs.language.spec import Scalar, Spec
-from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.models.capabilities import ABOUT as CAPABILITIES
+from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
+from thinkgraph.nodes.base.sampling_node import CandidateNode
+from thinkgraph.nodes.quality import OF_ENTROPIES
 from thinkgraph.nodes.registry import node_kinds
 
+K = TypeVar("K")
+Lacks = Callable[[str], frozenset[Capability]]
+"""What the model of a role doesn't give."""
 HOW = {
     "tool": "give it by tools={{{name!r}: …}}, or --tools FILE.py",
     "verifier": "give it by verifiers={{{name!r}: …}}, or --verifiers FILE.py",
 }
+
+
+class Incapable(ModelError):
+    """A model doesn't give what a node needs."""
 
 
 class Unbound(ThinkgraphError):
@@ -28,10 +40,24 @@ class Requirements:
     Attributes:
         tools: by name, the nodes that want it.
         verifiers: the same.
+        capabilities: what the model of a role has to give, and the nodes that need it.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
     verifiers: dict[str, list[str]] = field(default_factory=dict)
+    capabilities: dict[tuple[str, Capability], list[str]] = field(default_factory=dict)
+
+    def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
+        """What the models don't give that nodes need, by role, with those nodes.
+
+        Args:
+            lacks: what the model of a role doesn't give.
+        """
+        return {
+            (role, capability): nodes
+            for (role, capability), nodes in self.capabilities.items()
+            if capability in lacks(role)
+        }
 
     def unbound(self, tools: Collection[str], verifiers: Collection[str]) -> list[str]:
         """What is wanted and not there: a sentence for each name."""
@@ -65,7 +91,12 @@ def _missing(what: str, wanted: Mapping[str, list[str]], known: Collection[str])
 
 
 def requirements(
-    spec: Spec, params: Mapping[str, Scalar], used: Callable[[str], Spec], scope: str = ""
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    scope: str = "",
+    *,
+    sure: bool = False,
 ) -> Requirements:
     """What a graph, and those that it uses, need of the host.
 
@@ -74,27 +105,108 @@ def requirements(
         params: the values of its params.
         used: the spec that a ``use`` names.
         scope: goes before the names of its nodes.
+        sure: whether a graph that uses it measures candidates by their entropies.
     """
     found, kinds = Requirements(), node_kinds()
+    sure = sure or measures_entropies(spec, params, used)
     for name, node in spec.nodes.items():
         if (use := node.used) is not None:
             inner = used(use.graph)
             values = inner.bind(bind(use.params, params))
-            within = requirements(inner, values, used, f"{scope}{name}/")
+            within = requirements(inner, values, used, f"{scope}{name}/", sure=sure)
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
-        elif _may_want(kinds[str(node.kind)]):
+            _add(found.capabilities, within.capabilities)
+        else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
+            bound = with_confidence(bound) if sure else bound
+            role = getattr(bound, "model", "")
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
+            _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
     return found
 
 
-def _may_want(kind: type[Node]) -> bool:
-    own = (kind.tools_wanted, kind.verifiers_wanted)
-    return own != (Node.tools_wanted, Node.verifiers_wanted)
+def measures_entropies(
+    spec: Spec, params: Mapping[str, Scalar], used: Callable[[str], Spec]
+) -> bool:
+    """Whether a node of a graph, or of one that it uses, measures candidates by their entropies."""
+    for node in spec.nodes.values():
+        if (use := node.used) is not None:
+            inner = used(use.graph)
+            if measures_entropies(inner, inner.bind(bind(use.params, params)), used):
+                return True
+        elif bind(node.settings.get("by"), params) in OF_ENTROPIES:
+            return True
+    return False
 
 
-def _add(found: dict[str, list[str]], more: Mapping[str, list[str]]) -> None:
+def with_confidence(node: Node) -> Node:
+    """A node that asks for what entropies are needed for, unless its spec says otherwise."""
+    if not isinstance(node, CandidateNode) or "confidence" in node.model_fields_set:
+        return node
+    return node.model_copy(update={"confidence": True})
+
+
+def check_models(
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    lacks: Lacks,
+    found: Requirements | None = None,
+) -> None:
+    """Refuse a run whose models don't give what its nodes need.
+
+    Args:
+        spec: the graph, checked.
+        params: the values of its params.
+        used: the spec that a ``use`` names.
+        lacks: what the model of a role doesn't give.
+        found: what the graph needs, if that is known.
+
+    Raises:
+        Incapable: with the params that make the models do, if any one does.
+    """
+    if told := incapable(spec, params, used, lacks, found):
+        raise Incapable(f"graph {spec.name!r}: " + "\n".join(told))
+
+
+def incapable(
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    lacks: Lacks,
+    found: Requirements | None = None,
+) -> list[str]:
+    """What :func:`check_models` refuses, a sentence for each capability; the last has a way out."""
+    found = found or requirements(spec, params, used)
+    missing = found.missing(lacks)
+    if not missing:
+        return []
+    told = [
+        f"node {nodes[0]!r} needs {CAPABILITIES[capability]}, which the "
+        f"{f'model of the role {role!r}' if role else 'model'} doesn't give"
+        for (role, capability), nodes in missing.items()
+    ]
+    remedies = [
+        f"-p {name}={value}"
+        for name, value in _alternatives(spec, params)
+        if not requirements(spec, {**params, name: value}, used).missing(lacks)
+    ]
+    way_out = (
+        f"set {' or '.join(remedies)}, or use a GGUF model" if remedies else "use a GGUF model"
+    )
+    return [*told[:-1], f"{told[-1]}; {way_out}"]
+
+
+def _alternatives(spec: Spec, params: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:
+    """Other values of the params that have a choice."""
+    for name, param in spec.params.items():
+        for value in param.choices or ():
+            if value != params[name]:
+                yield name, value
+
+
+def _add(found: dict[K, list[str]], more: Mapping[K, list[str]]) -> None:
     for name, nodes in more.items():
         found.setdefault(name, []).extend(nodes)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from thinkgraph.models.engine.settings import EngineSettings
 
 HUB = "hf:"
-_MOST_PARTS = 1000  # files of one model
 SERVER = "openai:"
+_MOST_PARTS = 1000  # files of one model
 FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
     "or openai:MODEL@URL; the first three with +ADAPTER.gguf for a LoRA adapter"
@@ -142,6 +142,9 @@ def known() -> list[Entry]:
 def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: object) -> Model:
     """Find the GGUF that ``name`` stands for and open it with llama.cpp, or ask a server for it.
 
+    A file with a classification head is a
+    :class:`~thinkgraph.models.backends.reward.RewardModel`, which scores answers.
+
     Args:
         name: see :func:`find`; or ``openai:MODEL@URL``.
         template: variables of the chat template, such as ``enable_thinking``; those of a call win.
@@ -158,7 +161,12 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
     called = parts.model if parts else name
     found = find(called)
     from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
+    from thinkgraph.models.backends.reward import RewardModel, has_head  # noqa: PLC0415
+    from thinkgraph.models.engine.llama.gguf_file import check_gguf  # noqa: PLC0415
 
+    if has_head(check_gguf(found.path)):
+        chosen = _engine_settings(settings)
+        return RewardModel(found.path, name=name, context=chosen.context, threads=chosen.threads)
     opened = _engine_settings(settings)
     model = open_model(found.path, name=called, settings=opened, template=template)
     return model.with_adapter(parts.adapter, parts.scale, name=name) if parts else model

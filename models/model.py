@@ -250,6 +250,9 @@ class Usage(Frozen):
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in USAGE_FIELDS})
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) - getattr(other, name) for name in USAGE_FIELDS})
+
 
 USAGE_FIELDS = tuple(Usage.model_fields)
 

@@ -48,6 +48,7 @@ class Candidate(Frozen):
     answer: str | None = Field(None, description="extracted from the text; None: it abstains")
     parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
     live: bool = Field(True, description="whether it is in the population")
+    rejected: bool = Field(False, description="whether it was dropped as not accepted")
     score: float | None = Field(None, description="given by the last score node")
     scorer: str | None = Field(None, description="the node that gave the score")
     seed: int
@@ -119,6 +120,11 @@ class State(Frozen):
         found = self.critiques_of(candidate)
         last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
         return sum(last) * 2 > len(last)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether no candidate is left since none was accepted."""
+        return not self.live and any(candidate.rejected for candidate in self.candidates.values())
 
     @property
     def accepted(self) -> bool:

@@ -9,6 +9,9 @@ from typing import Literal
 from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.population import Candidate, State
 
+OF_ENTROPIES = frozenset({"certainty", "tail", "lowest_group"})
+"""Measures of what a model tells only if it is asked for a completion's confidence."""
+
 Quality = Literal[
     "logprob", "certainty", "tail", "lowest_group", "heuristic", "verdict", "agreement", "score"
 ]

@@ -57,6 +57,7 @@ class Step:
         record: is told each model request, once it has ended.
         tools: those that the host has bound, by name.
         verifiers: the same.
+        keep: does work whose result outlives an interrupt, where the run can be interrupted.
         turn: the id of the question's turn; with a candidate's it is the id of a message.
         usage: usage so far, of this run of the node.
         failures: what went wrong with requests, while others went on.
@@ -76,6 +77,7 @@ class Step:
     turn: str = ""
     tools: Mapping[str, BoundTool] = field(default_factory=dict)
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    keep: Callable[[Callable[[], Coroutine[Any, Any, Any]]], Coroutine[Any, Any, Any]] | None = None
     usage: Usage = field(default_factory=Usage)
     failures: list[str] = field(default_factory=list)
     _answered: bool = False
@@ -150,6 +152,29 @@ class Step:
         self.failures += map(str, generation.failures)
         self._note_cut(any(c.finish_reason == "budget" for c in completions))
         return completions
+
+    async def once(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Do work once, though the node begins again when a person has answered it.
+
+        A node that waits for a person in the middle of its run puts what comes before into this.
+        Whatever it does so must come in the same order each time. What the work spends is counted
+        again from what is kept.
+
+        Args:
+            work: gives what JSON can hold.
+        """
+        did, before = False, self.usage
+
+        async def counted() -> Any:
+            nonlocal did
+            did = True
+            result = await work()
+            return {"result": result, "spent": (self.usage - before).model_dump()}
+
+        done = await (self.keep(counted) if self.keep else counted())
+        if not did:
+            self.usage += Usage.model_validate(done["spent"])
+        return done["result"]
 
     async def _follow(
         self,
@@ -234,6 +259,30 @@ class Step:
         cut = bool(self.budget and self.budget.exhausted)
         self._note_cut(cut)
         return None if cut else probabilities
+
+    async def rate(
+        self, question: Sequence[Message], answers: Sequence[str], *, role: str = ""
+    ) -> list[float] | None:
+        """The scores that a reward model gives answers; None if no call may be made.
+
+        Raises:
+            ModelError: the model of the role is none.
+        """
+        if self._refused():
+            return None
+        model = self.models(role)
+        rate = getattr(model, "rate", None)
+        if rate is None:
+            raise ModelError(
+                f"{model.name} scores no answers; give the role "
+                f"{role or 'of the node'!r} a GGUF with a classification head"
+            )
+        if self.budget:
+            self.budget.spend(calls=len(answers))
+        scores, usage = await rate(question, answers)
+        self.usage += usage
+        self._answered = True
+        return list(scores)
 
     async def prepare(
         self,

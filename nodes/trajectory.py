@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 
 from thinkgraph.models.errors import PromptTooLong
 from thinkgraph.models.formats.parser import call_id
@@ -24,6 +25,7 @@ from thinkgraph.models.model import (
     continued,
 )
 from thinkgraph.nodes.event import TextDelta, ToolCalled
+from thinkgraph.nodes.person import ask_person
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.toolbox import Toolbox
@@ -34,6 +36,10 @@ CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
 block prints: at the end of the block, or where its output begins."""
 _OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
 """A block of code at the end of a text, without its end."""
+HOW = (
+    "true to make the call, false to refuse it, a text to refuse it with a remark for the model, "
+    "or {arguments: {...}} to make it with these"
+)
 EMPTY = "[the result is empty]"
 SILENT = "[nothing was printed: print what you want to see]"
 LAST = "[that was the last call; answer now]"
@@ -50,6 +56,8 @@ class Trajectory(ABC):
         toolbox: the tools.
         max_calls: how many calls it may make.
         role: whose model is asked.
+        parallel: whether a turn may have several calls.
+        approve: the names of the tools whose calls a person is asked about first.
 
     Attributes:
         text: what the candidate has written so far, as its answer.
@@ -67,10 +75,11 @@ class Trajectory(ABC):
         max_calls: int,
         role: str = "",
         parallel: bool = True,
+        approve: Collection[str] = (),
     ) -> None:
         self._messages, self._sampling, self._sample = list(messages), sampling, sample
         self._step, self._toolbox, self._role = step, toolbox, role
-        self._max_calls, self._parallel = max_calls, parallel
+        self._max_calls, self._parallel, self._approve = max_calls, parallel, approve
         self._turns: list[Completion] = []
         self.text = ""
         self.calls: list[CallRecord] = []
@@ -114,22 +123,57 @@ class Trajectory(ABC):
         )
 
     async def _ask(self) -> Completion:
-        (turn,) = await self._step.sample(
+        (turn,) = await sampled(
+            self._step,
             self._prompt,
             self._turn_sampling,
             first=self._sample,
             part=len(self._turns),
             role=self._role,
             tools=self._tools,
+            once=bool(self._approve),
         )
         return turn
 
-    async def _call(self, call: ToolCall) -> CallRecord:
-        record = await self._toolbox.call(call)
+    async def _call(self, call: ToolCall | CallRecord) -> CallRecord:
+        """Make a call, unless it has been refused."""
+        if isinstance(call, CallRecord):
+            record = call
+        elif self._approve:
+
+            async def work() -> Any:
+                return (await self._toolbox.call(call)).model_dump(mode="json")
+
+            record = CallRecord.model_validate(await self._step.once(work))
+        else:
+            record = await self._toolbox.call(call)
         self.calls.append(record)
         name = self._step.id(self._sample)
         self._step.emit(ToolCalled(node=self._step.node, id=name, call=record))
         return record
+
+    def _approved(self, call: ToolCall) -> ToolCall | CallRecord:
+        """The call as a person lets it be made, or the record of a refusal."""
+        if call.name not in self._approve:
+            return call
+        request = {
+            "approve": self._step.id(self._sample),
+            "tool": call.name,
+            "arguments": call.arguments,
+            "reply": HOW,
+        }
+        while True:
+            given = ask_person(request)
+            match given:
+                case True | "y" | "yes":
+                    return call
+                case False | "n" | "no":
+                    return _refused(call, "")
+                case str() if given.strip():
+                    return _refused(call, given.strip())
+                case {"arguments": dict() as arguments}:
+                    return call.model_copy(update={"arguments": arguments})
+            request["error"] = f"{given!r} is no reply; reply with {HOW}"
 
     @property
     def _left(self) -> int:
@@ -156,6 +200,38 @@ class Trajectory(ABC):
     @abstractmethod
     async def _act(self, turn: Completion) -> None:
         """Make the calls of a turn."""
+
+
+async def sampled(
+    step: Step,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    *,
+    once: bool,
+    **rest: Any,
+) -> list[Completion]:
+    """Sample completions as :meth:`.step.Step.sample` does.
+
+    Args:
+        step: the node's run.
+        messages: the prompt.
+        sampling: how to sample.
+        once: whether they are kept for when the node begins again, as a person is waited for.
+        rest: the other arguments.
+    """
+    if not once:
+        return await step.sample(messages, sampling, **rest)
+
+    async def work() -> Any:
+        found = await step.sample(messages, sampling, **rest)
+        return [completion.model_dump(mode="json") for completion in found]
+
+    return [Completion.model_validate(each) for each in await step.once(work)]
+
+
+def _refused(call: ToolCall, remark: str) -> CallRecord:
+    said = f"refused by a person{remark and f': {remark}'}"
+    return CallRecord(tool=call.name, arguments=call.arguments, result=said, failed=True)
 
 
 class ToolTrajectory(Trajectory):
@@ -185,7 +261,8 @@ class ToolTrajectory(Trajectory):
                 role="assistant", content=said, reasoning=turn.reasoning, tool_calls=tuple(named)
             )
         )
-        records = await gather(*map(self._call, calls))
+        allowed = [self._approved(call) for call in calls]  # all, before any is made
+        records = await gather(*map(self._call, allowed))
         results = [record.result or EMPTY for record in records]
         results += ["error: no more calls are possible"] * (len(named) - len(calls))
         if results and not self._left:
@@ -231,7 +308,7 @@ class CodeTrajectory(Trajectory):
         (tool,) = self._toolbox.described
         (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
-        record = await self._call(call)
+        record = await self._call(self._approved(call))
         output = record.result.replace(FENCE, "'''") or SILENT
         self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
 

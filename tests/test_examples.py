@@ -19,6 +19,8 @@ import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
+from thinkgraph import load
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 pytestmark = [
@@ -123,3 +125,21 @@ async def test_a_server_holds_a_conversation(server: str) -> None:
         assert values["answer"]["of"] == 4
         assert values["messages"][-1]["response_metadata"]["votes"] == values["answer"]["votes"]
     assert [m["type"] for m in values["messages"]] == ["human", "ai"] * 2
+
+
+def test_a_judged_strategy_is_yaml_alone_and_under_forty_lines() -> None:
+    path = EXAMPLES / "rated-merge.yaml"
+    assert len(path.read_text("utf-8").splitlines()) < 40
+    question = "Tom has 8 apples. He buys 5 more apples. How many apples does Tom have now?"
+    result = load(path).run(question, model="smollm2", seed=1, max_tokens=64)
+    rated = [c for c in result.candidates if c.scorer == "rate"]
+    assert all(1 <= (c.score or 0) <= 10 for c in rated)
+    again = result.counts.get("again", 0)
+    assert len(rated) == 3 * (1 + again)
+    reasons = [c for c in result.critiques if c.node == "rate"]
+    assert len(reasons) == len(rated) and all(reason.text for reason in reasons)
+    merged = [c for c in result.candidates if c.node == "merge"]
+    assert len(merged) == 1 + again  # a rejected one is done again, once
+    assert result.rejected == merged[-1].rejected
+    hot = {r.sampling.temperature for r in result.requests if r.node == "again"}
+    assert hot == ({1.0} if again else set())

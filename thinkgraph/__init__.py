@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.kinds.critique import Critique as Critique
     from thinkgraph.nodes.kinds.expand import Expand as Expand
     from thinkgraph.nodes.kinds.generate import Generate as Generate
+    from thinkgraph.nodes.kinds.review import Review as Review
     from thinkgraph.nodes.kinds.revise import Revise as Revise
     from thinkgraph.nodes.kinds.score import Score as Score
     from thinkgraph.nodes.kinds.search import Search as Search
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt as Prompt
     from thinkgraph.nodes.registry import register as register
     from thinkgraph.nodes.step import Step as Step
+    from thinkgraph.nodes.tools.mcp import mcp_tools as mcp_tools
     from thinkgraph.nodes.tools.tool import ToolFactory as ToolFactory
 
     load_model = _catalogue.load
@@ -150,6 +152,7 @@ _EXPORTS = {
     "nodes.kinds.critique": ["Critique"],
     "nodes.kinds.expand": ["Expand"],
     "nodes.kinds.generate": ["Generate"],
+    "nodes.kinds.review": ["Review"],
     "nodes.kinds.revise": ["Revise"],
     "nodes.kinds.score": ["Score"],
     "nodes.kinds.search": ["Search"],
@@ -160,6 +163,7 @@ _EXPORTS = {
     "nodes.prompts.prompt": ["Prompt"],
     "nodes.registry": ["register"],
     "nodes.step": ["Step"],
+    "nodes.tools.mcp": ["mcp_tools"],
     "nodes.tools.tool": ["ToolFactory"],
 }
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -52,6 +52,7 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
         names = ", ".join(plan.unknown)
         yield f"not counted, since their kinds don't tell their cost: {names}"
     yield from plan.unbound
+    yield from plan.incapable
     if plan.total.prompt_tokens is None:
         yield "with a question, the prompts and the KV cells are counted too"
     else:

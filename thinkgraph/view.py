@@ -75,7 +75,7 @@ class View(LiveView):
             found = event.candidate
             row = self._rows.setdefault(found.id, Row())
             row.text, row.tokens = found.text, found.tokens
-            row.mark = found.answer or "no answer"
+            row.mark = "rejected" if found.rejected else found.answer or "no answer"
             row.style = ("bold green" if found.answer else "yellow") if found.live else "dim strike"
         elif isinstance(event, CritiqueAdded):
             row = self._rows.setdefault(event.critique.id, Row())
@@ -157,8 +157,9 @@ def _short(text: str, most: int = 120) -> str:
 
 def _told(candidate: Candidate, before: Candidate | None) -> str:
     """What a pipe gets of a candidate: all of it once, and then what has changed."""
+    gone = "rejected" if candidate.rejected else "retired"
     if before is None or before.text != candidate.text:
-        found = "retired" if not candidate.live else candidate.answer or "no answer"
+        found = gone if not candidate.live else candidate.answer or "no answer"
         return f"{candidate.id}  [{found}]  {' '.join(candidate.text.split())}"
     changes = []
     if candidate.score is not None and candidate.score != before.score:
@@ -166,7 +167,7 @@ def _told(candidate: Candidate, before: Candidate | None) -> str:
     if candidate.answer != before.answer:
         changes.append(candidate.answer or "no answer")
     if candidate.live != before.live:
-        changes.append("live again" if candidate.live else "retired")
+        changes.append("live again" if candidate.live else gone)
     return f"{candidate.id}  [{', '.join(changes)}]" if changes else ""
 
 
@@ -214,7 +215,7 @@ def report(result: Result, console: Console | None = None) -> None:
     answer = result.answer
     style = "bold yellow" if result.accepted is False else "bold"
     console.print(Text(result.output_text.strip() or "no answer", style=style))
-    if result.accepted is False:
+    if result.accepted is False and not result.rejected:
         console.print(Text("not accepted: the critics rejected this answer", style="yellow"))
     if answer.value is None and answer.of > 1:
         console.print("no comparable answer was found in any candidate; this is the first's text")
@@ -222,7 +223,11 @@ def report(result: Result, console: Console | None = None) -> None:
         console.print()
         console.print(bars(answer.tally))
         console.print(_sentence(answer, answer.tally))
-    if answer.tally and (more := answer.note.removeprefix(answer.tally.note).strip()):
+    if (
+        answer.tally
+        and not result.rejected
+        and (more := answer.note.removeprefix(answer.tally.note).strip())
+    ):
         console.print(more)
     if result.cut:
         console.print(f"cut short: {result.cut}")

@@ -36,6 +36,7 @@ from ruamel.yaml.reader import ReaderError
 from thinkgraph.graphs.language.problem import Location, Problem
 from thinkgraph.graphs.language.rules import problem
 
+BEGINNING = "`thinkgraph show direct --format yaml` prints one to begin with"
 MAX_BYTES = 128 * 1024
 """The longest file that is read; the built-in graphs have about 1 KiB."""
 MAX_DEPTH = 32
@@ -297,8 +298,9 @@ class _Reader:
     def _no_mapping(self) -> None:
         data, location = self.document.data, self.document.locate(())
         what = "the file is empty" if data is None else "a graph must be a mapping"
+        hint = BEGINNING if data is None else ""
         if () not in self.document.broken:
-            self.document.add("TG005", what, location)
+            self.document.add("TG005", what, location, hint)
         self.document.data = None
 
     def _value(self, event: Event, path: DataPath) -> Any:

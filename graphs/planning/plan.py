@@ -17,6 +17,8 @@ from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.graphs.planning.cost_model import CostModel, Overflow
 from thinkgraph.graphs.planning.dry_run import DryRun, text_bound
 from thinkgraph.graphs.planning.spent import Spent
+from thinkgraph.graphs.requirements import incapable
+from thinkgraph.graphs.runtime.models import lacking
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
 from thinkgraph.nodes.base.cost import PopulationBounds
@@ -43,6 +45,9 @@ class Plan(Frozen):
     unknown: tuple[str, ...] = Field((), description="nodes whose kinds don't tell their cost")
     context: int | None = Field(None, description="tokens that a prompt and a completion may have")
     longest: int | None = Field(None, description="tokens of the longest prompt with its text")
+    incapable: tuple[str, ...] = Field(
+        (), description="what its nodes need and the model doesn't give"
+    )
     cells: int | None = Field(None, description="KV cells that there are")
     overflows: tuple[Overflow, ...] = ()
     unbound: tuple[str, ...] = Field(
@@ -127,6 +132,7 @@ def plan(
             longest=cost_model.longest if model and question else None,
             cells=_cells(model),
             overflows=tuple(cost_model.overflows.values()),
+            incapable=_incapable(graph, values, model),
             unbound=tuple(graph.required(values).unbound(*known)),
         )
 
@@ -162,6 +168,15 @@ def _remedies(
             middle = (low + high) // 2
             low, high = (middle, high) if good(name, middle) else (low, middle)
         yield name, low
+
+
+def _incapable(graph: Graph, values: Mapping[str, Any], model: Model | None) -> tuple[str, ...]:
+    lacks = lacking(model)
+    if not lacks:
+        return ()
+    found = graph.required(values)
+    used = graph.specs.__getitem__
+    return tuple(incapable(graph.spec, graph.bind(values), used, lambda role: lacks, found))
 
 
 def _cells(model: Model | None) -> int | None:

@@ -17,7 +17,12 @@ from langgraph.graph import START as LANGGRAPH_START
 from langgraph.graph import StateGraph
 
 from thinkgraph.graphs.language.spec import Spec
-from thinkgraph.graphs.requirements import Requirements, requirements
+from thinkgraph.graphs.requirements import (
+    Requirements,
+    measures_entropies,
+    requirements,
+    with_confidence,
+)
 from thinkgraph.graphs.runtime.budget import RunBudgets, bound, least
 from thinkgraph.graphs.runtime.context import Binding, Context
 from thinkgraph.graphs.runtime.node import (
@@ -29,7 +34,7 @@ from thinkgraph.graphs.runtime.node import (
 )
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Routes
 from thinkgraph.graphs.runtime.state import Schemas
-from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held
+from thinkgraph.graphs.runtime.work import GraphWork, KindWork, Work, held, held_graph
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.kinds.vote import Vote
@@ -53,6 +58,8 @@ def build(
         stores: whether the graphs that it uses have its checkpointer; else they have none.
         within: whether it is a node's work in another, and so begins with that one's population.
     """
+    if measures_entropies(spec, binding.params, binding.used):
+        binding = replace(binding, confidence=True)
     schemas, routes = Schemas(spec), Routes(spec, binding.params)
     budgets = RunBudgets(least(bound(spec.budget, binding.params), binding.budget))
     rest = (spec, binding, routes, budgets)
@@ -118,8 +125,9 @@ def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
     if use is None:
         kind = node_kinds()[str(node.kind)].model_validate(bind(node.settings, binding.params))
         _read_prompts(kind)
-        return KindWork(held(graph, name, kind))
-    spec = binding.used(use.graph)
+        kind = held(graph, name, kind)
+        return KindWork(with_confidence(kind) if binding.confidence else kind)
+    spec = held_graph(graph, name, binding.used(use.graph))
     params = spec.bind(bind(use.params, binding.params))
     inner = replace(binding, params=params, budget=None)
     within = build(spec, inner, stores=stores, within=True)

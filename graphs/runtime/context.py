@@ -32,6 +32,10 @@ Allowance = Budget | Limits | Mapping[str, float]
 
 _UNION = ("Limits", "is-instance[Budget]")
 """What pydantic calls the kinds of a budget in the place of an error."""
+_HOSTS = frozenset(
+    {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id", "assistant_id"}
+)
+"""Keys of a config's ``configurable``, which some hosts (ag-ui-langgraph) hand on as context."""
 _NAMED = WithJsonSchema({"type": "string"})
 
 
@@ -61,6 +65,8 @@ class Context(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _clear(cls, value: Any, handler: Handler[Self]) -> Self:
+        if isinstance(value, Mapping):
+            value = {key: each for key, each in value.items() if key not in _HOSTS}
         try:
             return handler(value)
         except ValidationError as error:
@@ -88,6 +94,7 @@ class Binding:
         budget: what a run may spend, beside what its spec says.
         tools: those that the host has bound, by name.
         verifiers: the same.
+        confidence: whether candidates are measured by their entropies, in a graph that uses it.
     """
 
     params: Mapping[str, Scalar]
@@ -98,6 +105,7 @@ class Binding:
     budget: Limits | None = None
     tools: Mapping[str, BoundTool] = field(default_factory=dict)
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    confidence: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 from langchain_core.runnables import Runnable
 
 from thinkgraph.models.arguments import ArgumentError
+from thinkgraph.models.capabilities import HOSTED, Capability
+from thinkgraph.models.catalogue import SERVER
 from thinkgraph.models.model import Model
 
 DEFAULT_MODEL = "smollm2"
@@ -41,6 +43,15 @@ class Roles:
         self._loaded: dict[str, Model] = {}
         self._lock = threading.Lock()
         self._opening: WeakKeyDictionary[AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    def lacks(self, role: str) -> frozenset[Capability]:
+        """What the model of a role doesn't give, as far as its name or class tells."""
+        return lacking(self._models.get(role, self._model))
+
+    @property
+    def can_all(self) -> bool:
+        """Whether none of the models is known to lack something."""
+        return not any(map(lacking, (self._model, *self._models.values())))
 
     async def open(self, role: str) -> None:
         """Load the model of a role, which may take seconds, without holding up the event loop.
@@ -85,3 +96,22 @@ def _loaded(model: AnyModel) -> Model:
             f"not {model!r}"
         )
     return model
+
+
+def lacking(model: Any) -> frozenset[Capability]:
+    """What a model doesn't give, as far as its name or its class tells.
+
+    Args:
+        model: a name of the catalogue, an open model or a LangChain chat model. It isn't opened.
+    """
+    if isinstance(model, str):
+        return HOSTED if model.startswith(SERVER) else frozenset()
+    found: frozenset[Capability] | None = getattr(model, "lacks", None)
+    if found is not None:
+        return found
+    if not isinstance(model, Runnable):
+        return frozenset()
+    from thinkgraph.models.backends.from_langchain import innermost  # noqa: PLC0415
+    from thinkgraph.models.chat import ChatGGUF  # noqa: PLC0415
+
+    return frozenset() if isinstance(innermost(model), ChatGGUF) else HOSTED

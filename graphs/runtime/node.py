@@ -14,7 +14,7 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Command, RetryPolicy, Send
 
 from thinkgraph.graphs.language.spec import ITEM, Limits, Retry, Spec
-from thinkgraph.graphs.requirements import Requirements
+from thinkgraph.graphs.requirements import Requirements, check_models
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
@@ -271,17 +271,26 @@ class Beginning:
 
         Raises:
             Unbound: the graph wants tools or verifiers that nobody has given.
+            Incapable: a model doesn't give what a node needs.
         """
         given = own_context(self.spec)
         if isinstance(given, Context):  # what starts a run itself has looked before
             tools = all_tools({**self.binding.tools, **(given.tools or {})})
             verifiers = all_verifiers({**self.binding.verifiers, **(given.verifiers or {})})
             self.required.check(self.spec.name, tools, verifiers)
+            self._check_models(given)
         return begin(self.spec, values)
 
     async def ainvoke(self, values: Json) -> Json:
         """The same."""
         return self.invoke(values)
+
+    def _check_models(self, given: Context) -> None:
+        has_models = given.model is not None or given.models
+        models = Roles(given.model, given.models) if has_models else self.binding.models
+        if isinstance(models, Roles) and not models.can_all:
+            binding = self.binding
+            check_models(self.spec, binding.params, binding.used, models.lacks, self.required)
 
 
 def own_context(spec: Spec) -> RunContext | Context:

@@ -30,8 +30,20 @@ class Result(RunRecord):
         return {key: usage.failures for key, usage in self.nodes.items() if usage.failures}
 
     @property
+    def rejected(self) -> bool:
+        """Whether there is no answer since no candidate was accepted."""
+        return State(
+            question=self.question, candidates={each.id: each for each in self.candidates}
+        ).is_rejected
+
+    @property
     def accepted(self) -> bool | None:
-        """Whether most of the last critiques of the answer accept it; None without critiques."""
+        """Whether most of the last critiques of the answer accept it; None without critiques.
+
+        False if there is no answer since every candidate was rejected.
+        """
+        if self.rejected:
+            return False
         found = [each for each in self.critiques if each.candidate == self.answer.candidate]
         if not found:
             return None
@@ -40,7 +52,12 @@ class Result(RunRecord):
 
     @property
     def output_text(self) -> str:
-        """The output as text; as JSON where the spec gives it a schema."""
+        """The output as text; as JSON where the spec gives it a schema.
+
+        Where no candidate was accepted, it says so.
+        """
+        if self.rejected and self.output in (None, ""):
+            return self.answer.note
         has_schema = self.spec is not None and self.spec.output.json_schema is not None
         return json.dumps(self.output, ensure_ascii=False) if has_schema else str(self.output)
 
@@ -83,6 +100,8 @@ class Result(RunRecord):
         }
         if self.accepted is not None:
             data["accepted"] = self.accepted
+        if self.rejected:
+            data["rejected"] = True
         if self.critiques:
             data["critiques"] = [c.model_dump(mode="json") for c in self.critiques]
         if self.spec is not None and self.spec.output != Output():
@@ -123,6 +142,8 @@ class OutputMismatch(ThinkgraphError):
 def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
     """The value of the channel that the spec says is its result, parsed if it has a schema.
 
+    With a schema it is None where no candidate was accepted.
+
     Raises:
         OutputMismatch: it isn't a JSON value of its schema.
     """
@@ -133,6 +154,8 @@ def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
         found = [state.fields.get(field, values.get(field))]
     if schema is None:
         return found[0]
+    if field == "answer" and state.is_rejected:
+        return None
     return _valid(spec, found, schema)
 
 

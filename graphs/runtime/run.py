@@ -43,7 +43,7 @@ Question = str | Sequence[Message | BaseMessage | Mapping[str, Any]]
 
 
 class Interrupted(ThinkgraphError):
-    """A node waits for somebody: a kind of the user's own has called LangGraph's ``interrupt()``.
+    """A node waits for somebody: a ``review``, or a kind of one's own that calls ``interrupt()``.
 
     Attributes:
         interrupts: what it waits for, as LangGraph has it: each with a ``value`` and an ``id``.
@@ -51,7 +51,7 @@ class Interrupted(ThinkgraphError):
 
     def __init__(self, interrupts: Sequence[Interrupt], run: Run) -> None:
         self.interrupts, self._run = tuple(interrupts), run
-        waits = ", ".join(repr(interrupt.value) for interrupt in interrupts)
+        waits = ", ".join(f"{interrupt.value!r:.400}" for interrupt in interrupts)
         super().__init__(f"the run is interrupted and waits for an answer to {waits}; resume() it")
 
     def resume(self, value: Any) -> Result:
@@ -223,10 +223,10 @@ def start(
 
 
 def may_interrupt(specs: Iterable[Spec]) -> bool:
-    """Whether one has a kind of the user's own; only such can wait for somebody."""
+    """Whether one has a kind that can wait for somebody, as any of the user's own can."""
     names = {node.kind for spec in specs for node in spec.nodes.values() if node.kind}
     kinds = [node_kinds()[name] for name in names]
-    return any(not kind.__module__.startswith("thinkgraph.nodes.") for kind in kinds)
+    return any(k.waits or not k.__module__.startswith("thinkgraph.nodes.") for k in kinds)
 
 
 async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Result:

@@ -92,6 +92,7 @@ def reply(
     text = ""
     if state.answer is not None:
         text = state.answer.text or state.answer.value or ""
+        text = text or (state.answer.note if state.is_rejected else "")
         told |= state.answer.model_dump(include=_VOTE)
     if (field := spec.output.field) != "answer":
         text = str(state.fields.get(field, values.get(field)))

@@ -15,6 +15,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.once import keep, keep_sync
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
@@ -46,6 +47,8 @@ class KindWork:
 
     def invoke(self, state: State, step: Step) -> Update:
         """Run it to its end."""
+        if self.node.waits:
+            step.keep = keep_sync
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
@@ -53,6 +56,8 @@ class KindWork:
         role = getattr(self.node, "model", None)
         if isinstance(role, str) and isinstance(step.models, Roles):
             await step.models.open(role)
+        if self.node.waits:
+            step.keep = keep
         return await self.node.run(state, step)
 
 
@@ -159,6 +164,17 @@ def held(spec: Spec, name: str, node: Node) -> Node:
     if isinstance(node, CandidateNode) and "extract" not in node.model_fields_set:
         changed["extract"] = JsonText()
     return node.model_copy(update=changed)
+
+
+def held_graph(spec: Spec, name: str, inner: Spec) -> Spec:
+    """A graph that a node uses, held to the schema of the spec's output if it gives that output."""
+    use = spec.nodes[name].used
+    answers = spec.output.field == inner.output.field == "answer"
+    if spec.output.json_schema is None or inner.output.json_schema is not None or not answers:
+        return inner
+    if use is None or not use.gives_population or not _lasts(spec, name):
+        return inner
+    return inner.model_copy(update={"output": spec.output})
 
 
 def _samples_output(spec: Spec, name: str, node: Node) -> bool:

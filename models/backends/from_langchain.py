@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,24 @@ def from_langchain(model: Runnable[Any, Any]) -> Model:
     its own sampling settings, hold where a node doesn't give the setting.
     """
     bound: dict[str, Any] = {}
-    inner: Any = model
-    while isinstance(inner, RunnableBindingBase):
-        bound = {**inner.kwargs, **bound}
-        inner = inner.bound
+    for layer in _bindings(model):
+        bound = {**layer.kwargs, **bound}
+    inner = innermost(model)
     if isinstance(inner, ChatGGUF):
         return ModelWithDefaults(inner.open(), inner.given_sampling(bound))
     return LangChainModel(model)
+
+
+def innermost(model: Any) -> Any:
+    """The chat model within ``bind()`` and ``with_config()``."""
+    bindings = list(_bindings(model))
+    return bindings[-1].bound if bindings else model
+
+
+def _bindings(model: Any) -> Iterator[RunnableBindingBase[Any, Any]]:
+    while isinstance(model, RunnableBindingBase):
+        yield model
+        model = model.bound
 
 
 class ModelWithDefaults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
+from inspect import signature
 from typing import Any, ClassVar, cast
 
 from langchain_core.messages import (
@@ -18,14 +19,19 @@ from langchain_core.runnables.config import merge_configs, var_child_runnable_co
 from langchain_core.runnables.retry import RunnableRetry
 
 from thinkgraph.models.backends.streams import Step, Streams
+from thinkgraph.models.capabilities import HOSTED, Capability
 from thinkgraph.models.errors import ModelError, NoProbabilities, ThinkgraphError
+from thinkgraph.models.formats.tools import described
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     Confidence,
     FinishReason,
+    InvalidToolCall,
     Message,
     ModelRequest,
     Sampling,
+    ToolCall,
+    ToolUse,
     Usage,
     parted,
 )
@@ -56,6 +62,8 @@ class LangChainModel:
 
     about: ClassVar[str] = "a LangChain model"
     """What its errors call it."""
+    lacks: ClassVar[frozenset[Capability]] = HOSTED
+    """What it doesn't give."""
     is_langchain: ClassVar[bool] = True
     """It calls LangChain's callbacks itself."""
 
@@ -89,9 +97,7 @@ class LangChainModel:
         if parted(request.messages)[1]:
             what = "a text that its answer begins with"
             raise ModelError(f"{self.name} is {self.about} and can't be given {what}")
-        if request.tools.tools:
-            raise ModelError(f"{self.name} is {self.about}; bind tools to that chat model itself")
-        settings = self._settings(request.sampling)
+        settings = self._settings(request.sampling) | self._bound(request.tools)
         if request.budget:
             request.budget.spend(calls=1)
         turns = to_langchain(request.messages)
@@ -113,6 +119,20 @@ class LangChainModel:
             f"{self.name} is {self.about}, which gives no probabilities, "
             "so it can't choose between options; use a GGUF model there"
         )
+
+    def _bound(self, use: ToolUse) -> dict[str, Any]:
+        """Tools as the chat model takes them, with its own ``bind_tools``."""
+        if not use.tools:
+            return {}
+        chat = _layers(self._model)[-1]
+        choice: dict[str, Any] = {} if use.choice == "auto" else {"tool_choice": use.choice}
+        try:
+            if not use.parallel and "parallel_tool_calls" in signature(chat.bind_tools).parameters:
+                choice["parallel_tool_calls"] = False
+            bound = chat.bind_tools([described(tool) for tool in use.tools], **choice)
+        except (NotImplementedError, AttributeError):
+            raise ModelError(f"{self.name} is {self.about} that can't call tools") from None
+        return dict(getattr(bound, "kwargs", {}))
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
         given = {name: getattr(sampling, name) for name in sampling.model_fields_set}
@@ -197,14 +217,26 @@ class LangChainModel:
         finish: FinishReason = "length" if told & CUT else "stop"
         sure = _confidence(whole.response_metadata.get("logprobs"))
         used = whole.usage_metadata
+        calls: dict[str, Any] = {
+            "tool_calls": tuple(
+                ToolCall(id=call["id"] or "", name=call["name"], arguments=call["args"])
+                for call in whole.tool_calls
+            ),
+            "invalid_tool_calls": tuple(
+                InvalidToolCall(text=call["args"] or "", error=call["error"] or "it is no JSON")
+                for call in whole.invalid_tool_calls
+            ),
+        }
         if not used:
-            return Step(finish=finish, prompt=_prompt_usage(prompt, cached=0), confidence=sure)
+            usage = _prompt_usage(prompt, cached=0)
+            return Step(finish=finish, prompt=usage, confidence=sure, **calls)
         cached = used.get("input_token_details", {}).get("cache_read") or 0
         return Step(
             tokens=used["output_tokens"] - counted,
             finish=finish,
             prompt=_prompt_usage(used["input_tokens"], cached),
             confidence=sure,
+            **calls,
         )
 
 

@@ -312,6 +312,8 @@ class LocalModel:
                 parallel=use.parallel,
                 bare=use.choice == "auto",
             )
+            if not use.parallel:
+                tagged = [self._last(tag) for tag in tagged]
             required = use.choice != "auto" and bool(tagged)
             thought = self._template.answer_after(prompt) if required else None
             if thought and not self._format.channels:
@@ -326,6 +328,11 @@ class LocalModel:
         elif constrained(sampling) and sampling.constrain_after is None:
             changed["constrain_after"] = self._template.answer_after(prompt)
         return sampling.model_copy(update=changed) if changed else sampling
+
+    def _last(self, tag: Tagged) -> Tagged:
+        """A call without delimiters as the last of a text: nothing else tells a second one."""
+        end = self.engine.vocabulary.eos_text
+        return tag.model_copy(update={"end": tag.end + end}) if tag.begin[:1] == "{" else tag
 
     def _called_or_answered(
         self, use: ToolUse, schema: dict[str, Any], prompt: Rendered
@@ -376,7 +383,8 @@ class LocalModel:
     ) -> tuple[list[float], Usage]:
         """The probability of each option as the answer's beginning, summing to one.
 
-        Options that were not scored, because the budget was spent, are equally likely.
+        Of an option that begins another one, as 1 begins 10, what leads on to the other doesn't
+        count. Options that were not scored, because the budget was spent, are equally likely.
         """
         if not options:
             raise ModelError("there is nothing to choose from; give at least one option")
@@ -384,7 +392,9 @@ class LocalModel:
         totals = [sum(token.logprob for token in tokens) for tokens in scored]
         best = max(totals)
         weights = [math.exp(total - best) for total in totals]
-        return [weight / sum(weights) for weight in weights], usage
+        weights = _disjoint(weights, [[token.token for token in tokens] for tokens in scored])
+        whole = sum(weights)
+        return [weight / whole for weight in weights], usage
 
     async def _score(
         self, request: ModelRequest, texts: Sequence[str]
@@ -427,6 +437,23 @@ class LocalModel:
         self._engine.close()
         with _opening:
             _forget_closed()
+
+
+def _disjoint(weights: Sequence[float], options: Sequence[Sequence[int]]) -> list[float]:
+    """The weights of options, each without those of the options that go on from its tokens.
+
+    Rounding may leave an option less than nothing; then nothing is left, unless that is so for all.
+    """
+    own = list(weights)
+    for index in sorted(range(len(options)), key=lambda index: -len(options[index])):
+        tokens = options[index]
+        longer = [
+            own[other]
+            for other, more in enumerate(options)
+            if len(tokens) < len(more) and more[: len(tokens)] == tokens
+        ]
+        own[index] = max(weights[index] - math.fsum(longer), 0.0)
+    return own if sum(own) > 0 else list(weights)
 
 
 def constrained(sampling: Sampling) -> bool:

@@ -15,7 +15,17 @@ from typing import NamedTuple
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.format import PLAIN
 from thinkgraph.models.formats.parser import ResponseParser
-from thinkgraph.models.model import Budget, Completion, Confidence, Delta, FinishReason, Tool, Usage
+from thinkgraph.models.model import (
+    Budget,
+    Completion,
+    Confidence,
+    Delta,
+    FinishReason,
+    InvalidToolCall,
+    Tool,
+    ToolCall,
+    Usage,
+)
 
 
 class Step(NamedTuple):
@@ -32,6 +42,9 @@ class Step(NamedTuple):
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
     """How sure the model was of the whole text, where the stream learns it."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that the stream tells of beside its text."""
+    invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
 
 
 News = Delta | Completion | tuple[int, Exception]
@@ -138,6 +151,8 @@ class _Sample:
         self._parser = ResponseParser(PLAIN, tools)
         self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
+        self._calls: list[ToolCall] = []
+        self._invalid: list[InvalidToolCall] = []
         self._cancelled = self._following = False
         self.task: asyncio.Task[None] | None = None
         self.completion: Completion | None = None
@@ -162,8 +177,8 @@ class _Sample:
             tokens=self._tokens,
             finish_reason=reason,
             reasoning=self._parser.reasoning,
-            tool_calls=tuple(self._parser.tool_calls),
-            invalid_tool_calls=tuple(self._parser.invalid_tool_calls),
+            tool_calls=(*self._parser.tool_calls, *self._calls),
+            invalid_tool_calls=(*self._parser.invalid_tool_calls, *self._invalid),
             confidence=self._confidence,
         )
         news.put_nowait(self.completion)
@@ -191,12 +206,12 @@ class _Sample:
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
-            self._tell(news)
+            self._tell(news, step.tool_calls)
             if step.finish:
                 return step.finish
         return "stop"
 
-    def _tell(self, news: asyncio.Queue[News]) -> None:
+    def _tell(self, news: asyncio.Queue[News], calls: tuple[ToolCall, ...] = ()) -> None:
         if said := self._parser.take():
             delta = Delta(
                 sample=self._index,
@@ -207,6 +222,8 @@ class _Sample:
                 tool_call_pieces=tuple(said.pieces.values()),
             )
             news.put_nowait(delta)
+        if calls:
+            news.put_nowait(Delta(sample=self._index, tokens=self._tokens, tool_calls=calls))
 
     @property
     def _stopped(self) -> FinishReason | None:
@@ -219,6 +236,8 @@ class _Sample:
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence
+        self._calls += step.tool_calls
+        self._invalid += step.invalid_tool_calls
         if self._budget:
             self._budget.spend(tokens=step.tokens)
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from thinkgraph.models.arguments import SuggestingModel
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
@@ -36,6 +37,9 @@ class Node(BaseModel, metaclass=SuggestingModel):
     """The channels that it writes."""
     variables: ClassVar[frozenset[str]] = frozenset()
     """What its prompts may name, beyond the question, the params and the spec's own state."""
+
+    waits: ClassVar[bool] = False
+    """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
 
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""
@@ -81,6 +85,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
     def verifiers_wanted(self) -> tuple[str, ...]:
         """The names of the verifiers that it asks with these settings."""
         return ()
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What its model has to give beyond text, with these settings."""
+        return frozenset()
 
     @property
     def writes_answer(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.model import Completion, Sampling
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import RequestBounds, token_bound
@@ -39,6 +40,18 @@ class SamplingNode(Node, Sampling):
                 or getattr(self, name) != field.get_default(call_default_factory=True)
             }
         )
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What its settings ask of the model."""
+        asked: dict[Capability, object] = {
+            "beginnings": self.prefix,
+            "confidence": self.confidence,
+            "grammars": self.grammar or self.tagged,
+            "adapters": self.adapter,
+            "templates": self.template,
+        }
+        return frozenset(capability for capability, setting in asked.items() if setting)
 
     def requests(self, **shape: Any) -> RequestBounds:
         """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from thinkgraph.models.model import Message
+from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.model import Completion, Message
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.base.sampling_node import CandidateNode
@@ -16,7 +17,7 @@ from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.tool import NAME
 from thinkgraph.nodes.tools.toolbox import Toolbox
-from thinkgraph.nodes.trajectory import CodeTrajectory, ToolTrajectory, Trajectory
+from thinkgraph.nodes.trajectory import CodeTrajectory, ToolTrajectory, Trajectory, sampled
 
 ToolName = Annotated[str, Field(pattern=rf"^(?:{NAME}|\$[A-Za-z_][A-Za-z0-9_]*)$")]
 
@@ -36,6 +37,7 @@ class Act(CandidateNode):
     kind: ClassVar[str] = "act"
     about: ClassVar[str] = "question → n candidates, each of which may call tools on its way"
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    waits: ClassVar[bool] = True
 
     prompt: PromptSetting = "question"
     tools: tuple[ToolName, ...] = Field(min_length=1, description="names of tools")
@@ -50,11 +52,27 @@ class Act(CandidateNode):
         2000, ge=100, le=1_000_000, description="maximum number of characters of a result"
     )
 
+    approve: bool | tuple[ToolName, ...] = Field(
+        False, description="tools whose calls a person approves first; true is all of them"
+    )
+
+    @model_validator(mode="after")
+    def _approves_its_tools(self) -> Act:
+        for name in self.approve if isinstance(self.approve, tuple) else ():
+            if name not in self.tools:
+                raise ValueError(f"approve: {name!r} is none of its tools")
+        return self
+
     @model_validator(mode="after")
     def _one_tool_runs_code(self) -> Act:
         if self.form == "code" and len(self.tools) > 1 and not is_reference(self.form):
             raise ValueError("`form: code` has one tool, which runs the code")
         return self
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Calls of tools; code is run, and the text goes on from what it printed."""
+        return super().needs | {"tools" if self.form == "calls" else "beginnings"}
 
     @property
     def tools_wanted(self) -> tuple[str, ...]:
@@ -68,7 +86,18 @@ class Act(CandidateNode):
             messages.append(Message(role="assistant", content=self.prefix))
         ways = [self._trajectory(messages, i, step) for i in range(self.samples)]
         prompt, sampling, tools = ways[0].first
-        turns = await step.sample(prompt, sampling, n=self.samples, role=self.model, tools=tools)
+        turns = await sampled(
+            step,
+            prompt,
+            sampling,
+            n=self.samples,
+            role=self.model,
+            tools=tools,
+            once=bool(self.approve),
+        )
+        if self.approve:  # one after the other, so that each time they ask in the same order
+            pairs = zip(ways, turns, strict=True)
+            return Update(candidates=tuple([await self._finished(*p, step) for p in pairs]))
         work = [self._finished(way, turn, step) for way, turn in zip(ways, turns, strict=True)]
         return Update(candidates=tuple(await gather(*work)))
 
@@ -84,10 +113,15 @@ class Act(CandidateNode):
             max_calls=self.max_calls,
             role=self.model,
             parallel=self.parallel,
+            approve=self._approved,
         )
 
-    async def _finished(self, way: Trajectory, turn: object, step: Step) -> Candidate:
-        completion = await way.go_on(turn)  # type: ignore[arg-type]
+    @property
+    def _approved(self) -> tuple[str, ...]:
+        return self.approve if isinstance(self.approve, tuple) else self.tools * self.approve
+
+    async def _finished(self, way: Trajectory, turn: Completion, step: Step) -> Candidate:
+        completion = await way.go_on(turn)
         found = self.candidate(completion, step).model_copy(update={"calls": tuple(way.calls)})
         step.emit(CandidateUpdated(candidate=found))
         return found

@@ -80,16 +80,17 @@ class Ask(SamplingNode):
         )
         completion = await step.prepare(
             continued(messages, self.prefix),
-            self._direct,
+            self._direct(step),
             texts=of,
             first=index,
             role=self.model,
         )
         return (self.prefix + completion.text).strip()
 
-    @property
-    def _direct(self) -> Sampling:
+    def _direct(self, step: Step) -> Sampling:
         """The sampling, without a thought that eats its tokens, unless the node asks for one."""
+        if "templates" in getattr(step.models(self.model), "lacks", ()):
+            return self.sampling
         template = {"enable_thinking": False, **self.template}
         return self.sampling.model_copy(update={"template": template})
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import continued
+from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.errors import NoProbabilities
+from thinkgraph.models.model import NOT_WRITTEN, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, token_bound
-from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CandidateUpdated
+from thinkgraph.nodes.judging.written import written_option
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
@@ -19,12 +22,13 @@ from thinkgraph.nodes.step import Step, gather
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Choose(Node):
+class Choose(SamplingNode):
     """The model reads all live candidates, labelled A, B, C …, and chooses one; the others retire.
 
     The choice is the label with the highest probability, read from the logits; the probability
-    becomes the candidate's score. If there are more than ``group`` candidates, the model chooses
-    one per group, and then among the chosen ones.
+    becomes the candidate's score. With ``verdict: text`` it is the label that the model writes,
+    for models that give no probabilities. If there are more than ``group`` candidates, the model
+    chooses one per group, and then among the chosen ones.
     """
 
     kind: ClassVar[str] = "choose"
@@ -34,20 +38,29 @@ class Choose(Node):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "most-consistent"
-    model: str = Field("", description="role of the model; empty: the run's model")
-    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
+    verdict: Literal["logits", "text"] = Field(
+        "logits", description="read the label from the logits or the text"
+    )
     lead: str = Field("", description="text before the label, at the start of the completion")
     group: int = Field(
         8, ge=2, le=len(LABELS), description="maximum number of candidates per prompt"
     )
 
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Probabilities of the labels, unless the label is read from the text."""
+        return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
+
     async def run(self, state: State, step: Step) -> Update:
         """Choose until one is left; where the budget ends first, those still there stay."""
         field = [candidate for candidate in state.live if candidate.text.strip()]
         seen = {candidate.id: candidate for candidate in state.live}
+        seen_groups = 0
         while len(field) > 1:
             groups = [field[i : i + self.group] for i in range(0, len(field), self.group)]
-            scored = await gather(*(self._scored(group, state, step) for group in groups))
+            work = [self._scored(g, seen_groups + i, state, step) for i, g in enumerate(groups)]
+            scored = await gather(*work)
+            seen_groups += len(groups)
             if any(group is None for group in scored):
                 break
             families = [group for group in scored if group is not None]
@@ -65,15 +78,16 @@ class Choose(Node):
         while left > 1:
             size, groups = min(left, self.group), -(-left // self.group)
             drafts = tuple((label, before.longest) for label in LABELS[:size])
-            request = RequestBounds(
-                self.prompt, {"drafts": drafts}, samples=0, prefix=token_bound(self.lead)
-            )
-            asked.append(replace(request, prompts=groups, options=size, room=16))
+            request = self.requests(shows={"drafts": drafts}, prompts=groups, room=16)
+            if self.verdict == "logits":
+                prefix = token_bound(self.lead)
+                request = replace(request, samples=0, max_tokens=0, prefix=prefix, options=size)
+            asked.append(request)
             left = groups
         return Cost(replace(before, exact=False), tuple(asked), exact=False)
 
     async def _scored(
-        self, group: list[Candidate], state: State, step: Step
+        self, group: list[Candidate], number: int, state: State, step: Step
     ) -> list[Candidate] | None:
         if len(group) == 1:
             return group
@@ -84,12 +98,7 @@ class Choose(Node):
             [candidate.text for candidate in group],
             step.models(self.model),
         )
-        chances = await step.choose(
-            continued(messages, self.lead),
-            list(LABELS[: len(group)]),
-            role=self.model,
-            adapter=self.adapter,
-        )
+        chances = await self._chances(messages, LABELS[: len(group)], number, step)
         return (
             None
             if chances is None
@@ -98,3 +107,27 @@ class Choose(Node):
                 for candidate, chance in zip(group, chances, strict=True)
             ]
         )
+
+    async def _chances(
+        self, messages: list[Message], labels: str, number: int, step: Step
+    ) -> list[float] | None:
+        """The probability of each label; None if the budget ran out first, or none was written."""
+        if self.verdict == "logits":
+            begun = continued(messages, self.lead)
+            try:
+                found: list[float] | None = await step.choose(
+                    begun, list(labels), role=self.model, adapter=self.adapter
+                )
+            except NoProbabilities as error:
+                raise NoProbabilities(f"{error}, or set `verdict: text`") from error
+            return found
+        (completion,) = await step.sample(
+            continued(messages, self.prefix), self.sampling, first=number, role=self.model
+        )
+        if completion.finish_reason in NOT_WRITTEN:
+            return None
+        chosen = written_option(self.prefix + completion.text, labels)
+        if chosen is None:
+            step.failures.append(f"{completion.text.strip()[-80:]!r} names no label")
+            return None
+        return [float(index == chosen) for index in range(len(labels))]

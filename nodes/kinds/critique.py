@@ -8,11 +8,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON
+from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -25,6 +28,9 @@ class Critique(SamplingNode):
     review, are read from the logits, so that the wording of a small model can't be misread.
     ``verdict: text`` reads the last verdict in the review instead, for models without logits; the
     prompt then asks for one of the ``verdicts``.
+
+    With ``verifier`` a function of the host's judges in place of the model: its verdict, or its
+    score from ``threshold`` on, accepts a candidate, and its reason is the review.
     """
 
     kind: ClassVar[str] = "critique"
@@ -42,15 +48,33 @@ class Critique(SamplingNode):
     accept: str = Field(" correct", description="the verdict that accepts")
     reject: str = Field(" wrong", description="the verdict that rejects")
     threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
+    verifier: str = Field("", description="name of a verifier that the host binds, as the critic")
+    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Probabilities of the verdicts, unless they are read from the text."""
+        if self.verifier:
+            return frozenset()
+        return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
+
+    @property
+    def verifiers_wanted(self) -> tuple[str, ...]:
+        """The verifier, if there is one."""
+        return hosted(self.verifier)
 
     async def run(self, state: State, step: Step) -> Update:
         """All reviews of all candidates side by side."""
         fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
+        if self.verifier:
+            return Update(critiques=await self._verified(fresh, state, step))
         work = [self._review(c, i, state, step) for i, c in enumerate(fresh)]
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """The reviews of what it has not reviewed, and a verdict on each."""
+        """The reviews of what it has not reviewed, and a verdict on each; nothing of a verifier."""
+        if self.verifier:
+            return Cost(before.judged(LONGEST_REASON))
         shows = {
             "candidate": before.longest,
             "answer": before.longest,
@@ -68,6 +92,20 @@ class Critique(SamplingNode):
         asked = (review, verdict) if self.verdict == "logits" else (review,)
         said = self.samples * (self.longest + 2)
         return Cost(before.judged(said), asked, exact=before.exact and before.first)
+
+    async def _verified(
+        self, fresh: list[Candidate], state: State, step: Step
+    ) -> tuple[Criticism, ...]:
+        """What a verifier says of the candidates."""
+        found = await verify(fresh, self.verifier, state, step, self.timeout)
+        critiques = tuple(
+            found[candidate.id].criticism(candidate, self.verifier, i, self.threshold, step)
+            for i, candidate in enumerate(fresh)
+            if candidate.id in found
+        )
+        for criticism in critiques:
+            step.emit(CritiqueAdded(critique=criticism))
+        return critiques
 
     @staticmethod
     def _has_reviewed(candidate: Candidate, state: State, step: Step) -> bool:

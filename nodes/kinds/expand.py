@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
@@ -53,6 +54,11 @@ class Expand(CandidateNode):
     ends: Extract = Field(
         parse_extractor("final"), description="extractor whose match completes a candidate"
     )
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Its children go on from their parents."""
+        return super().needs | {"beginnings"}
 
     async def run(self, state: State, step: Step) -> Update:
         """All children of all candidates side by side."""

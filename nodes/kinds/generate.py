@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Generation, Message, continued
 from thinkgraph.nodes.answers import confidence, decided
 from thinkgraph.nodes.answers.vote import group
@@ -54,6 +55,11 @@ class Generate(CandidateNode):
         if self.thinking is not None and self.until == "decided":
             raise ValueError("`until: decided` can't go with `thinking`; use `unanimous`")
         return self
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """A thought of a set length goes on from its own beginning."""
+        return super().needs | (frozenset({"beginnings"}) if self.thinking else frozenset())
 
     @property
     def writes_answer(self) -> bool:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from itertools import count
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from thinkgraph.models.model import continued
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
-from thinkgraph.nodes.base.node import Node
-from thinkgraph.nodes.event import CandidateUpdated
-from thinkgraph.nodes.population import Candidate, State, Update
-from thinkgraph.nodes.prompts.prompt import PromptSetting
-from thinkgraph.nodes.prompts.truncation import truncate_texts
+from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.model import Message
+from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds
+from thinkgraph.nodes.base.param import is_reference
+from thinkgraph.nodes.event import CandidateUpdated, CritiqueAdded
+from thinkgraph.nodes.judging.asking import ASKING, ModelJudge
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON
+from thinkgraph.nodes.judging.scale import Scale
+from thinkgraph.nodes.judging.tournament import knock_out
+from thinkgraph.nodes.judging.verifying import hosted, verify
+from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.quality import QUALITIES
 from thinkgraph.nodes.step import Step, gather
 
@@ -27,124 +31,148 @@ Scorer = Literal[
     "verdict",
     "agreement",
     "judge",
+    "scale",
     "pairwise",
+    "verifier",
+    "reward",
 ]
 
 
-class Score(Node):
+class Score(ModelJudge):
     """Give every live candidate a score, for a select or search node.
 
-    ``judge`` and ``pairwise`` ask a model and read the probabilities of its answer from the logits;
-    the other scores need no model. ``judge`` is the probability of ``accept`` against ``reject``,
-    with one call per candidate. ``pairwise`` is a knockout tournament: in each match the model sees
-    two candidates in both orders, to cancel its position bias; the score is the number of matches
-    won.
+    ``judge``, ``scale`` and ``pairwise`` ask a model and read the probabilities of its answer from
+    the logits. ``judge`` is the probability of ``accept`` against ``reject``, with one call per
+    candidate. ``pairwise`` is a knockout tournament: in each match the model sees two candidates in
+    both orders, to cancel its position bias; the score is the number of matches won.
+
+    ``scale`` is the expected score on the integers from the first of ``scale`` to the second, as in
+    G-Eval (arXiv 2303.16634): the mean of the scores, weighted by their probabilities. With
+    ``reason`` the model first writes a reason, which becomes a critique of the candidate; it
+    accepts the candidate from the score ``threshold`` on.
+
+    ``verifier`` is a function of the host's, by its name in ``verifier``, or the built-in
+    ``tests``: the share of the tests in the field ``tests`` that the candidate's code passes. What
+    it says becomes a critique of the candidate; a score without a verdict is accepted from
+    ``threshold`` on. ``reward`` is the score of a reward model: a GGUF with a classification head,
+    in the role ``model``. The other scores need no model.
+
+    With ``verdict: text`` the answer is read from what the model writes, for models that give no
+    probabilities; ``samples`` such answers are averaged.
     """
 
     kind: ClassVar[str] = "score"
     about: ClassVar[str] = "each candidate → a number; a higher one is better"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
-    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "first", "second"})
+    variables: ClassVar[frozenset[str]] = frozenset(
+        {"candidate", "answer", "first", "second", "rubric", "low", "high", "reason", "written"}
+    )
 
     by: Scorer = Field("logprob", description="the score")
-    prompt: PromptSetting = Field("judge", description="prompt of `judge`")
-    versus: PromptSetting = Field("compare", description="prompt of `pairwise`")
-    model: str = Field("", description="role of the model; empty: the run's model")
-    adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
-    lead: str = Field("", description="text before the option, at the start of the completion")
-    accept: str = Field("Yes", description="the option of `judge` in favour of a candidate")
-    reject: str = Field("No", description="the option of `judge` against it")
-    labels: tuple[str, str] = Field(("A", "B"), description="the options of `pairwise`")
+    verifier: str = Field(
+        "", description="name of a verifier that the host binds; it implies `by: verifier`"
+    )
+    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Score:
+        if not is_reference(self.scale):
+            Scale(*self.scale)
+        if self.by == "verifier" and not self.verifier:
+            raise ValueError("`by: verifier` needs the name of one: `verifier: NAME`")
+        return self
+
+    @property
+    def scorer(self) -> str:
+        """What gives the score."""
+        implied = self.verifier and "by" not in self.model_fields_set
+        return "verifier" if implied else self.by
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What a model judge needs, or a head that scores."""
+        if self.scorer == "reward":
+            return frozenset({"rewards"})
+        return super().needs
+
+    @property
+    def verifiers_wanted(self) -> tuple[str, ...]:
+        """The verifier, if the score is its."""
+        return hosted(self.verifier) if self.scorer == "verifier" else ()
+
+    @property
+    def channels_written(self) -> frozenset[str]:
+        """Critiques too, where there are reasons."""
+        criticises = self.has_reasons or self.scorer == "verifier" or is_reference(self.by)
+        return super().channels_written | ({"critiques"} if criticises else frozenset())
 
     async def run(self, state: State, step: Step) -> Update:
         """All candidates side by side; those that the budget left unscored stay as they were."""
-        if self.by == "judge":
-            fresh = [candidate for candidate in state.live if candidate.scorer != step.node]
-            found = await gather(*(self._judge(candidate, state, step) for candidate in fresh))
-            scores = dict(zip((candidate.id for candidate in fresh), found, strict=True))
-        elif self.by == "pairwise":
-            scores = await self._knock_out(state, step)
+        critiques: list[Criticism] = []
+        if self.scorer == "verifier":
+            scores, critiques = await self._verified(state, step)
+        elif self.scorer == "reward":
+            scores = await self._rewarded(state, step)
+        elif self.scorer in ("judge", "scale"):
+            scores, critiques = await self._judged(state, step)
+        elif self.scorer == "pairwise":
+            numbers = count()
+            scores = await knock_out(
+                state.live, lambda a, b: self.match(a, b, next(numbers), state, step)
+            )
         else:
-            scores = {c.id: QUALITIES[self.by](c, state) for c in state.live}
+            scores = {c.id: QUALITIES[self.scorer](c, state) for c in state.live}
         scored = [
-            candidate.model_copy(update={"score": score, "scorer": step.node})
+            candidate.model_copy(update={"score": scores[candidate.id], "scorer": step.node})
             for candidate in state.live
-            if (score := scores.get(candidate.id)) is not None and math.isfinite(score)
+            if math.isfinite(scores.get(candidate.id, math.nan))
         ]
         for candidate in scored:
             step.emit(CandidateUpdated(candidate=candidate))
-        return Update(candidates=tuple(scored))
+        return Update(candidates=tuple(scored), critiques=tuple(critiques))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A question for each candidate, or two for each match of the knock-out, or none."""
-        text, lead = before.longest, token_bound(self.lead)
-        if self.by == "judge":
-            shows: dict[str, TextBound] = {"candidate": text, "answer": text}
-            options = token_bound(self.accept, self.reject)
-            # Another score node may have judged some since; then it judges them again.
-            asked = RequestBounds(
-                self.prompt, shows, before.live, samples=0, prefix=lead, options=options
-            )
+        """A question for each candidate, or two for each match of the knockout, or none."""
+        if self.scorer == "verifier":
+            return Cost(before.judged(LONGEST_REASON))
+        if self.scorer == "reward":
+            asked = RequestBounds("question", prompts=before.live, samples=0, prefix=before.longest)
             return Cost(before.judged(), (asked,), exact=before.exact and before.first)
-        if self.by == "pairwise":
-            shows = {"first": text, "second": text}
-            asked = RequestBounds(self.versus, shows, max(0, before.live - 1), turns=2, samples=0)
-            asked = replace(asked, prefix=lead, options=token_bound(*self.labels), room=16)
-            return Cost(before, (asked,), exact=before.exact)
-        return Cost(before)
+        if self.scorer not in ASKING:
+            return Cost(before)
+        return self.asking_cost(before)
 
-    async def _judge(self, candidate: Candidate, state: State, step: Step) -> float | None:
-        messages = step.messages(
-            self.prompt, state, candidate=candidate.text, answer=candidate.answer or ""
-        )
-        probabilities = await step.choose(
-            continued(messages, self.lead),
-            [self.accept, self.reject],
-            role=self.model,
-            adapter=self.adapter,
-        )
-        return probabilities[0] if probabilities else None
+    def _fresh(self, state: State, step: Step) -> list[Candidate]:
+        """The candidates that this node has not scored yet."""
+        return [candidate for candidate in state.live if candidate.scorer != step.node]
 
-    async def _knock_out(self, state: State, step: Step) -> dict[str, float | None]:
-        """A knockout tournament between neighbours; one without an opponent advances."""
-        wins: dict[str, float | None] = {candidate.id: 0.0 for candidate in state.live}
-        field = state.live
-        while len(field) > 1:
-            pairs = list(zip(field[::2], field[1::2], strict=False))
-            work = [self._match(first, second, state, step) for first, second in pairs]
-            chances = await gather(*work)
-            if None in chances:
-                break
-            winners = [
-                second if chance is not None and chance < 0.5 else first
-                for (first, second), chance in zip(pairs, chances, strict=True)
-            ]
-            for winner in winners:
-                wins[winner.id] = (wins[winner.id] or 0.0) + 1
-            field = [*winners, *field[2 * len(pairs) :]]
-        return wins
+    async def _rewarded(self, state: State, step: Step) -> dict[str, float]:
+        """The scores of a reward model."""
+        fresh = self._fresh(state, step)
+        question = [*state.messages, Message(role="user", content=state.question)]
+        texts = [candidate.text for candidate in fresh]
+        scores = await step.rate(question, texts, role=self.model) if fresh else []
+        return dict(zip((candidate.id for candidate in fresh), scores or [], strict=False))
 
-    async def _match(
-        self, first: Candidate, second: Candidate, state: State, step: Step
-    ) -> float | None:
-        """The probability that the first is better, over both orders."""
-        there = await self._prefers(first, second, state, step)
-        back = await self._prefers(second, first, state, step)
-        return None if there is None or back is None else (there + 1 - back) / 2
+    async def _verified(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
+        """The scores of a verifier, and what it says."""
+        fresh = self._fresh(state, step)
+        found = await verify(fresh, self.verifier, state, step, self.timeout)
+        least = 0.5 if self.threshold is None else self.threshold
+        critiques = [
+            found[candidate.id].criticism(candidate, self.verifier, i, least, step)
+            for i, candidate in enumerate(fresh)
+            if candidate.id in found
+        ]
+        for criticism in critiques:
+            step.emit(CritiqueAdded(critique=criticism))
+        return {name: judgement.score for name, judgement in found.items()}, critiques
 
-    async def _prefers(
-        self, first: Candidate, second: Candidate, state: State, step: Step
-    ) -> float | None:
-        messages = truncate_texts(
-            lambda texts: step.messages(self.versus, state, first=texts[0], second=texts[1]),
-            [first.text, second.text],
-            step.models(self.model),
-        )
-        probabilities = await step.choose(
-            continued(messages, self.lead),
-            list(self.labels),
-            role=self.model,
-            adapter=self.adapter,
-        )
-        return probabilities[0] if probabilities else None
+    async def _judged(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
+        """The scores of the candidates that this node has not scored, and the reasons for them."""
+        fresh = self._fresh(state, step)
+        work = [self.judge(candidate, i, state, step) for i, candidate in enumerate(fresh)]
+        found = dict(zip((candidate.id for candidate in fresh), await gather(*work), strict=True))
+        scores = {name: score for name, (score, _) in found.items() if score is not None}
+        return scores, [reason for _, reasons in found.values() for reason in reasons]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
@@ -18,7 +19,10 @@ from thinkgraph.nodes.step import Step
 class Select(Node):
     """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates without the measure rank last.
+    Candidates without the measure rank last. With ``accepted`` those are dropped that the last
+    critiques don't accept, and with ``at_least`` those whose measure is lower, or unknown. If none
+    is left, the population is empty (`live == 0` in a condition); a run that ends so has no answer
+    and says that nothing was accepted.
     """
 
     kind: ClassVar[str] = "select"
@@ -26,30 +30,66 @@ class Select(Node):
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    best: int = Field(1, ge=1, description="number of candidates to keep")
+    best: int | Literal["all"] = Field(
+        1,
+        description="number of candidates to keep, at least 1; `all` keeps all that aren't dropped",
+    )
     by: Quality = Field("score", description="the measure to rank by")
     among: Literal["live", "all"] = Field(
         "live", description="`all` includes retired candidates, except incomplete ones"
     )
+    accepted: bool = Field(False, description="drop what the last critiques don't accept")
+    at_least: float | None = Field(
+        None, description="drop candidates whose measure is lower than this"
+    )
+
+    @model_validator(mode="after")
+    def _keeps_some(self) -> Select:
+        if isinstance(self.best, int) and self.best < 1:
+            raise ValueError("`best` should be at least 1")
+        return self
+
+    @property
+    def channels_read(self) -> frozenset[str]:
+        """Critiques too, where they decide."""
+        return super().channels_read | ({"critiques"} if self.accepted is True else frozenset())
 
     async def run(self, state: State, step: Step) -> Update:
-        """Rank and retire."""
+        """Drop, rank and retire."""
         pool = state.live if self.among == "live" else _whole(state)
         measure = QUALITIES[self.by]
-        ranked = sorted(pool, key=lambda candidate: -measure(candidate, state))
-        kept = {candidate.id for candidate in ranked[: self.best]}
+        passing = [candidate for candidate in pool if self._passes(candidate, state)]
+        ranked = sorted(passing, key=lambda candidate: -measure(candidate, state))
+        kept = {c.id for c in (ranked if self.best == "all" else ranked[: self.best])}
+        dropped = {candidate.id for candidate in pool} - {candidate.id for candidate in passing}
         changed = [
-            candidate.model_copy(update={"live": candidate.id in kept})
-            for candidate in state.candidates.values()
-            if candidate.live != (candidate.id in kept)
+            after
+            for before in state.candidates.values()
+            if (after := _selected(before, before.id in kept, before.id in dropped)) != before
         ]
         for candidate in changed:
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
+    def _passes(self, candidate: Candidate, state: State) -> bool:
+        if self.accepted and not (state.critiques_of(candidate) and state.accepts(candidate)):
+            return False
+        return self.at_least is None or QUALITIES[self.by](candidate, state) >= self.at_least
+
     def cost(self, before: PopulationBounds) -> Cost:
         """Nothing."""
-        return Cost(before.kept(self.best) if self.among == "live" else before.revived(self.best))
+        most = before.made if self.best == "all" else self.best
+        after = before.kept(most) if self.among == "live" else before.revived(most)
+        if self.accepted or self.at_least is not None:
+            after = replace(after, exact=False)
+        return Cost(after)
+
+
+def _selected(candidate: Candidate, is_kept: bool, is_dropped: bool) -> Candidate:
+    rejected = is_dropped or (candidate.rejected and not is_kept)
+    if (candidate.live, candidate.rejected) == (is_kept, rejected):
+        return candidate
+    return candidate.model_copy(update={"live": is_kept, "rejected": rejected})
 
 
 def _whole(state: State) -> list[Candidate]:

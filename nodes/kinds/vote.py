@@ -32,7 +32,7 @@ class Vote(Node):
     Candidates without an answer abstain: they are counted separately and never win. A tie goes to
     the answer that came first, and is reported. Candidates that the budget cut short vote only if
     no other has an answer. If a run was cut and no live candidate has an answer, the retired ones
-    vote, so that no answer is lost.
+    vote, so that no answer is lost; but not those that a select node dropped as not accepted.
 
     Votes may be weighted: by the probability of a candidate's text (arXiv 2203.11171, section 2),
     by self-certainty with ``borda`` (arXiv 2502.18581, section 4), or by DeepConf's ``tail`` or
@@ -91,6 +91,10 @@ class Vote(Node):
         answer = self._tallied(voters, weights, state.question)
         cancelled = sum(c.finish_reason == "cancelled" for c in state.candidates.values())
         notes = [answer.note]
+        if state.is_rejected:
+            rejected = sum(c.rejected for c in state.candidates.values())
+            what = "the candidate was" if rejected == 1 else f"all {rejected} candidates were"
+            notes = [f"Nothing was accepted: {what} rejected."]
         if self.by != "count" and measured is None and voters:
             notes.append(f"No {self.by} is known, so every vote weighs the same.")
         if answer.tally and not self._is_settled(answer.tally, cancelled):
@@ -165,7 +169,8 @@ class Vote(Node):
 
 def _voters(state: State, cut: bool) -> list[Candidate]:
     """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
-    live, retired = state.live, list(state.candidates.values()) if cut else []
+    live = state.live
+    retired = [c for c in state.candidates.values() if not c.rejected] if cut else []
     pools = [[c for c in live if c.finish_reason not in NOT_WRITTEN], live, retired]
     answered = (pool for pool in pools if any(c.answer is not None for c in pool))
     return next(answered, [candidate for candidate in live if candidate.text] or live)

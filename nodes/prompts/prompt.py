@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import resources
@@ -192,6 +193,8 @@ def load_prompt(name: str) -> Prompt:
         hint = (
             f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(prompt_names())}"
         )
+        if re.search(r"\s|\{", name):
+            hint = "a prompt of your own is a mapping: `prompt: {user: TEXT}`"
         raise PromptError(f"there is no prompt {name!r}; {hint}")
     return shared[0]
 

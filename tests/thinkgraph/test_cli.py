@@ -118,7 +118,7 @@ def test_check_tells_errors_by_its_status(cli, tmp_path):
 def test_list_names_every_strategy(cli):
     found = cli("list")
     assert found.status == 0
-    assert len(found.out.splitlines()) == 26
+    assert len(found.out.splitlines()) == 29
     assert "self-consistency" in found.out
 
 

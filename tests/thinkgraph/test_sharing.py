@@ -266,4 +266,4 @@ def test_an_installed_package_passes_its_own_tests(installed: dict[str, str]):
     assert done.returncode == 0, done.stdout
     code = "from thinkgraph.nodes.tools import tool, verifier as v; "
     code += "print(*tool.all_tools({}), *v.all_verifiers({}))"
-    assert python(installed, "-c", code).stdout.split() == ["count_words", "is_brief"]
+    assert {"count_words", "is_brief"} <= set(python(installed, "-c", code).stdout.split())

@@ -16,7 +16,7 @@ from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
-from thinkgraph.cli.serve import serve
+from thinkgraph.cli.serve import mcp, serve
 from thinkgraph.cli.show import list_, show
 from thinkgraph.cli.train import adapter, train
 from thinkgraph.models.errors import ThinkgraphError
@@ -65,7 +65,7 @@ app.command()(run)
 app.command("list")(list_)
 building = (show, check, plan, schema, new)
 measuring = (models, tune, compare)
-for command in (*building, *measuring, serve, train, distill, adapter):
+for command in (*building, *measuring, serve, mcp, train, distill, adapter):
     app.command()(command)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkgraph.cli.options import Imports, ToolFile, VerifierFile, read_hosted
+from thinkgraph.cli.options import Imports, McpFile, ToolFile, VerifierFile, read_hosted
 from thinkgraph.terminal import print_json, reader
 
 
@@ -20,12 +20,14 @@ class Report(StrEnum):
 
 
 def check(
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
     form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
 ) -> None:
     """Check specs and report all errors. Exit status 2 with errors, 1 with warnings (--strict).
 
@@ -36,9 +38,9 @@ def check(
     from thinkgraph.nodes.tools.tool import all_tools, bind_tools
     from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
 
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
     known = {
-        "tools": all_tools(bind_tools(hosted["tools"])) if tools else None,
+        "tools": all_tools(bind_tools(hosted["tools"])) if tools or mcp else None,
         "verifiers": all_verifiers(bind_verifiers(hosted["verifiers"])) if verifiers else None,
     }
     problems = check_files(files, **known)

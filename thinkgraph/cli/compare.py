@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +25,13 @@ from thinkgraph.cli.options import (
     parse_pairs,
     read_prompts,
 )
-from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.evaluate.runs.variant import Variant
+    from thinkgraph.evaluate.tasks.task import Task
 
 
 def compare(
@@ -106,9 +106,9 @@ def compare(
     from thinkgraph.evaluate.runs.compare import compare as run_all
     from thinkgraph.evaluate.runs.config import Config
     from thinkgraph.evaluate.runs.provenance import provenance
-    from thinkgraph.evaluate.runs.variant import parse_variants
+    from thinkgraph.evaluate.runs.variant import named_extractor, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, number_warning
+    from thinkgraph.evaluate.tasks.expected import number_warning
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
 
@@ -116,7 +116,7 @@ def compare(
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
     task = task.model_copy(update={"metric": scorer.name})
-    how = _extractor(extract) if extract else None
+    how = named_extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
     variants = parse_variants(graphs, params, prompts, models=models, extract=how)
@@ -130,19 +130,7 @@ def compare(
         check_hosted(variant.load(), variant.params, config.hosted)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = [*task.notes]
-    if metric is None and scorer.name not in ("exact", "choice"):
-        notes.append(f"the metric is {scorer.name}, by the right answers; --metric sets another")
-    if how is None and any(each.extract for each in task.questions):
-        notes.append(
-            f"answers are looked for by the right ones: {kinds(task.questions)}; "
-            "--extract sets one way for all"
-        )
-    if scorer.name == "exact" and any(each.extract == TEXT for each in task.questions):
-        notes.append(
-            "the metric exact compares whole texts; --metric contains looks for the right answer "
-            "in the text"
-        )
+    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how)]
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
@@ -171,24 +159,32 @@ def compare(
     _conclude(comparison, scorer, out, as_json=as_json)
 
 
+def _notes(task: Task, *, chosen: bool, extract: Any) -> Iterator[str]:
+    """What is to be known of how a task's answers are found and judged, before the run."""
+    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, texts_for_numbers
+
+    if not chosen and task.metric not in ("exact", "choice"):
+        yield f"the metric is {task.metric}, by the right answers; --metric sets another"
+    if extract is None and any(each.extract for each in task.questions):
+        yield (
+            f"answers are looked for by the right ones: {kinds(task.questions)}; "
+            "--extract sets one way for all"
+        )
+    if task.metric == "exact" and any(each.extract == TEXT for each in task.questions):
+        yield (
+            "the metric exact compares whole texts; --metric contains looks for the right answer "
+            "in the text"
+        )
+    if warning := texts_for_numbers(task.questions, extract):
+        yield warning
+
+
 def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
     fields = {}
     for item in given or []:
         role, _, name = as_text("--field", item).partition("=")
         fields[role] = name
     return fields | ({"group": by} if by else {})
-
-
-def _extractor(given: str) -> Any:
-    """The short form of an extractor: ``regex:PATTERN`` is `{regex: PATTERN}`."""
-    from thinkgraph.nodes.answers import parse_extractor
-
-    name, colon, setting = given.partition(":")
-    form: Any = {name: setting} if colon else name
-    try:
-        return parse_extractor(form).short()
-    except ValueError as error:
-        raise ThinkgraphError(f"--extract {given}: {error}") from None
 
 
 def _greedy(variants: Sequence[Variant], models: Sequence[str]) -> str:

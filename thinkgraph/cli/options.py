@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it."""
+REJECTED = 3
+"""The exit status of a run in which nothing was accepted."""
 
 
 def _complete_graph(incomplete: str) -> list[str]:
@@ -87,14 +89,30 @@ VerifierFile = Annotated[
         "--verifiers", metavar="FILE.py", help="Bind the spec's verifiers to this file's functions."
     ),
 ]
+McpFile = Annotated[
+    Path | None,
+    typer.Option("--mcp", metavar="FILE", help="Bind tools of the MCP servers of this file."),
+]
 
 
-def read_hosted(tools: Path | None, verifiers: Path | None) -> dict[str, Any]:
-    """The tools and verifiers of Python files, as the arguments of a run."""
+def read_hosted(
+    command: typer.Context, tools: Path | None, verifiers: Path | None, mcp: Path | None
+) -> dict[str, Any]:
+    """The tools and verifiers of files, as the arguments of a run.
+
+    MCP servers are left when the command ends.
+    """
     from thinkgraph.nodes import python_file
 
+    found: dict[str, Any] = {}
+    if mcp:
+        from thinkgraph.nodes.tools.mcp import mcp_tools
+
+        found |= command.with_resource(mcp_tools(mcp))
+    if tools:
+        found |= python_file.tools("--tools", tools)
     return {
-        "tools": python_file.tools("--tools", tools) if tools else None,
+        "tools": found or None,
         "verifiers": python_file.functions("--verifiers", verifiers) if verifiers else None,
     }
 
@@ -133,6 +151,16 @@ Imports = Annotated[
         help="A Python file of node kinds, which is run; repeat it for several.",
     ),
 ]
+
+
+def check_models(
+    strategy: Graph, settings: Mapping[str, Any], model: str | None, roles: Mapping[str, str]
+) -> None:
+    """Refuse models whose names tell that they can't do their part, before one is loaded."""
+    from thinkgraph.graphs.runtime.models import Roles as RunModels
+
+    params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
+    strategy.check_models(RunModels(model, roles), params)
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

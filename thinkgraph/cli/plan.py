@@ -12,11 +12,13 @@ from thinkgraph.cli.options import (
     Engine,
     GraphName,
     Imports,
+    McpFile,
     ModelName,
     Params,
     ToolFile,
     VerifierFile,
     bind_params,
+    check_models,
     parse_pairs,
     read_hosted,
     read_question,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 
 def plan(
+    context: typer.Context,
     graph: GraphName,
     question: Annotated[
         str | None, typer.Argument(help="The question, to count prompt tokens too.")
@@ -38,6 +41,7 @@ def plan(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
     again: Annotated[
         bool, typer.Option("--measure", help="Measure the speed of this machine again.")
     ] = False,
@@ -55,7 +59,8 @@ def plan(
     strategy = load(graph)
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
+    check_models(strategy, settings, model, {})
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +13,11 @@ import typer
 
 from thinkgraph.cli.options import (
     INTERRUPTED,
+    REJECTED,
     Engine,
     GraphName,
     Imports,
+    McpFile,
     ModelName,
     Params,
     PromptFiles,
@@ -23,6 +27,7 @@ from thinkgraph.cli.options import (
     VerifierFile,
     bind_params,
     check_hosted,
+    check_models,
     command_line,
     load_model,
     parse_pairs,
@@ -37,11 +42,13 @@ from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
-    from thinkgraph.graphs.runtime.result import Result
+    from thinkgraph.graphs.runtime.result import Finished, Result
+    from thinkgraph.nodes.event import NodeEvent
     from thinkgraph.view import View
 
 
 def run(
+    context: typer.Context,
     graph: GraphName,
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
@@ -53,6 +60,7 @@ def run(
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     imports: Imports = None,
+    mcp: McpFile = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; drawn and printed if not given.")
     ] = None,
@@ -75,7 +83,7 @@ def run(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Answer a question with a strategy."""
+    """Answer a question with a strategy. Exit status 3 if no candidate was accepted."""
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import Roles as RunModels
     from thinkgraph.view import View, report, show_requests
@@ -85,12 +93,14 @@ def run(
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
-    hosted = read_hosted(tools, verifiers)
+    hosted = read_hosted(context, tools, verifiers, mcp)
     check_hosted(strategy, settings, hosted)
+    named = parse_pairs("--role", role or [])
+    check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
     if not quiet and (line := tuned_line(model)):
         say(line)
-    roles = {name: load_model(value, []) for name, value in parse_pairs("--role", role or [])}
+    roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])
     options = {
         "model": chosen,
@@ -101,7 +111,7 @@ def run(
         **hosted,
     }
     try:
-        result = asyncio.run(_watch(strategy, asked, view, **options, **settings))
+        result = _watch(strategy, asked, view, **options, **settings)
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
@@ -118,14 +128,31 @@ def run(
             report(result)
     if html:
         write_file(html, result.to_html(command_line(seed=result.seed, question=asked)))
+    if result.rejected:
+        raise typer.Exit(REJECTED)
 
 
-async def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
+def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
+    """Run to the end; where a node waits for a person, the terminal asks."""
+    from thinkgraph.graphs.runtime.run import Interrupted
+    from thinkgraph.person import reply_to
+
+    events = strategy.stream(question, **settings)
+    while True:
+        try:
+            return asyncio.run(_shown(events, view))
+        except Interrupted as waiting:  # asked outside the event loop, so that Ctrl-C ends it
+            replies = {each.id: reply_to(each.value) for each in waiting.interrupts}
+            events = waiting.stream(replies)
+
+
+async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View) -> Result:
     from thinkgraph.graphs.runtime.result import Finished
 
     with view:
-        async for event in strategy.stream(question, **settings):
-            if isinstance(event, Finished):
-                return event.result
-            view.show(event)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.result
+                view.show(event)
     raise ThinkgraphError("the run ended without a result")

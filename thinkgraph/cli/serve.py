@@ -1,42 +1,52 @@
-"""``thinkgraph serve``: strategies and models behind OpenAI's API."""
+"""``thinkgraph serve`` and ``thinkgraph mcp``: strategies for chat programs, editors and agents."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thinkgraph.cli.options import Engine, Imports, parse_pairs
+from thinkgraph.cli.options import Engine, Imports, ToolFile, VerifierFile, parse_pairs, read_hosted
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
-INSTALL = 'the server needs more packages; run: pip install "thinkgraph[serve]"'
+if TYPE_CHECKING:
+    from thinkgraph.serve.service import Service
+
+Graphs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Strategies to offer: built-in names or files, each also as NAME@SAMPLES."),
+]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="[NAME=]MODEL",
+        help="A model to offer; repeat it for several. The first is the default.",
+    ),
+]
+RoleNames = Annotated[
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="GB of model files open at once; no limit by default."),
+]
 
 
 def serve(
-    graph: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Strategies to offer: built-in names or files, each also as NAME@SAMPLES. "
-            "All built-in ones by default."
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="[NAME=]MODEL",
-            help="A model to offer; repeat it for several. The first is the default.",
-        ),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
-    ] = None,
+    graph: Graphs = None,
+    model: ModelNames = None,
+    role: RoleNames = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
     imports: Imports = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
@@ -50,10 +60,7 @@ def serve(
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Default for completions of bare models.")
     ] = 4096,
-    memory: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="GB of model files open at once; default: no limit."),
-    ] = None,
+    memory: Memory = None,
     origin: Annotated[
         list[str] | None, typer.Option(help="An origin that CORS allows; repeat it for several.")
     ] = None,
@@ -76,59 +83,101 @@ def serve(
         Path | None, typer.Option(help="SQLite file of the page's runs; in your data folder.")
     ] = None,
 ) -> None:
-    """Serve strategies and models by OpenAI's API."""
+    """Serve strategies and models by OpenAI's API and MCP; all built-in ones by default."""
+    from platformdirs import user_data_path
+
+    limits = {
+        "host": host,
+        "port": port,
+        "running": running,
+        "waiting": waiting,
+        "seconds": seconds,
+        "max_tokens": max_tokens,
+        "origins": tuple(origin or ()),
+        "specs": allow_specs,
+        "chores_by": chores_by,
+        "page": page,
+        "history": history or user_data_path("thinkgraph") / "history.sqlite3",
+        **({} if chores is None else {"chores": chores}),
+        **({} if token is None else {"token": token}),
+    }
+
+    async def run() -> None:
+        with _packages():
+            from thinkgraph.serve.server import Server, check_access
+        hosted = read_hosted(tools, verifiers)
+        service = _service(graph, model, role, engine, memory, hosted, keys, limits)
+        check_access(service)
+
+        def tell(address: str) -> None:
+            say(f"thinkgraph: serving at {address}/v1")
+            if page:
+                say(f"thinkgraph: the page is at {address}/?token={service.settings.token}")
+
+        await Server(service).run_until_stopped(tell)
+
+    asyncio.run(run())
+
+
+def mcp(
+    graph: Graphs = None,
+    model: ModelNames = None,
+    role: RoleNames = None,
+    engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
+    imports: Imports = None,
+    memory: Memory = None,
+) -> None:
+    """Serve strategies as tools of an agent, by MCP on standard input and output."""
+
+    async def run() -> None:
+        with _packages():
+            from thinkgraph.serve.mcp.server import serve_stdio
+        hosted = read_hosted(tools, verifiers)
+        await serve_stdio(_service(graph, model, role, engine, memory, hosted))
+
+    asyncio.run(run())
+
+
+@contextmanager
+def _packages() -> Iterator[None]:
     try:
+        yield
+    except ImportError as error:
+        raise ThinkgraphError(
+            f'the server needs more packages; run: pip install "thinkgraph[serve]" ({error})'
+        ) from None
+
+
+def _service(
+    graphs: list[str] | None,
+    models: list[str] | None,
+    roles: list[str] | None,
+    engine: list[str] | None,
+    memory: float | None,
+    hosted: dict[str, Any],
+    keys: Path | None = None,
+    limits: dict[str, Any] | None = None,
+) -> Service:
+    """What the options say; in the event loop that serves it."""
+    with _packages():
         from thinkgraph.serve.access.keys import read_keys
         from thinkgraph.serve.offer.models import Models, named
         from thinkgraph.serve.offer.strategies import Strategies
-        from thinkgraph.serve.server import Server, check_access
         from thinkgraph.serve.service import Service
-        from thinkgraph.serve.settings import ServeSettings
-    except ImportError as error:
-        raise ThinkgraphError(f"{INSTALL} ({error})") from None
-    from platformdirs import user_data_path
-
+        from thinkgraph.serve.settings import settings_of
     from thinkgraph.graphs.runtime.models import default_model
 
-    settings = ServeSettings(
-        host=host,
-        port=port,
-        running=running,
-        waiting=waiting,
-        seconds=seconds,
-        max_tokens=max_tokens,
-        origins=tuple(origin or ()),
-        specs=allow_specs,
-        chores_by=chores_by,
-        page=page,
-        history=history or user_data_path("thinkgraph") / "history.sqlite3",
-        **({} if chores is None else {"chores": chores}),
-        **({} if token is None else {"token": token}),
-    )
-    sources = [named(each) for each in model or [default_model()]]
+    settings = settings_of(limits or {})
+    sources = [named(each) for each in models or [default_model()]]
     if len(dict(sources)) < len(sources):
         raise ThinkgraphError("two models have one name; write --model NAME=MODEL")
-
-    async def start() -> Server:
-        models = Models(
-            dict(sources),
-            roles=dict(parse_pairs("--role", role or [])),
-            memory=None if memory is None else round(memory * 1e9),
-            settings=dict(parse_pairs("--engine", engine or [])),
-        )
-        service = Service(models, Strategies.load(graph or ()), read_keys(keys), settings)
-        check_access(service)
-        return Server(service)
-
-    async def run() -> None:
-        server = await start()
-        task = asyncio.create_task(server.serve())
-        while not server.started and not task.done():
-            await asyncio.sleep(0.02)
-        if server.started:
-            say(f"thinkgraph: serving at {server.url}/v1")
-            if page:
-                say(f"thinkgraph: the page is at {server.url}/?token={settings.token}")
-        await task
-
-    asyncio.run(run())
+    opened = Models(
+        dict(sources),
+        roles=dict(parse_pairs("--role", roles or [])),
+        memory=None if memory is None else round(memory * 1e9),
+        settings=dict(parse_pairs("--engine", engine or [])),
+    )
+    strategies = Strategies.load(graphs or (), hosted)
+    return Service(opened, strategies, read_keys(keys), settings, hosted)

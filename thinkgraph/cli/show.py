@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thinkgraph.cli.options import GraphName, Imports, write_file
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_document, reader
+
+if TYPE_CHECKING:
+    from thinkgraph.graphs.graph import Graph
 
 
 class Picture(StrEnum):
@@ -73,14 +76,16 @@ def show(
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.pictures import drawing
 
-    spec = load(graph).spec
+    strategy = load(graph)
+    spec = strategy.spec
     if form is Picture.PNG:
         if out is None:
             raise ThinkgraphError("--format png needs --out FILE")
         write_file(out, drawing.png(spec))
         return
     if form is Picture.TEXT:
-        text = f"{drawing.terminal(spec)}\n{find(graph).read_text('utf-8')}"
+        source = find(graph).read_text("utf-8")
+        text = f"{drawing.terminal(spec)}\n{_hosted(strategy)}\n\n{source}"
     elif form is Picture.YAML:
         text = find(graph).read_text("utf-8")
     else:
@@ -93,3 +98,17 @@ def show(
             print(text.rstrip("\n"))
         else:
             print_document(text)
+
+
+def _hosted(strategy: Graph) -> str:
+    """Whether a strategy runs on a model behind an endpoint, and what it needs else."""
+    from thinkgraph.graphs.requirements import incapable
+    from thinkgraph.models.capabilities import HOSTED
+
+    spec = strategy.spec
+    try:
+        params = strategy.bind({})
+    except ThinkgraphError:  # a param without a default
+        return ""
+    told = incapable(spec, params, strategy.specs.__getitem__, lambda role: HOSTED)
+    return "\n".join(f"behind an endpoint: {each}" for each in told or ["it runs"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from thinkgraph.graphs.graph import load
+from thinkgraph.evaluate.runs.variant import load_extracting, named_extractor
 from thinkgraph.graphs.runtime.models import default_model
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models import catalogue
@@ -25,14 +25,19 @@ class Respondent:
         graph: a built-in name, or the path of a spec.
         model: a name of the catalogue; None is THINKGRAPH_MODEL, or smollm2. Respondents with
             models of one name share its engine.
+        extract: how answers are found in texts by nodes that don't say it, as
+            ``compare --extract`` takes it: ``text``, ``yes-no``, ``regex:PATTERN``.
         params: values of the graph's params and of its further inputs.
 
     Raises:
-        ThinkgraphError: there is no such graph or model, or a param that it doesn't have.
+        ThinkgraphError: there is no such graph, model or extractor, or a param that the graph
+            doesn't have.
     """
 
-    def __init__(self, graph: str, model: str | None = None, **params: Any) -> None:
-        self._graph = load(graph)
+    def __init__(
+        self, graph: str, model: str | None = None, *, extract: str | None = None, **params: Any
+    ) -> None:
+        self._graph = load_extracting(graph, named_extractor(extract) if extract else None)
         inputs = self._graph.spec.inputs
         self._graph.bind({name: v for name, v in params.items() if name not in inputs})
         self._params = params

@@ -17,12 +17,21 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.serve.access.guard import Access, refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
+from thinkgraph.serve.mcp.server import streamable_http
 from thinkgraph.serve.openai.routes import router
 from thinkgraph.serve.page.routes import OPEN, Page
 from thinkgraph.serve.service import Service
 
+HANDLED = (
+    ThinkgraphError,
+    RequestValidationError,
+    HTTPException,
+    ClientDisconnect,
+    Exception,  # whose traceback goes to the log too
+)
 LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 """Names by which a server of this machine is asked; another is a page's that rebinds its DNS."""
 CLIENT_CLOSED = 499
@@ -37,17 +46,17 @@ def application(service: Service) -> FastAPI:
     """
     page = Page(service) if service.settings.page else None
 
+    tools, sessions = streamable_http(service)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opening = asyncio.create_task(service.open())
         try:
-            yield
+            async with sessions.run():
+                yield
         finally:
             service.stop()
             if page:
                 await page.close()
-            opening.cancel()
-            await asyncio.wait({opening})
 
     app = FastAPI(
         title="thinkgraph",
@@ -58,10 +67,11 @@ def application(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for kind in (RequestError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+    for kind in HANDLED:
         app.add_exception_handler(kind, _failed)
     _health(app, service)
     app.include_router(router(service))
+    app.router.routes.append(tools)
     if page:
         app.router.routes.extend(page.routes)
     return app
@@ -119,4 +129,5 @@ def _invalid(error: RequestValidationError) -> RequestError:
     """The first thing that is wrong with a body."""
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"] if step != "body")
-    return RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None)
+    said = first["msg"].removeprefix("Value error, ")
+    return RequestError(f"{place or 'the body'}: {said}", param=place or None)

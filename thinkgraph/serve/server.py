@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import socket
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -35,11 +39,45 @@ class Server(uvicorn.Server):
         self._service.stop()
         super().handle_exit(sig, frame)
 
+    async def run_until_stopped(self, started: Callable[[str], None]) -> None:
+        """Serve until a signal comes.
+
+        Args:
+            started: told the address, once it listens and its default model is open.
+
+        Raises:
+            ThinkgraphError: the model can't be opened, or the address isn't free.
+        """
+        settings = self._service.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        try:
+            listening = socket.create_server((settings.host, settings.port), family=family)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            where = f"{settings.host}, port {settings.port}"
+            raise ThinkgraphError(f"can't listen at {where}: {reason}") from None
+        opening = asyncio.create_task(self._service.open())
+        serving = asyncio.create_task(self.serve([listening]))
+        await asyncio.wait({serving, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done() and opening.exception() is None and not serving.done():
+            started(_address(listening))
+        if not serving.done() and opening.exception() is not None:
+            self.should_exit = True
+        await serving
+        opening.cancel()
+        await asyncio.wait({opening})
+        if not opening.cancelled() and (failure := opening.exception()):
+            raise failure.__cause__ or failure
+
     @property
     def url(self) -> str:
         """The address that it listens at, once it does."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return _address(self.servers[0].sockets[0])
+
+
+def _address(listening: Any) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def check_access(service: Service) -> None:

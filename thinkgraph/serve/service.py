@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from thinkgraph.models.model import Budget
 from thinkgraph.serve.access.admission import Admission
@@ -15,21 +16,6 @@ from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.settings import ServeSettings
 
 
-class RequestBudget(Budget):
-    """What a request may spend; it can be stopped, and then gives its best answer so far."""
-
-    _stopped: str | None = None
-
-    def stop(self, reason: str) -> None:
-        """Cut short what runs, at the next step."""
-        self._stopped = self._stopped or reason
-
-    @property
-    def exhausted(self) -> str | None:
-        """Which limit is reached, or why it was stopped; None while it may go on."""
-        return self._stopped or super().exhausted
-
-
 class Service:
     """The models, the strategies, who may ask, and what runs.
 
@@ -38,6 +24,7 @@ class Service:
         strategies: those that they may name.
         keys: who may ask; by default everybody who reaches the server.
         settings: limits.
+        hosted: the tools and verifiers that strategies name, as arguments of a run.
 
     Attributes:
         admission: how many requests run and wait.
@@ -51,14 +38,20 @@ class Service:
         strategies: Strategies,
         keys: Keys | None = None,
         settings: ServeSettings | None = None,
+        hosted: Mapping[str, Any] | None = None,
     ) -> None:
         self.models, self.strategies, self.keys = models, strategies, keys or Keys()
-        self.settings = settings or ServeSettings()
+        self.settings, self.hosted = settings or ServeSettings(), dict(hosted or {})
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics(self.models, self.admission)
         self.is_ready = False
         self._stopping: str | None = None
-        self._budgets: set[RequestBudget] = set()
+        self._budgets: set[Budget] = set()
+
+    def knows(self, name: str) -> bool:
+        """Whether it offers a strategy or a model of this name."""
+        offered = self.strategies.graphs
+        return name in offered or name in self.models.names or name == self.settings.chores_by
 
     async def open(self) -> None:
         """Open the default model, so that the first request doesn't wait for it."""
@@ -74,7 +67,7 @@ class Service:
     @asynccontextmanager
     async def admit(
         self, client: Client, tokens: int | None = None, seconds: float | None = None
-    ) -> AsyncIterator[RequestBudget]:
+    ) -> AsyncIterator[Budget]:
         """The turn of a request, and what it may spend.
 
         Args:
@@ -92,7 +85,7 @@ class Service:
         async with self.admission.admit():
             most = self.settings.seconds
             limit = most if seconds is None else min(seconds, most)
-            budget = RequestBudget(tokens, limit, parent=client.budget)
+            budget = Budget(tokens, limit, parent=client.budget)
             self._budgets.add(budget)
             if self._stopping:
                 budget.stop(self._stopping)

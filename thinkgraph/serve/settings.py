@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 
 CHORES = (
@@ -67,3 +70,16 @@ class ServeSettings(Frozen):
     def is_local(self) -> bool:
         """Whether only this machine reaches it."""
         return self.host in ("127.0.0.1", "::1", "localhost")
+
+
+def settings_of(given: Mapping[str, Any]) -> ServeSettings:
+    """Settings as a command line gives them.
+
+    Raises:
+        ThinkgraphError: one is wrong.
+    """
+    try:
+        return ServeSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ThinkgraphError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -16,6 +16,9 @@ from thinkgraph.nodes.registry import node_kinds
 
 CONSTRAINTS = ("grammar", "json_schema", "tagged", "constrain_after", "tagged_required")
 
+MEANT = {"n": "samples", "max_new_tokens": "max_tokens", "max_length": "max_tokens"}
+"""What other programs call a setting."""
+
 TAKEN = {name.lower() for name in (START, END, "conclude")}
 """Names that a compiled graph gives to nodes of its own."""
 
@@ -41,8 +44,16 @@ def settings(context: CheckContext) -> None:
             if violation.code == "TG101" and len(violation.path) == 1:
                 setting = str(violation.path[0])
                 message = f"{node.kind} has no setting `{setting}`"
-                said = violation._replace(message=message, hint=suggestion(setting, names))
+                hint = suggestion(MEANT.get(setting, setting), names) or _own_settings(kind)
+                said = violation._replace(message=message, hint=hint)
             context.report_violation(said, ("nodes", name))
+
+
+def _own_settings(kind: type[Node]) -> str:
+    """The settings that a kind has and others don't."""
+    shared = {*Node.model_fields, *SamplingNode.model_fields}
+    own = sorted(kind.model_fields.keys() - shared)
+    return f"its own settings are {', '.join(own)}" if own else ""
 
 
 def constraints(context: CheckContext) -> None:

@@ -66,6 +66,8 @@ class Boxed(Extractor):
 def _boxes(text: str) -> list[_Box]:
     """The boxes in the order in which they close; of nested ones the innermost."""
     found: list[_Box] = []
+    if "box" not in text:  # most texts have none
+        return found
     opened: list[tuple[int, int] | None] = []
     for token in _TOKEN.finditer(text):
         if token[0] == "{":

@@ -192,6 +192,17 @@ def test_each_item_has_seeds_of_its_own():
     assert len({candidate.seed for candidate in result.candidates}) == 4
 
 
+def test_the_schema_of_the_output_holds_within_a_used_graph():
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    for node in (tg.use("self-consistency", samples=1), tg.use("direct", inputs={})):
+        graph = tg.Graph("outer", output={"field": "answer", "json_schema": schema})
+        graph.add(think=node)
+        graph.edge(tg.START, "think", tg.END)
+        model = ScriptedModel(['{"n": 5}'])
+        assert graph.run("q", model=model).output == {"n": 5}
+        assert model.calls[0].sampling.json_schema["required"] == ["n"]
+
+
 def test_a_join_may_decide():
     graph = tg.Graph("joined")
     graph.add(a=tg.Generate(), b=tg.Generate(), meet=tg.Critique(verdict="text"))

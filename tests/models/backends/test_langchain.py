@@ -6,14 +6,23 @@ from typing import Any
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
 import thinkgraph as tg
+from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
+from thinkgraph.models.model import Message, ModelRequest, Sampling, Tool, ToolUse, continued
+from thinkgraph.nodes.kinds.act import Act
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
@@ -185,3 +194,67 @@ async def test_what_a_client_fails_with_by_itself_is_not_asked_again():
     with pytest.raises(ModelError, match="no credit"):
         await ask(model)
     assert model.asked == 1
+
+
+class Caller(Provider):
+    """A hosted model that calls tools: its calls come in pieces, as providers stream them."""
+
+    def bind_tools(self, tools, *, tool_choice=None, parallel_tool_calls=None, **kwargs):
+        given = {"tools": tools, "tool_choice": tool_choice, "parallel": parallel_tool_calls}
+        return self.bind(**{name: value for name, value in given.items() if value is not None})
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        self.asked.append((messages, stop, kwargs))
+        call = tool_call(name="add", args={"a": 2, "b": 2}, id="call-1")
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("", tool_calls=[call]))])
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        self.asked.append((messages, stop, kwargs))
+        if isinstance(messages[-1], ToolMessage):
+            yield ChatGenerationChunk(message=AIMessageChunk(f"It is {messages[-1].content}."))
+            return
+        for name, part in (("add", '{"a": 2,'), (None, ' "b": 2}')):
+            piece = tool_call_chunk(name=name, args=part, id=name and "call-1", index=0)
+            yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[piece]))
+
+
+ADD = Tool(
+    name="add",
+    description="Add.",
+    parameters={
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+    },
+)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: m.with_retry(), lambda m: m.bind()])
+async def test_it_calls_tools_by_the_providers_own_tool_calling(wrap):
+    chat = Caller()
+    request = ModelRequest(ASKED, seeds=[1], tools=ToolUse([ADD], parallel=False))
+    (told,) = await LangChainModel(wrap(chat)).generate(request).completions()
+    (call,) = told.tool_calls
+    assert (call.name, call.arguments, call.id) == ("add", {"a": 2, "b": 2}, "call-1")
+    _, _, given = chat.asked[0]
+    assert given["tools"][0]["function"]["name"] == "add"
+    assert given["parallel"] is False
+
+
+async def test_an_act_node_calls_tools_through_it():
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    graph = Graph("acting")
+    graph.add(work=Act(tools=("add",)))
+    graph.edge("START", "work", "END")
+    result = await graph.arun("Two and two?", model=Caller(), tools=[add])
+    assert result.answer.value == "4"
+    assert result.candidates[0].calls[0].result == "4"
+
+
+async def test_a_model_without_tool_calling_says_so():
+    request = ModelRequest(ASKED, seeds=[1], tools=ToolUse([ADD]))
+    with pytest.raises(ModelError, match="can't call tools"):
+        LangChainModel(Provider()).generate(request)

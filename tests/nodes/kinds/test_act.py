@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 import thinkgraph as tg
 from thinkgraph.graphs.graph import Graph
@@ -189,3 +192,90 @@ def test_a_plan_counts_the_calls_of_tools():
 def test_settings_that_make_no_sense_are_refused(settings, said):
     with pytest.raises(tg.ThinkgraphError, match=said):
         Act(**settings)
+
+
+class TestApproval:
+    """A person is asked before a call; nothing is done twice when the node begins again."""
+
+    @pytest.fixture
+    def made(self):
+        return []
+
+    @pytest.fixture
+    def tools(self, made):
+        def pay(amount: int) -> str:
+            """Pay."""
+            made.append(amount)
+            return f"paid {amount}"
+
+        return [pay]
+
+    def replies(self):
+        return [call("pay", amount=5), call("pay", amount=7), "The answer is 12"]
+
+    def test_a_run_waits_before_each_call_and_goes_on_with_the_replies(self, made, tools):
+        model = ScriptedModel(self.replies())
+        graph = acting(tools=("pay",), approve=True)
+        with pytest.raises(tg.Interrupted) as first:
+            graph.run("?", model=model, tools=tools)
+        (asked,) = first.value.interrupts
+        assert (asked.value["tool"], asked.value["arguments"]) == ("pay", {"amount": 5})
+        assert made == []
+        with pytest.raises(tg.Interrupted) as second:
+            first.value.resume(True)
+        assert made == [5]
+        result = second.value.resume("too much")
+        assert made == [5]
+        assert len(model.calls) == 3  # no turn is sampled again
+        assert [c.failed for c in result.candidates[0].calls] == [False, True]
+        assert "refused by a person: too much" in model.calls[2].messages[-1].content
+        assert result.usage.model_calls == 3
+        assert result.answer.value == "12"
+
+    def test_a_person_may_change_the_arguments_and_is_asked_again_after_nonsense(self, made, tools):
+        model = ScriptedModel([call("pay", amount=5), "The answer is 1"])
+        with pytest.raises(tg.Interrupted) as first:
+            acting(tools=("pay",), approve=["pay"]).run("?", model=model, tools=tools)
+        with pytest.raises(tg.Interrupted, match="is no reply") as again:
+            first.value.resume(["what"])
+        again.value.resume({"arguments": {"amount": 1}})
+        assert made == [1]
+
+    @pytest.mark.parametrize("is_async", [True, False])
+    async def test_a_compiled_graph_with_a_checkpointer_does_nothing_twice(
+        self, made, tools, is_async
+    ):
+        model = ScriptedModel(self.replies())
+        app = acting(tools=("pay",), approve=True).compile(
+            InMemorySaver(), model=model, tools=tools
+        )
+        config = {"configurable": {"thread_id": "1"}}
+        given: object = {"question": "?"}
+        for _ in range(3):
+            if is_async:
+                values = await app.ainvoke(given, config)
+            else:
+                values = await asyncio.to_thread(app.invoke, given, config)
+            given = Command(resume=True)
+        assert values["answer"]["value"] == "12"
+        assert made == [5, 7]
+        assert len(model.calls) == 3
+
+    def test_only_named_tools_are_asked_about(self, made, tools):
+        model = ScriptedModel([call("add", a=1, b=2), "3"])
+        graph = acting(tools=("add", "pay"), approve=("pay",))
+        assert graph.run("?", model=model, tools=[add, *tools]).answer.value == "3"
+
+    def test_samples_wait_one_after_the_other(self, made, tools):
+        model = ScriptedModel([call("pay", amount=1), call("pay", amount=2), "1", "1"])
+        with pytest.raises(tg.Interrupted) as first:
+            acting(tools=("pay",), approve=True, samples=2).run("?", model=model, tools=tools)
+        with pytest.raises(tg.Interrupted) as second:
+            first.value.resume(True)
+        result = second.value.resume(True)
+        assert made == [1, 2]
+        assert result.answer.votes == 2
+
+    def test_a_name_that_is_none_of_its_tools_is_refused(self):
+        with pytest.raises(tg.ThinkgraphError, match="'x' is none of its tools"):
+            Act(tools=("add",), approve=("x",))

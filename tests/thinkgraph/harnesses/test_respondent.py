@@ -44,6 +44,14 @@ async def test_a_text_without_an_answer_stays_as_it_is(saying):
     assert reply(await voter.answer(ASKED)) == "I do not know."
 
 
+async def test_an_extractor_finds_the_answers_where_the_graph_says_none(saying):
+    texts = ["Yes, 3 times 7 is 21.", "No, it is 22.", "Yes, I think so."]
+    voter, _ = saying("self-consistency", *texts, samples=3, extract="yes-no")
+    assert (await voter.answer(ASKED)).answer.value == "yes"
+    with pytest.raises(ThinkgraphError, match="--extract nope"):
+        saying("direct", extract="nope")
+
+
 async def test_the_conversation_comes_before_the_question(saying):
     before = [
         Message(role="system", content="Be brief."),

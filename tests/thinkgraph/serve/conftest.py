@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,13 +34,17 @@ class Running:
 
     def __init__(self, service: Service) -> None:
         self.service, self.server = service, Server(service)
-        self._thread = threading.Thread(target=self.server.run, daemon=True)
+        self.url, self._started = "", threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        limit = time.monotonic() + 20
-        while not (self.server.started and service.is_ready):
-            assert time.monotonic() < limit and self._thread.is_alive(), "it didn't start"
-            time.sleep(0.01)
-        self.url = self.server.url
+        assert self._started.wait(20), "it didn't start"
+
+    async def _serve(self) -> None:
+        await self.server.run_until_stopped(self._note)
+
+    def _note(self, address: str) -> None:
+        self.url = address
+        self._started.set()
 
     def stop(self) -> None:
         self.server.should_exit = True

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tests.thinkgraph.serve.conftest import Running
+import thinkgraph as tg
+from tests.thinkgraph.serve.conftest import Running, Serve, answer
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.errors import ModelError
+from thinkgraph.serve.offer.strategies import Strategies
 
 ASKED: Any = [{"role": "user", "content": "What is 3 times 4?"}]
 
@@ -65,3 +72,208 @@ def test_a_bare_model_streams_its_text_token_by_token(client: openai.OpenAI) -> 
         )
     )
     assert sum(bool(c.choices and c.choices[0].delta.content) for c in chunks) > 3
+
+
+def test_choices_of_a_model_and_of_a_strategy(client: openai.OpenAI) -> None:
+    bare = client.chat.completions.create(model="tiny", messages=ASKED, n=3, max_tokens=6, seed=5)
+    assert [choice.index for choice in bare.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in bare.choices}) == 3
+    again = client.chat.completions.create(model="tiny", messages=ASKED, n=3, max_tokens=6, seed=5)
+    assert [c.message.content for c in again.choices] == [c.message.content for c in bare.choices]
+    voted = client.chat.completions.create(
+        model="scripted/self-consistency@2", messages=ASKED, n=2, seed=5
+    )
+    assert len(voted.choices) == 2
+    told: Any = voted.model_extra
+    assert [run["of"] for run in told["thinkgraph"]["choices"]] == [2, 2]
+
+
+def test_log_probabilities_are_of_the_tokens_of_the_text(client: openai.OpenAI) -> None:
+    for stream in (False, True):
+        asked: Any = {"stream": stream}
+        given = client.chat.completions.create(
+            model="tiny",
+            messages=ASKED,
+            max_tokens=5,
+            logprobs=True,
+            top_logprobs=2,
+            temperature=0,
+            **asked,
+        )
+        parts: Any = list(given) if stream else [given]
+        choices = [choice for part in parts for choice in part.choices]
+        found = [entry for c in choices if c.logprobs for entry in c.logprobs.content]
+        assert len(found) == 5
+        assert all(entry.logprob <= 0 and len(entry.top_logprobs) == 2 for entry in found)
+        # Greedy decoding takes the likeliest token.
+        assert all(entry.bytes == entry.top_logprobs[0].bytes for entry in found)
+
+
+def test_an_answer_is_of_the_schema_that_was_asked_for(client: openai.OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"sum": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["sum"],
+        "additionalProperties": False,
+    }
+    form: Any = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
+    for model in ("tiny", "tiny/self-consistency@2"):
+        done = client.chat.completions.create(
+            model=model, messages=ASKED, response_format=form, seed=1
+        )
+        assert {*json.loads(done.choices[0].message.content or "")} == {"sum"}
+
+
+def test_a_model_calls_the_tool_that_it_must(client: openai.OpenAI) -> None:
+    digit = {"type": "integer", "minimum": 0, "maximum": 9}
+    parameters = {"type": "object", "properties": {"a": digit}, "required": ["a"]}
+    tools: Any = [{"type": "function", "function": {"name": "double", "parameters": parameters}}]
+    asked: Any = {"model": "tiny", "messages": ASKED, "tools": tools, "tool_choice": "required"}
+    asked["max_tokens"] = 900
+    whole = client.chat.completions.create(**asked, seed=2, parallel_tool_calls=False)
+    assert whole.choices[0].finish_reason == "tool_calls"
+    calls: Any = whole.choices[0].message.tool_calls
+    assert calls[0].function.name == "double" and "a" in json.loads(calls[0].function.arguments)
+    chunks = list(client.chat.completions.create(**asked, seed=2, stream=True))
+    deltas = [c.delta for chunk in chunks for c in chunk.choices]
+    assert [call.index for d in deltas for call in d.tool_calls or ()][:1] == [0]
+    answered: Any = [
+        *ASKED,
+        {"role": "assistant", "content": None, "tool_calls": [calls[0].model_dump()]},
+        {"role": "tool", "tool_call_id": calls[0].id, "content": "24"},
+    ]
+    done = client.chat.completions.create(model="tiny", messages=answered, max_tokens=3)
+    assert done.choices[0].message.role == "assistant"
+
+
+def test_what_a_strategy_takes_comes_beside_openais_fields(client: openai.OpenAI) -> None:
+    def votes(**options: Any) -> int:
+        done = client.chat.completions.create(
+            model="self-consistency", messages=ASKED, extra_body={"thinkgraph": options}
+        )
+        told: Any = done.model_extra
+        return int(told["thinkgraph"]["of"])
+
+    assert votes(model="scripted", samples=3) == 3
+    assert votes(model="scripted", params={"samples": 2}) == 2
+
+
+def test_a_budget_gives_the_best_answer_so_far(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="scripted/self-consistency@8", messages=ASKED, max_completion_tokens=20
+    )
+    told: Any = done.model_extra
+    assert "20 tokens" in told["thinkgraph"]["cut"]
+    assert done.choices[0].finish_reason == "length"
+
+
+def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="scripted/self-refine", messages=ASKED, extra_body={"mirostat": 2}, user="me"
+    )
+    told: Any = done.model_extra
+    assert told["thinkgraph"]["ignored"] == ["mirostat"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "self-consistancy"},
+        {"model": "self-consistency@many"},
+        {"model": "direct@4"},
+        {"n": 99},
+        {"messages": []},
+        {"messages": [{"role": "narrator", "content": "So."}]},
+        {"temperature": 9},
+        {"stop": ["x"] * 99},
+        {"stop": "x"},
+        {"logprobs": True},
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"tools": [{"type": "web_search"}]},
+        {"model": "tiny", "tool_choice": "f", "tools": [{"function": {"name": "g"}}]},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"$ref": "/a"}}}},
+        {"response_format": {"type": "json_schema", "schema": {"type": "string", "pattern": "a"}}},
+        {"thinkgraph": {"sample": 3}},
+        {"thinkgraph": {"models": {"judge": "/etc/passwd"}}},
+        {"thinkgraph": {"model": "/etc/passwd"}},
+        {"thinkgraph": {"spec": "thinkgraph: 1"}},
+        {"model": "tiny", "thinkgraph": {"samples": 3}},
+        {"model": "tiny", "messages": [{"role": "user", "content": "long " * 3000}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+    ],
+)
+def test_what_cant_be_answered_is_refused_in_openais_form(
+    client: openai.OpenAI, asked: dict[str, Any]
+) -> None:
+    body = {"model": "scripted/self-consistency@2", "messages": ASKED, **asked}
+    for stream in (False, True):
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.post("/chat/completions", body={**body, "stream": stream}, cast_to=object)
+        assert 400 <= caught.value.status_code < 500
+        told: Any = caught.value.body
+        assert told["message"] and {*told} == {"message", "type", "param", "code"}
+        assert "Traceback" not in told["message"]
+
+
+def test_titles_and_tags_of_chat_programs_go_to_the_strategy_for_chores(
+    client: openai.OpenAI, serve: Serve
+) -> None:
+    chore: Any = [{"role": "user", "content": "### Task:\nGenerate a concise, 3-5 word title"}]
+    asked: Any = {"model": "scripted/self-consistency@4", "messages": chore}
+    told: Any = client.chat.completions.create(**asked).model_extra
+    assert told["thinkgraph"]["strategy"] == "direct"
+    other = openai.OpenAI(base_url=f"{serve(chores='').url}/v1", api_key="none")
+    told = other.chat.completions.create(**asked).model_extra
+    assert told["thinkgraph"]["strategy"] == "self-consistency"
+
+
+def test_a_failure_in_the_middle_of_a_stream_is_an_error_and_no_end(serve: Serve) -> None:
+    running = serve(ScriptedModel(["fine", ModelError("the disk is on fire")]))
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    refine: Any = {"model": "self-refine", "messages": ASKED}
+    with pytest.raises(openai.APIError, match="disk is on fire"):
+        list(client.chat.completions.create(**refine, stream=True))
+    assert httpx.get(f"{running.url}/health").json() == {"status": "ok"}
+
+
+def test_a_strategy_whose_last_node_writes_the_answer_streams_it(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model="tiny/direct", messages=ASKED, stream=True, max_tokens=20, seed=3
+        )
+    )
+    deltas: list[Any] = [choice.delta for chunk in chunks for choice in chunk.choices]
+    assert sum(bool(delta.content) for delta in deltas) > 5
+    assert not any(getattr(delta, "reasoning", None) for delta in deltas)
+
+
+def test_roles_are_models_of_the_server(serve: Serve) -> None:
+    graph = tg.Graph("edited")
+    graph.add(draft=tg.Generate(), again=tg.Synthesize(model="editor"))
+    graph.edge(tg.START, "draft", "again", tg.END)
+    models = {name: ScriptedModel(answer, name=name) for name in ("one", "two", "three")}
+    more = {"roles": {"editor": "two"}}
+    running = serve(models, offered=Strategies({"edited": graph}), more=more)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    for roles in ({}, {"models": {"editor": "three"}}):
+        options = {"thinkgraph": roles}
+        client.chat.completions.create(model="edited", messages=ASKED, extra_body=options)
+    assert [len(model.calls) for model in models.values()] == [2, 1, 1]
+
+
+def test_a_spec_of_a_request_is_checked_and_reads_no_file(serve: Serve, tmp_path: Path) -> None:
+    running = serve(specs=True)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    (tmp_path / "other.yaml").write_text(tg.load("direct").yaml)
+
+    def ask(spec: str) -> Any:
+        options = {"thinkgraph": {"spec": spec}}
+        return client.chat.completions.create(model="scripted", messages=ASKED, extra_body=options)
+
+    mine = "thinkgraph: 1\nname: mine\nnodes: {a: {NODE}}\nedges: START -> a -> END\n"
+    told = ask(mine.replace("NODE", "use: self-consistency, params: {samples: 3}")).model_extra
+    assert told["thinkgraph"]["of"] == 3
+    for node in (f"use: {tmp_path}/other.yaml", "use: ./other.yaml", "kind: nothing", "kind: &"):
+        with pytest.raises(openai.BadRequestError, match=r"spec|kind|graph|YAML"):
+            ask(mine.replace("NODE", node))

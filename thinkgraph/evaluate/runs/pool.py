@@ -19,7 +19,6 @@ from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.model import (
     NO_TOOLS,
-    USAGE_FIELDS,
     Budget,
     Completion,
     Delta,
@@ -126,10 +125,10 @@ class Pool:
                     if isinstance(piece, Delta):
                         continue
                     number, now = numbers[piece.sample], generation.usage
-                    self._store.add_sample(key, number, piece, _minus(now, before))
+                    self._store.add_sample(key, number, piece, now - before)
                     before = now
                     waiting[piece.sample].set_result(piece)
-            self._store.spend(_minus(generation.usage, before))
+            self._store.spend(generation.usage - before)
         except BaseException as error:
             _fail(waiting, error)
             if not isinstance(error, Exception):
@@ -273,10 +272,6 @@ def _alone(usage: Usage) -> Usage:
     """A usage whose prompt was read by the run itself, as no other had cached it."""
     changes = {"prefilled_tokens": usage.prompt_tokens, "cached_tokens": 0}
     return usage.model_copy(update=changes)
-
-
-def _minus(usage: Usage, other: Usage) -> Usage:
-    return Usage(**{name: getattr(usage, name) - getattr(other, name) for name in USAGE_FIELDS})
 
 
 def _fail(waiting: Sequence[asyncio.Future[Any]], error: BaseException) -> None:

@@ -17,6 +17,7 @@ from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
 from thinkgraph.nodes.registry import node_kinds
 
@@ -58,7 +59,7 @@ class Variant(Frozen):
             raise ThinkgraphError(
                 f"{label!r} is no strategy; write GRAPH, GRAPH@SAMPLES or GRAPH:PARAM=VALUE"
             )
-        graph = _load(found["graph"], extract)
+        graph = load_extracting(found["graph"], extract)
         given = {name: value for name, value in common.items() if name in graph.spec.params}
         if found["samples"]:
             given["samples"] = found["samples"]
@@ -84,10 +85,10 @@ class Variant(Frozen):
 
 @lru_cache(maxsize=256)
 def _loaded(graph: str, digest: str, extract: str) -> Graph:  # the digest tells a file's versions
-    return _load(graph, json.loads(extract))
+    return load_extracting(graph, json.loads(extract))
 
 
-def _load(name: str, extract: Any) -> Graph:
+def load_extracting(name: str, extract: Any) -> Graph:
     """A graph whose nodes, and those of the graphs it uses, find answers by an extractor.
 
     A node that sets an extractor itself, other than `auto`, keeps it.
@@ -99,6 +100,20 @@ def _load(name: str, extract: Any) -> Graph:
     used = {name: _extracting(spec, extract) for name, spec in found.specs.items() if name}
     found.specs.update(used)
     return found
+
+
+def named_extractor(given: str) -> Any:
+    """The short form of an extractor as an option has it: ``regex:PATTERN`` is `{regex: PATTERN}`.
+
+    Raises:
+        ThinkgraphError: there is no such extractor, or it can't have that setting.
+    """
+    name, colon, setting = given.partition(":")
+    form: Any = {name: setting} if colon else name
+    try:
+        return parse_extractor(form).short()
+    except ValueError as error:
+        raise ThinkgraphError(f"--extract {given}: {error}") from None
 
 
 def _extracting(spec: Spec, extract: Any) -> Spec:

@@ -70,15 +70,31 @@ def _kind(short: Any) -> str:
     return (_KINDS.get(str(short)) if short else None) or "any kind"
 
 
-def number_warning(comparison: Comparison) -> str:
-    """What to say where the right answers are texts and the answers found are numbers."""
-    texts = {
+def texts_for_numbers(questions: Sequence[Question], extract: Any) -> str:
+    """What to say before a run that looks for numbers where right answers are texts."""
+    texts = _textual(questions)
+    if not texts or extract not in ("number", {"auto": "number"}):
+        return ""
+    return (
+        f"the right answers to {len(texts)} of {len(questions)} questions are texts, and only "
+        "numbers are looked for: --extract text or final takes texts"
+    )
+
+
+def _textual(questions: Sequence[Question]) -> set[str]:
+    """The ids of questions whose right answers are texts and no mathematics."""
+    return {
         each.id
-        for each in comparison.questions
+        for each in questions
         if not each.choices
         and exact_number(each.reference, each.text) is None
         and not any(c in "\\$^" for c in each.reference)
     }
+
+
+def number_warning(comparison: Comparison) -> str:
+    """What to say where the right answers are texts and the answers found are numbers."""
+    texts = _textual(comparison.questions)
     answers = [row.answer for row in comparison.rows if row.question in texts and row.answer]
     numbers = sum(exact_number(answer) is not None for answer in answers)
     if not numbers or 3 * numbers < len(answers):

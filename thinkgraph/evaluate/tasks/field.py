@@ -99,13 +99,14 @@ def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str)
     if found["question"] and "messages" not in given:
         found["messages"] = None
     scored = _has_scores(found["choices"], values)
-    for role in ("question", "answer"):
-        needed = not (role == "answer" and scored)
-        if needed and found[role] is None and found["messages"] is None:
-            raise DataError(
-                f"{where}: no field looks like the {role}; its fields are {_listed(values)}: "
-                f"name it by {SET} {role}=NAME"
-            )
+    needed = ("question",) if scored else ("question", "answer")
+    missing = [role for role in needed if found[role] is None and found["messages"] is None]
+    if missing:
+        way_out = " ".join(f"{SET} {role}=NAME" for role in missing)
+        raise DataError(
+            f"{where}: no field looks like the {' or the '.join(missing)}; its fields are "
+            f"{_listed(values)}: name {'it' if len(missing) == 1 else 'them'} by {way_out}"
+        )
     return Fields(**found)
 
 
@@ -166,7 +167,27 @@ def _guess(role: str, values: Mapping[str, Any]) -> str | None:
     for name in GUESSES[role]:
         if name in known and (role != "context" or isinstance(values[known[name]], str)):
             return known[name]
+    return _guess_by_word(role, values) if role in ("question", "answer") else None
+
+
+def _guess_by_word(role: str, values: Mapping[str, Any]) -> str | None:
+    """The one field in whose name a usual name stands as a word: `Customer question`."""
+    other = _OF_NEITHER | (_OF_ANSWERS if role == "question" else {"question"})
+    texts = {
+        name: words
+        for name, value in values.items()
+        if isinstance(value, str | int | float)
+        and not (words := set(_folded(name).split("_"))) & other
+    }
+    for word in GUESSES[role]:
+        found = [name for name, words in texts.items() if word in words]
+        if len(found) == 1:
+            return found[0]
     return None
+
+
+_OF_ANSWERS = {"answer", "answers", "reply", "target", "expected", "response", "solution"}
+_OF_NEITHER = {"id", "type", "kind", "number", "count", "length", "score", "date", "time"}
 
 
 def _folded(name: str) -> str:

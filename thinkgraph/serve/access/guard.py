@@ -5,6 +5,8 @@ Plain ASGI middleware: what wraps a request's channel otherwise hides that a cli
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
@@ -17,6 +19,8 @@ from thinkgraph.serve.service import Service
 OPEN = frozenset({"/health", "/ready", "/"})
 """Paths that need no key; the page at ``/`` has a token of its own."""
 CLIENT = "thinkgraph.client"
+BODY_S = 60.0
+"""The longest wait for the next part of a body."""
 
 
 def client_of(request: HTTPConnection) -> Client:
@@ -47,27 +51,19 @@ class Access:
         except RequestError as error:
             await refusal(error)(scope, receive, send)
             return
-        limit, size, answered = self._service.settings.body, 0, False
+        body = _Body(receive, self._service.settings.body)
 
-        async def limited() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > limit:
-                raise _too_large(limit)
-            return message
-
-        async def noted(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
+        async def unless_refused(message: Message) -> None:
+            if body.fault is None:  # else whoever reads the body has made another error of it
+                await send(message)
 
         try:
-            await self._app(scope, limited, noted)
+            await self._app(scope, body.receive, unless_refused)
         except RequestError as error:
-            if answered:
+            if error is not body.fault:
                 raise
-            await refusal(error)(scope, receive, send)
+        if body.fault is not None:
+            await refusal(body.fault)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         given = Headers(scope=scope)
@@ -79,6 +75,35 @@ class Access:
             scope[CLIENT] = Client()
             return
         scope[CLIENT] = self._service.keys.client(given.get("authorization"))
+
+
+class _Body:
+    """The body of a request, as it is received.
+
+    Attributes:
+        fault: why it isn't taken, once it isn't.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._size, self._whole = 0, False
+        self.fault: RequestError | None = None
+
+    async def receive(self) -> Message:
+        """The next part; behind the last, word that the client has gone."""
+        if self._whole:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), BODY_S)
+        except TimeoutError:
+            self.fault = RequestError(f"no more of the body came in {BODY_S} s", status=408)
+            raise self.fault from None
+        self._size += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._size > self._limit:
+            self.fault = _too_large(self._limit)
+            raise self.fault
+        return message
 
 
 def refusal(error: RequestError) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -12,9 +13,11 @@ from typing import Any
 
 from thinkgraph.models.catalogue import SERVER, find
 from thinkgraph.models.catalogue import load as load_model
-from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Model
 from thinkgraph.serve.errors import RequestError
+
+_log = logging.getLogger("thinkgraph.serve")
 
 Source = str | Model
 """A name of the catalogue, or an open model."""
@@ -89,8 +92,7 @@ class Models:
         much, it waits.
 
         Raises:
-            RequestError: they don't fit in the memory limit together.
-            ModelError: one can't be opened.
+                RequestError: they don't fit in the memory limit together, or one can't be opened.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -146,7 +148,12 @@ class Models:
                     await asyncio.to_thread(close)
             source = str(self._sources[name])
             settings = {} if source.startswith(SERVER) else self._settings
-            self._open[name] = await asyncio.to_thread(self._load, source, **settings)
+            try:
+                self._open[name] = await asyncio.to_thread(self._load, source, **settings)
+            except ModelError as error:
+                raise RequestError(
+                    f"the model {name!r} can't be opened: {error}", status=503
+                ) from error
         self._open[name] = self._open.pop(name)
 
 

@@ -13,11 +13,16 @@ MOST_PARTS = 5000
 DEEPEST = 64
 
 
-def check_schema(schema: Mapping[str, Any], param: str) -> None:
+def check_schema(schema: Mapping[str, Any], param: str, *, patterns: bool = True) -> None:
     """Refuse a schema that is too large, or that refers to something outside it.
 
-    A validator would fetch a reference to a URL or a file of this machine, and a pattern of
-    Python's own kind may take exponential time.
+    A validator would fetch a reference to a URL or a file of this machine.
+
+    Args:
+        schema: what a request brings.
+        param: the field of the request.
+        patterns: whether it may have regular expressions. The engine matches them in linear time;
+            the validation of a strategy's output is Python's, which may take exponential time.
 
     Raises:
         RequestError: with the field of the request.
@@ -30,10 +35,15 @@ def check_schema(schema: Mapping[str, Any], param: str) -> None:
                 f"{param}: {key} {value!r} leads out of the schema; only #/... is allowed",
                 param=param,
             )
-        patterns = [value] if key == "pattern" else []
+        found = [value] if key == "pattern" and isinstance(value, str) else []
         if key == "patternProperties" and isinstance(value, Mapping):
-            patterns = list(value)
-        for pattern in patterns:
+            found = list(value)
+        if found and not patterns:
+            raise RequestError(
+                f"{param}: the schema of a strategy's answer can't have {key}; a bare model's can",
+                param=param,
+            )
+        for pattern in found:
             if isinstance(pattern, str) and not _is_pattern(pattern):
                 raise RequestError(
                     f"{param}: {pattern!r} is not a regular expression of RE2", param=param

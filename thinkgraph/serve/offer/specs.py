@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.catalogue import names
 from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.document import Document
@@ -13,7 +13,7 @@ from thinkgraph.serve.service import Service
 
 
 def parse_spec(service: Service, text: str) -> Graph:
-    """The strategy of a YAML text, checked; it can use built-in graphs, and no file.
+    """The strategy of a YAML text, checked; it can use built-in and shared graphs, and no file.
 
     Raises:
         RequestError: the server takes no specs, or this one has errors; the message is the report.
@@ -28,9 +28,9 @@ def parse_spec(service: Service, text: str) -> Graph:
     nodes = document.data.get("nodes") if isinstance(document.data, dict) else None
     for node in nodes.values() if isinstance(nodes, dict) else ():
         use = node.get("use") if isinstance(node, dict) else None
-        if use is not None and use not in builtin_names():
+        if use is not None and use not in names():
             raise RequestError(
-                f"a spec of a request can use built-in graphs only, not {use!r}",
+                f"a spec of a request can use built-in and shared graphs only, not {use!r}",
                 param="thinkgraph.spec",
             )
     problems = check(document)

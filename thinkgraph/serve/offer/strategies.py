@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs import catalogue
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.nodes.tools.tool import all_tools, bind_tools
+from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
 from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.offer.models import Models
+
+_log = logging.getLogger("thinkgraph.serve")
 
 SAMPLES = "samples"
 """The param that the number after an ``@`` sets."""
 SHOWN = 8
 """The number of samples of the variants that a server lists by itself."""
+TOOLS = ("self-consistency", "best-of-n", "self-refine", "chain-of-verification", "debate")
+"""The tools of a server whose strategies nobody has chosen: an agent reads them all."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +49,56 @@ class Strategies:
     Args:
         graphs: the strategies by name.
         variants: further names to list, such as ``self-consistency@8``.
+        tools: the names of those that are tools of agents; all by default.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], variants: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, Graph],
+        variants: Iterable[str] = (),
+        tools: Iterable[str] | None = None,
+    ) -> None:
         self.graphs, self._variants = dict(graphs), tuple(variants)
+        self.tools = {name: self.graphs[name] for name in (self.graphs if tools is None else tools)}
 
     @classmethod
-    def load(cls, given: Iterable[str] = ()) -> Strategies:
-        """Load strategies: built-in names, files, either with ``@N``; by default all built-in ones.
+    def load(cls, given: Iterable[str] = (), hosted: Mapping[str, Any] | None = None) -> Strategies:
+        """Load strategies: built-in names, files, either with ``@N``.
+
+        By default all built-in and shared ones that have no errors, save those that name a tool or
+        verifier that isn't bound.
+
+        Args:
+            given: their names.
+            hosted: the tools and verifiers that are bound, as arguments of a run.
 
         Raises:
-            ThinkgraphError: one doesn't exist, or the checker finds errors in it.
+            ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound.
         """
+        bound = hosted or {}
+        tools = all_tools(bind_tools(bound.get("tools")))
+        verifiers = all_verifiers(bind_verifiers(bound.get("verifiers")))
         sources = list(given)
-        names = sources or builtin_names()
+        names = sources or catalogue.names()
         graphs, variants = {}, []
         for source in names:
             base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
-            graph = load(base)
+            try:
+                graph = load(base)
+                if all(param.default is not None for param in graph.spec.params.values()):
+                    graph.required().check(graph.name, tools, verifiers)
+            except ThinkgraphError as error:
+                if sources:
+                    raise
+                _log.warning("%s isn't offered: %s", base, error)
+                continue
             graphs[graph.name] = graph
             if at:
                 graph.bind({SAMPLES: count})
                 variants.append(f"{graph.name}@{count}")
         if not sources:
             variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
-        return cls(graphs, variants)
+        return cls(graphs, variants, None if sources else TOOLS)
 
     @property
     def names(self) -> list[str]:

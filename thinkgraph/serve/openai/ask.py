@@ -149,7 +149,10 @@ def _ask(
             **ask,
         )
     _refuse(chosen, settings, tools)
-    graph = chosen.graph.answering(schema) if schema is not None else chosen.graph
+    graph = chosen.graph
+    if schema is not None:
+        check_schema(schema, "response_format", patterns=False)
+        graph = graph.answering(schema)
     if longest is not None:
         settings["max_tokens"] = longest
     known = {name: value for name, value in settings.items() if name in graph.spec.params}

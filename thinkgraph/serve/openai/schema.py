@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -20,6 +21,11 @@ SILENT = frozenset(
     }
 )
 """Fields that change nothing in an answer here, and of which nothing is said."""
+
+OWN_VARIABLES = frozenset(
+    {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
+)
+"""Variables of a chat template that are the prompt itself."""
 
 
 class Options(BaseModel):
@@ -43,6 +49,13 @@ class Options(BaseModel):
     spec: str | None = Field(
         None, max_length=100_000, description="a strategy of one's own in YAML, where it's allowed"
     )
+
+    @field_validator("template")
+    @classmethod
+    def _leaves_the_prompt(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(OWN_VARIABLES & given.keys()):
+            raise ValueError(f"{taken[0]} is not a variable that a request may set")
+        return given
 
     @property
     def given(self) -> dict[str, Any]:
@@ -80,6 +93,18 @@ class SamplingFields(BaseModel):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     thinkgraph: Options = Field(default_factory=Options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        """Refuse what no answer can repeat: half a character (a lone surrogate), and NaN."""
+        try:
+            json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text in it isn't valid Unicode") from None
+        except (ValueError, RecursionError):
+            raise ValueError("a number in it isn't finite, or it is nested too deeply") from None
+        return given
 
 
 class StreamOptions(BaseModel):

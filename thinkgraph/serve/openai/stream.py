@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from thinkgraph.serve import errors
 from thinkgraph.serve.replies.reply import Event
 from thinkgraph.serve.service import Service
 
 T = TypeVar("T")
+SEND_S = 60.0
+"""The longest that a client may leave an event unread; others wait for its place."""
 Encoded = AsyncIterator[tuple[str, dict[str, Any]]]
 """Server-sent events: their type, empty for none, and their data."""
 
@@ -44,6 +46,26 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+class EventStream(EventSourceResponse):
+    """Server-sent events whose source is closed in any case, also if nobody has read of it."""
+
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        close: Callable[[], Awaitable[None]],
+        **options: Any,
+    ) -> None:
+        super().__init__(content, **options)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until their end, or until the client goes away."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._close()
 
 
 async def stream(
@@ -79,28 +101,32 @@ async def stream(
         async for event in events:
             yield event
 
-    async def body() -> AsyncIterator[ServerSentEvent]:
+    async def close() -> None:
+        first.cancel()
+        await asyncio.wait({first})
+        await events.aclose()
+
+    async def body() -> AsyncIterator[bytes]:
         try:
             async for kind, data in encode(whole()):
-                text = json.dumps(data, ensure_ascii=False)
-                yield ServerSentEvent(text, event=kind or None, sep="\n")
+                yield _event(kind, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
             if end is not None:
-                yield ServerSentEvent(end, sep="\n")
+                yield _event("", end)
         except Exception as error:
-            told = errors.body(errors.as_request_error(error))
-            yield ServerSentEvent(
-                json.dumps(told), event="error" if end is None else None, sep="\n"
-            )
-        finally:
-            first.cancel()
-            with suppress(BaseException):
-                await asyncio.wait({first})
-            await events.aclose()
+            told = json.dumps(errors.body(errors.as_request_error(error)))
+            yield _event("error" if end is None else "", told)
 
-    return EventSourceResponse(
+    return EventStream(
         body(),
+        close,
         ping=service.settings.ping_s,
         ping_message_factory=lambda: ServerSentEvent(comment="still thinking", sep="\n"),
         sep="\n",
+        send_timeout=SEND_S,
         shutdown_grace_period=service.settings.grace_s,
     )
+
+
+def _event(kind: str, data: str) -> bytes:
+    """One event; its data is one line, since JSON escapes line breaks."""
+    return (f"event: {kind}\ndata: {data}\n\n" if kind else f"data: {data}\n\n").encode()

@@ -54,7 +54,7 @@ Status = Literal["running", "done", "stopped", "failed", "interrupted"]
 
 
 class HistoryError(ThinkgraphError):
-    """The history's file can't be opened, or is none."""
+    """The history's file can't be opened, read or written."""
 
 
 class Asked(Frozen):
@@ -126,8 +126,11 @@ class History:
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, closing(self._file.cursor()) as cursor:
-            yield cursor
+        try:
+            with self._lock, closing(self._file.cursor()) as cursor:
+                yield cursor
+        except sqlite3.Error as error:
+            raise HistoryError(f"the history can't be read or written: {error}") from None
 
     def begin(self, asked: Asked, strategy: str, model: str) -> str:
         """Note that a run begins; gives its id."""

@@ -134,9 +134,10 @@ class Page:
         if not asked.question.strip():
             raise RequestError("the question is empty", param="question")
         graph = self._graph(asked.strategy) if asked.yaml is None else _own(asked.yaml)
-        params = graph.bind(asked.params)
+        given = {n: value for n, value in asked.params.items() if n not in graph.spec.inputs}
+        params = graph.bind(given)
         model = self._service.models.check(asked.model or self._service.models.default)
-        id = self._runs.begin(graph, asked, model)
+        id = await self._runs.begin(graph, asked, model)
         return JSONResponse({"id": id, "graph": _described(graph.spec, params)}, 201)
 
     async def events(self, request: Request) -> Response:
@@ -163,14 +164,14 @@ class Page:
 
     async def past(self, request: Request) -> Response:
         """One run of the history."""
-        found = self._history.run(request.path_params["id"])
+        found = await asyncio.to_thread(self._history.run, request.path_params["id"])
         if found is None:
             raise RequestError("there is no such run in the history", status=404)
         return JSONResponse(found.model_dump())
 
     async def forget(self, request: Request) -> Response:
         """Delete a run of the history."""
-        self._runs.forget(request.path_params["id"])
+        await self._runs.forget(request.path_params["id"])
         return Response(status_code=204)
 
     async def report(self, request: Request) -> Response:
@@ -243,10 +244,28 @@ def _described(spec: Spec, params: Mapping[str, Scalar] | None = None) -> dict[s
     return {
         "name": spec.name,
         "about": " ".join(spec.about.split()),
-        "params": {n: {**each.model_dump(), "type": each.kind} for n, each in spec.params.items()},
+        "params": {**_inputs(spec), **_params(spec)},
         "nodes": {name: node.kind or "use" for name, node in spec.nodes.items()},
         "arrows": sorted(arrows),
         "svg": svg(spec, params=params or defaults),
+    }
+
+
+def _params(spec: Spec) -> dict[str, dict[str, Any]]:
+    """The params, as the fields of a form."""
+    return {
+        name: {**each.model_dump(), "type": each.kind, "required": each.default is None}
+        for name, each in spec.params.items()
+    }
+
+
+def _inputs(spec: Spec) -> dict[str, dict[str, Any]]:
+    """The inputs beside the question that a form can ask for, in the same words."""
+    nothing = {"minimum": None, "maximum": None, "choices": (), "required": False}
+    return {
+        name: {**nothing, **each.model_dump()}
+        for name, each in spec.inputs.items()
+        if each.type not in ("list", "object")
     }
 
 

@@ -15,6 +15,8 @@ KEPT = 50
 """Runs that are over and can still be watched from their beginning; the history has the others."""
 BEAT_S = 2.0
 """How often the history is told that runs go on."""
+OWN_SPEC = "spec of a request"
+"""The metrics' name of all strategies of the editor."""
 GRACE_S = 5.0
 """How long runs have to answer when the server stops."""
 
@@ -33,11 +35,16 @@ class Runs:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
 
-    def begin(self, graph: Graph, asked: Asked, model: str) -> str:
-        """Begin a run; gives its id."""
-        id = self._history.begin(asked, graph.name, model)
+    async def begin(self, graph: Graph, asked: Asked, model: str) -> str:
+        """Begin a run; gives its id.
+
+        Raises:
+            HistoryError: it can't be written down.
+        """
+        id = await asyncio.to_thread(self._history.begin, asked, graph.name, model)
 
         async def on_end(run: WatchedRun) -> None:
+            self._count(run, graph.name if asked.yaml is None else OWN_SPEC)
             await asyncio.to_thread(self._write, id, run)
 
         run = self._runs[id] = WatchedRun(graph, asked, on_end)
@@ -59,7 +66,7 @@ class Runs:
             raise RequestError("this run isn't under way; the history may have it", status=404)
         return self._runs[id]
 
-    def forget(self, id: str) -> None:
+    async def forget(self, id: str) -> None:
         """Delete a run that is over, from the history too.
 
         Raises:
@@ -67,7 +74,7 @@ class Runs:
         """
         if id in self._runs and not self._runs[id].is_over:
             raise RequestError("this run is under way; stop it first", status=409)
-        if not self._history.forget(id):
+        if not await asyncio.to_thread(self._history.forget, id):
             raise RequestError("there is no such run in the history", status=404)
         self._runs.pop(id, None)
 
@@ -91,6 +98,14 @@ class Runs:
         over = [id for id, run in self._runs.items() if run.is_over]
         for id in over[: max(len(over) - KEPT, 0)]:
             del self._runs[id]
+
+    def _count(self, run: WatchedRun, strategy: str) -> None:
+        """Have the metrics count a run that has ended."""
+        metrics, result = self._service.metrics, run.result
+        metrics.requests.labels("page", strategy, run.status).inc()
+        if result:
+            metrics.spent(strategy, result.usage)
+            metrics.seconds.labels(strategy).observe(result.usage.wall_s)
 
     def _write(self, id: str, run: WatchedRun) -> None:
         result = run.result

@@ -7,6 +7,7 @@ by candidate. Who comes late, or comes back, is told everything from where they 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -18,7 +19,7 @@ from langchain_core.messages import BaseMessage
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.answers import Tally, tally
 from thinkgraph.nodes.event import (
@@ -28,6 +29,7 @@ from thinkgraph.nodes.event import (
     NodeEvent,
     NodeStarted,
     TextDelta,
+    ToolCalled,
 )
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.serve.access.keys import Client
@@ -35,6 +37,7 @@ from thinkgraph.serve.page.history import Asked, Status
 from thinkgraph.serve.service import Service
 
 Event = dict[str, Any]
+_logger = logging.getLogger(__name__)
 
 TICK_S = 0.08
 """How often what is new is told."""
@@ -43,9 +46,9 @@ LOAD_S = 0.5
 UNWATCHED_S = 30.0
 """After how long with nobody watching a run is stopped, with its best answer so far."""
 STOPPED = "it was stopped"
+LEFT = "nobody watched it any more"
 _ROLES = {"human": "user", "ai": "assistant"}
 """What a chat's format calls LangChain's message types."""
-LEFT = "nobody watched it any more"
 
 
 class WatchedRun:
@@ -114,10 +117,19 @@ class WatchedRun:
         finally:
             ticking.cancel()
             self.is_over = True
-            await self._on_end(self)
-            self._tell(self._end())
+            unkept = await self._kept()
+            self._tell({**self._end(), "unkept": unkept})
             self._told_all = True
             self._flush()
+
+    async def _kept(self) -> str | None:
+        """Have it written down; why that failed, if it did: its answer is told all the same."""
+        try:
+            await self._on_end(self)
+        except Exception as error:
+            _logger.exception("a run can't be kept")
+            return str(error)
+        return None
 
     async def _admitted(self, service: Service) -> None:
         """Wait for a turn and the models, and run."""
@@ -162,7 +174,7 @@ class WatchedRun:
         elif isinstance(event, CritiqueAdded):
             self._tokens[event.critique.id] = event.critique.tokens
             self._tell({"event": "critique", **event.critique.model_dump()})
-        elif isinstance(event, NodeStarted):
+        elif isinstance(event, NodeStarted | ToolCalled):
             self._tell(event.model_dump())
         elif isinstance(event, AnswerReached):
             answer = event.answer
@@ -262,7 +274,10 @@ def cells(model: Model | None) -> dict[str, int]:
     engine = getattr(model, "engine", None)
     if engine is None:
         return {}
-    stats = engine.stats
+    try:
+        stats = engine.stats
+    except ModelError:  # it is just being closed
+        return {}
     return {"cells": stats.cells_used - stats.cells_idle, "all_cells": stats.cells}
 
 

@@ -15,6 +15,7 @@ from thinkgraph.models.chat import TokenCounter
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     NO_TOOLS,
+    Budget,
     Completion,
     Delta,
     FinishReason,
@@ -32,8 +33,10 @@ from thinkgraph.nodes.event import TextDelta
 from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.thoughts import Thoughts
-from thinkgraph.serve.service import RequestBudget, Service
+from thinkgraph.serve.service import Service
 
+OWN_SPEC = "spec of a request"
+"""What the metrics call all of them: a name that a request chooses would be a series of its own."""
 Finish = Literal["stop", "length", "tool_calls"]
 
 
@@ -109,7 +112,7 @@ class Ask:
 
     @property
     def strategy(self) -> str:
-        """The strategy's name, or that of the bare model; a bounded set, for the metrics."""
+        """The strategy's name, or that of the bare model."""
         return self.chosen.graph.name if self.chosen.graph else self.chosen.model
 
 
@@ -121,6 +124,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
         ThinkgraphError: it can't be answered.
     """
     metrics, end = service.metrics, "failed"
+    label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
     began = first = None
     try:
         async with service.admit(client, ask.tokens, ask.seconds) as budget:
@@ -130,25 +134,25 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
                 async for event in found:
                     if first is None and isinstance(event, Piece):
                         first = time.perf_counter()
-                        metrics.first.labels(ask.strategy).observe(first - began)
+                        metrics.first.labels(label).observe(first - began)
                     if isinstance(event, Account):
                         end = "cut" if budget.cut else "done"
-                        metrics.spent(ask.strategy, event.usage)
+                        metrics.spent(label, event.usage)
                     yield event
     except (asyncio.CancelledError, GeneratorExit):
         end = "cancelled"
         raise
     finally:
-        metrics.requests.labels(ask.api, ask.strategy, end).inc()
+        metrics.requests.labels(ask.api, label, end).inc()
         if began is not None:
-            metrics.seconds.labels(ask.strategy).observe(time.perf_counter() - began)
+            metrics.seconds.labels(label).observe(time.perf_counter() - began)
 
 
 def _seeds(ask: Ask) -> list[int]:
     return [ask.seed, *(derive_seed(ask.seed, index) for index in range(1, ask.n))]
 
 
-async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGenerator[Event, None]:
+async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
     """The samples of a model."""
     async with service.models.lease([ask.chosen.model]) as models:
         model = models[ask.chosen.model]
@@ -179,7 +183,8 @@ async def _bare(service: Service, ask: Ask, budget: RequestBudget) -> AsyncGener
         finally:
             generation.cancel()
         usage = generation.usage
-        facts = {"model": model.name, "seed": ask.seed, "cut": budget.cut}
+        failures = [str(failure) for failure in generation.failures]
+        facts = {"seed": ask.seed, "cut": budget.cut, "failures": failures}
         yield Account(usage, thought, _facts(ask, usage, facts))
 
 
@@ -202,9 +207,7 @@ def _count(model: Model, text: str) -> int:
     return len(model.token_ids(text)) if text and isinstance(model, TokenCounter) else 0
 
 
-async def _strategy(
-    service: Service, ask: Ask, budget: RequestBudget
-) -> AsyncGenerator[Event, None]:
+async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
     """The runs of a strategy, one for each choice, side by side."""
     graph = cast(Graph, ask.chosen.graph)
     for name in ask.roles.values():
@@ -218,6 +221,7 @@ async def _strategy(
             "models": {role: models[name] for role, name in roles.items()},
             "budget": budget,
             "params": {**ask.chosen.params, **ask.params},
+            **service.hosted,
         }
         ran: dict[int, Result] = {}
         async with aclosing(_merged(graph, ask, settings)) as events:
@@ -231,7 +235,8 @@ async def _strategy(
         visible = sum(_visible(result, models[ask.chosen.model]) for result in results)
         for result in results:
             if (tally := result.answer.tally) and tally.winner and result.answer.of > 1:
-                service.metrics.votes.labels(ask.strategy).observe(tally.winner.share)
+                label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
+                service.metrics.votes.labels(label).observe(tally.winner.share)
         thought = max(usage.completion_tokens - visible, 0)
         yield Account(usage, thought, _facts(ask, usage, _told(results)))
 
@@ -297,17 +302,17 @@ async def _run(
             return
     if rest := thoughts.close():
         yield Piece(choice, reasoning=rest)
-    text = answer_text(result)
-    if rest := _unsaid(text, written):
+    if rest := _unsaid(result, written):
         yield Piece(choice, rest)
     yield Ended(choice, "length" if _is_cut(result) else "stop")
     yield Ran(choice, result)
 
 
-def _unsaid(text: str, written: str) -> str:
+def _unsaid(result: Result, written: str) -> str:
     """What is left to say of an answer of which a node has written a part already."""
-    if text.strip() == written.strip():
-        return ""
+    text = answer_text(result)
+    if written and written.strip() in (text.strip(), result.answer.text.strip()):
+        return ""  # the same value of a schema may be spelt in two ways
     return text.removeprefix(written) if text.startswith(written) else f"\n\n{text}"
 
 
@@ -336,7 +341,6 @@ def _told(results: Sequence[Result]) -> dict[str, Any]:
     """What is told of the runs: of one as it is, of several in a list."""
     found = [
         {
-            "model": result.model,
             "seed": result.seed,
             "value": result.answer.value,
             "votes": result.votes,
@@ -353,7 +357,7 @@ def _told(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _facts(ask: Ask, usage: Usage, facts: dict[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in facts.items() if value not in (None, {}, "")}
+    told = {name: value for name, value in facts.items() if value not in (None, {}, [], "")}
     spent = {
         "cached_tokens": usage.cached_tokens,
         "cancelled_tokens": usage.cancelled_tokens,
@@ -361,4 +365,5 @@ def _facts(ask: Ask, usage: Usage, facts: dict[str, Any]) -> dict[str, Any]:
         "queue_s": round(usage.queue_s, 3),
     }
     ignored = {"ignored": list(ask.ignored)} if ask.ignored else {}
-    return {"strategy": ask.strategy, **told, "usage": spent, **ignored}
+    head = {"strategy": ask.strategy, "model": ask.chosen.model}
+    return {**head, **told, "usage": spent, **ignored}

@@ -186,3 +186,15 @@ def test_unused_fields_within_an_object_are_told(read):
     asked = {"stem": "Where is a bat?", "question_concept": "bat", "choices": options}
     (note,) = read("nested.json", [{"id": "1", "question": asked, "answerKey": "A"}]).notes
     assert "not used: question.question_concept (" in note
+
+
+def test_a_field_is_guessed_by_a_word_of_its_name(read):
+    table = "Ticket,Customer question,Expected reply,Answer type\nT1,Why?,Because,text\n"
+    task = read("support.csv", table)
+    assert (task.questions[0].text, task.questions[0].reference) == ("Why?", "Because")
+    assert "read were question: Customer question; answer: Expected reply" in task.notes[0]
+
+
+def test_all_missing_fields_are_told_at_once(read):
+    with pytest.raises(DataError, match=r"question or the answer.*question=NAME --field answer="):
+        read("x.csv", "a,b\n1,2\n")

@@ -24,7 +24,7 @@ def labels(text: str) -> list[str]:
         ("thinkgraph: 1\n|", "nodes", "thinkgraph"),
         ("nodes:\n  a: {kind: |", "generate", "nodes"),
         ("nodes:\n  a:\n    kind: ge|", "generate", "prompt"),
-        ("nodes:\n  a: {kind: score, |", "by", "samples"),
+        ("nodes:\n  a: {kind: score, |", "by", "extract"),
         ("nodes:\n  a:\n    kind: score\n    |", "by", "kind"),
         ("nodes:\n  a:\n    kind: score\n    by: |", "logprob", "true"),
         ("nodes:\n  a: {kind: generate, prompt: |}", "step-by-step", "logprob"),

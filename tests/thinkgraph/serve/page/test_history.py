@@ -99,6 +99,13 @@ def test_a_file_that_is_no_history_is_refused_in_words(tmp_path: Path) -> None:
         History(tmp_path / "newer.sqlite3")
 
 
+def test_a_history_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    history = History(tmp_path / "runs.sqlite3")
+    history._file.execute("pragma query_only = on")
+    with pytest.raises(HistoryError, match=r"can't be read or written: .*readonly"):
+        begun(history)
+
+
 def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
     History(tmp_path / "folder" / "runs.sqlite3")
     assert (tmp_path / "folder" / "runs.sqlite3").stat().st_mode & 0o077 == 0

@@ -20,12 +20,18 @@ PHONE = {"width": 400, "height": 800}
 
 def reply(messages: Sequence[Message], seed: int) -> str:
     """Most say 7, in HTML that a careless page would run."""
-    return f"{HOSTILE} So the answer is {8 if seed % 16 == 0 else 7}."
+    found = 8 if seed % 16 == 0 else 7
+    return f"<think>{HOSTILE} Let me see</think>{HOSTILE} So the answer is {found}."
 
 
 @pytest.fixture(scope="module")
 def served(tiny: Callable[[str], Path], serving: Callable[..., Any]) -> Iterator[Any]:
-    with serving({"scripted": ScriptedModel(reply), "tiny": str(tiny("llama"))}) as found:
+    models = {
+        "scripted": ScriptedModel(reply),
+        "programmer": ScriptedModel(lambda messages, seed: "```python\nprint(3 + 4)\n```"),
+        "tiny": str(tiny("llama")),
+    }
+    with serving(models) as found:
         yield found
 
 
@@ -43,12 +49,19 @@ def answered(page) -> str:
 def test_a_run_is_watched_to_its_end(served, open_page):
     page = open_page(served.url)
     ask(page)
-    assert "7" in answered(page)
+    answered(page)
+    assert page.inner_text(".answer .value") == "7"
     assert page.locator(".card").count() == 16
     assert page.inner_text(".vote .leads .what") == "7"
     assert page.locator(".card.wins").count() == 1
     assert page.locator("[data-node=sample] .runs").text_content() == "×1"
     assert "Tokens" in page.inner_text(".figures")
+    page.locator(".vote li").first.focus()
+    assert page.locator(".card.voter").count() == int(page.inner_text(".vote li .votes >> nth=0"))
+    thought = page.locator(".thought").first
+    assert not thought.locator(".text").is_visible()  # folded
+    thought.locator("summary").press("Enter")
+    assert thought.locator(".text").inner_text() == f"{HOSTILE} Let me see"
     assert page.title() == "thinkgraph"  # what a model wrote is text
 
 
@@ -113,6 +126,16 @@ def test_two_strategies_answer_one_question_beside_each_other(served, open_page)
         "self-consistency",
         "chain-of-thought",
     }
+
+
+def test_a_tools_call_unfolds(served, open_page):
+    page = open_page(served.url)
+    page.select_option("#model", "programmer")
+    ask(page, "program-aided")
+    answered(page)
+    call = page.locator(".card .thought:visible").first
+    call.locator("summary").click()
+    assert "code = print(3 + 4)" in call.inner_text()
 
 
 def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):

@@ -139,6 +139,23 @@ def test_a_body_that_is_no_json_is_refused(client: httpx.Client) -> None:
     assert client.post("/page/runs", content=b"\xff{").status_code == 400
 
 
+SPEC = """
+thinkgraph: 1
+name: told
+inputs: {hint: {about: what helps}}
+nodes: {a: {kind: generate, prompt: {user: "{{ question }} ({{ hint }})"}}}
+edges: START -> a -> END
+"""
+
+
+def test_an_input_is_given_as_a_param_is(client: httpx.Client) -> None:
+    graph = client.post("/page/check", json={"text": SPEC}).json()["graph"]
+    assert graph["params"]["hint"]["about"] == "what helps"
+    told = events(client, begin(client, yaml=SPEC, params={"hint": "count them"}))
+    (sent,) = [event for event in told if event["event"] == "sent"]
+    assert sent["messages"][-1]["content"] == f"{QUESTION} (count them)"
+
+
 def test_a_run_that_fails_says_why(client: httpx.Client) -> None:
     id = begin(client, model="tiny", question="word " * 20_000)
     end = events(client, id)[-1]
@@ -155,6 +172,13 @@ def test_a_spec_is_checked_and_drawn(client: httpx.Client) -> None:
     assert 'data-node="draft"' in found["graph"]["svg"]
     wrong = client.post("/page/check", json={"text": text.replace("critique", "critic", 1)}).json()
     assert wrong["problems"]
+
+
+def test_the_metrics_count_the_pages_runs(client: httpx.Client) -> None:
+    events(client, begin(client, strategy="direct"))
+    counted = client.get("/metrics").text
+    assert 'thinkgraph_requests_total{api="page",end="done",strategy="direct"}' in counted
+    assert 'thinkgraph_tokens_total{kind="completion",strategy="direct"}' in counted
 
 
 def test_the_api_needs_no_token_of_the_page(client: httpx.Client) -> None:

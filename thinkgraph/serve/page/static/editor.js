@@ -1,9 +1,25 @@
 // The YAML of a strategy in an editor: the checker's problems as one types, and completions.
 
 import {
-  EditorState, EditorView, HighlightStyle, autocompletion, completionKeymap, defaultKeymap,
-  drawSelection, forceLinting, history, historyKeymap, keymap, lineNumbers, lintGutter, lintKeymap,
-  linter, startCompletion, syntaxHighlighting, tags, yaml,
+  EditorState,
+  EditorView,
+  HighlightStyle,
+  autocompletion,
+  completionKeymap,
+  defaultKeymap,
+  drawSelection,
+  forceLinting,
+  history,
+  historyKeymap,
+  keymap,
+  lineNumbers,
+  lintGutter,
+  lintKeymap,
+  linter,
+  startCompletion,
+  syntaxHighlighting,
+  tags,
+  yaml,
 } from "./vendor/codemirror.js";
 import { post } from "./api.js";
 import { count, h } from "./dom.js";
@@ -13,7 +29,10 @@ const COLOURS = HighlightStyle.define([
   { tag: tags.comment, color: "var(--muted)", fontStyle: "italic" },
   { tag: [tags.string, tags.special(tags.string)], color: "var(--good)" },
   { tag: [tags.number, tags.bool, tags.null, tags.atom], color: "var(--bad)" },
-  { tag: [tags.punctuation, tags.separator, tags.squareBracket, tags.brace], color: "var(--muted)" },
+  {
+    tag: [tags.punctuation, tags.separator, tags.squareBracket, tags.brace],
+    color: "var(--muted)",
+  },
 ]);
 
 export class Editor {
@@ -84,21 +103,23 @@ export class Editor {
     const said = [errors && count(errors, "error"), warnings && count(warnings, "warning")];
     verdict.textContent = said.filter(Boolean).join(", ") || "No problems";
     verdict.classList.toggle("bad", errors > 0);
-    this.box.querySelector(".problems").replaceChildren(
-      ...problems.map((problem) =>
-        h(
-          "li",
-          { class: problem.severity },
+    this.box
+      .querySelector(".problems")
+      .replaceChildren(
+        ...problems.map((problem) =>
           h(
-            "button",
-            { type: "button", onclick: () => this.goTo(problem) },
-            h("b", {}, `${problem.line}:${problem.column}`),
-            ` ${words(problem)} `,
-            h("small", {}, problem.code),
+            "li",
+            { class: problem.severity },
+            h(
+              "button",
+              { type: "button", onclick: () => this.goTo(problem) },
+              h("b", {}, `${problem.line}:${problem.column}`),
+              ` ${words(problem)} `,
+              h("small", {}, problem.code),
+            ),
           ),
         ),
-      ),
-    );
+      );
   }
 
   get errors() {
@@ -125,7 +146,9 @@ function place(doc, line, column) {
 
 async function complete(context) {
   const word = context.matchBefore(/[$\w-]*/);
-  const after = /[:\[{,>]\s?$/.test(context.state.sliceDoc(Math.max(context.pos - 2, 0), context.pos));
+  const after = /[:\[{,>]\s?$/.test(
+    context.state.sliceDoc(Math.max(context.pos - 2, 0), context.pos),
+  );
   if (!context.explicit && !word?.text && !after) return null;
   const text = context.state.doc.toString();
   const position = [...text.slice(0, context.pos)].length;

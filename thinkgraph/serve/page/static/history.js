@@ -3,7 +3,13 @@
 import { get, remove } from "./api.js";
 import { h, number, one, oneLine } from "./dom.js";
 
-const WORDS = { running: "running", done: "done", stopped: "stopped", failed: "failed", interrupted: "interrupted" };
+const WORDS = {
+  running: "running",
+  done: "done",
+  stopped: "stopped",
+  failed: "failed",
+  interrupted: "interrupted",
+};
 
 export class History {
   constructor(view, { onAgain }) {
@@ -31,7 +37,9 @@ export class History {
     this.last = runs.at(-1)?.id;
     this.older.hidden = runs.length < 50;
     if (!this.list.childElementCount) {
-      this.list.append(h("li", { class: "empty" }, this.search.value ? "No run has this." : "No runs yet."));
+      this.list.append(
+        h("li", { class: "empty" }, this.search.value ? "No run has this." : "No runs yet."),
+      );
     }
   }
 
@@ -46,8 +54,21 @@ export class History {
         h("span", { class: "question" }, oneLine(run.question)),
         h("span", { class: "faint" }, facts(run)),
       ),
-      h("span", { class: `outcome ${run.status}`, title: run.error ?? run.answer ?? "" }, outcome(run)),
-      h("button", { type: "button", class: "link", "aria-label": `Delete: ${oneLine(run.question, 60)}`, onclick: () => this.forget(run, row) }, "Delete"),
+      h(
+        "span",
+        { class: `outcome ${run.status}`, title: run.error ?? run.answer ?? "" },
+        outcome(run),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "link",
+          "aria-label": `Delete: ${oneLine(run.question, 60)}`,
+          onclick: () => this.forget(run, row),
+        },
+        "Delete",
+      ),
     );
     return row;
   }
@@ -62,15 +83,34 @@ export class History {
   // One run: its report in a frame that runs no script.
   async open(id, view) {
     const run = await get(`/page/runs/${encodeURIComponent(id)}`);
-    const again = h("button", { type: "button", class: "plain", onclick: () => this.onAgain(run.asked, run.seed) }, "Ask again");
-    const head = h("div", { class: "bar" }, h("a", { href: "#/history" }, "History"), h("span", { class: "grow" }), again);
+    const again = h(
+      "button",
+      { type: "button", class: "plain", onclick: () => this.onAgain(run.asked, run.seed) },
+      "Ask again",
+    );
+    const head = h(
+      "div",
+      { class: "bar" },
+      h("a", { href: "#/history" }, "History"),
+      h("span", { class: "grow" }),
+      again,
+    );
     if (run.status !== "running" && (await hasReport(run))) {
       const address = `/page/runs/${run.id}/report`;
-      again.after(h("a", { class: "button", href: `${address}?download`, download: "" }, "Download as one file"));
+      again.after(
+        h(
+          "a",
+          { class: "button", href: `${address}?download`, download: "" },
+          "Download as one file",
+        ),
+      );
       view.replaceChildren(head, frame(address, run));
       return;
     }
-    const why = { interrupted: "The server ended before this run did.", running: "This run is under way." }[run.status] ?? run.error;
+    const why =
+      { interrupted: "The server ended before this run did.", running: "This run is under way." }[
+        run.status
+      ] ?? run.error;
     view.replaceChildren(
       head,
       h("h1", {}, oneLine(run.question, 1000)),
@@ -84,7 +124,11 @@ export class History {
 const hasReport = async (run) => run.tokens !== null;
 
 function frame(address, run) {
-  const element = h("iframe", { src: address, title: `Report: ${oneLine(run.question, 80)}`, sandbox: "allow-same-origin" });
+  const element = h("iframe", {
+    src: address,
+    title: `Report: ${oneLine(run.question, 80)}`,
+    sandbox: "allow-same-origin",
+  });
   element.addEventListener("load", () => {
     const inner = element.contentDocument.documentElement;
     const fit = () => (element.style.height = `${inner.getBoundingClientRect().height + 4}px`);
@@ -95,12 +139,16 @@ function frame(address, run) {
 }
 
 function outcome(run) {
-  if (run.status === "done" || run.status === "stopped") return oneLine(run.answer || "no answer", 60);
+  if (run.status === "done" || run.status === "stopped")
+    return oneLine(run.answer || "no answer", 60);
   return WORDS[run.status];
 }
 
 function facts(run) {
-  const when = new Date(run.started * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const when = new Date(run.started * 1000).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "short",
+  });
   const parts = [run.strategy, run.model, when];
   if (run.ended) parts.push(`${(run.ended - run.started).toFixed(1)} s`);
   if (run.tokens !== null) parts.push(`${number(run.tokens)} tokens`);

@@ -27,7 +27,11 @@ export class Live {
     this.figures.hidden = false;
     this.showFigures({ tokens: 0, seconds: 0 });
     this.draw(graph.svg);
-    this.leave = follow(id, (event) => this.take(event), () => this.lost());
+    this.leave = follow(
+      id,
+      (event) => this.take(event),
+      () => this.lost(),
+    );
   }
 
   take(event) {
@@ -46,7 +50,8 @@ export class Live {
   on_node({ node, round }) {
     one(".waiting", this.flow)?.remove();
     const name = outer(node);
-    for (const [source, target] of this.graph.arrows) if (target === name) this.working.delete(source);
+    for (const [source, target] of this.graph.arrows)
+      if (target === name) this.working.delete(source);
     if (name === "conclude") this.working.clear();
     this.working.add(name);
     this.mark();
@@ -68,12 +73,28 @@ export class Live {
     const isTree = TREES.has(kind);
     const cards = h("div", { class: isTree ? "tree" : "cards" });
     const note = h("span", { class: "note" });
-    const sent = h("button", { type: "button", class: "link", hidden: true, onclick: () => this.show((r) => r.key === key) }, "what was sent");
+    const sent = h(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        hidden: true,
+        onclick: () => this.show((r) => r.key === key),
+      },
+      "what was sent",
+    );
     const again = round ? `, ${ordinal(round + 1)} time` : "";
     const element = h(
       "section",
       { class: "step quiet", "aria-label": `${node}${again}` },
-      h("h3", {}, node, h("span", { class: "kind" }, (kind === node ? again : kind + again).replace(/^, /, "")), note, sent),
+      h(
+        "h3",
+        {},
+        node,
+        h("span", { class: "kind" }, (kind === node ? again : kind + again).replace(/^, /, "")),
+        note,
+        sent,
+      ),
       cards,
     );
     this.flow.append(element);
@@ -95,7 +116,10 @@ export class Live {
     const place = this.section(key, node, round);
     const card = new Card(id, {
       open: !place.isTree,
-      onSent: (of) => this.show((request) => (request.ids.length ? request.ids.includes(of) : request.key === section(of))),
+      onSent: (of) =>
+        this.show((request) =>
+          request.ids.length ? request.ids.includes(of) : request.key === section(of),
+        ),
     });
     this.cards.set(id, card);
     place.cards.append(place.isTree ? h("div", { class: "branch" }, card.element) : card.element);
@@ -143,6 +167,10 @@ export class Live {
     if (!place.cards.childElementCount) place.note.textContent = "continues the steps above";
   }
 
+  on_tool({ id, node, call }) {
+    this.card(id, node).called(call);
+  }
+
   on_critique(found) {
     this.card(found.id, found.node).critique(found);
     this.cards.get(found.candidate)?.judged(found);
@@ -170,7 +198,14 @@ export class Live {
       const leads = i === 0 && !event.tie;
       return h(
         "li",
-        { class: leads ? "leads" : "", onmouseenter: () => this.highlight(found.members), onmouseleave: () => this.highlight([]) },
+        {
+          class: leads ? "leads" : "",
+          tabIndex: event.final ? 0 : -1,
+          onmouseenter: () => this.highlight(found.members),
+          onmouseleave: () => this.highlight([]),
+          onfocus: () => this.highlight(found.members),
+          onblur: () => this.highlight([]),
+        },
         h("span", { class: "what", title: found.value }, oneLine(found.value, 60)),
         h("span", { class: "rail", "aria-hidden": "true" }, bar),
         h("span", { class: "votes" }, String(found.votes)),
@@ -179,14 +214,31 @@ export class Live {
     const left = event.classes.length - rows.length;
     if (left > 0) rows.push(h("li", {}, h("span", { class: "what faint" }, `and ${left} more`)));
     if (event.abstentions) {
-      rows.push(h("li", {}, h("span", { class: "what faint" }, "no answer"), h("span", { class: "rail" }), h("span", { class: "votes" }, String(event.abstentions))));
+      rows.push(
+        h(
+          "li",
+          {},
+          h("span", { class: "what faint" }, "no answer"),
+          h("span", { class: "rail" }),
+          h("span", { class: "votes" }, String(event.abstentions)),
+        ),
+      );
     }
     box.hidden = false;
-    box.replaceChildren(h("h3", {}, event.final ? "The vote" : "The vote so far", event.tie ? h("span", { class: "kind" }, "a tie") : null), h("ol", {}, rows));
+    box.replaceChildren(
+      h(
+        "h3",
+        {},
+        event.final ? "The vote" : "The vote so far",
+        event.tie ? h("span", { class: "kind" }, "a tie") : null,
+      ),
+      h("ol", {}, rows),
+    );
   }
 
   highlight(members) {
-    for (const [id, card] of this.cards) card.element.classList.toggle("voter", members.includes(id));
+    for (const [id, card] of this.cards)
+      card.element.classList.toggle("voter", members.includes(id));
   }
 
   on_answer(event) {
@@ -199,10 +251,15 @@ export class Live {
 
   showFigures({ tokens, seconds, cells, all_cells }) {
     if (cells !== undefined) this.peak = Math.max(this.peak ?? 0, cells);
-    const rows = [["Tokens", number(tokens)], ["Seconds", seconds.toFixed(1)]];
+    const rows = [
+      ["Tokens", number(tokens)],
+      ["Seconds", seconds.toFixed(1)],
+    ];
     if (all_cells) rows.push(["KV cells", `${number(cells)} of ${number(all_cells)}`]);
     else if (this.peak) rows.push(["KV cells at most", number(this.peak)]);
-    this.figures.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.figures.replaceChildren(
+      ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+    );
   }
 
   on_end(event) {
@@ -214,7 +271,8 @@ export class Live {
     if (!this.hasVoted) one(".vote", this.pane).hidden = true; // nothing was decided by one
     this.showFigures(event);
     for (const card of this.cards.values()) card.element.classList.remove("growing");
-    if (event.output !== null && event.output !== undefined) this.cards.get(this.reached?.candidate)?.wins();
+    if (event.output !== null && event.output !== undefined)
+      this.cards.get(this.reached?.candidate)?.wins();
     this.tellAnswer(event);
     this.onEnd();
   }
@@ -224,26 +282,43 @@ export class Live {
     const reached = this.reached;
     const parts = [];
     if (event.error) {
-      parts.push(h("p", { class: "eyebrow" }, "The run failed"), h("pre", { class: "text bad" }, event.error));
+      parts.push(
+        h("p", { class: "eyebrow" }, "The run failed"),
+        h("pre", { class: "text bad" }, event.error),
+      );
       say(`The run failed: ${event.error}`);
     } else {
       const value = reached?.value ?? null;
       const output = event.output?.trim() || "no answer";
       parts.push(h("p", { class: "eyebrow" }, title(event, value)));
-      parts.push(output.length > 120 || output.includes("\n") ? h("pre", { class: "text" }, output) : h("p", { class: "value" }, output));
+      parts.push(
+        output.length > 120 || output.includes("\n")
+          ? h("pre", { class: "text" }, output)
+          : h("p", { class: "value" }, output),
+      );
       if (reached?.note && reached.of > 1) parts.push(h("p", { class: "faint" }, reached.note));
       say(`The answer: ${oneLine(output)}`);
     }
     if (event.cut) parts.push(h("p", { class: "bad" }, `Cut short: ${event.cut}`));
-    for (const failure of event.failures ?? []) parts.push(h("p", { class: "bad" }, `Failed: ${failure}`));
-    if (event.usage) {
+    if (event.unkept) parts.push(h("p", { class: "bad" }, `Not kept: ${event.unkept}`));
+    for (const failure of event.failures ?? [])
+      parts.push(h("p", { class: "bad" }, `Failed: ${failure}`));
+    if (event.usage && !event.unkept) {
       parts.push(
         h(
           "p",
           { class: "bar" },
           h("a", { href: `#/run/${this.id}` }, "Report"),
-          h("a", { href: `/page/runs/${this.id}/report?download`, download: "" }, "Download as one file"),
-          h("span", { class: "faint" }, `seed ${event.seed} · ${count(event.usage.model_calls, "model call")} · ${number(event.usage.prompt_tokens)} prompt tokens, ${number(event.usage.cached_tokens)} from the cache`),
+          h(
+            "a",
+            { href: `/page/runs/${this.id}/report?download`, download: "" },
+            "Download as one file",
+          ),
+          h(
+            "span",
+            { class: "faint" },
+            `seed ${event.seed} · ${count(event.usage.model_calls, "model call")} · ${number(event.usage.prompt_tokens)} prompt tokens, ${number(event.usage.cached_tokens)} from the cache`,
+          ),
         ),
       );
     }
@@ -255,7 +330,9 @@ export class Live {
   lost() {
     if (this.isOver) return;
     this.isOver = true;
-    this.tellAnswer({ error: "the connection to the server was lost; the history has the run if it ended" });
+    this.tellAnswer({
+      error: "the connection to the server was lost; the history has the run if it ended",
+    });
     this.onEnd();
   }
 }
@@ -266,7 +343,8 @@ const label = (fold, children, id) => {
   fold.setAttribute("aria-label", `${count(size, "step")} after ${id}`);
 };
 
-const ordinal = (n) => `${n}${["th", "st", "nd", "rd"][n % 10 > 3 || (n % 100 > 10 && n % 100 < 14) ? 0 : n % 10]}`;
+const ordinal = (n) =>
+  `${n}${["th", "st", "nd", "rd"][n % 10 > 3 || (n % 100 > 10 && n % 100 < 14) ? 0 : n % 10]}`;
 
 function title(event, value) {
   if (event.status === "stopped") return "Stopped; the best answer so far";

@@ -23,7 +23,8 @@ async function begin() {
   await route();
 }
 
-const prefer = (name) => (strategies.some((each) => each.name === name) ? name : strategies[0].name);
+const prefer = (name) =>
+  strategies.some((each) => each.name === name) ? name : strategies[0].name;
 
 async function addPane(name, values) {
   const pane = new Pane(strategies, { onState: state, onSent: showRequests, onChoose: attempt });
@@ -36,7 +37,9 @@ async function addPane(name, values) {
 
 function namePanes() {
   const two = panes.length > 1;
-  panes.forEach((pane, i) => pane.call(two ? ["First strategy", "Second strategy"][i] : "Strategy"));
+  panes.forEach((pane, i) =>
+    pane.call(two ? ["First strategy", "Second strategy"][i] : "Strategy"),
+  );
   one("#panes").classList.toggle("two", two);
   document.body.classList.toggle("wide", two);
   one("#compare").setAttribute("aria-pressed", String(two));
@@ -149,12 +152,29 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(ask);
 });
-form.addEventListener("invalid", (event) => event.target.closest("details")?.setAttribute("open", ""), true);
+form.addEventListener(
+  "invalid",
+  (event) => event.target.closest("details")?.setAttribute("open", ""),
+  true,
+);
 question.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !one("#go").disabled) form.requestSubmit();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !one("#go").disabled)
+    form.requestSubmit();
+});
+const limits = one(".limits");
+document.addEventListener(
+  "click",
+  (event) => limits.contains(event.target) || (limits.open = false),
+);
+limits.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  limits.open = false;
+  one("summary", limits).focus();
 });
 one("#compare").addEventListener("click", () => attempt(() => setPanes(panes.length > 1 ? 1 : 2)));
-one("#stop").addEventListener("click", () => attempt(() => Promise.all(panes.map((pane) => pane.stop()))));
+one("#stop").addEventListener("click", () =>
+  attempt(() => Promise.all(panes.map((pane) => pane.stop()))),
+);
 one("[data-skip]").addEventListener("click", (event) => {
   event.preventDefault();
   question.focus();

@@ -122,7 +122,10 @@ export class Pane {
 
   watch(id, graph) {
     this.live?.leave();
-    this.live = new Live(this.element, id, graph, { onSent: this.onSent, onEnd: () => this.state() });
+    this.live = new Live(this.element, id, graph, {
+      onSent: this.onSent,
+      onEnd: () => this.state(),
+    });
     this.state();
   }
 
@@ -155,15 +158,22 @@ export function showRequests(requests) {
       "article",
       {},
       h("h3", {}, `${request.node}`, h("span", { class: "kind" }, settings(request.settings))),
-      request.messages.map((message) => [h("p", { class: "role" }, message.role), h("pre", { class: "text" }, message.content)]),
+      request.messages.map((message) => [
+        h("p", { class: "role" }, message.role),
+        h("pre", { class: "text" }, message.content),
+      ]),
     ),
   );
-  one(".requests", dialog).replaceChildren(...(shown.length ? shown : [h("p", {}, "Nothing was sent for it.")]));
+  one(".requests", dialog).replaceChildren(
+    ...(shown.length ? shown : [h("p", {}, "Nothing was sent for it.")]),
+  );
   all("[data-close]", dialog).forEach((button) => (button.onclick = () => dialog.close()));
   dialog.showModal();
 }
 
 function settings(given) {
   const left = Object.entries(given).filter(([name]) => !["_type", "seeds"].includes(name));
-  return left.map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+  return left
+    .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .join(" ");
 }

@@ -16,10 +16,12 @@ export class Params {
   show(declared, values = this.changed()) {
     this.declared = declared;
     this.inputs = {};
-    const rows = Object.entries(declared).map(([name, param]) => this.row(name, param, values[name]));
+    const rows = Object.entries(declared).map(([name, param]) =>
+      this.row(name, param, values[name]),
+    );
     this.fields.replaceChildren(...rows);
     this.box.hidden = rows.length === 0;
-    if (Object.values(declared).some((param) => param.default === null)) this.box.open = true;
+    if (Object.values(declared).some((param) => param.required)) this.box.open = true;
     this.tell();
   }
 
@@ -48,19 +50,26 @@ export class Params {
 
   input(param, value) {
     if (param.choices?.length) {
-      const options = param.choices.map((choice) => h("option", { value: String(choice) }, String(choice)));
-      return h("select", {}, options.map((o) => ((o.selected = o.value === String(value)), o)));
+      const options = param.choices.map((choice) =>
+        h("option", { value: String(choice) }, String(choice)),
+      );
+      return h(
+        "select",
+        {},
+        options.map((o) => ((o.selected = o.value === String(value)), o)),
+      );
     }
     if (param.type === "boolean") return h("input", { type: "checkbox", checked: value === true });
     const shown = value === null || value === undefined ? "" : String(value);
-    if (param.type === "string") return h("input", { type: "text", value: shown, required: param.default === null });
+    if (param.type === "string")
+      return h("input", { type: "text", value: shown, required: param.required });
     return h("input", {
       type: "number",
       value: shown,
       step: param.type === "integer" ? "1" : "any",
       min: param.minimum ?? "",
       max: param.maximum ?? "",
-      required: true,
+      required: param.required || param.default !== null,
     });
   }
 
@@ -85,13 +94,15 @@ export class Params {
 
 function read(input, param) {
   if (input.type === "checkbox") return input.checked;
-  if (param.choices?.length) return param.choices.find((choice) => String(choice) === input.value) ?? null;
-  if (param.type === "string") return input.value;
+  if (param.choices?.length)
+    return param.choices.find((choice) => String(choice) === input.value) ?? null;
+  if (param.type === "string") return input.value || param.default !== null ? input.value : null;
   return input.value === "" ? null : Number(input.value);
 }
 
 function bounds(param) {
-  if (param.minimum !== null && param.maximum !== null) return `${param.minimum} to ${param.maximum}`;
+  if (param.minimum !== null && param.maximum !== null)
+    return `${param.minimum} to ${param.maximum}`;
   if (param.minimum !== null) return `at least ${param.minimum}`;
   return param.maximum !== null ? `at most ${param.maximum}` : "";
 }

@@ -1,0 +1,303 @@
+"""The server against the engine alone: throughput with many clients, and a soak with disconnects.
+
+    python benchmarks/serve.py                       # 64 clients, strategies and bare chat mixed
+    python benchmarks/serve.py --soak                # 2,000 requests, a third of them broken off
+    python benchmarks/serve.py --llama-server PATH   # bare chat only, beside llama-server
+
+Each side has a process of its own, and they take turns, so that a busy machine slows both. The
+numbers are tokens a second, of all tokens sampled; the first round of each side is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import httpx
+
+import thinkgraph as tg
+from thinkgraph.models.catalogue import find
+from thinkgraph.models.model import ModelRequest
+
+QUESTIONS = [
+    "Ben has 4 bags with 6 marbles in each bag. How many marbles does Ben have in all?",
+    "A train goes 60 km in an hour. How far does it go in three hours?",
+    "Ann buys 3 pens for 2 dollars each and pays with a 10. What does she get back?",
+    "There are 12 eggs in a box. How many eggs are in five boxes?",
+]
+MIX = ("model", "direct", "self-consistency@4", "model", "best-of-n@4", "model", "self-refine")
+
+
+def requests(count: int, tokens: int, names: tuple[str, ...] = MIX) -> list[dict]:
+    """The same requests each time."""
+    return [
+        {
+            "model": names[i % len(names)],
+            "messages": [
+                {"role": "user", "content": f"{QUESTIONS[i % len(QUESTIONS)]} (case {i})"}
+            ],
+            "max_tokens": tokens,
+            "seed": i,
+        }
+        for i in range(count)
+    ]
+
+
+# ---- the engine alone ----
+
+
+async def alone(model: str, asked: list[dict], clients: int) -> dict:
+    """The requests on the engine of this process, as Python's callers make them."""
+    opened = tg.load_model(model)
+    graphs = {name: tg.load(name.partition("@")[0]) for name in MIX if name != "model"}
+    slots = asyncio.Semaphore(clients)
+
+    async def one(ask: dict) -> int:
+        name, question = ask["model"], ask["messages"][0]["content"]
+        async with slots:
+            if name == "model":
+                message = tg.Message(role="user", content=question)
+                sampling = tg.Sampling(max_tokens=ask["max_tokens"])
+                generation = opened.generate(ModelRequest([message], sampling, [ask["seed"]]))
+                await generation.completions()
+                return generation.usage.completion_tokens
+            count = name.partition("@")[2]
+            graph = graphs[name]
+            params = {"samples": count} if count else {}
+            if "max_tokens" in graph.spec.params:
+                params["max_tokens"] = ask["max_tokens"]
+            result = await graph.arun(question, model=opened, seed=ask["seed"], **params)
+            return result.usage.completion_tokens
+
+    began = time.perf_counter()
+    counts = await asyncio.gather(*map(one, asked))
+    took = time.perf_counter() - began
+    return {"tokens": sum(counts), "seconds": took}
+
+
+# ---- the server ----
+
+
+@contextmanager
+def serving(model: str, *options: str):
+    """A server in a process of its own: its address, its pid, and its log, whole at the end."""
+    log = Path(tempfile.mkdtemp()) / "log"
+    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--no-page"]
+    command += ["--running", "64"]
+    with log.open("w") as file:
+        process = subprocess.Popen([*command, "-m", f"model={model}", *options], stderr=file)
+    try:
+        limit = time.monotonic() + 120
+        while not (found := re.search(r"serving at (\S+)/v1", log.read_text())):
+            assert time.monotonic() < limit and process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield found[1], process.pid, log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+async def over_http(url: str, asked: list[dict], clients: int, *, streams: bool = True) -> dict:
+    """The requests by HTTP; every second one streams."""
+    slots, limits = asyncio.Semaphore(clients), httpx.Limits(max_connections=clients)
+
+    async def one(number: int, ask: dict) -> int:
+        async with slots:
+            if streams and number % 2:
+                body = {**ask, "stream": True, "stream_options": {"include_usage": True}}
+                usage = None
+                async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
+                    assert answer.status_code == 200, await answer.aread()
+                    async for line in answer.aiter_lines():
+                        if '"usage": {' in line or '"usage":{' in line:
+                            usage = json.loads(line.removeprefix("data: "))["usage"]
+                return usage["completion_tokens"]
+            answer = await client.post(f"{url}/v1/chat/completions", json=ask)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["usage"]["completion_tokens"]
+
+    async with httpx.AsyncClient(timeout=600, limits=limits) as client:
+        began = time.perf_counter()
+        counts = await asyncio.gather(*(one(i, ask) for i, ask in enumerate(asked)))
+        took = time.perf_counter() - began
+    return {"tokens": sum(counts), "seconds": took}
+
+
+def rate(found: dict) -> float:
+    return found["tokens"] / found["seconds"]
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Rounds of both sides in turn."""
+    asked = requests(options.requests, options.tokens)
+    here = [sys.executable, __file__, "--alone", "--model", options.model]
+    numbers = ["--requests", str(options.requests), "--tokens", str(options.tokens)]
+    rates: dict[str, list[float]] = {"server": [], "engine alone": []}
+    for round_ in range(options.rounds + 1):
+        with serving(options.model) as (url, *_):
+            asyncio.run(over_http(url, requests(4, 8), 4))  # loads everything
+            found = asyncio.run(over_http(url, asked, options.clients))
+        told = subprocess.check_output([*here, *numbers, "--clients", str(options.clients)])
+        other = json.loads(told)
+        print(f"round {round_}: server {rate(found):.1f}, engine alone {rate(other):.1f} tokens/s")
+        if round_:
+            rates["server"].append(rate(found))
+            rates["engine alone"].append(rate(other))
+    server, engine = median(rates["server"]), median(rates["engine alone"])
+    print(f"{options.clients} clients, {options.requests} requests, {options.tokens} tokens each")
+    print(f"server {server:.1f} tokens/s, engine alone {engine:.1f}: ratio {server / engine:.3f}")
+
+
+def beside(options: argparse.Namespace) -> None:
+    """Bare chat on both servers, in turn."""
+    asked = requests(options.requests, options.tokens, ("model",))
+    path = find(options.model).path
+    for round_ in range(options.rounds + 1):
+        with serving(options.model) as (url, *_):
+            asyncio.run(over_http(url, requests(4, 8, ("model",)), 4))
+            ours = asyncio.run(over_http(url, asked, options.clients))
+        port = free_port()
+        command = [options.llama_server, "-m", str(path), "--port", str(port), "-c", "32768"]
+        command += ["--parallel", "64", "--jinja"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not healthy(url):
+                time.sleep(0.2)
+            asyncio.run(over_http(url, requests(4, 8, ("model",)), 4))
+            theirs = asyncio.run(over_http(url, asked, options.clients))
+        finally:
+            process.terminate()
+            process.wait(30)
+        print(f"round {round_}: {rate(ours):.1f}, llama-server {rate(theirs):.1f} tokens/s")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+# ---- the soak ----
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def gauges(url: str) -> dict[str, float]:
+    """All metrics of one moment that have no labels but the model's, by their names."""
+    text = httpx.get(f"{url}/metrics", timeout=60).text
+    found = re.findall(r"^thinkgraph_(\w+)(?:\{model=\"\w+\"\})? (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+LOAD = ("running_requests", "waiting_requests", "engine_running", "engine_waiting")
+
+
+def idle(url: str) -> dict[str, float]:
+    """The metrics once nothing has run for a second: a strategy pauses between its nodes."""
+    quiet = 0
+    while quiet < 5:
+        found = gauges(url)
+        quiet = 0 if any(found[name] for name in LOAD) else quiet + 1
+        time.sleep(0.2)
+    return found
+
+
+async def soak_part(url: str, asked: list[dict], clients: int, random_: random.Random) -> dict:
+    """Requests of which a third leave at a random time; what is left has to be answered."""
+    counts = {"answered": 0, "left": 0, "lost": 0}
+    slots = asyncio.Semaphore(clients)
+
+    async def one(ask: dict, leaves: float | None, streams: bool) -> None:
+        async with slots:
+            try:
+                async with asyncio.timeout(leaves):
+                    body = {**ask, "stream": streams}
+                    async with client.stream("POST", path, json=body) as answer:
+                        text = "".join([part async for part in answer.aiter_text()])
+                done = answer.status_code == 200
+                whole = "data: [DONE]" in text if streams else '"finish_reason"' in text
+                counts["answered" if done and whole and '"error"' not in text else "lost"] += 1
+            except TimeoutError:
+                counts["left"] += 1
+
+    path = f"{url}/v1/chat/completions"
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients // 2)
+    async with httpx.AsyncClient(timeout=600, limits=limits) as client:
+        plans = [
+            (ask, random_.choice([None, None, random_.uniform(0, 3)]), random_.random() < 0.5)
+            for ask in asked
+        ]
+        await asyncio.gather(*(one(*plan) for plan in plans))
+    return counts
+
+
+def soak(options: argparse.Namespace) -> None:
+    """Parts of a tenth, with the memory after each."""
+    random_, held, total = random.Random(7), [], {"answered": 0, "left": 0, "lost": 0}
+    asked = requests(options.requests, options.tokens)
+    part = max(len(asked) // 10, 1)
+    with serving(options.model, "--waiting", "1000") as (url, pid, log):
+        for start in range(0, len(asked), part):
+            these = asked[start : start + part]
+            found = asyncio.run(soak_part(url, these, options.clients, random_))
+            total = {name: total[name] + found[name] for name in total}
+            after = idle(url)
+            held.append(resident(pid))
+            print(f"{start + len(these)}: {total}, {held[-1]:.0f} MiB", flush=True)
+    noise = log.read_text()
+    warm = held[len(held) // 5]
+    print(f"memory {warm:.0f} -> {held[-1]:.0f} MiB: {held[-1] / warm - 1:+.1%} after the warm-up")
+    kept = after["engine_cells_used"] - after["engine_cells_idle"]
+    print(f"KV cells kept by nobody's request: {kept:.0f}")
+    print(f"lost: {total['lost']}; tracebacks in the log: {noise.count('Traceback')}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--requests", type=int)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--llama-server")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.requests = options.requests or (2000 if options.soak else 128)
+    if options.alone:
+        asked = requests(options.requests, options.tokens)
+        asyncio.run(alone(options.model, requests(4, 8), 4))
+        print(json.dumps(asyncio.run(alone(options.model, asked, options.clients))))
+    elif options.llama_server:
+        beside(options)
+    elif options.soak:
+        soak(options)
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()

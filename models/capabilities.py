@@ -1,0 +1,30 @@
+"""What a model can be asked for beyond text, by the words that nodes and models share for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Capability = Literal[
+    "probabilities",
+    "beginnings",
+    "confidence",
+    "grammars",
+    "adapters",
+    "tools",
+    "rewards",
+    "templates",
+]
+
+ABOUT: dict[Capability, str] = {
+    "probabilities": "the probabilities of given words",
+    "beginnings": "answers that go on from a given beginning",
+    "confidence": "the entropies of its tokens (certainty, tail, lowest_group)",
+    "grammars": "texts that are held to a grammar",
+    "adapters": "LoRA adapters",
+    "rewards": "scores of a classification head",
+    "templates": "variables of a chat template (`template`)",
+    "tools": "calls of tools that it is told of",
+}
+"""What a model with a capability gives."""
+HOSTED: frozenset[Capability] = frozenset(ABOUT) - {"tools"}
+"""What no model behind a chat API gives."""

@@ -1,0 +1,1 @@
+"""How candidates are judged: scales, written verdicts, knockouts, verifiers."""

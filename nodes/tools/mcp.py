@@ -1,0 +1,246 @@
+"""Tools of MCP servers: an ``mcpServers`` file, as other clients have it, as tools by name.
+
+Servers are not trusted: starting, listing and calling have time-outs, there is a limit to how much
+they describe, and what they say is text for a model and nothing else. They have no sampling, no
+roots and no elicitation of this client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from thinkgraph.models.errors import ThinkgraphError
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+    from mcp import Client
+
+START_S = 30.0
+"""How long a server may take to start and to list its tools."""
+CALL_S = 120.0
+"""How long it may take for a call, unless a node allows less."""
+STOP_S = 10.0
+MOST_TOOLS = 128
+LONGEST_DESCRIPTION = 4000
+LARGEST_SCHEMA = 20_000
+"""Characters of the JSON schema of a tool's arguments."""
+INSTALL = 'MCP servers need the package mcp; run: pip install "thinkgraph[mcp]"'
+
+
+class McpServer(BaseModel):
+    """A server of an ``mcpServers`` file: a command that is started, or a URL."""
+
+    model_config = ConfigDict(frozen=True)  # files of other clients have further keys
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one(self) -> McpServer:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("a server has either a `command` or a `url`")
+        return self
+
+
+class McpConfig(BaseModel):
+    """An ``mcpServers`` file."""
+
+    servers: dict[str, McpServer] = Field(alias="mcpServers", min_length=1)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> McpConfig:
+        """Read a file.
+
+        Raises:
+            ThinkgraphError: there is none, or it has another form.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise ThinkgraphError(f"{path} can't be read: {error.strerror or error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            form = '{"mcpServers": {"NAME": {"command": "…", "args": []}}}'
+            raise ThinkgraphError(f"{path}: {place}: {first['msg']}; write {form}") from None
+
+
+@contextmanager
+def mcp_tools(config: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[dict[str, BaseTool]]:
+    """Start or reach MCP servers, and give their tools; they are left at the end of the block.
+
+    ``with mcp_tools("servers.json") as tools: graph.run(question, tools=tools)``. A tool has the
+    name that its server gives it; where two servers use one name, the server's is put before it:
+    ``files_search``.
+
+    Args:
+        config: an ``mcpServers`` file, or what it holds.
+
+    Raises:
+        ThinkgraphError: the file has another form, or a server can't be started or reached.
+    """
+    known = config if isinstance(config, Mapping) else None
+    try:
+        found = McpConfig.model_validate(known) if known is not None else McpConfig.read(config)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ThinkgraphError(f"mcpServers: {error.errors()[0]['msg']}") from None
+    sessions = _Sessions(found)
+    try:
+        yield sessions.tools()
+    finally:
+        sessions.close()
+
+
+class _Sessions:
+    """Sessions with servers, in an event loop of their own: a run may have any loop, or none."""
+
+    def __init__(self, config: McpConfig) -> None:
+        self._config = config
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="thinkgraph-mcp", daemon=True
+        )
+        self._thread.start()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def tools(self) -> dict[str, BaseTool]:
+        """The tools of all servers, once each has told them."""
+        listed = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        count = Counter(_label(tool.name) for _, tools in listed.values() for tool in tools)
+        named = {
+            _label(tool.name if count[_label(tool.name)] == 1 else f"{name}_{tool.name}"): (
+                client,
+                tool,
+            )
+            for name, (client, tools) in listed.items()
+            for tool in tools
+        }
+        return {label: self._tool(label, *found) for label, found in named.items()}
+
+    async def _start(self) -> dict[str, tuple[Client, list[Any]]]:
+        """Open all sessions side by side; each is opened and closed by one task."""
+        ready = {name: self._loop.create_future() for name in self._config.servers}
+        for name, server in self._config.servers.items():
+            task = self._loop.create_task(self._serve(name, server, ready[name]))
+            self._tasks.append(task)
+        return dict(zip(ready, await asyncio.gather(*ready.values()), strict=True))
+
+    async def _serve(self, name: str, server: McpServer, ready: asyncio.Future[Any]) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(START_S):
+                    client = await stack.enter_async_context(_client(server))
+                    tools = [tool async for tool in _listed(client)]
+                ready.set_result((client, tools))
+                await self._stop.wait()
+        except BaseException as error:
+            if not ready.done():
+                said = _reason(error)
+                ready.set_exception(ThinkgraphError(f"the MCP server {name!r} {said}"))
+
+    def _tool(self, label: str, client: Client, tool: Any) -> BaseTool:
+        from langchain_core.tools import StructuredTool, ToolException  # noqa: PLC0415
+
+        async def asked(arguments: dict[str, Any]) -> str:
+            result = await client.call_tool(tool.name, arguments, read_timeout_seconds=CALL_S)
+            parts = [
+                part.text if part.type == "text" else f"[{part.type}, which can't be shown here]"
+                for part in result.content
+            ]
+            text = "\n".join(parts)
+            if result.is_error:
+                raise ToolException(text or "the server told an error without words")
+            if not text and result.structured_content is not None:
+                return json.dumps(result.structured_content, ensure_ascii=False)
+            return text
+
+        async def call(**arguments: Any) -> str:
+            work = asyncio.run_coroutine_threadsafe(asked(arguments), self._loop)
+            return await asyncio.wrap_future(work)
+
+        about = (tool.description or tool.name)[:LONGEST_DESCRIPTION]
+        return StructuredTool(
+            name=label, description=about, args_schema=tool.input_schema, coroutine=call
+        )
+
+    def close(self) -> None:
+        """Leave the servers; those that were started are ended."""
+
+        async def stop() -> None:
+            self._stop.set()
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
+            for task in late:
+                task.cancel()
+
+        if self._tasks:
+            asyncio.run_coroutine_threadsafe(stop(), self._loop).result(2 * STOP_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_S)
+
+
+def _client(server: McpServer) -> Client:
+    try:
+        from mcp import Client, StdioServerParameters  # noqa: PLC0415 (optional)
+    except ImportError as error:
+        raise ThinkgraphError(INSTALL) from error
+    if server.command is not None:
+        return Client(
+            StdioServerParameters(
+                command=server.command, args=list(server.args), env=server.env, cwd=server.cwd
+            )
+        )
+    if not server.headers:
+        return Client(str(server.url))
+    import httpx2  # noqa: PLC0415 (a need of mcp)
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
+    http = httpx2.AsyncClient(headers=server.headers, timeout=CALL_S)
+    return Client(streamable_http_client(str(server.url), http_client=http))
+
+
+async def _listed(client: Client) -> Any:
+    """The tools of a server, page by page, up to a limit; too large schemas are left out."""
+    cursor, count = None, 0
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        for tool in page.tools:
+            count += 1
+            if count > MOST_TOOLS:
+                return
+            if len(json.dumps(tool.input_schema)) <= LARGEST_SCHEMA:
+                yield tool
+        cursor = page.next_cursor
+        if not cursor:
+            return
+
+
+def _label(name: str) -> str:
+    """A name that a spec can have."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "_"
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return f"did not answer within {START_S:g} seconds"
+    if isinstance(error, ThinkgraphError):
+        return f"can't be used: {error}"
+    said = " ".join(str(error).split()) or type(error).__name__
+    return f"can't be started or reached: {said}"

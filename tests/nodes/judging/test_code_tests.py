@@ -1,0 +1,69 @@
+"""The verifier `tests`: a candidate's code in the sandbox, and the tests that it must pass."""
+
+from typing import Any
+
+import pytest
+
+import thinkgraph as tg
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.judging.code_tests import code_of
+
+pytest.importorskip("pydantic_monty")
+pytest.importorskip("thinkgraph.nodes.tools.python")
+
+GOOD = "Here it is:\n\n```python\ndef add(a, b):\n    return a + b\n```\nIt adds."
+BAD = "```\ndef add(a, b):\n    return a - b\n```"
+BROKEN = "def add(a, b) return"
+NOSY = "```python\nopen('/etc/passwd').read()\ndef add(a, b): return a + b\n```"
+TESTS = "x = 2\nassert add(x, 0) == 2\nassert add(1, 2) == 3"
+
+
+def checked(replies: list[str], tests: Any = TESTS, **rest: Any) -> tg.Result:
+    graph = tg.Graph("coded", inputs={"tests": tg.Input(type="list", default=[])})
+    if isinstance(tests, str):
+        graph = tg.Graph("coded", inputs={"tests": tg.Input(type="string", default="")})
+    graph.add(
+        draft=tg.Generate(samples=len(replies), extract="text"),
+        check=tg.Score(verifier="tests", **rest),
+        keep=tg.Select(accepted=True),
+    )
+    graph.edge(tg.START, "draft", "check", "keep", tg.END)
+    model = ScriptedModel(replies)
+    return graph.run("Write add(a, b).", model=model, seed=1, tests=tests)
+
+
+def test_the_score_is_the_share_of_the_tests_that_pass() -> None:
+    result = checked([BAD, GOOD, BROKEN, NOSY])
+    assert [c.score for c in result.candidates] == [0.5, 1, 0, 0]
+    assert [c.accepted for c in result.critiques] == [False, True, False, False]
+    assert result.answer.text == GOOD
+    half, all_, broken, nosy = (c.text for c in result.critiques)
+    assert half.startswith("1 of 2 tests pass.") and "assert add(1, 2) == 3" in half
+    assert all_ == "2 of 2 tests pass."
+    assert broken.startswith("The code fails: ") and nosy.startswith("The code fails: ")
+
+
+def test_tests_may_be_a_list() -> None:
+    result = checked([GOOD], ["assert add(1, 1) == 2", "assert add(0, 0) == 1"])
+    assert [c.score for c in result.candidates] == [0.5]
+    assert result.rejected
+
+
+def test_code_that_never_ends_is_ended_and_told() -> None:
+    endless = "```python\ndef add(a, b):\n    while True:\n        pass\n```"
+    result = checked([endless, GOOD], "assert add(1, 2) == 3", timeout=30)
+    assert [c.score for c in result.candidates] == [0, 1]
+    assert result.answer.text == GOOD
+
+
+@pytest.mark.parametrize("tests", ["", "x = 1", "assert ("])
+def test_a_spec_without_tests_is_told(tests: str) -> None:
+    with pytest.raises(ThinkgraphError, match="field `tests`"):
+        checked([GOOD], tests)
+
+
+def test_the_code_is_what_is_fenced() -> None:
+    assert code_of(GOOD) == "def add(a, b):\n    return a + b\n"
+    assert code_of(BROKEN) == BROKEN
+    assert code_of("```py\na = 1\n```\nand\n```python\nb = 2\n```") == "a = 1\n\nb = 2\n"

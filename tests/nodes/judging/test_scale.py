@@ -1,0 +1,70 @@
+"""The scale of a judge: expected scores, and scores that a text states."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinkgraph.nodes.judging.scale import Scale
+from thinkgraph.nodes.judging.written import written_option
+
+TEN = Scale(1, 10)
+
+
+def test_the_expected_score_weighs_each_score_by_its_probability() -> None:
+    assert Scale(1, 3).expected([0.25, 0.25, 0.5]) == pytest.approx(2.25)
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=10, max_size=10))
+def test_an_expected_score_lies_on_the_scale(weights: list[float]) -> None:
+    expected = TEN.expected([weight / sum(weights) for weight in weights])
+    assert 1 - 1e-9 <= expected <= 10 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("Score: 7", 7),
+        ("It is well done.\n\n**Score:** 10", 10),
+        ("Score: 8/10", 8),
+        ("score is 6.5", 6.5),
+        ("I'd give it 8 out of 10.", 8),
+        ("Rating: 3", 3),
+        ("First, Score: 2. No, after all: Score: 9", 9),
+        ("2 of the 3 steps are right. Score: 4", 4),
+        ("9", 9),
+        ("Score: 11", None),
+        ("Score: -3", None),
+        ("It is 42 % wrong", None),
+        ("no idea", None),
+        ("", None),
+    ],
+)
+def test_a_written_score_is_read(text: str, score: float | None) -> None:
+    assert TEN.written(text) == score
+
+
+@pytest.mark.parametrize("ends", [(5, 5), (10, 1), (0, 101)])
+def test_a_scale_has_at_least_two_and_at_most_a_hundred_and_one_scores(
+    ends: tuple[int, int],
+) -> None:
+    with pytest.raises(ValueError, match="a scale goes from a lower to a higher"):
+        Scale(*ends)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "index"),
+    [
+        ("Yes", ["Yes", "No"], 0),
+        ("no.", ["Yes", "No"], 1),
+        ("Yes, it is. There is no mistake.", ["Yes", "No"], 0),
+        ("The steps are right: Yes", ["Yes", "No"], 0),
+        ("A better one is B", ["A", "B"], 1),
+        ("B", ["A", "B"], 1),
+        ("(A)", ["A", "B"], 0),
+        ("Answer A is better than a guess, so: A", ["A", "B"], 0),
+        ("Nothing", ["Yes", "No"], None),
+        ("", ["Yes", "No"], None),
+    ],
+)
+def test_a_written_option_is_read(text: str, options: list[str], index: int | None) -> None:
+    assert written_option(text, options) == index

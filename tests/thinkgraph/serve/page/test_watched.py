@@ -1,0 +1,61 @@
+"""A run under way: its end is told whatever happens, and nobody's run is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkgraph.graphs.graph import load
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import Model
+from thinkgraph.serve.offer.models import Models
+from thinkgraph.serve.offer.strategies import Strategies
+from thinkgraph.serve.page import watched
+from thinkgraph.serve.page.history import Asked
+from thinkgraph.serve.page.watched import WatchedRun
+from thinkgraph.serve.service import Service
+
+
+async def kept(run: WatchedRun) -> None:
+    """Nothing goes wrong."""
+
+
+async def run_of(model: str | Model, on_end: Any = kept, **asked: Any) -> WatchedRun:
+    graph = load("direct")
+    service = Service(Models({"m": model}), Strategies({"direct": graph}))
+    run = WatchedRun(graph, Asked(question="What is 3 + 4?", **asked), on_end)
+    await run.run(service)
+    return run
+
+
+async def last(run: WatchedRun) -> dict[str, Any]:
+    return [event async for _, batch in run.batches() for event in batch][-1]
+
+
+async def test_an_answer_that_cannot_be_kept_is_told_all_the_same() -> None:
+    async def fails(run: WatchedRun) -> None:
+        raise OSError("the disk is full")
+
+    end = await last(await run_of(ScriptedModel(["It is 7."]), fails))
+    assert (end["status"], end["output"]) == ("done", "7")
+    assert end["unkept"] == "the disk is full"
+
+
+async def test_a_fault_of_a_model_is_told(tmp_path: Path) -> None:
+    end = await last(await run_of(ScriptedModel([ValueError("out of order")])))
+    assert end["status"] == "failed"
+    assert "out of order" in end["error"]
+    assert "there is no file" in (await last(await run_of(str(tmp_path / "no.gguf"))))["error"]
+
+
+async def test_a_run_that_nobody_watches_is_stopped(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "UNWATCHED_S", 0.3)
+    run = await run_of(str(tiny("llama")), params={"max_tokens": 1900})
+    assert run.status == "stopped"
+    assert run.result is not None
+    assert run.result.cut == watched.LEFT

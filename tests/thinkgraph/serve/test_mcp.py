@@ -1,0 +1,100 @@
+"""Strategies as tools, called by the MCP client over HTTP and over standard input and output."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.thinkgraph.serve.conftest import STRATEGIES, Running, Serve
+from tests.thinkgraph.serve.test_disconnects import is_idle, stats, wait_until
+from thinkgraph.serve.mcp import server
+from thinkgraph.serve.mcp.tools import parsed
+
+QUESTION = {"question": "What is 3 times 4?"}
+
+
+async def test_a_tool_gives_the_answer_its_votes_and_its_cost(serve: Serve) -> None:
+    running = serve()
+    heard: list[tuple[float, str | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        heard.append((done, message))
+
+    async with Client(f"{running.url}/mcp") as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        result: Any = await client.call_tool(
+            "self-consistency", {**QUESTION, "samples": 4}, progress_callback=progress
+        )
+    properties = tools["self-consistency"].input_schema["properties"]
+    assert properties["samples"]["type"] == "integer"
+    assert properties["seconds"]["default"] < 60
+    assert "hurts" in str(tools["self-consistency"].description)
+    assert not result.is_error and result.content[0].text.startswith("Three times four")
+    assert result.structured_content["of"] == 4
+    assert sum(result.structured_content["votes"].values()) == 4
+    assert result.structured_content["completion_tokens"] > 0
+    assert heard and heard[0][0] == 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_that_is_cancelled_stops_its_samples(
+    serve: Serve, tiny: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PROGRESS_S", 0.02)
+    running = serve({"tiny": str(tiny())})
+    heard: list[float] = []
+    before = stats(running)
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        heard.append(done)
+        if len(heard) == 3:
+            scope.cancel()
+
+    asked = {**QUESTION, "samples": 8, "max_tokens": 1900}
+    async with Client(f"{running.url}/mcp", mode=mode) as client:
+        with anyio.CancelScope() as scope:
+            await client.call_tool("self-consistency", asked, progress_callback=progress)
+        assert scope.cancelled_caught
+        after = await anyio.to_thread.run_sync(lambda: wait_until(running, is_idle))
+    assert heard == sorted({*heard}), "progress grows"
+    assert after.cancelled_tokens > before.cancelled_tokens
+
+
+async def test_a_time_limit_gives_the_best_answer_so_far(serve: Serve, tiny: Any) -> None:
+    running = serve({"tiny": str(tiny())})
+    asked = {**QUESTION, "samples": 16, "max_tokens": 1900, "seconds": 0.3}
+    async with Client(f"{running.url}/mcp") as client:
+        result: Any = await client.call_tool("self-consistency", asked)
+    assert not result.is_error and "0.3 seconds" in result.structured_content["cut"]
+
+
+async def test_wrong_arguments_are_answered_in_words(served: Running) -> None:
+    async with Client(f"{served.url}/mcp") as client:
+        for name, given in [
+            ("nothing", QUESTION),
+            ("self-consistency", {}),
+            ("self-consistency", {**QUESTION, "samples": 0}),
+            ("self-consistency", {**QUESTION, "sample": 4}),
+            ("self-consistency", {"question": " "}),
+        ]:
+            result: Any = await client.call_tool(name, given)
+            assert result.is_error and result.content[0].text
+
+
+async def test_the_command_serves_over_standard_input_and_output(tiny: Any) -> None:
+    command = ["-m", "thinkgraph", "mcp", "-m", f"tiny={tiny()}", "direct"]
+    async with Client(StdioServerParameters(command=sys.executable, args=command)) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["direct"]
+        result: Any = await client.call_tool("direct", {**QUESTION, "max_tokens": 5})
+    assert result.structured_content["completion_tokens"] == 5
+
+
+def test_every_strategy_is_a_tool_with_a_default_below_a_minute() -> None:
+    for graph in STRATEGIES.graphs.values():
+        given = {"question": "?", **dict.fromkeys(graph.spec.inputs, "x")}
+        values = parsed(graph, given)
+        assert 0 < values["seconds"] < 60

@@ -1,0 +1,103 @@
+"""The Responses API, asked with OpenAI's own client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from tests.thinkgraph.serve.conftest import Running
+
+QUESTION = "What is 3 times 4?"
+EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+
+
+@pytest.fixture
+def client(served: Running) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+
+
+def test_a_response_has_the_thoughts_before_the_answer(client: openai.OpenAI) -> None:
+    done = client.responses.create(model="scripted/self-consistency@4", input=QUESTION)
+    Response.model_validate(done.model_dump())
+    assert [item.type for item in done.output] == ["reasoning", "message"]
+    assert done.output_text.endswith("12.") or done.output_text.endswith("13.")
+    assert done.usage and done.usage.output_tokens_details.reasoning_tokens > 0
+
+
+def test_a_stream_tells_the_thoughts_and_then_the_answer(client: openai.OpenAI) -> None:
+    events = list(
+        client.responses.create(model="scripted/self-consistency@4", input=QUESTION, stream=True)
+    )
+    for event in events:
+        EVENTS.validate_python(event.model_dump())
+    kinds = [event.type for event in events]
+    assert kinds[0] == "response.created" and kinds[-1] == "response.completed"
+    assert kinds.index("response.reasoning_summary_text.delta") < kinds.index(
+        "response.output_text.delta"
+    )
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    last: Any = events[-1]
+    assert last.response.output_text == text
+
+
+def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
+    done = client.responses.create(model="tiny", input=QUESTION, max_output_tokens=3)
+    assert done.status == "incomplete" and done.incomplete_details
+    assert done.incomplete_details.reason == "max_output_tokens"
+
+
+def test_functions_are_called_and_their_results_taken(client: openai.OpenAI) -> None:
+    digit = {"type": "integer", "minimum": 0, "maximum": 9}
+    tool: Any = {
+        "type": "function",
+        "name": "double",
+        "parameters": {"type": "object", "properties": {"a": digit}, "required": ["a"]},
+    }
+    asked: Any = {"model": "tiny", "tools": [tool], "tool_choice": "required"}
+    asked["max_output_tokens"] = 900
+    done = client.responses.create(**asked, input=QUESTION)
+    call: Any = next(item for item in done.output if item.type == "function_call")
+    assert "a" in json.loads(call.arguments)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "24"}
+    given: Any = [{"role": "user", "content": QUESTION}, call.model_dump(), result]
+    after = client.responses.create(model="tiny", input=given, max_output_tokens=4)
+    assert after.output_text
+
+
+def test_an_answer_is_of_its_schema(client: openai.OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"sum": {"enum": [12, 13]}},
+        "required": ["sum"],
+        "additionalProperties": False,
+    }
+    form: Any = {"format": {"type": "json_schema", "name": "sum", "schema": schema}}
+    done = client.responses.create(model="tiny", input=QUESTION, text=form)
+    assert json.loads(done.output_text)["sum"] in (12, 13)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"previous_response_id": "resp_1"},
+        {"background": True},
+        {"tools": [{"type": "web_search"}]},
+        {"input": [{"type": "item_reference", "id": "x"}]},
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+        {"input": [{"type": "function_call", "name": "f", "arguments": "{"}]},
+        {"input": 3},
+    ],
+)
+def test_what_isnt_supported_is_refused_in_words(
+    client: openai.OpenAI, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(**{"model": "tiny", "input": QUESTION, **asked})
+    told: Any = caught.value.body
+    assert told["message"] and told["type"] == "invalid_request_error"

@@ -1,0 +1,81 @@
+"""Strategies as tools: names, descriptions, and the schemas of what goes in and comes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.runtime.tool import arguments
+from thinkgraph.serve.errors import RequestError
+
+SECONDS = 45.0
+"""The default time limit of a call: clients give up after a minute."""
+LONGEST_S = 600.0
+OWN = ("seconds", "budget")
+"""Arguments of every tool, beside the strategy's own."""
+USE = (
+    "Ask a local language model one question, which has to say all that is needed: the tool sees "
+    "neither your conversation nor any file. "
+)
+
+
+class Voted(BaseModel):
+    """What a tool gives: the answer, the vote, and what it cost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str = Field(description="the answer's text")
+    value: str | None = Field(None, description="the extracted answer, such as a number")
+    votes: dict[str, int] = Field(default_factory=dict, description="votes by answer")
+    of: int = Field(1, description="how many candidates there were")
+    tie: bool = False
+    cut: str | None = Field(None, description="why it ended early; null: it ran to its end")
+    note: str = Field("", description="how sure the vote is")
+    model: str = Field("", description="the model that was asked")
+    seed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = Field(0, description="tokens that were sampled, of all candidates")
+    cancelled_tokens: int = 0
+    seconds: float = 0.0
+
+
+def input_model(graph: Graph) -> type[BaseModel]:
+    """The arguments of a strategy's tool: the question, its inputs and params, and the limits."""
+    base = arguments(graph.spec, tuple(graph.spec.params))
+    fields: dict[str, Any] = {
+        "seconds": (
+            Annotated[float, Field(gt=0, le=LONGEST_S)],
+            Field(SECONDS, description="time limit; then the best answer so far is given"),
+        ),
+        "budget": (
+            Annotated[int, Field(ge=1)] | None,
+            Field(None, description="sampled tokens at most; then the best answer so far"),
+        ),
+    }
+    missing = {name: field for name, field in fields.items() if name not in base.model_fields}
+    return create_model(f"{graph.name}-tool", __base__=base, **missing)
+
+
+def description(graph: Graph) -> str:
+    """What an agent is told: what the strategy does, and when it helps and hurts."""
+    return USE + " ".join(graph.spec.about.split())
+
+
+def parsed(graph: Graph, given: dict[str, Any] | None) -> dict[str, Any]:
+    """The arguments of a call, checked.
+
+    Raises:
+        RequestError: one is unknown or wrong.
+    """
+    model = input_model(graph)
+    unknown = sorted({*(given or {})} - {*model.model_fields})
+    if unknown:
+        known = ", ".join(model.model_fields)
+        raise RequestError(f"{graph.name} takes no {unknown[0]!r}; it takes {known}")
+    try:
+        return model.model_validate(given or {}).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RequestError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
