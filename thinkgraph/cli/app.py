@@ -11,6 +11,7 @@ import typer
 
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
+from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
@@ -61,7 +62,7 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, serve, mcp, new):
+for command in (show, check, plan, schema, models, tune, compare, fit, serve, mcp, new):
     app.command()(command)
 
 
