@@ -222,7 +222,11 @@ class Graph:
     def roles(self) -> set[str]:
         """The model roles of its nodes, and of the graphs that it uses."""
         nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
-        return {str(role) for node in nodes if (role := node.settings.get("model"))}
+        named = [node.settings.get("model") for node in nodes]
+        for node in nodes:
+            several = node.settings.get("models", ())
+            named += several if isinstance(several, list | tuple) else ()
+        return {str(role) for role in named if role}
 
     def required(self, params: Mapping[str, Any] | None = None) -> Requirements:
         """The tools and verifiers that its nodes name, those of the graphs that it uses included.

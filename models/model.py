@@ -176,6 +176,11 @@ class Sampling(Frozen):
     logit_bias: dict[int, float] = Field(default_factory=dict)
     max_tokens: int = Field(512, ge=1)
     stop: tuple[str, ...] = Field((), description="texts that end a completion, left out of it")
+    stop_after_text: bool = Field(
+        False,
+        description="a text of `stop` ends only a completion that has said something: a "
+        "line of text rather than a blank one",
+    )
     stop_tokens: tuple[int, ...] = ()
     ignore_eos: bool = False
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")

@@ -51,6 +51,7 @@ class Candidate(Frozen):
     rejected: bool = Field(False, description="whether it was dropped as not accepted")
     score: float | None = Field(None, description="given by the last score node")
     scorer: str | None = Field(None, description="the node that gave the score")
+    terminal: bool = Field(False, description="a leaf of a tree search that has nothing to grow")
     seed: int
     tokens: int
     finish_reason: FinishReason
@@ -111,14 +112,34 @@ class State(Frozen):
         """The population, oldest first."""
         return [candidate for candidate in self.candidates.values() if candidate.live]
 
+    @property
+    def whole(self) -> list[Candidate]:
+        """Every complete candidate, retired ones included; all candidates if none is complete."""
+        cut = ("budget", "error", "cancelled")
+        everyone = list(self.candidates.values())
+        return [c for c in everyone if c.finish_reason not in cut] or everyone
+
     def critiques_of(self, candidate: Candidate) -> list[Criticism]:
         """The critiques of a candidate, oldest first."""
         return [c for c in self.critiques.values() if c.candidate == candidate.id]
 
+    def last_critiques(self, candidate: Candidate) -> list[Criticism]:
+        """Those of the last round in which it was criticised."""
+        found = self.critiques_of(candidate)
+        return [c for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+
+    def lineage(self, candidate: Candidate | None) -> list[Candidate]:
+        """A candidate and those it was written from, oldest first; of None, none."""
+        found: list[Candidate] = []
+        while candidate is not None:
+            found.append(candidate)
+            above = next(iter(candidate.parents), None)
+            candidate = self.candidates.get(above) if above else None
+        return found[::-1]
+
     def accepts(self, candidate: Candidate) -> bool:
         """Whether most of the last round's critiques of a candidate accept it."""
-        found = self.critiques_of(candidate)
-        last = [c.accepted for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+        last = [critique.accepted for critique in self.last_critiques(candidate)]
         return sum(last) * 2 > len(last)
 
     @property

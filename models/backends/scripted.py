@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from thinkgraph.models.backends.streams import Step, Streams
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import (
+    Confidence,
     FinishReason,
     Message,
     ModelRequest,
@@ -45,7 +46,9 @@ class ScriptedModel:
         replies: one for each sample, used up in the order of asking (a prompt's samples in
             their order); or a function from messages and seed to the text.
         choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
-            to sum to one.
+            to sum to one. Or a function from messages and options to the weights.
+        logprobs: for each reply in turn, the mean log-probability of its tokens, in nats; replies
+            beyond them have none.
         name: the model's name.
         context_length: in words.
 
@@ -57,7 +60,9 @@ class ScriptedModel:
         self,
         replies: Iterable[Reply] | Callable[[Sequence[Message], int], str] = (),
         *,
-        choices: Iterable[Sequence[float]] = (),
+        choices: Iterable[Sequence[float]]
+        | Callable[[Sequence[Message], Sequence[str]], Sequence[float]] = (),
+        logprobs: Iterable[float] = (),
         name: str = "scripted",
         context_length: int = 4096,
     ) -> None:
@@ -65,7 +70,9 @@ class ScriptedModel:
         self.calls: list[Call] = []
         self._function = replies if callable(replies) else None
         self._replies = [] if callable(replies) else _listed(replies)
-        self._choices = [list(weights) for weights in choices]
+        self._weigh = choices if callable(choices) else None
+        self._choices = [] if callable(choices) else [list(weights) for weights in choices]
+        self._logprobs = iter(logprobs)
         self._used: dict[str, int] = {}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -84,8 +91,12 @@ class ScriptedModel:
         turns, prefix = parted(request.messages)
         self.calls.append(Call(turns, prefix, request.sampling, list(request.seeds)))
         replies = [self._reply(turns, seed) for seed in request.seeds]
+        sure = [_confidence(next(self._logprobs, None)) for _ in replies]
         return Streams(
-            [_words(reply, request.sampling) for reply in replies],
+            [
+                _words(reply, request.sampling, confidence)
+                for reply, confidence in zip(replies, sure, strict=True)
+            ],
             request.seeds,
             spent=self._spend(request),
             budget=request.budget,
@@ -100,7 +111,10 @@ class ScriptedModel:
         Raises:
             ModelError: the script has no more choices, or not a weight for each option.
         """
-        weights = self._next("choices", self._choices)
+        if self._weigh:
+            weights = list(self._weigh(request.messages, options))
+        else:
+            weights = self._next("choices", self._choices)
         self._match("weights", len(weights), "options", len(options))
         total = math.fsum(weights)
         return [weight / total for weight in weights], self._spend(request)
@@ -143,17 +157,25 @@ def _split(text: str) -> list[str]:
     return re.findall(r"\s*\S+(?:\s+$)?|^\s+$", text)
 
 
-async def _words(reply: Reply, sampling: Sampling) -> AsyncGenerator[Step, None]:
+def _confidence(logprob: float | None) -> Confidence | None:
+    return None if logprob is None else Confidence(mean_logprob=logprob, min_logprob=logprob)
+
+
+async def _words(
+    reply: Reply, sampling: Sampling, confidence: Confidence | None
+) -> AsyncGenerator[Step, None]:
     await asyncio.sleep(0)
     if isinstance(reply, Exception):
         raise reply
-    words = _split(_before_stop(reply, sampling.stop))
+    words = _split(_before_stop(reply, sampling))
     reason: FinishReason = "stop" if len(words) <= sampling.max_tokens else "length"
     words = words[: sampling.max_tokens]
     for left, word in zip(reversed(range(len(words))), words, strict=True):
         await asyncio.sleep(0)
-        yield Step(word, tokens=1, finish=None if left else reason)
+        yield Step(word, tokens=1, finish=None if left else reason, confidence=confidence)
 
 
-def _before_stop(text: str, stop: Sequence[str]) -> str:
-    return text[: min((at for s in stop if (at := text.find(s)) >= 0), default=len(text))]
+def _before_stop(text: str, sampling: Sampling) -> str:
+    blank = len(text) - len(text.lstrip()) if sampling.stop_after_text else 0
+    found = (at for s in sampling.stop if (at := text.find(s, blank)) >= 0)
+    return text[: min(found, default=len(text))]

@@ -57,7 +57,10 @@ class Sequence:
         self.num_targets = len(targets)
         self.lease: Lease | None = None
         self.sampler: Sampler | None = None
-        self.stream = TextStream(request.sampling.stop, request.parser())
+        sampling = request.sampling
+        self.stream = TextStream(
+            sampling.stop, request.parser(), after_text=sampling.stop_after_text
+        )
         self.confidence = TokenConfidence(full=request.sampling.confidence)
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []

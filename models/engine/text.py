@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 
 from thinkgraph.models.formats.format import PLAIN
 from thinkgraph.models.formats.parser import ResponseParser, Said
@@ -21,10 +22,18 @@ class TextStream:
     Args:
         stop: texts that end the answer; in a thought they are text, but for the thought's end.
         parser: tells thoughts, calls and the answer apart.
+        after_text: a text of ``stop`` is one only behind visible text.
     """
 
-    def __init__(self, stop: tuple[str, ...] = (), parser: ResponseParser | None = None) -> None:
+    def __init__(
+        self,
+        stop: tuple[str, ...] = (),
+        parser: ResponseParser | None = None,
+        *,
+        after_text: bool = False,
+    ) -> None:
         self._stop = tuple(s for s in stop if s)
+        self._after_text = after_text
         self._decoder = _decoder("replace")
         self.parser = parser or ResponseParser(PLAIN)
         self._new = Said()
@@ -59,11 +68,22 @@ class TextStream:
             self.stopped = True
             return
         text, self._held = self._held + said.text, ""
-        if found := [at for s in self._stop if (at := text.find(s)) >= 0]:
+        if (found := first_stop(text, self._stop, self._blank(text))) is not None:
             self.stopped = True
-            text = text[: min(found)]
+            text = text[:found]
         elif self._stop and not final:
             end = len(text) - held_back(text, self._stop)
             text, self._held = text[:end], text[end:]
         self._new.text += text
         self.text += text
+
+    def _blank(self, text: str) -> int:
+        """How many of the characters of a text come before anything visible, if it matters."""
+        if not self._after_text or self.text.strip():
+            return 0
+        return len(text) - len(text.lstrip())
+
+
+def first_stop(text: str, stop: Iterable[str], start: int = 0) -> int | None:
+    """Where the first of the stop strings begins in a text, from ``start`` on."""
+    return min((at for s in stop if (at := text.find(s, start)) >= 0), default=None)

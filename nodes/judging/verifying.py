@@ -56,15 +56,15 @@ async def verify(
         }
         given = _arguments(function, verifier, known)
         async with places:
+            limit = asyncio.timeout(timeout)
             try:
-                async with asyncio.timeout(timeout):
+                async with limit:
                     return Judgement.of(await _called(function, given))
-            except TimeoutError:
-                fault = f"took longer than {timeout:g} s"
             except ThinkgraphError:  # the user's to mend, for all candidates alike
                 raise
             except Exception as error:  # of a stranger's code
-                fault = f"failed: {type(error).__name__}: {error}"
+                fault = f"failed: {type(error).__name__}: {error!s:.300}"
+                fault = f"took longer than {timeout:g} s" if limit.expired() else fault
         step.failures.append(f"the verifier {verifier!r} {fault} ({candidate.id})")
         return None
 

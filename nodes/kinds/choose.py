@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -18,6 +20,8 @@ from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.step import Step, gather
+
+T = TypeVar("T")
 
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -42,6 +46,13 @@ class Choose(SamplingNode):
         "logits", description="read the label from the logits or the text"
     )
     lead: str = Field("", description="text before the label, at the start of the completion")
+    orders: int = Field(
+        1,
+        ge=1,
+        le=len(LABELS),
+        description="in how many orders a group is shown; the probabilities are averaged, so that "
+        "a label's place counts less",
+    )
     group: int = Field(
         8, ge=2, le=len(LABELS), description="maximum number of candidates per prompt"
     )
@@ -78,7 +89,8 @@ class Choose(SamplingNode):
         while left > 1:
             size, groups = min(left, self.group), -(-left // self.group)
             drafts = tuple((label, before.longest) for label in LABELS[:size])
-            request = self.requests(shows={"drafts": drafts}, prompts=groups, room=16)
+            shown = groups * min(self.orders, size)
+            request = self.requests(shows={"drafts": drafts}, prompts=shown, room=16)
             if self.verdict == "logits":
                 prefix = token_bound(self.lead)
                 request = replace(request, samples=0, max_tokens=0, prefix=prefix, options=size)
@@ -89,8 +101,30 @@ class Choose(SamplingNode):
     async def _scored(
         self, group: list[Candidate], number: int, state: State, step: Step
     ) -> list[Candidate] | None:
+        """The group with the mean probability of each; None if the budget ended first."""
         if len(group) == 1:
             return group
+        orders = min(self.orders, len(group))
+        starts = [turn * len(group) // orders for turn in range(orders)]
+        work = [
+            self._shown(_turned(group, start), number * orders + turn, state, step)
+            for turn, start in enumerate(starts)
+        ]
+        found = [chances for chances in await gather(*work) if chances is not None]
+        if len(found) < orders:
+            return None
+        # Turned back, the chances of each candidate stand at its place.
+        turned = [_turned(c, len(group) - start) for c, start in zip(found, starts, strict=True)]
+        means = [math.fsum(chances) / orders for chances in zip(*turned, strict=True)]
+        return [
+            candidate.model_copy(update={"score": chance, "scorer": step.node})
+            for candidate, chance in zip(group, means, strict=True)
+        ]
+
+    async def _shown(
+        self, group: list[Candidate], number: int, state: State, step: Step
+    ) -> list[float] | None:
+        """The probability of each candidate, in one order."""
         messages = truncate_texts(
             lambda texts: step.messages(
                 self.prompt, state, drafts=list(zip(LABELS, texts, strict=False))
@@ -98,15 +132,7 @@ class Choose(SamplingNode):
             [candidate.text for candidate in group],
             step.models(self.model),
         )
-        chances = await self._chances(messages, LABELS[: len(group)], number, step)
-        return (
-            None
-            if chances is None
-            else [
-                candidate.model_copy(update={"score": chance, "scorer": step.node})
-                for candidate, chance in zip(group, chances, strict=True)
-            ]
-        )
+        return await self._chances(messages, LABELS[: len(group)], number, step)
 
     async def _chances(
         self, messages: list[Message], labels: str, number: int, step: Step
@@ -131,3 +157,8 @@ class Choose(SamplingNode):
             step.failures.append(f"{completion.text.strip()[-80:]!r} names no label")
             return None
         return [float(index == chosen) for index in range(len(labels))]
+
+
+def _turned(items: Sequence[T], start: int) -> list[T]:
+    """The items from one on, and then those before it."""
+    return [*items[start:], *items[:start]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -11,7 +12,13 @@ from pydantic import Field
 from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import NoProbabilities
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, continued
-from thinkgraph.nodes.base.cost import Cost, PopulationBounds, token_bound
+from thinkgraph.nodes.base.cost import (
+    Cost,
+    PopulationBounds,
+    RequestBounds,
+    TextBound,
+    token_bound,
+)
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
 from thinkgraph.nodes.judging.judgement import LONGEST_REASON
@@ -19,6 +26,9 @@ from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
+
+META = ("Yes", "No")
+META_TOKENS = 8
 
 
 class Critique(SamplingNode):
@@ -29,6 +39,9 @@ class Critique(SamplingNode):
     ``verdict: text`` reads the last verdict in the review instead, for models without logits; the
     prompt then asks for one of the ``verdicts``.
 
+    With ``meta`` the critic is itself checked: for each critique that rejects, a model is asked
+    whether the faults that it names are there. A fault counts as much as that is probable.
+
     With ``verifier`` a function of the host's judges in place of the model: its verdict, or its
     score from ``threshold`` on, accepts a candidate, and its reason is the review.
     """
@@ -37,7 +50,7 @@ class Critique(SamplingNode):
     about: ClassVar[str] = "each candidate → a critique with a verdict"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"critiques"})
-    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts"})
+    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "verdicts", "critique"})
 
     prompt: PromptSetting = "critique"
     samples: int = Field(1, ge=1, le=64, description="critiques per candidate")
@@ -48,6 +61,9 @@ class Critique(SamplingNode):
     accept: str = Field(" correct", description="the verdict that accepts")
     reject: str = Field(" wrong", description="the verdict that rejects")
     threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
+    meta: PromptSetting | None = Field(
+        None, description="prompt of a Yes-or-No question whether a critique's faults are there"
+    )
     verifier: str = Field("", description="name of a verifier that the host binds, as the critic")
     timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
 
@@ -75,7 +91,7 @@ class Critique(SamplingNode):
         """The reviews of what it has not reviewed, and a verdict on each; nothing of a verifier."""
         if self.verifier:
             return Cost(before.judged(LONGEST_REASON))
-        shows = {
+        shows: dict[str, TextBound] = {
             "candidate": before.longest,
             "answer": before.longest,
             "verdicts": self._verdicts,
@@ -89,9 +105,22 @@ class Critique(SamplingNode):
             prefix=self.longest + token_bound(self.lead),
             options=token_bound(self.accept, self.reject),
         )
-        asked = (review, verdict) if self.verdict == "logits" else (review,)
+        asked = [review, verdict] if self.verdict == "logits" else [review]
+        if self.meta is not None:
+            checked = {**shows, "critique": self.longest}
+            asked.append(self._meta_cost(review, checked))
         said = self.samples * (self.longest + 2)
-        return Cost(before.judged(said), asked, exact=before.exact and before.first)
+        certain = before.exact and before.first and self.meta is None
+        return Cost(before.judged(said), tuple(asked), exact=certain)
+
+    def _meta_cost(self, review: RequestBounds, shows: Mapping[str, TextBound]) -> RequestBounds:
+        """A question for each review, if all reject."""
+        asked = replace(review, prompt=self.meta or "", shows=shows, prefix=0)
+        prompts = review.prompts * self.samples
+        if self.verdict == "text":
+            return replace(asked, prompts=prompts, samples=1, max_tokens=META_TOKENS)
+        options = token_bound(*META)
+        return replace(asked, prompts=prompts, samples=0, max_tokens=0, options=options)
 
     async def _verified(
         self, fresh: list[Candidate], state: State, step: Step
@@ -130,8 +159,16 @@ class Critique(SamplingNode):
             role=self.model,
         )
         whole = [review for review in reviews if review.finish_reason not in NOT_WRITTEN]
-        work = [self._judge(review, candidate, first, messages, step) for review in whole]
-        return [found for found in await gather(*work) if found is not None]
+
+        async def judge(review: Completion) -> Criticism | None:
+            found = await self._judge(review, candidate, first, messages, step)
+            if found and self.meta is not None and not found.accepted:
+                found = await self._checked(found, candidate, first + review.sample, state, step)
+            if found:
+                step.emit(CritiqueAdded(critique=found))
+            return found
+
+        return [found for found in await gather(*map(judge, whole)) if found is not None]
 
     async def _judge(
         self,
@@ -148,21 +185,18 @@ class Critique(SamplingNode):
             probability = await self._probability(messages, text, step)
             if probability is None:
                 return None
-        criticism = Criticism(
+        accepted = self._says_accept(text) if probability is None else self._passes(probability)
+        return Criticism(
             id=step.id(first + review.sample),
             node=step.node,
             round=step.round,
             candidate=candidate.id,
             text=text,
-            accepted=self._says_accept(text)
-            if probability is None
-            else probability >= self.threshold,
+            accepted=accepted,
             probability=probability,
             seed=review.seed,
             tokens=review.tokens,
         )
-        step.emit(CritiqueAdded(critique=criticism))
-        return criticism
 
     async def _probability(self, messages: list[Message], text: str, step: Step) -> float | None:
         try:
@@ -175,6 +209,35 @@ class Critique(SamplingNode):
         except NoProbabilities as error:
             raise NoProbabilities(f"{error}, or set `verdict: text`") from error
         return probabilities[0] if probabilities else None
+
+    async def _checked(
+        self, found: Criticism, candidate: Candidate, sample: int, state: State, step: Step
+    ) -> Criticism | None:
+        """A critique that rejects, as far as its faults are there; None without budget."""
+        known = {"candidate": candidate.text, "answer": candidate.answer or ""}
+        messages = step.messages(
+            self.meta or "", state, critique=found.text, verdicts=self._verdicts, **known
+        )
+        valid = await self._valid(messages, sample, step)
+        if valid is None:
+            return None
+        probability = 1 - (1 - (found.probability or 0.0)) * valid
+        changed = {"probability": probability, "accepted": self._passes(probability)}
+        return found.model_copy(update=changed)
+
+    async def _valid(self, messages: list[Message], sample: int, step: Step) -> float | None:
+        """The probability of Yes; None without budget."""
+        if self.verdict == "logits":
+            found = await step.choose(messages, META, role=self.model, adapter=self.adapter)
+            return found[0] if found else None
+        sampling = self.sampling.model_copy(update={"max_tokens": META_TOKENS})
+        (reply,) = await step.sample(messages, sampling, first=sample, part=1, role=self.model)
+        if reply.finish_reason in NOT_WRITTEN:
+            return None
+        return float(reply.text.strip().lower().startswith(META[0].lower()))
+
+    def _passes(self, probability: float) -> bool:
+        return probability >= self.threshold
 
     @property
     def _verdicts(self) -> tuple[str, ...]:

@@ -30,12 +30,14 @@ class Expand(CandidateNode):
     """Continue every live candidate, or start from the question if there is none.
 
     The text of a candidate is the prefix of its children, so they start from its KV cache. The
-    children replace their parent in the population. A complete candidate is left as it is: one
-    whose last step was empty, or in which the extractor ``ends`` finds an answer. ``write: rest``
-    completes every candidate.
+    children replace their parent in the population. A step is a line that says something, with
+    the blank lines before it. A complete candidate is left as it is: one that the model ended, or
+    in which the extractor ``ends`` finds an answer. ``write: rest`` completes every candidate.
 
     With ``start: depth`` a child keeps only as many steps of its parent as the parent is deep in
-    the tree, and rewrites the rest. This is a rollout: every candidate is a whole answer.
+    the tree, and rewrites the rest. This is a rollout: every candidate is a whole answer. One is
+    ``terminal`` where its own children would have nothing to rewrite: all of it is kept, or the
+    kept steps hold an answer.
     """
 
     kind: ClassVar[str] = "expand"
@@ -80,7 +82,9 @@ class Expand(CandidateNode):
         return Cost(before.added(born, text, live=born, exact=certain), (request,), exact=certain)
 
     def _grows(self, candidate: Candidate) -> bool:
-        return self.start == "depth" or candidate.finish_reason == "length"
+        if self.start == "depth":
+            return not candidate.terminal
+        return candidate.finish_reason == "length"
 
     async def _grow(
         self,
@@ -91,11 +95,14 @@ class Expand(CandidateNode):
         step: Step,
     ) -> list[Candidate]:
         begun = self._begun(parent, state)
-        stop = (*self.stop, self.step) if self.write == "step" else self.stop
+        sampling = self.sampling
+        if self.write == "step":
+            stop = {"stop": (*self.stop, self.step), "stop_after_text": True}
+            sampling = sampling.model_copy(update=stop)
         first = index * self.samples
         completions = await step.sample(
             continued(messages, begun),
-            self.sampling.model_copy(update={"stop": stop}),
+            sampling,
             n=self.samples,
             first=first,
             role=self.model,
@@ -116,23 +123,32 @@ class Expand(CandidateNode):
         if parent is None:
             return ""
         text = parent.text.removeprefix(self.prefix)
-        if self.start == "all":
-            return text
-        return "".join(steps(text, self.step)[: depth(parent, state)])
+        return text if self.start == "all" else self._kept(text, len(state.lineage(parent)))
+
+    def _kept(self, text: str, depth: int) -> str:
+        """What the children of a candidate at this depth begin with."""
+        return "".join(steps(text, self.step)[:depth])
 
     def _child(self, completion: Completion, branch: Branch, state: State, step: Step) -> Candidate:
         goes_on = self._goes_on(completion)
         text = branch.begun + completion.text + (self.step if goes_on else "")
         confidence = completion.confidence
-        if self.start == "all":
-            above = [(c.confidence, c.tokens) for c in lineage(branch.parent, state)]
-            confidence = joined([*above, (confidence, completion.tokens)])
+        if self.start == "all" and branch.parent:
+            # A parent's confidence is of its whole text, which its ancestors wrote with it.
+            written = sum(c.tokens for c in state.lineage(branch.parent))
+            above = (branch.parent.confidence, written)
+            confidence = joined([above, (confidence, completion.tokens)])
         changed: dict[str, Any] = {"text": text, "confidence": confidence}
         if goes_on:
             changed["finish_reason"] = "length"
         parents = [branch.parent] if branch.parent else []
         whole = completion.model_copy(update=changed)
-        return self.candidate(whole, step, first=branch.first, parents=parents)
+        child = self.candidate(whole, step, first=branch.first, parents=parents)
+        if self.start == "depth":
+            kept = self._kept(text, len(state.lineage(branch.parent)) + 1)
+            ended = kept == text or extract(kept, self.ends) is not None
+            child = child.model_copy(update={"terminal": ended})
+        return child
 
     def _goes_on(self, completion: Completion) -> bool:
         """Whether a step leaves more to be written."""
@@ -152,18 +168,3 @@ def steps(text: str, end: str) -> list[str]:
     if found:
         found[-1] = found[-1][: -len(end)]
     return found
-
-
-def lineage(candidate: Candidate | None, state: State) -> list[Candidate]:
-    """A candidate and those it was written from, oldest first."""
-    found: list[Candidate] = []
-    while candidate is not None:
-        found.append(candidate)
-        above = next(iter(candidate.parents), None)
-        candidate = state.candidates.get(above) if above else None
-    return found[::-1]
-
-
-def depth(candidate: Candidate, state: State) -> int:
-    """How many candidates lead to it, itself included."""
-    return len(lineage(candidate, state))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,75 +22,110 @@ class Revise(CandidateNode):
     The new candidate replaces its parent in the population. With ``keep: better`` it does so only
     if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
     keeps both, for a critic and a select node to choose.
+
+    With ``pairs`` a candidate is rewritten several times, each time with one of its last critiques,
+    those that reject it first. A prompt may also show the ``history``: the answers that led to the
+    candidate, oldest first, each with what its critics said.
     """
 
     kind: ClassVar[str] = "revise"
     about: ClassVar[str] = "candidate + critique (or its peers' answers) → a better candidate"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
-    variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "critique", "peers"})
+    variables: ClassVar[frozenset[str]] = frozenset(
+        {"candidate", "answer", "critique", "peers", "history"}
+    )
 
     prompt: PromptSetting = "revise"
     keep: Literal["always", "better", "both"] = Field(
         "always", description="when a rewrite is kept"
     )
     by: Quality = Field("logprob", description="what `keep: better` compares")
+    pairs: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="rewrites of a candidate, each with one critique; 0 is one rewrite with all",
+    )
 
     async def run(self, state: State, step: Step) -> Update:
         """All rewritings side by side."""
         parents = [c for c in state.live if not (state.critiques_of(c) and state.accepts(c))]
         work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
-        return Update(candidates=tuple(c for pair in await gather(*work) for c in pair))
+        return Update(candidates=tuple(c for family in await gather(*work) for c in family))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A request for each live candidate; those that critics accept need none."""
+        """A request for each live candidate, or pair; those that critics accept need none."""
         shows = {
             "candidate": before.longest,
             "answer": before.longest,
             "critique": before.critique_tokens,
             "peers": (before.longest,) * (before.live - 1),
+            "history": ((before.longest, before.critique_tokens),) * before.round,
         }
         certain = before.exact and not before.critique_tokens
-        alive = before.live * (2 if self.keep == "both" else 1)
-        after = before.added(before.live, self.longest, live=alive, exact=before.exact)
-        return Cost(after, (self.requests(shows=shows, prompts=before.live),), exact=certain)
+        born = before.live * max(self.pairs, 1)
+        alive = born + (before.live if self.keep == "both" else 0)
+        if self.keep == "better":
+            alive = before.live
+        exact = before.exact and not self.pairs
+        after = before.added(born, self.longest, live=alive, exact=exact)
+        return Cost(
+            after, (self.requests(shows=shows, prompts=born),), exact=certain and not self.pairs
+        )
 
     async def _rewrite(
         self, parent: Candidate, index: int, state: State, step: Step
-    ) -> tuple[Candidate, Candidate]:
-        messages = step.messages(
-            self.prompt,
-            state,
-            candidate=parent.text,
-            answer=parent.answer or "",
-            critique=_faults(parent, state),
-            peers=[peer.text for peer in state.live if peer.id != parent.id],
-        )
-        (completion,) = await step.sample(
-            continued(messages, self.prefix), self.sampling, first=index, role=self.model
-        )
-        child = self.candidate(completion, step, first=index, parents=[parent])
-        pair = self._kept(child, parent, state)
-        for candidate in pair:
+    ) -> list[Candidate]:
+        """A candidate and its rewrites, those that aren't kept retired."""
+        told = self._told(parent, state)
+        first = index * max(self.pairs, 1)
+        known = {
+            "candidate": parent.text,
+            "answer": parent.answer or "",
+            "peers": [peer.text for peer in state.live if peer.id != parent.id],
+            "history": [(c.text, _said(c, state)) for c in state.lineage(parent)[:-1]],
+        }
+        work = [
+            self._child(parent, {**known, "critique": critique}, first + i, state, step)
+            for i, critique in enumerate(told)
+        ]
+        family = self._kept(parent, await gather(*work), state)
+        for candidate in family:
             step.emit(CandidateUpdated(candidate=candidate))
-        return pair
+        return family
 
-    def _kept(
-        self, child: Candidate, parent: Candidate, state: State
-    ) -> tuple[Candidate, Candidate]:
-        if child.finish_reason in (*NOT_WRITTEN, "cancelled"):
-            return parent, child.retired()
-        if self.keep == "both":
-            return parent, child
-        measure = QUALITIES[self.by]
-        if self.keep == "always" or measure(child, state) > measure(parent, state):
-            return parent.retired(), child
-        return child.retired(), parent
+    def _told(self, parent: Candidate, state: State) -> list[str]:
+        """What its critics say of a candidate, in the pieces that a rewrite is given each."""
+        last = state.last_critiques(parent)
+        if not self.pairs or not last:
+            return [_said(parent, state)]
+        ranked = sorted(last, key=lambda critique: critique.accepted)  # stable: rejecting first
+        return [critique.text.strip() for critique in ranked[: self.pairs]]
+
+    async def _child(
+        self, parent: Candidate, known: dict[str, Any], sample: int, state: State, step: Step
+    ) -> Candidate:
+        messages = continued(step.messages(self.prompt, state, **known), self.prefix)
+        (completion,) = await step.sample(messages, self.sampling, first=sample, role=self.model)
+        return self.candidate(completion, step, first=sample, parents=[parent])
+
+    def _kept(self, parent: Candidate, children: list[Candidate], state: State) -> list[Candidate]:
+        cut = (*NOT_WRITTEN, "cancelled")
+        whole = [child for child in children if child.finish_reason not in cut]
+        kept = whole
+        if self.keep == "better":
+            measure = QUALITIES[self.by]
+            best = max([parent, *whole], key=lambda candidate: measure(candidate, state))
+            kept = [] if best is parent else [best]
+        if self.keep == "both" or not kept:
+            kept = [parent, *kept]
+        live = {candidate.id for candidate in kept}
+        return [c if c.id in live else c.retired() for c in (parent, *children)]
 
 
-def _faults(candidate: Candidate, state: State) -> str:
+def _said(candidate: Candidate, state: State) -> str:
     """What the last critics found wrong with a candidate; all they said if they accept it."""
-    found = state.critiques_of(candidate)
-    last = [c for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
+    last = state.last_critiques(candidate)
     against = [critique for critique in last if not critique.accepted] or last
     return "\n\n".join(critique.text.strip() for critique in against)

@@ -70,6 +70,11 @@ class Score(ModelJudge):
     )
 
     by: Scorer = Field("logprob", description="the score")
+    among: Literal["live", "all"] = Field(
+        "live",
+        description="`all` scores every complete candidate anew, where no model is asked: the "
+        "`agreement` of a tree's answers is with all of them",
+    )
     verifier: str = Field(
         "", description="name of a verifier that the host binds; it implies `by: verifier`"
     )
@@ -122,10 +127,11 @@ class Score(ModelJudge):
                 state.live, lambda a, b: self.match(a, b, next(numbers), state, step)
             )
         else:
-            scores = {c.id: QUALITIES[self.scorer](c, state) for c in state.live}
+            seen = state if self.among == "live" else _all_live(state)
+            scores = {c.id: QUALITIES[self.scorer](c, seen) for c in seen.live}
         scored = [
             candidate.model_copy(update={"score": scores[candidate.id], "scorer": step.node})
-            for candidate in state.live
+            for candidate in state.candidates.values()
             if math.isfinite(scores.get(candidate.id, math.nan))
         ]
         for candidate in scored:
@@ -176,3 +182,9 @@ class Score(ModelJudge):
         found = dict(zip((candidate.id for candidate in fresh), await gather(*work), strict=True))
         scores = {name: score for name, (score, _) in found.items() if score is not None}
         return scores, [reason for _, reasons in found.values() for reason in reasons]
+
+
+def _all_live(state: State) -> State:
+    """The state as if every complete candidate were in the population."""
+    whole = {c.id: c.model_copy(update={"live": True}) for c in state.whole}
+    return state.model_copy(update={"candidates": whole})

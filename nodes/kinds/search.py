@@ -30,7 +30,9 @@ class Search(Node):
     """Choose the candidate to expand next: it alone is live; if the root is chosen, none is.
 
     ``uct`` descends from the root to the child with the highest upper confidence bound, until it
-    reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). ``thompson`` is AB-MCTS-A
+    reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). Below a child of which every leaf is
+    ``terminal`` there is nothing to grow, so it is passed over; where that is true of all, the root
+    is chosen and the tree grows wider. ``thompson`` is AB-MCTS-A
     (arXiv 2503.04412, section 3): at each candidate it decides by Thompson sampling, from Beta
     posteriors of the scores, whether to expand it again (wider) or to descend to one of its
     children (deeper). Scores outside 0 to 1 are rescaled.
@@ -63,7 +65,7 @@ class Search(Node):
 
     def _uct(self, tree: Tree) -> str:
         at = ROOT
-        while children := tree.children[at]:
+        while children := tree.open(at):
             visits = len(tree.below(at))
 
             def bound(child: str, visits: int = visits) -> float:
@@ -91,6 +93,15 @@ class Tree:
             parent = next((p for p in candidate.parents if p in known), ROOT)
             self.children[parent].append(candidate.id)
         self.reward = _scaled(grown)
+        self._terminal = {candidate.id for candidate in grown if candidate.terminal}
+
+    def open(self, at: str) -> list[str]:
+        """The children below which something can be grown."""
+        return [child for child in self.children[at] if self._is_open(child)]
+
+    def _is_open(self, at: str) -> bool:
+        children = self.children[at]
+        return any(map(self._is_open, children)) if children else at not in self._terminal
 
     def below(self, at: str) -> list[str]:
         """A candidate and all that was written from it; of the root, all."""

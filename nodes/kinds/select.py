@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import CandidateUpdated
@@ -56,7 +55,7 @@ class Select(Node):
 
     async def run(self, state: State, step: Step) -> Update:
         """Drop, rank and retire."""
-        pool = state.live if self.among == "live" else _whole(state)
+        pool = state.live if self.among == "live" else state.whole
         measure = QUALITIES[self.by]
         passing = [candidate for candidate in pool if self._passes(candidate, state)]
         ranked = sorted(passing, key=lambda candidate: -measure(candidate, state))
@@ -90,10 +89,3 @@ def _selected(candidate: Candidate, is_kept: bool, is_dropped: bool) -> Candidat
     if (candidate.live, candidate.rejected) == (is_kept, rejected):
         return candidate
     return candidate.model_copy(update={"live": is_kept, "rejected": rejected})
-
-
-def _whole(state: State) -> list[Candidate]:
-    """Every complete candidate of the run; all candidates if none is complete."""
-    everyone = list(state.candidates.values())
-    whole = [c for c in everyone if c.finish_reason not in (*NOT_WRITTEN, "cancelled")]
-    return whole or everyone

@@ -10,10 +10,10 @@ from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import CandidateUpdated
-from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
-from thinkgraph.nodes.step import Step
+from thinkgraph.nodes.step import Step, gather
 
 
 class Synthesize(CandidateNode):
@@ -26,24 +26,25 @@ class Synthesize(CandidateNode):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
-    samples: int = Field(1, ge=1, le=256, description="number of new candidates")
+    samples: int = Field(1, ge=1, le=256, description="number of new candidates, of each model")
+    models: tuple[str, ...] = Field(
+        (), description="roles of models that each write new candidates, in place of `model`"
+    )
 
     @property
     def writes_answer(self) -> bool:
         """With one sample, which takes the place of all candidates before it."""
-        return self.samples == 1 and not self.prefix
+        return self.samples * len(self._roles) == 1 and not self.prefix
+
+    @property
+    def _roles(self) -> tuple[str, ...]:
+        return self.models or (self.model,)
 
     async def run(self, state: State, step: Step) -> Update:
         """One prompt that holds every candidate; what the budget cuts short replaces none."""
         read = [candidate for candidate in state.live if candidate.text.strip()]
-        messages = truncate_texts(
-            lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
-            [candidate.text for candidate in read],
-            step.models(self.model),
-            room=self.max_tokens,
-        )
-        completions = await step.sample(messages, self.sampling, n=self.samples, role=self.model)
-        written = [self.candidate(completion, step, parents=read) for completion in completions]
+        work = [self._write(i, role, read, state, step) for i, role in enumerate(self._roles)]
+        written = [candidate for family in await gather(*work) for candidate in family]
         whole = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
         if whole or not read:
             changed = [*(candidate.retired() for candidate in state.live), *written]
@@ -53,9 +54,31 @@ class Synthesize(CandidateNode):
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
+    async def _write(
+        self, index: int, role: str, read: list[Candidate], state: State, step: Step
+    ) -> list[Candidate]:
+        """What one model writes."""
+        messages = truncate_texts(
+            lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
+            [candidate.text for candidate in read],
+            step.models(role),
+            room=self.max_tokens,
+        )
+        first = index * self.samples
+        completions = await step.sample(
+            messages, self.sampling, n=self.samples, first=first, role=role
+        )
+        return [self.candidate(each, step, first=first, parents=read) for each in completions]
+
     def cost(self, before: PopulationBounds) -> Cost:
-        """One request, of all candidates."""
+        """One request of each model, of all candidates."""
         drafts = (before.longest,) * before.live
-        asked = self.requests(shows={"drafts": drafts}, samples=self.samples, room=self.max_tokens)
-        after = before.added(self.samples, self.longest, live=self.samples, exact=True)
+        asked = self.requests(
+            shows={"drafts": drafts},
+            calls=len(self._roles),
+            samples=self.samples,
+            room=self.max_tokens,
+        )
+        born = self.samples * len(self._roles)
+        after = before.added(born, self.longest, live=born, exact=True)
         return Cost(after, (asked,))

@@ -28,6 +28,10 @@ SMALL = {
 }
 
 
+ASKS_APART = {"chain-of-verification"}
+"""Strategies that ask some things without the question, so that it can't sway the answer."""
+
+
 def digest(*parts: object) -> int:
     text = "\0".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")

@@ -1,14 +1,17 @@
 """The logic of each strategy on fixed texts: the calls that it makes, in order, are its paper's."""
 
+import pytest
+
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import parted
 
 QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]
 
 
-def run(strategy, replies, *, choices=(), models=None, **params):
-    model = ScriptedModel(replies, choices=choices)
+def run(strategy, replies, *, choices=(), logprobs=(), models=None, **params):
+    model = ScriptedModel(replies, choices=choices, logprobs=logprobs)
     result = load(strategy).run(QUESTION, model=model, models=models, seed=1, **params)
     return result, model
 
@@ -40,7 +43,9 @@ def test_few_shot_shows_worked_examples_first():
 
 def test_self_consistency_samples_once_and_counts():
     result, model = run("self-consistency", ["4", "5", "four? 5", "no idea"], samples=4)
-    assert asked(model) == [(QUESTION, 4)]
+    [(prompt, samples)] = asked(model)
+    assert prompt.startswith(QUESTION) and "step by step" in prompt  # paths of reasoning
+    assert samples == 4
     assert (result.answer.value, result.answer.votes, result.answer.of) == ("5", 2, 4)
     assert result.answer.tally.abstentions == 1
 
@@ -75,7 +80,7 @@ def test_self_consistency_says_what_a_stop_may_have_done_to_another_vote():
 def test_adaptive_consistency_asks_one_at_a_time_until_it_is_sure():
     """With a uniform prior, four votes to none are the first to pass 0.95: 1 - 2^-5."""
     result, model = run("adaptive-consistency", ["4"] * 16)
-    assert asked(model) == [(QUESTION, 1)] * 4
+    assert [n for _, n in asked(model)] == [1] * 4
     assert result.answer.votes == 4
 
 
@@ -87,7 +92,7 @@ def test_adaptive_consistency_goes_on_while_it_wavers():
 def test_early_stopping_ends_with_the_first_window_that_agrees():
     replies = ["4", "5", "5", "5", "6", "6"]
     result, model = run("early-stopping", replies, samples=6, window=2)
-    assert asked(model) == [(QUESTION, 2)] * 2
+    assert [n for _, n in asked(model)] == [2] * 2
     assert (result.answer.value, result.answer.votes) == ("5", 3)
 
 
@@ -95,7 +100,7 @@ def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
     result, model = run(
         "universal-self-consistency", ["one", "two", "three"], samples=3, choices=[[1, 7, 2]]
     )
-    assert asked(model) == [(QUESTION, 3)]
+    assert [n for _, n in asked(model)] == [3]
     assert result.answer.text == "two"
     assert [c.live for c in result.candidates] == [False, True, False]
     assert [c.score for c in result.candidates] == [0.1, 0.7, 0.2]
@@ -107,6 +112,22 @@ def test_universal_self_consistency_chooses_in_groups_where_there_are_many():
     result, _ = run("universal-self-consistency", replies, samples=10, choices=choices)
     assert result.answer.text == "8"
     assert result.usage.model_calls == 4
+
+
+def test_universal_self_consistency_may_show_the_answers_in_several_orders():
+    """The first label is favoured; in both orders together, the second answer is."""
+    shown = []
+
+    def weigh(messages, options):
+        shown.append(messages[-1].content)
+        return [6, 4] if shown[-1].index("one") < shown[-1].index("two") else [8, 2]
+
+    result, _ = run(
+        "universal-self-consistency", ["one", "two"], samples=2, orders=2, choices=weigh
+    )
+    assert len(shown) == 2
+    assert [c.score for c in result.candidates] == pytest.approx([0.4, 0.6])
+    assert result.answer.text == "two"
 
 
 def test_best_of_n_by_judge_asks_once_for_each():
@@ -129,6 +150,13 @@ def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
     assert result.usage.model_calls == 1 + 2 * 3
 
 
+def test_best_of_n_by_log_probability_takes_the_likeliest():
+    replies = ["It is 4", "It is 5", "It is 6"]
+    result, model = run("best-of-n", replies, samples=3, logprobs=[-0.5, -0.1, -0.9])
+    assert result.answer.value == "5"
+    assert len(model.calls) == result.usage.model_calls == 1
+
+
 def test_best_of_n_by_heuristic_prefers_a_text_that_answers():
     result, _ = run("best-of-n", ["no idea at all", "so 4"], samples=2, scorer="heuristic")
     assert result.answer.value == "4"
@@ -143,6 +171,16 @@ def test_self_refine_feeds_back_until_the_critic_accepts():
     assert "It is 4" in revise and "You forgot one." in revise
     assert result.answer.value == "5"
     assert [c.accepted for c in result.critiques] == [False, True]
+
+
+def test_self_refine_shows_a_rewrite_all_drafts_with_what_was_said_of_them():
+    replies = ["It is 4", "One is missing.", "It is 5", "Now two.", "It is 6", "Fine."]
+    _, model = run("self-refine", replies, choices=[REJECT, REJECT, ACCEPT], rounds=3)
+    _, _, first, _, second, _ = [prompt for prompt, _ in asked(model)]
+    assert "earlier" not in first and first.count("A critic") == 1
+    said = ["It is 4", "One is missing.", "It is 5", "Now two."]
+    places = [second.index(text) for text in said]
+    assert places == sorted(places)
 
 
 def test_self_refine_stops_when_the_answer_repeats():
@@ -188,17 +226,74 @@ def test_a_critic_may_be_another_model():
     assert (len(drafter.calls), len(critic.calls)) == (1, 1)
 
 
+def verifier(said):
+    """Verdicts by the beginning of the review, and of the check of the review by its words."""
+
+    def weigh(messages, options):
+        turns, begun = parted(messages)
+        if options == ("Yes", "No"):
+            known = next(
+                each for each in said if each in turns[-1].content.split("critic says:")[1]
+            )
+            return said[known][1]
+        return said[next(each for each in said if begun.startswith(each))][0]
+
+    return weigh
+
+
 def test_self_verify_pool_checks_each_draft_keeps_the_best_and_refines_with_the_faults():
     replies = ["It is 1", "It is 2", "a", "b", "c", "The sum is off.", "It is 3", "e", "f"]
-    choices = [[2, 8], [2, 8], [4, 6], [3, 7], [9, 1], [8, 2]]
-    result, model = run(
-        "self-verify-pool", replies, choices=choices, drafts=2, checks=2, best=1, rounds=1
-    )
-    counts = [n for _, n in asked(model)]
-    assert counts == [2, 2, 2, 1, 2]
+    there = [9, 1]
+    said = {
+        "a": ([2, 8], there),
+        "b": ([2, 8], there),
+        "c": ([4, 6], there),
+        "The sum": ([3, 7], there),
+        "e": ([9, 1], there),
+        "f": ([8, 2], there),
+    }
+    settings = {"drafts": 2, "checks": 2, "best": 1, "rounds": 1, "pairs": 1}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [n for _, n in asked(model)] == [2, 2, 2, 1, 2]
     refine = model.calls[3].messages[-1].content
-    assert "It is 2" in refine and "The sum is off." in refine
+    assert "It is 2" in refine and "c" in refine
     assert result.answer.value == "3"
+    assert result.usage.model_calls == 5 + 6 + 4  # the two that accept are not checked themselves
+
+
+def test_self_verify_pool_pairs_a_draft_with_each_check_that_rejects_it():
+    replies = ["It is 1", "fine", "off by one", "It is 3", "e", "e", "It is 4", "e", "e"]
+    said = {"fine": ([9, 1], [1, 1]), "off by one": ([0, 9], [1, 0]), "e": ([9, 1], [1, 1])}
+    settings = {"drafts": 1, "checks": 2, "best": 1, "rounds": 1}
+    _, model = run("self-verify-pool", replies, choices=verifier(said), pairs=1, **settings)
+    (refine,) = [call for call in model.calls if "better answer" in call.messages[-1].content]
+    assert "off by one" in refine.messages[-1].content
+    assert "fine" not in refine.messages[-1].content
+    replies = ["It is 1", "fine", "off by one", "It is 3", "It is 4", "e", "e", "e", "e"]
+    _, model = run("self-verify-pool", replies, choices=verifier(said), pairs=2, **settings)
+    pairs = [p for p, _ in asked(model) if "better answer" in p]
+    assert ["off by one" in p for p in pairs] == [True, False]
+    assert ["fine" in p for p in pairs] == [False, True]
+
+
+def test_self_verify_pool_drops_faults_that_are_not_there():
+    """The check of the check says that nothing is off, so the draft passes."""
+    said = {"off by one": ([0, 9], [0, 1])}
+    replies = ["It is 1", "off by one", "off by one"]
+    settings = {"drafts": 1, "checks": 2, "best": 1, "rounds": 1}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert len(model.calls) == 2
+    assert [c.accepted for c in result.critiques] == [True, True]
+    assert [c.probability for c in result.critiques] == [1, 1]
+
+
+def test_self_verify_pool_reads_both_verdicts_in_texts_of_a_model_without_probabilities():
+    replies = ["It is 1", "Off.\nWrong", "Yes, they are.", "It is 2", "Good.\ncorrect"]
+    settings = {"drafts": 1, "checks": 1, "best": 1, "rounds": 1, "verdict": "text"}
+    result, model = run("self-verify-pool", replies, **settings)
+    assert [n for _, n in asked(model)] == [1] * 5
+    assert [c.accepted for c in result.critiques] == [False, True]
+    assert result.answer.value == "2"
 
 
 def test_parallel_think_reads_all_lines_together():
@@ -216,7 +311,7 @@ def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
     draft, plan, one, two, final = [prompt for prompt, _ in asked(model)]
     assert draft == QUESTION and "It is 4" in plan
     assert "Were there 9?" in one and "Did 4 go?" in two
-    assert "It is 4" not in one + two
+    assert "It is 4" not in one + two and QUESTION not in one + two
     assert "Did 4 go? No, 3." in final and "It is 4" in final
     assert result.answer.value == "6"
 
@@ -238,21 +333,23 @@ def test_debate_goes_on_for_its_rounds_while_they_differ():
     assert len(model.calls) == 1 + 2 * 3
 
 
-def test_mixture_of_agents_asks_each_proposer_and_aggregates_layer_by_layer():
+def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
+    names = ("first", "second", "third")
     roles = {
-        name: ScriptedModel([f"{name} says 1"], name=name) for name in ("first", "second", "third")
+        name: ScriptedModel([f"{name} {layer}" for layer in "abc"], name=name) for name in names
     }
     roles["aggregator"] = ScriptedModel(["It is 7"], name="aggregator")
-    result, model = run(
-        "mixture-of-agents", ["m 2", "n 3", "o 4", "p 5"], models=roles, layers=3, width=2
-    )
-    layers = asked(model)
-    assert [n for _, n in layers] == [2, 2]
-    assert all(f"{name} says 1" in layers[0][0] for name in ("first", "second", "third"))
-    assert "m 2" in layers[1][0] and "n 3" in layers[1][0]
-    last = roles["aggregator"].calls[0].messages
-    assert last[0].role == "system" and "o 4" in last[-1].content and "p 5" in last[-1].content
+    result, _ = run("mixture-of-agents", [], models=roles, layers=3)
+    for name in names:
+        question, *layers = [call.messages[-1].content for call in roles[name].calls]
+        assert question == QUESTION
+        for before, prompt in zip("ab", layers, strict=True):
+            assert all(f"{other} {before}" in prompt for other in names)
+    (last,) = roles["aggregator"].calls
+    assert last.messages[0].role == "system"
+    assert all(f"{name} c" in last.messages[-1].content for name in names)
     assert result.answer.value == "7"
+    assert result.usage.model_calls == 1 + 3 * 3
 
 
 def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
@@ -282,6 +379,48 @@ def test_beam_search_keeps_the_width_and_asks_no_judge():
     result, model = run("beam-search", replies, depth=2, width=1, children=2)
     assert [call.prefix for call in model.calls] == ["", "a\n", "a\nc\n"]
     assert result.usage.model_calls == 3
+
+
+def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
+    """Level two ends with means of -1 (a c: -0.2 and -1.8) and -0.8 (b d: -0.6 and -1.0)."""
+    replies = ["a", "b", "c", "x", "d", "y", "It is 1", "It is 2"]
+    logprobs = [-0.2, -0.6, -1.8, -9, -1.0, -9, -0.5, -0.5]
+    result, model = run("beam-search", replies, logprobs=logprobs, depth=2, width=2, children=2)
+    assert [call.prefix for call in model.calls[1:3]] == ["a\n", "b\n"]
+    assert [call.prefix for call in model.calls[3:]] == ["a\nc\n", "b\nd\n"]
+    assert result.answer.text == "b\nd\nIt is 2"
+
+
+def test_tree_of_thoughts_goes_on_past_a_blank_line():
+    replies = ["First.\n", "\nThen 4.", "The answer is 4."]
+    choices = [[1, 1]] * 3
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=1
+    )
+    assert result.answer.text == "First.\n\nThen 4.\nThe answer is 4."
+    assert len(model.calls) == 3
+
+
+def test_monte_carlo_tree_search_by_agreement_asks_all_rollouts():
+    """One child at a growth: its agreement is with the rollouts before it."""
+    replies = ["a\nb\nIt is 1", "c\nIt is 2", "d\nIt is 2"]
+    result, _ = run("monte-carlo-tree-search", replies, steps=3, children=1, scorer="agreement")
+    assert [c.score for c in result.candidates] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert result.answer.value == "2"
+
+
+def test_monte_carlo_tree_search_does_not_grow_what_has_ended():
+    """A rollout of one line leaves nothing to rewrite: the tree grows at its root again."""
+    result, model = run(
+        "monte-carlo-tree-search",
+        ["It is 1", "It is 2"],
+        choices=[[9, 1], [1, 9]],
+        steps=2,
+        children=1,
+    )
+    assert [call.prefix for call in model.calls] == ["", ""]
+    assert [c.terminal for c in result.candidates] == [True, True]
+    assert result.answer.value == "1"
 
 
 def test_monte_carlo_tree_search_grows_rollouts_from_fixed_steps():

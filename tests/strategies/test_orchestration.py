@@ -3,6 +3,7 @@
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from tests.strategies.conftest import ASKS_APART
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.event import AnswerReached, NodeStarted
@@ -48,7 +49,7 @@ async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
         assert first.role == "system" and "Speak like a pirate." in first.content
         assert [m.role for m in call.messages].count("system") == 1
         assert Message(role="assistant", content="Ahoy.") in rest
-        assert QUESTION in rest[-1].content
+        assert QUESTION in rest[-1].content or graph.spec.name in ASKS_APART
 
 
 def timeless(value):

@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from tests.strategies.conftest import ASKS_APART
 from thinkgraph.graphs.graph import load
 from thinkgraph.graphs.runtime.state import total_usage
 
@@ -81,7 +82,7 @@ async def test_messages_after_a_question_ask_the_new_one(strategy, oracle):
     asked = len(model.calls)
     await app.ainvoke({"messages": [("user", SECOND)]}, THREAD)
     for call in model.calls[asked:]:
-        assert SECOND in call.messages[-1].content
+        assert SECOND in call.messages[-1].content or graph.name in ASKS_APART
         assert FIRST in [m.content for m in call.messages[:-1]]
 
 

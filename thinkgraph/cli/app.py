@@ -12,6 +12,7 @@ import typer
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
 from thinkgraph.cli.distill import distill
+from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
 from thinkgraph.cli.plan import plan
@@ -64,7 +65,7 @@ def options(
 app.command()(run)
 app.command("list")(list_)
 building = (show, check, plan, schema, new)
-measuring = (models, tune, compare)
+measuring = (models, tune, compare, fit)
 for command in (*building, *measuring, serve, mcp, train, distill, adapter):
     app.command()(command)
 

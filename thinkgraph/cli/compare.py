@@ -74,6 +74,14 @@ def compare(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     param: Params = None,
+    fitted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--params",
+            metavar="FILE",
+            help="A params file of `thinkgraph fit`: its strategy competes with these params too.",
+        ),
+    ] = None,
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
@@ -85,6 +93,9 @@ def compare(
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another comparison in --out.")
+    ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Report what was answered so far, and run nothing.")
     ] = False,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one.")
@@ -109,6 +120,7 @@ def compare(
     from thinkgraph.evaluate.runs.variant import named_extractor, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import number_warning
+    from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
 
@@ -119,7 +131,14 @@ def compare(
     how = named_extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
-    variants = parse_variants(graphs, params, prompts, models=models, extract=how)
+    variants = parse_variants(
+        graphs,
+        params,
+        prompts,
+        files=[read_fitted(file) for file in fitted or []],
+        models=models,
+        extract=how,
+    )
     settings = dict(parse_pairs("--engine", engine or []))
     roles = dict(parse_pairs("--role", role or []))
     for name in models:
@@ -137,7 +156,13 @@ def compare(
     try:
         with progress:
             work = run_all(
-                task, variants, config, out, workers=workers if ray else 0, tell=progress.take
+                task,
+                variants,
+                config,
+                out,
+                workers=workers if ray else 0,
+                tell=progress.take,
+                ask=not so_far,
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:

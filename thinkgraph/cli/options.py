@@ -128,6 +128,12 @@ def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[s
     required.check(strategy.name, all_tools(tools), all_verifiers(verifiers))
 
 
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", metavar="FILE", help="A params file, as `thinkgraph fit` writes it."),
+]
+
+
 def _import_kinds(files: list[str] | None) -> list[str] | None:
     """Register the node kinds of the files; worker processes find them in the environment."""
     if files:

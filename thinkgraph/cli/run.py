@@ -20,6 +20,7 @@ from thinkgraph.cli.options import (
     McpFile,
     ModelName,
     Params,
+    ParamsFile,
     PromptFiles,
     Roles,
     Template,
@@ -52,6 +53,7 @@ def run(
     graph: GraphName,
     question: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
     param: Params = None,
+    fitted: ParamsFile = None,
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
@@ -89,7 +91,15 @@ def run(
     from thinkgraph.view import View, report, show_requests
 
     strategy = load(graph)
-    settings = bind_params(strategy, param or [])
+    settings: dict[str, Any] = bind_params(strategy, param or [])
+    own_prompts = read_prompts(prompt)
+    if fitted:
+        from thinkgraph.fitted import read_fitted
+
+        file = read_fitted(fitted)
+        file.check(strategy)
+        settings = {**file.params, **settings}
+        own_prompts = {**file.prompts, **own_prompts}
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")
@@ -105,7 +115,7 @@ def run(
     options = {
         "model": chosen,
         "models": roles,
-        "prompts": read_prompts(prompt),
+        "prompts": own_prompts,
         "budget": {"tokens": budget, "seconds": seconds},
         "seed": seed,
         **hosted,

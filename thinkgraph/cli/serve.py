@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thinkgraph.cli.options import Engine, Imports, ToolFile, VerifierFile, parse_pairs, read_hosted
+from thinkgraph.cli.options import (
+    Engine,
+    Imports,
+    McpFile,
+    ToolFile,
+    VerifierFile,
+    parse_pairs,
+    read_hosted,
+)
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import say
 
@@ -41,12 +49,14 @@ Memory = Annotated[
 
 
 def serve(
+    context: typer.Context,
     graph: Graphs = None,
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    servers: McpFile = None,
     imports: Imports = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
@@ -101,11 +111,11 @@ def serve(
         **({} if chores is None else {"chores": chores}),
         **({} if token is None else {"token": token}),
     }
+    hosted = read_hosted(context, tools, verifiers, servers)
 
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.server import Server, check_access
-        hosted = read_hosted(tools, verifiers)
         service = _service(graph, model, role, engine, memory, hosted, keys, limits)
         check_access(service)
 
@@ -120,21 +130,23 @@ def serve(
 
 
 def mcp(
+    context: typer.Context,
     graph: Graphs = None,
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    servers: McpFile = None,
     imports: Imports = None,
     memory: Memory = None,
 ) -> None:
     """Serve strategies as tools of an agent, by MCP on standard input and output."""
+    hosted = read_hosted(context, tools, verifiers, servers)
 
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.mcp.server import serve_stdio
-        hosted = read_hosted(tools, verifiers)
         await serve_stdio(_service(graph, model, role, engine, memory, hosted))
 
     asyncio.run(run())

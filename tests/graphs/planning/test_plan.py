@@ -328,14 +328,15 @@ def test_a_kind_that_does_not_tell_its_cost_is_named(monkeypatch: pytest.MonkeyP
 
 def test_what_cannot_fit_is_refused_with_the_param_to_lower() -> None:
     model = ScriptedModel(context_length=100)
-    found = plan(load("self-consistency"), {"max_tokens": 300}, model, QUESTION)
+    asked = {"max_tokens": 300, "prompt": "question"}
+    found = plan(load("self-consistency"), asked, model, QUESTION)
     assert not found.fits
     highest = 100 - model.count_tokens([Message(role="user", content=QUESTION)])
     assert found.remedies == {"max_tokens": highest}
     with pytest.raises(TooLarge, match=rf"'sample' can't fit.*lower max_tokens to {highest}$"):
         found.check()
-    again = plan(load("self-consistency"), found.remedies, model, QUESTION)
-    assert not again.overflows
+    lowered = {**asked, **found.remedies}
+    assert not plan(load("self-consistency"), lowered, model, QUESTION).overflows
 
 
 def test_what_may_not_fit_is_told_and_not_refused() -> None:

@@ -271,7 +271,7 @@ class TestServed:
 
     def test_a_critic_on_it_says_its_verdict_in_words(self, served):
         graph, name = load_graph("self-refine"), f"openai:smollm2@{served}"
-        with pytest.raises(ModelError, match=r"use a GGUF model there, or set `verdict: text`"):
+        with pytest.raises(ModelError, match="set -p verdict=text, or use a GGUF model"):
             graph.run(ASKED[0].content, model=name, max_tokens=8)
         result = graph.run(
             ASKED[0].content, model=name, max_tokens=8, verdict="text", rounds=1, seed=1

@@ -67,3 +67,17 @@ def test_an_empty_stop_string_is_none():
     stream.add(b"text")
     assert stream.text == "text"
     assert not stream.stopped
+
+
+@given(st.text("ab\n ", max_size=20), st.lists(st.integers(1, 3)))
+def test_a_stop_string_after_text_ends_no_blank_line(text, sizes):
+    stream = TextStream(("\n",), after_text=True)
+    for piece in cut(text.encode(), sizes):
+        stream.add(piece)
+        if stream.stopped:
+            break
+    stream.close()
+    said = text.lstrip()
+    blank = text[: len(text) - len(said)]
+    assert stream.stopped == ("\n" in said)
+    assert stream.text == blank + said.partition("\n")[0]

@@ -94,6 +94,12 @@ def endless(answer: str) -> bool:
     return True
 
 
+def impatient(answer: str) -> bool:
+    if answer == "6":
+        raise TimeoutError("the service did not answer")
+    return True
+
+
 def ending(answer: str) -> bool:
     if answer == "6":
         raise SystemExit(1)
@@ -106,6 +112,7 @@ def ending(answer: str) -> bool:
         (failing, "failed: ZeroDivisionError: division by zero"),
         (endless, "took longer than 0.2 s"),
         (ending, "SystemExit"),
+        (impatient, "failed: TimeoutError: the service did not answer"),
         (lambda answer: "yes" if answer == "6" else True, "failed: TypeError: a verifier returns"),
         (lambda answer: float("nan") if answer == "6" else 1.0, "is not finite"),
     ],

@@ -1,9 +1,11 @@
 """The branches of a tree: steps, prefixes, and when a branch is complete."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import Confidence
 from thinkgraph.nodes.kinds.expand import Expand, steps
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step
@@ -38,9 +40,53 @@ async def test_children_take_their_parents_place():
     assert model.calls[0].prefix == "one\n"
 
 
-async def test_a_step_that_adds_nothing_completes_its_branch():
+async def test_what_the_model_ends_is_complete():
     (_, child), _ = await grown([""], begun("one\n"), samples=1)
     assert (child.text, child.finish_reason) == ("one\n", "stop")
+
+
+async def test_a_blank_line_is_no_step_and_completes_nothing():
+    (_, child), model = await grown(["\n\ntwo\nthree"], begun("one\n"), samples=1)
+    assert (child.text, child.finish_reason) == ("one\n\n\ntwo\n", "length")
+    (_, last), _ = await grown(["\n"], begun("one\n"), samples=1)
+    assert last.finish_reason == "stop"
+    assert len(model.calls) == 1
+
+
+async def test_log_probabilities_of_a_branch_count_each_token_once():
+    """Four tokens at -1, two at -4 and two at -2: the mean of the eight is -2."""
+    one = sure("a", "a a a a\n", -1.0, tokens=4)
+    two = sure("b", "a a a a\nb b\n", -2.0, tokens=2, parents=("a",))  # (4 * -1 + 2 * -4) / 6
+    model = ScriptedModel(["c c"], logprobs=[-2.0])
+    step = Step("grow", 0, 1, {}, models=lambda role: model)
+    state = State(question="?", candidates={"a": one.retired(), "b": two})
+    update = await Expand(samples=1).run(state, step)
+    assert update.candidates[-1].confidence.mean_logprob == pytest.approx(-2.0)
+
+
+def sure(name, text, logprob, **rest):
+    confidence = Confidence(mean_logprob=logprob, min_logprob=logprob)
+    known = {"node": "n", "round": 0, "seed": 0, "finish_reason": "length"}
+    return Candidate(id=name, text=text, confidence=confidence, **known, **rest)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "terminal"),
+    [
+        ("think\nthen\nIt is 4", False),
+        ("It is 4", True),  # all of it would be kept
+        ("The answer is 4.\nSo be it.\nDone.", True),  # the kept line answers
+    ],
+)
+async def test_a_rollout_is_terminal_where_its_children_would_rewrite_nothing(rollout, terminal):
+    (child,), _ = await grown([rollout], samples=1, start="depth", write="rest")
+    assert child.terminal == terminal
+
+
+async def test_a_terminal_rollout_is_left_alone():
+    settings = {"samples": 1, "start": "depth", "write": "rest"}
+    found, model = await grown([], begun("It is 4", "stop", terminal=True), **settings)
+    assert (found, model.calls) == ((), [])
 
 
 async def test_an_answer_completes_its_branch():

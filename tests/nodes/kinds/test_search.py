@@ -84,3 +84,19 @@ def test_a_chosen_candidate_alone_is_live():
         Search(exploration=0).run(state.model_copy(update={"candidates": alive}), step)
     )
     assert [(c.id, c.live) for c in update.candidates] == [("b", False)]
+
+
+def ended(state, *names):
+    changed = {n: state.candidates[n].model_copy(update={"terminal": True}) for n in names}
+    return state.model_copy(update={"candidates": {**state.candidates, **changed}})
+
+
+def test_uct_passes_over_what_has_nothing_to_grow():
+    state = grown(("a", None, 0.9), ("b", None, 0.5), ("c", "a", 0.8), ("d", "a", 0.95))
+    assert chosen(ended(state, "d"), exploration=0) == "c"
+    assert chosen(ended(state, "c", "d"), exploration=0) == "b"
+
+
+def test_uct_grows_wider_where_every_leaf_has_ended():
+    state = grown(("a", None, 0.9), ("b", None, 0.5), ("c", "a", 0.8))
+    assert chosen(ended(state, "b", "c")) is None

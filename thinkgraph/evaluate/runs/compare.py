@@ -27,6 +27,7 @@ async def compare(
     *,
     workers: int = 0,
     tell: Callable[[Row, bool], None] = lambda row, kept: None,
+    ask: bool = True,
 ) -> Comparison:
     """Answer every question with every strategy, or what is left of that.
 
@@ -39,6 +40,7 @@ async def compare(
         out: the folder of the database, made if there is none.
         workers: engines of a Ray cluster that share the work; 0 is this process alone.
         tell: told every row, and whether it was kept from an earlier start.
+        ask: false: what was answered so far, without running the rest.
 
     Raises:
         StoreError: the database can't be used; what was computed before is in it.
@@ -57,7 +59,7 @@ async def compare(
     for model in dict.fromkeys(each.model for each in variants):
         group = [each for each in variants if each.model == model]
         own = replace(config, model=model) if model else config
-        if workers:
+        if workers and ask:
             from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
 
             found, spent, seconds = await spread(
@@ -65,7 +67,7 @@ async def compare(
             )
         else:
             with Store(database, counted) as store:
-                found = await own.runner(store).run(task.questions, group, tell)
+                found = await own.runner(store).run(task.questions, group, tell, ask=ask)
                 spent, seconds = store.spent()
         rows += found
     return Comparison(

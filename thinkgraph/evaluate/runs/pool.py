@@ -45,8 +45,9 @@ class Asked(NamedTuple):
         """The same for the same question to a model, whoever asks."""
         return digest(
             [turn.model_dump() for turn in self.messages],
-            # Every sample is drawn with its confidence, whether or not this asker reads it.
-            self.sampling.model_dump(exclude={"confidence", "top_logprobs"}),
+            # Every sample is drawn with its confidence, whether or not this asker reads it. What
+            # isn't set is left out, so that a new setting leaves older samples their keys.
+            self.sampling.model_dump(exclude={"confidence", "top_logprobs"}, exclude_defaults=True),
             *([self.tools.plain] if self.tools.tools else ()),
         )
 

@@ -60,6 +60,8 @@ class Runner:
         questions: Sequence[Question],
         variants: Sequence[Variant],
         tell: Callable[[Row, bool], None] = lambda row, kept: None,
+        *,
+        ask: bool = True,
     ) -> list[Row]:
         """Answer every question with every strategy that hasn't answered it before.
 
@@ -69,6 +71,7 @@ class Runner:
             questions: in this order; their ids are unique.
             variants: each is asked every question.
             tell: told every row, and whether it was kept from an earlier start.
+            ask: false: give the rows of earlier starts, and run nothing.
 
         Raises:
             StoreError: the database can't be written; what was computed before is in it.
@@ -76,6 +79,8 @@ class Runner:
         rows, missing = self._kept(questions, variants)
         for row in rows:
             tell(row, True)
+        if not ask:
+            return rows
         pools = self._pools()
         waiting = iter(missing)
 
@@ -108,7 +113,7 @@ class Runner:
                 model=models[""],
                 models={role: models[role] for role in graph.roles & models.keys()},
                 seed=derive_seed(self.seed, question.id),
-                prompts=self.prompts,
+                prompts={**self.prompts, **variant.prompts},
                 **self.hosted,
                 **variant.params,
             )

@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.fitted import Fitted
 from thinkgraph.graphs.catalogue import find
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.graphs.language.spec import Scalar, Spec
@@ -31,6 +32,9 @@ class Variant(Frozen):
     label: str = Field(description="as it was asked for: `self-consistency@16`")
     graph: str = Field(description="a built-in name, or the path of a spec")
     params: dict[str, Scalar] = Field(default_factory=dict, description="those that were given")
+    prompts: dict[str, Prompt] = Field(
+        default_factory=dict, description="that replace built-in ones of the same name, here alone"
+    )
     model: str = Field("", description="its name, where a comparison has several; else empty")
     extract: Any = Field(None, description="how answers are found, in place of `auto`; short form")
     digest: str = Field("", description="of all that the answers depend on: spec, params, prompts")
@@ -59,18 +63,46 @@ class Variant(Frozen):
             raise ThinkgraphError(
                 f"{label!r} is no strategy; write GRAPH, GRAPH@SAMPLES or GRAPH:PARAM=VALUE"
             )
-        graph = load_extracting(found["graph"], extract)
-        given = {name: value for name, value in common.items() if name in graph.spec.params}
+        known = load_extracting(found["graph"], extract).spec.params
+        given = {name: value for name, value in common.items() if name in known}
         if found["samples"]:
             given["samples"] = found["samples"]
         given |= dict(pair.split("=", 1) for pair in found["params"].split(":")[1:])
-        bound = graph.bind(given)
+        return cls.of(label, found["graph"], given, prompts=prompts, extract=extract)
+
+    @classmethod
+    def of(
+        cls,
+        label: str,
+        graph: str,
+        given: Mapping[str, Any],
+        *,
+        prompts: Mapping[str, Prompt],
+        own: Mapping[str, Prompt] | None = None,
+        extract: Any = None,
+    ) -> Self:
+        """The variant of a graph with values for its params.
+
+        Args:
+            label: what it is called.
+            graph: a built-in name, or the path of a spec.
+            given: values of params.
+            prompts: prompts that replace built-in ones of the same name, for all variants.
+            own: the same, for this variant alone.
+            extract: the short form of the extractor of all nodes that don't set one.
+
+        Raises:
+            ThinkgraphError: there is no such graph or param, or the param has no such value.
+        """
+        loaded = load_extracting(graph, extract)
+        bound, replaced = loaded.bind(given), dict(own or {})
         return cls(
             label=label,
-            graph=found["graph"],
+            graph=graph,
             params={name: bound[name] for name in given},
+            prompts=replaced,
             extract=extract,
-            digest=_digest(graph, bound, prompts),
+            digest=_digest(loaded, bound, {**prompts, **replaced}),
         )
 
     def load(self, extract: Any = None) -> Graph:
@@ -131,6 +163,7 @@ def parse_variants(
     common: Mapping[str, Any],
     prompts: Mapping[str, Prompt],
     *,
+    files: Sequence[Fitted] = (),
     models: Sequence[str] = (),
     extract: Any = None,
 ) -> tuple[Variant, ...]:
@@ -141,6 +174,7 @@ def parse_variants(
             one before, and a param after any of these numbers holds for all of them.
         common: values for those of the graphs' params that have these names.
         prompts: prompts that replace built-in ones of the same name.
+        files: params files; the strategy of each competes with its params, too.
         models: names of two or more models, each of which is asked by every strategy.
         extract: the short form of the extractor of all nodes that don't set one.
 
@@ -148,7 +182,10 @@ def parse_variants(
         ThinkgraphError: a label that stands there twice, none at all, a param of ``common`` that
             no graph has, or what :meth:`Variant.parse` raises.
     """
-    variants = tuple(Variant.parse(label, common, prompts, extract) for label in _labels(text))
+    variants = (
+        *(Variant.parse(label, common, prompts, extract) for label in _labels(text)),
+        *(_fitted(file, common, prompts, extract) for file in files),
+    )
     twice = [v.label for index, v in enumerate(variants) if v in variants[:index]]
     if twice or not variants:
         raise ThinkgraphError(
@@ -158,6 +195,20 @@ def parse_variants(
         if not any(name in variant.params for variant in variants):
             raise ThinkgraphError(f"none of the strategies has a param {name!r}")
     return _with_models(variants, models) if len(models) > 1 else variants
+
+
+def _fitted(
+    file: Fitted, common: Mapping[str, Any], prompts: Mapping[str, Prompt], extract: Any
+) -> Variant:
+    """The strategy of a params file, under its name and what was changed."""
+    graph = load_extracting(file.strategy, extract)
+    file.check(graph)
+    shared = {name: value for name, value in common.items() if name in graph.spec.params}
+    given = {**shared, **file.params}
+    label = f"{graph.spec.name} (fitted)"
+    return Variant.of(
+        label, file.strategy, given, prompts=prompts, own=file.prompts, extract=extract
+    )
 
 
 def _with_models(variants: Sequence[Variant], models: Sequence[str]) -> tuple[Variant, ...]:

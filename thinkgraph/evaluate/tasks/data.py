@@ -68,7 +68,8 @@ def read_questions(
             `messages` and `group`; see `find_fields`. Those not given are guessed by the first
             record, and the task's notes tell which fields no role reads.
         limit: at most so many questions, a random sample by the seed, in the file's order: a
-            file is often sorted. A larger limit adds to a smaller one's questions.
+            file is often sorted. A larger limit adds to a smaller one's questions. With a field
+            for groups, each group has its share of the sample.
         seed: of the sample, and of the questions of built-in tasks.
 
     Raises:
@@ -91,12 +92,23 @@ def read_questions(
 
 
 def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tuple[Question, ...]:
-    """A random sample by ids, in the order given; a smaller one is part of a larger one."""
+    """A random sample by ids, in the order given; a smaller one is part of a larger one.
+
+    Questions in groups are sampled group by group, in proportion (stratified).
+    """
     if limit is None or limit >= len(questions):
         return questions
     ranks = {each.id: hashlib.sha256(f"{seed}:{each.id}".encode()).digest() for each in questions}
-    last = sorted(ranks.values())[limit - 1]
-    return tuple(each for each in questions if ranks[each.id] <= last)
+    groups: dict[str, list[Question]] = {}
+    for each in sorted(questions, key=lambda question: ranks[question.id]):
+        groups.setdefault(each.group, []).append(each)
+    places = {
+        each.id: ((place + 0.5) / len(group), ranks[each.id])
+        for group in groups.values()
+        for place, each in enumerate(group)
+    }
+    last = sorted(places.values())[limit - 1]
+    return tuple(each for each in questions if places[each.id] <= last)
 
 
 def _word_problems(count: str, seed: int) -> Task:

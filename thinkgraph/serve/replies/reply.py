@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.runtime.result import Finished, Result
 from thinkgraph.models.chat import TokenCounter
+from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     NO_TOOLS,
@@ -31,6 +33,7 @@ from thinkgraph.models.model import (
 from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.event import TextDelta
 from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.thoughts import Thoughts
 from thinkgraph.serve.service import Service
@@ -120,7 +123,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     """Answer; the last event is an :class:`Account`. Leaving early stops what runs.
 
     Raises:
-        RequestError: it isn't admitted.
+        RequestError: it isn't admitted, or, with status 502, its model failed.
         ThinkgraphError: it can't be answered.
     """
     metrics, end = service.metrics, "failed"
@@ -142,6 +145,10 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     except (asyncio.CancelledError, GeneratorExit):
         end = "cancelled"
         raise
+    except (PromptTooLong, NoProbabilities):
+        raise  # the request's own fault
+    except ModelError as error:
+        raise RequestError(str(error), status=502) from error
     finally:
         metrics.requests.labels(ask.api, label, end).inc()
         if began is not None:
@@ -159,27 +166,27 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
         sampling = ask.sampling.model_copy(
             update={"template": {**ask.sampling.template, **ask.template}}
         )
-        generation = model.generate(
-            ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
-        )
+        request = ModelRequest(ask.messages, sampling, _seeds(ask), budget, ask.tools)
+        try:
+            generation = model.generate(request)
+        except ModelError as error:
+            raise as_request_error(error) from error
         thought = 0
-        called: set[int] = set()
+        called: Counter[int] = Counter()
         try:
             async with aclosing(aiter(generation)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if isinstance(event, Delta):
-                        if event.tool_calls:
-                            called.add(event.sample)
+                        called[event.sample] += len(event.tool_calls)
                         if event.text or event.reasoning or event.tool_calls:
                             yield Piece(event.sample, event.text, event.reasoning, event.tool_calls)
                     else:
                         thought += _count(model, event.reasoning)
-                        for piece in _invalid(event):
+                        for piece in _late(event, called[event.sample]):
                             yield piece
                         if event.finish_reason == "budget":
                             budget.tell_cut(budget.exhausted or "the budget is spent")
-                        finish = _finish(event, event.sample in called)
-                        yield Ended(event.sample, finish, event.logprobs, model)
+                        yield Ended(event.sample, _finish(event), event.logprobs, model)
         finally:
             generation.cancel()
         usage = generation.usage
@@ -188,15 +195,16 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
         yield Account(usage, thought, _facts(ask, usage, facts))
 
 
-def _invalid(completion: Completion) -> list[Piece]:
-    """What was to be a tool's call and is none, as the text that it is."""
-    return [Piece(completion.sample, call.text) for call in completion.invalid_tool_calls]
+def _late(completion: Completion, told: int) -> Iterator[Piece]:
+    """What a completion has beside its deltas: calls that none told, and what is no valid call."""
+    if calls := completion.tool_calls[told:]:
+        yield Piece(completion.sample, calls=calls)
+    for invalid in completion.invalid_tool_calls:
+        yield Piece(completion.sample, invalid.text)
 
 
-def _finish(completion: Completion, called: bool) -> Finish:
-    if called or completion.tool_calls:
-        return "tool_calls"
-    return _reason(completion.finish_reason)
+def _finish(completion: Completion) -> Finish:
+    return "tool_calls" if completion.tool_calls else _reason(completion.finish_reason)
 
 
 def _reason(finish: FinishReason) -> Finish:

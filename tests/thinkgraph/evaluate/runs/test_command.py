@@ -32,13 +32,13 @@ def fixed(monkeypatch):
 
 def test_it_prints_a_table_and_writes_what_it_found(cli, data, fixed, tmp_path):
     out = tmp_path / "out"
-    found = cli("compare", "--data", data, "--graphs", GRAPHS, "--out", out)
+    found = cli("compare", "--data", data, "--graphs", GRAPHS, "--out", out, "--seed", 1)
     assert found.status == 0
     for label in ("direct", "self-consistency@1", "self-consistency@4"):
         assert label in found.out
     said = " ".join(found.out.split())
-    assert "self-consistency@1 and direct do alike on 5 questions: no difference to be seen" in said
-    assert "self-consistency@4 can't be told from direct on 5 questions: +40 points" in said
+    assert "self-consistency@4 and direct do alike on 5 questions: no difference to be seen" in said
+    assert "self-consistency@1 can't be told from direct on 5 questions: +20 points" in said
     names = {file.name for file in out.iterdir()}
     assert {"comparison.sqlite", "index.html", "results.csv", "results.json"} <= names
     with (out / "results.csv").open(encoding="utf-8") as file:
@@ -52,6 +52,16 @@ def test_json_is_all_there_is_on_standard_output(cli, data, fixed, tmp_path):
 
 
 @pytest.mark.slow
+def test_so_far_reports_what_was_answered_and_asks_nothing(cli, data, fixed, tmp_path):
+    words = ("compare", "--data", data, "--out", tmp_path / "out", "--json")
+    cli(*words, "--graphs", "direct", "--limit", 3)
+    asked = len(fixed.calls)
+    found = cli(*words, "--graphs", "direct,chain-of-thought", "--so-far")
+    assert found.status == 0 and len(fixed.calls) == asked
+    rows = json.loads(found.out)["comparison"]["rows"]
+    assert [row["strategy"] for row in rows] == ["direct"] * 3
+
+
 def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out", "--json")
     first, asked = cli(*words), len(fixed.calls)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.evaluate.metrics.find import find_metric
-from thinkgraph.evaluate.tasks.data import read_questions
+from thinkgraph.evaluate.tasks.data import read_questions, sampled
+from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.record import DataError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message
@@ -291,6 +292,18 @@ class TestLimit:
             for each in read_questions(path, limit=10, seed=seed).questions:
                 counts[places[each.id]] += 1
         assert all(40 <= count <= 95 for count in counts.values())  # 67 expected, sd 6.7
+
+    @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 5))
+    def test_a_sample_of_groups_has_each_in_proportion(self, one, other, seed):
+        small, large = sorted([one, other])
+        questions = tuple(
+            Question(id=f"{group}{n}", text="?", reference="1", group=group)
+            for group, size in (("easy", 40), ("hard", 20))
+            for n in range(size)
+        )
+        few, many = (sampled(questions, limit, seed) for limit in (small, large))
+        assert len(few) == small and {each.id for each in few} <= {each.id for each in many}
+        assert abs(sum(each.group == "hard" for each in few) - small / 3) <= 1
 
     def test_none_at_all_is_refused(self):
         assert "it must be at least 1" in fault("word-problems", limit=0)

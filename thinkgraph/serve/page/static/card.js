@@ -42,9 +42,7 @@ export class Card {
     this.thought += event.reasoning;
     this.tokens = event.tokens;
     this.isThinking = Boolean(event.reasoning) || (this.isThinking && !event.text);
-    this.told();
-    this.pre.scrollTop = this.pre.scrollHeight;
-    this.thoughtPre.scrollTop = this.thoughtPre.scrollHeight;
+    this.showText();
   }
 
   candidate(found) {
@@ -103,6 +101,11 @@ export class Card {
   }
 
   told() {
+    this.showText();
+    this.meta.replaceChildren(...this.facts(), this.sentButton);
+  }
+
+  showText() {
     const own = this.own;
     this.gist.textContent = this.isThinking
       ? "thinking …"
@@ -115,7 +118,6 @@ export class Card {
       : `thought, ${count(this.thought.length, "character")}`;
     this.thoughtPre.textContent = this.thought;
     this.marks.replaceChildren(...this.labels());
-    this.meta.replaceChildren(...this.facts(), this.sentButton);
   }
 
   labels() {

@@ -1,7 +1,7 @@
 """How far does equality by value agree with the test suite of Math-Verify?
 
     git clone https://github.com/huggingface/Math-Verify
-    python benchmarks/math_verify.py Math-Verify/tests
+    python benchmarks/math_verify_suite.py Math-Verify/tests
 
 Reads every parametrized pair (right answer, model's text, verdict) of the suite's files without
 running them, finds the answers in both texts as `compare` does, and compares them. Prints the

@@ -1,0 +1,218 @@
+"""Fitting a strategy: what is searched, what is kept of it, and how it is judged."""
+
+import asyncio
+import json
+from itertools import count
+
+import pytest
+
+from thinkgraph.evaluate.fit.fit import Fitter
+from thinkgraph.evaluate.fit.space import BUILT_IN, Space
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.runs import config
+from thinkgraph.evaluate.runs.config import Config
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.fitted import read_fitted
+from thinkgraph.graphs.graph import load
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.prompts.prompt import Prompt
+
+RIGHT = "It is 7."
+
+
+def task(size=40):
+    questions = [Question(id=f"q{n}", text=f"Question {n}?", reference="7") for n in range(size)]
+    return Task(name="sevens", questions=tuple(questions))
+
+
+def knows(messages, seed):
+    """Right where it is asked to explain; else wrong, in as many words."""
+    return RIGHT if "step by step" in messages[-1].content else "It is 8."
+
+
+def fitter(
+    reply=knows, strategy="self-consistency", search=("prompt=question,step-by-step",), **more
+):
+    model = ScriptedModel(reply, name="scripted")
+    questions = more.pop("task", task())
+    space = Space.of(load(strategy), search, more.pop("prompts", ()))
+    return Fitter(
+        strategy, questions, find_metric("exact", questions.questions), space, Config(model), **more
+    )
+
+
+def fitted(tmp_path, **settings):
+    return asyncio.run(fitter(**settings).fit(tmp_path / "fit"))
+
+
+def test_it_finds_the_prompt_that_helps_and_judges_it_on_other_questions(tmp_path):
+    question = {"prompts": [("step-by-step", "plain", Prompt(user="{{ question }}"))]}
+    found = fitted(tmp_path, strategy="chain-of-thought", search=(), **question)
+    assert found.best.prompts == {"step-by-step": BUILT_IN}
+    assert not found.found and "Nothing was gained" in found.sentence
+
+    asks = {"prompts": [("question", "explain", Prompt(user="{{ question }} step by step"))]}
+    found = fitted(tmp_path, strategy="direct", search=(), **asks)
+    assert found.best.prompts == {"question": "explain"}
+    assert found.gained and found.difference.points == 100
+    assert [each.questions for each in found.held_out] == [20, 20]
+
+
+def test_the_default_is_tried_first_and_kept_where_nothing_beats_it(tmp_path):
+    found = fitted(tmp_path)
+    assert found.trials[0].params == {"prompt": "step-by-step"}
+    assert found.best == found.default
+    assert found.sentence.startswith("Nothing was gained: no setting")
+
+
+def test_what_takes_too_many_tokens_is_given_up_however_right_it_is(tmp_path):
+    def longer(messages, seed):
+        return f"well well well {RIGHT}" if "step by step" in messages[-1].content else "It is 8."
+
+    asks = {"prompts": [("question", "explain", Prompt(user="{{ question }} step by step"))]}
+    found = fitted(tmp_path, reply=longer, strategy="direct", search=(), **asks)
+    assert not found.found
+    assert found.trials[1].ended == "too many tokens" and found.trials[1].questions < 20
+    found = fitted(tmp_path, reply=longer, strategy="direct", search=(), tokens=6, **asks)
+    assert found.gained
+
+
+def test_a_gain_that_the_other_questions_do_not_show_is_said_to_be_none(tmp_path):
+    """The prompt is right on the searched questions alone: chance, as far as one can know."""
+    plain = fitter(
+        strategy="direct", search=(), prompts=[("question", "x", Prompt(user="{{ question }} x"))]
+    )
+    searched, _ = plain._parts()
+    lucky = {question.text for question in searched}
+
+    def luck(messages, seed):
+        text = messages[-1].content
+        return RIGHT if text.endswith(" x") and text[:-2] in lucky else "It is 8."
+
+    asks = {"prompts": [("question", "x", Prompt(user="{{ question }} x"))]}
+    found = fitted(tmp_path, reply=luck, strategy="direct", search=(), **asks)
+    assert found.found and not found.gained and not found.kept
+    assert found.sentence.startswith("Nothing was gained: +0 points")
+
+
+def test_trials_share_their_samples_and_a_second_start_asks_nothing(tmp_path):
+    one = fitter(search=("samples=1,2,4",), tokens=100)
+    asyncio.run(one.fit(tmp_path / "fit"))
+    asked = sum(len(call.seeds) for call in one.config.model.calls)
+    assert asked <= 40 * 16  # the default's samples are those of all votes
+    again = fitter(search=("samples=1,2,4",), tokens=100)
+    asyncio.run(again.fit(tmp_path / "fit"))
+    assert again.config.model.calls == []
+
+
+def test_the_same_seed_tries_the_same_settings(tmp_path):
+    draws = count()
+
+    def noisy(messages, seed):
+        next(draws)
+        return f"It is {seed % 3 + 6}."
+
+    settings = {"reply": noisy, "search": ("temperature=0.2,0.6,1.0", "samples=1,2,4"), "trials": 5}
+    one = fitted(tmp_path / "a", **settings)
+    two = fitted(tmp_path / "b", **settings)
+    assert one.trials == two.trials and len(one.trials) <= 5
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("temperatur=1", "write PARAM=VALUE,VALUE with a param of self-consistency: samples"),
+        ("samples=none", "'none' is not an integer"),
+        ("samples", "write PARAM=VALUE"),
+    ],
+)
+def test_a_search_that_cannot_be_is_one_clear_error(search, said):
+    with pytest.raises(ThinkgraphError, match=f"--search {search}: .*{said}"):
+        Space.of(load("self-consistency"), [search])
+
+
+def test_too_few_questions_are_refused(tmp_path):
+    with pytest.raises(ThinkgraphError, match="6 questions are too few"):
+        fitted(tmp_path, task=task(6))
+
+
+def test_by_default_the_params_of_sampling_are_searched_with_their_defaults():
+    space = Space.of(load("self-consistency"), [])
+    assert set(space.params) == {"samples", "temperature", "top_p", "prompt"}
+    assert set(space.params["samples"]) == {8, 16, 32}
+    assert space.size == 3 * 6 * 3 * 3
+
+
+@pytest.fixture
+def data(tmp_path):
+    file = tmp_path / "task.jsonl"
+    lines = [{"id": f"q{n}", "question": f"Question {n}?", "answer": 7} for n in range(40)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    model = ScriptedModel(knows, name="smollm2")
+    monkeypatch.setattr(config, "load", lambda name, **settings: model)
+    return model
+
+
+def test_the_command_writes_a_file_that_compare_and_run_take(
+    cli, data, scripted, tmp_path, monkeypatch
+):
+    prompt = tmp_path / "explain.yaml"
+    prompt.write_text('user: "{{ question }} step by step"\n')
+    out = tmp_path / "fitted.yaml"
+    words = ("--prompt", f"question={prompt}", "--out", out, "--folder", tmp_path / "fit")
+    found = cli("fit", "direct", "--data", data, *words)
+    assert found.status == 0, found.err
+    assert "Gained: +100 points" in found.out
+    file = read_fitted(out)
+    assert file.strategy == "direct" and list(file.prompts) == ["question"]
+    assert file.found["gained"] and file.found["fitted"]["questions"] == 20
+
+    folder = tmp_path / "comparison"
+    words = ("--graphs", "direct", "--params", out, "--out", folder, "--json")
+    found = cli("compare", "--data", data, *words)
+    rows = json.loads(found.out)["comparison"]["rows"]
+    right = {row["strategy"] for row in rows if row["answer"] == "7"}
+    assert right == {"direct (fitted)"}
+
+    monkeypatch.setattr("thinkgraph.cli.run.load_model", lambda *given: scripted)
+    found = cli("run", "direct", "Question 1?", "--params", out, "-q")
+    assert "7" in found.out and scripted.calls[-1].messages[-1].content.endswith("step by step")
+    found = cli("run", "chain-of-thought", "Question 1?", "--params", out)
+    assert found.status == 2
+    assert "the params file is for 'direct', not for 'chain-of-thought'" in found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strategy: [", "isn't YAML"),
+        ("params: {}", "strategy: Field required"),
+        ("strategy: direct\nfitted: 9", "fitted: Input should be less than or equal to 1"),
+        ("strategy: direct\nparams: {heat: 1}", "heat"),
+    ],
+)
+def test_a_params_file_that_is_none_is_one_clear_error(cli, tmp_path, text, said):
+    file = tmp_path / "fitted.yaml"
+    file.write_text(text)
+    found = cli("run", "direct", "Question?", "--params", file)
+    assert found.status == 2 and said in found.err and found.err.count("\n") == 1
+
+
+def test_a_real_engine_is_searched_too(tiny, tmp_path):
+    """Random weights are never right: nothing is gained, and the default is kept."""
+    questions = task(8)
+    space = Space.of(load("direct"), ["temperature=0,1", "max_tokens=4"])
+    one = Fitter(
+        "direct", questions, find_metric("exact", questions.questions), space, Config(str(tiny()))
+    )
+    found = asyncio.run(one.fit(tmp_path / "fit"))
+    assert len(found.trials) == 2 * 2
+    assert all(trial.tokens <= 512 for trial in found.trials)
+    assert not found.gained

@@ -1,0 +1,180 @@
+"""``thinkgraph fit``: the params and prompts that suit your model and your questions."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thinkgraph.cli.options import (
+    INTERRUPTED,
+    Engine,
+    GraphName,
+    ModelName,
+    Roles,
+    command_line,
+    parse_pairs,
+)
+from thinkgraph.terminal import print_json, reader, say
+
+if TYPE_CHECKING:
+    from thinkgraph.evaluate.fit.fit import Fit, Fitter, Trial
+    from thinkgraph.evaluate.fit.space import Space
+
+
+def fit(
+    graph: GraphName,
+    data: Annotated[
+        str, typer.Option(help="Questions with right answers, as for `thinkgraph compare`.")
+    ],
+    out: Annotated[Path, typer.Option(help="The params file to write.")] = Path("fitted.yaml"),
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARAM=VALUE,VALUE",
+            help="Values to try of a param; default: temperature, top_p, min_p, prompt, samples.",
+        ),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A prompt to try in place of a built-in one."),
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most sampled tokens a question; default: 10 % more than the default's."
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=2, help="Number of settings to try.")] = 20,
+    share: Annotated[
+        float, typer.Option(min=0.1, max=0.9, help="Share of the questions to search on.")
+    ] = 0.5,
+    metric: Annotated[str | None, typer.Option(help="As for `thinkgraph compare`.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
+    model: ModelName = None,
+    role: Roles = None,
+    engine: Engine = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Folder of the samples, from which it goes on.")
+    ] = Path("fit"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Search the params of a strategy that suit your model and questions.
+
+    The best setting within the token budget is judged on questions that the search has not seen,
+    and written to a file for --params. Started again, it goes on where it was.
+    """
+    from thinkgraph.evaluate.fit.fit import Fitter
+    from thinkgraph.evaluate.fit.space import Space
+    from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.runs.config import Config
+    from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.evaluate.tasks.expected import expecting
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.models.catalogue import SERVER, find
+    from thinkgraph.nodes.prompts.prompt import read_prompt
+
+    strategy = load(graph)
+    pairs = parse_pairs("--prompt", prompt or [])
+    tried = [(name, file, read_prompt(file)) for name, file in pairs]
+    space = Space.of(strategy, search or [], tried)
+    task = read_questions(data, limit=limit, seed=seed)
+    if not any(each.extract for each in task.questions):
+        task = task.model_copy(update={"questions": expecting(task.questions)})
+    scorer = find_metric(metric or task.metric, task.questions)
+    scorer.check(task.questions)
+    name = model or default_model()
+    if not name.startswith(SERVER):
+        find(name)
+    settings = dict(parse_pairs("--engine", engine or []))
+    roles = dict(parse_pairs("--role", role or []))
+    config = Config(name, settings, roles, seed)
+    fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens)
+    if not quiet:
+        say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
+        fitter.tell = _tell
+    try:
+        found = asyncio.run(fitter.fit(folder))
+    except KeyboardInterrupt:
+        say(f"thinkgraph: interrupted; the same command goes on from {folder}")
+        raise typer.Exit(INTERRUPTED) from None
+    _save(found, fitter, out, data)
+    with reader():
+        if as_json:
+            print_json(found.model_dump_json())
+        else:
+            _report(found, out)
+
+
+def _searches(space: Space, questions: int, share: float) -> str:
+    values = [f"{name} ({', '.join(map(str, v))})" for name, v in space.params.items()]
+    prompts = [f"the prompt {name} ({', '.join(v)})" for name, v in space.prompts.items()]
+    return f"searches {'; '.join([*values, *prompts])} on {share:.0%} of {questions} questions"
+
+
+def _tell(trial: Trial) -> None:
+    say(f"  {trial}")
+
+
+def _save(found: Fit, fitter: Fitter, out: Path, data: str) -> None:
+    """Write the params file; where nothing was gained it keeps the default params."""
+    from thinkgraph.evaluate.runs.provenance import provenance
+    from thinkgraph.fitted import Fitted
+
+    best = found.best if found.kept else found.default
+    default = fitter.variant("", {}, {}).load().bind({})
+    changed = {n: v for n, v in best.params.items() if v != default[n]} if found.kept else {}
+    made = provenance(data=data, models=[fitter.config.name], command=command_line(seed=0))
+    measured: dict[str, Any] = {
+        "gained": found.gained,
+        "said": found.sentence,
+        "trials": len(found.trials),
+        "searched": found.searched,
+        "tokens_at_most": round(found.budget),
+        "command": made.command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "data": made.data.model_dump() if made.data else data,
+        "model": {n: f.model_dump() if f else None for n, f in made.models.items()},
+    }
+    for each in found.held_out:
+        measured[each.label] = {
+            "right": round(each.share, 4),
+            "interval": [round(each.low, 4), round(each.high, 4)],
+            "tokens": round(each.tokens, 1),
+            "questions": each.questions,
+        }
+    if found.difference:
+        d = found.difference
+        measured["points"] = [round(d.points, 2), round(d.low, 2), round(d.high, 2)]
+    Fitted(
+        strategy=found.strategy,
+        params=changed,
+        prompts=fitter.prompts(best.prompts),
+        model=fitter.config.name,
+        found=measured,
+    ).save(out, f"Use it with: --params {out}\n{found.sentence}")
+
+
+def _report(found: Fit, out: Path) -> None:
+    whole = sum(not trial.ended for trial in found.trials)
+    print(
+        f"{len(found.trials)} settings were tried on {found.searched} questions, {whole} of them "
+        f"on all; at most {found.budget:.0f} tokens a question"
+    )
+    print(f"default  {found.default}")
+    print(f"best     {found.best}")
+    for each in found.held_out:
+        print(
+            f"held out {each.label}: {each.share:.1%} [{each.low:.0%} to {each.high:.0%}] of "
+            f"{each.questions}, {each.tokens:.0f} tokens"
+        )
+    print(found.sentence)
+    print(f"Written: {out}" + ("" if found.kept else " (with the default params)"))

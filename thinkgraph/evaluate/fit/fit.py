@@ -1,0 +1,314 @@
+"""The search for a strategy's best params: Optuna proposes, a comparison's runner judges.
+
+One part of the questions is searched on, the rest judges the winner. Trials share their samples
+through the pool, and one that falls behind on the first questions is not run on the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from thinkgraph.evaluate.analysis.difference import Difference
+from thinkgraph.evaluate.analysis.scores import mean
+from thinkgraph.evaluate.analysis.strategy import StrategySummary
+from thinkgraph.evaluate.analysis.summary import summarize
+from thinkgraph.evaluate.fit.space import BUILT_IN, Space
+from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.runs.compare import DATABASE
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.config import Config
+from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.runner import Runner
+from thinkgraph.evaluate.runs.store import Store, StoreError
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.data import sampled
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.graphs.language.spec import Scalar
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.prompts.prompt import Prompt
+
+try:
+    import optuna
+except ImportError as error:
+    raise ThinkgraphError('fit needs Optuna; install it: pip install "thinkgraph[fit]"') from error
+
+RUNGS = (0.25, 0.5, 1.0)
+"""After which shares of the questions a trial may be given up."""
+MARGIN = 1.1
+"""How much more than the default's tokens a setting may take, where no budget is given."""
+LEAST = 4
+"""Questions in each part, at least."""
+
+
+class Trial(Frozen):
+    """One setting that was tried."""
+
+    params: dict[str, Scalar]
+    prompts: dict[str, str] = Field(default_factory=dict, description="labels, by prompt")
+    share: float = Field(description="of right answers on the questions it was run on, 0 to 1")
+    tokens: float = Field(description="sampled a question")
+    questions: int = Field(description="it was run on")
+    ended: str = Field("", description="why it was given up; empty: it was run on all")
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Order of preference: right answers, then few tokens."""
+        return self.share, -self.tokens
+
+    def __str__(self) -> str:
+        named = {**self.params, **{f"prompt {name}": label for name, label in self.prompts.items()}}
+        setting = ", ".join(f"{name} {value}" for name, value in named.items())
+        return f"{setting}: {self.share:.1%}, {self.tokens:.0f} tokens" + (
+            f" ({self.ended} after {self.questions} questions)" if self.ended else ""
+        )
+
+
+class Fit(Frozen):
+    """What a search came to, and how the winner did on the questions that it had not seen."""
+
+    strategy: str
+    trials: tuple[Trial, ...]
+    best: Trial
+    default: Trial = Field(description="the default params, on the searched questions")
+    budget: float = Field(description="tokens a question that a setting might take")
+    searched: int = Field(description="questions of the search")
+    held_out: tuple[StrategySummary, ...] = Field(
+        (), description="the default and the winner on the other questions; none: it won itself"
+    )
+    difference: Difference | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether another setting than the default won the search."""
+        return self.difference is not None
+
+    @property
+    def gained(self) -> bool:
+        """Whether the winner is better on the held-out questions, its interval above zero."""
+        return self.difference is not None and self.difference.low > 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the winner's params are worth keeping: it did better there, certain or not."""
+        return self.difference is not None and self.difference.points > 0
+
+    @property
+    def sentence(self) -> str:
+        """What was gained, in one sentence."""
+        if self.difference is None:
+            return "Nothing was gained: no setting that was tried beats the default params."
+        d = self.difference
+        measured = (
+            f"{d.points:+.0f} points [{d.low:+.0f}, {d.high:+.0f}] on {d.questions} questions "
+            "that the search had not seen"
+        )
+        if self.gained:
+            return f"Gained: {measured}."
+        if self.kept:
+            return f"Nothing was gained for certain: {measured}."
+        return f"Nothing was gained: {measured}; the default params are kept."
+
+
+@dataclass
+class Fitter:
+    """A strategy that is fitted.
+
+    Attributes:
+        strategy: a built-in name, or the path of a spec.
+        task: the questions; each side of the split needs some.
+        metric: judges the answers.
+        space: what is searched.
+        config: the model, its seed and settings.
+        trials: how many settings are tried at most, the default's among them.
+        share: of the questions that are searched on; the rest judges.
+        tokens: sampled tokens a question at most; None: a tenth more than the default takes.
+        tell: told each trial.
+    """
+
+    strategy: str
+    task: Task
+    metric: Metric
+    space: Space
+    config: Config
+    trials: int = 20
+    share: float = 0.5
+    tokens: int | None = None
+    tell: Callable[[Trial], None] = lambda trial: None
+
+    async def fit(self, out: Path) -> Fit:
+        """Search, then judge. Started again with the same folder, it goes on where it was.
+
+        Raises:
+            ThinkgraphError: there are too few questions, or a run of the default params failed.
+            StoreError: the database can't be used.
+        """
+        search, rest = self._parts()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
+        scope = digest("fit", self.task.name, self.config.name, self.config.seed)
+        with Store(out / DATABASE, scope) as store:
+            runner = self.config.runner(store)
+            search_ = _Search(self, runner, search)
+            best, default = await search_.run()
+            same = (best.params, best.prompts) == (default.params, default.prompts)
+            fit = Fit(
+                strategy=self.strategy,
+                trials=tuple(search_.trials),
+                best=best,
+                default=default,
+                budget=search_.budget,
+                searched=len(search),
+            )
+            return fit if same else await self._judge(fit, runner, rest)
+
+    def _parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """The questions to search on, and those that judge."""
+        questions = self.task.questions
+        count = round(len(questions) * self.share)
+        if min(count, len(questions) - count) < LEAST:
+            raise ThinkgraphError(
+                f"{len(questions)} questions are too few to search on {self.share:.0%} of them and "
+                f"judge on the rest: each part needs {LEAST}, and a hundred to tell anything"
+            )
+        search = sampled(questions, count, self.config.seed)
+        seen = {question.id for question in search}
+        return search, tuple(each for each in questions if each.id not in seen)
+
+    async def _judge(self, fit: Fit, runner: Runner, rest: Sequence[Question]) -> Fit:
+        """The winner against the default on the questions that the search has not seen."""
+        pair = (
+            self.variant("default", fit.default.params, fit.default.prompts),
+            self.variant("fitted", fit.best.params, fit.best.prompts),
+        )
+        rows = await runner.run(rest, pair)
+        comparison = Comparison(
+            task=self.task.name,
+            model=self.config.name,
+            seed=self.config.seed,
+            metric=self.metric.name,
+            variants=pair,
+            questions=tuple(rest),
+            rows=tuple(rows),
+        )
+        summary = summarize(comparison, self.metric)
+        (difference,) = summary.differences
+        update = {"held_out": summary.strategies, "difference": difference}
+        return fit.model_copy(update=update)
+
+    def variant(self, label: str, params: dict[str, Scalar], prompts: dict[str, str]) -> Variant:
+        """The strategy with a setting."""
+        own = self.prompts(prompts)
+        return Variant.of(label, self.strategy, params, prompts=self.config.prompts, own=own)
+
+    def prompts(self, labels: dict[str, str]) -> dict[str, Prompt]:
+        """The prompts of a setting that are not the built-in ones."""
+        choices = self.space.prompts
+        return {n: choices[n][label] for n, label in labels.items() if label != BUILT_IN}
+
+
+class _Search:
+    """One search: what was tried, and what it came to."""
+
+    def __init__(self, fitter: Fitter, runner: Runner, questions: Sequence[Question]) -> None:
+        self._fitter, self._runner, self._questions = fitter, runner, questions
+        self.trials: list[Trial] = []
+        self.budget = float(fitter.tokens or 0)
+
+    async def run(self) -> tuple[Trial, Trial]:
+        """The best trial and the default's."""
+        optuna.logging.set_verbosity(logging.WARNING)
+        space = self._fitter.space
+        study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=self._fitter.config.seed, n_startup_trials=6),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+        )
+        study.enqueue_trial(self._default())
+        for _ in range(self._fitter.trials):
+            if len(self.trials) == space.size:
+                break
+            await self._try(study, study.ask())
+        default = self.trials[0]
+        whole = [trial for trial in self.trials if not trial.ended]
+        return max([*whole, *([] if whole else [default])], key=lambda t: t.rank), default
+
+    def _default(self) -> dict[str, Any]:
+        params = self._fitter.variant("", {}, {}).load().bind({})
+        chosen: dict[str, Any] = {name: params[name] for name in self._fitter.space.params}
+        return chosen | {_dimension(name): BUILT_IN for name in self._fitter.space.prompts}
+
+    async def _try(self, study: optuna.Study, asked: optuna.trial.Trial) -> None:
+        space = self._fitter.space
+        params = {n: asked.suggest_categorical(n, values) for n, values in space.params.items()}
+        prompts = {
+            name: str(asked.suggest_categorical(_dimension(name), list(choices)))
+            for name, choices in space.prompts.items()
+        }
+        known = next((t for t in self.trials if (t.params, t.prompts) == (params, prompts)), None)
+        trial = known or await self._evaluate(asked, params, prompts)
+        if trial.ended:
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(asked, trial.share)
+        if known is None:
+            self.trials.append(trial)
+            self._fitter.tell(trial)
+
+    async def _evaluate(
+        self, asked: optuna.trial.Trial, params: dict[str, Any], prompts: dict[str, str]
+    ) -> Trial:
+        """Run a setting on more and more of the questions, for as long as it is worth it."""
+        is_default = not self.trials
+        variant = self._fitter.variant(str(params | prompts), params, prompts)
+        for rung in RUNGS:
+            count = max(1, round(len(self._questions) * rung))
+            part = self._questions[:count]
+            rows = await self._runner.run(part, [variant])
+            trial = self._scored(part, rows, params, prompts)
+            asked.report(trial.share, count)
+            ended = ""
+            if not is_default and trial.tokens > self.budget:
+                ended = "too many tokens"
+            elif not is_default and rung < 1 and asked.should_prune():
+                ended = "behind the others"
+            if ended:
+                return trial.model_copy(update={"ended": ended})
+        if is_default and not self.budget:
+            self.budget = trial.tokens * MARGIN
+        return trial
+
+    def _scored(
+        self,
+        questions: Sequence[Question],
+        rows: Sequence[Row],
+        params: dict[str, Any],
+        prompts: dict[str, str],
+    ) -> Trial:
+        failed = [row.failure for row in rows if row.failure]
+        if len(failed) == len(rows):
+            raise ThinkgraphError(f"every run failed: {failed[0]}")
+        by_id = {row.question: row for row in rows}
+        scores = [self._fitter.metric.score_row(each, by_id[each.id]).value for each in questions]
+        return Trial(
+            params=params,
+            prompts=prompts,
+            share=mean(scores),
+            tokens=mean([row.tokens for row in rows]),
+            questions=len(questions),
+        )
+
+
+def _dimension(prompt: str) -> str:
+    """The name of a prompt among a search's dimensions; no param is called so."""
+    return f"prompt:{prompt}"

@@ -1,0 +1,110 @@
+"""The search space: which values of a strategy's params, and which prompts, are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import Field
+
+from thinkgraph.graphs.graph import Graph
+from thinkgraph.graphs.language.spec import Param, Scalar
+from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
+
+BUILT_IN = "built-in"
+GRID: Mapping[str, tuple[Scalar, ...]] = {
+    "temperature": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+    "top_p": (0.8, 0.95, 1.0),
+    "min_p": (0.0, 0.05, 0.1),
+    "prompt": ("question", "step-by-step", "plan-and-solve"),
+}
+"""What is tried unless it is said. A coarse grid, so that trials share their samples."""
+
+
+class Space(Frozen):
+    """What a search may set: by name, the values of params and the choices of prompts."""
+
+    params: dict[str, tuple[Scalar, ...]]
+    prompts: dict[str, dict[str, Prompt]] = Field(
+        default_factory=dict, description="by the built-in prompt's name, those in its place"
+    )
+
+    @classmethod
+    def of(
+        cls, graph: Graph, given: Iterable[str], prompts: Sequence[tuple[str, str, Prompt]] = ()
+    ) -> Space:
+        """The space of a strategy.
+
+        Args:
+            graph: the strategy.
+            given: ``NAME=VALUE,VALUE`` for each param to search; none: temperature, top_p, min_p,
+                prompt and samples, where the strategy has them.
+            prompts: the name of a built-in prompt, a label and the prompt in its place.
+
+        Raises:
+            ThinkgraphError: there is no such param or prompt, or the param has no such value.
+        """
+        tried = dict(_parse(graph, item) for item in given)
+        if not tried and not prompts:
+            tried = _default(graph)
+        others: dict[str, dict[str, Prompt]] = {}
+        for name, label, prompt in prompts:
+            load_prompt(name)  # says it if there is none of the name
+            others.setdefault(name, {BUILT_IN: load_prompt(name)})[label] = prompt
+        return cls(params=tried, prompts=others)
+
+    @property
+    def size(self) -> int:
+        """How many settings there are."""
+        found = 1
+        for choices in (*self.params.values(), *self.prompts.values()):
+            found *= len(choices)
+        return found
+
+
+def _parse(graph: Graph, item: str) -> tuple[str, tuple[Scalar, ...]]:
+    name, equals, values = item.partition("=")
+    param = graph.spec.params.get(name)
+    if not equals or not values or param is None:
+        known = ", ".join(graph.spec.params)
+        raise ThinkgraphError(
+            f"--search {item}: write PARAM=VALUE,VALUE with a param of {graph.spec.name}: {known}"
+        )
+    try:
+        found = tuple(param.accept(value.strip()) for value in values.split(","))
+    except ValueError as error:
+        raise ThinkgraphError(f"--search {item}: {error}") from None
+    return name, _with_default(param, found)
+
+
+def _default(graph: Graph) -> dict[str, tuple[Scalar, ...]]:
+    found = {}
+    for name, param in graph.spec.params.items():
+        values = GRID.get(name, ())
+        if name == "samples" and isinstance(param.default, int):
+            values = (max(param.default // 2, 1), param.default, param.default * 2)
+        if name == "prompt" and param.default not in prompt_names():
+            values = ()
+        if fit := _with_default(param, [value for value in values if _accepts(param, value)]):
+            found[name] = fit
+    if not found:
+        raise ThinkgraphError(
+            f"{graph.spec.name} has none of the params that are searched by default; name some: "
+            "--search PARAM=VALUE,VALUE"
+        )
+    return found
+
+
+def _accepts(param: Param, value: Scalar) -> bool:
+    try:
+        param.accept(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_default(param: Param, values: Sequence[Scalar]) -> tuple[Scalar, ...]:
+    """The values with the default among them, if there are any."""
+    default = () if param.default is None or not values else (param.accept(param.default),)
+    return tuple(dict.fromkeys([*values, *default]))
