@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +16,11 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
+    from thinkgraph.evaluate.runs.row import Row
     from thinkgraph.train.distill import Distilled
 
+EVERY = 30.0
+"""Seconds between two lines of progress."""
 NOT_BETTER = 1
 """The exit status where the gate is not passed."""
 
@@ -113,7 +118,11 @@ def distill(
     progress = TrainProgress(shown=not quiet)
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:
-        found = asyncio.run(run_all(plan, drawn, gate, scorer, tell=tell, progress=progress.take))
+        found = asyncio.run(
+            run_all(
+                plan, drawn, gate, scorer, tell=tell, progress=progress.take, row=_counting(tell)
+            )
+        )
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; the same command goes on from {plan.folder}")
         raise typer.Exit(INTERRUPTED) from None
@@ -124,6 +133,20 @@ def distill(
             _tell(found, out)
     if found.winner is None:
         raise typer.Exit(NOT_BETTER)
+
+
+def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:
+    """Tells now and then how many runs have been answered."""
+    count, told = 0, time.perf_counter()
+
+    def take(row: Row, kept: bool) -> None:
+        nonlocal count, told
+        count += 1
+        if not kept and time.perf_counter() - told >= EVERY:
+            told = time.perf_counter()
+            tell(f"{count} questions answered so far")
+
+    return take
 
 
 def _tell(found: Distilled, out: Path) -> None:
