@@ -1,7 +1,8 @@
 """The model catalogue: from a name to a GGUF file on this machine.
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
-or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. :func:`load` knows a fourth, which
+or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. Each may be followed by a LoRA
+adapter: ``NAME+ADAPTER.gguf``, or ``NAME+ADAPTER.gguf:SCALE``. :func:`load` knows a fourth, which
 is no file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.backends.endpoint`). Importing this module
 imports neither llama.cpp nor huggingface_hub.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,7 +30,10 @@ SERVER = "openai:"
 _MOST_PARTS = 1000  # files of one model
 FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
-    "or openai:MODEL@URL"
+    "or openai:MODEL@URL; the first three with +ADAPTER.gguf for a LoRA adapter"
+)
+_ADAPTED = re.compile(
+    r"(?P<model>.+?)\+(?P<adapter>[^+]+\.gguf)(?::(?P<scale>-?\d+(?:\.\d+)?))?", re.I | re.S
 )
 
 
@@ -81,12 +86,41 @@ class Entry(Frozen):
         return self.path is not None
 
 
+class Adapted(NamedTuple):
+    """A model with a LoRA adapter, as it is named."""
+
+    model: str
+    adapter: Path
+    scale: float
+
+
+def adapted(name: str) -> Adapted | None:
+    """The parts of ``NAME+ADAPTER.gguf`` or ``NAME+ADAPTER.gguf:SCALE``; None is another form.
+
+    Raises:
+        ModelError: there is no such adapter.
+    """
+    found = _ADAPTED.fullmatch(name)
+    if found is None or name.startswith(SERVER) or Path(name).expanduser().is_file():
+        return None
+    file = Path(found["adapter"]).expanduser()
+    if not file.is_file():
+        raise ModelError(f"there is no adapter {file}, which {name} names behind its +")
+    return Adapted(found["model"], file, float(found["scale"] or 1))
+
+
 def find(name: str) -> ModelFile:
     """The file that ``name`` stands for; an ``hf:`` file is downloaded if it isn't cached.
+
+    Of a model with an adapter, the file is the model's.
 
     Raises:
         ModelError: the name has none of the three forms, or its file can't be had.
     """
+    if parts := adapted(name):
+        whole = find(parts.model)
+        about = f"{whole.about}; with the adapter {parts.adapter}"
+        return ModelFile(name=name, path=whole.path, about=about)
     if name.startswith(SERVER):
         raise ModelError(f"{name} is a model of a server and has no file on this machine")
     if name.startswith(HUB):
@@ -123,7 +157,9 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
     """
     if name.startswith(SERVER):
         return _at_a_server(name, {**settings, **({"template": template} if template else {})})
-    found = find(name)
+    parts = adapted(name)
+    called = parts.model if parts else name
+    found = find(called)
     from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
     from thinkgraph.models.backends.reward import RewardModel, has_head  # noqa: PLC0415
     from thinkgraph.models.engine.llama.gguf_file import check_gguf  # noqa: PLC0415
@@ -132,7 +168,8 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
         chosen = _engine_settings(settings)
         return RewardModel(found.path, name=name, context=chosen.context, threads=chosen.threads)
     opened = _engine_settings(settings)
-    return open_model(found.path, name=name, settings=opened, template=template)
+    model = open_model(found.path, name=called, settings=opened, template=template)
+    return model.with_adapter(parts.adapter, parts.scale, name=name) if parts else model
 
 
 def _at_a_server(name: str, settings: dict[str, object]) -> Model:

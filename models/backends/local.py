@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import copy
 import math
 import os
 import threading
@@ -144,6 +145,52 @@ class LocalModel:
         )
         self._format = self._template.format
         self._spelled = self._spellings()
+        self._adapter: Path | None = None
+        self._scale = 1.0
+
+    def with_adapter(
+        self, path: str | os.PathLike[str], scale: float = 1.0, *, name: str | None = None
+    ) -> LocalModel:
+        """The same model with a LoRA adapter, on the same engine: it is loaded while that runs.
+
+        A request that names an adapter of its own gets that one.
+
+        Args:
+            path: the adapter, as a GGUF file.
+            scale: how strongly it applies.
+            name: what this model is called; None is the model's name, a plus and the file's.
+
+        Raises:
+            ModelError: there is no such file, or it is not a LoRA of this model.
+        """
+        adapted = copy.copy(self)
+        adapted._adapter, adapted._scale = Path(path).expanduser(), scale
+        adapted._name = name or f"{self._name}+{adapted._adapter.name}"
+        adapted._applied(_SCORING)
+        return adapted
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter that it has unless a request names another."""
+        return self._adapter
+
+    @property
+    def scale(self) -> float:
+        """How strongly :attr:`adapter` applies."""
+        return self._scale
+
+    def _applied(self, sampling: Sampling) -> Adapter | None:
+        """The adapter of a request, loaded."""
+        if sampling.adapter is not None or self._adapter is None:
+            return _adapter(sampling.adapter)
+        try:
+            name = file_key(self._adapter)
+        except OSError as error:
+            raise ModelError(f"there is no adapter {self._adapter}: {error.strerror}") from None
+        engine = self.engine
+        if name not in engine.native.adapters:
+            engine.add_adapter(name, self._adapter)
+        return Adapter(name, self._scale)
 
     @property
     def engine(self) -> Engine:
@@ -238,7 +285,7 @@ class LocalModel:
                 self._tokens(prompt),
                 sampling,
                 request.seeds,
-                adapter=_adapter(sampling.adapter),
+                adapter=self._applied(sampling),
                 budget=request.budget,
                 parser=lambda: ResponseParser(
                     self._format,
@@ -366,7 +413,7 @@ class LocalModel:
                 whole[0][:length],
                 _SCORING,
                 targets=[tokens[length:] for tokens in whole],
-                adapter=_adapter(request.sampling.adapter),
+                adapter=self._applied(request.sampling),
                 budget=request.budget,
             )
         )

@@ -105,6 +105,17 @@ class Engine:
             return
         self._inbox.put(lambda: self._cancel(request, index))
 
+    def add_adapter(self, name: str, path: Path) -> None:
+        """Load a LoRA adapter between two steps, so that requests can name it from then on.
+
+        What runs goes on. A name keeps its adapter for as long as the engine is open, so a file
+        that has changed needs another name.
+
+        Raises:
+            ModelError: it is not a LoRA of this model.
+        """
+        self._on_worker(lambda: self.native.add_adapter(name, path))
+
     def clear_cache(self) -> None:
         """Forget the prefixes that no request is using."""
 
@@ -170,7 +181,7 @@ class Engine:
         if request.adapter and request.adapter.name not in self.native.adapters:
             raise ModelError(
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
-                f"{adapter_names(self.settings.adapters)}"
+                f"{adapter_names(self.native.adapters)}"
             )
         check_constraint(request.sampling)
         longest = max((s.num_targets for s in request.sequences), default=0)

@@ -7,7 +7,6 @@ engine is open at a time, so that a model that just fits in memory can be tuned 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import statistics
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.engine import Engine
-from thinkgraph.models.engine.llama.library import because, listening, llama, start
+from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.engine.llama.quantize import quantize
 from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
@@ -247,23 +247,6 @@ def _disk_left(folder: Path) -> int:
 
 def _quantize(path: Path, name: str, kind: int) -> Path:
     """Make a copy of the model in another quantization."""
-    start()
-    folder = copies()
-    file = folder / f"{path.stem}.{file_key(path)[-8:]}.{name}.gguf"
-    params = llama.llama_model_quantize_default_params()
-    params.ftype, params.allow_requantize, params.nthread = kind, True, available_threads()
-    part = file.with_suffix(".part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with listening() as lines:
-            failed = llama.llama_model_quantize(
-                os.fsencode(path), os.fsencode(part), ctypes.byref(params)
-            )
-        if failed:
-            raise ModelError(f"llama.cpp can't quantize {path} to {name}{because(lines)}")
-        part.replace(file)
-    except OSError as error:
-        raise ModelError(f"the copy {file} can't be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    file = copies() / f"{path.stem}.{file_key(path)[-8:]}.{name}.gguf"
+    quantize(path, file, kind)
     return file

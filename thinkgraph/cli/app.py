@@ -11,6 +11,7 @@ import typer
 
 from thinkgraph.cli.check import check, schema
 from thinkgraph.cli.compare import compare
+from thinkgraph.cli.distill import distill
 from thinkgraph.cli.fit import fit
 from thinkgraph.cli.models import models, tune
 from thinkgraph.cli.new import new
@@ -18,6 +19,7 @@ from thinkgraph.cli.plan import plan
 from thinkgraph.cli.run import run
 from thinkgraph.cli.serve import mcp, serve
 from thinkgraph.cli.show import list_, show
+from thinkgraph.cli.train import adapter, train
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import fit_streams, reader, say
 
@@ -62,7 +64,9 @@ def options(
 
 app.command()(run)
 app.command("list")(list_)
-for command in (show, check, plan, schema, models, tune, compare, fit, serve, mcp, new):
+building = (show, check, plan, schema, new)
+measuring = (models, tune, compare, fit)
+for command in (*building, *measuring, serve, mcp, train, distill, adapter):
     app.command()(command)
 
 

@@ -84,7 +84,8 @@ class NativeModel:
             self.settings = self._resolve(settings)
             self.context = self._open_context()
             self.memory = LlamaMemory(self.context)
-            self.adapters = {n: self._adapter(n, p) for n, p in settings.adapters.items()}
+            for name, file in settings.adapters.items():
+                self.add_adapter(name, file)
         except BaseException:
             self.close()
             raise
@@ -105,6 +106,17 @@ class NativeModel:
         pointers = (llama.llama_adapter_lora_p_ctypes * 1)(self.adapters[adapter.name])
         scales = (ctypes.c_float * 1)(adapter.scale)
         llama.llama_set_adapters_lora(self.context, pointers, 1, scales)
+
+    def add_adapter(self, name: str, path: Path) -> None:
+        """Load an adapter beside the model; nothing if there is one of that name.
+
+        llama.cpp makes room for it in its graphs when it is first used.
+
+        Raises:
+            ModelError: it is not a LoRA of this model.
+        """
+        if name not in self.adapters:
+            self.adapters[name] = self._adapter(name, path)
 
     def close(self) -> None:
         """Free the context, then the model with its adapters; may be called again."""

@@ -80,6 +80,13 @@ class Vocabulary:
             return frozenset(t for t in range(self.size) if llama.llama_vocab_is_eog(pointer, t))
 
     @cached_property
+    def end_of_turn(self) -> int | None:
+        """The token that ends a turn of a conversation, or else a text."""
+        with self.open() as pointer:
+            tokens = llama.llama_vocab_eot(pointer), llama.llama_vocab_eos(pointer)
+        return next((int(token) for token in tokens if token != _NONE), None)
+
+    @cached_property
     def controls(self) -> dict[str, int]:
         """Control tokens by their spellings: a completion's text has nothing of them."""
         return {self.spelling(t): t for t in range(self.size) if self._attribute(t) & _CONTROL}

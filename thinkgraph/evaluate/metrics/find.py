@@ -10,7 +10,7 @@ from thinkgraph.evaluate.metrics.choice import Choice
 from thinkgraph.evaluate.metrics.exact import Exact
 from thinkgraph.evaluate.metrics.measured import Measured
 from thinkgraph.evaluate.metrics.metric import Metric, MetricError
-from thinkgraph.evaluate.metrics.numeric import Estimate, Numeric
+from thinkgraph.evaluate.metrics.numeric import Asymmetric, Estimate, Numeric
 from thinkgraph.evaluate.metrics.own import GROUP, Own, from_file, from_package
 from thinkgraph.evaluate.metrics.text import Contains, Label, one_of, yes_no
 from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
@@ -20,6 +20,7 @@ from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.nodes.answers.equal import parse_tolerance
 
 ONE_OF = "one-of"
+ASYMMETRIC = "asymmetric"
 MOST_LABELS = 50
 """Labels that `one-of` takes from the right answers of the data."""
 _TOLERANT: dict[str, Callable[[str], Metric]] = {
@@ -44,7 +45,8 @@ def find_metric(text: str, questions: Sequence[Question] = ()) -> Metric:
 
     Args:
         text: a name: `exact`, `contains`, `yes-no`, `choice`, `one-of`, `numeric`, `quantity`,
-            `estimate`, or one of another package. After a colon stands the tolerance
+            `estimate`, `asymmetric:OVER,UNDER` (an estimate whose error costs more on one side
+            than on the other), or one of another package. After a colon stands the tolerance
             (`numeric:1%`: a number, or a percentage of the right answer; `numeric` and
             `quantity` alone allow none, `estimate` alone 20 %) or the labels
             (`one-of:red,green`). `FILE.py:FUNCTION` is a metric of one's own.
@@ -60,8 +62,16 @@ def find_metric(text: str, questions: Sequence[Question] = ()) -> Metric:
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name == ONE_OF:
         return _one_of(setting if colon else None, questions)
+    if name == ASYMMETRIC:
+        try:
+            return Asymmetric(setting.replace(" ", ""))
+        except ValueError:
+            raise MetricError(
+                f"{name}: what a unit too much costs and what one too few must follow the colon, "
+                f"such as {name}:0.5,1"
+            ) from None
     if name not in _PLAIN and name not in others:
-        known = {*_PLAIN, *others, ONE_OF, "FILE.py:FUNCTION"}
+        known = {*_PLAIN, *others, ONE_OF, ASYMMETRIC, "FILE.py:FUNCTION"}
         raise MetricError(f"there is no metric {name!r}; {suggestion(name, known) or ''}")
     if colon and name not in _TOLERANT:
         raise MetricError(f"the metric {name} takes nothing after a colon, and has {setting!r}")

@@ -87,6 +87,44 @@ class Estimate(Metric):
         return found
 
 
+class Asymmetric(Estimate):
+    """An estimate whose error costs more on one side than on the other.
+
+    A price that is too high costs a seller a part of the difference in lost sales, one that is
+    too low all of it: `asymmetric:0.5,1`. `errors` has the mean `cost` besides those of `Estimate`.
+
+    Args:
+        costs: of each unit above the truth, and of each below: `OVER,UNDER`.
+
+    Raises:
+        ValueError: they are not two numbers of at least 0.
+    """
+
+    def __init__(self, costs: str) -> None:
+        super().__init__()
+        over, comma, under = costs.partition(",")
+        self.over, self.under = float(over), float(under)
+        if not (comma and 0 <= self.over < math.inf and 0 <= self.under < math.inf):
+            raise ValueError("two numbers of at least 0 must follow: OVER,UNDER")
+        self.name = f"asymmetric:{costs}"
+
+    def score(self, question: Question, answer: str | None, text: str) -> Score:
+        """As `Estimate`, with the cost of the error."""
+        found = super().score(question, answer, text)
+        number = estimated_number(answer or "", question.text)
+        truth = estimated_number(question.reference, question.text)
+        if found.abstained or number is None or truth is None:
+            return found
+        off = float(number - truth)
+        return found.model_copy(update={"cost": max(off * self.over, -off * self.under)})
+
+    def errors(self, scores: Sequence[Score]) -> dict[str, float]:
+        """`mae`, `rmsle` and `cost`."""
+        costs = [score.cost for score in scores if score.cost is not None]
+        mean = {"cost": math.fsum(costs) / len(costs)} if costs else {}
+        return super().errors(scores) | mean
+
+
 def _log1p(number: Fraction) -> float:
     return math.log1p(max(float(number), 0.0))
 

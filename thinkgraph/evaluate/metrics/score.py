@@ -17,6 +17,8 @@ class Score(Frozen):
         None, description="of an estimate: log(1 + estimate) - log(1 + truth)"
     )
 
+    cost: float | None = Field(None, description="of an estimate: what its error costs")
+
     @property
     def right(self) -> bool:
         """Whether it has the full score."""

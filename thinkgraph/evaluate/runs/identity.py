@@ -26,9 +26,10 @@ def identity(model: Model) -> str:
         return model.name
     settings = model.engine.settings
     files = [model.engine.native.header.path, *settings.adapters.values()]
-    return ":".join(
-        [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
-    )
+    if model.adapter:
+        files.append(model.adapter)
+    parts = [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
+    return ":".join([*parts, *([f"x{model.scale}"] if model.adapter else [])])
 
 
 @lru_cache

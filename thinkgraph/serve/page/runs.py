@@ -9,14 +9,13 @@ from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.page.history import Asked, History
 from thinkgraph.serve.page.watched import WatchedRun
+from thinkgraph.serve.replies.reply import OWN_SPEC
 from thinkgraph.serve.service import Service
 
 KEPT = 50
 """Runs that are over and can still be watched from their beginning; the history has the others."""
 BEAT_S = 2.0
 """How often the history is told that runs go on."""
-OWN_SPEC = "spec of a request"
-"""The metrics' name of all strategies of the editor."""
 GRACE_S = 5.0
 """How long runs have to answer when the server stops."""
 

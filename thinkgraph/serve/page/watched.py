@@ -143,17 +143,21 @@ class WatchedRun:
             if self._stopped:
                 self._budget.stop(self._stopped)
             self._model = models[name]
-            await self._take_all({role: models[each] for role, each in roles.items()})
+            settings = {
+                "models": {role: models[each] for role, each in roles.items()},
+                **service.hosted,
+            }
+            await self._take_all(settings)
 
-    async def _take_all(self, roles: Mapping[str, Model]) -> None:
+    async def _take_all(self, settings: Mapping[str, Any]) -> None:
         events = self._graph.stream(
             self._asked.question,
             model=self._model,
-            models=roles,
             budget=self._budget,
             seed=self._asked.seed,
             params=self._asked.params,
             config={"callbacks": [_Sent(self._tell)]},
+            **settings,
         )
         async with aclosing(events):
             async for event in events:

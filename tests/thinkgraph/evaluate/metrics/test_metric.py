@@ -347,3 +347,18 @@ class TestFile:
         (tmp_path / "bad.py").write_text("1 / 0")
         with pytest.raises(MetricError, match="ZeroDivisionError"):
             find_metric(str(tmp_path / "bad.py"))
+
+
+def test_an_error_may_cost_more_on_one_side():
+    metric = find_metric("asymmetric:0.5,2")
+    question = Question(id="q", text="The price?", reference="1000")
+    scores = [metric.score(question, each, each) for each in ("1100", "$900", "no idea")]
+    assert [each.cost for each in scores] == [50.0, 200.0, None]
+    assert metric.errors(scores)["cost"] == 125.0
+    assert metric.errors(scores)["mae"] == 100.0
+
+
+@pytest.mark.parametrize("costs", ["", ":1", ":1,x", ":-1,2", ":1,inf"])
+def test_a_cost_that_is_none_is_told(costs):
+    with pytest.raises(MetricError, match="such as asymmetric:"):
+        find_metric(f"asymmetric{costs}")

@@ -1,0 +1,150 @@
+"""An adapter says in llama.cpp what it says in peft, and comes back as it was."""
+
+import json
+
+import gguf
+import numpy as np
+import pytest
+
+from tests.thinkgraph.train.conftest import write_family
+from thinkgraph.models.backends.local import open_model
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
+from thinkgraph.train.errors import TrainError
+from thinkgraph.train.weights.adapter import (
+    Adapter,
+    Pair,
+    from_gguf,
+    read_gguf,
+    read_peft,
+    to_gguf,
+    write_gguf,
+)
+
+torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
+pytest.importorskip("peft", reason="needs thinkgraph[train]")
+
+FAMILIES = ["llama", "qwen2", "qwen3"]
+ASKED = [Message(role="user", content="How many apples?")]
+SAID = "Twelve apples, and a pear"
+
+
+def by_torch(model, tokens, begin):
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([tokens])).logits[0].float()
+    table = torch.log_softmax(logits, -1)
+    return [float(table[at - 1, tokens[at]]) for at in range(begin, len(tokens))]
+
+
+async def by_engine(model):
+    found, _ = await model.score(ModelRequest(ASKED, Sampling(), []), SAID)
+    return [each.logprob for each in found]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", FAMILIES)
+async def test_an_adapter_says_the_same_in_both(name, family, peft_model, tmp_path):
+    path = family(name)
+    model = peft_model(path, alpha=6)
+    model.save_pretrained(tmp_path)
+    to_gguf(tmp_path, path, tmp_path / "adapter.gguf")
+    opened = open_model(path)
+    tokens = opened.tokenize(continued(ASKED, SAID))
+    begin = len(tokens) - len(SAID)  # a token is a byte
+
+    wanted = by_torch(model, tokens, begin)
+    found = await by_engine(opened.with_adapter(tmp_path / "adapter.gguf"))
+    assert np.allclose(found, wanted, atol=0.1)  # the KV cache is of 16 bits
+
+    with model.disable_adapter():
+        bare = by_torch(model, tokens, begin)
+    assert np.allclose(await by_engine(opened), bare, atol=0.1)
+    assert not np.allclose(wanted, bare, atol=1)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_adapter_comes_back_as_it_was(name, family, peft_model, tmp_path):
+    peft_model(family(name), alpha=6).save_pretrained(tmp_path / "one")
+    to_gguf(tmp_path / "one", family(name), tmp_path / "a.gguf")
+    from_gguf(tmp_path / "a.gguf", family(name), tmp_path / "two")
+    one, two = read_peft(tmp_path / "one"), read_peft(tmp_path / "two")
+    assert one.pairs.keys() == two.pairs.keys()
+    for module, (a, b) in one.pairs.items():
+        back = two.pairs[module]
+        assert np.allclose(one.scales[module] * b @ a, two.scales[module] * back.b @ back.a)
+
+
+@pytest.mark.model
+def test_ranks_and_alphas_may_differ_by_weight(family, peft_model, tmp_path):
+    random = np.random.default_rng(0)
+    pairs = {
+        f"model.layers.{n}.self_attn.v_proj": Pair(
+            random.normal(size=(n + 1, 64)).astype("float32"),
+            random.normal(size=(32, n + 1)).astype("float32"),
+        )
+        for n in range(2)
+    }
+    scales = dict(zip(pairs, (0.5, 3.0), strict=True))
+    write_gguf(Adapter(pairs, scales), family("llama"), tmp_path / "a.gguf")
+    back = read_gguf(tmp_path / "a.gguf", family("llama"))
+    for name, (a, b) in pairs.items():
+        own = back.pairs[name]
+        assert np.allclose(scales[name] * b @ a, back.scales[name] * own.b @ own.a, atol=1e-5)
+
+
+@pytest.mark.model
+async def test_an_adapter_is_loaded_while_the_model_runs(family, peft_model, tmp_path):
+    path = family("llama")
+    peft_model(path).save_pretrained(tmp_path)
+    opened = open_model(path)
+    request = ModelRequest(ASKED, Sampling(temperature=0, max_tokens=200, top_p=1.0), [1])
+    running = opened.generate(request)
+    to_gguf(tmp_path, path, tmp_path / "hot.gguf")
+    adapted = load(f"{path}+{tmp_path / 'hot.gguf'}")
+    assert adapted.engine is opened.engine
+    assert load(f"{path}+{tmp_path / 'hot.gguf'}:0.5").scale == 0.5
+    (with_it,) = await adapted.generate(request).completions()
+    (without,) = await running.completions()
+    assert with_it.text != without.text
+    (again,) = await opened.generate(request).completions()
+    assert again.text == without.text
+
+
+@pytest.mark.model
+def test_an_adapter_of_another_model_is_refused(family, peft_model, tmp_path):
+    peft_model(family("llama")).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    other = write_family(tmp_path / "other.gguf", "qwen2")
+    to_gguf(tmp_path, family("llama"), tmp_path / "a.gguf")
+    with pytest.raises(TrainError, match="another family"):
+        from_gguf(tmp_path / "a.gguf", other, tmp_path / "back")
+    with pytest.raises(ModelError, match="not a LoRA of this model"):
+        open_model(other).with_adapter(tmp_path / "a.gguf")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(TrainError, match="use_dora"):
+        to_gguf(tmp_path, family("llama"), tmp_path / "b.gguf")
+    assert not (tmp_path / "b.gguf").exists()
+
+
+@pytest.mark.model
+def test_a_missing_adapter_is_named(family, tmp_path):
+    with pytest.raises(ModelError, match="there is no adapter"):
+        load(f"{family('llama')}+{tmp_path / 'none.gguf'}")
+
+
+@pytest.mark.model
+def test_a_full_disk_leaves_no_half_of_a_file(family, peft_model, tmp_path, monkeypatch):
+    peft_model(family("llama")).save_pretrained(tmp_path)
+    out = tmp_path / "a.gguf"
+    out.write_bytes(b"earlier")
+
+    def full(self, **rest):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gguf.GGUFWriter, "write_tensors_to_file", full)
+    with pytest.raises(TrainError, match="No space left on device"):
+        to_gguf(tmp_path, family("llama"), out)
+    assert out.read_bytes() == b"earlier"
+    assert [each.name for each in tmp_path.glob("*.part")] == []

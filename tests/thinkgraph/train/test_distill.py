@@ -1,0 +1,77 @@
+"""Distillation: its parts are apart, and nothing is written that the gate doesn't pass."""
+
+import json
+
+import pytest
+
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.train.distill import Cost, divide_task, refuse_contaminated
+from thinkgraph.train.errors import TrainError
+
+
+def task(*texts):
+    questions = [Question(id=str(n), text=text, reference="1") for n, text in enumerate(texts)]
+    return Task(name="t", questions=tuple(questions))
+
+
+def test_no_question_is_drawn_from_and_tested_on():
+    drawn, test = divide_task(task(*(f"Q{n // 2}" for n in range(40))), 5, seed=0)
+    assert len(test.questions) == 10
+    refuse_contaminated(drawn, test)
+    with pytest.raises(TrainError, match="1 of 1 test questions are drawn from"):
+        refuse_contaminated(task("One  more", "two"), task("one MORE"))
+
+
+def test_training_pays_for_itself_after_the_seconds_that_it_saves():
+    cost = Cost(
+        sampled_tokens=0, sampled_s=60, trained_tokens=0, trained_s=40, before_tokens=0,
+        before_s=3, after_tokens=0, after_s=1,
+    )  # fmt: skip
+    assert cost.pays_after == 50
+    assert cost.model_copy(update={"after_s": 3}).pays_after is None
+
+
+@pytest.mark.model
+def test_where_no_sample_is_right_it_is_said_and_nothing_is_written(cli, family, tmp_path):
+    pytest.importorskip("torch", reason="needs thinkgraph[train]")
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    data = tmp_path / "d.jsonl"
+    rows = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(12)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "a.gguf"
+    ended = cli(
+        "distill", "self-consistency", "--data", data, "-m", family("llama"), "--out", out,
+        "--test", 8, "-p", "samples=2", "-p", "max_tokens=4", "-e", "threads=1", "-q",
+    )  # fmt: skip
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+    assert "nothing to learn from" in ended.err
+    assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
+    """A model that knows the answers can't get better at them: two rounds, and no adapter."""
+    pytest.importorskip("torch", reason="needs thinkgraph[train]")
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    data, model, out = tmp_path / "d.jsonl", tmp_path / "knows.gguf", tmp_path / "a.gguf"
+    rows = [{"question": f"say {w} {n}", "answer": w} for n in range(10) for w in ("red", "blue")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    quick = ("-s", "threads=1", "-s", "held_out=2", "-s", "batch=4", "-s", "patience=0", "-q")
+    taught = cli(
+        "train", "--data", data, "-m", family("llama"), "--out", tmp_path / "t.gguf",
+        "--merge", model, "-s", "steps=80", "-s", "learning_rate=0.02", *quick,
+    )  # fmt: skip
+    assert (taught.status, taught.err) == (0, "")
+    ended = cli(
+        "distill", "self-consistency", "--data", data, "-m", model, "--out", out, "--test", 8,
+        "--rounds", 2, "-p", "samples=2", "-p", "max_tokens=8", "-s", "steps=2",
+        "-e", "threads=1", "--per-question", 1, *quick,
+    )  # fmt: skip
+    assert (ended.status, ended.err) == (1, "")
+    assert "The gate is not passed" in ended.out
+    assert "round 2: 24 samples" in ended.out
+    assert not out.exists()
+    assert (tmp_path / "a.gguf.distill" / "round-2.gguf").exists()

@@ -1,0 +1,62 @@
+"""Which samples are learnt from."""
+
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.runs.row import Draft, Row
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.train.samples import Counts, Selection, select
+
+QUESTION = Question(id="q", text="What is 2 + 2?", reference="4")
+
+
+def row(*drafts, votes=None, answer=None, tie=False):
+    made = tuple(
+        Draft(id=str(n), text=text, answer=found, tokens=1, live=True, finish_reason=end)
+        for n, (text, found, end) in enumerate(drafts)
+    )
+    return Row(
+        question="q", strategy="s", answer=answer, text="", tokens=0, prompt_tokens=0, calls=1,
+        votes=votes or {}, tie=tie, drafts=made,
+    )  # fmt: skip
+
+
+def said(conversations):
+    return [each.messages[-1].content for each in conversations]
+
+
+def chosen(found, **how):
+    return select([found], [QUESTION], find_metric("exact"), Selection(**how))
+
+
+def test_right_samples_are_learnt_the_shortest_first():
+    found = row(
+        ("two and two make four: 4", "4", "stop"), ("5", "5", "stop"), ("It is 4.", "4", "stop")
+    )
+    conversations, counts = chosen(found, per_question=1)
+    assert said(conversations) == ["It is 4."]
+    assert counts == Counts(drawn=3, verified=2, copies=0, kept=1, questions=1)
+
+
+def test_near_copies_and_texts_that_were_cut_are_dropped():
+    found = row(
+        ("The answer is 4.", "4", "stop"),
+        ("the answer is  4", "4", "stop"),
+        ("so 2 + 2 = 4, and this goes on", "4", "length"),
+    )
+    conversations, counts = chosen(found, order="first")
+    assert said(conversations) == ["The answer is 4."]
+    assert (counts.verified, counts.copies) == (2, 1)
+
+
+def test_a_clear_vote_needs_no_right_answer():
+    drafts = [("five", "5", "stop"), ("say 5", "5", "stop"), ("four", "4", "stop")]
+    clear = row(*drafts, votes={"5": 2, "4": 1}, answer="5")
+    assert said(chosen(clear, verify="vote", order="first")[0]) == ["five", "say 5"]
+    assert chosen(clear, verify="vote", clear=0.9)[0] == []
+    tie = row(*drafts[1:], votes={"5": 1, "4": 1}, answer="5", tie=True)
+    assert chosen(tie, verify="vote", clear=0.5)[0] == []
+
+
+def test_an_answer_may_be_learnt_alone_or_behind_its_text():
+    found = row(("answer = 2 + 2", "4", "stop"))
+    assert said(chosen(found, learn="answer")[0]) == ["4"]
+    assert said(chosen(found, learn="both")[0]) == ["answer = 2 + 2\n4"]

@@ -1,0 +1,172 @@
+"""Training from a data file to an adapter that the engine loads, on a tiny random model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from thinkgraph.models.catalogue import load
+from thinkgraph.models.model import Message, ModelRequest, Sampling
+from thinkgraph.train.example import Conversation, Example, divide, read_conversations
+from thinkgraph.train.fine_tune import read_report, working_folder
+from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
+
+torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
+pytest.importorskip("peft", reason="needs thinkgraph[train]")
+pytest.importorskip("transformers", reason="needs thinkgraph[train]")
+
+QUICK = ("-s", "threads=1", "-s", "batch=4", "-s", "rank=8", "-s", "held_out=2", "-s", "patience=0")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.jsonl"
+    rows = [
+        {"question": f"say {word} {n}", "answer": word} for n in range(8) for word in ("a", "b")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def train(cli, path, data, out, *more):
+    return cli("train", "--data", data, "-m", path, "--out", out, "-q", *QUICK, *more)
+
+
+@pytest.mark.model
+async def test_what_was_trained_is_what_the_engine_says(cli, family, data, tmp_path):
+    path, out = family("llama"), tmp_path / "learnt.gguf"
+    more = ("-s", "steps=60", "-s", "learning_rate=0.02", "-s", "evaluate_every=20")
+    ended = train(cli, path, data, out, *more, "--merge", tmp_path / "whole.gguf")
+    assert (ended.status, ended.err) == (0, "")
+    report = read_report(out)
+    assert report.steps == 60
+    assert [point.step for point in report.points] == [20, 40, 60]
+    losses = [point.held_out_loss for point in report.points]
+    assert min(losses) < losses[0] < 8
+    assert (working_folder(out) / "curve.svg").read_bytes().startswith(b"<?xml")
+    assert not (working_folder(out) / "checkpoints").exists()
+    asked = ModelRequest(
+        [Message(role="user", content="say b 3")], Sampling(temperature=0, max_tokens=5), [1]
+    )
+    for name in (f"{path}+{out}", tmp_path / "whole.gguf"):
+        (said,) = await load(str(name)).generate(asked).completions()
+        assert (said.text, said.finish_reason) == ("b", "stop")
+    (bare,) = await load(str(path)).generate(asked).completions()
+    assert bare.text != "b"
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_killed_training_goes_on_from_its_last_checkpoint(cli, family, data, tmp_path):
+    path, out = family("llama"), tmp_path / "killed.gguf"
+    more = ("-s", "steps=120", "-s", "evaluate_every=10")
+    words = ["train", "--data", data, "-m", path, "--out", out, "-q", *QUICK, *more]
+    process = subprocess.Popen([sys.executable, "-m", "thinkgraph", *map(str, words)])
+    folder = working_folder(out) / "checkpoints"
+    for _ in range(1200):
+        if last_checkpoint(folder) or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = last_checkpoint(folder)
+    assert kept is not None and not out.exists()
+    (kept.parent / "checkpoint-9999").mkdir()  # as one that was being written
+    ended = train(cli, path, data, out, *more)
+    assert (ended.status, ended.err) == (0, "")
+    report = read_report(out)
+    assert report.steps == 120
+    assert [point.step for point in report.points] == list(range(10, 121, 10))
+
+
+@pytest.mark.model
+def test_another_training_in_the_same_place_is_refused(cli, family, data, tmp_path):
+    out = tmp_path / "one.gguf"
+    assert train(cli, family("llama"), data, out, "-s", "steps=2").status == 0
+    written = out.read_bytes()
+    ended = train(cli, family("llama"), data, out, "-s", "steps=3")
+    assert ended.status == 2
+    assert "--replace" in ended.err
+    assert train(cli, family("llama"), data, out, "-s", "steps=2").status == 0  # the same: done
+    assert out.read_bytes() == written
+    assert train(cli, family("llama"), data, out, "-s", "steps=3", "--replace").status == 0
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("architecture", ["mamba", "gemma2"])
+def test_a_model_of_another_family_is_refused(cli, tiny, data, tmp_path, architecture):
+    ended = train(cli, tiny(architecture), data, tmp_path / "a.gguf")
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+    assert architecture in ended.err and "llama, qwen2, qwen3" in ended.err
+
+
+@pytest.mark.model
+def test_a_full_disk_is_told_in_one_line(cli, family, data, tmp_path, monkeypatch):
+    def full(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("transformers.Trainer._save_optimizer_and_scheduler", full)
+    ended = train(cli, family("llama"), data, tmp_path / "a.gguf", "-s", "steps=4")
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+    assert "No space left on device" in ended.err
+    assert not (tmp_path / "a.gguf").exists()
+
+
+def test_a_setting_that_is_none_is_told(cli, data, tmp_path):
+    ended = cli("train", "--data", data, "--out", tmp_path / "a.gguf", "-s", "rnak=3")
+    assert ended.status == 2
+    assert "did you mean 'rank'" in ended.err
+
+
+def test_a_loss_is_of_answers_alone():
+    batch = collate([Example([1, 2, 3], [4, 5]), Example([6], [7])])
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5], [0, 0, 0, 6, 7]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [0, 0, 0, 1, 1]]
+    assert batch["logits_to_keep"] == 3
+    assert batch["labels"].tolist() == [[IGNORED, 4, 5], [IGNORED, IGNORED, 7]]
+
+
+def test_an_answer_is_right_if_every_token_is():
+    labels = torch.tensor([[IGNORED, 1, 2], [IGNORED, IGNORED, 1]])
+    logits = torch.nn.functional.one_hot(torch.tensor([[1, 2, 0], [0, 1, 0]]), 3).float()
+    assert all_right(logits, labels).tolist() == [[True], [True]]
+    logits[0, 1] = torch.tensor([1.0, 0, 0])
+    assert all_right(logits, labels).tolist() == [[False], [True]]
+
+
+def test_a_question_is_never_in_both_parts(tmp_path):
+    path = tmp_path / "d.jsonl"
+    rows = [{"question": f"{space}Q {n}", "answer": n} for n in range(20) for space in ("", "  ")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = divide(read_conversations(path), 5, seed=1)
+    assert len(parts.held_out) == 10
+    assert not {each.key for each in parts.train} & {each.key for each in parts.held_out}
+
+
+def test_every_answer_of_a_conversation_is_learnt(tmp_path):
+    path = tmp_path / "d.jsonl"
+    turns = [("system", "S"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    path.write_text(json.dumps({"messages": [{"role": r, "content": c} for r, c in turns]}))
+    one, two = read_conversations(path)
+    assert [m.content for m in one.messages] == ["S", "a", "b"]
+    assert [m.content for m in two.messages] == ["S", "a", "b", "c", "d"]
+    assert isinstance(one, Conversation)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
+    pytest.importorskip("trl", reason="needs thinkgraph[train]")
+    path, out = family("llama"), tmp_path / "grpo.gguf"
+    more = ("-s", "batch=8", "-s", "steps=2", "-s", "threads=1", "-s", "rank=4")
+    words = ["train", "--data", data, "-m", path, "--out", out, "-q", "--reinforce", "contains"]
+    ended = cli(*words, *more)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("2 steps; the mean reward")
+    load(f"{path}+{out}")

@@ -1,0 +1,218 @@
+"""``thinkgraph train`` and ``adapter``: fine-tuning a model, and its adapters' forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thinkgraph.cli.options import INTERRUPTED, ModelName, parse_pairs
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
+from thinkgraph.terminal import print_json, reader, say
+
+if TYPE_CHECKING:
+    from thinkgraph.train.fine_tune import Report
+    from thinkgraph.train.settings import TrainSettings
+
+TrainOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="NAME=VALUE", help="A setting of the training: rank=8, steps=200"
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(help="A Hugging Face folder with the weights before they were quantized."),
+]
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A .jsonl, .json, .csv or .tsv file: questions and answers, or messages."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],
+    model: ModelName = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out", help="Data to measure on; else some questions are taken from --data."
+        ),
+    ] = None,
+    base: Base = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"),
+    ] = None,
+    setting: TrainOptions = None,
+    merge: Annotated[
+        Path | None, typer.Option(help="Write the whole model with the adapter here, too.")
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            "--reinforce",
+            metavar="METRIC",
+            help="Reinforce what a metric finds right (GRPO), in place of imitating answers.",
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Throw away another training in OUT.train.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Fine-tune a model on questions and answers, into an adapter that it loads as MODEL+OUT.
+
+    Started again, it goes on from its last checkpoint; with --reinforce it starts anew.
+    Settings (--set): rank, alpha, targets, dropout, learning_rate, warmup, batch, micro_batch,
+    steps, epochs, max_length, held_out, evaluate_every, patience, quantize, precision, threads,
+    seed.
+    """
+    from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.models.catalogue import find
+    from thinkgraph.train.errors import need
+    from thinkgraph.train.example import divide, read_conversations
+    from thinkgraph.train.fine_tune import fine_tune, working_folder
+    from thinkgraph.train.progress import TrainProgress
+
+    need()
+    settings = read_settings(setting or [])
+    name = model or default_model()
+    path = find(name).path
+    fields = dict(parse_pairs("--field", field or []))
+    if reward:
+        _reinforce(str(data), fields, reward, path, out, settings, quiet=quiet)
+        return
+    conversations = read_conversations(data, fields)
+    if held_out:
+        learnt, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
+    else:
+        learnt, measured = divide(conversations, settings.held_out, settings.seed)
+    progress = TrainProgress(shown=not quiet)
+    try:
+        with progress:
+            report = fine_tune(
+                learnt, measured, path, out, settings,
+                base=base, replace=replace, tell=progress.take,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say(f"thinkgraph: interrupted; the same command goes on from {working_folder(out)}")
+        raise typer.Exit(INTERRUPTED) from None
+    if merge:
+        from thinkgraph.train.weights.merge import merge as write_merged
+
+        write_merged(out, path, merge)
+    with reader():
+        if as_json:
+            print_json(report.model_dump_json())
+        else:
+            _tell(report, name, out)
+
+
+def _reinforce(
+    data: str,
+    fields: dict[str, str],
+    reward: str,
+    path: Path,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    quiet: bool,
+) -> None:
+    from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.train.progress import TrainProgress
+    from thinkgraph.train.reinforce import reinforce
+
+    task = read_questions(data, fields=fields, seed=settings.seed)
+    metric = find_metric(reward, task.questions)
+    metric.check(task.questions)
+    progress = TrainProgress(shown=not quiet)
+    with progress:
+        rewards = reinforce(task.questions, metric, path, out, settings, tell=progress.take)
+    with reader():
+        some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
+        print(f"{len(rewards)} steps; the mean reward of the last: {some}")
+        print(out)
+
+
+def read_settings(given: list[str]) -> TrainSettings:
+    """The settings of ``--set``.
+
+    Raises:
+        ThinkgraphError: there is no such setting, or it has no such value.
+    """
+    from pydantic import ValidationError
+
+    from thinkgraph.train.settings import TrainSettings
+
+    pairs: dict[str, Any] = dict(parse_pairs("--set", given))
+    names = list(TrainSettings.model_fields)
+    for name in pairs:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"there are {', '.join(names)}"
+            raise ThinkgraphError(f"--set {name}: there is no such setting; {hint}")
+    try:
+        return TrainSettings.model_validate(pairs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ThinkgraphError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from None
+
+
+def _tell(report: Report, model: str, out: Path) -> None:
+    from thinkgraph.train.fine_tune import CURVE, working_folder
+
+    left_out = f"; {report.left_out} were too long" if report.left_out else ""
+    print(
+        f"{report.steps} steps on {report.examples} examples in {report.seconds / 60:.1f} min, "
+        f"{report.tokens:,} tokens{left_out}"
+    )
+    if (kept := report.kept) and kept.held_out_loss is not None:
+        print(
+            f"kept is step {kept.step}: held-out loss {kept.held_out_loss:.3f}, "
+            f"{kept.accuracy or 0:.0%} of {report.held_out} held-out answers right token by token"
+        )
+    print(f"{out}  (use it as: -m {model}+{out})")
+    print(f"{working_folder(out) / CURVE}")
+
+
+def adapter(
+    source: Annotated[
+        Path, typer.Argument(help="An adapter: a folder that peft has saved, or a .gguf file.")
+    ],
+    out: Annotated[Path, typer.Option(help="What is written: a .gguf file, or a folder for peft.")],
+    model: ModelName = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the whole model with the adapter in it.")
+    ] = False,
+) -> None:
+    """Convert an adapter: from peft to GGUF, back, or merged into its model."""
+    from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.models.catalogue import find
+    from thinkgraph.train.errors import need
+    from thinkgraph.train.weights.adapter import from_gguf, to_gguf
+    from thinkgraph.train.weights.merge import merge as write_merged
+
+    need("torch", "safetensors", "gguf")
+    path = find(model or default_model()).path
+    if merge and source.is_dir():
+        part = out.with_name(out.name + ".adapter.gguf")
+        try:
+            to_gguf(source, path, part)
+            write_merged(part, path, out)
+        finally:
+            part.unlink(missing_ok=True)
+    elif merge:
+        write_merged(source, path, out)
+    elif source.is_dir():
+        to_gguf(source, path, out)
+    else:
+        from_gguf(source, path, out)
+    with reader():
+        print(out)

@@ -1,0 +1,340 @@
+"""Distillation: what a strategy finds with much inference, learnt so that one answer has it.
+
+Samples are drawn by the strategy, those that are verified are learnt, and the adapted model
+answers directly. It is the expectation and the maximization of ReST-EM (arXiv 2312.06585, section
+3), each round from the adapter of the last. Whether an adapter is worth having is settled by a
+gate: on questions that were never drawn from, the adapted model's direct answers must be better
+than the model's own beyond doubt, or there is no adapter.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from thinkgraph.evaluate.analysis.summary import Summary, summarize
+from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.runs.compare import compare
+from thinkgraph.evaluate.runs.comparison import Comparison
+from thinkgraph.evaluate.runs.config import Config
+from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.evaluate.tasks.task import Task
+from thinkgraph.models.catalogue import find
+from thinkgraph.models.model import Frozen
+from thinkgraph.train.errors import TrainError, need
+from thinkgraph.train.example import divide
+from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
+from thinkgraph.train.samples import Counts, Selection, select
+from thinkgraph.train.settings import TrainSettings
+from thinkgraph.train.supervised import Tell
+
+DIRECT = "direct"
+ALWAYS = (
+    "The adapter is written only if its direct answers are better than the model's own beyond doubt"
+)
+
+
+class Round(Frozen):
+    """One round: samples drawn, an adapter trained."""
+
+    number: int
+    adapter: Path
+    drawn: int = Field(description="samples of the strategy")
+    verified: int
+    copies: int = Field(description="verified near-copies that were dropped")
+    learnt: int = Field(description="samples in the training set")
+    questions: int = Field(description="with a sample in the training set")
+    sampled_tokens: int = Field(description="that drawing took")
+    sampled_s: float = Field(description="seconds that drawing took")
+    training: Report
+
+
+class Cost(Frozen):
+    """What the training has cost, and what an answer costs before and after."""
+
+    sampled_tokens: int
+    sampled_s: float
+    trained_tokens: int
+    trained_s: float
+    before_tokens: float = Field(description="of one answer by the strategy, sampled")
+    before_s: float
+    after_tokens: float = Field(description="of one direct answer of the adapted model, sampled")
+    after_s: float
+
+    @property
+    def pays_after(self) -> int | None:
+        """Questions after which the training has paid for its seconds; None is never."""
+        saved = self.before_s - self.after_s
+        return round((self.sampled_s + self.trained_s) / saved) if saved > 0 else None
+
+
+class Distilled(Frozen):
+    """A distillation that came to its end."""
+
+    rounds: tuple[Round, ...]
+    comparison: Comparison
+    summary: Summary
+    winner: int | None = Field(description="the round whose adapter is the result; None is none")
+    cost: Cost
+
+    @property
+    def verdict(self) -> str:
+        """What the gate says, in one sentence."""
+        label = _label(self.winner) if self.winner else _label(len(self.rounds))
+        found = next(each for each in self.summary.differences if each.label == label)
+        spread = f"{found.points:+.0f} points [{found.low:+.0f}, {found.high:+.0f}]"
+        on = f"on {found.questions} questions that were never drawn from"
+        if self.winner:
+            return f"The gate is passed: round {self.winner} is better by {spread} {on}."
+        return (
+            f"The gate is not passed: no round is better than the model itself beyond doubt; the "
+            f"last differs by {spread} {on}. No adapter was written."
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is distilled, and how.
+
+    Attributes:
+        strategy: draws the samples.
+        model: the name of the model.
+        out: the adapter.
+        selection: which samples are learnt.
+        settings: of each training.
+        rounds: each from the last one's adapter.
+        engine: settings of the engine.
+        seed: all randomness comes from it.
+        at_once: runs side by side.
+        base: a Hugging Face folder with the original weights; None takes the GGUF's.
+    """
+
+    strategy: Variant
+    model: str
+    out: Path
+    selection: Selection = field(default_factory=Selection)
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    rounds: int = 1
+    engine: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    at_once: int = 24
+    base: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Of the database, the rounds' adapters and the report."""
+        return self.out.with_name(f"{self.out.name}.distill")
+
+
+def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
+    """Questions to draw from, and questions to test on; no question is in both.
+
+    Raises:
+        TrainError: there are not so many different ones.
+    """
+    from random import Random
+
+    texts = list(dict.fromkeys(key(each) for each in task.questions))
+    if tested >= len(texts):
+        raise TrainError(
+            f"{tested} questions are to be tested on, and the data has {len(texts)} different ones"
+        )
+    Random(seed).shuffle(texts)  # noqa: S311 (not for secrets)
+    apart = set(texts[:tested])
+    parts = [
+        tuple(each for each in task.questions if (key(each) in apart) is tests)
+        for tests in (False, True)
+    ]
+    drawn, test = (task.model_copy(update={"questions": part}) for part in parts)
+    return drawn, test
+
+
+def key(question: Question) -> str:
+    """The same for the same question, however it is spaced or capitalized."""
+    return " ".join(question.text.casefold().split())
+
+
+def refuse_contaminated(drawn: Task, test: Task) -> None:
+    """Refuse questions that are drawn from and tested on.
+
+    Raises:
+        TrainError: tells how many there are, and the first.
+    """
+    known = {key(each) for each in drawn.questions}
+    shared = [each for each in test.questions if key(each) in known]
+    if shared:
+        raise TrainError(
+            f"{len(shared)} of {len(test.questions)} test questions are drawn from, too: the "
+            f"first is {shared[0].text[:80]!r}; remove them from one of the two"
+        )
+
+
+async def distill(
+    plan: Plan,
+    drawn: Task,
+    test: Task,
+    metric: Metric,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Tell = lambda step, of, point: None,
+    row: Callable[[Row, bool], None] = lambda row, kept: None,
+) -> Distilled:
+    """Draw, verify, train and compare, round by round; started again, it goes on where it was.
+
+    Args:
+        plan: what is distilled.
+        drawn: the questions that samples are drawn of.
+        test: the questions of the gate.
+        metric: what is right.
+        tell: told what begins, in words.
+        progress: told every training step.
+        row: told every run.
+
+    Raises:
+        TrainError: parts are contaminated, no sample is verified, or a file can't be written.
+        ModelError: the model can't be opened or trained.
+    """
+    need()
+    refuse_contaminated(drawn, test)
+    rounds: list[Round] = []
+    for number in range(1, plan.rounds + 1):
+        rounds.append(
+            await _round(plan, number, rounds, drawn, metric, tell=tell, progress=progress, row=row)
+        )
+    tell(f"comparing on {len(test.questions)} questions that were never drawn from")
+    comparison = await compare(
+        test, _competitors(plan, rounds), _config(plan, plan.model), plan.folder, tell=row
+    )
+    summary = summarize(comparison, metric)
+    winner = _winner(summary, rounds)
+    cost = _cost(plan, rounds, summary, winner or len(rounds))
+    result = Distilled(
+        rounds=tuple(rounds), comparison=comparison, summary=summary, winner=winner, cost=cost
+    )
+    if winner:
+        _deliver(rounds[winner - 1].adapter, plan.out)
+    return result
+
+
+async def _round(
+    plan: Plan,
+    number: int,
+    before: Sequence[Round],
+    drawn: Task,
+    metric: Metric,
+    *,
+    tell: Callable[[str], None],
+    progress: Tell,
+    row: Callable[[Row, bool], None],
+) -> Round:
+    last = before[-1].adapter if before else None
+    model = f"{plan.model}+{last}" if last else plan.model
+    tell(f"round {number}: {plan.strategy.label} draws from {len(drawn.questions)} questions")
+    strategy = plan.strategy.model_copy(update={"model": model})
+    drawing = await compare(drawn, [strategy], _config(plan, model), plan.folder, tell=row)
+    conversations, counts = select(drawing.rows, drawn.questions, metric, plan.selection)
+    _check(counts, plan)
+    learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
+    tell(
+        f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
+        f"near-copies dropped, {counts.kept} of {counts.questions} questions learnt from"
+    )
+    out = plan.folder / f"round-{number}.gguf"
+    start = working_folder(last) / ADAPTER if last else None
+    report = fine_tune(
+        learnt, measured, find(plan.model).path, out, plan.settings,
+        base=plan.base, start=start, replace=True, tell=progress,
+    )  # fmt: skip
+    return Round(
+        number=number,
+        adapter=out,
+        drawn=counts.drawn,
+        verified=counts.verified,
+        copies=counts.copies,
+        learnt=counts.kept,
+        questions=counts.questions,
+        sampled_tokens=drawing.spent.completion_tokens,
+        sampled_s=drawing.seconds,
+        training=report,
+    )
+
+
+def _check(counts: Counts, plan: Plan) -> None:
+    if counts.questions >= 2:
+        return
+    how = "right" if plan.selection.verify == "metric" else "of a clear vote's answer"
+    raise TrainError(
+        f"{counts.kept} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there is "
+        "nothing to learn from; take easier questions, more samples or a stronger strategy"
+    )
+
+
+def _config(plan: Plan, model: str) -> Config:
+    return Config(model, plan.engine, {}, plan.seed, {}, plan.at_once)
+
+
+def _label(number: int) -> str:
+    return f"{DIRECT} (round {number})" if number else f"{DIRECT} (model)"
+
+
+def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
+    """Direct answers of the model, which are the baseline, and of each round; and the strategy."""
+    direct = Variant.parse(DIRECT, _shared_params(plan), {}, plan.strategy.extract)
+    models = [plan.model, *(f"{plan.model}+{each.adapter}" for each in rounds)]
+    found = [
+        direct.model_copy(update={"label": _label(number), "model": model})
+        for number, model in enumerate(models)
+    ]
+    label = f"{plan.strategy.label} (model)"
+    return [*found, plan.strategy.model_copy(update={"label": label, "model": plan.model})]
+
+
+def _shared_params(plan: Plan) -> dict[str, Any]:
+    return {name: value for name, value in plan.strategy.params.items() if name == "max_tokens"}
+
+
+def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
+    """The round that passes the gate with the largest share; None is none."""
+    differences = {each.label: each for each in summary.differences}
+    shares = {each.label: each.share for each in summary.strategies}
+    passed = [
+        each.number
+        for each in rounds
+        if (found := differences[_label(each.number)]).sure and found.points > 0
+    ]
+    return max(passed, key=lambda number: shares[_label(number)], default=None)
+
+
+def _cost(plan: Plan, rounds: Sequence[Round], summary: Summary, number: int) -> Cost:
+    by_label = {each.label: each for each in summary.strategies}
+    before, after = by_label[f"{plan.strategy.label} (model)"], by_label[_label(number)]
+    until = rounds[:number]
+    return Cost(
+        sampled_tokens=sum(each.sampled_tokens for each in until),
+        sampled_s=sum(each.sampled_s for each in until),
+        trained_tokens=sum(each.training.tokens for each in until),
+        trained_s=sum(each.training.seconds for each in until),
+        before_tokens=before.tokens,
+        before_s=before.seconds,
+        after_tokens=after.tokens,
+        after_s=after.seconds,
+    )
+
+
+def _deliver(adapter: Path, out: Path) -> None:
+    part = out.with_name(f"{out.name}.part")
+    try:
+        shutil.copyfile(adapter, part)
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TrainError(
+            f"{out} can't be written: {error.strerror or error}; the adapter is {adapter}"
+        ) from error

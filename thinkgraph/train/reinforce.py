@@ -1,0 +1,127 @@
+"""Reinforcement learning with a verifiable reward: GRPO (arXiv 2402.03300, section 4.1) of trl.
+
+The reward of a sampled answer is what the metric of a comparison gives it: 1 is right. Sampling is
+by transformers and not by the engine, so it wants a GPU for anything but a tiny model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.models.model import Message
+from thinkgraph.nodes.answers import parse_extractor
+from thinkgraph.train.errors import TrainError, need, quietly
+from thinkgraph.train.fine_tune import ADAPTER, opened_vocabulary, working_folder
+from thinkgraph.train.settings import TrainSettings
+from thinkgraph.train.supervised import Tell, adapted, progress_callback
+from thinkgraph.train.weights.adapter import to_gguf
+from thinkgraph.train.weights.base import load_base
+
+
+def reinforce(
+    questions: Sequence[Question],
+    metric: Metric,
+    model: Path,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    group: int = 8,
+    longest_answer: int = 256,
+    base: str | None = None,
+    tell: Tell = lambda step, of, point: None,
+) -> list[float]:
+    """Train an adapter by the rewards of its own samples.
+
+    Args:
+        questions: with right answers.
+        metric: the reward.
+        model: the GGUF.
+        out: the adapter, a GGUF.
+        settings: how; a `batch` is of samples, and a multiple of ``group``.
+        group: samples of a question, which are rewarded against their mean.
+        longest_answer: tokens of a sample at most.
+        base: a Hugging Face folder with the original weights; None takes the GGUF's.
+        tell: told after every step.
+
+    Returns:
+        The mean reward of each step.
+
+    Raises:
+        TrainError: a package is missing, the batch is no multiple of the group, or the model
+            can't be trained.
+    """
+    need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
+    if settings.batch % group:
+        raise TrainError(
+            f"batch is {settings.batch} and must be a multiple of the {group} samples of a question"
+        )
+    import torch
+    from datasets import Dataset
+    from transformers import AutoTokenizer, set_seed
+    from transformers.trainer_callback import PrinterCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    set_seed(settings.seed)
+    with quietly():
+        weights = adapted(load_base(model, base, precision=settings.precision), settings)
+    tokenizer = AutoTokenizer.from_pretrained(
+        base or str(model.parent), **({} if base else {"gguf_file": model.name})
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    opened = opened_vocabulary(model)
+    rows = [
+        {"prompt": opened.render([*each.messages, Message(role="user", content=each.text)])[0],
+         "number": number}
+        for number, each in enumerate(questions)
+    ]  # fmt: skip
+    opened.close()
+
+    def reward(completions: list[str], number: list[int], **rest: Any) -> list[float]:
+        pairs = zip(completions, number, strict=True)
+        return [_score(questions[n], text, metric) for text, n in pairs]
+
+    folder = working_folder(out)
+    trainer = GRPOTrainer(
+        model=weights,
+        reward_funcs=reward,
+        args=GRPOConfig(
+            output_dir=str(folder / "grpo"),
+            per_device_train_batch_size=settings.batch,
+            num_generations=group,
+            max_completion_length=longest_answer,
+            max_steps=settings.steps or max(1, round(settings.epochs * len(rows))),
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+            bf16=settings.precision == "bfloat16",
+            use_cpu=not torch.cuda.is_available(),
+            dataloader_pin_memory=False,
+            save_strategy="no",
+            logging_steps=1,
+            report_to="none",
+            disable_tqdm=True,
+            log_level="error",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[progress_callback(tell)],
+    )
+    trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
+    with quietly():
+        trainer.train()
+        weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+        to_gguf(folder / ADAPTER, model, out)
+    shutil.rmtree(folder / "grpo", ignore_errors=True)
+    return [each["reward"] for each in trainer.state.log_history if "reward" in each]
+
+
+def _score(question: Question, text: str, metric: Metric) -> float:
+    answer = parse_extractor(question.extract or "auto")(text)
+    return metric.score(question, answer, text).value

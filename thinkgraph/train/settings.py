@@ -1,0 +1,60 @@
+"""How a training is done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from thinkgraph.models.model import Frozen
+
+LINEAR = "all-linear"
+
+
+class TrainSettings(Frozen):
+    """Settings of a supervised fine-tuning with LoRA (arXiv 2106.09685)."""
+
+    rank: int = Field(16, ge=1, le=1024, description="of the two matrices of each adapted weight")
+    alpha: float | None = Field(
+        None, gt=0, description="the adapter is scaled by alpha / rank; None is twice the rank"
+    )
+    targets: str = Field(
+        LINEAR, description="which weights are adapted: all-linear, or names: q_proj,v_proj"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
+    learning_rate: float = Field(5e-4, gt=0, description="the highest, after the warm-up")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="share of the steps in which the rate rises; then a cosine"
+    )
+    batch: int = Field(16, ge=1, description="examples of a step")
+    micro_batch: int | None = Field(
+        None, ge=1, description="examples computed at once; None is the whole batch"
+    )
+    steps: int | None = Field(None, ge=1, description="None is as many as the epochs have")
+    epochs: float = Field(1.0, gt=0, description="times that every example is seen")
+    max_length: int = Field(1024, ge=8, description="tokens; longer examples are left out")
+    held_out: int | None = Field(
+        None,
+        ge=0,
+        description="questions taken from the data to measure on, never trained on; None is a "
+        "tenth of them, and 64 at most",
+    )
+    evaluate_every: int | None = Field(
+        None, ge=1, description="steps between two measurements and checkpoints; None is ten in all"
+    )
+    patience: int = Field(
+        3, ge=0, description="measurements without a better loss before it stops; 0 never stops"
+    )
+    quantize: Literal["none", "nf4"] = Field(
+        "none", description="nf4 keeps the base in 4 bits (QLoRA, arXiv 2305.14314)"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the base weights and of the computation"
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads; None is torch's choice")
+    seed: int = Field(0, ge=0, description="of the adapter's start, the order and the division")
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank."""
+        return (self.alpha or 2 * self.rank) / self.rank

@@ -1,0 +1,275 @@
+"""Supervised fine-tuning: LoRA on the base weights, with transformers' own trainer.
+
+Padding is on the left, so that the answers, which alone have a loss, are at the end of every row:
+the output layer is computed for these positions only (`logits_to_keep`), which with a small model
+and short answers is a third of the work.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from thinkgraph.train.errors import TrainError
+from thinkgraph.train.example import Example
+from thinkgraph.train.settings import LINEAR, TrainSettings
+
+IGNORED = -100  # a label that has no loss, as torch has it
+MEASUREMENTS = 10
+
+
+class Point(NamedTuple):
+    """A measurement while it trains."""
+
+    step: int
+    loss: float
+    """On the training data, since the last measurement."""
+    held_out_loss: float | None
+    accuracy: float | None
+    """Share of the held-out answers that greedy decoding would give token by token."""
+
+
+class Trained(NamedTuple):
+    """A training that came to its end."""
+
+    model: Any
+    """The peft model, with the best adapter by the held-out loss."""
+    points: list[Point]
+    steps: int
+    """Done; fewer than asked for where it stopped early."""
+    best: int
+    """The step of the best adapter."""
+    seconds: float
+    tokens: int
+    """Read, those of prompts included, all epochs together."""
+
+
+Tell = Callable[[int, int, Point | None], None]
+"""Told the step, of how many, and the last measurement."""
+
+
+def adapted(base: Any, settings: TrainSettings) -> Any:
+    """The base with an adapter on it that changes nothing yet."""
+    from peft import LoraConfig, get_peft_model
+
+    targets: str | list[str] = settings.targets
+    if targets != LINEAR:
+        targets = [name.strip() for name in settings.targets.split(",")]
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.scale * settings.rank,
+        lora_dropout=settings.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(base, config)
+    except ValueError as error:
+        raise TrainError(f"the targets {settings.targets!r} don't fit: {error}") from error
+
+
+def train(
+    model: Any,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    tell: Tell = lambda step, of, point: None,
+) -> Trained:
+    """Train an adapter, from its last whole checkpoint where there is one.
+
+    Args:
+        model: a peft model; its adapter is trained.
+        examples: learnt.
+        held_out: measured on as it goes; the adapter with the best loss there is the result.
+            With none, it is the last one.
+        settings: how.
+        folder: of the checkpoints.
+        tell: told after every step.
+
+    Raises:
+        TrainError: a checkpoint can't be written; the earlier ones are kept.
+    """
+    import torch
+    from transformers import Trainer, set_seed
+    from transformers.trainer_callback import PrinterCallback
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    set_seed(settings.seed)
+    arguments = _arguments(settings, len(examples), bool(held_out), folder)
+    checkpoint = last_checkpoint(folder)
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=list(examples),
+        eval_dataset=list(held_out) or None,
+        data_collator=collate,
+        preprocess_logits_for_metrics=all_right,
+        compute_metrics=_accuracy,
+        callbacks=_callbacks(settings, bool(held_out), tell),
+    )
+    trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
+    try:
+        done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (OSError, RuntimeError) as error:
+        if not _is_of_writing(error):
+            raise
+        raise TrainError(
+            f"a checkpoint can't be written to {folder}: {' '.join(str(error).split())[:160]}; "
+            "earlier ones are kept, and the same command goes on from the last"
+        ) from error
+    state = trainer.state
+    best = state.best_model_checkpoint
+    per_epoch = sum(len(each.prompt) + len(each.answer) for each in examples)
+    return Trained(
+        model,
+        points(state.log_history),
+        state.global_step,
+        int(Path(best).name.rpartition("-")[2]) if best else state.global_step,
+        float(done.metrics.get("train_runtime", 0.0)),
+        round(per_epoch * state.global_step * settings.batch / max(len(examples), 1)),
+    )
+
+
+def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path) -> Any:
+    import torch
+    from transformers import TrainingArguments
+
+    micro = min(settings.micro_batch or settings.batch, settings.batch)
+    steps = settings.steps or max(1, round(settings.epochs * count / settings.batch))
+    every = settings.evaluate_every or max(1, steps // MEASUREMENTS)
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=max(1, settings.batch // micro),
+        max_steps=steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(settings.warmup * steps),
+        logging_strategy="steps",
+        logging_steps=every,
+        eval_strategy="steps" if measured else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=measured,
+        metric_for_best_model="eval_loss" if measured else None,
+        seed=settings.seed,
+        bf16=settings.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def _callbacks(settings: TrainSettings, measured: bool, tell: Tell) -> list[Any]:
+    from transformers import EarlyStoppingCallback
+
+    found: list[Any] = [progress_callback(tell)]
+    if settings.patience and measured:
+        found.append(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+    return found
+
+
+def progress_callback(tell: Tell) -> Any:
+    """A callback of a trainer that passes its steps on."""
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            tell(state.global_step, state.max_steps, None)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            told = points(state.log_history)
+            tell(state.global_step, state.max_steps, told[-1] if told else None)
+
+    return Progress()
+
+
+def collate(examples: Sequence[Example]) -> dict[str, Any]:
+    """A batch: rows padded on the left, labels of the answers' positions alone.
+
+    Returns:
+        `input_ids` and `attention_mask`, (rows, longest); `labels`, (rows, longest answer + 1);
+        `logits_to_keep`, that width: a position's logits are of the token behind it.
+    """
+    import torch
+
+    width = max(len(each.prompt) + len(each.answer) for each in examples)
+    kept = max(len(each.answer) for each in examples) + 1
+    tokens = torch.zeros((len(examples), width), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    labels = torch.full((len(examples), kept), IGNORED)
+    for row, each in enumerate(examples):
+        whole = [*each.prompt, *each.answer]
+        tokens[row, width - len(whole) :] = torch.tensor(whole)
+        mask[row, width - len(whole) :] = 1
+        labels[row, kept - len(each.answer) :] = torch.tensor(each.answer)
+    return {
+        "input_ids": tokens,
+        "attention_mask": mask,
+        "labels": labels,
+        "logits_to_keep": kept,
+    }
+
+
+def all_right(logits: Any, labels: Any) -> Any:
+    """Whether each row's answer is what greedy decoding gives: (rows, 1), of booleans."""
+    if isinstance(logits, tuple):
+        logits = logits[0]
+    said, wanted = logits[:, :-1].argmax(-1), labels[:, 1:]
+    return ((said == wanted) | (wanted == IGNORED)).all(1, keepdim=True)
+
+
+def _accuracy(found: Any) -> dict[str, float]:
+    return {"accuracy": float(found.predictions.mean())}
+
+
+def points(history: Sequence[dict[str, Any]]) -> list[Point]:
+    """The measurements of a trainer's log."""
+    found: dict[int, dict[str, float]] = {}
+    for each in history:
+        found.setdefault(int(each["step"]), {}).update(each)
+    return [
+        Point(step, each["loss"], each.get("eval_loss"), each.get("eval_accuracy"))
+        for step, each in sorted(found.items())
+        if "loss" in each
+    ]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint that was written to its end; one that was not is removed.
+
+    The trainer's state is what it writes last.
+    """
+    for path in sorted(folder.glob("checkpoint-*"), key=_number, reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        return path
+    return None
+
+
+def _number(path: Path) -> int:
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
+
+
+def _is_of_writing(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True
+    text = str(error).casefold()
+    return any(word in text for word in ("no space", "failed writing", "i/o error", "iostream"))
