@@ -161,7 +161,10 @@ def main() -> None:
         parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
     for name in (options.names or TABLES) if options.what != "write" else ():
         more = ("--so-far", "-q") if options.what == "keep" else ()
-        subprocess.run(command(name, options, *more), check=True)
+        try:
+            subprocess.run(command(name, options, *more), check=True)
+        except KeyboardInterrupt:
+            sys.exit("interrupted; the same command goes on where it was")
         keep(name, options.runs / name)
     write()
 

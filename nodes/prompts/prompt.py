@@ -259,5 +259,9 @@ PromptSetting = Annotated[str | Prompt, BeforeValidator(_known), _NamesInSchema(
 def prompts_in(node: BaseModel) -> Iterator[tuple[str, Any]]:
     """The settings of a node that are prompts, by name, with what each holds."""
     for name, field in type(node).model_fields.items():
-        if Prompt in get_args(field.annotation) or field.annotation is Prompt:
+        if _holds_prompt(field.annotation) and getattr(node, name) is not None:
             yield name, getattr(node, name)
+
+
+def _holds_prompt(annotation: Any) -> bool:
+    return annotation is Prompt or any(map(_holds_prompt, get_args(annotation)))

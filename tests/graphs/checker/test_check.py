@@ -286,6 +286,12 @@ def test_the_choices_of_a_param_that_is_a_prompt_are_all_looked_at():
     assert "`revise`" in only.message
 
 
+def test_a_prompt_that_may_be_left_out_is_looked_at_too():
+    one = GOOD.replace("samples: 8", "samples: 1")
+    text = one.replace("{kind: vote}", "{kind: critique, meta: {user: '{{ critiq }}'}}")
+    assert codes(text) == ["TG209"]
+
+
 def test_a_default_that_names_no_prompt_is_found():
     assert codes("params: {p: qestion}\n" + GOOD.replace("samples: 8", "prompt: $p")) == ["TG210"]
 
