@@ -155,7 +155,7 @@ def _tell(found: Distilled, out: Path) -> None:
     for each in found.rounds:
         print(
             f"round {each.number}: {each.drawn} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.learnt} of {each.questions} questions learnt; "
+            f"near-copies dropped, {each.learnt} learnt, of {each.questions} questions; "
             f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
             f"{each.training.steps} steps in {each.training.seconds:.0f} s"
         )
