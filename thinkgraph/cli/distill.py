@@ -167,7 +167,9 @@ def _tell(found: Distilled, out: Path) -> None:
         f"{cost.before_tokens:.0f} tokens, {cost.before_s:.2f} s; after {cost.after_tokens:.0f} "
         f"tokens, {cost.after_s:.2f} s."
     )
-    if cost.pays_after is None:
+    if found.winner is None:
+        pass  # there is nothing that could pay for itself
+    elif cost.pays_after is None:
         print("An answer is not quicker than before, so the training never pays for its seconds.")
     else:
         print(f"The training has paid for its seconds after {cost.pays_after:,} questions.")
