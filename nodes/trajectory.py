@@ -58,6 +58,7 @@ class Trajectory(ABC):
         role: whose model is asked.
         parallel: whether a turn may have several calls.
         approve: the names of the tools whose calls a person is asked about first.
+        required: whether the first turn has to call a tool.
 
     Attributes:
         text: what the candidate has written so far, as its answer.
@@ -76,10 +77,12 @@ class Trajectory(ABC):
         role: str = "",
         parallel: bool = True,
         approve: Collection[str] = (),
+        required: bool = False,
     ) -> None:
         self._messages, self._sampling, self._sample = list(messages), sampling, sample
         self._step, self._toolbox, self._role = step, toolbox, role
         self._max_calls, self._parallel, self._approve = max_calls, parallel, approve
+        self._required = required
         self._turns: list[Completion] = []
         self.text = ""
         self.calls: list[CallRecord] = []
@@ -241,7 +244,8 @@ class ToolTrajectory(Trajectory):
     def _tools(self) -> ToolUse:
         if not self._left:
             return NO_TOOLS
-        return ToolUse(self._toolbox.described, parallel=self._parallel)
+        choice = "any" if self._required and not self._turns else "auto"
+        return ToolUse(self._toolbox.described, choice, parallel=self._parallel)
 
     @property
     def _prompt(self) -> list[Message]:

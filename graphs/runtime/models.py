@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from thinkgraph.models.arguments import ArgumentError
@@ -114,4 +115,8 @@ def lacking(model: Any) -> frozenset[Capability]:
     from thinkgraph.models.backends.from_langchain import innermost  # noqa: PLC0415
     from thinkgraph.models.chat import ChatGGUF  # noqa: PLC0415
 
-    return frozenset() if isinstance(innermost(model), ChatGGUF) else HOSTED
+    inner = innermost(model)
+    if isinstance(inner, ChatGGUF):
+        return frozenset()
+    own = getattr(type(inner), "bind_tools", BaseChatModel.bind_tools)
+    return HOSTED if own is not BaseChatModel.bind_tools else HOSTED | {"tools"}

@@ -52,6 +52,9 @@ class Act(CandidateNode):
         2000, ge=100, le=1_000_000, description="maximum number of characters of a result"
     )
 
+    require_call: bool = Field(
+        False, description="with `form: calls`, whether the first turn has to call a tool"
+    )
     approve: bool | tuple[ToolName, ...] = Field(
         False, description="tools whose calls a person approves first; true is all of them"
     )
@@ -114,6 +117,7 @@ class Act(CandidateNode):
             role=self.model,
             parallel=self.parallel,
             approve=self._approved,
+            required=self.require_call,
         )
 
     @property

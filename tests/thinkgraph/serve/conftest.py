@@ -23,7 +23,7 @@ STRATEGIES = Strategies.load()
 
 def answer(messages: Sequence[Message], seed: int) -> str:
     """Three of four say 12."""
-    text = messages[-1].content
+    text = messages[-1].content if messages else ""
     if "critic" in text.lower() or "correct" in text.lower():
         return "It is right. Verdict: correct"
     return f"Three times four, added up. The answer is {13 if seed % 4 == 0 else 12}."
