@@ -155,7 +155,7 @@ def _tell(found: Distilled, out: Path) -> None:
     for each in found.rounds:
         print(
             f"round {each.number}: {each.drawn} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.learnt} of {each.questions} questions learnt; "
+            f"near-copies dropped, {each.learnt} learnt, of {each.questions} questions; "
             f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
             f"{each.training.steps} steps in {each.training.seconds:.0f} s"
         )
@@ -167,7 +167,9 @@ def _tell(found: Distilled, out: Path) -> None:
         f"{cost.before_tokens:.0f} tokens, {cost.before_s:.2f} s; after {cost.after_tokens:.0f} "
         f"tokens, {cost.after_s:.2f} s."
     )
-    if cost.pays_after is None:
+    if found.winner is None:
+        pass  # there is nothing that could pay for itself
+    elif cost.pays_after is None:
         print("An answer is not quicker than before, so the training never pays for its seconds.")
     else:
         print(f"The training has paid for its seconds after {cost.pays_after:,} questions.")

@@ -244,7 +244,7 @@ async def _round(
     learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
     tell(
         f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
-        f"near-copies dropped, {counts.kept} of {counts.questions} questions learnt from"
+        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions"
     )
     out = plan.folder / f"round-{number}.gguf"
     start = working_folder(last) / ADAPTER if last else None
