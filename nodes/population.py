@@ -34,7 +34,17 @@ class CallRecord(Frozen):
     arguments: dict[str, Any] = Field(default_factory=dict)
     result: str = Field("", description="as the model was shown it")
     failed: bool = Field(False, description="whether the result is an error")
-    seconds: float = 0.0
+    seconds: float = Field(0.0, description="how long it took; equal calls may differ in it")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CallRecord) and self._made == other._made
+
+    def __hash__(self) -> int:
+        return hash((self.tool, self.result, self.failed))
+
+    @property
+    def _made(self) -> tuple[str, dict[str, Any], str, bool]:
+        return self.tool, self.arguments, self.result, self.failed
 
 
 class Candidate(Frozen):

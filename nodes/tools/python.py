@@ -33,6 +33,10 @@ POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
 QUEUE_S = 60.0
 """How long a call waits for a free process."""
 INSTALL = 'the tool python needs pydantic-monty; run: pip install "thinkgraph[python]"'
+FORKED = (
+    "the tool python can't run in a process that was forked after it was used: its threads don't "
+    "survive a fork; start processes with the method spawn or forkserver"
+)
 ABOUT = """Runs Python code and returns what it prints. What a call defines is there in later ones.
 The standard math, re, datetime, itertools, collections and random modules can be imported; there
 are no files, no network and no other packages."""
@@ -57,9 +61,11 @@ class PythonSession:
 
         Raises:
             ToolException: it failed; behind what it printed stands the error that ended it.
-            ThinkgraphError: pydantic-monty is not installed.
+            ThinkgraphError: pydantic-monty is not installed, or this process was forked.
         """
-        pool = _pool()
+        pool, process = _pool()
+        if process != os.getpid():
+            raise ThinkgraphError(FORKED)
         from langchain_core.tools import ToolException  # noqa: PLC0415 (slow to import)
         from pydantic_monty import CollectString, MontyError  # noqa: PLC0415 (optional)
 
@@ -99,8 +105,8 @@ def _told(error: MontyError) -> str:
 
 
 @cache
-def _pool() -> Monty:
-    """The processes that run code, as many as there are cores."""
+def _pool() -> tuple[Monty, int]:
+    """The processes that run code, as many as there are cores, and the process that has them."""
     try:
         # Not AsyncMonty: with it, interpreters abort now and then when they exit (1.4.0).
         from pydantic_monty import Monty  # noqa: PLC0415 (optional)
@@ -109,8 +115,9 @@ def _pool() -> Monty:
     with _starting:
         pool = Monty(min_processes=0, max_processes=os.cpu_count() or 2, checkout_timeout=QUEUE_S)
         pool.__enter__()
-    atexit.register(pool.__exit__, None, None, None)
-    return pool
+    process = os.getpid()
+    atexit.register(lambda: os.getpid() == process and pool.__exit__(None, None, None))
+    return pool, process
 
 
 _starting = threading.Lock()

@@ -37,6 +37,13 @@ def digest(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
 
 
+def timeless(value):
+    """What a channel holds, without the seconds that tools took."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k != "seconds"}
+    return [timeless(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 class Oracle(ScriptedModel):
     """Answers whatever it is asked, by the words and the seed alone, so order changes nothing.
 
@@ -51,6 +58,8 @@ class Oracle(ScriptedModel):
         number = digest([m.content for m in messages], seed)
         if any("answer = " in message.content for message in messages):
             return f"answer = 2 * {number % 3} - {number % 3}"
+        if any("def solution" in message.content for message in messages):
+            return f"def solution():\n    count = {number % 21}\n    return count % 3"
         lines = ["First, look at the question.", "Then count.", f"The answer is {number % 3}."]
         return "\n".join(lines[number % 2 :])
 

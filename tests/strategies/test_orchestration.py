@@ -3,7 +3,7 @@
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from tests.strategies.conftest import ASKS_APART
+from tests.strategies.conftest import ASKS_APART, timeless
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.event import AnswerReached, NodeStarted
@@ -50,13 +50,6 @@ async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
         assert [m.role for m in call.messages].count("system") == 1
         assert Message(role="assistant", content="Ahoy.") in rest
         assert QUESTION in rest[-1].content or graph.spec.name in ASKS_APART
-
-
-def timeless(value):
-    """What a channel holds, without the seconds that tools took."""
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if k != "seconds"}
-    return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
 async def test_an_interrupted_run_resumes_where_it_was(strategy, oracle):

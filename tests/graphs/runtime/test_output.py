@@ -78,7 +78,7 @@ def test_a_field_that_ask_writes_is_held_and_parsed():
 )
 def test_an_answer_that_no_node_was_held_to_is_validated(schema, text, output):
     graph = tg.Graph("used", output=tg.Output(json_schema=schema))
-    graph.add(all=tg.use("direct"))
+    graph.add(all=tg.Expand(write="rest", samples=1))
     graph.edge(tg.START, "all", tg.END)
     assert graph.run("?", model=ScriptedModel([text])).output == output
 

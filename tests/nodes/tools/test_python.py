@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 import pytest
 from langchain_core.tools import ToolException
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.tools import python as room
 from thinkgraph.nodes.tools.python import PythonSession
 from thinkgraph.nodes.tools.tool import all_tools
@@ -111,3 +113,17 @@ def test_nothing_sleeps(run):
     began = time.monotonic()
     assert run("import time\ntime.sleep(3600)\nprint('awake')") == "awake"
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_is_told_that_it_cant_run_code():
+    assert PythonSession().run("1 + 1") == "2"
+    child = os.fork()
+    if not child:
+        try:
+            PythonSession().run("1 + 1")
+        except ThinkgraphError as error:
+            os._exit(0 if "forked" in str(error) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert PythonSession().run("2 + 2") == "4"
