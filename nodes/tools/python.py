@@ -116,7 +116,12 @@ def _pool() -> tuple[Monty, int]:
         pool = Monty(min_processes=0, max_processes=os.cpu_count() or 2, checkout_timeout=QUEUE_S)
         pool.__enter__()
     process = os.getpid()
-    atexit.register(lambda: os.getpid() == process and pool.__exit__(None, None, None))
+
+    def close() -> None:
+        if os.getpid() == process:
+            pool.__exit__(None, None, None)
+
+    atexit.register(close)
     return pool, process
 
 
