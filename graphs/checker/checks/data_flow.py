@@ -158,7 +158,10 @@ def pairs(context: CheckContext, names: Iterable[str]) -> Iterator[tuple[str, st
         if not context.edges[link.edge].is_conditional and link.target in after:
             forks[link.source].add(link.target)
     branches = [targets for targets in forks.values() if len(targets) > 1]
-    for one, other in combinations(names, 2):
+    known = [
+        name for name in names if name in after
+    ]  # END, which no edge leaves, is told elsewhere
+    for one, other in combinations(known, 2):
         if other in after[one] or one in after[other]:
             continue
         for targets in branches:
