@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -35,6 +36,10 @@ _log.addHandler(logging.NullHandler())
 
 BUDGETS_CHECKED = 256
 """Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
+
+SWITCH_S = 0.0002
+"""How long a thread of Python keeps the GIL while others want it. A step goes into llama.cpp and
+back some hundred times, and each way back waits so long for a busy thread of the caller's."""
 
 T = TypeVar("T")
 
@@ -68,6 +73,7 @@ class Engine:
         self._closed = False
         self._closing = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="thinkgraph-engine", daemon=True)
+        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         self._worker.start()
 
     def submit(self, request: Request) -> None:
