@@ -52,7 +52,9 @@ async def test_a_token_budget_is_kept_by_the_engine(small, model):
     result = await graph.arun(QUESTION, model=model, seed=1, budget={"tokens": 20}, **params)
     assert result.usage.completion_tokens <= 20
     thoughts = [candidate.reasoning for candidate in result.candidates]
-    calling = graph.required(params).tools  # it may have ended within a thought or a call
+    acts = any(node.kind == "act" for node in graph.spec.nodes.values())
+    calling = acts and any(candidate.tokens for candidate in result.candidates)
+    # It may have ended within a thought or a call.
     assert result.answer.text.strip() or any(thoughts) or calling
     assert result.cut is None or "tokens" in result.cut
     assert result.cut or all(c.finish_reason != "budget" for c in result.candidates)

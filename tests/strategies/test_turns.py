@@ -134,7 +134,7 @@ async def test_a_failed_turn_goes_on_and_the_next_is_new(strategy, oracle, tmp_p
 def test_a_killed_turn_goes_on_in_another_process(strategy, oracle, tmp_path):
     """What was finished is kept: the killed process and this one ask no more than one whole run."""
     graph, small = strategy
-    if graph.required(small).tools:
+    if graph.name == "program-aided":  # the others' tools aren't called here
         pytest.skip("the sandbox of the tool python doesn't survive a fork")
     app = graph.compile(InMemorySaver(), model=(whole := oracle()), seed=3, **small)
     app.invoke({"question": FIRST}, THREAD)
