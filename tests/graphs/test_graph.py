@@ -212,6 +212,7 @@ def test_a_mistake_in_python_is_reported_with_its_line():
     assert "unknown node `vot`" in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", builtin_names())
 def test_every_built_in_graph_is_the_same_after_yaml(name, tmp_path):
     graph = tg.load(name)

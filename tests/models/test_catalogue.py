@@ -172,6 +172,7 @@ def test_the_hubs_offline_mode_and_cache_are_honoured(tmp_path):
     assert "HF_HUB_OFFLINE is set" in failed
 
 
+@pytest.mark.slow
 def test_loading_gives_a_model_of_that_name():
     model = catalogue.load("smollm2", context=256, sequences=4)
     assert (model.name, model.context_length) == ("smollm2", 256)

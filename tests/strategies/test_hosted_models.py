@@ -41,6 +41,7 @@ class Hosted(SimpleChatModel):
         return f"Count them. The answer is {12 + self.asked % 2}. It is correct. Yes"
 
 
+@pytest.mark.slow
 def test_every_strategy_runs_or_is_refused_with_a_way_out(strategy: Any) -> None:
     graph, small = strategy
     model = Hosted()

@@ -29,6 +29,7 @@ async def parts(app, **settings):
     return [part async for part in app.astream(QUESTION, version="v2", **settings)]
 
 
+@pytest.mark.slow
 async def test_streamed_messages_tell_which_text_is_the_answer(compiled):
     told, nodes, others = "", set(), set()
     for part in await parts(compiled, stream_mode="messages"):
@@ -44,6 +45,7 @@ async def test_streamed_messages_tell_which_text_is_the_answer(compiled):
     assert nodes.isdisjoint(others - {"conclude"})
 
 
+@pytest.mark.slow
 async def test_each_mode_of_a_stream_tells_its_own_part(compiled):
     modes = ["updates", "values", "custom"]
     found: dict[str, list[Any]] = {mode: [] for mode in modes}

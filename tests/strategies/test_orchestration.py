@@ -33,6 +33,7 @@ async def test_another_seed_gives_another_run(strategy, oracle):
     assert len({run.candidates for run in runs}) > 1
 
 
+@pytest.mark.slow
 async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
     graph, small = strategy
     model = oracle()
@@ -52,6 +53,7 @@ async def test_system_prompt_and_history_reach_every_call(strategy, oracle):
         assert QUESTION in rest[-1].content or graph.spec.name in ASKS_APART
 
 
+@pytest.mark.slow
 async def test_an_interrupted_run_resumes_where_it_was(strategy, oracle):
     """A call fails; the run goes on from its checkpoint and ends as if it had not."""
     graph, small = strategy
@@ -72,6 +74,7 @@ async def test_an_interrupted_run_resumes_where_it_was(strategy, oracle):
     assert spent.completion_tokens == needed.completion_tokens
 
 
+@pytest.mark.slow
 async def test_it_streams_its_nodes_its_words_and_its_answer(strategy, oracle):
     graph, small = strategy
     events = [e async for e in graph.stream(QUESTION, model=oracle(), seed=1, **small)]
@@ -82,6 +85,7 @@ async def test_it_streams_its_nodes_its_words_and_its_answer(strategy, oracle):
     assert answers[-1] == result.answer
 
 
+@pytest.mark.slow
 async def test_usage_is_the_sum_of_the_nodes(strategy, oracle):
     graph, small = strategy
     model = oracle()
@@ -116,6 +120,7 @@ async def test_a_budget_of_calls_is_never_passed(strategy, oracle, calls):
         assert result.cut is None and same(free, result)
 
 
+@pytest.mark.slow
 async def test_a_budget_that_is_spent_at_once_still_ends_the_run(strategy, oracle):
     graph, small = strategy
     result = await graph.arun(QUESTION, model=oracle(), seed=1, budget={"seconds": 1e-6}, **small)

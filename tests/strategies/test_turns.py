@@ -77,6 +77,7 @@ async def test_two_turns_of_a_thread_are_two_runs_of_its_conversation(
     assert [call.messages for call in model.calls] == [call.messages for call in other.calls]
 
 
+@pytest.mark.slow
 async def test_messages_after_a_question_ask_the_new_one(strategy, oracle):
     graph, small = strategy
     app = graph.compile(InMemorySaver(), model=(model := oracle()), seed=3, **small)
@@ -88,6 +89,7 @@ async def test_messages_after_a_question_ask_the_new_one(strategy, oracle):
         assert FIRST in [m.content for m in call.messages[:-1]]
 
 
+@pytest.mark.slow
 async def test_the_answer_is_a_message_with_its_cost_and_its_vote(strategy, oracle):
     graph, small = strategy
     values = await graph.compile(model=oracle(), seed=3, **small).ainvoke({"question": FIRST})

@@ -18,6 +18,7 @@ from thinkgraph.nodes.prompts.prompt import load_prompt
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 
 
+@pytest.mark.slow
 def test_run_prints_the_result_alone_on_standard_output(cli):
     found = cli("run", "direct", QUESTION, "--seed", 1, "-p", "max_tokens=8", "--json")
     assert found.status == 0
@@ -39,6 +40,7 @@ def test_the_question_can_come_from_a_pipe(cli, monkeypatch):
     assert found.status == 0
 
 
+@pytest.mark.slow
 def test_a_budget_holds(cli):
     words = ("run", "self-consistency", QUESTION, "-p", "samples=4", "--budget", 20, "--json")
     data = json.loads(cli(*words).out)
@@ -76,6 +78,7 @@ def test_a_report_is_written(cli, tmp_path):
     assert "<html" in page.read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

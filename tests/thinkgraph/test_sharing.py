@@ -24,6 +24,8 @@ from thinkgraph.nodes.sharing import IMPORT, PATH
 from thinkgraph.nodes.tools.tool import all_tools
 from thinkgraph.nodes.tools.verifier import all_verifiers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "sharing"
 KIND = """\

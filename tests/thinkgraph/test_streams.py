@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 RUN = ("run", "self-consistency", QUESTION, "-p", "samples=3", "-p", "max_tokens=12", "--seed", "1")
 

@@ -477,6 +477,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_check_loads_neither_langgraph_nor_llama_cpp():
     code = """
 import sys

@@ -27,6 +27,7 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", builtin_names())
 def test_every_built_in_graph_is_valid(name: str, validator):
     assert list(validator.iter_errors(Document.read(find(name)).data)) == []

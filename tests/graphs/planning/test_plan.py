@@ -221,6 +221,7 @@ def test_a_loop_that_repeats_a_node_is_decided() -> None:
         assert found.nodes["again"].runs == result.counts["again"] == max(n, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1000))
 def test_loops_within_loops_end_within_their_plan(inner: int, outer: int, seed: int) -> None:
@@ -359,6 +360,7 @@ def test_a_wrong_param_is_refused_as_in_a_run() -> None:
         plan(load("self-consistency"), {"sampels": 3})
 
 
+@pytest.mark.slow
 def test_long_loops_are_planned_quickly_and_still_covered() -> None:
     graph = Graph("long", params={"n": 900})
     graph.add(draft=Generate(max_tokens=3), back=Generate(max_tokens=3), vote=Vote())

@@ -221,6 +221,7 @@ INTO = st.dictionaries(st.sampled_from(["fact", "topic"]), st.sampled_from(["ans
 PARAMS = st.dictionaries(st.sampled_from(["max_tokens"]), st.integers(1, 99))
 
 
+@pytest.mark.slow
 @given(
     st.none() | st.dictionaries(st.just("question"), NAMES), st.none() | INTO, PARAMS, st.booleans()
 )

@@ -143,6 +143,7 @@ def test_the_graphs_that_it_uses_are_read_once(tmp_path, votes):
     assert tg.load(path).run("?", model=says("4")).answer.of == 3
 
 
+@pytest.mark.slow
 def test_no_model_is_kept(votes):
     model = says("4")
     seen = weakref.ref(model)

@@ -68,6 +68,7 @@ def test_seconds_fire() -> None:
     assert cut(values) == "the budget of 0.04 seconds is spent"
 
 
+@pytest.mark.slow
 def test_time_stands_still_while_a_run_waits() -> None:
     graph = tg.Graph("waits", budget=Limits(seconds=0.5))
     graph.add(draft=tg.Generate(), more=tg.Generate())

@@ -164,6 +164,7 @@ class TestRequest:
         load(scripted.model)
         assert scripted.seen[0][1]["Authorization"] == "Bearer secret"
 
+    @pytest.mark.slow
     async def test_a_server_that_was_busy_is_asked_again(self, scripted):
         scripted.replies["completions"] = [failing(503), stream(WORD, END)]
         completions, _ = await ask(load(scripted.model))
@@ -188,10 +189,12 @@ class TestRequest:
 
 
 class TestFailure:
+    @pytest.mark.slow
     def test_nobody_listens(self):
         with pytest.raises(ModelError, match=r":9/v1 can't be reached \(.*\); is the server run"):
             load("openai:m@http://127.0.0.1:9/v1")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("reply", "told"),
         [
@@ -216,6 +219,7 @@ class TestFailure:
             load(scripted.model)
         assert "hunter2" not in str(raised.value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("reply", "told"),
         [

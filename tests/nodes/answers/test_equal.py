@@ -117,6 +117,7 @@ CLASSES = {
 FLAT = [(spelling, name) for name, spellings in CLASSES.items() for spelling in spellings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_spellings_of_one_value_are_equal(name: str) -> None:
     first, *others = CLASSES[name]
@@ -124,6 +125,7 @@ def test_spellings_of_one_value_are_equal(name: str) -> None:
     assert [other for other in others if not equal(other, first)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_different_values_are_unequal(name: str) -> None:
     spelling = CLASSES[name][-1]
@@ -244,6 +246,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.lists(st.sampled_from(PIECES), max_size=80).map("".join))
 def test_any_text_reads_as_some_value(text: str) -> None:

@@ -293,6 +293,7 @@ UNEQUAL: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EQUAL)
 def test_spellings_of_one_value_are_equal(kind: str) -> None:
     pairs = [(group[0], other) for group in EQUAL[kind] for other in group[1:]]
@@ -355,6 +356,7 @@ def test_separators_of_thousands_and_decimals_change_nothing(whole: int, part: i
         assert not equal(spelling, f"{whole + 1}.{part:02}"), spelling
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(numbers, st.sampled_from(["x", "x_{12}", "f(2)", "|AB|", r"\angle ABC", "AB", "P(A)"]))
 def test_a_left_side_changes_nothing(number: int, name: str) -> None:
@@ -373,6 +375,7 @@ def test_a_unit_is_part_of_a_value(number: int, unit: str, other: str) -> None:
         assert equal(f"{number} {unit}", f"{number} {other}") == (unit == other)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 40), naturals)
 def test_a_root_is_the_root_of_its_square(factor: int, radicand: int) -> None:
@@ -400,6 +403,7 @@ def test_a_list_has_no_order_and_any_separator(members: list[int], chance: objec
     assert not equal(one, "; ".join(map(str, [*members[1:], 10_000])))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(-9, 9), st.integers(2, 5))
 def test_an_equation_is_equal_to_its_multiples_and_its_solved_form(

@@ -406,6 +406,7 @@ def test_every_math500_answer_equals_itself_in_at_least_eight_rewritings() -> No
     assert unequal == [], unequal
 
 
+@pytest.mark.slow
 def test_every_gsm8k_answer_equals_itself_in_at_least_eight_rewritings() -> None:
     for answer in sorted({each["answer"].partition("####")[2].strip() for each in gsm8k()}):
         spellings = rewritings(answer)
@@ -435,6 +436,7 @@ def test_percentages_where_the_question_asks_for_one() -> None:
             assert equal(answer, str(int(answer) / 100), "What percentage of them dance?")
 
 
+@pytest.mark.slow
 def test_a_changed_answer_is_unequal() -> None:
     """The controls: what makes everything equal would pass the tests above."""
     answers = {each["answer"] for each in math500() if "mbox" not in each["answer"]}

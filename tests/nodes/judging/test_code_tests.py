@@ -9,6 +9,8 @@ from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.judging.code_tests import code_of
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pydantic_monty")
 pytest.importorskip("thinkgraph.nodes.tools.python")
 

@@ -141,6 +141,7 @@ def test_with_no_candidate_there_is_nothing_to_ask() -> None:
     assert result.rejected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "shown"),
     [
@@ -166,6 +167,7 @@ def test_a_terminal_shows_the_candidates_and_asks(
     assert answer is None or f'"value": "{answer}"' in done.stdout
 
 
+@pytest.mark.slow
 def test_a_pipe_that_has_ended_is_told(tmp_path: Path) -> None:
     path = tmp_path / "reviewed.yaml"
     reviewed().save(path)

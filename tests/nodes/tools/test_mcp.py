@@ -21,6 +21,8 @@ from thinkgraph.nodes.tools.mcp import mcp_tools
 from thinkgraph.nodes.tools.tool import bind_tools
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
+pytestmark = pytest.mark.slow
+
 SERVER = {"command": sys.executable, "args": [str(Path(__file__).with_name("mcp_server.py"))]}
 
 

@@ -51,6 +51,7 @@ def test_an_error_is_told_behind_what_was_printed_and_the_session_goes_on(run):
     assert run("y") == "5"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [

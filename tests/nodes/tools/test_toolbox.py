@@ -88,6 +88,7 @@ async def test_a_tool_that_is_not_there_is_told_with_those_that_are():
     assert record.result == "error: there is no tool 'sum'; there are add"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "said"),
     [

@@ -262,6 +262,7 @@ def test_roles_are_models_of_the_server(serve: Serve) -> None:
     assert [len(model.calls) for model in models.values()] == [2, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_spec_of_a_request_is_checked_and_reads_no_file(serve: Serve, tmp_path: Path) -> None:
     running = serve(specs=True)
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)

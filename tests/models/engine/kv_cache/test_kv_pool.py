@@ -220,8 +220,8 @@ class WithoutSharing(PoolMachine):
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 WithoutSharing.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-TestPool = PoolMachine.TestCase
-TestPoolWithoutSharing = WithoutSharing.TestCase
+TestPool = pytest.mark.slow(PoolMachine.TestCase)
+TestPoolWithoutSharing = pytest.mark.slow(WithoutSharing.TestCase)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ PARTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixture", ["smollm2", "user_defined_turns", "sentencepiece"])
 @given(text=st.lists(PARTS | st.text(max_size=3), max_size=8).map("".join))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -55,6 +55,7 @@ def test_the_impossible_are_never_among_the_likeliest(row, count):
     assert found is None or (np.isfinite(row[found.tokens]).all() and len(found.tokens) >= count)
 
 
+@pytest.mark.slow
 @given(finite(st.integers(1, 300)), st.integers(0, 300))
 @settings(deadline=None)
 def test_the_likeliest_are_quickly_told_where_each_may_come_from_its_own_group(row, count):

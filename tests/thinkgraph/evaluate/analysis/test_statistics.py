@@ -218,6 +218,7 @@ def equals(source, strategies, questions):
     return np.where(shared, samples[0], samples).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategies", "questions"), [(2, 50), (2, 200), (8, 100)])
 def test_equally_good_strategies_are_told_apart_in_at_most_5_of_100_comparisons(
     strategies, questions

@@ -47,6 +47,7 @@ def fitted(tmp_path, **settings):
     return asyncio.run(fitter(**settings).fit(tmp_path / "fit"))
 
 
+@pytest.mark.slow
 def test_it_finds_the_prompt_that_helps_and_judges_it_on_other_questions(tmp_path):
     question = {"prompts": [("step-by-step", "plain", Prompt(user="{{ question }}"))]}
     found = fitted(tmp_path, strategy="chain-of-thought", search=(), **question)
@@ -60,6 +61,7 @@ def test_it_finds_the_prompt_that_helps_and_judges_it_on_other_questions(tmp_pat
     assert [each.questions for each in found.held_out] == [20, 20]
 
 
+@pytest.mark.slow
 def test_the_default_is_tried_first_and_kept_where_nothing_beats_it(tmp_path):
     found = fitted(tmp_path)
     assert found.trials[0].params == {"prompt": "step-by-step"}
@@ -97,6 +99,7 @@ def test_a_gain_that_the_other_questions_do_not_show_is_said_to_be_none(tmp_path
     assert found.sentence.startswith("Nothing was gained: +0 points")
 
 
+@pytest.mark.slow
 def test_trials_share_their_samples_and_a_second_start_asks_nothing(tmp_path):
     one = fitter(search=("samples=1,2,4",), tokens=100)
     asyncio.run(one.fit(tmp_path / "fit"))
@@ -107,6 +110,7 @@ def test_trials_share_their_samples_and_a_second_start_asks_nothing(tmp_path):
     assert again.config.model.calls == []
 
 
+@pytest.mark.slow
 def test_the_same_seed_tries_the_same_settings(tmp_path):
     draws = count()
 
@@ -160,6 +164,7 @@ def scripted(monkeypatch):
     return model
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_that_compare_and_run_take(
     cli, data, scripted, tmp_path, monkeypatch
 ):

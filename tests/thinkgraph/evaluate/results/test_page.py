@@ -119,6 +119,7 @@ def test_equal_drafts_stand_once(made, page):
     assert len(set(page.data["texts"])) == len(page.data["texts"])
 
 
+@pytest.mark.slow
 def test_two_hundred_questions_stay_small(large):
     texts = sum(len(draft.text) for row in large.comparison.rows for draft in row.drafts)
     assert len(to_html(*large)) < texts / 2
@@ -205,6 +206,7 @@ def test_a_browser_sorts_the_table_and_filters_the_questions(made, tmp_path):
     assert f"{len(nobody)} of {len(asked)} questions" in found.seen
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_opens_a_question_to_its_candidates_and_remarks(made, tmp_path):
     one = made.comparison.questions[0]
@@ -218,6 +220,7 @@ def test_a_browser_opens_a_question_to_its_candidates_and_remarks(made, tmp_path
     assert "A critic on draft:0: accepted The sum is right." in seen
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_obeys_no_hostile_text(hostile, tmp_path):
     found = rendered(to_html(*hostile), tmp_path, script=OPENER)
@@ -243,6 +246,7 @@ def test_answers_in_latex_are_set_as_mathematics(made):
     assert all(found.startswith("<math") for found in formulas.values())
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_shows_answers_and_votes_as_mathematics(made, tmp_path):
     found = rendered(to_html(*in_latex(made)), tmp_path, script=OPENER)

@@ -17,6 +17,8 @@ from thinkgraph.models.errors import ModelError, ThinkgraphError
 ray = pytest.importorskip("ray")
 from thinkgraph.evaluate.runs.cluster import spread  # noqa: E402 (needs Ray)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():

@@ -30,6 +30,7 @@ def fixed(monkeypatch):
     return model
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_what_it_found(cli, data, fixed, tmp_path):
     out = tmp_path / "out"
     found = cli("compare", "--data", data, "--graphs", GRAPHS, "--out", out, "--seed", 1)
@@ -45,6 +46,7 @@ def test_it_prints_a_table_and_writes_what_it_found(cli, data, fixed, tmp_path):
         assert len(list(csv.DictReader(file))) == 5 * 3
 
 
+@pytest.mark.slow
 def test_json_is_all_there_is_on_standard_output(cli, data, fixed, tmp_path):
     words = ("--graphs", GRAPHS, "--out", tmp_path / "out", "--json", "-q")
     found = cli("compare", "--data", data, *words)
@@ -62,6 +64,7 @@ def test_so_far_reports_what_was_answered_and_asks_nothing(cli, data, fixed, tmp
     assert [row["strategy"] for row in rows] == ["direct"] * 3
 
 
+@pytest.mark.slow
 def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out", "--json")
     first, asked = cli(*words), len(fixed.calls)
@@ -131,6 +134,7 @@ def test_bad_data_is_one_message_before_anything_runs(cli, fixed, tmp_path, cont
     assert fixed.calls == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -297,6 +301,7 @@ def test_brief_and_reasoned_answers_are_judged_alike(cli, kind, tmp_path, monkey
     assert "answers are looked for by the right ones" in (out / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_other_right_answers_are_judged_anew_from_kept_samples(cli, fixed, tmp_path):
     file, out = tmp_path / "support.csv", tmp_path / "out"
     words = ("compare", "--data", file, "--graphs", "direct", "--out", out, "-q")

@@ -132,6 +132,7 @@ async def test_the_order_of_the_runs_changes_nothing(scripted, tmp_path, questio
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 async def test_a_full_disk_ends_it_with_one_message_and_nothing_lost(scripted, tmp_path, questions):
     path = tmp_path / "c.sqlite"
     with Store(path) as store:
@@ -155,6 +156,7 @@ def test_a_database_of_something_else_is_refused(tmp_path):
         Store(path)
 
 
+@pytest.mark.slow
 def test_two_comparisons_do_not_write_to_one_file(tmp_path):
     with Store(tmp_path / "c.sqlite"), pytest.raises(StoreError, match="another process"):
         Store(tmp_path / "c.sqlite")

@@ -305,6 +305,7 @@ def test_the_page_asks_nobody_but_its_server(served, open_page):
     assert all(url.startswith((served.url, "data:")) for url in asked)
 
 
+@pytest.mark.slow
 def test_the_token_leaves_the_address(serving, open_page):
     with serving({"scripted": ScriptedModel(reply)}, token="secret-token") as served:
         page = open_page(f"{served.url}/?token=secret-token#/history")
