@@ -37,9 +37,9 @@ _log.addHandler(logging.NullHandler())
 BUDGETS_CHECKED = 256
 """Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
 
-SWITCH_S = 0.0002
+SWITCH_S = 0.00005
 """How long a thread of Python keeps the GIL while others want it. A step goes into llama.cpp and
-back some hundred times, and each way back waits so long for a busy thread of the caller's."""
+back some hundred times, and each way back waits that long for a busy thread of the caller."""
 
 T = TypeVar("T")
 
