@@ -16,6 +16,7 @@ Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
 
 _GROUP = 64  # tokens of which at first only the one with the largest logit is looked at
+_ROUNDS = 6  # in which tokens that are too unlikely are left out
 _SAFE = 60.0  # logits up to here, and sums of their exponentials, are within a float32's range
 TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260, section 3.1)
 
@@ -42,10 +43,12 @@ class Distribution:
 
     Args:
         logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
+        room: of the same shape, for the exponentials of the logits; it saves a thread that looks
+            at one distribution after the other an allocation for each.
     """
 
-    def __init__(self, logits: Logits) -> None:
-        self.logits = logits
+    def __init__(self, logits: Logits, room: Logits | None = None) -> None:
+        self.logits, self._room = logits, room
 
     @cached_property
     def _group_maxima(self) -> Logits:
@@ -66,8 +69,10 @@ class Distribution:
 
     @cached_property
     def _exponentials(self) -> Logits:
-        shifted = self.logits - np.float32(self.shift) if self.shift else self.logits
-        return np.exp(shifted)
+        if not self.shift:
+            return np.exp(self.logits, out=self._room)
+        shifted = np.subtract(self.logits, np.float32(self.shift), out=self._room)
+        return np.exp(shifted, out=shifted)
 
     @cached_property
     def total(self) -> float:
@@ -105,6 +110,24 @@ class Distribution:
         if least == -np.inf:
             return None
         return Likeliest(np.flatnonzero(self.logits >= least), float(least))
+
+    def covering(self, mass: float) -> Likeliest:
+        """The likeliest tokens with at least ``mass`` of the probability, and some more.
+
+        Tokens that are each less likely than their share of what may be left out can all be left
+        out. What is then still to be left out is shared by fewer, and so on.
+        """
+        kept, left = self._exponentials, (1 - mass) * self.total
+        least = 0.0
+        for _ in range(_ROUNDS):
+            least = left / len(kept)
+            likelier = kept[kept >= least]
+            left -= float(kept.sum()) - float(likelier.sum())
+            if not len(likelier) or left <= 0:
+                break
+            kept = likelier
+        lowest = self.shift + math.log(least) if least > 0 else -math.inf
+        return Likeliest(np.flatnonzero(self.logits >= np.float32(lowest)), lowest)
 
     @cached_property
     def uncertainty(self) -> Uncertainty:

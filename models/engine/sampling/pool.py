@@ -94,7 +94,7 @@ def _work(
 ) -> Callable[[Candidates], None]:
     def work(candidates: Candidates) -> None:
         for index in left:
-            distribution = Distribution(logits[index])
+            distribution = Distribution(logits[index], candidates.exponentials)
             for draw in rows[index]:
                 draw.run(distribution, candidates)
 

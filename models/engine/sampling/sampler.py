@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from thinkgraph.models.model import Sampling
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = np.float32(-np.inf)
 _FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
+_MARGIN = 0.9  # of what is outside the nucleus before bias and penalties is left out at once
 _XTC_OFF = 0.5  # two tokens can't both have a greater probability
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -41,12 +43,16 @@ class Candidates:
 
     Args:
         size: most tokens it can hold, those of the vocabulary.
+
+    Attributes:
+        exponentials: room for those of a distribution.
     """
 
     def __init__(self, size: int) -> None:
         self._room = np.empty(size, _CANDIDATE)
         self._ids, self._logits = self._room["id"], self._room["logit"]
         self._every = np.arange(size, dtype=np.int32)
+        self.exponentials: Logits = np.empty(size, np.float32)
         self._data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         self._array = llama.llama_token_data_array(self._data, 0, -1, False)
         self._reference = ctypes.byref(self._array)
@@ -172,25 +178,37 @@ class Sampler:
             allowed[token] = False
 
     def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
+        changed = np.unique(np.append(self._biased, np.array(self._penalized, np.int32)))
         if self._count or not self._cuts_nucleus_here:
-            self._fill(distribution, candidates, self._count)
+            # Each that is lowered may make room for one more; each that is lifted is held anyway.
+            found = distribution.likeliest(self._count + len(changed)) if self._count else None
+            self._fill(distribution, candidates, found, changed)
         else:
-            for few in (*_FEW, 0):
-                found = self._fill(distribution, candidates, few)
+            for found in self._search(distribution, len(changed)):
+                self._fill(distribution, candidates, found, changed)
                 if self._cut_nucleus(distribution, candidates, found):
                     break
         return candidates.pick(self._choose)
 
-    def _fill(
-        self, distribution: Distribution, candidates: Candidates, count: int
-    ) -> Likeliest | None:
-        """Hold the ``count`` likeliest after bias and penalties, and some more; 0 is all.
+    def _search(self, distribution: Distribution, changed: int) -> Iterator[Likeliest | None]:
+        """Candidates among which the nucleus may be, fewest first; None is all."""
+        for few in _FEW:
+            found = distribution.likeliest(few + changed)
+            yield found
+            if found is None:
+                return
+        if self._sampling.top_p < 1:
+            yield distribution.covering(1 - _MARGIN * (1 - self._sampling.top_p))
+        yield None
 
-        Returns the likeliest before them, or None if all tokens are held.
-        """
-        # Each that is lowered may make room for one more; each that is lifted is held anyway.
-        changed = np.unique(np.append(self._biased, np.array(self._penalized, np.int32)))
-        found = distribution.likeliest(count + len(changed)) if count else None
+    def _fill(
+        self,
+        distribution: Distribution,
+        candidates: Candidates,
+        found: Likeliest | None,
+        changed: Tokens,
+    ) -> None:
+        """Hold what was found, or all, and the changed tokens; then apply bias and penalties."""
         if found is None:
             possible = distribution.logits > _IMPOSSIBLE
             if not possible.any():
@@ -205,7 +223,6 @@ class Sampler:
             candidates.fill(distribution.logits, found.tokens)
         if self._adjust:
             candidates.apply(self._adjust)
-        return found
 
     def _cut_nucleus(
         self, distribution: Distribution, candidates: Candidates, found: Likeliest | None

@@ -66,3 +66,19 @@ def test_the_likeliest_are_quickly_told_where_each_may_come_from_its_own_group(r
 def test_a_few_of_many_are_quickly_told():
     row = np.random.default_rng(1).standard_normal(49_152).astype(np.float32)
     assert 40 <= len(Distribution(row).likeliest(40).tokens) < 400
+
+
+@given(ROWS, st.floats(0.01, 0.999))
+@settings(deadline=None)
+def test_what_covers_a_mass_has_it_and_all_that_are_as_likely(row, mass):
+    tokens, least = Distribution(row).covering(mass)
+    probabilities = np.exp(row.astype(np.float64) - logsumexp(row.astype(np.float64)))
+    assert probabilities[tokens].sum() >= mass - 1e-4
+    assert set(tokens) == set(np.flatnonzero(row >= np.float32(least)))
+
+
+def test_what_covers_a_mass_is_little_more_than_the_nucleus():
+    row = (3.2 * np.random.default_rng(1).standard_normal(151_936)).astype(np.float32)
+    mass = np.cumsum(np.sort(np.exp(row.astype(np.float64)))[::-1])
+    nucleus = int(np.searchsorted(mass, 0.95 * mass[-1])) + 1
+    assert nucleus <= len(Distribution(row).covering(0.95).tokens) < 2.5 * nucleus
