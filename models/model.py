@@ -322,8 +322,8 @@ class Budget:
 
     @property
     def stopped(self) -> str | None:
-        """Why it was stopped, or None."""
-        return self._stopped
+        """Why it, or a parent, was stopped, or None."""
+        return self._stopped or (self.parent.stopped if self.parent else None)
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
         """Take sampled tokens and model calls from this budget and its parents."""

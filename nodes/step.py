@@ -84,6 +84,11 @@ class Step:
     _error: ModelError | None = None
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the run; it then asks nobody anything more."""
+        return self.budget is not None and self.budget.stopped is not None
+
+    @property
     def key(self) -> str:
         """The identifier of this run of the node."""
         return f"{self.node}.{self.round}{self.branch and f'({self.branch})'}"

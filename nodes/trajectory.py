@@ -37,8 +37,8 @@ block prints: at the end of the block, or where its output begins."""
 _OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
 """A block of code at the end of a text, without its end."""
 HOW = (
-    "true to make the call, false to refuse it, a text to refuse it with a remark for the model, "
-    "or {arguments: {...}} to make it with these"
+    "true to make the call, false to refuse it, a text or {remark: TEXT} to refuse it with a "
+    "remark for the model, or {arguments: {...}} to make it with these"
 )
 EMPTY = "[the result is empty]"
 SILENT = "[nothing was printed: print what you want to see]"
@@ -159,6 +159,8 @@ class Trajectory(ABC):
         """The call as a person lets it be made, or the record of a refusal."""
         if call.name not in self._approve:
             return call
+        if self._step.is_stopped:
+            return _refused(call, "the run was stopped")
         request = {
             "approve": self._step.id(self._sample),
             "tool": call.name,
@@ -172,8 +174,8 @@ class Trajectory(ABC):
                     return call
                 case False | "n" | "no":
                     return _refused(call, "")
-                case str() if given.strip():
-                    return _refused(call, given.strip())
+                case {"remark": str() as remark} | (str() as remark) if remark.strip():
+                    return _refused(call, remark.strip())
                 case {"arguments": dict() as arguments}:
                     return call.model_copy(update={"arguments": arguments})
             request["error"] = f"{given!r} is no reply; reply with {HOW}"

@@ -127,8 +127,11 @@ class Review(Node):
     )
 
     async def run(self, state: State, step: Step) -> Update:
-        """Ask, and do what the reply says; with no live candidate there is nothing to ask."""
-        if not state.live:
+        """Ask, and do what the reply says; with no live candidate there is nothing to ask.
+
+        Nobody is asked in a run that has been stopped: it ends with its best answer so far.
+        """
+        if not state.live or step.is_stopped:
             return Update()
         reply = self._reply(state, step)
         named = [c for c in state.live if reply.choose in (None, c.id)]

@@ -257,6 +257,14 @@ class TestApproval:
         again.value.resume({"arguments": {"amount": 1}})
         assert made == [1]
 
+    def test_a_remark_that_says_yes_is_a_refusal(self, made, tools):
+        model = ScriptedModel([call("pay", amount=5), "The answer is 1"])
+        with pytest.raises(tg.Interrupted) as waiting:
+            acting(tools=("pay",), approve=True).run("?", model=model, tools=tools)
+        waiting.value.resume({"remark": "yes"})
+        assert made == []
+        assert "refused by a person: yes" in model.calls[1].messages[-1].content
+
     @pytest.mark.parametrize("is_async", [True, False])
     async def test_a_compiled_graph_with_a_checkpointer_does_nothing_twice(
         self, made, tools, is_async

@@ -53,6 +53,12 @@ class Text(Frozen):
     position: int = Field(0, ge=0)
 
 
+class PersonReply(Frozen):
+    """What a person replies to a run that waits for them, in a form that its node takes."""
+
+    reply: Any
+
+
 class Page:
     """The page, for the paths ``/`` and ``/page/…`` of a server.
 
@@ -92,6 +98,7 @@ class Page:
             Route("/page/runs/{id}", self.forget, methods=["DELETE"]),
             Route("/page/runs/{id}/events", self.events),
             Route("/page/runs/{id}/stop", self.stop, methods=["POST"]),
+            Route("/page/runs/{id}/replies/{number:int}", self.reply, methods=["POST"]),
             Route("/page/runs/{id}/report", self.report),
             Mount("/page/static", StaticFiles(directory=STATIC)),
         ]
@@ -154,6 +161,12 @@ class Page:
         """End a run's samples at the next step; it gives its best answer so far."""
         self._runs.find(request.path_params["id"]).stop()
         return JSONResponse({"stopping": True}, 202)
+
+    async def reply(self, request: Request) -> Response:
+        """Answer what a run asks a person."""
+        given = await _body(request, PersonReply)
+        self._runs.find(request.path_params["id"]).reply(request.path_params["number"], given.reply)
+        return JSONResponse({"replied": True}, 202)
 
     async def history(self, request: Request) -> Response:
         """Past runs, the newest first."""

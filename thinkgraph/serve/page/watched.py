@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage
+from langgraph.types import Interrupt
 
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
+from thinkgraph.graphs.runtime.run import Interrupted
 from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.models.model import Budget, Model
 from thinkgraph.nodes.answers import Tally, tally
@@ -33,6 +35,7 @@ from thinkgraph.nodes.event import (
 )
 from thinkgraph.nodes.population import Candidate
 from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.page.history import Asked, Status
 from thinkgraph.serve.service import Service
 
@@ -81,6 +84,7 @@ class WatchedRun:
         self._watchers, self._left = 0, time.monotonic()
         self._candidates: dict[str, Candidate] = {}
         self._tokens: dict[str, int] = {}
+        self._questions: list[asyncio.Future[Any]] = []
         self._vote_changed = False
         self._load_told = 0.0
         self.is_over = self._told_all = False
@@ -99,6 +103,32 @@ class WatchedRun:
         self._stopped = self._stopped or reason
         if self._budget is not None:
             self._budget.stop(reason)
+        for question in self._questions:
+            if not question.done():
+                question.set_result(None)  # the node begins again, and asks nobody any more
+
+    def reply(self, number: int, value: Any) -> None:
+        """Answer what the run asks a person.
+
+        Args:
+            number: the question's, from its ``waiting`` event.
+            value: the reply; one that the node can't understand is asked for again.
+
+        Raises:
+            RequestError: status 404 if there is no such question, 409 if it has been answered.
+        """
+        if not 0 <= number < len(self._questions):
+            raise RequestError("the run hasn't asked this", status=404)
+        if self.is_over or self._questions[number].done():
+            raise RequestError("this has been answered already", status=409)
+        self._questions[number].set_result(value)
+        self._left = time.monotonic()  # who has replied is there
+        self._tell({"event": "replied", "number": number})
+
+    @property
+    def _waits(self) -> bool:
+        """Whether it waits for a person."""
+        return any(not question.done() for question in self._questions)
 
     async def run(self, service: Service) -> None:
         """Run it to its end, whatever that is."""
@@ -159,6 +189,22 @@ class WatchedRun:
             config={"callbacks": [_Sent(self._tell)]},
             **settings,
         )
+        while True:
+            try:
+                return await self._take_each(events)
+            except Interrupted as waiting:
+                events = waiting.stream(await self._replies(waiting.interrupts))
+
+    async def _replies(self, interrupts: Sequence[Interrupt]) -> dict[str, Any]:
+        """Ask a person, and wait for a reply to each question, or for a stop."""
+        asked: dict[str, asyncio.Future[Any]] = {}
+        for each in interrupts:
+            self._tell({"event": "waiting", "number": len(self._questions), "request": each.value})
+            asked[each.id] = asyncio.get_running_loop().create_future()
+            self._questions.append(asked[each.id])
+        return {id: await reply for id, reply in asked.items()}
+
+    async def _take_each(self, events: AsyncGenerator[NodeEvent | Finished, None]) -> None:
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
@@ -219,7 +265,10 @@ class WatchedRun:
                 self._load_told = time.monotonic()
                 self._tell(await self._load())
             self._flush()
-            if not self._watchers and time.monotonic() - self._left > UNWATCHED_S:
+            if self._waits:  # as long as it may: who closed the page finds it in the history
+                if self._budget and (limit := self._budget.exhausted):
+                    self.stop(limit)
+            elif not self._watchers and time.monotonic() - self._left > UNWATCHED_S:
                 self.stop(LEFT)
 
     async def _load(self) -> Event:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
+from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.model import Model
 from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
@@ -38,10 +39,17 @@ def serving(
     """Serves models, with a page, on a free port in a thread."""
 
     @contextmanager
-    def start(models: Mapping[str, str | Model], token: str = "") -> Iterator[Served]:
+    def start(
+        models: Mapping[str, str | Model],
+        token: str = "",
+        more: Sequence[Graph] = (),
+        tools: Sequence[Any] = (),
+    ) -> Iterator[Served]:
         path = tmp_path_factory.mktemp("page") / "history.sqlite3"
         settings = ServeSettings(port=0, token=token, history=path, grace_s=1)
-        server = Server(Service(Models(models), Strategies.load(), None, settings))
+        strategies = Strategies({**Strategies.load().graphs, **{g.name: g for g in more}})
+        hosted = {"tools": tools} if tools else None
+        server = Server(Service(Models(models), strategies, None, settings, hosted))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not server.started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Message
 
@@ -24,14 +26,49 @@ def reply(messages: Sequence[Message], seed: int) -> str:
     return f"<think>{HOSTILE} Let me see</think>{HOSTILE} So the answer is {found}."
 
 
+def reviewed() -> tg.Graph:
+    """Drafts, of which a person chooses one or has one revised."""
+    graph = tg.Graph("reviewed")
+    graph.add(
+        draft=tg.Generate(samples=3),
+        look=tg.Review(ask="Which is right?"),
+        again=tg.Revise(),
+    )
+    graph.edge(tg.START, "draft", "look")
+    graph.edge("look", "again", when="!accepted", at_most=3)
+    graph.edge("look", tg.END)
+    graph.edge("again", "look")
+    return graph
+
+
+def approving() -> tg.Graph:
+    graph = tg.Graph("approving")
+    graph.add(work=tg.Act(tools=("pay",), approve=True))
+    graph.edge(tg.START, "work", tg.END)
+    return graph
+
+
+def pay(amount: int) -> str:
+    """Pay an amount."""
+    return f"paid {amount}"
+
+
+def payer(messages: Sequence[Message], seed: int) -> str:
+    """Calls the tool once, and tells what came of it."""
+    if messages[-1].role == "tool":
+        return f"The tool said: {messages[-1].content}"
+    return '<tool_call>\n{"name": "pay", "arguments": {"amount": 5}}\n</tool_call>'
+
+
 @pytest.fixture(scope="module")
 def served(tiny: Callable[[str], Path], serving: Callable[..., Any]) -> Iterator[Any]:
     models = {
         "scripted": ScriptedModel(reply),
         "programmer": ScriptedModel(lambda messages, seed: "```python\nprint(3 + 4)\n```"),
+        "payer": ScriptedModel(payer),
         "tiny": str(tiny("llama")),
     }
-    with serving(models) as found:
+    with serving(models, more=[reviewed(), approving()], tools=[pay]) as found:
         yield found
 
 
@@ -136,6 +173,94 @@ def test_a_tools_call_unfolds(served, open_page):
     call = page.locator(".card .thought:visible").first
     call.locator("summary").click()
     assert "code = print(3 + 4)" in call.inner_text()
+
+
+def test_a_person_chooses_a_candidate(served, open_page):
+    page = open_page(served.url)
+    ask(page, "reviewed")
+    page.wait_for_selector(".turn")
+    assert page.title() == "waits for you · thinkgraph"
+    assert page.inner_text(".turn h3") == "Which is right?"
+    assert page.locator(".option").count() == 4  # three, and all of them
+    page.reload()
+    page.wait_for_selector(".turn")
+    page.locator(".option").nth(1).click()
+    page.click(".turn >> text=Send")
+    answered(page)
+    assert page.locator(".turn").count() == 0
+    assert page.locator(".card.wins").get_attribute("class")
+    assert page.locator(".step[aria-label=draft] .card.retired").count() == 2
+
+
+def test_a_persons_edit_is_the_answer(served, open_page):
+    page = open_page(served.url)
+    ask(page, "reviewed")
+    page.get_by_label("2: ").check()
+    page.get_by_label("Edit it").check()
+    text = page.locator(".turn textarea")
+    assert HOSTILE in text.input_value()  # what it begins with
+    text.fill("The answer is 5.")
+    page.click(".turn >> text=Send")
+    answered(page)
+    assert page.inner_text(".answer .value") == "5"
+
+
+def test_a_person_reviews_by_keyboard(served, open_page):
+    page = open_page(served.url)
+    page.select_option(".strategy", "reviewed")
+    page.focus("#question")
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".turn h3")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowUp")  # the last one: all of them
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Make a remark")).to_be_checked()
+    page.keyboard.press("Tab")
+    page.keyboard.type("Count once more.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".step[aria-label=again]")
+    page.wait_for_selector(".turn")
+    assert "Count once more." in page.locator(".step[aria-label=look]").first.inner_text()
+    page.locator(".option").first.click()
+    page.click(".turn >> text=Send")
+    answered(page)
+
+
+def test_a_run_that_waits_for_a_person_can_be_stopped(served, open_page):
+    page = open_page(served.url)
+    ask(page, "reviewed")
+    page.wait_for_selector(".turn")
+    page.click("#stop")
+    assert "Stopped; the best answer so far" in answered(page)
+    assert page.locator(".turn").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "text", "said"),
+    [
+        ("Make the call", None, "paid 5"),
+        ("Make it with other arguments", '{"amount": 3}', "paid 3"),
+        ("Refuse it with a remark", "yes", "yes"),
+    ],
+)
+def test_a_person_approves_a_tools_call(served, open_page, way, text, said):
+    page = open_page(served.url)
+    page.select_option("#model", "payer")
+    ask(page, "approving")
+    page.wait_for_selector(".turn")
+    assert page.inner_text(".turn h3") == "May pay be called?"
+    assert "amount = 5" in page.inner_text(".turn .text")
+    page.get_by_label(way, exact=True).check()
+    if text is not None:
+        page.fill(".turn textarea", text)
+    page.click(".turn >> text=Send")
+    answered(page)
+    written = page.locator(".card .body > .text").inner_text()
+    assert written.startswith("The tool said:")
+    assert said in written
+    assert ("paid" in written) == (way != "Refuse it with a remark")
 
 
 def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):
@@ -291,6 +416,14 @@ def test_it_fits_on_a_phone_by_day_and_night(served, open_page, scheme):
     page.click("nav >> text=History")
     page.wait_for_selector("#history li")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.click("nav >> text=Ask")
+    page.locator(".edit").click()
+    ask(page, "reviewed")
+    page.locator(".option").first.click()
+    page.get_by_label("Edit it").check()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    if folder := os.environ.get("THINKGRAPH_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/review-phone-{scheme}.png")
 
 
 def test_the_page_asks_nobody_but_its_server(served, open_page):

@@ -156,6 +156,63 @@ def test_an_input_is_given_as_a_param_is(client: httpx.Client) -> None:
     assert sent["messages"][-1]["content"] == f"{QUESTION} (count them)"
 
 
+REVIEWED = """
+thinkgraph: 1
+name: reviewed
+nodes:
+  draft: {kind: generate, samples: 2}
+  look: {kind: review, ask: Which is right?}
+edges: START -> draft -> look -> END
+"""
+
+
+def waiting(client: httpx.Client, id: str, times: int = 1) -> dict[str, Any]:
+    """The last of so many questions that a run asks."""
+    with client.stream("GET", f"/page/runs/{id}/events") as answer:
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            for event in json.loads(value) if name == "data" and value != "{}" else []:
+                if event["event"] == "waiting":
+                    times -= 1
+                    if not times:
+                        return dict(event)
+    raise AssertionError("the run ended")
+
+
+def test_a_run_waits_for_a_person_and_goes_on_with_the_reply(client: httpx.Client) -> None:
+    id = begin(client, yaml=REVIEWED)
+    first = waiting(client, id)
+    assert first["request"]["ask"] == "Which is right?"
+    assert [each["answer"] for each in first["request"]["candidates"]] == ["7", "7"]
+    path = f"/page/runs/{id}/replies"
+    assert client.post(f"{path}/{first['number'] + 1}", json={"reply": 1}).status_code == 404
+    assert client.post(f"{path}/{first['number']}", json={"answer": 1}).status_code == 400
+    assert client.post(f"{path}/{first['number']}", json={"reply": 3}).status_code == 202
+    second = waiting(client, id, times=2)
+    assert "there is no candidate 3" in second["request"]["error"]
+    reply = {"reply": {"choose": 2, "edit": "It is 12."}}
+    assert client.post(f"{path}/{second['number']}", json=reply).status_code == 202
+    assert client.post(f"{path}/{second['number']}", json=reply).status_code == 409
+    end = events(client, id)[-1]
+    assert (end["status"], end["output"], end["accepted"]) == ("done", "12", True)
+
+
+def test_a_stopped_run_asks_nobody_and_says_nothing_in_a_persons_name(
+    client: httpx.Client,
+) -> None:
+    id = begin(client, yaml=REVIEWED)
+    waiting(client, id)
+    client.post(f"/page/runs/{id}/stop")
+    told = events(client, id)
+    assert (told[-1]["status"], told[-1]["output"]) == ("stopped", "7")
+    assert not [event for event in told if event["event"] == "critique"]
+
+
+def test_a_time_limit_ends_the_wait_for_a_person(client: httpx.Client) -> None:
+    end = events(client, begin(client, yaml=REVIEWED, seconds=0.5))[-1]
+    assert (end["status"], end["output"]) == ("stopped", "7")
+
+
 def test_a_run_that_fails_says_why(client: httpx.Client) -> None:
     id = begin(client, model="tiny", question="word " * 20_000)
     end = events(client, id)[-1]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from thinkgraph.graphs.graph import load
+from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Model
+from thinkgraph.nodes.kinds.generate import Generate
+from thinkgraph.nodes.kinds.review import Review
 from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.page import watched
@@ -59,3 +63,23 @@ async def test_a_run_that_nobody_watches_is_stopped(
     assert run.status == "stopped"
     assert run.result is not None
     assert run.result.cut == watched.LEFT
+
+
+async def test_a_run_that_waits_for_a_person_may_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = Graph("reviewed")
+    graph.add(draft=Generate(), look=Review())
+    graph.edge("START", "draft", "look", "END")
+    service = Service(Models({"m": ScriptedModel(["It is 7."])}), Strategies({"reviewed": graph}))
+    run = WatchedRun(graph, Asked(question="What is 3 + 4?"), kept)
+    running = asyncio.create_task(run.run(service))
+    async with aclosing(run.batches()) as batches:
+        async for _, batch in batches:  # leaves it after the question
+            if any(event["event"] == "waiting" for event in batch):
+                break
+    monkeypatch.setattr(watched, "UNWATCHED_S", 0.2)
+    await asyncio.sleep(0.5)
+    assert not running.done()
+    run.reply(0, True)
+    await running
+    assert run.status == "done"
+    assert run.result is not None and run.result.accepted

@@ -3,26 +3,29 @@
 import { follow, post } from "./api.js";
 import { Card } from "./card.js";
 import { all, count, drawing, h, number, one, oneLine, say } from "./dom.js";
+import { Turn } from "./turn.js";
 
 const TREES = new Set(["expand", "search"]);
 const section = (id) => id.slice(0, id.lastIndexOf("."));
 const outer = (node) => node.split("/")[0].split(".")[0];
 
 export class Live {
-  constructor(pane, id, graph, { onSent, onEnd }) {
+  constructor(pane, id, graph, { onSent, onState }) {
     this.pane = pane;
     this.id = id;
     this.graph = graph;
     this.onSent = onSent;
-    this.onEnd = onEnd;
+    this.onState = onState;
     this.cards = new Map();
     this.sections = new Map();
     this.sent = [];
+    this.turns = new Map();
     this.working = new Set();
     this.flow = one(".flow", pane);
     this.flow.replaceChildren(h("p", { class: "waiting" }, "Waiting for the model …"));
     one(".answer", pane).hidden = true;
     one(".vote", pane).hidden = true;
+    one(".turns", pane).replaceChildren();
     this.figures = one(".figures", pane);
     this.figures.hidden = false;
     this.showFigures({ tokens: 0, seconds: 0 });
@@ -245,6 +248,23 @@ export class Live {
     this.reached = event;
   }
 
+  // The run waits for a person.
+  on_waiting({ number, request }) {
+    const turn = new Turn(request, (reply) =>
+      post(`/page/runs/${this.id}/replies/${number}`, { reply }),
+    );
+    this.turns.set(number, turn);
+    one(".turns", this.pane).append(turn.element);
+    turn.call();
+    this.onState();
+  }
+
+  on_replied({ number }) {
+    this.turns.get(number)?.element.remove();
+    this.turns.delete(number);
+    this.onState();
+  }
+
   on_load(event) {
     this.showFigures(event);
   }
@@ -264,6 +284,8 @@ export class Live {
 
   on_end(event) {
     this.isOver = true;
+    this.turns.clear();
+    one(".turns", this.pane).replaceChildren();
     this.working.clear();
     this.mark();
     one(".waiting", this.flow)?.remove();
@@ -274,7 +296,7 @@ export class Live {
     if (event.output !== null && event.output !== undefined)
       this.cards.get(this.reached?.candidate)?.wins();
     this.tellAnswer(event);
-    this.onEnd();
+    this.onState();
   }
 
   tellAnswer(event) {
@@ -333,7 +355,7 @@ export class Live {
     this.tellAnswer({
       error: "the connection to the server was lost; the history has the run if it ended",
     });
-    this.onEnd();
+    this.onState();
   }
 }
 

@@ -57,7 +57,9 @@ function state() {
   one("#stop").hidden = running === 0;
   one("#go").disabled = running > 0;
   one("#compare").disabled = running > 0;
-  document.title = running ? "thinking … · thinkgraph" : "thinkgraph";
+  const waits = panes.some((pane) => pane.live?.turns.size);
+  const title = waits ? "waits for you · " : running ? "thinking … · " : "";
+  document.title = `${title}thinkgraph`;
 }
 
 const limit = (id) => (one(id).value === "" ? null : Number(one(id).value));

@@ -52,7 +52,7 @@ export class Pane {
     this.live?.leave();
     this.live = null;
     this.element.classList.remove("ran");
-    one(".flow", this.element).replaceChildren();
+    for (const part of [".flow", ".turns"]) one(part, this.element).replaceChildren();
     for (const part of [".answer", ".vote", ".figures"]) one(part, this.element).hidden = true;
   }
 
@@ -124,7 +124,7 @@ export class Pane {
     this.live?.leave();
     this.live = new Live(this.element, id, graph, {
       onSent: this.onSent,
-      onEnd: () => this.state(),
+      onState: () => this.state(),
     });
     this.state();
   }
