@@ -35,17 +35,19 @@ class Unbound(ThinkgraphError):
 
 @dataclass
 class Requirements:
-    """Names that the nodes of a graph have for objects of the host's.
+    """What the nodes of a graph need of the host.
 
     Attributes:
         tools: by name, the nodes that want it.
         verifiers: the same.
         capabilities: what the model of a role has to give, and the nodes that need it.
+        persons: the nodes that ask a person.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
     verifiers: dict[str, list[str]] = field(default_factory=dict)
     capabilities: dict[tuple[str, Capability], list[str]] = field(default_factory=dict)
+    persons: list[str] = field(default_factory=list)
 
     def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
         """What the models don't give that nodes need, by role, with those nodes.
@@ -117,6 +119,7 @@ def requirements(
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)
+            found.persons += within.persons
         else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
@@ -124,6 +127,7 @@ def requirements(
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
             _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
+            found.persons += [scope + name] * bound.asks_person
     return found
 
 

@@ -83,10 +83,12 @@ class Step:
     _answered: bool = False
     _error: ModelError | None = None
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether somebody has stopped the run; it then asks nobody anything more."""
-        return self.budget is not None and self.budget.stopped is not None
+    def may_ask_person(self) -> bool:
+        """Whether a person may be asked; not in a run that was stopped, which notes that."""
+        if self.budget is None or (reason := self.budget.stopped) is None:
+            return True
+        self.budget.tell_cut(reason)
+        return False
 
     @property
     def key(self) -> str:

@@ -159,7 +159,7 @@ class Trajectory(ABC):
         """The call as a person lets it be made, or the record of a refusal."""
         if call.name not in self._approve:
             return call
-        if self._step.is_stopped:
+        if not self._step.may_ask_person():
             return _refused(call, "the run was stopped")
         request = {
             "approve": self._step.id(self._sample),

@@ -87,6 +87,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
         return ()
 
     @property
+    def asks_person(self) -> bool:
+        """Whether it asks a person, or may do so, with these settings."""
+        return False
+
+    @property
     def needs(self) -> frozenset[Capability]:
         """What its model has to give beyond text, with these settings."""
         return frozenset()

@@ -78,6 +78,11 @@ class Act(CandidateNode):
         return super().needs | {"tools" if self.form == "calls" else "beginnings"}
 
     @property
+    def asks_person(self) -> bool:
+        """Whether a person approves calls."""
+        return bool(self.approve)
+
+    @property
     def tools_wanted(self) -> tuple[str, ...]:
         """The names of its tools."""
         return self.tools

@@ -126,12 +126,17 @@ class Review(Node):
         parse_extractor("auto"), description="how the answer of an edited text is extracted"
     )
 
+    @property
+    def asks_person(self) -> bool:
+        """It does."""
+        return True
+
     async def run(self, state: State, step: Step) -> Update:
         """Ask, and do what the reply says; with no live candidate there is nothing to ask.
 
         Nobody is asked in a run that has been stopped: it ends with its best answer so far.
         """
-        if not state.live or step.is_stopped:
+        if not state.live or not step.may_ask_person():
             return Update()
         reply = self._reply(state, step)
         named = [c for c in state.live if reply.choose in (None, c.id)]

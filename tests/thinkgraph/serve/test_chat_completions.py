@@ -237,6 +237,23 @@ def test_a_failure_in_the_middle_of_a_stream_is_an_error_and_no_end(serve: Serve
     assert httpx.get(f"{running.url}/health").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_strategy_that_asks_a_person_is_refused_before_it_costs_anything(
+    serve: Serve, is_stream: bool
+) -> None:
+    graph = tg.Graph("reviewed")
+    graph.add(draft=tg.Generate(), look=tg.Review())
+    graph.edge(tg.START, "draft", "look", tg.END)
+    model = ScriptedModel(["It is 12."])
+    running = serve(model, offered=Strategies({"reviewed": graph}))
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    with pytest.raises(openai.BadRequestError, match="waits for a person at its node 'look'"):
+        client.chat.completions.create(model="reviewed", messages=ASKED, stream=is_stream)
+    with pytest.raises(openai.BadRequestError, match="the server's page"):
+        client.responses.create(model="reviewed", input="What is 3 times 4?", stream=is_stream)
+    assert not model.calls
+
+
 def test_a_strategy_whose_last_node_writes_the_answer_streams_it(client: openai.OpenAI) -> None:
     chunks = list(
         client.chat.completions.create(

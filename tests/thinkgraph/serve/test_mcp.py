@@ -6,13 +6,17 @@ import sys
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 
+import thinkgraph as tg
 from tests.thinkgraph.serve.conftest import STRATEGIES, Running, Serve
 from tests.thinkgraph.serve.test_disconnects import is_idle, stats, wait_until
 from thinkgraph.serve.mcp import server
+from thinkgraph.serve.mcp.person import reply
 from thinkgraph.serve.mcp.tools import parsed
+from thinkgraph.serve.offer.strategies import Strategies
 
 QUESTION = {"question": "What is 3 times 4?"}
 
@@ -91,6 +95,89 @@ async def test_the_command_serves_over_standard_input_and_output(tiny: Any) -> N
         assert [tool.name for tool in (await client.list_tools()).tools] == ["direct"]
         result: Any = await client.call_tool("direct", {**QUESTION, "max_tokens": 5})
     assert result.structured_content["completion_tokens"] == 5
+
+
+def reviewed() -> Strategies:
+    graph = tg.Graph("reviewed")
+    graph.add(draft=tg.Generate(samples=2), look=tg.Review(ask="Which is right?"))
+    graph.edge(tg.START, "draft", "look", tg.END)
+    return Strategies({"reviewed": graph})
+
+
+def person(*replies: dict[str, Any] | None) -> tuple[Any, list[Any]]:
+    """A client's callback that fills one form after the other, and what it was shown."""
+    left, shown = iter(replies), []
+
+    async def fill(context: Any, params: Any) -> types.ElicitResult:
+        shown.append(params)
+        content = next(left, {"choose": "nobody"})
+        if content is None:
+            return types.ElicitResult(action="decline")
+        return types.ElicitResult(action="accept", content=content)
+
+    return fill, shown
+
+
+async def test_a_person_behind_the_client_reviews_by_elicitation(serve: Serve) -> None:
+    running = serve(offered=reviewed())
+    fill, shown = person({"edit": "Ten."}, {"choose": "draft.0.1", "edit": "It is 10."})
+    async with Client(f"{running.url}/mcp", mode="legacy", elicitation_callback=fill) as client:
+        result: Any = await client.call_tool("reviewed", QUESTION)
+    assert not result.is_error and result.structured_content["value"] == "10"
+    assert "Which is right?" in shown[0].message and "Three times four" in shown[0].message
+    assert "which one is edited" in shown[1].message
+    assert shown[0].requested_schema["properties"]["choose"]["enum"] == ["draft.0.0", "draft.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "cut"),
+    [([None], "declined"), ([{}], "declined"), ([], "can't be understood")],
+)
+async def test_a_person_who_does_not_reply_leaves_the_best_answer_so_far(
+    serve: Serve, replies: list[Any], cut: str
+) -> None:
+    running = serve(offered=reviewed())
+    fill, _ = person(*replies)
+    async with Client(f"{running.url}/mcp", mode="legacy", elicitation_callback=fill) as client:
+        result: Any = await client.call_tool("reviewed", QUESTION)
+    assert not result.is_error and result.structured_content["value"] == "12"
+    assert cut in result.structured_content["cut"]
+
+
+async def test_nobody_is_waited_for_longer_than_the_call_may_take(serve: Serve) -> None:
+    async def never(context: Any, params: Any) -> types.ElicitResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    running = serve(offered=reviewed())
+    async with Client(f"{running.url}/mcp", mode="legacy", elicitation_callback=never) as client:
+        result: Any = await client.call_tool("reviewed", {**QUESTION, "seconds": 0.5})
+    assert not result.is_error and "0.5 seconds" in result.structured_content["cut"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_client_that_cannot_ask_a_person_is_told_so_at_once(
+    serve: Serve, mode: str
+) -> None:
+    running = serve(offered=reviewed())
+    fill, _ = person()
+    settings = {"elicitation_callback": fill} if mode == "auto" else {}
+    async with Client(f"{running.url}/mcp", mode=mode, **settings) as client:
+        result: Any = await client.call_tool("reviewed", QUESTION)
+    assert result.is_error
+    assert "waits for a person at its node 'look'" in result.content[0].text
+
+
+def test_a_form_is_a_reply_as_its_node_takes_it() -> None:
+    review, approve = {"review": "look"}, {"approve": "work.0.0"}
+    assert reply(review, {"choose": "a", "accept": False}) == {"choose": "a"}
+    assert reply(review, {"accept": False}) == {"accept": False}
+    assert reply(approve, {"approve": True}) is True
+    assert reply(approve, {"approve": False, "arguments": "{}"}) is False
+    assert reply(approve, {"approve": False, "remark": "yes"}) == {"remark": "yes"}
+    assert reply(approve, {"approve": True, "arguments": '{"a": 1}'}) == {"arguments": {"a": 1}}
+    assert reply(approve, {"approve": True, "arguments": "{"}) == {"arguments": "{"}
+    assert reply({"x": 1}, {"reply": "so"}) == "so"
 
 
 def test_every_strategy_is_a_tool_with_a_default_below_a_minute() -> None:

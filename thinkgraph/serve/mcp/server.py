@@ -23,6 +23,7 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message
 from thinkgraph.serve.access.guard import CLIENT
 from thinkgraph.serve.access.keys import Client
+from thinkgraph.serve.mcp.person import asker
 from thinkgraph.serve.mcp.tools import OWN, Voted, description, input_model, parsed
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.reply import Account, Ask, Event, Piece, reply
@@ -128,6 +129,7 @@ async def _answer(
         params={name: value for name, value in values.items() if value is not None},
         tokens=limits.get("budget"),
         seconds=limits.get("seconds"),
+        person=asker(context),
     )
     await context.session.report_progress(0, message=f"{graph.name} starts")
     began = time.perf_counter()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.graphs.runtime.run import Interrupted
 from thinkgraph.models.chat import TokenCounter
 from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.messages import to_langchain
@@ -31,7 +32,7 @@ from thinkgraph.models.model import (
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
-from thinkgraph.nodes.event import TextDelta
+from thinkgraph.nodes.event import NodeEvent, TextDelta
 from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.offer.strategies import Chosen
@@ -41,6 +42,18 @@ from thinkgraph.serve.service import Service
 OWN_SPEC = "spec of a request"
 """What the metrics call all of them: a name that a request chooses would be a series of its own."""
 Finish = Literal["stop", "length", "tool_calls"]
+Person = Callable[[Any], Awaitable[Any]]
+"""Asks a person what a node asks, and gives the reply.
+
+Raises:
+    NoReply: there will be none.
+"""
+WAIT_S = 0.2
+"""How often the budget is looked at while a person is asked."""
+
+
+class NoReply(Exception):
+    """A person doesn't reply; the message says why. The run gives its best answer so far."""
 
 
 class Piece(NamedTuple):
@@ -97,6 +110,7 @@ class Ask:
         seconds: the time limit.
         template: variables of the chat template, such as ``enable_thinking``.
         ignored: fields of the request that have no effect, to be told.
+        person: asks a person what a strategy asks; None where the API has no way to do so.
     """
 
     api: str
@@ -112,6 +126,7 @@ class Ask:
     seconds: float | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
     ignored: Sequence[str] = ()
+    person: Person | None = None
 
     @property
     def strategy(self) -> str:
@@ -130,6 +145,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
     began = first = None
     try:
+        _check_person(ask)
         async with service.admit(client, ask.tokens, ask.seconds) as budget:
             began = time.perf_counter()
             events = _strategy if ask.chosen.graph else _bare
@@ -153,6 +169,29 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
         metrics.requests.labels(ask.api, label, end).inc()
         if began is not None:
             metrics.seconds.labels(label).observe(time.perf_counter() - began)
+
+
+def _check_person(ask: Ask) -> None:
+    """Refuse a strategy that asks a person where nobody can be asked, before it has cost anything.
+
+    Raises:
+        RequestError: it does.
+    """
+    if (graph := ask.chosen.graph) is None or ask.person is not None:
+        return
+    given = {**ask.chosen.params, **ask.params}
+    params = {name: value for name, value in given.items() if name not in graph.spec.inputs}
+    if nodes := graph.required(params).persons:
+        raise _nobody(ask, f"its node {nodes[0]!r}")
+
+
+def _nobody(ask: Ask, what: str) -> RequestError:
+    client = "this MCP client can't ask one" if ask.api == "mcp" else "this API can't ask one"
+    return RequestError(
+        f"{ask.strategy!r} waits for a person at {what}, and {client}; run it on the server's "
+        "page or by `thinkgraph run`",
+        param="model",
+    )
 
 
 def _seeds(ask: Ask) -> list[int]:
@@ -296,7 +335,7 @@ async def _run(
     writer = graph.writer({n: v for n, v in settings["params"].items() if n in graph.spec.params})
     thoughts, written = Thoughts(writer), ""
     stream = graph.stream(to_langchain(ask.messages), **settings)
-    async with aclosing(stream) as events:
+    async with aclosing(_asking(stream, ask, settings["budget"])) as events:
         async for event in events:
             if isinstance(event, Finished):
                 result = event.result
@@ -314,6 +353,42 @@ async def _run(
         yield Piece(choice, rest)
     yield Ended(choice, "length" if _is_cut(result) else "stop")
     yield Ran(choice, result)
+
+
+async def _asking(
+    events: AsyncGenerator[NodeEvent | Finished, None], ask: Ask, budget: Budget
+) -> AsyncGenerator[NodeEvent | Finished, None]:
+    """The events of a run, which asks a person where it waits for one, and goes on."""
+    while True:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+            return
+        except Interrupted as waiting:
+            replies = {
+                each.id: await _replied(ask, each.value, budget) for each in waiting.interrupts
+            }
+            events = waiting.stream(replies)
+
+
+async def _replied(ask: Ask, request: Any, budget: Budget) -> Any:
+    """What a person replies; None, with the budget stopped, if they don't in time."""
+    if ask.person is None:
+        raise _nobody(ask, "one of its nodes")
+    task = asyncio.ensure_future(ask.person(request))
+    try:
+        while not task.done() and not budget.exhausted:
+            await asyncio.wait({task}, timeout=WAIT_S)
+        if task.done():
+            return task.result()
+        budget.stop(budget.exhausted or "nobody replied")
+    except NoReply as reason:
+        budget.stop(str(reason))
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    return None
 
 
 def _unsaid(result: Result, written: str) -> str:

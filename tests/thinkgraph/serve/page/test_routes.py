@@ -205,6 +205,7 @@ def test_a_stopped_run_asks_nobody_and_says_nothing_in_a_persons_name(
     client.post(f"/page/runs/{id}/stop")
     told = events(client, id)
     assert (told[-1]["status"], told[-1]["output"]) == ("stopped", "7")
+    assert told[-1]["cut"] == "it was stopped"
     assert not [event for event in told if event["event"] == "critique"]
 
 
