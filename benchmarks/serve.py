@@ -37,6 +37,9 @@ QUESTIONS = [
     "Ann buys 3 pens for 2 dollars each and pays with a 10. What does she get back?",
     "There are 12 eggs in a box. How many eggs are in five boxes?",
 ]
+WARM_TOKENS = 8
+PATIENCE_S = 120
+"""How long a server may take to start, and the soak's load to end."""
 MIX = ("model", "direct", "self-consistency@4", "model", "best-of-n@4", "model", "self-refine")
 
 
@@ -55,12 +58,18 @@ def requests(count: int, tokens: int, names: tuple[str, ...] = MIX) -> list[dict
     ]
 
 
+def warm_up(names: tuple[str, ...] = MIX) -> list[dict]:
+    """One short request for each name, before those that are timed."""
+    return requests(len(names), WARM_TOKENS, names)
+
+
 # ---- the engine alone ----
 
 
 async def alone(model: str, asked: list[dict], clients: int) -> dict:
     """The requests on the engine of this process, as Python's callers make them."""
     opened = tg.load_model(model)
+    # Both sides compile their graphs and fill their caches before the clock starts.
     graphs = {name: tg.load(name.partition("@")[0]) for name in MIX if name != "model"}
     slots = asyncio.Semaphore(clients)
 
@@ -81,6 +90,7 @@ async def alone(model: str, asked: list[dict], clients: int) -> dict:
             result = await graph.arun(question, model=opened, seed=ask["seed"], **params)
             return result.usage.completion_tokens
 
+    await asyncio.gather(*map(one, warm_up()))
     began = time.perf_counter()
     counts = await asyncio.gather(*map(one, asked))
     took = time.perf_counter() - began
@@ -99,7 +109,7 @@ def serving(model: str, *options: str):
     with log.open("w") as file:
         process = subprocess.Popen([*command, "-m", f"model={model}", *options], stderr=file)
     try:
-        limit = time.monotonic() + 120
+        limit = time.monotonic() + PATIENCE_S
         while not (found := re.search(r"serving at (\S+)/v1", log.read_text())):
             assert time.monotonic() < limit and process.poll() is None, log.read_text()
             time.sleep(0.1)
@@ -147,7 +157,7 @@ def compare(options: argparse.Namespace) -> None:
     rates: dict[str, list[float]] = {"server": [], "engine alone": []}
     for round_ in range(options.rounds + 1):
         with serving(options.model) as (url, *_):
-            asyncio.run(over_http(url, requests(4, 8), 4))  # loads everything
+            asyncio.run(over_http(url, warm_up(), options.clients))
             found = asyncio.run(over_http(url, asked, options.clients))
         told = subprocess.check_output([*here, *numbers, "--clients", str(options.clients)])
         other = json.loads(told)
@@ -161,12 +171,13 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def beside(options: argparse.Namespace) -> None:
-    """Bare chat on both servers, in turn."""
+    """Bare chat on both servers, in turn; their default sampling settings are the same."""
     asked = requests(options.requests, options.tokens, ("model",))
     path = find(options.model).path
+    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     for round_ in range(options.rounds + 1):
         with serving(options.model) as (url, *_):
-            asyncio.run(over_http(url, requests(4, 8, ("model",)), 4))
+            asyncio.run(over_http(url, warm_up(("model",)), 4))
             ours = asyncio.run(over_http(url, asked, options.clients))
         port = free_port()
         command = [options.llama_server, "-m", str(path), "--port", str(port), "-c", "32768"]
@@ -174,14 +185,23 @@ def beside(options: argparse.Namespace) -> None:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             url = f"http://127.0.0.1:{port}"
+            limit = time.monotonic() + PATIENCE_S
             while not healthy(url):
+                assert process.poll() is None, f"llama-server exited with {process.returncode}"
+                assert time.monotonic() < limit, "llama-server isn't ready in time"
                 time.sleep(0.2)
-            asyncio.run(over_http(url, requests(4, 8, ("model",)), 4))
+            asyncio.run(over_http(url, warm_up(("model",)), 4))
             theirs = asyncio.run(over_http(url, asked, options.clients))
         finally:
             process.terminate()
             process.wait(30)
         print(f"round {round_}: {rate(ours):.1f}, llama-server {rate(theirs):.1f} tokens/s")
+        if round_:
+            rates["ours"].append(rate(ours))
+            rates["theirs"].append(rate(theirs))
+    ours, theirs = median(rates["ours"]), median(rates["theirs"])
+    print(f"bare chat, {options.clients} clients, {options.requests} requests")
+    print(f"{ours:.1f} tokens/s, llama-server {theirs:.1f}: ratio {ours / theirs:.3f}")
 
 
 def free_port() -> int:
@@ -217,9 +237,10 @@ LOAD = ("running_requests", "waiting_requests", "engine_running", "engine_waitin
 
 def idle(url: str) -> dict[str, float]:
     """The metrics once nothing has run for a second: a strategy pauses between its nodes."""
-    quiet = 0
+    quiet, limit = 0, time.monotonic() + PATIENCE_S
     while quiet < 5:
         found = gauges(url)
+        assert time.monotonic() < limit, f"something still runs: {found}"
         quiet = 0 if any(found[name] for name in LOAD) else quiet + 1
         time.sleep(0.2)
     return found
@@ -242,6 +263,9 @@ async def soak_part(url: str, asked: list[dict], clients: int, random_: random.R
                 counts["answered" if done and whole and '"error"' not in text else "lost"] += 1
             except TimeoutError:
                 counts["left"] += 1
+            except httpx.HTTPError as error:
+                counts["lost"] += 1
+                print(f"lost: {error!r}", flush=True)
 
     path = f"{url}/v1/chat/completions"
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients // 2)
@@ -289,7 +313,6 @@ def main() -> None:
     options.requests = options.requests or (2000 if options.soak else 128)
     if options.alone:
         asked = requests(options.requests, options.tokens)
-        asyncio.run(alone(options.model, requests(4, 8), 4))
         print(json.dumps(asyncio.run(alone(options.model, asked, options.clients))))
     elif options.llama_server:
         beside(options)

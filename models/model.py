@@ -224,12 +224,18 @@ class Confidence(Frozen):
 
 
 class TokenLogprob(Frozen):
-    """One token, its log-probability, and the likeliest in its place, best first."""
+    """One token, its log-probability, and the likeliest in its place, best first.
+
+    An endpoint tells its tokens as texts, and no ids: ``token`` is then -1, ``raw`` has the
+    token's bytes, and ``others`` stands for ``top``.
+    """
 
     token: int
     text: str
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    raw: tuple[int, ...] = ()
+    others: tuple[TokenLogprob, ...] = ()
 
 
 class Usage(Frozen):

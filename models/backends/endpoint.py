@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from thinkgraph.models.backends.langchain import LangChainModel
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Sampling
+from thinkgraph.models.model import Sampling, TokenLogprob
 
 if TYPE_CHECKING:
     import openai
@@ -67,7 +68,8 @@ class EndpointModel(LangChainModel):
     """A model of an OpenAI-compatible server.
 
     The key is that of the environment's ``OPENAI_API_KEY``, and goes to this server; a local one
-    needs none. A completion has its mean log-probability where the server sends ``logprobs``.
+    needs none. A completion has the log-probabilities of its tokens, and their mean, where the
+    server sends ``logprobs``; ``top_logprobs`` asks for the likeliest in each place too.
 
     Args:
         name: ``openai:MODEL@URL``.
@@ -96,7 +98,8 @@ class EndpointModel(LangChainModel):
         if sampling.confidence:
             tells = "tells log-probabilities at most, and no entropies (`confidence: true`)"
             raise ModelError(f"{self.name} is {self.about}, which {tells}; use a GGUF model there")
-        settings = super()._settings(Sampling(**dict(sampling)))  # the defaults as well
+        without = {name: value for name, value in sampling if name != "top_logprobs"}
+        settings = super()._settings(Sampling(**without))  # the defaults as well
         given = {name: settings.pop(name) for name in BESIDE if name in settings}
         fields = type(sampling).model_fields
         extra = {name: value for name, value in given.items() if value != fields[name].default}
@@ -105,7 +108,8 @@ class EndpointModel(LangChainModel):
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": schema, "strict": True},
             }
-        return settings | {"extra_body": extra or None}
+        top = {"top_logprobs": sampling.top_logprobs} if sampling.top_logprobs else {}
+        return settings | top | {"extra_body": extra or None}
 
     def _failure(self, error: Exception) -> ModelError:
         return _failure(error, self._endpoint)
@@ -113,7 +117,29 @@ class EndpointModel(LangChainModel):
     def _last_step(self, whole: AIMessageChunk, counted: int, prompt: int) -> Step:
         if not whole.response_metadata.get("finish_reason"):
             raise ModelError(f"{self._endpoint.url} ended an answer before it was finished")
-        return super()._last_step(whole, counted, prompt)
+        last = super()._last_step(whole, counted, prompt)
+        return last._replace(logprobs=_logprobs(whole.response_metadata.get("logprobs")))
+
+
+def _logprobs(told: Any) -> tuple[TokenLogprob, ...]:
+    """Log-probabilities as OpenAI's API has them; none where a server sends another form."""
+    entries = told.get("content") if isinstance(told, dict) else None
+    try:
+        return tuple(_logprob(each, each.get("top_logprobs") or ()) for each in entries or ())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ()
+
+
+def _logprob(told: dict[str, Any], top: Sequence[dict[str, Any]] = ()) -> TokenLogprob:
+    text = told["token"]
+    raw = told.get("bytes")
+    return TokenLogprob(
+        token=-1,
+        text=text,
+        logprob=told["logprob"],
+        raw=tuple(text.encode("utf-8", "replace") if raw is None else raw),
+        others=tuple(_logprob(each) for each in top),
+    )
 
 
 def _client(endpoint: Endpoint) -> BaseChatOpenAI:

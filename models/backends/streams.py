@@ -22,6 +22,7 @@ from thinkgraph.models.model import (
     Delta,
     FinishReason,
     InvalidToolCall,
+    TokenLogprob,
     Tool,
     ToolCall,
     Usage,
@@ -42,6 +43,8 @@ class Step(NamedTuple):
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
     """How sure the model was of the whole text, where the stream learns it."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens of the whole text, where the stream learns them."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Calls that the stream tells of beside its text."""
     invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
@@ -151,6 +154,7 @@ class _Sample:
         self._parser = ResponseParser(PLAIN, tools)
         self._tokens, self._prompt = 0, Usage()
         self._confidence: Confidence | None = None
+        self._logprobs: tuple[TokenLogprob, ...] = ()
         self._calls: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
         self._cancelled = self._following = False
@@ -180,6 +184,7 @@ class _Sample:
             tool_calls=(*self._parser.tool_calls, *self._calls),
             invalid_tool_calls=(*self._parser.invalid_tool_calls, *self._invalid),
             confidence=self._confidence,
+            logprobs=self._logprobs,
         )
         news.put_nowait(self.completion)
 
@@ -236,6 +241,7 @@ class _Sample:
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
         self._confidence = step.confidence or self._confidence
+        self._logprobs = step.logprobs or self._logprobs
         self._calls += step.tool_calls
         self._invalid += step.invalid_tool_calls
         if self._budget:

@@ -109,6 +109,26 @@ def test_log_probabilities_are_of_the_tokens_of_the_text(client: openai.OpenAI) 
         assert all(entry.bytes == entry.top_logprobs[0].bytes for entry in found)
 
 
+def test_a_proxy_passes_log_probabilities_through(
+    client: openai.OpenAI, served: Running, serve: Serve
+) -> None:
+    proxy = serve({"remote": f"openai:tiny@{served.url}/v1"})
+    proxied = openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="none", max_retries=0)
+    asked: Any = {"messages": ASKED, "max_tokens": 5, "temperature": 0, "logprobs": True}
+    for top in (0, 2):
+        (own,) = client.chat.completions.create(model="tiny", top_logprobs=top, **asked).choices
+        (told,) = proxied.chat.completions.create(model="remote", top_logprobs=top, **asked).choices
+        assert told.message.content == own.message.content
+        assert told.logprobs and own.logprobs and len(own.logprobs.content or ()) == 5
+        assert told.logprobs.model_dump() == own.logprobs.model_dump()
+    chunks = proxied.chat.completions.create(model="remote", top_logprobs=2, stream=True, **asked)
+    found = [c.logprobs for chunk in chunks for c in chunk.choices if c.logprobs]
+    assert [each.model_dump() for each in found] == [told.logprobs.model_dump()]
+    asked["logprobs"] = False
+    (plain,) = proxied.chat.completions.create(model="remote", **asked).choices
+    assert plain.logprobs is None
+
+
 def test_an_answer_is_of_the_schema_that_was_asked_for(client: openai.OpenAI) -> None:
     schema = {
         "type": "object",

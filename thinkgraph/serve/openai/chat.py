@@ -14,6 +14,9 @@ from thinkgraph.models.model import Model, TokenLogprob, ToolCall
 from thinkgraph.serve.openai.stream import Encoded
 from thinkgraph.serve.replies.reply import Account, Ended, Event, Piece
 
+LEAST_LOGPROB = -9999.0
+"""What OpenAI's API has for an impossible token: JSON has no infinity."""
+
 
 @dataclass
 class Choice:
@@ -125,11 +128,21 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _entry(model: Model, token: TokenLogprob, top: int) -> dict[str, Any]:
     """A token with its log-probability, and the likeliest in its place."""
+    if token.token < 0:  # of an endpoint, which tells texts
+        return {**_told(token), "top_logprobs": [_told(each) for each in token.others[:top]]}
     spelt = [_spelt(model, other, value) for other, value in token.top[:top]]
     text = token.text.encode("utf-8", "replace")
     own = _spelt(model, token.token, token.logprob) or {}
     own = {"token": token.text, "logprob": token.logprob, "bytes": list(text)} | own
     return {**own, "top_logprobs": [entry for entry in spelt if entry]}
+
+
+def _told(token: TokenLogprob) -> dict[str, Any]:
+    return {
+        "token": token.text,
+        "logprob": max(token.logprob, LEAST_LOGPROB),
+        "bytes": list(token.raw),
+    }
 
 
 def _spelt(model: Model, token: int, logprob: float) -> dict[str, Any] | None:
@@ -139,7 +152,7 @@ def _spelt(model: Model, token: int, logprob: float) -> dict[str, Any] | None:
         return None
     piece: bytes = engine.vocabulary.piece(token) or engine.vocabulary.spelling(token).encode()
     told = piece.decode("utf-8", "replace")
-    return {"token": told, "logprob": max(logprob, -9999.0), "bytes": list(piece)}
+    return {"token": told, "logprob": max(logprob, LEAST_LOGPROB), "bytes": list(piece)}
 
 
 def usage_of(account: Account) -> dict[str, Any]:

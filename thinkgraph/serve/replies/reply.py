@@ -225,7 +225,8 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
                             yield piece
                         if event.finish_reason == "budget":
                             budget.tell_cut(budget.exhausted or "the budget is spent")
-                        yield Ended(event.sample, _finish(event), event.logprobs, model)
+                        wanted = event.logprobs if sampling.top_logprobs else ()
+                        yield Ended(event.sample, _finish(event), wanted, model)
         finally:
             generation.cancel()
         usage = generation.usage
