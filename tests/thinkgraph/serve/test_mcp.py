@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -127,6 +128,20 @@ async def test_a_person_behind_the_client_reviews_by_elicitation(serve: Serve) -
     assert "Which is right?" in shown[0].message and "Three times four" in shown[0].message
     assert "which one is edited" in shown[1].message
     assert shown[0].requested_schema["properties"]["choose"]["enum"] == ["draft.0.0", "draft.0.1"]
+
+
+@pytest.mark.slow
+async def test_a_person_is_asked_over_standard_input_and_output_too(
+    tiny: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "reviewed.yaml"
+    reviewed().graphs["reviewed"].save(path)
+    command = ["-m", "thinkgraph", "mcp", "-m", f"tiny={tiny()}", str(path)]
+    fill, shown = person({"choose": "draft.0.0", "edit": "It is 10."})
+    started = StdioServerParameters(command=sys.executable, args=command)
+    async with Client(started, mode="legacy", elicitation_callback=fill) as client:
+        result: Any = await client.call_tool("reviewed", QUESTION)
+    assert result.structured_content["value"] == "10" and len(shown) == 1
 
 
 @pytest.mark.parametrize(
