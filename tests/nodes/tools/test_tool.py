@@ -11,13 +11,9 @@ from langchain_core.tools import BaseTool, tool
 from pydantic import BaseModel, Field
 
 from thinkgraph.models.arguments import ArgumentError
-from thinkgraph.nodes.tools.tool import (
-    ToolFactory,
-    all_tools,
-    bind_tools,
-    installed_tools,
-)
-from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers, installed_verifiers
+from thinkgraph.nodes.sharing import setting
+from thinkgraph.nodes.tools.tool import ToolFactory, all_tools, bind_tools, offered_tools
+from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers, offered_verifiers
 
 
 class Place(BaseModel):
@@ -124,12 +120,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "def loud(answer): return answer.isupper()\nNOT_CALLABLE = 1\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    installed_tools.cache_clear()
-    installed_verifiers.cache_clear()
+    offered_tools.cache_clear()
+    offered_verifiers.cache_clear()
     yield
     sys.modules.pop("our_tools", None)
-    installed_tools.cache_clear()
-    installed_verifiers.cache_clear()
+    offered_tools.cache_clear()
+    offered_verifiers.cache_clear()
 
 
 def test_a_package_offers_tools_and_verifiers_and_what_is_broken_is_logged(installed, caplog):
@@ -138,6 +134,8 @@ def test_a_package_offers_tools_and_verifiers_and_what_is_broken_is_logged(insta
         assert tools["shout"].open().invoke("a") == "A"
         assert set(verifiers) == {"loud"}
         assert "gone" not in tools
+        assert offered_tools(setting())["shout"][1] == "our-tools 1.0"
+        assert offered_tools(setting())["python"][1] == "built in"
     assert "our_tools:gone" in caplog.text
     assert "our_tools:NOT_CALLABLE" in caplog.text
 

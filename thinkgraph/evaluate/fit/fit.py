@@ -89,7 +89,8 @@ class Fit(Frozen):
     @property
     def found(self) -> bool:
         """Whether another setting than the default won the search."""
-        return self.difference is not None
+        best, default = self.best, self.default
+        return (best.params, best.prompts) != (default.params, default.prompts)
 
     @property
     def gained(self) -> bool:
@@ -152,25 +153,29 @@ class Fitter:
             StoreError: the database can't be used.
         """
         search, rest = self._parts()
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
-        scope = digest("fit", self.task.name, self.config.name, self.config.seed)
-        with Store(out / DATABASE, scope) as store:
-            runner = self.config.runner(store)
-            search_ = _Search(self, runner, search)
-            best, default = await search_.run()
-            same = (best.params, best.prompts) == (default.params, default.prompts)
-            fit = Fit(
-                strategy=self.strategy,
-                trials=tuple(search_.trials),
-                best=best,
-                default=default,
-                budget=search_.budget,
-                searched=len(search),
-            )
-            return fit if same else await self._judge(fit, runner, rest)
+        with self.config.host.open() as hosted:
+            self.variant("default", {}, {}).load().check_hosted(**hosted)
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
+            scope = digest("fit", self.task.name, self.config.name, self.config.seed)
+            with Store(out / DATABASE, scope) as store:
+                runner = self.config.runner(store, hosted)
+                fit = await self._searched(runner, search)
+                return await self._judge(fit, runner, rest) if fit.found else fit
+
+    async def _searched(self, runner: Runner, questions: Sequence[Question]) -> Fit:
+        search = _Search(self, runner, questions)
+        best, default = await search.run()
+        return Fit(
+            strategy=self.strategy,
+            trials=tuple(search.trials),
+            best=best,
+            default=default,
+            budget=search.budget,
+            searched=len(questions),
+        )
 
     def _parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
         """The questions to search on, and those that judge."""

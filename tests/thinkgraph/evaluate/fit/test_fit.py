@@ -164,6 +164,12 @@ def scripted(monkeypatch):
     return model
 
 
+def words_of(folder):
+    file = folder / "brief.yaml"
+    file.write_text("user: Say it.\n")
+    return f"question={file}"
+
+
 @pytest.mark.slow
 def test_the_command_writes_a_file_that_compare_and_run_take(
     cli, data, scripted, tmp_path, monkeypatch
@@ -189,6 +195,10 @@ def test_the_command_writes_a_file_that_compare_and_run_take(
     monkeypatch.setattr("thinkgraph.cli.run.load_model", lambda *given: scripted)
     found = cli("run", "direct", "Question 1?", "--params", out, "-q")
     assert "7" in found.out and scripted.calls[-1].messages[-1].content.endswith("step by step")
+    found = cli(
+        "run", "direct", "Question 1?", "--params", out, "-q", "--prompt", words_of(tmp_path)
+    )
+    assert scripted.calls[-1].messages[-1].content == "Say it."
     found = cli("run", "chain-of-thought", "Question 1?", "--params", out)
     assert found.status == 2
     assert "the params file is for 'direct', not for 'chain-of-thought'" in found.err
