@@ -41,11 +41,13 @@ class Requirements:
         tools: by name, the nodes that want it.
         verifiers: the same.
         capabilities: what the model of a role has to give, and the nodes that need it.
+        undemanding: by node, settings with which it needs less, and what it needs then.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
     verifiers: dict[str, list[str]] = field(default_factory=dict)
     capabilities: dict[tuple[str, Capability], list[str]] = field(default_factory=dict)
+    undemanding: dict[str, tuple[str, frozenset[Capability]]] = field(default_factory=dict)
 
     def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
         """What the models don't give that nodes need, by role, with those nodes.
@@ -58,6 +60,21 @@ class Requirements:
             for (role, capability), nodes in self.capabilities.items()
             if capability in lacks(role)
         }
+
+    def less_demanding(self, lacks: Lacks) -> list[str]:
+        """The settings of nodes with which the models do, as a spec has them; empty: none do.
+
+        Args:
+            lacks: what the model of a role doesn't give.
+        """
+        found: dict[str, str] = {}
+        for (role, _), nodes in self.missing(lacks).items():
+            for node in nodes:
+                setting, needs = self.undemanding.get(node, ("", lacks(role)))
+                if needs & lacks(role):
+                    return []
+                found[node] = f"`{setting}` in node {node!r}"
+        return list(found.values())
 
     def unbound(self, tools: Collection[str], verifiers: Collection[str]) -> list[str]:
         """What is wanted and not there: a sentence for each name."""
@@ -117,6 +134,7 @@ def requirements(
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)
+            found.undemanding |= within.undemanding
         else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
@@ -124,6 +142,10 @@ def requirements(
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
             _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
+            less = bound.model_copy(update=dict(bound.undemanding))
+            settings = ", ".join(f"{setting}: {v}" for setting, v in bound.undemanding.items())
+            if less.needs < bound.needs:
+                found.undemanding[scope + name] = settings, less.needs
     return found
 
 
@@ -165,7 +187,7 @@ def check_models(
         found: what the graph needs, if that is known.
 
     Raises:
-        Incapable: with the params that make the models do, if any one does.
+        Incapable: with the params, or the settings of its nodes, that make the models do.
     """
     if told := incapable(spec, params, used, lacks, found):
         raise Incapable(f"graph {spec.name!r}: " + "\n".join(told))
@@ -188,15 +210,27 @@ def incapable(
         f"{f'model of the role {role!r}' if role else 'model'} doesn't give"
         for (role, capability), nodes in missing.items()
     ]
-    remedies = [
+    ways_out = [*remedies(spec, params, used, lacks, found), "use a GGUF model"]
+    before, last = ways_out[:-1], ways_out[-1]
+    way_out = f"set {' or '.join(before)}, or {last}" if before else last
+    return [*told[:-1], f"{told[-1]}; {way_out}"]
+
+
+def remedies(
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    lacks: Lacks,
+    found: Requirements,
+) -> list[str]:
+    """What would make the models do: params, or else settings of nodes; empty: nothing known."""
+    options = [
         f"-p {name}={value}"
         for name, value in _alternatives(spec, params)
         if not requirements(spec, {**params, name: value}, used).missing(lacks)
     ]
-    way_out = (
-        f"set {' or '.join(remedies)}, or use a GGUF model" if remedies else "use a GGUF model"
-    )
-    return [*told[:-1], f"{told[-1]}; {way_out}"]
+    settings = found.less_demanding(lacks)
+    return options or ([" and ".join(settings)] if settings else [])
 
 
 def _alternatives(spec: Spec, params: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:

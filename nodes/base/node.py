@@ -7,6 +7,7 @@ the same words; its :meth:`Node.run` reads a :class:`State` and returns an :clas
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -41,6 +42,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
     waits: ClassVar[bool] = False
     """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
 
+    undemanding: ClassVar[Mapping[str, Any]] = {}
+    """Settings with which it does the same and needs less of its model, told where that is short.
+
+    Such as ``{"verdict": "text"}``.
+    """
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""
     output_settings: ClassVar[tuple[str, ...]] = ("writes", "into")

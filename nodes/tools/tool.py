@@ -56,6 +56,13 @@ class BoundTool:
     factory: bool
     _source: Any
 
+    @property
+    def about(self) -> str:
+        """The first line of what it says of itself; of a factory's tool, of the factory."""
+        made = getattr(self._source, "make", self._source)
+        text = getattr(made, "description", "") or inspect.getdoc(made) or ""
+        return str(text).strip().partition("\n")[0]
+
     def open(self) -> BaseTool:
         """The tool, as LangChain's; of a factory, a new one.
 
