@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.graphs.language.spec import ITEM, Scalar, Spec
 from thinkgraph.models.capabilities import ABOUT as CAPABILITIES
 from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
@@ -41,12 +41,16 @@ class Requirements:
         tools: by name, the nodes that want it.
         verifiers: the same.
         capabilities: what the model of a role has to give, and the nodes that need it.
+        prompts: built-in prompts by name, with the nodes that take them.
+        variables: by node, what its prompts may name.
         undemanding: by node, settings with which it needs less, and what it needs then.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
     verifiers: dict[str, list[str]] = field(default_factory=dict)
     capabilities: dict[tuple[str, Capability], list[str]] = field(default_factory=dict)
+    prompts: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, frozenset[str]] = field(default_factory=dict)
     undemanding: dict[str, tuple[str, frozenset[Capability]]] = field(default_factory=dict)
 
     def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
@@ -125,6 +129,7 @@ def requirements(
         sure: whether a graph that uses it measures candidates by their entropies.
     """
     found, kinds = Requirements(), node_kinds()
+    fields = {"question", "round", ITEM, *spec.params, *spec.inputs, *spec.state}
     sure = sure or measures_entropies(spec, params, used)
     for name, node in spec.nodes.items():
         if (use := node.used) is not None:
@@ -134,7 +139,9 @@ def requirements(
             _add(found.tools, within.tools)
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)
+            _add(found.prompts, within.prompts)
             found.undemanding |= within.undemanding
+            found.variables |= within.variables
         else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
@@ -142,6 +149,8 @@ def requirements(
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
             _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
+            _add(found.prompts, {each: [scope + name] for each in bound.prompts_used})
+            found.variables[scope + name] = bound.variables | fields
             less = bound.model_copy(update=dict(bound.undemanding))
             settings = ", ".join(f"{setting}: {v}" for setting, v in bound.undemanding.items())
             if less.needs < bound.needs:

@@ -41,19 +41,6 @@ class Fitted(Frozen):
         """Whether a graph is the strategy that was fitted, by its name."""
         return graph.spec.name in (self.strategy, Path(self.strategy).stem)
 
-    def check(self, graph: Graph) -> None:
-        """Refuse a graph that the file isn't for.
-
-        Raises:
-            ThinkgraphError: it is another strategy's, or the params aren't the graph's.
-        """
-        if not self.is_for(graph):
-            raise ThinkgraphError(
-                f"the params file is for {self.strategy!r}, not for {graph.spec.name!r}; "
-                "fit that strategy, or set its params with -p"
-            )
-        graph.bind(self.params)
-
     def apply(self, graph: Graph) -> Graph:
         """The graph with the fitted params and prompts as its defaults.
 
@@ -61,7 +48,11 @@ class Fitted(Frozen):
             ThinkgraphError: the file is another strategy's, or has params or prompts that there
                 aren't.
         """
-        self.check(graph)
+        if not self.is_for(graph):
+            raise ThinkgraphError(
+                f"the params file is for {self.strategy!r}, not for {graph.spec.name!r}; "
+                "fit that strategy, or set its params with -p"
+            )
         return graph.with_defaults(self.params, self.prompts)
 
     def save(self, path: str | os.PathLike[str], comment: str = "") -> None:

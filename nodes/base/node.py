@@ -17,6 +17,7 @@ from thinkgraph.models.capabilities import Capability
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompts.prompt import prompts_in
 from thinkgraph.nodes.step import Step
 
 
@@ -81,6 +82,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
         A type is one of the language's: `string`, `list`.
         """
         return {}
+
+    @property
+    def prompts_used(self) -> frozenset[str]:
+        """The names of the built-in prompts that it takes with these settings."""
+        return frozenset(prompt for _, prompt in prompts_in(self) if isinstance(prompt, str))
 
     @property
     def tools_wanted(self) -> tuple[str, ...]:

@@ -121,6 +121,12 @@ class ModelJudge(SamplingNode):
         return "rate" if self.scorer == "scale" and is_default else self.prompt
 
     @property
+    def prompts_used(self) -> frozenset[str]:
+        """Those of its settings, and that of the scale."""
+        own = self._question
+        return super().prompts_used | (frozenset({own}) if isinstance(own, str) else frozenset())
+
+    @property
     def _lead(self) -> str:
         is_default = "lead" not in self.model_fields_set
         return LEAD if self.scorer == "scale" and is_default else self.lead

@@ -54,14 +54,6 @@ edges: START -> draft -> shout -> END
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry of the test's own."""
-    monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_imported", {})
-    monkeypatch.setenv(IMPORT, "")
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None) -> Path:
     """A folder of ``THINKGRAPH_PATH`` with a strategy, a prompt and a kind."""
     shared = tmp_path / "shared"

@@ -19,6 +19,7 @@ from thinkgraph.cli.options import (
     Roles,
     ToolFile,
     VerifierFile,
+    check_writable,
     command_line,
     parse_pairs,
 )
@@ -107,6 +108,8 @@ def fit(
     roles = dict(parse_pairs("--role", role or []))
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens)
+    fitter.parts()
+    check_writable(out)
     if not quiet:
         say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
         fitter.tell = _tell

@@ -279,3 +279,18 @@ def write_file(path: Path, content: str | bytes) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise ThinkgraphError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written, before the work whose result it is for.
+
+    Raises:
+        ThinkgraphError: it is a folder, or its folder isn't there or can't be written to.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise ThinkgraphError(f"{path} can't be written: it is a folder")
+    if not folder.is_dir():
+        raise ThinkgraphError(f"{path} can't be written: there is no folder {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ThinkgraphError(f"{path} can't be written: permission denied")

@@ -152,9 +152,11 @@ class Fitter:
             ThinkgraphError: there are too few questions, or a run of the default params failed.
             StoreError: the database can't be used.
         """
-        search, rest = self._parts()
+        search, rest = self.parts()
         with self.config.host.open() as hosted:
-            self.variant("default", {}, {}).load().check_hosted(**hosted)
+            graph = self.variant("default", {}, {}).load()
+            for setting in self.space.single:
+                graph.check_hosted(setting, **hosted)
             try:
                 out.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -177,8 +179,12 @@ class Fitter:
             searched=len(questions),
         )
 
-    def _parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-        """The questions to search on, and those that judge."""
+    def parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """The questions to search on, and those that judge.
+
+        Raises:
+            ThinkgraphError: there are too few for two parts.
+        """
         questions = self.task.questions
         count = round(len(questions) * self.share)
         if min(count, len(questions) - count) < LEAST:
@@ -282,10 +288,10 @@ class _Search:
             rows = await self._runner.run(part, [variant])
             trial = self._scored(part, rows, params, prompts)
             asked.report(trial.share, count)
-            ended = ""
-            if not is_default and trial.tokens > self.budget:
+            ended = trial.ended
+            if not is_default and not ended and trial.tokens > self.budget:
                 ended = "too many tokens"
-            elif not is_default and rung < 1 and asked.should_prune():
+            elif not is_default and not ended and rung < 1 and asked.should_prune():
                 ended = "behind the others"
             if ended:
                 return trial.model_copy(update={"ended": ended})
@@ -301,8 +307,9 @@ class _Search:
         prompts: dict[str, str],
     ) -> Trial:
         failed = [row.failure for row in rows if row.failure]
-        if len(failed) == len(rows):
-            raise ThinkgraphError(f"every run failed: {failed[0]}")
+        is_default, all_failed = not self.trials, len(failed) == len(rows)
+        if is_default and all_failed:
+            raise ThinkgraphError(f"every run with the default params failed: {failed[0]}")
         by_id = {row.question: row for row in rows}
         scores = [self._fitter.metric.score_row(each, by_id[each.id]).value for each in questions]
         return Trial(
@@ -311,6 +318,7 @@ class _Search:
             share=mean(scores),
             tokens=mean([row.tokens for row in rows]),
             questions=len(questions),
+            ended=f"every run failed: {failed[0]}" if all_failed else "",
         )
 
 
