@@ -96,18 +96,26 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
     """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
-    return {name: tool for name, (tool, _) in offered_tools(setting()).items()} | dict(given)
+    return {name: tool for name, (tool, _) in offered_tools().items()} | dict(given)
+
+
+def offered_tools() -> dict[str, tuple[BoundTool, str]]:
+    """The tools that need not be given, each with where it is from."""
+    built_in = BUILT_IN if python.is_installed() else {}
+    return {n: (tool, "built in") for n, tool in built_in.items()} | shared_tools(setting())
 
 
 @cache
-def offered_tools(setting: tuple[str, str]) -> dict[str, tuple[BoundTool, str]]:
-    """The tools that need not be given, each with where it is from.
+def shared_tools(setting: tuple[str, str]) -> dict[str, tuple[BoundTool, str]]:
+    """The tools of installed packages and of folders, each with where it is from.
 
-    They are built in, of installed packages (entry points of the group ``thinkgraph.tools``), or
-    of the folders of ``THINKGRAPH_PATH`` (what ``tools/*.py`` define).
+    They are entry points of the group ``thinkgraph.tools``, and what ``tools/*.py`` define in the
+    folders of ``THINKGRAPH_PATH``.
     """
-    built_in = {"python": (BoundTool("python", True, ToolFactory(python.make)), "built in")}
-    return built_in | offered("tool", python_file.tools, bound_tool)
+    return offered("tool", python_file.tools, bound_tool)
+
+
+BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
 
 
 def bound_tool(name: str, tool: AnyTool) -> BoundTool:

@@ -31,15 +31,15 @@ def bind_verifiers(given: Mapping[str, Verifier] | None) -> dict[str, Verifier]:
 
 def all_verifiers(given: Mapping[str, Verifier]) -> Mapping[str, Verifier]:
     """The verifiers that a run may use: those given, those of folders, then those of packages."""
-    return {name: each for name, (each, _) in offered_verifiers(setting()).items()} | dict(given)
+    return {name: each for name, (each, _) in shared_verifiers(setting()).items()} | dict(given)
 
 
 @cache
-def offered_verifiers(setting: tuple[str, str]) -> dict[str, tuple[Verifier, str]]:
-    """The verifiers that need not be given, each with where it is from.
+def shared_verifiers(setting: tuple[str, str]) -> dict[str, tuple[Verifier, str]]:
+    """The verifiers of installed packages and of folders, each with where it is from.
 
-    They are of installed packages (entry points of the group ``thinkgraph.verifiers``), or of the
-    folders of ``THINKGRAPH_PATH`` (what ``verifiers/*.py`` define).
+    They are entry points of the group ``thinkgraph.verifiers``, and what ``verifiers/*.py`` define
+    in the folders of ``THINKGRAPH_PATH``.
     """
     return offered("verifier", python_file.functions, _function)
 

@@ -14,6 +14,7 @@ from thinkgraph import Critique, Generate, Graph
 from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
+from thinkgraph.nodes.tools.python import is_installed
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 
@@ -121,11 +122,12 @@ def test_check_tells_errors_by_its_status(cli, tmp_path):
 def test_list_names_every_strategy(cli):
     found = cli("list")
     assert found.status == 0
-    strategies, tools, verifiers = found.out.split("\n\n")
+    strategies, *tools, verifiers = found.out.split("\n\n")
     assert len(strategies.splitlines()) == 29
     assert "self-consistency" in strategies
-    assert tools.startswith("Tools:\npython ")
-    assert "(built in)" in tools
+    if is_installed():
+        assert tools[0].startswith("Tools:\npython ")
+        assert "(built in)" in tools[0]
     assert verifiers.startswith("Verifiers:\ntests ")
 
 

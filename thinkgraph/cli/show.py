@@ -69,19 +69,18 @@ def _section(title: str, lines: Mapping[str, str]) -> None:
 
 
 def _tools() -> dict[str, str]:
-    from thinkgraph.nodes.sharing import setting
     from thinkgraph.nodes.tools.tool import offered_tools
 
-    return {n: f"{tool.about} ({of})" for n, (tool, of) in offered_tools(setting()).items()}
+    return {n: f"{tool.about} ({of})" for n, (tool, of) in offered_tools().items()}
 
 
 def _verifiers() -> dict[str, str]:
     from thinkgraph.nodes.judging.verifying import BUILT_IN
     from thinkgraph.nodes.sharing import setting
-    from thinkgraph.nodes.tools.verifier import offered_verifiers
+    from thinkgraph.nodes.tools.verifier import shared_verifiers
 
     built_in = {name: (each, "built in") for name, each in BUILT_IN.items()}
-    found = {**built_in, **offered_verifiers(setting())}
+    found = {**built_in, **shared_verifiers(setting())}
     return {n: f"{_first_line(each)} ({of})".lstrip() for n, (each, of) in found.items()}
 
 
