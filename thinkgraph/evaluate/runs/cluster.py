@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,14 +54,17 @@ class Worker:
     """
 
     def __init__(self, config: Config) -> None:
-        self._config, self._open = config, ExitStack()
-        self._hosted = self._open.enter_context(config.host.open())
+        self._config, self._opened, self._opening = config, ExitStack(), threading.Lock()
+        self._hosted: dict[str, Any] | None = None
 
     def answer(
         self, store: Any, question: Question, variants: Sequence[Variant]
     ) -> list[tuple[Row, bool]]:
         """What every strategy makes of a question, and whether that was known before."""
         found: list[tuple[Row, bool]] = []
+        with self._opening:  # not when the worker starts: a failure there would be a dead worker
+            if self._hosted is None:
+                self._hosted = self._opened.enter_context(self._config.host.open())
         runner = self._config.runner(cast(Store, RemoteStore(store)), self._hosted)
         asyncio.run(runner.run([question], variants, lambda row, kept: found.append((row, kept))))
         return found
