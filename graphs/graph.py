@@ -485,6 +485,8 @@ class Graph:
     ) -> Self:
         """The same graph with other defaults, as those of a params file of ``thinkgraph fit``.
 
+        Its YAML has the params and not the prompts.
+
         Args:
             params: default values of its params; the others keep theirs.
             prompts: prompts that replace built-in ones of the same name, unless a run gives others.
