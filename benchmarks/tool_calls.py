@@ -31,6 +31,7 @@ PRICES = {"apple": 3, "melon": 17, "bread": 8, "cheese": 25, "lamp": 46, "chair"
 OPERATIONS = {"add": "sum", "subtract": "difference", "multiply": "product"}
 Item = Literal["apple", "melon", "bread", "cheese", "lamp", "chair", "book"]
 SPELLED = re.compile(r"<tool_call>|\{\s*\"(?:name|function)\"\s*:")
+SYSTEM = "Use the tools. Look up every price before you calculate; never guess a number."
 STEPS = 20  # LangGraph's, two for each call of the model
 
 
@@ -51,20 +52,11 @@ def calculate(operation: Literal["add", "subtract", "multiply"], left: int, righ
 TOOLS = {each.name: each for each in (price, calculate)}
 
 
-class Held(ChatGGUF):
-    """The model with one call at a time, for a step needs the results of those before it."""
-
-    constrained: bool = True
+class Free(ChatGGUF):
+    """The model with calls that are not held to their schemas."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        how = {"constrained": self.constrained, "parallel_tool_calls": False}
-        return super().bind_tools(tools, **{**kwargs, **how})
-
-
-class Free(Held):
-    """The same with calls that are not held to their schemas."""
-
-    constrained: bool = False
+        return super().bind_tools(tools, **{**kwargs, "constrained": False})
 
 
 def tasks(count: int) -> list[tuple[str, int]]:
@@ -110,7 +102,8 @@ def judged(messages: list[BaseMessage], right: int) -> Counter[str]:
 
 async def run(chat: ChatGGUF, asked: list[tuple[str, int]], at_once: int) -> Counter[str]:
     """All tasks, some at a time."""
-    agent, free = create_agent(chat, [price, calculate]), asyncio.Semaphore(at_once)
+    agent = create_agent(chat, [price, calculate], system_prompt=SYSTEM)
+    free = asyncio.Semaphore(at_once)
 
     async def one(question: str, right: int) -> Counter[str]:
         messages: list[BaseMessage] = []
@@ -136,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     asked, found = tasks(args.tasks), {}
-    for name, kind in (("constrained", Held), ("free", Free)):
+    for name, kind in (("constrained", ChatGGUF), ("free", Free)):
         chat = kind(
             model=args.model,
             engine={"context": 2048, "sequences": args.at_once},

@@ -15,6 +15,8 @@ from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.quality import OF_ENTROPIES
 from thinkgraph.nodes.registry import node_kinds
+from thinkgraph.nodes.tools.python import INSTALL
+from thinkgraph.nodes.tools.tool import BUILT_IN
 
 K = TypeVar("K")
 Lacks = Callable[[str], frozenset[Capability]]
@@ -84,10 +86,16 @@ class Requirements:
 def _missing(what: str, wanted: Mapping[str, list[str]], known: Collection[str]) -> list[str]:
     return [
         f"node {nodes[0]!r} needs the {what} {name!r}, which is not bound; "
-        + (did_you_mean(name, known) or HOW[what].format(name=name))
+        + (did_you_mean(name, known) or _way_out(what, name))
         for name, nodes in wanted.items()
         if name not in known
     ]
+
+
+def _way_out(what: str, name: str) -> str:
+    if what == "tool" and name in BUILT_IN:
+        return INSTALL
+    return HOW[what].format(name=name)
 
 
 def requirements(

@@ -145,10 +145,7 @@ class Engine:
             if not self._closed:
                 self._closed = True
                 self._inbox.put(int)
-                self._worker.join()
-                self._builder.shutdown(wait=False, cancel_futures=True)
-                self._sampling.close()
-                self.native.close()
+        self._worker.join()
 
     @property
     def closed(self) -> bool:
@@ -216,6 +213,9 @@ class Engine:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
         self._fail_all(ModelError("the model was closed before the request had ended"))
+        self._builder.shutdown(wait=False, cancel_futures=True)
+        self._sampling.close()
+        self.native.close()
 
     def _restart(self, error: Exception) -> None:
         """After a step that failed: fail its requests, and go on with an empty cache."""
@@ -226,7 +226,8 @@ class Engine:
             self._reset()
         except Exception:
             _log.exception("the engine can't go on and closes")
-            self._closed = True
+            with self._closing:
+                self._closed = True
 
     def _reset(self) -> None:
         """Start with an empty cache and nothing to do."""

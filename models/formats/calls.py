@@ -371,7 +371,7 @@ def _values(text: str) -> Iterator[Any]:
         value, end = _value(rest[doubled:])
         yield from value if isinstance(value, list) else [value]
         rest = rest[doubled + end :]
-        rest = (rest.removeprefix("}") if doubled else rest).lstrip(" \t\r\n;,")
+        rest = (rest.lstrip("}") if doubled else rest).lstrip(" \t\r\n;,")
 
 
 def _value(text: str) -> tuple[Any, int]:

@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from thinkgraph.models.errors import ThinkgraphError
@@ -32,6 +33,10 @@ POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
 """Nothing sleeps, and random numbers are the same in each run."""
 QUEUE_S = 60.0
 """How long a call waits for a free process."""
+NO_PROGRAM = (
+    "the tool python finds no program `monty`, which comes with pydantic-monty; reinstall that, or "
+    "name the program in the environment variable MONTY_BIN"
+)
 INSTALL = 'the tool python needs pydantic-monty; run: pip install "thinkgraph[python]"'
 FORKED = (
     "the tool python can't run in a process that was forked after it was used: its threads don't "
@@ -40,6 +45,15 @@ FORKED = (
 ABOUT = """Runs Python code and returns what it prints. What a call defines is there in later ones.
 The standard math, re, datetime, itertools, collections and random modules can be imported; there
 are no files, no network and no other packages."""
+
+
+class SandboxUnavailable(ThinkgraphError):
+    """No code can be run here; that is for the host to mend, not for the model."""
+
+
+def is_installed() -> bool:
+    """Whether the package of the sandbox is there."""
+    return find_spec("pydantic_monty") is not None
 
 
 class PythonSession:
@@ -61,11 +75,11 @@ class PythonSession:
 
         Raises:
             ToolException: it failed; behind what it printed stands the error that ended it.
-            ThinkgraphError: pydantic-monty is not installed, or this process was forked.
+            SandboxUnavailable: pydantic-monty is not installed, or this process was forked.
         """
         pool, process = _pool()
         if process != os.getpid():
-            raise ThinkgraphError(FORKED)
+            raise SandboxUnavailable(FORKED)
         from langchain_core.tools import ToolException  # noqa: PLC0415 (slow to import)
         from pydantic_monty import CollectString, MontyError  # noqa: PLC0415 (optional)
 
@@ -111,10 +125,14 @@ def _pool() -> tuple[Monty, int]:
         # Not AsyncMonty: with it, interpreters abort now and then when they exit (1.4.0).
         from pydantic_monty import Monty  # noqa: PLC0415 (optional)
     except ImportError as error:
-        raise ThinkgraphError(INSTALL) from error
-    with _starting:
-        pool = Monty(min_processes=0, max_processes=os.cpu_count() or 2, checkout_timeout=QUEUE_S)
-        pool.__enter__()
+        raise SandboxUnavailable(INSTALL) from error
+    most = os.cpu_count() or 2
+    try:
+        with _starting:
+            pool = Monty(min_processes=0, max_processes=most, checkout_timeout=QUEUE_S)
+            pool.__enter__()
+    except FileNotFoundError as error:
+        raise SandboxUnavailable(NO_PROGRAM) from error
     process = os.getpid()
 
     def close() -> None:

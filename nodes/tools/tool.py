@@ -96,7 +96,8 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
     """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
-    return ChainMap(dict(given), shared_tools(setting()), installed_tools(), BUILT_IN)
+    built_in = BUILT_IN if python.is_installed() else {}
+    return ChainMap(dict(given), shared_tools(setting()), installed_tools(), built_in)
 
 
 @cache

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.nodes.population import CallRecord
+from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.tool import BoundTool
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class Toolbox:
         return tool_use({"tools": [*self._tools.values()]}).tools
 
     async def call(self, call: ToolCall) -> CallRecord:
-        """Call a tool. Whatever goes wrong is the result, as text for the model."""
+        """Call a tool. Whatever goes wrong is the result, as text for the model.
+
+        Raises:
+            SandboxUnavailable: no code can be run on this machine.
+        """
         began = time.perf_counter()
         error = self._refusal(call)
         result = error
@@ -100,7 +105,7 @@ class Toolbox:
             limit = f"the limit of {self._seconds:g} seconds"
             raise _ToolFailed(f"error: {call.name} gave no result within {limit}") from None
         except (Exception, SystemExit) as error:
-            if _is_interrupt(error):
+            if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
                 raise
             if _is_told(error):
                 raise _ToolFailed(str(error)) from error

@@ -276,7 +276,7 @@ class Constraint:
         piece = self._vocabulary.piece(token) or self._vocabulary.spelling(token).encode()
         text = self._seen + piece
         ends = [
-            (at + len(trigger), trigger)
+            (at + len(trigger), -len(trigger), trigger)  # of those that end alike, the longest
             for trigger in self._triggers
             if (at := text.find(trigger)) >= 0
         ]
@@ -284,7 +284,7 @@ class Constraint:
             longest = max(map(len, self._triggers))
             self._seen = text[-(longest - 1) :] if longest > 1 else b""
             return True
-        end, trigger = min(ends)
+        end, _, trigger = min(ends)
         if trigger == self._plan.after and not self._plan.start:
             self._triggers, self._seen = {**self._plan.triggers}, text[end:]
             return True

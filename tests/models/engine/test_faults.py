@@ -102,3 +102,20 @@ async def test_a_fault_of_a_cancellation_harms_nobody_else(opened, monkeypatch):
     monkeypatch.setattr(model.engine, "_cancel", lambda *_: 1 / 0)
     generation.cancel()
     assert len(await asyncio.wait_for(generation.completions(), 30)) == 2
+
+
+async def test_an_engine_that_can_not_go_on_fails_its_requests_and_frees_its_memory(
+    opened, monkeypatch
+):
+    model = opened("llama")
+    engine = model.engine
+    monkeypatch.setattr(engine.native.memory, "clear", lambda: 1 / 0, raising=False)
+    monkeypatch.setattr(Runner, "run", lambda *_: 1 / 0)
+    with pytest.raises(ModelError, match="dropped its requests"):
+        await asyncio.wait_for(model.generate(asked("x")).completions(), 30)
+    engine._worker.join(30)
+    assert engine.closed
+    assert engine.native.context is None
+    with pytest.raises(ModelError, match="closed; open it again"):
+        model.generate(asked("x"))
+    model.close()

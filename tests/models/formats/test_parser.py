@@ -145,6 +145,13 @@ def test_doubled_braces_as_a_template_shows_them_are_read(text):
     assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})], [])
 
 
+@pytest.mark.parametrize("between", ["", "\n"])
+@pytest.mark.parametrize("extra", ["", "}"])
+def test_doubled_braces_may_be_too_many(between, extra):
+    text = f"{DOUBLED}{between}{DOUBLED}{extra}"
+    assert result(read(PLAIN, text)) == ("", "", [("add", {"a": 1, "b": "x"})] * 2, [])
+
+
 def test_a_call_without_delimiters_that_is_not_of_its_schema_is_invalid_where_calls_are_held():
     text = '{"name":   "add", "arguments": {"a": 1.5}}'
     for checked in (True, False):

@@ -9,9 +9,11 @@ import time
 import pytest
 from langchain_core.tools import ToolException
 
+from thinkgraph.graphs.graph import load
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.tools import python as room
-from thinkgraph.nodes.tools.python import PythonSession
+from thinkgraph.nodes.tools.python import PythonSession, SandboxUnavailable
 from thinkgraph.nodes.tools.tool import all_tools
 
 pytest.importorskip("pydantic_monty")
@@ -105,8 +107,25 @@ def test_each_trajectory_has_a_session_of_its_own():
 def test_without_the_package_the_way_out_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pydantic_monty", None)
     room._pool.cache_clear()
-    with pytest.raises(Exception, match=r"pip install .*thinkgraph\[python\]"):
+    with pytest.raises(SandboxUnavailable, match=r"pip install .*thinkgraph\[python\]"):
         PythonSession().run("1")
+    room._pool.cache_clear()
+    with pytest.raises(ThinkgraphError, match=r"tool 'python', .* pip install .*thinkgraph"):
+        load("program-aided").run("How many?", model=ScriptedModel([]))
+
+
+@pytest.mark.parametrize("strategy", ["program-aided", "tool-integrated"])
+def test_without_its_program_a_run_ends_and_no_candidate_abstains(monkeypatch, strategy):
+    pytest.importorskip("pydantic_monty")
+
+    def no_program(**_):
+        raise FileNotFoundError("could not locate the `monty` binary")
+
+    monkeypatch.setattr("pydantic_monty.Monty", no_program)
+    room._pool.cache_clear()
+    model = ScriptedModel(["```python\nprint(2)\n```"] * 3)
+    with pytest.raises(ThinkgraphError, match="MONTY_BIN"):
+        load(strategy).run("How many?", model=model)
     room._pool.cache_clear()
 
 

@@ -66,6 +66,17 @@ def test_a_text_may_end_only_where_the_grammar_does(smollm2):
     assert walk.constraint.finished
 
 
+def test_of_triggers_that_end_alike_the_longest_counts(smollm2):
+    tags = [
+        Tagged(begin=b, json_schema=LIST, end=e, trigger=b) for b, e in (("[=", ";"), ("[[=", ";;"))
+    ]
+    walk = Walk(smollm2, Sampling(tagged=tuple(tags), tagged_parallel=True))
+    assert walk.takes("so [[=[true];")
+    assert not walk.may_end
+    assert walk.takes(";")
+    assert walk.may_end
+
+
 def test_a_mask_has_all_tokens_that_fit_and_no_control_token(smollm2):
     walk = Walk(smollm2, Sampling(grammar='root ::= "yes" | "no"'))
     allowed = np.flatnonzero(walk.constraint.allowed())
