@@ -18,7 +18,7 @@ Tokens = npt.NDArray[np.integer[Any]]
 _GROUP = 64  # tokens of which at first only the one with the largest logit is looked at
 _ROUNDS = 6  # in which tokens that are too unlikely are left out
 _SAFE = 60.0  # logits up to here, and sums of their exponentials, are within a float32's range
-TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260, section 3.1)
+TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260)
 
 
 class Likeliest(NamedTuple):
