@@ -1,50 +1,82 @@
 """The same texts, scored by our metric, by lm-evaluation-harness and by Math-Verify.
 
     pip install "thinkgraph[lm-eval]"
-    python benchmarks/scorers.py runs/gsm8k-0.5b
+    python benchmarks/scorers.py runs/gsm8k-0.5b      # the texts of a comparison
+    python benchmarks/scorers.py math500_test.json    # the solutions in a file of questions
 
-Reads the whole texts of a comparison (``results.json``), every sample, of GSM8K or of another task
-whose right answers are numbers or formulas. Prints how many each scorer finds right, and every
-text on which one of them differs from ours. lm-evaluation-harness is its task
-``gsm8k_cot_zeroshot``: filters and metric are read from the installed package.
+Reads the whole texts of a comparison (``results.json``), every sample, of GSM8K or of MATH; or a
+file whose records hold a worked ``solution``, which is scored as if a model had written it. Prints
+how many each scorer finds right, and every text on which one of them differs from ours.
+
+lm-evaluation-harness is its own code, read from the installed package: for GSM8K the filters and
+the metric of ``gsm8k_cot_zeroshot``; for MATH ``hendrycks_math`` and ``minerva_math``. Those two
+find an answer only in the form that their own prompts ask for, so each is asked a second time
+whether the content of the last ``\\boxed`` equals the right answer. ``minerva_math`` needs
+an older ANTLR than Math-Verify brings; without it, it is left out:
+
+    pip install --no-deps --target antlr "antlr4-python3-runtime==4.11.*"
+    PYTHONPATH=antlr python benchmarks/scorers.py runs/math500-0.5b
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
-from lm_eval.api.metrics import exact_match_hf_evaluate
-from lm_eval.filters.extraction import RegexFilter
 from math_verify import parse, verify
 from ruamel.yaml import YAML
 
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.results.export import Results
+from thinkgraph.evaluate.tasks.data import read_questions
+from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.nodes.answers import extract, parse_extractor
 
-TASK = "tasks/gsm8k/gsm8k-cot-zeroshot.yaml"
+GSM8K = "tasks/gsm8k/gsm8k-cot-zeroshot.yaml"
 Scorer = Callable[[str, str], tuple[bool, str]]
 """From a text and the right answer to whether it is right, and what was read in the text."""
 
 
-def harness_scorers() -> dict[str, Scorer]:
-    """A scorer for each filter of the harness's task."""
+class Scored(NamedTuple):
+    """A text that answers a question, and the answer that we read in it."""
+
+    question: Question
+    text: str
+    answer: str | None
+
+
+def math_verify(text: str, reference: str) -> tuple[bool, str]:
+    """Math-Verify with its defaults."""
+    found = parse(text)
+    return bool(verify(parse(f"${reference}$"), found)), str(found[-1:] or "nothing")
+
+
+def gsm8k_scorers() -> dict[str, Scorer]:
+    """Math-Verify, and a scorer for each filter of the harness's task."""
     spec = importlib.util.find_spec("lm_eval")
     assert spec and spec.submodule_search_locations
-    plain = YAML(typ="safe").load(Path(spec.submodule_search_locations[0], TASK))
+    plain = YAML(typ="safe").load(Path(spec.submodule_search_locations[0], GSM8K))
     (metric,) = plain["metric_list"]
     names = ("regexes_to_ignore", "ignore_case", "ignore_punctuation")
     settings = {name: metric[name] for name in names}
-    return {
-        f"lm-eval {each['name']}": _harness(each["filter"][0], settings)
+    harness = {
+        f"lm-eval {each['name']}": _filtered(each["filter"][0], settings)
         for each in plain["filter_list"]
     }
+    return {"Math-Verify": math_verify, **harness}
 
 
-def _harness(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
+def _filtered(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
+    from lm_eval.api.metrics import exact_match_hf_evaluate  # noqa: PLC0415 (not for MATH)
+    from lm_eval.filters.extraction import RegexFilter  # noqa: PLC0415
+
     extractor = RegexFilter(**{n: v for n, v in how.items() if n != "function"})
 
     def score(text: str, reference: str) -> tuple[bool, str]:
@@ -55,46 +87,111 @@ def _harness(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
     return score
 
 
-def math_verify(text: str, reference: str) -> tuple[bool, str]:
-    """Math-Verify with its defaults."""
-    found = parse(text)
-    return bool(verify(parse(f"${reference}$"), found)), str(found[-1:] or "nothing")
+def math_scorers() -> dict[str, Scorer]:
+    """Math-Verify, and two scorers for each of the harness's tasks that can be imported."""
+    found: dict[str, Scorer] = {"Math-Verify": math_verify}
+    for name in ("hendrycks_math", "minerva_math"):
+        try:
+            task = importlib.import_module(f"lm_eval.tasks.{name}.utils")
+        except (ImportError, AssertionError) as error:
+            why = str(error) or "antlr4-python3-runtime is not 4.11"
+            print(f"{name} is left out: {' '.join(why.split())}", file=sys.stderr)
+            continue
+        found[f"lm-eval {name}"] = _as_the_task(task)
+        found[f"lm-eval {name}, last box"] = _last_box(task)
+    return found
+
+
+def _as_the_task(task: ModuleType) -> Scorer:
+    """The task's own reading and comparison."""
+    normalize = getattr(task, "normalize_final_answer", str)
+
+    def score(text: str, reference: str) -> tuple[bool, str]:
+        doc = {"solution": rf"$\boxed{{{reference}}}$", "answer": normalize(reference)}
+        right = bool(task.process_results(doc, [text])["exact_match"])
+        read = getattr(task, "get_unnormalized_answer", lambda _: "from the first $ to the last")
+        return right, read(text)
+
+    return score
+
+
+def _last_box(task: ModuleType) -> Scorer:
+    """The task's comparison, of the last box with the right answer."""
+    normalize = getattr(task, "normalize_final_answer", str)
+
+    def score(text: str, reference: str) -> tuple[bool, str]:
+        box = task.last_boxed_only_string(text)
+        read = task.remove_boxed(box) if box else ""
+        return bool(task.is_equiv(normalize(read), normalize(reference))), read or "nothing"
+
+    return score
+
+
+SCORERS = {"gsm8k": gsm8k_scorers, "math": math_scorers}
+
+
+def of_comparison(folder: Path) -> tuple[str, str, list[Scored]]:
+    """The task, the metric and the whole texts of a comparison."""
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    comparison = Results.model_validate_json(text).comparison
+    questions = {question.id: question for question in comparison.questions}
+    found = {
+        (row.question, draft.text): Scored(questions[row.question], draft.text, draft.answer)
+        for row in comparison.rows
+        for draft in row.drafts
+        if draft.text and draft.finish_reason == "stop"
+    }
+    return comparison.task, comparison.metric, list(found.values())
+
+
+def of_solutions(file: Path) -> tuple[str, str, list[Scored]]:
+    """The task, the metric and the worked solutions of a file of questions."""
+    task = read_questions(file)
+    records = json.loads(file.read_text(encoding="utf-8"))
+    texts = [record["solution"] for record in records]
+    found = [
+        Scored(question, text, extract(text, parse_extractor(question.extract or "auto")))
+        for question, text in zip(task.questions, texts, strict=True)
+    ]
+    return file.stem, task.metric, found
+
+
+def compare(
+    texts: Iterable[Scored], metric: str, scorers: Mapping[str, Scorer]
+) -> tuple[dict[str, int], list[str]]:
+    """How many texts each scorer finds right, and a line for each verdict that isn't ours."""
+    texts = list(texts)
+    ours = find_metric(metric, [each.question for each in texts])
+    right = dict.fromkeys(["ours", *scorers], 0)
+    differing = []
+    for question, text, answer in texts:
+        verdict = ours.score(question, answer, text).right is True
+        right["ours"] += verdict
+        for name, scorer in scorers.items():
+            other, read = scorer(text, question.reference)
+            right[name] += other
+            if other != verdict:
+                said, end = "right" if other else "wrong", " ".join(text.split())[-90:]
+                differing.append(
+                    f"- {name} says {said}: right answer {question.reference!r}, ours read "
+                    f"{answer!r}, it read {read!r}; {question.id}, the text ends {end!r}"
+                )
+    return right, differing
 
 
 def main() -> None:
     """Print the counts and the differences."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of a comparison")
+    parser.add_argument("source", type=Path, help="folder of a comparison, or a file of questions")
+    parser.add_argument("--task", choices=SCORERS, help="by default, by the name of the source")
     options = parser.parse_args()
-    text = (options.folder / "results.json").read_text(encoding="utf-8")
-    comparison = Results.model_validate_json(text).comparison
-    questions = {question.id: question for question in comparison.questions}
-    metric = find_metric(comparison.metric, comparison.questions)
-    drafts = {
-        (row.question, draft.text): draft
-        for row in comparison.rows
-        for draft in row.drafts
-        if draft.text and draft.finish_reason == "stop"
-    }
-    ours = {
-        (question, text): metric.score(questions[question], draft.answer, text).right is True
-        for (question, text), draft in drafts.items()
-    }
-    right = {"ours": sum(ours.values())}
-    differing: list[str] = []
-    for name, scorer in {**harness_scorers(), "Math-Verify": math_verify}.items():
-        right[name] = 0
-        for (question, text), draft in drafts.items():
-            reference = questions[question].reference
-            verdict, read = scorer(text, reference)
-            right[name] += verdict
-            if verdict != ours[question, text]:
-                said, end = "right" if verdict else "wrong", " ".join(text.split())[-90:]
-                differing.append(
-                    f"- {name} says {said}: right answer {reference!r}, ours read "
-                    f"{draft.answer!r}, it read {read!r}; {question}, the text ends {end!r}"
-                )
-    print(f"{len(drafts)} texts; right by " + ", ".join(f"{n} {c}" for n, c in right.items()))
+    read = of_comparison if options.source.is_dir() else of_solutions
+    name, metric, texts = read(options.source)
+    task = options.task or next((known for known in SCORERS if name.startswith(known)), None)
+    if task is None:
+        parser.error(f"{name} is neither of {', '.join(SCORERS)}: name one with --task")
+    right, differing = compare(texts, metric, SCORERS[task]())
+    print(f"{len(texts)} texts; right by " + ", ".join(f"{n} {c}" for n, c in right.items()))
     print(*differing, sep="\n")
 
 

@@ -6,10 +6,10 @@
     python benchmarks/tables.py keep gsm8k-0.5b # what it has answered so far, without running more
 
 A comparison goes on where it was: its database is ``RUNS/NAME`` (``--runs``). What it came to is
-kept in ``results/NAME.json``, without the texts. Models are read from ``--models``, as
-``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf`` (Qwen2.5-Coder-Instruct, Q4_K_M, from
-``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from ``--data``: ``gsm8k_test.jsonl`` of
-github.com/openai/grade-school-math and ``math500_test.json`` of
+kept in ``results/NAME.json``, without the texts; a picture is drawn of a whole one alone. Models
+are read from ``--models``, as ``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf`` (Qwen2.5-Coder-Instruct,
+Q4_K_M, from ``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from ``--data``:
+``gsm8k_test.jsonl`` of github.com/openai/grade-school-math and ``math500_test.json`` of
 github.com/rasbt/reasoning-from-scratch.
 """
 
@@ -122,12 +122,20 @@ def section(name: str) -> str:
     digests = ", ".join(f"`{Path(f.path).name}` {f.sha256[:12]}" for f in files)
     asked = max((each.questions for each in summary.strategies), default=0)
     count = f"{asked} of {len(comparison.questions)} questions answered so far"
-    if asked == len(comparison.questions):
+    if is_whole(comparison, summary):
         count = f"{asked} questions"
     head = (
         f"{count}; {made.date[:10]}; SHA-256 {digests}; `python benchmarks/tables.py run {name}`."
     )
-    return f"{head}\n\n{markdown(summary).partition(LEGEND)[0].strip()}"
+    parts = [head, markdown(summary).partition(LEGEND)[0].strip()]
+    if name == PICTURE and is_whole(comparison, summary):
+        parts.append(f"![Accuracy against tokens per question]({name}.svg)")
+    return "\n\n".join(parts)
+
+
+def is_whole(comparison: Comparison, summary: Summary) -> bool:
+    """Whether every strategy has answered every question."""
+    return all(each.questions == len(comparison.questions) for each in summary.strategies)
 
 
 def write() -> None:
@@ -141,10 +149,19 @@ def write() -> None:
                 marks, lambda m, made=made: f"{m[1]}{made}\n{m[2]}", page, flags=re.DOTALL
             )
             print(f"{name}: {made.splitlines()[0]}")
+            if name == PICTURE:
+                draw(name)
     PAGE.write_text(page, encoding="utf-8")
-    if (RESULTS / f"{PICTURE}.json").exists():
-        svg = to_svg(tradeoff(read(PICTURE)[1]))
-        (PAGE.parent / f"{PICTURE}.svg").write_text(svg, encoding="utf-8")
+
+
+def draw(name: str) -> None:
+    """Draw a comparison that is whole; what has only begun would draw a false picture."""
+    comparison, summary = read(name)
+    picture = PAGE.parent / f"{name}.svg"
+    if is_whole(comparison, summary):
+        picture.write_text(to_svg(tradeoff(summary)), encoding="utf-8")
+    else:
+        picture.unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -99,6 +99,7 @@ class Graph:
         self._data |= {"nodes": {}, "edges": []}
         self._places: dict[DataPath, tuple[str, int]] = {(): _caller()}
         self._folder: Path | None = None
+        self._prompts: dict[str, Prompt] = {}
         self._changed()
 
     @classmethod
@@ -259,6 +260,27 @@ class Graph:
             return
         values, found = self.bind(params or {}), self.required(params)
         check_models(self.spec, values, self.specs.__getitem__, models.lacks, found)
+
+    def check_hosted(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        tools: Tools | None = None,
+        verifiers: Mapping[str, Verifier] | None = None,
+    ) -> None:
+        """Refuse a run whose tools or verifiers are neither given nor shared nor built in.
+
+        Args:
+            params: values of its params; the others have their defaults.
+            tools: as :meth:`run` takes them.
+            verifiers: the same.
+
+        Raises:
+            Unbound: with every name that isn't bound.
+            ArgumentError: a tool or verifier is none.
+        """
+        known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
+        self.required(params).check(self.name, *known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the graph as a YAML file."""
@@ -451,9 +473,39 @@ class Graph:
             SpecError: the output can't be of this schema.
         """
         spec = self.spec
-        graph = self.of(spec, self._folder)
+        graph = self._copy()
         graph._data["output"] = {"field": spec.output.field, "json_schema": dict(json_schema)}
         graph.spec  # noqa: B018 (checked now)
+        return graph
+
+    def with_defaults(
+        self,
+        params: Mapping[str, Any] | None = None,
+        prompts: Mapping[str, Prompt] | None = None,
+    ) -> Self:
+        """The same graph with other defaults, as those of a params file of ``thinkgraph fit``.
+
+        Its YAML has the params and not the prompts.
+
+        Args:
+            params: default values of its params; the others keep theirs.
+            prompts: prompts that replace built-in ones of the same name, unless a run gives others.
+
+        Raises:
+            ThinkgraphError: an unknown param or prompt, or an invalid value of a param.
+        """
+        _check_prompts(prompts or {})
+        given, known = params or {}, self.spec.params
+        values, graph = self.bind(given), self._copy()
+        for name in given:
+            other = {"type": known[name].kind, "default": values[name]}
+            graph._data["params"][name] |= other
+        graph._prompts |= prompts or {}
+        return graph
+
+    def _copy(self) -> Self:
+        graph = self.of(self.spec, self._folder)
+        graph._prompts = dict(self._prompts)
         return graph
 
     def writer(self, params: Mapping[str, Any] | None = None) -> str | None:
@@ -507,16 +559,13 @@ class Graph:
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
 
         self._check_roles(models or {})
-        for name, prompt in (prompts or {}).items():
-            load_prompt(name)  # there has to be one to replace
-            if not isinstance(prompt, Prompt):
-                raise ArgumentError(f"prompt {name!r} should be a Prompt, not {prompt!r}")
+        _check_prompts(prompts or {})
         return Binding(
             params=self.bind(params),
             models=Roles(model, models),
             used=self.specs.__getitem__,
             seed=seed,
-            prompts=dict(prompts or {}),
+            prompts={**self._prompts, **(prompts or {})},
             tools=bind_tools(tools),
             verifiers=bind_verifiers(verifiers),
         )
@@ -549,6 +598,13 @@ class Graph:
             if role not in known:
                 hint = did_you_mean(role, known) or f"it has {', '.join(sorted(known)) or 'none'}"
                 raise ThinkgraphError(f"graph {self.name!r} has no role {role!r}; {hint}")
+
+
+def _check_prompts(prompts: Mapping[str, Prompt]) -> None:
+    for name, prompt in prompts.items():
+        load_prompt(name)  # there has to be one to replace
+        if not isinstance(prompt, Prompt):
+            raise ArgumentError(f"prompt {name!r} should be a Prompt, not {prompt!r}")
 
 
 def _plain(value: Any) -> Any:

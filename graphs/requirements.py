@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from thinkgraph.graphs.language.spec import Scalar, Spec
+from thinkgraph.graphs.language.spec import ITEM, Scalar, Spec
 from thinkgraph.models.capabilities import ABOUT as CAPABILITIES
 from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
@@ -44,12 +44,18 @@ class Requirements:
         verifiers: the same.
         capabilities: what the model of a role has to give, and the nodes that need it.
         persons: the nodes that ask a person.
+        prompts: built-in prompts by name, with the nodes that take them.
+        variables: by node, what its prompts may name.
+        undemanding: by node, settings with which it needs less, and what it needs then.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
     verifiers: dict[str, list[str]] = field(default_factory=dict)
     capabilities: dict[tuple[str, Capability], list[str]] = field(default_factory=dict)
     persons: list[str] = field(default_factory=list)
+    prompts: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, frozenset[str]] = field(default_factory=dict)
+    undemanding: dict[str, tuple[str, frozenset[Capability]]] = field(default_factory=dict)
 
     def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
         """What the models don't give that nodes need, by role, with those nodes.
@@ -62,6 +68,21 @@ class Requirements:
             for (role, capability), nodes in self.capabilities.items()
             if capability in lacks(role)
         }
+
+    def less_demanding(self, lacks: Lacks) -> list[str]:
+        """The settings of nodes with which the models do, as a spec has them; empty: none do.
+
+        Args:
+            lacks: what the model of a role doesn't give.
+        """
+        found: dict[str, str] = {}
+        for (role, _), nodes in self.missing(lacks).items():
+            for node in nodes:
+                setting, needs = self.undemanding.get(node, ("", lacks(role)))
+                if needs & lacks(role):
+                    return []
+                found[node] = f"`{setting}` in node {node!r}"
+        return list(found.values())
 
     def unbound(self, tools: Collection[str], verifiers: Collection[str]) -> list[str]:
         """What is wanted and not there: a sentence for each name."""
@@ -118,6 +139,7 @@ def requirements(
         sure: whether a graph that uses it measures candidates by their entropies.
     """
     found, kinds = Requirements(), node_kinds()
+    fields = {"question", "round", ITEM, *spec.params, *spec.inputs, *spec.state}
     sure = sure or measures_entropies(spec, params, used)
     for name, node in spec.nodes.items():
         if (use := node.used) is not None:
@@ -128,6 +150,9 @@ def requirements(
             _add(found.verifiers, within.verifiers)
             _add(found.capabilities, within.capabilities)
             found.persons += within.persons
+            _add(found.prompts, within.prompts)
+            found.undemanding |= within.undemanding
+            found.variables |= within.variables
         else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
@@ -136,6 +161,12 @@ def requirements(
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
             _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
             found.persons += [scope + name] * bound.asks_person
+            _add(found.prompts, {each: [scope + name] for each in bound.prompts_used})
+            found.variables[scope + name] = bound.variables | fields
+            less = bound.model_copy(update=dict(bound.undemanding))
+            settings = ", ".join(f"{setting}: {v}" for setting, v in bound.undemanding.items())
+            if less.needs < bound.needs:
+                found.undemanding[scope + name] = settings, less.needs
     return found
 
 
@@ -177,7 +208,7 @@ def check_models(
         found: what the graph needs, if that is known.
 
     Raises:
-        Incapable: with the params that make the models do, if any one does.
+        Incapable: with the params, or the settings of its nodes, that make the models do.
     """
     if told := incapable(spec, params, used, lacks, found):
         raise Incapable(f"graph {spec.name!r}: " + "\n".join(told))
@@ -200,15 +231,27 @@ def incapable(
         f"{f'model of the role {role!r}' if role else 'model'} doesn't give"
         for (role, capability), nodes in missing.items()
     ]
-    remedies = [
+    ways_out = [*remedies(spec, params, used, lacks, found), "use a GGUF model"]
+    before, last = ways_out[:-1], ways_out[-1]
+    way_out = f"set {' or '.join(before)}, or {last}" if before else last
+    return [*told[:-1], f"{told[-1]}; {way_out}"]
+
+
+def remedies(
+    spec: Spec,
+    params: Mapping[str, Scalar],
+    used: Callable[[str], Spec],
+    lacks: Lacks,
+    found: Requirements,
+) -> list[str]:
+    """What would make the models do: params, or else settings of nodes; empty: nothing known."""
+    options = [
         f"-p {name}={value}"
         for name, value in _alternatives(spec, params)
         if not requirements(spec, {**params, name: value}, used).missing(lacks)
     ]
-    way_out = (
-        f"set {' or '.join(remedies)}, or use a GGUF model" if remedies else "use a GGUF model"
-    )
-    return [*told[:-1], f"{told[-1]}; {way_out}"]
+    settings = found.less_demanding(lacks)
+    return options or ([" and ".join(settings)] if settings else [])
 
 
 def _alternatives(spec: Spec, params: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:

@@ -210,7 +210,7 @@ class Confidence(Frozen):
     """How sure the model was of a completion's tokens, as aggregates over them (in nats).
 
     ``self_certainty`` is KL(U ‖ p) averaged over the tokens (arXiv 2502.18581); the group
-    and tail means are of DeepConf's token confidence (arXiv 2508.15260, section 3), over
+    and tail means are of DeepConf's token confidence (arXiv 2508.15260), over
     windows of 2048 tokens or the whole completion where it is shorter. They and ``entropy``
     are None unless :attr:`Sampling.confidence` asked for them.
     """

@@ -152,6 +152,11 @@ class State(Frozen):
         last = [critique.accepted for critique in self.last_critiques(candidate)]
         return sum(last) * 2 > len(last)
 
+    def passes(self, candidate: Candidate) -> bool:
+        """Whether a candidate has critiques, and all those of the last round accept it."""
+        last = self.last_critiques(candidate)
+        return bool(last) and all(critique.accepted for critique in last)
+
     @property
     def is_rejected(self) -> bool:
         """Whether no candidate is left since none was accepted."""

@@ -28,12 +28,12 @@ def certainty(candidate: Candidate, state: State) -> float:
 
 
 def tail(candidate: Candidate, state: State) -> float:
-    """DeepConf's confidence of the text's end (arXiv 2508.15260, section 3)."""
+    """DeepConf's confidence of the text's end (arXiv 2508.15260)."""
     return _known(candidate.confidence.tail if candidate.confidence else None)
 
 
 def lowest_group(candidate: Candidate, state: State) -> float:
-    """DeepConf's confidence of the least sure stretch (arXiv 2508.15260, section 3)."""
+    """DeepConf's confidence of the least sure stretch (arXiv 2508.15260)."""
     return _known(candidate.confidence.lowest_group if candidate.confidence else None)
 
 

@@ -150,7 +150,6 @@ class Trajectory(ABC):
             record = CallRecord.model_validate(await self._step.once(work))
         else:
             record = await self._toolbox.call(call)
-        self.calls.append(record)
         name = self._step.id(self._sample)
         self._step.emit(ToolCalled(node=self._step.node, id=name, call=record))
         return record
@@ -261,14 +260,16 @@ class ToolTrajectory(Trajectory):
     async def _act(self, turn: Completion) -> None:
         named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
         calls = named[: self._left]
+        allowed = [self._approved(call) for call in calls]  # all, before any is made
+        # A person's arguments stand in the turn, so that the model takes no result for another's.
+        made = [a if isinstance(a, ToolCall) else c for a, c in zip(allowed, calls, strict=True)]
+        shown = (*made, *named[len(calls) :])
         said = "\n".join([turn.text, *(bad.text for bad in turn.invalid_tool_calls)]).strip()
         self._messages.append(
-            Message(
-                role="assistant", content=said, reasoning=turn.reasoning, tool_calls=tuple(named)
-            )
+            Message(role="assistant", content=said, reasoning=turn.reasoning, tool_calls=shown)
         )
-        allowed = [self._approved(call) for call in calls]  # all, before any is made
         records = await gather(*map(self._call, allowed))
+        self.calls += records  # in the order of the turn, not of the results
         results = [record.result or EMPTY for record in records]
         results += ["error: no more calls are possible"] * (len(named) - len(calls))
         if results and not self._left:
@@ -315,6 +316,7 @@ class CodeTrajectory(Trajectory):
         (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
         record = await self._call(self._approved(call))
+        self.calls.append(record)
         output = record.result.replace(FENCE, "'''") or SILENT
         self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
 

@@ -21,7 +21,7 @@ FORMAT = 1
 class Fitted(Frozen):
     """Params and prompts of one strategy, and how they were judged.
 
-    In YAML, and read by `run` and `compare` with ``--params FILE``.
+    In YAML, and read by `run`, `compare`, `serve` and `mcp` with ``--params FILE``.
     """
 
     fitted: int = Field(FORMAT, ge=1, le=FORMAT, description="version of the file's format")
@@ -37,18 +37,23 @@ class Fitted(Frozen):
         default_factory=dict, description="what was measured, on which questions, and when"
     )
 
-    def check(self, graph: Graph) -> None:
-        """Refuse a graph that the file isn't for.
+    def is_for(self, graph: Graph) -> bool:
+        """Whether a graph is the strategy that was fitted, by its name."""
+        return graph.spec.name in (self.strategy, Path(self.strategy).stem)
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the fitted params and prompts as its defaults.
 
         Raises:
-            ThinkgraphError: it is another strategy's, or the params aren't the graph's.
+            ThinkgraphError: the file is another strategy's, or has params or prompts that there
+                aren't.
         """
-        if Path(self.strategy).stem != graph.spec.name and self.strategy != graph.spec.name:
+        if not self.is_for(graph):
             raise ThinkgraphError(
                 f"the params file is for {self.strategy!r}, not for {graph.spec.name!r}; "
                 "fit that strategy, or set its params with -p"
             )
-        graph.bind(self.params)
+        return graph.with_defaults(self.params, self.prompts)
 
     def save(self, path: str | os.PathLike[str], comment: str = "") -> None:
         """Write the file.

@@ -24,8 +24,8 @@ HOW = """\
 def reply_to(request: Any) -> Any:
     """Show what a node waits for, and read a person's reply.
 
-    A ``review`` shows its candidates; a request with ``approve`` takes yes or no; any other is
-    shown as it is, and takes JSON or a text.
+    A ``review`` shows its candidates; a request with ``approve`` takes yes or no, a remark, which
+    refuses, or ``{"arguments": {...}}``; any other is shown as it is, and takes JSON or a text.
 
     Raises:
         ThinkgraphError: standard input has ended.
@@ -35,7 +35,7 @@ def reply_to(request: Any) -> Any:
         return _asked("your choice", _review)
     if isinstance(request, Mapping) and "approve" in request:
         say(_printable(json.dumps(dict(request), indent=2, ensure_ascii=False, default=str)))
-        return _asked("approve, y or n", _yes_or_no)
+        return _asked("y, n, a remark or JSON", _approval)
     say(_printable(f"the run waits for: {json.dumps(request, ensure_ascii=False, default=str)}"))
     return _asked("reply", _value)
 
@@ -83,8 +83,10 @@ def _review(line: str) -> Any:
     return {"remark": line} if line else None
 
 
-def _yes_or_no(line: str) -> bool | None:
-    return {"y": True, "yes": True, "n": False, "no": False}.get(line.lower())
+def _approval(line: str) -> Any:
+    reply = _value(line)
+    words = {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}
+    return reply if isinstance(reply, dict) else words.get(line.lower(), line or None)
 
 
 def _value(line: str) -> Any:

@@ -96,6 +96,11 @@ VARIABLES: dict[str, Variable] = {
     "accepted": Variable(
         "boolean", lambda state: state.accepted, "whether critics accept every live candidate"
     ),
+    "passed": Variable(
+        "boolean",
+        lambda state: any(state.passes(candidate) for candidate in state.live),
+        "whether all last critiques of some live candidate accept it",
+    ),
     "agreement": Variable(
         "number", _agreement, "share of live candidates that gave the most common answer"
     ),

@@ -183,7 +183,7 @@ def confidence(leader: int, rivals: Sequence[int]) -> float:
 
     The posterior, under a uniform Dirichlet prior over the classes seen, that the leader's share
     is the largest. For two classes this is the Beta tail with which adaptive-consistency stops
-    (arXiv 2305.11860, section 3); more rivals make it less sure. It says how well the vote
+    (arXiv 2305.11860); more rivals make it less sure. It says how well the vote
     measured the model, not whether the model is right.
 
     Args:

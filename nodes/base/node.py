@@ -7,6 +7,7 @@ the same words; its :meth:`Node.run` reads a :class:`State` and returns an :clas
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,7 @@ from thinkgraph.models.capabilities import Capability
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.param import AllowsParam, bind, is_reference
 from thinkgraph.nodes.population import State, Update
+from thinkgraph.nodes.prompts.prompt import prompts_in
 from thinkgraph.nodes.step import Step
 
 
@@ -41,6 +43,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
     waits: ClassVar[bool] = False
     """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
 
+    undemanding: ClassVar[Mapping[str, Any]] = {}
+    """Settings with which it does the same and needs less of its model, told where that is short.
+
+    Such as ``{"verdict": "text"}``.
+    """
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""
     output_settings: ClassVar[tuple[str, ...]] = ("writes", "into")
@@ -75,6 +82,11 @@ class Node(BaseModel, metaclass=SuggestingModel):
         A type is one of the language's: `string`, `list`.
         """
         return {}
+
+    @property
+    def prompts_used(self) -> frozenset[str]:
+        """The names of the built-in prompts that it takes with these settings."""
+        return frozenset(prompt for _, prompt in prompts_in(self) if isinstance(prompt, str))
 
     @property
     def tools_wanted(self) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ LEAD = "Score:"
 
 class ModelJudge(SamplingNode):
     """The part of a score node that asks a model, with its settings."""
+
+    undemanding: ClassVar[Mapping[str, Any]] = {"verdict": "text"}
 
     by: str = Field("logprob", description="the score")
     prompt: PromptSetting = Field("judge", description="prompt; of `scale` the default is `rate`")
@@ -117,6 +119,12 @@ class ModelJudge(SamplingNode):
         """The prompt, by default that of the score."""
         is_default = "prompt" not in self.model_fields_set
         return "rate" if self.scorer == "scale" and is_default else self.prompt
+
+    @property
+    def prompts_used(self) -> frozenset[str]:
+        """Those of its settings, and that of the scale."""
+        own = self._question
+        return super().prompts_used | (frozenset({own}) if isinstance(own, str) else frozenset())
 
     @property
     def _lead(self) -> str:

@@ -13,6 +13,7 @@ from thinkgraph.nodes.judging.code_tests import tests
 from thinkgraph.nodes.judging.judgement import Judgement
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 
 AT_ONCE = 8
 """Calls of one verifier that run at the same time."""
@@ -60,6 +61,8 @@ async def verify(
             try:
                 async with limit:
                     return Judgement.of(await _called(function, given))
+            except TooManyLeft as error:
+                fault = f"failed: {error}"
             except ThinkgraphError:  # the user's to mend, for all candidates alike
                 raise
             except Exception as error:  # of a stranger's code
@@ -96,7 +99,5 @@ async def _called(function: Callable[..., Any], given: dict[str, Any]) -> Any:
     call = functools.partial(function, **given)
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         return await call()
-    from thinkgraph.nodes.tools.toolbox import in_thread  # noqa: PLC0415 (LangChain is slow)
-
-    result = await in_thread(call)
+    result = await in_thread(function, call)
     return await result if inspect.isawaitable(result) else result

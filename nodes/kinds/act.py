@@ -29,7 +29,7 @@ class Act(CandidateNode):
     the model's own tool format, with arguments held to their JSON schemas (ReAct, arXiv
     2210.03629); a model without such a format is told of the tools in words. With ``form: code``
     one tool runs the blocks of code that the model writes in its text, and what they print
-    follows them (ToRA, arXiv 2309.17452, section 2.2). Each trajectory has tools of its own where
+    follows them (ToRA, arXiv 2309.17452, algorithm 1). Each trajectory has tools of its own where
     these are made by a factory, such as the variables of ``python``. An error of a tool is told to
     the model, and ends nothing.
     """

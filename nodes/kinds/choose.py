@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ class Choose(SamplingNode):
     """
 
     kind: ClassVar[str] = "choose"
+    undemanding: ClassVar[Mapping[str, Any]] = {"verdict": "text"}
     about: ClassVar[str] = "candidates → the one that the model finds most consistent"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})

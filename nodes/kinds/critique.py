@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -47,6 +47,7 @@ class Critique(SamplingNode):
     """
 
     kind: ClassVar[str] = "critique"
+    undemanding: ClassVar[Mapping[str, Any]] = {"verdict": "text"}
     about: ClassVar[str] = "each candidate → a critique with a verdict"
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"critiques"})

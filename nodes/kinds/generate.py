@@ -31,8 +31,8 @@ class Generate(CandidateNode):
     can't change the winner or the tie of an unweighted majority vote, they are cancelled. They stay
     on record with their tokens, outside the population. They could still change another vote, and
     its note says so. ``confident`` samples in waves until the leading answer is more frequent than
-    the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860, section
-    3). ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480, section 3.1).
+    the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860).
+    ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480, figure 1).
     """
 
     kind: ClassVar[str] = "generate"

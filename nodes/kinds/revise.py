@@ -17,15 +17,16 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Revise(CandidateNode):
-    """Rewrite every live candidate that no critic has accepted.
+    """Rewrite every live candidate that its critics have not accepted.
 
     The new candidate replaces its parent in the population. With ``keep: better`` it does so only
     if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
     keeps both, for a critic and a select node to choose.
 
     With ``pairs`` a candidate is rewritten several times, each time with one of its last critiques,
-    those that reject it first. A prompt may also show the ``history``: the answers that led to the
-    candidate, oldest first, each with what its critics said.
+    those that reject it first, unless all of them accept it; without, unless most do. A prompt may
+    also show the ``history``: the answers that led to the candidate, oldest first, each with what
+    its critics said.
     """
 
     kind: ClassVar[str] = "revise"
@@ -50,7 +51,8 @@ class Revise(CandidateNode):
 
     async def run(self, state: State, step: Step) -> Update:
         """All rewritings side by side."""
-        parents = [c for c in state.live if not (state.critiques_of(c) and state.accepts(c))]
+        done = state.passes if self.pairs else state.accepts
+        parents = [candidate for candidate in state.live if not done(candidate)]
         work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
         return Update(candidates=tuple(c for family in await gather(*work) for c in family))
 

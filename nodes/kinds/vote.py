@@ -36,7 +36,7 @@ class Vote(Node):
 
     Votes may be weighted: by the probability of a candidate's text (arXiv 2203.11171, section 2),
     by self-certainty with ``borda`` (arXiv 2502.18581, section 4), or by DeepConf's ``tail`` or
-    ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260, section 3). If a candidate lacks
+    ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260). If a candidate lacks
     the measure, all votes weigh the same. The note says so, and also if cancelled samples could
     have changed the vote.
     """

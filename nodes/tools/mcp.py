@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -200,11 +201,13 @@ def _client(server: McpServer) -> Client:
     except ImportError as error:
         raise ThinkgraphError(INSTALL) from error
     if server.command is not None:
-        return Client(
-            StdioServerParameters(
-                command=server.command, args=list(server.args), env=server.env, cwd=server.cwd
-            )
+        from mcp.client.stdio import stdio_client  # noqa: PLC0415
+
+        parameters = StdioServerParameters(
+            command=server.command, args=list(server.args), env=server.env, cwd=server.cwd
         )
+        # The process's own: what a notebook or a test puts in its place may be no file.
+        return Client(stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr))
     if not server.headers:
         return Client(str(server.url))
     import httpx2  # noqa: PLC0415 (a need of mcp)

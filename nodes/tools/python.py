@@ -147,7 +147,7 @@ _starting = threading.Lock()
 
 
 def make() -> object:
-    """The tool for one trajectory."""
+    """Runs Python code in a sandbox, with variables of its own for each trajectory."""
     session = PythonSession()
 
     def python(code: str) -> str:

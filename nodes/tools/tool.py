@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import re
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.nodes import python_file
-from thinkgraph.nodes.entry_points import load_entry_points
-from thinkgraph.nodes.sharing import setting, shared_objects
+from thinkgraph.nodes.sharing import setting
 from thinkgraph.nodes.tools import python
+from thinkgraph.nodes.tools.offered import offered
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-T = TypeVar("T")
-_logger = logging.getLogger(__name__)
-
-GROUP = "thinkgraph.tools"
-"""The group of entry points under which installed packages offer tools."""
 NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 """What a tool or a verifier may be called: what every provider's API takes."""
 
@@ -63,6 +56,13 @@ class BoundTool:
     factory: bool
     _source: Any
 
+    @property
+    def about(self) -> str:
+        """The first line of what it says of itself; of a factory's tool, of the factory."""
+        made = getattr(self._source, "make", self._source)
+        text = getattr(made, "description", "") or inspect.getdoc(made) or ""
+        return str(text).strip().partition("\n")[0]
+
     def open(self) -> BaseTool:
         """The tool, as LangChain's; of a factory, a new one.
 
@@ -84,7 +84,7 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
     if not isinstance(given, Mapping | Sequence) or isinstance(given, str | bytes):
         raise ArgumentError(f"tools are a list, or a mapping from names to tools, not {given!r}")
     if isinstance(given, Mapping):
-        return {checked_name("tool", name): _bound(name, tool) for name, tool in given.items()}
+        return {name: bound_tool(name, tool) for name, tool in given.items()}
     found: dict[str, BoundTool] = {}
     for tool in given:
         name = checked_name("tool", _own_name(tool))
@@ -96,42 +96,35 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
     """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
+    return {name: tool for name, (tool, _) in offered_tools().items()} | dict(given)
+
+
+def offered_tools() -> dict[str, tuple[BoundTool, str]]:
+    """The tools that need not be given, each with where it is from."""
     built_in = BUILT_IN if python.is_installed() else {}
-    return ChainMap(dict(given), shared_tools(setting()), installed_tools(), built_in)
+    return {n: (tool, "built in") for n, tool in built_in.items()} | shared_tools(setting())
 
 
 @cache
-def shared_tools(setting: tuple[str, str]) -> dict[str, BoundTool]:
-    """The tools of the folders of ``THINKGRAPH_PATH``: what ``tools/*.py`` define."""
-    return accepted("tool", shared_objects("tools", python_file.tools), _bound)
+def shared_tools(setting: tuple[str, str]) -> dict[str, tuple[BoundTool, str]]:
+    """The tools of installed packages and of folders, each with where it is from.
 
-
-def accepted(
-    what: str, found: Mapping[str, tuple[Any, str]], take: Callable[[str, Any], T]
-) -> dict[str, T]:
-    """What files define, as it is used; what can't be is left out, and logged."""
-    taken = {}
-    for name, (each, file) in found.items():
-        try:
-            taken[checked_name(what, name)] = take(name, each)
-        except ArgumentError as error:
-            _logger.warning("%s is left out: %s", file, error)
-    return taken
-
-
-@cache
-def installed_tools() -> dict[str, BoundTool]:
-    """The tools of installed packages: entry points of the group ``thinkgraph.tools``."""
-    found: dict[str, BoundTool] = {}
-
-    def take(name: str, tool: Any) -> None:
-        found[checked_name("tool", name)] = _bound(name, tool)
-
-    load_entry_points(GROUP, take)
-    return found
+    They are entry points of the group ``thinkgraph.tools``, and what ``tools/*.py`` define in the
+    folders of ``THINKGRAPH_PATH``.
+    """
+    return offered("tool", python_file.tools, bound_tool)
 
 
 BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
+
+
+def bound_tool(name: str, tool: AnyTool) -> BoundTool:
+    """A tool under a name.
+
+    Raises:
+        ArgumentError: it is no tool, or no spec can have such a name.
+    """
+    return _bound(checked_name("tool", name), tool)
 
 
 def _bound(name: str, tool: AnyTool) -> BoundTool:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ from pydantic import BaseModel
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.tools.python import SandboxUnavailable
+from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 from thinkgraph.nodes.tools.tool import BoundTool
 
 if TYPE_CHECKING:
@@ -100,10 +98,13 @@ class Toolbox:
             async with asyncio.timeout(self._seconds):
                 if _is_async(tool):
                     return _text(await tool.ainvoke(given))
-                return _text(await in_thread(lambda: tool.invoke(given)))
+                function = getattr(tool, "func", None) or tool
+                return _text(await in_thread(function, lambda: tool.invoke(given)))
         except TimeoutError:
             limit = f"the limit of {self._seconds:g} seconds"
             raise _ToolFailed(f"error: {call.name} gave no result within {limit}") from None
+        except TooManyLeft as error:
+            raise _ToolFailed(f"error: {call.name}: {error}") from None
         except (Exception, SystemExit) as error:
             if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
                 raise
@@ -124,31 +125,6 @@ class Toolbox:
 
 class _ToolFailed(Exception):
     """A call came to nothing; the message is for the model."""
-
-
-async def in_thread(work: Callable[[], Any]) -> Any:
-    """Run work in a thread of its own, which is left to itself if nobody waits any more.
-
-    A thread of a pool would be waited for when the interpreter exits, and a tool may hang.
-    """
-    loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-    context = contextvars.copy_context()
-
-    def tell(setter: Callable[[Any], None], value: Any) -> None:
-        if not done.done():
-            setter(value)
-
-    def run() -> None:
-        try:
-            outcome = (done.set_result, context.run(work))
-        except BaseException as error:  # also SystemExit, which would be lost with the thread
-            failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
-            outcome = (done.set_exception, failure)
-        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, *outcome)
-
-    threading.Thread(target=run, name="thinkgraph-tool", daemon=True).start()
-    return await done
 
 
 def _is_async(tool: BaseTool) -> bool:

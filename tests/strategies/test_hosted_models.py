@@ -83,6 +83,28 @@ def test_the_name_of_an_endpoint_is_enough_to_tell(
     assert told.exit_code and remedy in str(told.exception)
 
 
+def judged(**settings: Any) -> tg.Graph:
+    graph = tg.Graph("judged")
+    graph.add(draft=tg.Generate(), critic=tg.Critique(), rate=tg.Score(by="judge", **settings))
+    return graph.edge(tg.START, "draft", "critic", "rate", tg.END)
+
+
+def test_the_settings_of_nodes_that_help_are_told_as_a_spec_has_them(tmp_path: Any) -> None:
+    with pytest.raises(Incapable) as refused:
+        judged().run(QUESTION, model=NAME)
+    way_out = "set `verdict: text` in node 'critic' and `verdict: text` in node 'rate', or use a"
+    assert way_out in str(refused.value)
+    with pytest.raises(
+        Incapable, match="give; set `verdict: text` in node 'critic', or use a GGUF"
+    ):
+        judged(verdict="text").run(QUESTION, model=NAME)
+    with pytest.raises(Incapable, match="give; use a GGUF model"):
+        judged(prefix="It is").run(QUESTION, model=NAME)
+    judged().save(tmp_path / "judged.yaml")
+    told = CliRunner().invoke(app, ["show", str(tmp_path / "judged.yaml")]).output
+    assert f"doesn't give; {way_out} GGUF model" in told
+
+
 def test_the_default_scorer_of_best_of_n_needs_no_entropies() -> None:
     graph = tg.load("best-of-n")
     result = graph.run(QUESTION, model=Hosted(), samples=2)

@@ -276,6 +276,25 @@ def test_self_verify_pool_pairs_a_draft_with_each_check_that_rejects_it():
     assert ["fine" in p for p in pairs] == [False, True]
 
 
+def test_self_verify_pool_ends_as_soon_as_one_draft_passes_all_its_checks():
+    replies = ["It is 1", "It is 2", "bad", "bad", "good", "good"]
+    said = {"bad": ([0, 9], [1, 0]), "good": ([9, 1], [1, 1])}
+    settings = {"drafts": 2, "checks": 2, "best": 2, "pairs": 1, "rounds": 3}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [n for _, n in asked(model)] == [2, 2, 2]
+    assert result.answer.value == "2"
+
+
+def test_self_verify_pool_rewrites_what_one_of_three_checks_rejects():
+    replies = ["It is 1", "good", "good", "bad", "It is 3", "good", "good", "good"]
+    said = {"bad": ([0, 9], [1, 0]), "good": ([9, 1], [1, 1])}
+    settings = {"drafts": 1, "checks": 3, "best": 1, "pairs": 1, "rounds": 2}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [n for _, n in asked(model)] == [1, 3, 1, 3]
+    assert "bad" in model.calls[2].messages[-1].content
+    assert result.answer.value == "3"
+
+
 def test_self_verify_pool_drops_faults_that_are_not_there():
     """The check of the check says that nothing is off, so the draft passes."""
     said = {"off by one": ([0, 9], [0, 1])}

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import pytest
 
 from thinkgraph.cli import main
+from thinkgraph.nodes import registry
+from thinkgraph.nodes.sharing import IMPORT
 
 
 class Outcome(NamedTuple):
@@ -26,3 +28,11 @@ def cli(monkeypatch, capsys):
         return Outcome(ended.value.code or 0, printed.out, printed.err)
 
     return call
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry of the test's own."""
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_imported", {})
+    monkeypatch.setenv(IMPORT, "")

@@ -14,6 +14,7 @@ from thinkgraph import Critique, Generate, Graph
 from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
+from thinkgraph.nodes.tools.python import is_installed
 
 QUESTION = "A pen costs 3 dollars. How much do 7 pens cost?"
 
@@ -121,8 +122,24 @@ def test_check_tells_errors_by_its_status(cli, tmp_path):
 def test_list_names_every_strategy(cli):
     found = cli("list")
     assert found.status == 0
-    assert len(found.out.splitlines()) == 29
-    assert "self-consistency" in found.out
+    strategies, *tools, verifiers = found.out.split("\n\n")
+    assert len(strategies.splitlines()) == 29
+    assert "self-consistency" in strategies
+    if is_installed():
+        assert tools[0].startswith("Tools:\npython ")
+        assert "(built in)" in tools[0]
+    assert verifiers.startswith("Verifiers:\ntests ")
+
+
+@pytest.mark.slow
+def test_list_tells_what_each_strategy_needs(cli):
+    lines = cli("list", "--needs").out.splitlines()
+    told = dict(line.split(maxsplit=1) for line in lines)
+    assert len(told) == 29
+    assert told["direct"] == "nothing"
+    assert told["program-aided"] == "the tool python"
+    assert told["self-refine"].endswith("words; behind an endpoint: -p verdict=text")
+    assert told["beam-search"].endswith("; not on an endpoint")
 
 
 def test_show_writes_a_drawing(cli, tmp_path):

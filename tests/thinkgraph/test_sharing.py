@@ -54,14 +54,6 @@ edges: START -> draft -> shout -> END
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry of the test's own."""
-    monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_imported", {})
-    monkeypatch.setenv(IMPORT, "")
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: None) -> Path:
     """A folder of ``THINKGRAPH_PATH`` with a strategy, a prompt and a kind."""
     shared = tmp_path / "shared"
@@ -126,6 +118,10 @@ def test_a_folder_adds_tools_and_verifiers(folder: Path, caplog: pytest.LogCaptu
     assert all_verifiers({})["is_brief"]("short") is True
     assert "ZeroDivisionError" in caplog.text
     assert f"'is_brief' of {folder / 'verifiers' / 'b.py'} is left out" in caplog.text
+    lines = [line.split(maxsplit=1) for line in command("list").splitlines() if line]
+    told = {name: rest for name, *rest in lines}
+    assert told["count"] == [f"Count. ({folder / 'tools' / 'a.py'})"]
+    assert told["is_brief"] == [f"({folder / 'verifiers' / 'a.py'})"]
 
 
 def test_list_says_where_each_is_from(folder: Path):

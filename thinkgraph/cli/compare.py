@@ -13,6 +13,7 @@ from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
     Imports,
+    McpFile,
     ModelName,
     Params,
     PromptFiles,
@@ -20,7 +21,6 @@ from thinkgraph.cli.options import (
     ToolFile,
     VerifierFile,
     as_text,
-    check_hosted,
     command_line,
     parse_pairs,
     read_prompts,
@@ -88,6 +88,7 @@ def compare(
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
+    mcp: McpFile = None,
     imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
@@ -123,6 +124,7 @@ def compare(
     from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
+    from thinkgraph.nodes.tools.host_files import HostFiles
 
     task = read_questions(data, fields=_fields(field, by), limit=limit, seed=seed)
     scorer = find_metric(metric or task.metric, task.questions)
@@ -144,9 +146,8 @@ def compare(
     for name in models:
         if not name.startswith("openai:"):
             find(name)
-    config = Config(models[0], settings, roles, seed, prompts, at_once, tools, verifiers)
-    for variant in variants:
-        check_hosted(variant.load(), variant.params, config.hosted)
+    host = HostFiles(tools, verifiers, mcp)
+    config = Config(models[0], settings, roles, seed, prompts, at_once, host)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
     notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how)]

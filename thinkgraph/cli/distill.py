@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thinkgraph.cli.options import INTERRUPTED, Engine, GraphName, ModelName, Params, parse_pairs
+from thinkgraph.cli.options import (
+    INTERRUPTED,
+    Engine,
+    GraphName,
+    Imports,
+    McpFile,
+    ModelName,
+    Params,
+    ToolFile,
+    VerifierFile,
+    parse_pairs,
+)
 from thinkgraph.cli.train import Base, TrainOptions, read_settings
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
@@ -59,6 +70,10 @@ def distill(
     param: Params = None,
     setting: TrainOptions = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
+    mcp: McpFile = None,
+    imports: Imports = None,
     base: Base = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
@@ -80,6 +95,7 @@ def distill(
     from thinkgraph.evaluate.runs.variant import Variant
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.runtime.models import default_model
+    from thinkgraph.nodes.tools.host_files import HostFiles
     from thinkgraph.train.distill import Plan, divide_task
     from thinkgraph.train.distill import distill as run_all
     from thinkgraph.train.errors import need
@@ -114,6 +130,7 @@ def distill(
         seed=seed,
         at_once=at_once,
         base=base,
+        host=HostFiles(tools, verifiers, mcp),
     )
     progress = TrainProgress(shown=not quiet)
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))

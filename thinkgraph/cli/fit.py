@@ -13,8 +13,13 @@ from thinkgraph.cli.options import (
     INTERRUPTED,
     Engine,
     GraphName,
+    Imports,
+    McpFile,
     ModelName,
     Roles,
+    ToolFile,
+    VerifierFile,
+    check_writable,
     command_line,
     parse_pairs,
 )
@@ -57,6 +62,10 @@ def fit(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    tools: ToolFile = None,
+    verifiers: VerifierFile = None,
+    mcp: McpFile = None,
+    imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     folder: Annotated[
         Path, typer.Option("--folder", help="Folder of the samples, from which it goes on.")
@@ -81,6 +90,7 @@ def fit(
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import SERVER, find
     from thinkgraph.nodes.prompts.prompt import read_prompt
+    from thinkgraph.nodes.tools.host_files import HostFiles
 
     strategy = load(graph)
     pairs = parse_pairs("--prompt", prompt or [])
@@ -96,8 +106,10 @@ def fit(
         find(name)
     settings = dict(parse_pairs("--engine", engine or []))
     roles = dict(parse_pairs("--role", role or []))
-    config = Config(name, settings, roles, seed)
+    config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens)
+    fitter.parts()
+    check_writable(out)
     if not quiet:
         say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
         fitter.tell = _tell

@@ -102,30 +102,16 @@ def read_hosted(
 
     MCP servers are left when the command ends.
     """
-    from thinkgraph.nodes import python_file
+    from thinkgraph.nodes.tools.host_files import HostFiles
 
-    found: dict[str, Any] = {}
-    if mcp:
-        from thinkgraph.nodes.tools.mcp import mcp_tools
-
-        found |= command.with_resource(mcp_tools(mcp))
-    if tools:
-        found |= python_file.tools("--tools", tools)
-    return {
-        "tools": found or None,
-        "verifiers": python_file.functions("--verifiers", verifiers) if verifiers else None,
-    }
+    found: dict[str, Any] = command.with_resource(HostFiles(tools, verifiers, mcp).open())
+    return found
 
 
 def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[str, Any]) -> None:
     """Refuse a run whose tools or verifiers are not bound, before a model is loaded."""
-    from thinkgraph.nodes.tools.tool import all_tools, bind_tools
-    from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers
-
     params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
-    tools, verifiers = bind_tools(hosted["tools"]), bind_verifiers(hosted["verifiers"])
-    required = strategy.required(params)
-    required.check(strategy.name, all_tools(tools), all_verifiers(verifiers))
+    strategy.check_hosted(params, **hosted)
 
 
 ParamsFile = Annotated[
@@ -293,3 +279,18 @@ def write_file(path: Path, content: str | bytes) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise ThinkgraphError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written, before the work whose result it is for.
+
+    Raises:
+        ThinkgraphError: it is a folder, or its folder isn't there or can't be written to.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise ThinkgraphError(f"{path} can't be written: it is a folder")
+    if not folder.is_dir():
+        raise ThinkgraphError(f"{path} can't be written: there is no folder {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ThinkgraphError(f"{path} can't be written: permission denied")

@@ -91,15 +91,12 @@ def run(
     from thinkgraph.view import View, report, show_requests
 
     strategy = load(graph)
-    settings: dict[str, Any] = bind_params(strategy, param or [])
-    own_prompts = read_prompts(prompt)
     if fitted:
         from thinkgraph.fitted import read_fitted
 
-        file = read_fitted(fitted)
-        file.check(strategy)
-        settings = {**file.params, **settings}
-        own_prompts = {**file.prompts, **own_prompts}
+        strategy = read_fitted(fitted).apply(strategy)
+    settings: dict[str, Any] = bind_params(strategy, param or [])
+    own_prompts = read_prompts(prompt)
     asked = read_question(question)
     if not asked.strip():
         raise ThinkgraphError("the question is empty")

@@ -47,10 +47,20 @@ Memory = Annotated[
     typer.Option(min=0.001, help="GB of model files open at once; no limit by default."),
 ]
 
+ParamsFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="A params file of `thinkgraph fit`: its strategy gets these defaults; repeatable.",
+    ),
+]
+
 
 def serve(
     context: typer.Context,
     graph: Graphs = None,
+    fitted: ParamsFiles = None,
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
@@ -116,7 +126,7 @@ def serve(
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.server import Server, check_access
-        service = _service(graph, model, role, engine, memory, hosted, keys, limits)
+        service = _service(graph, fitted, model, role, engine, memory, hosted, keys, limits)
         check_access(service)
 
         def tell(address: str) -> None:
@@ -132,6 +142,7 @@ def serve(
 def mcp(
     context: typer.Context,
     graph: Graphs = None,
+    fitted: ParamsFiles = None,
     model: ModelNames = None,
     role: RoleNames = None,
     engine: Engine = None,
@@ -147,7 +158,7 @@ def mcp(
     async def run() -> None:
         with _packages():
             from thinkgraph.serve.mcp.server import serve_stdio
-        await serve_stdio(_service(graph, model, role, engine, memory, hosted))
+        await serve_stdio(_service(graph, fitted, model, role, engine, memory, hosted))
 
     asyncio.run(run())
 
@@ -164,6 +175,7 @@ def _packages() -> Iterator[None]:
 
 def _service(
     graphs: list[str] | None,
+    fitted: list[Path] | None,
     models: list[str] | None,
     roles: list[str] | None,
     engine: list[str] | None,
@@ -179,6 +191,7 @@ def _service(
         from thinkgraph.serve.offer.strategies import Strategies
         from thinkgraph.serve.service import Service
         from thinkgraph.serve.settings import settings_of
+    from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.runtime.models import default_model
 
     settings = settings_of(limits or {})
@@ -191,5 +204,6 @@ def _service(
         memory=None if memory is None else round(memory * 1e9),
         settings=dict(parse_pairs("--engine", engine or [])),
     )
-    strategies = Strategies.load(graphs or (), hosted)
+    files = [read_fitted(file) for file in fitted or ()]
+    strategies = Strategies.load(graphs or (), hosted, files)
     return Service(opened, strategies, read_keys(keys), settings, hosted)

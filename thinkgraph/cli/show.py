@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,7 @@ from thinkgraph.terminal import print_document, reader
 
 if TYPE_CHECKING:
     from thinkgraph.graphs.graph import Graph
+    from thinkgraph.models.capabilities import Capability
 
 
 class Picture(StrEnum):
@@ -26,29 +29,90 @@ class Picture(StrEnum):
     PNG = "png"
 
 
-def list_(imports: Imports = None) -> None:
-    """List the strategies, and what packages and folders of THINKGRAPH_PATH add."""
+def list_(
+    needs: Annotated[
+        bool,
+        typer.Option(
+            "--needs", help="Show what each strategy needs: tools, verifiers, and of its model."
+        ),
+    ] = False,
+    imports: Imports = None,
+) -> None:
+    """List strategies, tools and verifiers, with what packages and THINKGRAPH_PATH add."""
     from thinkgraph.graphs.catalogue import builtin_names, shared_graphs
     from thinkgraph.nodes.prompts.prompt import shared_prompts
     from thinkgraph.nodes.registry import shared_kinds
     from thinkgraph.nodes.sharing import setting
 
     graphs, prompts = shared_graphs(setting()), shared_prompts(setting())
+    told = _needs if needs else _about
     with reader():
         for name in builtin_names():
-            print(f"{name:26} {_about(name)}")
+            print(f"{name:26} {told(name)}")
         for origin in dict.fromkeys(shared.origin for shared in graphs.values()):
-            print(f"\nStrategies of {origin}:")
-            for name in [each.name for each in graphs.values() if each.origin == origin]:
-                print(f"{name:26} {_about(name)}")
-        if prompts:
-            print("\nShared prompts:")
-            for name, (prompt, origin) in prompts.items():
-                print(f"{name:26} {prompt.about} ({origin})")
-        if kinds := shared_kinds():
-            print("\nShared node kinds:")
-            for name, (kind, origin) in kinds.items():
-                print(f"{name:26} {kind.about} ({origin})")
+            names = [each.name for each in graphs.values() if each.origin == origin]
+            _section(f"Strategies of {origin}", {name: told(name) for name in names})
+        if needs:
+            return
+        _section("Shared prompts", {n: f"{p.about} ({of})" for n, (p, of) in prompts.items()})
+        kinds = shared_kinds()
+        _section("Shared node kinds", {n: f"{k.about} ({of})" for n, (k, of) in kinds.items()})
+        _section("Tools", _tools())
+        _section("Verifiers", _verifiers())
+
+
+def _section(title: str, lines: Mapping[str, str]) -> None:
+    if lines:
+        print(f"\n{title}:")
+    for name, told in lines.items():
+        print(f"{name:26} {told}")
+
+
+def _tools() -> dict[str, str]:
+    from thinkgraph.nodes.tools.tool import offered_tools
+
+    return {n: f"{tool.about} ({of})" for n, (tool, of) in offered_tools().items()}
+
+
+def _verifiers() -> dict[str, str]:
+    from thinkgraph.nodes.judging.verifying import BUILT_IN
+    from thinkgraph.nodes.sharing import setting
+    from thinkgraph.nodes.tools.verifier import shared_verifiers
+
+    built_in = {name: (each, "built in") for name, each in BUILT_IN.items()}
+    found = {**built_in, **shared_verifiers(setting())}
+    return {n: f"{_first_line(each)} ({of})".lstrip() for n, (each, of) in found.items()}
+
+
+def _first_line(function: object) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def _needs(name: str) -> str:
+    """What a strategy needs with its default params, and whether an endpoint's model will do."""
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.requirements import remedies
+    from thinkgraph.models.capabilities import ABOUT, HOSTED
+
+    def lacks(role: str) -> frozenset[Capability]:
+        return HOSTED
+
+    try:
+        strategy = load(name)
+        params = strategy.bind({})
+        found = strategy.required()
+    except ThinkgraphError as error:
+        return f"{str(error).splitlines()[0]}; see thinkgraph check {name}"
+    of_models = dict.fromkeys(ABOUT[capability] for _, capability in found.capabilities)
+    parts = [
+        *(f"the tool {tool}" for tool in found.tools),
+        *(f"the verifier {verifier}" for verifier in found.verifiers),
+        *([f"a model that gives {', '.join(of_models)}"] if of_models else []),
+    ]
+    if found.missing(lacks):
+        ways = remedies(strategy.spec, params, strategy.specs.__getitem__, lacks, found)
+        parts.append(f"behind an endpoint: {' or '.join(ways)}" if ways else "not on an endpoint")
+    return "; ".join(parts) or "nothing"
 
 
 def _about(name: str) -> str:

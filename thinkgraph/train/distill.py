@@ -28,6 +28,7 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.models.catalogue import find
 from thinkgraph.models.model import Frozen
+from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
 from thinkgraph.train.example import divide
 from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
@@ -114,6 +115,7 @@ class Plan:
         seed: all randomness comes from it.
         at_once: runs side by side.
         base: a Hugging Face folder with the original weights; None takes the GGUF's.
+        host: the files of the tools and verifiers that the strategy names.
     """
 
     strategy: Variant
@@ -126,6 +128,7 @@ class Plan:
     seed: int = 0
     at_once: int = 24
     base: str | None = None
+    host: HostFiles = field(default_factory=HostFiles)
 
     @property
     def folder(self) -> Path:
@@ -277,7 +280,7 @@ def _check(counts: Counts, plan: Plan) -> None:
 
 
 def _config(plan: Plan, model: str) -> Config:
-    return Config(model, plan.engine, {}, plan.seed, {}, plan.at_once)
+    return Config(model, plan.engine, {}, plan.seed, {}, plan.at_once, plan.host)
 
 
 def _label(number: int) -> str:

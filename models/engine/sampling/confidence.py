@@ -8,7 +8,7 @@ from collections import deque
 from thinkgraph.models.engine.sampling.distribution import Uncertainty
 from thinkgraph.models.model import Confidence
 
-GROUP = 2048  # tokens of a window, as in DeepConf (arXiv 2508.15260, section 4.1)
+GROUP = 2048  # tokens of a window, as in DeepConf (arXiv 2508.15260)
 
 
 class TokenConfidence:

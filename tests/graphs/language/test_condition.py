@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from thinkgraph.graphs.language.condition import Condition, ConditionError
 from thinkgraph.graphs.language.words import Translation
-from thinkgraph.nodes.population import State
+from thinkgraph.nodes.population import Candidate, Criticism, State
 
 TYPES = {
     "accepted": "boolean",
@@ -50,6 +50,36 @@ def test_a_condition_is_true_or_false_of_a_state(text: str, truth: bool):
     fields = {"name": "Ann", "notes": ["a", "b"], "facts": {"age": 4}}
     state = State(question="q", fields=fields)
     assert Condition(text, TYPES).holds(state, 1, {"rounds": 3}) is truth
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "accepted", "passed"),
+    [
+        ([], False, False),
+        ([[True, True, True]], True, True),
+        ([[True, True, False]], True, False),
+        ([[True, True, True], [False, False, True]], False, True),
+        ([[True, False], [False, True]], False, False),
+    ],
+)
+def test_most_critics_accept_all_candidates_and_all_pass_one(verdicts, accepted, passed):
+    made = {"round": 0, "seed": 0, "tokens": 1}
+    draft = Candidate(id="c", node="draft", text="4", finish_reason="stop", **made)
+    check = Criticism(id="k", node="check", candidate="c", text="", accepted=True, **made)
+    candidates = {
+        f"c{i}": draft.model_copy(update={"id": f"c{i}"}) for i in range(max(len(verdicts), 1))
+    }
+    critiques = {
+        f"{i}.{j}": check.model_copy(
+            update={"id": f"{i}.{j}", "candidate": f"c{i}", "accepted": verdict}
+        )
+        for i, found in enumerate(verdicts)
+        for j, verdict in enumerate(found)
+    }
+    state = State(question="q", candidates=candidates, critiques=critiques)
+    types = {"accepted": "boolean", "passed": "boolean"}
+    assert Condition("accepted", types).holds(state, 0, {}) is accepted
+    assert Condition("passed", types).holds(state, 0, {}) is passed
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from typing import ClassVar
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
+from typer.testing import CliRunner
 
 import thinkgraph as tg
+from thinkgraph.cli.app import app
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.models.backends.scripted import ScriptedModel
@@ -289,6 +292,121 @@ class TestApproval:
         model = ScriptedModel([call("add", a=1, b=2), "3"])
         graph = acting(tools=("add", "pay"), approve=("pay",))
         assert graph.run("?", model=model, tools=[add, *tools]).answer.value == "3"
+
+    def test_of_a_turns_calls_those_of_named_tools_are_asked_about_before_any_is_made(
+        self, made, tools
+    ):
+        added = []
+
+        def note(a: int) -> int:
+            """Note a number."""
+            added.append(a)
+            return a
+
+        both = "\n".join([call("pay", amount=1), call("note", a=2), call("pay", amount=3)])
+        model = ScriptedModel([both, call("pay", amount=4), "The answer is 8"])
+        graph = acting(tools=("note", "pay"), approve=("pay",))
+        with pytest.raises(tg.Interrupted) as first:
+            graph.run("?", model=model, tools=[note, *tools])
+        with pytest.raises(tg.Interrupted) as second:
+            first.value.resume(True)
+        assert (made, added) == ([], [])
+        with pytest.raises(tg.Interrupted) as third:
+            second.value.resume(False)
+        assert (made, added) == ([1], [2])
+        result = third.value.resume(True)
+        waits = (each.value.interrupts[0].value for each in (first, second, third))
+        asked = [wait["arguments"]["amount"] for wait in waits]
+        assert (asked, made, added) == ([1, 3, 4], [1, 4], [2])
+        assert len(model.calls) == 3
+        told = [m.content for m in model.calls[1].messages if m.role == "tool"]
+        assert told == ["paid 1", "2", "refused by a person"]
+        assert [c.failed for c in result.candidates[0].calls] == [False, False, True, False]
+
+    def test_the_model_is_told_of_the_arguments_that_a_person_changed(self, made, tools):
+        model = ScriptedModel([call("pay", amount=5), "The answer is 1"])
+        with pytest.raises(tg.Interrupted) as waiting:
+            acting(tools=("pay",), approve=True).run("?", model=model, tools=tools)
+        (candidate,) = waiting.value.resume({"arguments": {"amount": 1}}).candidates
+        turn, result = model.calls[1].messages[-2:]
+        assert turn.tool_calls[0].arguments == candidate.calls[0].arguments == {"amount": 1}
+        assert (result.content, result.tool_call_id) == ("paid 1", turn.tool_calls[0].id)
+
+    def test_changed_arguments_are_held_to_the_tools_schema(self, made, tools):
+        model = ScriptedModel([call("pay", amount=5), "The answer is 0"])
+        with pytest.raises(tg.Interrupted) as waiting:
+            acting(tools=("pay",), approve=True).run("?", model=model, tools=tools)
+        (candidate,) = waiting.value.resume({"arguments": {"amount": "all"}}).candidates
+        assert made == []
+        assert "error in the arguments: amount" in candidate.calls[0].result
+
+    def test_all_refused_the_model_answers_all_the_same(self, made, tools):
+        model = ScriptedModel([call("pay", amount=5), "The answer is 0"])
+        with pytest.raises(tg.Interrupted) as waiting:
+            acting(tools=("pay",), approve=True).run("?", model=model, tools=tools)
+        result = waiting.value.resume(False)
+        assert (made, result.answer.value) == ([], "0")
+
+    def test_code_is_approved_too(self):
+        model = ScriptedModel(["```python\nprint(2 + 3)\n```", "The answer is 5"])
+        graph = acting(tools=("python",), form="code", approve=True)
+        with pytest.raises(tg.Interrupted) as waiting:
+            graph.run("2 + 3?", model=model)
+        assert waiting.value.interrupts[0].value["arguments"] == {"code": "print(2 + 3)"}
+        result = waiting.value.resume("no code, please")
+        assert result.answer.value == "5"
+        assert "refused by a person: no code, please" in result.candidates[0].text
+
+    def test_a_calls_approval_outlives_the_process(self, made, tools, tmp_path):
+        """The thread goes on in another graph, with the checkpoints of a file."""
+        config = {"configurable": {"thread_id": "1"}}
+        first = ScriptedModel([call("pay", amount=5), call("pay", amount=7)])
+        second = ScriptedModel(["The answer is 12"])
+        given: object = {"question": "?"}
+        for model in (first, first, second):
+            with SqliteSaver.from_conn_string(str(tmp_path / "threads.sqlite")) as saver:
+                graph = acting(tools=("pay",), approve=True)
+                values = graph.compile(saver, model=model, tools=tools).invoke(given, config)
+            given = Command(resume=True)
+        assert values["answer"]["value"] == "12"
+        assert made == [5, 7]
+
+    @pytest.mark.parametrize(
+        ("lines", "paid", "told"),
+        [
+            ("y\n", [5], "paid 5"),
+            ("n\n", [], "refused by a person"),
+            ("too much\n", [], "refused by a person: too much"),
+            ('{"arguments": {"amount": 1}}\n', [1], "paid 1"),
+            ('{"amount": 1}\ny\n', [5], "paid 5"),
+        ],
+    )
+    def test_a_terminal_shows_the_call_and_takes_the_reply(
+        self, tmp_path, monkeypatch, lines, paid, told
+    ):
+        (tmp_path / "own.py").write_text(
+            "from pathlib import Path\n\n"
+            "def pay(amount: int) -> str:\n    'Pay.'\n"
+            f"    with Path({str(tmp_path / 'paid')!r}).open('a') as file:\n"
+            "        file.write(f'{amount}\\n')\n    return f'paid {amount}'\n"
+        )
+        acting(tools=("pay",), approve=True).save(tmp_path / "acting.yaml")
+        model = ScriptedModel([call("pay", amount=5), "The answer is 1"])
+        monkeypatch.setattr("thinkgraph.cli.run.load_model", lambda *given: model)
+        words = [
+            "run",
+            str(tmp_path / "acting.yaml"),
+            "?",
+            "-q",
+            "--tools",
+            str(tmp_path / "own.py"),
+        ]
+        done = CliRunner().invoke(app, words, input=lines)
+        assert done.exit_code == 0, done.output
+        assert '"amount": 5' in done.stderr
+        file = tmp_path / "paid"
+        assert (file.read_text().split() if file.exists() else []) == [str(n) for n in paid]
+        assert model.calls[1].messages[-1].content == told
 
     def test_samples_wait_one_after_the_other(self, made, tools):
         model = ScriptedModel([call("pay", amount=1), call("pay", amount=2), "1", "1"])

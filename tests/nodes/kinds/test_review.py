@@ -176,11 +176,19 @@ def test_a_pipe_that_has_ended_is_told(tmp_path: Path) -> None:
     assert "waits for a person, and standard input has ended" in str(done.exception or done.stderr)
 
 
-def test_other_requests_take_yes_or_no_or_json(
+def test_other_requests_take_yes_or_no_or_a_text_or_json(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('perhaps\ny\n{"a": 1}\nwords\n'))
-    assert reply_to({"approve": "search", "arguments": {"q": "\x1b[2Jx"}}) is True
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO('\ny\nNo\nnot now\n{"arguments": {"q": "y"}}\n{"a": 1}\nwords\n')
+    )
+    request = {"approve": "search", "arguments": {"q": "\x1b[2Jx"}}
+    assert [reply_to(request) for _ in range(4)] == [
+        True,
+        False,
+        "not now",
+        {"arguments": {"q": "y"}},
+    ]
     assert reply_to({"draft": 1}) == {"a": 1}
     assert reply_to({"draft": 1}) == "words"
     assert "\x1b" not in capsys.readouterr().err

@@ -15,9 +15,10 @@ from thinkgraph.nodes.tools.tool import (
     ToolFactory,
     all_tools,
     bind_tools,
-    installed_tools,
+    offered_tools,
+    shared_tools,
 )
-from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers, installed_verifiers
+from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers, shared_verifiers
 
 
 class Place(BaseModel):
@@ -124,12 +125,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "def loud(answer): return answer.isupper()\nNOT_CALLABLE = 1\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    installed_tools.cache_clear()
-    installed_verifiers.cache_clear()
+    shared_tools.cache_clear()
+    shared_verifiers.cache_clear()
     yield
     sys.modules.pop("our_tools", None)
-    installed_tools.cache_clear()
-    installed_verifiers.cache_clear()
+    shared_tools.cache_clear()
+    shared_verifiers.cache_clear()
 
 
 def test_a_package_offers_tools_and_verifiers_and_what_is_broken_is_logged(installed, caplog):
@@ -138,6 +139,8 @@ def test_a_package_offers_tools_and_verifiers_and_what_is_broken_is_logged(insta
         assert tools["shout"].open().invoke("a") == "A"
         assert set(verifiers) == {"loud"}
         assert "gone" not in tools
+        assert offered_tools()["shout"][1] == "our-tools 1.0"
+        assert offered_tools()["python"][1] == "built in"
     assert "our_tools:gone" in caplog.text
     assert "our_tools:NOT_CALLABLE" in caplog.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from langchain_core.tools import ToolException, tool
 from pydantic import BaseModel
 
 from thinkgraph.models.model import ToolCall
+from thinkgraph.nodes.tools import thread
 from thinkgraph.nodes.tools.tool import ToolFactory, bind_tools
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
@@ -105,6 +107,35 @@ async def test_a_tool_that_fails_leaves_or_hangs_ends_in_an_error_as_text(functi
     assert record.failed
     assert said in record.result
     assert time.monotonic() - began < 20
+
+
+async def test_a_tool_that_hangs_too_often_is_not_called_until_a_call_ends(monkeypatch):
+    monkeypatch.setattr(thread, "MOST_LEFT", 2)
+    go_on, began = threading.Event(), []
+
+    def made():
+        def wait(text: str = "") -> str:
+            """Wait."""
+            began.append(text)
+            go_on.wait(60)
+            return "done"
+
+        return wait
+
+    for _ in range(2):  # two functions of one definition, as a factory makes them
+        assert "no result within the limit" in (await called(made(), seconds=0.05)).result
+    record = await called(made(), seconds=0.05)
+    assert record.result == (
+        "error: wait: it isn't called: 2 earlier calls of it were given up and hang"
+    )
+    assert len(began) == 2
+    assert (await called(add, {"a": 1, "b": 2})).result == "3"
+    go_on.set()
+    for _ in range(200):  # until one of the two has ended
+        if not (record := await called(made())).failed:
+            break
+        await asyncio.sleep(0.01)
+    assert record.result == "done"
 
 
 async def test_a_result_is_cut_at_its_limit():

@@ -166,6 +166,40 @@ def test_a_model_calls_the_tool_that_it_must(client: openai.OpenAI) -> None:
     assert done.choices[0].message.role == "assistant"
 
 
+def test_an_answers_schema_goes_with_tools(client: openai.OpenAI) -> None:
+    digit = {"type": "integer", "minimum": 0, "maximum": 9}
+    shape: Any = {
+        "type": "object",
+        "properties": {"a": digit},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    asked: Any = {
+        "model": "tiny",
+        "messages": ASKED,
+        "tools": [{"type": "function", "function": {"name": "double", "parameters": shape}}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "it", "schema": shape}},
+        "max_tokens": 900,
+    }
+
+    def held(choice: Any) -> bool:
+        """Whether it is a call of the tool; else it is an answer of the schema."""
+        if calls := choice.message.tool_calls:
+            assert choice.finish_reason == "tool_calls"
+            assert {*json.loads(calls[0].function.arguments)} == {"a"}
+            return True
+        assert {*json.loads(choice.message.content)} == {"a"}
+        return False
+
+    def asked_with(**more: Any) -> list[bool]:
+        done = client.chat.completions.create(**asked, seed=1, **more)
+        return [held(choice) for choice in done.choices]
+
+    assert len(asked_with(n=4)) == 4
+    assert asked_with(tool_choice="required") == [True]
+    assert asked_with(tool_choice="none") == [False]
+
+
 def test_what_a_strategy_takes_comes_beside_openais_fields(client: openai.OpenAI) -> None:
     def votes(**options: Any) -> int:
         done = client.chat.completions.create(

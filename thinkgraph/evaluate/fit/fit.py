@@ -89,7 +89,8 @@ class Fit(Frozen):
     @property
     def found(self) -> bool:
         """Whether another setting than the default won the search."""
-        return self.difference is not None
+        best, default = self.best, self.default
+        return (best.params, best.prompts) != (default.params, default.prompts)
 
     @property
     def gained(self) -> bool:
@@ -151,29 +152,39 @@ class Fitter:
             ThinkgraphError: there are too few questions, or a run of the default params failed.
             StoreError: the database can't be used.
         """
-        search, rest = self._parts()
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
-        scope = digest("fit", self.task.name, self.config.name, self.config.seed)
-        with Store(out / DATABASE, scope) as store:
-            runner = self.config.runner(store)
-            search_ = _Search(self, runner, search)
-            best, default = await search_.run()
-            same = (best.params, best.prompts) == (default.params, default.prompts)
-            fit = Fit(
-                strategy=self.strategy,
-                trials=tuple(search_.trials),
-                best=best,
-                default=default,
-                budget=search_.budget,
-                searched=len(search),
-            )
-            return fit if same else await self._judge(fit, runner, rest)
+        search, rest = self.parts()
+        with self.config.host.open() as hosted:
+            graph = self.variant("default", {}, {}).load()
+            for setting in self.space.single:
+                graph.check_hosted(setting, **hosted)
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
+            scope = digest("fit", self.task.name, self.config.name, self.config.seed)
+            with Store(out / DATABASE, scope) as store:
+                runner = self.config.runner(store, hosted)
+                fit = await self._searched(runner, search)
+                return await self._judge(fit, runner, rest) if fit.found else fit
 
-    def _parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-        """The questions to search on, and those that judge."""
+    async def _searched(self, runner: Runner, questions: Sequence[Question]) -> Fit:
+        search = _Search(self, runner, questions)
+        best, default = await search.run()
+        return Fit(
+            strategy=self.strategy,
+            trials=tuple(search.trials),
+            best=best,
+            default=default,
+            budget=search.budget,
+            searched=len(questions),
+        )
+
+    def parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """The questions to search on, and those that judge.
+
+        Raises:
+            ThinkgraphError: there are too few for two parts.
+        """
         questions = self.task.questions
         count = round(len(questions) * self.share)
         if min(count, len(questions) - count) < LEAST:
@@ -277,10 +288,10 @@ class _Search:
             rows = await self._runner.run(part, [variant])
             trial = self._scored(part, rows, params, prompts)
             asked.report(trial.share, count)
-            ended = ""
-            if not is_default and trial.tokens > self.budget:
+            ended = trial.ended
+            if not is_default and not ended and trial.tokens > self.budget:
                 ended = "too many tokens"
-            elif not is_default and rung < 1 and asked.should_prune():
+            elif not is_default and not ended and rung < 1 and asked.should_prune():
                 ended = "behind the others"
             if ended:
                 return trial.model_copy(update={"ended": ended})
@@ -296,8 +307,9 @@ class _Search:
         prompts: dict[str, str],
     ) -> Trial:
         failed = [row.failure for row in rows if row.failure]
-        if len(failed) == len(rows):
-            raise ThinkgraphError(f"every run failed: {failed[0]}")
+        is_default, all_failed = not self.trials, len(failed) == len(rows)
+        if is_default and all_failed:
+            raise ThinkgraphError(f"every run with the default params failed: {failed[0]}")
         by_id = {row.question: row for row in rows}
         scores = [self._fitter.metric.score_row(each, by_id[each.id]).value for each in questions]
         return Trial(
@@ -306,6 +318,7 @@ class _Search:
             share=mean(scores),
             tokens=mean([row.tokens for row in rows]),
             questions=len(questions),
+            ended=f"every run failed: {failed[0]}" if all_failed else "",
         )
 
 

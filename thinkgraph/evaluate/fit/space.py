@@ -8,7 +8,7 @@ from pydantic import Field
 
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.spec import Param, Scalar
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
 
@@ -45,14 +45,29 @@ class Space(Frozen):
         Raises:
             ThinkgraphError: there is no such param or prompt, or the param has no such value.
         """
-        tried = dict(_parse(graph, item) for item in given)
+        parsed = [_parse(graph, item) for item in given]
+        tried = dict(parsed)
+        if len(tried) < len(parsed):
+            raise ThinkgraphError("--search names a param twice; write all its values in one")
         if not tried and not prompts:
             tried = _default(graph)
         others: dict[str, dict[str, Prompt]] = {}
         for name, label, prompt in prompts:
             load_prompt(name)  # says it if there is none of the name
             others.setdefault(name, {BUILT_IN: load_prompt(name)})[label] = prompt
-        return cls(params=tried, prompts=others)
+        space = cls(params=tried, prompts=others)
+        _check_prompts(graph, space, prompts)
+        if space.size == 1:
+            raise ThinkgraphError(
+                f"there is nothing to search: {', '.join(tried)} has its default value alone; "
+                "give others: --search PARAM=VALUE,VALUE"
+            )
+        return space
+
+    @property
+    def single(self) -> list[dict[str, Scalar]]:
+        """The defaults, and each value of a param beside the defaults of the others."""
+        return [{}, *({n: value} for n, values in self.params.items() for value in values)]
 
     @property
     def size(self) -> int:
@@ -66,16 +81,42 @@ class Space(Frozen):
 def _parse(graph: Graph, item: str) -> tuple[str, tuple[Scalar, ...]]:
     name, equals, values = item.partition("=")
     param = graph.spec.params.get(name)
-    if not equals or not values or param is None:
-        known = ", ".join(graph.spec.params)
+    known = ", ".join(graph.spec.params)
+    if not equals or not values:
         raise ThinkgraphError(
             f"--search {item}: write PARAM=VALUE,VALUE with a param of {graph.spec.name}: {known}"
         )
+    if param is None:
+        hint = did_you_mean(name, graph.spec.params) or f"it has {known or 'none'}"
+        raise ThinkgraphError(f"--search {item}: {graph.spec.name} has no param {name!r}; {hint}")
     try:
         found = tuple(param.accept(value.strip()) for value in values.split(","))
     except ValueError as error:
         raise ThinkgraphError(f"--search {item}: {error}") from None
     return name, _with_default(param, found)
+
+
+def _check_prompts(graph: Graph, space: Space, prompts: Sequence[tuple[str, str, Prompt]]) -> None:
+    """Refuse prompts that no node takes, or that name what a node doesn't give."""
+    takers: dict[str, set[str]] = {}
+    variables: dict[str, frozenset[str]] = {}
+    for setting in space.single if prompts else ():
+        required = graph.required(setting)
+        variables |= required.variables
+        for name, nodes in required.prompts.items():
+            takers.setdefault(name, set()).update(nodes)
+    for name, label, prompt in prompts:
+        if name not in takers:
+            raise ThinkgraphError(
+                f"--prompt {name}={label}: {graph.spec.name} doesn't use the prompt {name!r}; "
+                f"it uses {', '.join(sorted(takers)) or 'none that is built in'}"
+            )
+        for node in sorted(takers[name]):
+            if missing := sorted(prompt.variables - variables[node]):
+                raise ThinkgraphError(
+                    f"--prompt {name}={label}: it needs {missing[0]!r}, which node {node!r} "
+                    f"doesn't give; it gives {', '.join(sorted(variables[node]))}"
+                )
 
 
 def _default(graph: Graph) -> dict[str, tuple[Scalar, ...]]:

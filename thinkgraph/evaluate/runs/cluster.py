@@ -2,15 +2,17 @@
 
 The database is an actor beside the driver, and every worker's pools read and write it: samples
 are shared between workers, and what a lost worker had computed stays. Ray starts a worker that
-died again, and gives it its questions again. A spec, a prompt or a model that is named by a path
-has to be at that path on every machine.
+died again, and gives it its questions again. A spec, a prompt, a model or
+a file of tools that is named by a path has to be at that path on every machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,14 +48,24 @@ class RemoteStore:
 
 
 class Worker:
-    """A process with an engine; it has no state of its own, so that Ray can start it again."""
+    """A process with an engine, and with MCP servers of its own for as long as it lives.
+
+    It keeps nothing that was computed, so that Ray can start it again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config, self._opened, self._opening = config, ExitStack(), threading.Lock()
+        self._hosted: dict[str, Any] | None = None
 
     def answer(
-        self, store: Any, config: Config, question: Question, variants: Sequence[Variant]
+        self, store: Any, question: Question, variants: Sequence[Variant]
     ) -> list[tuple[Row, bool]]:
         """What every strategy makes of a question, and whether that was known before."""
         found: list[tuple[Row, bool]] = []
-        runner = config.runner(cast(Store, RemoteStore(store)))
+        with self._opening:  # not when the worker starts: a failure there would be a dead worker
+            if self._hosted is None:
+                self._hosted = self._opened.enter_context(self._config.host.open())
+        runner = self._config.runner(cast(Store, RemoteStore(store)), self._hosted)
         asyncio.run(runner.run([question], variants, lambda row, kept: found.append((row, kept))))
         return found
 
@@ -92,13 +104,13 @@ async def spread(
     ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
     share = _share(workers)
     config = config.preferring(threads=share)
-    store, crew = _actors(database.resolve(), comparison, workers, share)
+    store, crew = _actors(database.resolve(), comparison, config, workers, share)
     rows: list[Row] = []
     waiting = iter(questions)
 
     async def feed(member: Any) -> None:
         for question in waiting:
-            for row, kept in await member.answer.remote(store, config, question, variants):
+            for row, kept in await member.answer.remote(store, question, variants):
                 rows.append(row)
                 tell(row, kept)
 
@@ -126,14 +138,16 @@ def _share(workers: int) -> int:
     return cores // workers
 
 
-def _actors(database: Path, comparison: str, workers: int, cores: int) -> tuple[Any, list[Any]]:
+def _actors(
+    database: Path, comparison: str, config: Config, workers: int, cores: int
+) -> tuple[Any, list[Any]]:
     """The database, on this machine, and the workers, wherever there is room."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     store: Any = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
     worker: Any = ray.remote(Worker).options(
         num_cpus=cores, max_restarts=RESTARTS, max_task_retries=RESTARTS, max_concurrency=QUESTIONS
     )
-    crew = [worker.remote() for _ in range(workers)]
+    crew = [worker.remote(config) for _ in range(workers)]
     return store.remote(str(database), comparison), crew
 
 

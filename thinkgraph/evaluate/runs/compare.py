@@ -45,31 +45,36 @@ async def compare(
     Raises:
         StoreError: the database can't be used; what was computed before is in it.
         ModelError: a model can't be found or opened.
+        ThinkgraphError: a strategy names a tool or verifier that isn't bound.
     """
     if not any(each.extract for each in task.questions):
         task = task.model_copy(update={"questions": expecting(task.questions)})
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
     name = ",".join(dict.fromkeys(each.model for each in variants if each.model)) or config.name
     database, counted = out / DATABASE, digest(task.name, name, config.seed)
     rows: list[Row] = []
     spent, seconds = Usage(), 0.0
-    for model in dict.fromkeys(each.model for each in variants):
-        group = [each for each in variants if each.model == model]
-        own = replace(config, model=model) if model else config
-        if workers and ask:
-            from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
+    with config.host.open() as hosted:
+        for each in variants:
+            each.load().check_hosted(each.params, **hosted)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
+        for model in dict.fromkeys(each.model for each in variants):
+            group = [each for each in variants if each.model == model]
+            own = replace(config, model=model) if model else config
+            if workers and ask:
+                from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
 
-            found, spent, seconds = await spread(
-                task.questions, group, database, counted, own, workers=workers, tell=tell
-            )
-        else:
-            with Store(database, counted) as store:
-                found = await own.runner(store).run(task.questions, group, tell, ask=ask)
-                spent, seconds = store.spent()
-        rows += found
+                found, spent, seconds = await spread(
+                    task.questions, group, database, counted, own, workers=workers, tell=tell
+                )
+            else:
+                with Store(database, counted) as store:
+                    runner = own.runner(store, hosted)
+                    found = await runner.run(task.questions, group, tell, ask=ask)
+                    spent, seconds = store.spent()
+            rows += found
     return Comparison(
         task=task.name,
         model=name,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 from thinkgraph.evaluate.runs.runner import AT_ONCE, Runner
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.catalogue import SERVER, load
 from thinkgraph.models.model import Model
-from thinkgraph.nodes import python_file
 from thinkgraph.nodes.prompts.prompt import Prompt
+from thinkgraph.nodes.tools.host_files import HostFiles
 
 IDLE_CELLS = 512
 """KV cells kept for prompts that come again: in a comparison few do, and each costs every step."""
@@ -29,8 +28,7 @@ class Config:
         seed: all randomness comes from it.
         prompts: prompts that replace built-in ones of the same name.
         at_once: runs side by side.
-        tools: the Python file of the tools that specs name.
-        verifiers: the Python file of the verifiers that specs name.
+        host: the files of the tools and verifiers that specs name.
     """
 
     model: Model | str
@@ -39,8 +37,7 @@ class Config:
     seed: int = 0
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     at_once: int = AT_ONCE
-    tools: Path | None = None
-    verifiers: Path | None = None
+    host: HostFiles = field(default_factory=HostFiles)
 
     @property
     def name(self) -> str:
@@ -53,8 +50,12 @@ class Config:
             return self
         return replace(self, settings={**settings, **self.settings})
 
-    def runner(self, store: Store) -> Runner:
+    def runner(self, store: Store, hosted: Mapping[str, Any]) -> Runner:
         """A runner on this process's engine.
+
+        Args:
+            store: keeps what is computed.
+            hosted: the tools and verifiers, as ``host.open()`` gives them.
 
         Raises:
             ModelError: a model can't be found or opened.
@@ -63,27 +64,8 @@ class Config:
         model = _opened(self.model, **settings)
         roles = {role: _opened(name) for role, name in self.models.items()}
         return Runner(
-            model, store, self.seed, roles, self.prompts, self.at_once, self.hosted, self.files
+            model, store, self.seed, roles, self.prompts, self.at_once, hosted, self.host.texts
         )
-
-    @property
-    def hosted(self) -> dict[str, Any]:
-        """The tools and verifiers, as the arguments of a run.
-
-        Raises:
-            ThinkgraphError: a file can't be loaded.
-        """
-        return {
-            "tools": python_file.tools("--tools", self.tools) if self.tools else None,
-            "verifiers": python_file.functions("--verifiers", self.verifiers)
-            if self.verifiers
-            else None,
-        }
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The text of the files of tools and verifiers."""
-        return tuple(each.read_text("utf-8") for each in (self.tools, self.verifiers) if each)
 
 
 def _opened(model: Model | str, **settings: Any) -> Model:

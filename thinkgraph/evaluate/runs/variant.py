@@ -202,7 +202,7 @@ def _fitted(
 ) -> Variant:
     """The strategy of a params file, under its name and what was changed."""
     graph = load_extracting(file.strategy, extract)
-    file.check(graph)
+    file.apply(graph)  # refuses params and prompts that there aren't
     shared = {name: value for name, value in common.items() if name in graph.spec.params}
     given = {**shared, **file.params}
     label = f"{graph.spec.name} (fitted)"

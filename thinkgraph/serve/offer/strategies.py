@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from thinkgraph.fitted import Fitted
 from thinkgraph.graphs import catalogue
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
@@ -62,7 +63,12 @@ class Strategies:
         self.tools = {name: self.graphs[name] for name in (self.graphs if tools is None else tools)}
 
     @classmethod
-    def load(cls, given: Iterable[str] = (), hosted: Mapping[str, Any] | None = None) -> Strategies:
+    def load(
+        cls,
+        given: Iterable[str] = (),
+        hosted: Mapping[str, Any] | None = None,
+        fitted: Iterable[Fitted] = (),
+    ) -> Strategies:
         """Load strategies: built-in names, files, either with ``@N``.
 
         By default all built-in and shared ones that have no errors, save those that name a tool or
@@ -71,15 +77,20 @@ class Strategies:
         Args:
             given: their names.
             hosted: the tools and verifiers that are bound, as arguments of a run.
+            fitted: params files, whose values are the defaults of the strategies that they name;
+                where no names are given, those of a spec's path are offered beside the others.
 
         Raises:
-            ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound.
+            ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound; or a params
+                file is for none of them, or for the same one as another file.
         """
         bound = hosted or {}
         tools = all_tools(bind_tools(bound.get("tools")))
         verifiers = all_verifiers(bind_verifiers(bound.get("verifiers")))
         sources = list(given)
-        names = sources or catalogue.names()
+        files = list(fitted)
+        own = [file.strategy for file in files if file.strategy not in catalogue.names()]
+        names = sources or [*catalogue.names(), *own]
         graphs, variants = {}, []
         for source in names:
             base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
@@ -96,6 +107,7 @@ class Strategies:
             if at:
                 graph.bind({SAMPLES: count})
                 variants.append(f"{graph.name}@{count}")
+        graphs |= _fitted(graphs, files)
         if not sources:
             variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
         return cls(graphs, variants, None if sources else TOOLS)
@@ -138,6 +150,22 @@ class Strategies:
 @cache
 def _loaded(name: str) -> Graph:
     return load(name)
+
+
+def _fitted(graphs: Mapping[str, Graph], files: Iterable[Fitted]) -> dict[str, Graph]:
+    """The strategies that params files are for, with their values as defaults."""
+    found: dict[str, Graph] = {}
+    for file in files:
+        name = next((name for name, graph in graphs.items() if file.is_for(graph)), None)
+        if name is None:
+            raise ThinkgraphError(
+                f"the params file is for {file.strategy!r}, which isn't offered; "
+                f"there are {', '.join(graphs)}"
+            )
+        if name in found:
+            raise ThinkgraphError(f"two params files are for {name!r}; give one")
+        found[name] = file.apply(graphs[name])
+    return found
 
 
 def _varies(graph: Graph) -> bool:

@@ -134,8 +134,6 @@ def _ask(
                 param=f"thinkgraph.{given[0]}",
             )
         if schema is not None:
-            if tools.tools:
-                raise RequestError("response_format can't go with tools", param="response_format")
             messages, settings["json_schema"] = asked_for(schema, messages), schema
         most = [each for each in (longest, tokens) if each is not None]
         settings["max_tokens"] = min(most, default=service.settings.max_tokens)

@@ -14,9 +14,11 @@ from thinkgraph.evaluate.runs.config import Config
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.fitted import read_fitted
-from thinkgraph.graphs.graph import load
+from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
+from thinkgraph.nodes.kinds.generate import Generate
+from thinkgraph.nodes.kinds.score import Score
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 RIGHT = "It is 7."
@@ -86,7 +88,7 @@ def test_a_gain_that_the_other_questions_do_not_show_is_said_to_be_none(tmp_path
     plain = fitter(
         strategy="direct", search=(), prompts=[("question", "x", Prompt(user="{{ question }} x"))]
     )
-    searched, _ = plain._parts()
+    searched, _ = plain.parts()
     lucky = {question.text for question in searched}
 
     def luck(messages, seed):
@@ -127,7 +129,8 @@ def test_the_same_seed_tries_the_same_settings(tmp_path):
 @pytest.mark.parametrize(
     ("search", "said"),
     [
-        ("temperatur=1", "write PARAM=VALUE,VALUE with a param of self-consistency: samples"),
+        ("temperatur=1", "has no param 'temperatur'; did you mean 'temperature'?"),
+        ("heat=1", "has no param 'heat'; it has samples"),
         ("samples=none", "'none' is not an integer"),
         ("samples", "write PARAM=VALUE"),
     ],
@@ -135,6 +138,65 @@ def test_the_same_seed_tries_the_same_settings(tmp_path):
 def test_a_search_that_cannot_be_is_one_clear_error(search, said):
     with pytest.raises(ThinkgraphError, match=f"--search {search}: .*{said}"):
         Space.of(load("self-consistency"), [search])
+
+
+def prompted(name, text):
+    return {"search": (), "prompts": [(name, "mine.yaml", Prompt(user=text))]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"search": ("temperature=0",)}, "nothing to search: temperature has its default"),
+        ({"search": ("temperature=0", "temperature=1")}, "names a param twice"),
+        (prompted("plan", "{{ question }}"), "there is no prompt 'plan'"),
+        (
+            prompted("step-by-step", "{{ question }}"),
+            "--prompt step-by-step=mine.yaml: direct doesn't use the prompt 'step-by-step'; "
+            "it uses question",
+        ),
+        (
+            prompted("question", "{{ questoin }}"),
+            "--prompt question=mine.yaml: it needs 'questoin', which node 'reply' doesn't give; "
+            "it gives item, max_tokens, question",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_a_model_is_loaded(settings, said):
+    with pytest.raises(ThinkgraphError, match=said):
+        fitter(strategy="direct", **settings)
+
+
+@pytest.mark.parametrize("by", ["judge", "scale"])
+def test_the_prompt_of_a_judge_is_one_that_its_score_asks(by):
+    graph = Graph("judged")
+    graph.add(draft=Generate(), rate=Score(by=by))
+    graph.edge("START", "draft", "rate", "END")
+    name = "rate" if by == "scale" else "judge"
+    mine = Prompt(user="{{ question }} {{ candidate }}")
+    assert set(Space.of(graph, [], [(name, "mine", mine)]).prompts) == {name}
+
+
+def test_a_setting_whose_runs_all_fail_is_told_and_the_search_goes_on(tmp_path):
+    def breaks(messages, seed):
+        if "break" in messages[-1].content:
+            raise ModelError("it is broken")
+        return RIGHT
+
+    asks = prompted("question", "{{ question }} break")
+    found = fitted(tmp_path, reply=breaks, strategy="direct", **asks)
+    assert found.best == found.default
+    assert "every run failed: " in found.trials[1].ended
+    assert "it is broken" in found.trials[1].ended
+
+
+def test_a_default_whose_runs_all_fail_ends_the_search_with_the_reason(tmp_path):
+    def breaks(messages, seed):
+        raise ModelError("it is broken")
+
+    said = r"every run with the default params failed: .*it is broken"
+    with pytest.raises(ThinkgraphError, match=said):
+        fitted(tmp_path, reply=breaks)
 
 
 def test_too_few_questions_are_refused(tmp_path):
@@ -164,6 +226,12 @@ def scripted(monkeypatch):
     return model
 
 
+def words_of(folder):
+    file = folder / "brief.yaml"
+    file.write_text("user: Say it.\n")
+    return f"question={file}"
+
+
 @pytest.mark.slow
 def test_the_command_writes_a_file_that_compare_and_run_take(
     cli, data, scripted, tmp_path, monkeypatch
@@ -189,14 +257,62 @@ def test_the_command_writes_a_file_that_compare_and_run_take(
     monkeypatch.setattr("thinkgraph.cli.run.load_model", lambda *given: scripted)
     found = cli("run", "direct", "Question 1?", "--params", out, "-q")
     assert "7" in found.out and scripted.calls[-1].messages[-1].content.endswith("step by step")
+    found = cli(
+        "run", "direct", "Question 1?", "--params", out, "-q", "--prompt", words_of(tmp_path)
+    )
+    assert scripted.calls[-1].messages[-1].content == "Say it."
     found = cli("run", "chain-of-thought", "Question 1?", "--params", out)
     assert found.status == 2
     assert "the params file is for 'direct', not for 'chain-of-thought'" in found.err
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("direct", "--limit", 6), "6 questions are too few"),
+        (("direct", "--out", "no-such/fitted.yaml"), "can't be written: there is no folder"),
+        (("direct", "--out", "."), "can't be written: it is a folder"),
+        (("direct", "--prompt", "question=no.yaml"), "can't read the prompt 'no.yaml'"),
+        (("direct", "--prompt", "no.yaml"), "--prompt no.yaml: write NAME=VALUE"),
+        (("no-such",), "there is no graph 'no-such'"),
+        (
+            ("react", "--search", "tool=add,python", "-q"),
+            "needs the tool 'add', which is not bound",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_runs(
+    cli, data, scripted, tmp_path, monkeypatch, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    found = cli("fit", words[0], "--data", data, *words[1:])
+    assert found.status == 2
+    assert said in found.err and found.err.count("\n") == 1
+    assert scripted.calls == [] and not (tmp_path / "fit").exists()
+
+
+def test_kinds_and_tools_of_files_are_fitted_too(cli, data, scripted, tmp_path, registered):
+    (tmp_path / "kinds.py").write_text(
+        "import thinkgraph as tg\n\n\n"
+        "class Loud(tg.Generate):\n    kind = 'loud'\n    about = 'a loud draft'\n"
+    )
+    (tmp_path / "loud.yaml").write_text(
+        "thinkgraph: 1\nname: loud\nparams: {heat: 0.0}\n"
+        "nodes: {draft: {kind: loud, temperature: $heat}}\nedges: START -> draft -> END\n"
+    )
+    words = ("fit", tmp_path / "loud.yaml", "--data", data, "--search", "heat=0,1", "--limit", 8)
+    words += ("--folder", tmp_path / "fit", "--out", tmp_path / "fitted.yaml", "-q")
+    assert "loud" in cli(*words).err
+    found = cli(*words, "--import", tmp_path / "kinds.py")
+    assert found.status == 0, found.err
+    assert "2 settings were tried" in found.out
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("strategy: direct\nprompts: {no: {user: a}}", "no"),
+        ("just a text", "the file: "),
         ("strategy: [", "isn't YAML"),
         ("params: {}", "strategy: Field required"),
         ("strategy: direct\nfitted: 9", "fitted: Input should be less than or equal to 1"),

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from thinkgraph.evaluate.runs.config import Config
-from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.evaluate.runs.variant import Variant, parse_variants
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.word_problems import word_problems
 from thinkgraph.models.errors import ModelError, ThinkgraphError
+from thinkgraph.nodes.tools.host_files import HostFiles
 
 ray = pytest.importorskip("ray")
 from thinkgraph.evaluate.runs.cluster import spread  # noqa: E402 (needs Ray)
@@ -81,6 +82,23 @@ async def test_a_killed_worker_costs_no_row_and_draws_no_sample_twice(tmp_path):
     )
     assert all(kept)
     assert sorted(map(repr, again)) == sorted(map(repr, rows))
+
+
+async def test_each_worker_has_the_tools_and_verifiers_of_the_files(tmp_path):
+    spec, own = tmp_path / "sifted.yaml", tmp_path / "own.py"
+    spec.write_text(
+        "thinkgraph: 1\nname: sifted\n"
+        "nodes: {draft: {kind: generate, max_tokens: 4}, sift: {kind: score, by: verifier, "
+        "verifier: brief}}\nedges: START -> draft -> sift -> END\n"
+    )
+    own.write_text("def brief(text):\n    return len(text) < 999\n")
+    variant = Variant.parse(str(spec), {}, {})
+    config = Config("smollm2", host=HostFiles(verifiers=own))
+    rows, _, _ = await spread(QUESTIONS[:2], [variant], tmp_path / "c.sqlite", "x", config)
+    assert [row.failure for row in rows] == [None, None]
+    gone = Config("smollm2", host=HostFiles(verifiers=tmp_path / "gone.py"))
+    with pytest.raises(ThinkgraphError, match=r"--verifiers: there is no file .*gone\.py"):
+        await spread(QUESTIONS[:1], [variant], tmp_path / "c.sqlite", "x", gone)
 
 
 async def test_a_model_that_is_not_there_is_said_in_one_sentence(tmp_path):

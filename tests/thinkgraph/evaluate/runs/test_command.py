@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from thinkgraph.models.backends.scripted import ScriptedModel
 
 from .conftest import speak
 
+MCP_SERVER = Path(__file__).parents[3] / "nodes" / "tools" / "mcp_server.py"
 GRAPHS = "direct,self-consistency@1,4"
 
 
@@ -313,3 +316,40 @@ def test_other_right_answers_are_judged_anew_from_kept_samples(cli, fixed, tmp_p
     assert cli(*words).status == 0
     assert len(fixed.calls) == asked
     assert results(out)["comparison"]["rows"][0]["answer"] is not None
+
+
+ADD = "def add(a: int, b: int) -> int:\n    'Add two numbers.'\n    return a + b\n"
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 20, "b": 1}}\n</tool_call>'
+
+
+def calls_then_answers(messages, seed):
+    """A call of the tool `add`, then its result as the answer."""
+    last = messages[-1]
+    return f"The answer is {last.content}" if last.role == "tool" else CALL
+
+
+@pytest.mark.slow
+def test_tools_are_bound_from_a_file_and_from_mcp_servers(cli, data, tmp_path, monkeypatch):
+    pytest.importorskip("mcp.server.mcpserver")
+    model = ScriptedModel(calls_then_answers, name="smollm2")
+    monkeypatch.setattr(config, "load", lambda name, **settings: model)
+    (tmp_path / "own.py").write_text(ADD)
+    server = {"command": sys.executable, "args": [str(MCP_SERVER)]}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"tests": server}}))
+    words = ("compare", "--data", data, "--graphs", "react:tool=add", "--limit", 2, "--json")
+    for bound in (("--tools", tmp_path / "own.py"), ("--mcp", tmp_path / "mcp.json")):
+        found = cli(*words, *bound, "--out", tmp_path / bound[0][2:])
+        assert found.status == 0, found.err
+        rows = json.loads(found.out)["comparison"]["rows"]
+        assert [row["answer"] for row in rows] == ["21", "21"]
+
+
+def test_a_tool_that_nothing_binds_is_told_before_a_model_is_loaded(cli, data, tmp_path):
+    words = ("compare", "--data", data, "--out", tmp_path / "out", "-q")
+    found = cli(*words, "--graphs", "react:tool=add", "-m", "smollm2")
+    assert found.status == 2
+    assert "needs the tool 'add', which is not bound" in found.err
+    assert not (tmp_path / "out").exists()
+    found = cli(*words, "--graphs", "direct", "--mcp", tmp_path / "no.json")
+    assert found.status == 2
+    assert "no.json can't be read" in found.err.splitlines()[-1]

@@ -1,0 +1,48 @@
+"""What packages and the folders of ``THINKGRAPH_PATH`` offer by name: tools and verifiers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from thinkgraph.models.arguments import ArgumentError
+from thinkgraph.nodes.entry_points import load_entry_points, origin
+from thinkgraph.nodes.sharing import shared_objects
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
+
+
+def offered(
+    what: str,
+    read: Callable[[str, Path], Mapping[str, Any]],
+    take: Callable[[str, Any], T],
+) -> dict[str, tuple[T, str]]:
+    """Tools or verifiers by name, each with the file or the package that it is from.
+
+    Of two of one name the folder's is taken. What can't be used is left out, and logged.
+
+    Args:
+        what: ``tool`` or ``verifier``: files of folders lie in ``tools/``, and packages have entry
+            points of the group ``thinkgraph.tools``.
+        read: what a Python file defines.
+        take: checks what was found, and gives what a run uses.
+
+    Returns:
+        Those of packages, then those of folders.
+    """
+    found: dict[str, tuple[T, str]] = {}
+    group = f"thinkgraph.{what}s"
+
+    def installed(name: str, each: Any) -> None:
+        found[name] = take(name, each), origin(group, name)
+
+    load_entry_points(group, installed)
+    for name, (each, file) in shared_objects(f"{what}s", read).items():
+        try:
+            found[name] = take(name, each), file
+        except ArgumentError as error:
+            _logger.warning("%s is left out: %s", file, error)
+    return found
