@@ -159,7 +159,7 @@ class Trajectory(ABC):
         if call.name not in self._approve:
             return call
         if not self._step.may_ask_person():
-            return _refused(call, "the run was stopped")
+            return _not_made(call, "not made: the run was stopped before a person was asked")
         request = {
             "approve": self._step.id(self._sample),
             "tool": call.name,
@@ -234,7 +234,10 @@ async def sampled(
 
 
 def _refused(call: ToolCall, remark: str) -> CallRecord:
-    said = f"refused by a person{remark and f': {remark}'}"
+    return _not_made(call, f"refused by a person{remark and f': {remark}'}")
+
+
+def _not_made(call: ToolCall, said: str) -> CallRecord:
     return CallRecord(tool=call.name, arguments=call.arguments, result=said, failed=True)
 
 

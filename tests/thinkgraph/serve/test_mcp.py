@@ -14,10 +14,14 @@ from mcp import Client, StdioServerParameters
 import thinkgraph as tg
 from tests.thinkgraph.serve.conftest import STRATEGIES, Running, Serve
 from tests.thinkgraph.serve.test_disconnects import is_idle, stats, wait_until
+from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.serve.mcp import server
 from thinkgraph.serve.mcp.person import reply
 from thinkgraph.serve.mcp.tools import parsed
+from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
+from thinkgraph.serve.service import Service
+from thinkgraph.serve.settings import ServeSettings
 
 QUESTION = {"question": "What is 3 times 4?"}
 
@@ -130,6 +134,45 @@ async def test_a_person_behind_the_client_reviews_by_elicitation(serve: Serve) -
     assert shown[0].requested_schema["properties"]["choose"]["enum"] == ["draft.0.0", "draft.0.1"]
 
 
+@pytest.mark.parametrize(
+    ("filled", "made", "cut"),
+    [
+        ({"approve": True}, [5], None),
+        ({"approve": True, "arguments": '{"amount": 3}'}, [3], None),
+        ({"approve": False, "remark": "yes"}, [], None),
+        (None, [], "declined"),
+    ],
+)
+async def test_a_person_behind_the_client_approves_a_call(
+    filled: dict[str, Any] | None, made: list[int], cut: str | None
+) -> None:
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        """Pay an amount."""
+        paid.append(amount)
+        return "paid"
+
+    call = '<tool_call>\n{"name": "pay", "arguments": {"amount": 5}}\n</tool_call>'
+    graph = tg.Graph("approving")
+    graph.add(work=tg.Act(tools=("pay",), approve=True))
+    graph.edge(tg.START, "work", tg.END)
+    model = ScriptedModel([call, "The answer is 1."])
+    settings = ServeSettings(port=0)
+    hosted = {"tools": [pay]}
+    running = Running(
+        Service(Models({"m": model}), Strategies({"approving": graph}), None, settings, hosted)
+    )
+    fill, shown = person(filled)
+    async with Client(f"{running.url}/mcp", mode="legacy", elicitation_callback=fill) as client:
+        result: Any = await client.call_tool("approving", QUESTION)
+    running.stop()
+    assert not result.is_error and paid == made and len(shown) == 1
+    assert "May the tool pay be called" in shown[0].message
+    told = result.structured_content["cut"]
+    assert told is None if cut is None else cut in told
+
+
 @pytest.mark.slow
 async def test_a_person_is_asked_over_standard_input_and_output_too(
     tiny: Any, tmp_path: Path
@@ -151,7 +194,7 @@ async def test_a_person_is_asked_over_standard_input_and_output_too(
 async def test_a_person_who_does_not_reply_leaves_the_best_answer_so_far(
     serve: Serve, replies: list[Any], cut: str
 ) -> None:
-    running = serve(offered=reviewed())
+    running = serve(ScriptedModel(lambda messages, seed: "It is 12."), offered=reviewed())
     fill, _ = person(*replies)
     async with Client(f"{running.url}/mcp", mode="legacy", elicitation_callback=fill) as client:
         result: Any = await client.call_tool("reviewed", QUESTION)
