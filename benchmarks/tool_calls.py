@@ -1,6 +1,6 @@
 """How often a small model's tool calls are valid, held to their schemas and not.
 
-    python benchmarks/tool_calls.py MODEL.gguf [--tasks 40] [--out tool_calls.json]
+    python benchmarks/tool_calls.py MODEL.gguf [--tasks 40] [--temperature 0] [--out tool_calls.json]
 
 Each task takes LangChain's ``create_agent`` three steps: two prices are looked up and then
 combined. A call is valid if it names a tool and its arguments are of the tool's JSON schema. What
@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--tasks", type=int, default=40)
-    parser.add_argument("--temperature", type=float, default=0.7)
+    parser.add_argument("--temperature", type=float, default=0)
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
