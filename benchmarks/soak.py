@@ -3,18 +3,23 @@
 All must end, or be refused with a reason; and the memory at the end must equal that after the
 first hundred within five per cent. Exits with 1 where either fails.
 
-    python benchmarks/soak.py [--requests 2000] [--model PATH] [--shorter 4]
+    python benchmarks/soak.py [--requests 2000] [--model PATH] [--shorter 4] [--slow-caller]
+
+With ``--slow-caller`` the callers' event loop works for half a millisecond in each of its turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+
+from callers import busy
 
 from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.catalogue import find
@@ -87,8 +92,11 @@ async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
         return f"refused ({type(error).__name__})"
 
 
-async def soak(model: LocalModel, count: int, shorter: int) -> tuple[Counter[str], int, int]:
+async def soak(
+    model: LocalModel, count: int, shorter: int, slow: bool
+) -> tuple[Counter[str], int, int]:
     """Run ``count`` requests; how they ended, and the memory after the first and the last."""
+    other = asyncio.create_task(busy(math.inf)) if slow else None
     dice, ended = random.Random(1), Counter[str]()
     early = 0
     began = time.perf_counter()
@@ -107,6 +115,8 @@ async def soak(model: LocalModel, count: int, shorter: int) -> tuple[Counter[str
             f"{time.perf_counter() - began:.0f} s",
             file=sys.stderr,
         )
+    if other:
+        other.cancel()
     return ended, early, memory()
 
 
@@ -117,13 +127,16 @@ def main() -> None:
     parser.add_argument(
         "--shorter", type=int, default=1, help="divides every length, for a slow model"
     )
+    parser.add_argument("--slow-caller", action="store_true", help="keeps the event loop busy")
     arguments = parser.parse_args()
     shorter = arguments.shorter
     settings = EngineSettings(
         context=512 // shorter, kv_cells=768 // shorter, sequences=16, idle_cells=512 // shorter
     )
     model = open_model(find(arguments.model).path, settings=settings)
-    ended, early, late = asyncio.run(soak(model, arguments.requests, shorter))
+    ended, early, late = asyncio.run(
+        soak(model, arguments.requests, shorter, arguments.slow_caller)
+    )
     stats = model.engine.stats
     model.close()
     print(f"ended: {dict(ended.most_common())}")

@@ -1,6 +1,6 @@
 """How often a small model's tool calls are valid, held to their schemas and not.
 
-    python benchmarks/tool_calls.py MODEL.gguf [--tasks 40] [--temperature 0] [--out tool_calls.json]
+    python benchmarks/tool_calls.py MODEL.gguf [--tasks 40] [--temperature 0] [--out FILE.json]
 
 Each task takes LangChain's ``create_agent`` three steps: two prices are looked up and then
 combined. A call is valid if it names a tool and its arguments are of the tool's JSON schema. What
