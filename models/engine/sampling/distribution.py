@@ -43,35 +43,12 @@ class Distribution:
 
     Args:
         logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
+        room: of the same shape, for the exponentials of the logits; it saves a thread that looks
+            at one distribution after the other an allocation for each.
     """
 
-    def __init__(self, logits: Logits) -> None:
-        self.logits = logits
-
-    @classmethod
-    def several(cls, logits: Logits, room: Logits) -> list[Distribution]:
-        """Distributions of some rows, with the sums of their exponentials.
-
-        One call of numpy for all rows: each gives up the GIL, and has to get it back.
-
-        Args:
-            logits: (rows, vocabulary).
-            room: the same shape or more rows, for the exponentials; used for as long as they are.
-        """
-        found = [cls(row) for row in logits]
-        exponentials = room[: len(logits)]
-        groups = logits.shape[1] // _GROUP
-        whole = logits[:, : groups * _GROUP].reshape(len(logits), _GROUP, groups)
-        for each, maxima in zip(found, whole.max(axis=1), strict=True):
-            each._group_maxima = maxima
-        if any(each.shift for each in found):
-            shifts = np.array([[each.shift] for each in found], np.float32)
-            np.exp(np.subtract(logits, shifts, out=exponentials), out=exponentials)
-        else:
-            np.exp(logits, out=exponentials)
-        for each, row, total in zip(found, exponentials, exponentials.sum(axis=1), strict=True):
-            each._exponentials, each.total = row, float(total)
-        return found
+    def __init__(self, logits: Logits, room: Logits | None = None) -> None:
+        self.logits, self._room = logits, room
 
     @cached_property
     def _group_maxima(self) -> Logits:
@@ -92,8 +69,10 @@ class Distribution:
 
     @cached_property
     def _exponentials(self) -> Logits:
-        shifted = self.logits - np.float32(self.shift) if self.shift else self.logits
-        return np.exp(shifted)
+        if not self.shift:
+            return np.exp(self.logits, out=self._room)
+        shifted = np.subtract(self.logits, np.float32(self.shift), out=self._room)
+        return np.exp(shifted, out=shifted)
 
     @cached_property
     def total(self) -> float:

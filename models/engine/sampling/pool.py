@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from thinkgraph.models.engine.sampling.distribution import Distribution, Logits, Uncertainty
 from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
 
 WORTH_IT = 200_000
 """Logits in a step from which it is sampled by several threads: less is done before they start."""
-
-BLOCK = 4
-"""Rows that a thread takes at once, at most."""
 
 
 @dataclass(slots=True)
@@ -68,7 +63,7 @@ class SamplingPool:
 
     def __init__(self, vocabulary: int, threads: int) -> None:
         self._vocabulary = vocabulary
-        self._rooms = [_Room(vocabulary) for _ in range(threads)]
+        self._candidates = [Candidates(vocabulary) for _ in range(threads)]
         self._threads = ThreadPoolExecutor(max(1, threads - 1), "thinkgraph-sampling")
 
     def run(self, rows: list[list[Draw]], logits: Logits) -> None:
@@ -78,14 +73,13 @@ class SamplingPool:
             rows: the draws of each row.
             logits: (rows, vocabulary).
         """
-        block = max(1, min(BLOCK, len(rows) // len(self._rooms)))
-        left = iter(range(0, len(rows), block))  # next() is atomic: each thread takes the next rows
-        work = _work(rows, logits, left, block)
+        left = iter(range(len(rows)))  # next() is atomic: each thread takes the next row
+        work = _work(rows, logits, left)
         helpers = []
         if len(rows) * self._vocabulary >= WORTH_IT:
-            count = min(len(rows), len(self._rooms)) - 1
-            helpers = [self._threads.submit(work, room) for room in self._rooms[1 : count + 1]]
-        work(self._rooms[0])
+            count = min(len(rows), len(self._candidates)) - 1
+            helpers = [self._threads.submit(work, c) for c in self._candidates[1 : count + 1]]
+        work(self._candidates[0])
         wait(helpers)
         for helper in helpers:
             helper.result()
@@ -95,23 +89,13 @@ class SamplingPool:
         self._threads.shutdown()
 
 
-class _Room:
-    """What one thread needs room for, made once."""
-
-    def __init__(self, vocabulary: int) -> None:
-        self.candidates = Candidates(vocabulary)
-        self.exponentials: Logits = np.empty((BLOCK, vocabulary), np.float32)
-
-
 def _work(
-    rows: list[list[Draw]], logits: Logits, left: Iterator[int], block: int
-) -> Callable[[_Room], None]:
-    def work(room: _Room) -> None:
-        for first in left:
-            some = slice(first, min(first + block, len(rows)))
-            distributions = Distribution.several(logits[some], room.exponentials)
-            for distribution, draws in zip(distributions, rows[some], strict=True):
-                for draw in draws:
-                    draw.run(distribution, room.candidates)
+    rows: list[list[Draw]], logits: Logits, left: Iterator[int]
+) -> Callable[[Candidates], None]:
+    def work(candidates: Candidates) -> None:
+        for index in left:
+            distribution = Distribution(logits[index], candidates.exponentials)
+            for draw in rows[index]:
+                draw.run(distribution, candidates)
 
     return work

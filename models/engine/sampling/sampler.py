@@ -43,12 +43,16 @@ class Candidates:
 
     Args:
         size: most tokens it can hold, those of the vocabulary.
+
+    Attributes:
+        exponentials: room for those of a distribution.
     """
 
     def __init__(self, size: int) -> None:
         self._room = np.empty(size, _CANDIDATE)
         self._ids, self._logits = self._room["id"], self._room["logit"]
         self._every = np.arange(size, dtype=np.int32)
+        self.exponentials: Logits = np.empty(size, np.float32)
         self._data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         self._array = llama.llama_token_data_array(self._data, 0, -1, False)
         self._reference = ctypes.byref(self._array)

@@ -82,15 +82,3 @@ def test_what_covers_a_mass_is_little_more_than_the_nucleus():
     mass = np.cumsum(np.sort(np.exp(row.astype(np.float64)))[::-1])
     nucleus = int(np.searchsorted(mass, 0.95 * mass[-1])) + 1
     assert nucleus <= len(Distribution(row).covering(0.95).tokens) < 2.5 * nucleus
-
-
-@given(st.lists(st.floats(-200, 200), min_size=1, max_size=5), st.integers(1, 200))
-@settings(deadline=None)
-def test_several_rows_at_once_are_as_each_by_itself(means, size):
-    rows = np.random.default_rng(size).standard_normal((len(means), size))
-    rows = (rows + np.array(means)[:, None]).astype(np.float32)
-    found = Distribution.several(rows, np.empty((8, size), np.float32))
-    for each, row in zip(found, rows, strict=True):
-        alone = Distribution(row)
-        assert (each.peak, each.total, each.log_total) == (alone.peak, alone.total, alone.log_total)
-        assert each.top(3) == alone.top(3)
