@@ -19,6 +19,8 @@ from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.nodes.answers import extract
 
+pytest.importorskip("math_verify")
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "scorers.py"
 
 
