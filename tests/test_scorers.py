@@ -85,7 +85,7 @@ CASES = [
     (r"11,\! 111,\! 111,\! 100", r"\boxed{11111111100}", BY_VALUE),
     (r"58,500", r"\boxed{58500}", BY_VALUE),
     (r"4343_6", r"\boxed{4343_6}", ALL),
-    (r"4343_6", r"\boxed{4343}", BY_VALUE),
+    (r"4343_6", r"\boxed{4343}", {"Math-Verify", f"{MINERVA}, last box"}),
     (r"864 \mbox{ inches}^2", r"\boxed{864}", BY_VALUE),
     (r"3 \pm 2 \sqrt{2}", r"\boxed{3+2\sqrt{2}, 3-2\sqrt{2}}", OUTSIDE_A_BOX),
     (r"(-\infty, 2) \cup (3, \infty)", r"\boxed{x<2 \text{ or } x>3}", {"ours"}),

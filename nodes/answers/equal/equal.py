@@ -8,7 +8,6 @@ from thinkgraph.nodes.answers.value.read import canonical
 from thinkgraph.nodes.answers.value.relation import is_relation
 from thinkgraph.nodes.answers.value.unit import Unit
 from thinkgraph.nodes.answers.value.value import (
-    Based,
     Collection,
     Either,
     Expression,
@@ -28,7 +27,7 @@ def equal(one: str, other: str, question: str = "", *, tolerance: Tolerance | No
     Reflexive and symmetric, from any thread, in bounded time whatever the texts hold. Numbers
     compare exactly; other mathematics by sympy, in a process of its own (see `judge`); the
     rest as words, without regard to case, spacing and closing punctuation. Not transitive where
-    a text leaves something out: `5` is `5 cents`, and is `5 dollars`; `40` is `40_9`.
+    a text leaves something out: `5` is `5 cents`, and is `5 dollars`.
 
     Args:
         one: an answer.
@@ -76,8 +75,6 @@ def equal_values(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> 
             same = _named(one, other, tolerance)
         case (Quantity(), _) | (_, Quantity()):
             same = _quantities(one, other, tolerance)
-        case (Based() as based, Number(number)) | (Number(number), Based() as based):
-            same = str(number) == based.digits
         case Number(), Number():
             same = _close(one.number, other.number, tolerance)
         case Collection(), Collection():
@@ -88,12 +85,10 @@ def equal_values(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> 
 
 
 def conflicting(one: Value, other: Value) -> bool:
-    """Whether left sides, units or bases of two values exclude each other: cents and dollars."""
+    """Whether two values have left sides or units that exclude each other: cents and dollars."""
     if isinstance(one, Named) and isinstance(other, Named) and one.name != other.name:
         return True
     left, right = (value.value if isinstance(value, Named) else value for value in (one, other))
-    if isinstance(left, Based) and isinstance(right, Based):
-        return left != right
     if not (isinstance(left, Quantity) and isinstance(right, Quantity)):
         return False
     return left.unit != right.unit and _ratio(left.unit, right.unit) != 1

@@ -10,7 +10,6 @@ from thinkgraph.nodes.answers.value.numeral import decimal_comma, foreign, repea
 from thinkgraph.nodes.answers.value.spelling import normal
 from thinkgraph.nodes.answers.value.unit import Unit, asked_unit
 from thinkgraph.nodes.answers.value.value import (
-    Based,
     Either,
     Expression,
     Named,
@@ -147,7 +146,7 @@ def _scalar(text: str) -> Value:
     if re.search(r"\d\s+\d|\.\.\.|^\d+(?:st|nd|rd|th)$", text):  # 3 5 is not 35
         return _words(text)
     if (digits := _IN_BASE.fullmatch(text)) and digits[1][0].isdigit():
-        return Based(f"{digits[1]} in base {digits[2]}".casefold())
+        return Words(f"{digits[1]} in base {digits[2]}".casefold())
     if "\\" not in text and re.search(r"[A-Za-z]{4,}", text):
         return _words(text)
     latex = re.sub(r"\s+(?![A-Za-z])|(?<!\\)(?<![A-Za-z])\s+", "", text)

@@ -29,16 +29,6 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Based(Words):
-    """A numeral with its base: `40_9` is `40 in base 9`."""
-
-    @property
-    def digits(self) -> str:
-        """The numeral alone."""
-        return self.words.partition(" ")[0]
-
-
-@dataclass(frozen=True)
 class Quantity:
     """A value with a unit: `5 cents`, `3 apples`."""
 
