@@ -82,7 +82,9 @@ class ModelJudge(SamplingNode):
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
             asked = replace(asked, prompt=self.versus, room=16)
-            return Cost(before, (self._answered(asked, self.labels),), exact=before.exact)
+            # A reply in which no preference can be read ends the knockout.
+            exact = before.exact and self.verdict == "logits"
+            return Cost(before, (self._answered(asked, self.labels),), exact=exact)
         shows = {"candidate": text, "answer": text, **self._terms}
         # Another score node may have judged some since; then it judges them again.
         asked = self.requests(shows=shows, prompts=before.live)

@@ -158,9 +158,7 @@ def pairs(context: CheckContext, names: Iterable[str]) -> Iterator[tuple[str, st
         if not context.edges[link.edge].is_conditional and link.target in after:
             forks[link.source].add(link.target)
     branches = [targets for targets in forks.values() if len(targets) > 1]
-    known = [
-        name for name in names if name in after
-    ]  # END, which no edge leaves, is told elsewhere
+    known = [name for name in names if name in after]  # without END, which no edge leaves
     for one, other in combinations(known, 2):
         if other in after[one] or one in after[other]:
             continue
