@@ -51,8 +51,9 @@ class SandboxUnavailable(ThinkgraphError):
     """No code can be run here; that is for the host to mend, not for the model."""
 
 
+@cache
 def is_installed() -> bool:
-    """Whether the package of the sandbox is there."""
+    """Whether the package of the sandbox is there; looked up once, for each run asks."""
     return find_spec("pydantic_monty") is not None
 
 
@@ -77,7 +78,8 @@ class PythonSession:
             ToolException: it failed; behind what it printed stands the error that ended it.
             SandboxUnavailable: pydantic-monty is not installed, or this process was forked.
         """
-        pool, process = _pool()
+        with _starting:  # `cache` alone would start one for each thread that asks at first
+            pool, process = _pool()
         if process != os.getpid():
             raise SandboxUnavailable(FORKED)
         from langchain_core.tools import ToolException  # noqa: PLC0415 (slow to import)
@@ -128,9 +130,8 @@ def _pool() -> tuple[Monty, int]:
         raise SandboxUnavailable(INSTALL) from error
     most = os.cpu_count() or 2
     try:
-        with _starting:
-            pool = Monty(min_processes=0, max_processes=most, checkout_timeout=QUEUE_S)
-            pool.__enter__()
+        pool = Monty(min_processes=0, max_processes=most, checkout_timeout=QUEUE_S)
+        pool.__enter__()
     except FileNotFoundError as error:
         raise SandboxUnavailable(NO_PROGRAM) from error
     process = os.getpid()

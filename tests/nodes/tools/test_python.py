@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import cache
 
 import pytest
 from langchain_core.tools import ToolException
@@ -107,11 +108,30 @@ def test_each_trajectory_has_a_session_of_its_own():
 def test_without_the_package_the_way_out_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pydantic_monty", None)
     room._pool.cache_clear()
+    room.is_installed.cache_clear()
     with pytest.raises(SandboxUnavailable, match=r"pip install .*thinkgraph\[python\]"):
         PythonSession().run("1")
     room._pool.cache_clear()
     with pytest.raises(ThinkgraphError, match=r"tool 'python', .* pip install .*thinkgraph"):
         load("program-aided").run("How many?", model=ScriptedModel([]))
+    room.is_installed.cache_clear()
+
+
+def test_threads_that_ask_at_once_share_the_processes(monkeypatch):
+    real, made = room._pool.__wrapped__, []
+
+    def slow():
+        made.append(1)
+        time.sleep(0.1)
+        return real()
+
+    monkeypatch.setattr(room, "_pool", cache(slow))
+    threads = [threading.Thread(target=PythonSession().run, args=("1",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("strategy", ["program-aided", "tool-integrated"])
