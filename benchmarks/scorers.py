@@ -30,7 +30,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from math_verify import parse, verify
 from ruamel.yaml import YAML
 
 from thinkgraph.evaluate.metrics.find import find_metric
@@ -54,6 +53,8 @@ class Scored(NamedTuple):
 
 def math_verify(text: str, reference: str) -> tuple[bool, str]:
     """Math-Verify with its defaults."""
+    from math_verify import parse, verify  # noqa: PLC0415 (optional)
+
     found = parse(text)
     return bool(verify(parse(f"${reference}$"), found)), str(found[-1:] or "nothing")
 
@@ -88,8 +89,12 @@ def _filtered(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
 
 
 def math_scorers() -> dict[str, Scorer]:
-    """Math-Verify, and two scorers for each of the harness's tasks that can be imported."""
-    found: dict[str, Scorer] = {"Math-Verify": math_verify}
+    """Math-Verify, and two scorers for each of the harness's tasks, where they are installed."""
+    found: dict[str, Scorer] = {}
+    if importlib.util.find_spec("math_verify"):
+        found["Math-Verify"] = math_verify
+    else:
+        print("Math-Verify is left out: it isn't installed", file=sys.stderr)
     for name in ("hendrycks_math", "minerva_math"):
         try:
             task = importlib.import_module(f"lm_eval.tasks.{name}.utils")

@@ -19,8 +19,6 @@ from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.nodes.answers import extract
 
-pytest.importorskip("math_verify")
-
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "scorers.py"
 
 
@@ -104,10 +102,11 @@ def test_a_scorer_finds_a_spelling_right(script, scorers, reference, text, right
     assert len(differing) == sum(count != counts["ours"] for count in counts.values())
 
 
-def test_a_difference_says_what_each_read(script, scorers):
+def test_a_difference_says_what_each_read(script):
+    pytest.importorskip("math_verify")
     question = Question(id="q7", text="Which?", reference="-2,1")
     scored = script.Scored(question, "The answers are $-2$ and $1$.", "1")
-    only = {"Math-Verify": scorers["Math-Verify"]}
+    only = {"Math-Verify": script.math_verify}
     assert script.compare([scored], "exact", only)[1] == [
         "- Math-Verify says right: right answer '-2,1', ours read '1', it read \"['-2 and 1']\"; "
         "q7, the text ends 'The answers are $-2$ and $1$.'"
@@ -115,6 +114,7 @@ def test_a_difference_says_what_each_read(script, scorers):
 
 
 def test_the_solutions_of_a_file_are_scored_like_completions(script, tmp_path):
+    pytest.importorskip("math_verify")
     records = [
         {"problem": "1/2 + 1/2?", "solution": r"It is $\boxed{1}$.", "answer": "1"},
         {"problem": "1/2 + 1/4?", "solution": r"It is $\boxed{\frac34}$.", "answer": "3/4"},
