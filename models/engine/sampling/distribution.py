@@ -16,7 +16,7 @@ Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
 
 _GROUP = 64  # tokens of which at first only the one with the largest logit is looked at
-_ROUNDS = 6  # in which tokens that are too unlikely are left out
+_ROUNDS = 6  # of leaving out unlikely tokens, where those that cover a mass are searched
 _SAFE = 60.0  # logits up to here, and sums of their exponentials, are within a float32's range
 TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260)
 
@@ -114,18 +114,18 @@ class Distribution:
     def covering(self, mass: float) -> Likeliest:
         """The likeliest tokens with at least ``mass`` of the probability, and some more.
 
-        Tokens that are each less likely than their share of what may be left out can all be left
-        out. What is then still to be left out is shared by fewer, and so on.
+        If ``left`` of the total may be left out of n tokens, each one below ``left / n`` can be
+        left out. That is repeated with the tokens that are kept and what remains of ``left``.
         """
-        kept, left = self._exponentials, (1 - mass) * self.total
-        least = 0.0
+        kept, total = self._exponentials, self.total
+        left, least = (1 - mass) * total, 0.0
         for _ in range(_ROUNDS):
             least = left / len(kept)
-            likelier = kept[kept >= least]
-            left -= float(kept.sum()) - float(likelier.sum())
-            if not len(likelier) or left <= 0:
+            kept = kept[kept >= least]
+            inside = float(kept.sum())
+            left, total = left - (total - inside), inside
+            if not len(kept) or left <= 0:
                 break
-            kept = likelier
         lowest = self.shift + math.log(least) if least > 0 else -math.inf
         return Likeliest(np.flatnonzero(self.logits >= np.float32(lowest)), lowest)
 
