@@ -44,9 +44,9 @@ class Node(BaseModel, metaclass=SuggestingModel):
     """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
 
     undemanding: ClassVar[Mapping[str, Any]] = {}
-    """Settings with which it does the same and needs less of its model, told where that is short.
+    """Settings with which it needs fewer capabilities of its model, such as ``verdict: text``.
 
-    Such as ``{"verdict": "text"}``.
+    An error names them where the model lacks a capability.
     """
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
     """Its settings that name a field of the spec's state, or an input, that it reads."""

@@ -19,7 +19,7 @@ class HostFiles:
     Attributes:
         tools: a Python file, whose functions and tools are bound by their names.
         verifiers: a Python file, whose functions are.
-        mcp: an ``mcpServers`` file, whose servers' tools are; a tool of ``tools`` goes before them.
+        mcp: an ``mcpServers`` file, whose servers' tools are; ``tools`` takes precedence.
     """
 
     tools: Path | None = None

@@ -22,7 +22,8 @@ def offered(
 ) -> dict[str, tuple[T, str]]:
     """Tools or verifiers by name, each with the file or the package that it is from.
 
-    Of two of one name the folder's is taken. What can't be used is left out, and logged.
+    A folder's takes precedence over a package's of the same name. What can't be used is left out,
+    and logged.
 
     Args:
         what: ``tool`` or ``verifier``: files of folders lie in ``tools/``, and packages have entry

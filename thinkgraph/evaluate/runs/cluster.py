@@ -2,8 +2,8 @@
 
 The database is an actor beside the driver, and every worker's pools read and write it: samples
 are shared between workers, and what a lost worker had computed stays. Ray starts a worker that
-died again, and gives it its questions again. A spec, a prompt, a model or
-a file of tools that is named by a path has to be at that path on every machine.
+died again, and gives it its questions again. A spec, a prompt, a model or a file of tools that is
+named by a path has to be at that path on every machine.
 """
 
 from __future__ import annotations
