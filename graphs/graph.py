@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -56,6 +57,11 @@ if TYPE_CHECKING:
 
 KEPT = 16
 """Compiled graphs that a graph caches, one per set of params and prompts."""
+
+
+_making = threading.RLock()
+"""Held while a graph makes what it keeps. A run knows its context by the spec that both have, so
+threads that share a graph have to get the same object."""
 
 
 class Graph:
@@ -185,13 +191,14 @@ class Graph:
         Raises:
             SpecError: the report of every error that the checker finds, with the lines of Python.
         """
-        if self._spec is None:
-            found = check_spec(self._data, self._places, self._folder)
-            problems = [problem for problem in found if problem.severity == "error"]
-            if problems:
-                raise SpecError(problems)
-            self._spec = Spec.model_validate(self._data)
-        return self._spec
+        with _making:
+            if self._spec is None:
+                found = check_spec(self._data, self._places, self._folder)
+                problems = [problem for problem in found if problem.severity == "error"]
+                if problems:
+                    raise SpecError(problems)
+                self._spec = Spec.model_validate(self._data)
+            return self._spec
 
     @property
     def specs(self) -> dict[str, Spec]:
@@ -200,24 +207,28 @@ class Graph:
         A built-in graph or a file beside this one is read once, as this one is. A file that lies
         beside a used graph in another folder has its whole path as its name.
         """
-        if not self._specs:
-            found: dict[str, Spec] = {}
-            waiting = [("", self.spec, self._folder)]
-            while waiting:
-                key, spec, folder = waiting.pop()
-                keys: dict[str, str] = {}
-                for use in (node.used for node in spec.nodes.values()):
-                    if use is None or use.graph in keys:
-                        continue
-                    file = find_used(use.graph, folder)
-                    beside = file.parent if isinstance(file, Path) else None
-                    here = use.graph in names() or folder == self._folder
-                    keys[use.graph] = use.graph if here else str(file)
-                    if keys[use.graph] not in found:
-                        waiting.append((keys[use.graph], load_spec(file), beside))
-                found[key] = spec.renamed(keys)
-            self._specs = found
-        return self._specs
+        with _making:
+            if not self._specs:
+                self._specs = self._read_specs()
+            return self._specs
+
+    def _read_specs(self) -> dict[str, Spec]:
+        found: dict[str, Spec] = {}
+        waiting = [("", self.spec, self._folder)]
+        while waiting:
+            key, spec, folder = waiting.pop()
+            keys: dict[str, str] = {}
+            for use in (node.used for node in spec.nodes.values()):
+                if use is None or use.graph in keys:
+                    continue
+                file = find_used(use.graph, folder)
+                beside = file.parent if isinstance(file, Path) else None
+                here = use.graph in names() or folder == self._folder
+                keys[use.graph] = use.graph if here else str(file)
+                if keys[use.graph] not in found:
+                    waiting.append((keys[use.graph], load_spec(file), beside))
+            found[key] = spec.renamed(keys)
+        return found
 
     @property
     def roles(self) -> set[str]:
@@ -581,14 +592,15 @@ class Graph:
         from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
 
         key = (*binding.params.items(), *binding.prompts.items(), *node_kinds().values())
-        found = self._apps.get(key)
-        if found is None:
-            if len(self._apps) >= KEPT:
-                self._apps.clear()
-            unbound = replace(binding, models=Roles(None, None), tools={}, verifiers={})
-            stored = None if may_interrupt(self.specs.values()) else False
-            found = self._apps[key] = app(self.spec, unbound, stored)
-        return found
+        with _making:
+            found = self._apps.get(key)
+            if found is None:
+                if len(self._apps) >= KEPT:
+                    self._apps.clear()
+                unbound = replace(binding, models=Roles(None, None), tools={}, verifiers={})
+                stored = None if may_interrupt(self.specs.values()) else False
+                found = self._apps[key] = app(self.spec, unbound, stored)
+            return found
 
     def _check_roles(self, given: Iterable[str]) -> None:
         known = self.roles

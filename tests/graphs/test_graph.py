@@ -1,6 +1,9 @@
 """Composing, saving, compiling and running a strategy."""
 
 import asyncio
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -8,6 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 import thinkgraph as tg
 from thinkgraph.graphs.catalogue import builtin_names
+from thinkgraph.graphs.checker.check import check_spec
 from thinkgraph.graphs.runtime.result import Finished
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import PromptTooLong
@@ -229,3 +233,19 @@ def test_the_output_is_the_answer_or_the_channel_that_the_spec_names():
     assert result.output == result.summary()["output"]
     assert result.output
     assert isinstance(result.output, list)
+
+
+def test_threads_that_share_a_new_graph_get_one_spec(monkeypatch):
+    """A run knows its models by it: with another, it would take those of its graph's default."""
+    numbers = itertools.count()
+
+    def slow(*given):
+        found = check_spec(*given)
+        time.sleep(0.05 * next(numbers))  # others ask for the spec meanwhile, and end before
+        return found
+
+    monkeypatch.setattr("thinkgraph.graphs.graph.check_spec", slow)
+    graph = refine()
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda _: (graph.spec, graph.specs[""]), range(4))]
+    assert all(spec is graph.spec and used is graph.spec for spec, used in found)
