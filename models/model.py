@@ -186,7 +186,7 @@ class Sampling(Frozen):
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
     constrain_after: str | None = Field(
-        None, description="what constrains the text does so from behind this one, as `</think>`"
+        None, description="the constraint starts after this text, such as `</think>`"
     )
     tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
     tagged_required: bool = Field(

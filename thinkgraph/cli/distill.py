@@ -54,19 +54,22 @@ def distill(
     verify: Annotated[
         str,
         typer.Option(
-            help="metric: samples that are right. vote: samples of a clear vote's answer, which "
-            "needs no right answers but for the gate."
+            help="metric: keep samples that the metric finds right. vote: keep samples of a clear "
+            "majority; then only the test questions need right answers."
         ),
     ] = "metric",
     clear: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the samples that makes a vote clear.")
     ] = 0.6,
-    per_question: Annotated[int, typer.Option(min=1, help="Samples of a question at most.")] = 2,
-    order: Annotated[str, typer.Option(help="Which of them: shortest or first.")] = "shortest",
+    per_question: Annotated[int, typer.Option(min=1, help="Maximum number of samples of a question.")] = 2,
+    order: Annotated[str, typer.Option(help="Which samples to keep: shortest or first.")] = "shortest",
     learn: Annotated[
         str, typer.Option(help="text, answer, or both: the answer on a last line.")
     ] = "text",
-    rounds: Annotated[int, typer.Option(min=1, help="Each from the last one's adapter.")] = 1,
+    rounds: Annotated[
+        int,
+        typer.Option(min=1, help="Number of rounds; each starts from the adapter of the one before."),
+    ] = 1,
     param: Params = None,
     setting: TrainOptions = None,
     engine: Engine = None,
@@ -82,12 +85,12 @@ def distill(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Distil a strategy into an adapter, if its direct answers are better beyond doubt.
+    """Distil a strategy into an adapter, and keep it only if it is significantly better.
 
-    The strategy draws samples, those that are verified are learnt, and the adapted model's direct
-    answers are compared with the model's own on questions that were never drawn from. If they are
-    not better beyond doubt, no adapter is written and the exit status is 1. Started again, it
-    goes on where it was.
+    The strategy samples answers, an adapter is trained on the verified ones, and its direct
+    answers are compared with those of the original model on held-out questions. If they are not
+    significantly better, no adapter is written and the exit status is 1. The same command resumes
+    an interrupted run.
     """
     from pydantic import ValidationError
 
