@@ -42,7 +42,7 @@ class Reply(Frozen):
     @model_validator(mode="after")
     def _says_something(self) -> Reply:
         if all(value is None for value in self.model_dump().values()):
-            raise ValueError("it says nothing")
+            raise ValueError("the reply is empty")
         return self
 
     @property
@@ -80,7 +80,7 @@ class Reply(Frozen):
             is_remark = len(text.split()) > 1
             given = {"remark": text} if is_remark else {"choose": text}
         if not isinstance(given, dict):
-            raise ValueError(f"{given!r} is no reply")
+            raise ValueError(f"{given!r} is not a reply")
         try:
             reply = cls.model_validate(given)
         except ValidationError as error:
@@ -91,7 +91,9 @@ class Reply(Frozen):
         if reply.choose is not None:
             return reply.model_copy(update={"choose": _named(reply.choose, candidates).id})
         if reply.edit is not None and len(candidates) > 1:
-            raise ValueError("which one is edited? name it by `choose`")
+            raise ValueError(
+                f"an edit needs `choose`, since there are {len(candidates)} candidates"
+            )
         return reply
 
 

@@ -200,7 +200,7 @@ def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
     assert done.returncode == 0, done.stdout
     before = {path: Path(path).read_text() for path in written}
     Path(written[0]).unlink()
-    with pytest.raises(ThinkgraphError, match="is there already; nothing was written"):
+    with pytest.raises(ThinkgraphError, match="exists already, so nothing was written"):
         command("new", what, "my-own_thing", "--into", str(tmp_path / "mine"))
     assert not Path(written[0]).exists()
     assert Path(written[1]).read_text() == before[written[1]]
@@ -212,8 +212,8 @@ def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
         ("strategy", "direct", "there is a strategy 'direct' already"),
         ("kind", "vote", "there is a kind 'vote' already"),
         ("kind", "class", "is a word of Python"),
-        ("strategy", "../up", "is no name"),
-        ("strategy", "a b", "is no name"),
+        ("strategy", "../up", "is not a valid name"),
+        ("strategy", "a b", "is not a valid name"),
     ],
 )
 def test_new_refuses_a_name_that_cannot_be(tmp_path: Path, what: str, name: str, said: str):

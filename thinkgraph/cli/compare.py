@@ -55,14 +55,14 @@ def compare(
         str | None,
         typer.Option(
             help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
-            "estimate:TOLERANCE, FILE.py:FUNCTION, or one of a package."
+            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or one of a package."
         ),
     ] = None,
     extract: Annotated[
         str | None,
         typer.Option(
-            help="How answers are found in texts: auto, boxed, final, number, choice, text, "
-            "regex:PATTERN or json:PATH."
+            help="How answers are found in texts: auto, boxed, final, number, choice, yes-no, "
+            "one-of:LABEL,LABEL, text, regex:PATTERN or json:PATH."
         ),
     ] = None,
     field: Annotated[

@@ -61,14 +61,20 @@ def distill(
     clear: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the samples that makes a vote clear.")
     ] = 0.6,
-    per_question: Annotated[int, typer.Option(min=1, help="Maximum number of samples of a question.")] = 2,
-    order: Annotated[str, typer.Option(help="Which samples to keep: shortest or first.")] = "shortest",
+    per_question: Annotated[
+        int, typer.Option(min=1, help="Maximum number of samples of a question.")
+    ] = 2,
+    order: Annotated[
+        str, typer.Option(help="Which samples to keep: shortest or first.")
+    ] = "shortest",
     learn: Annotated[
         str, typer.Option(help="text, answer, or both: the answer on a last line.")
     ] = "text",
     rounds: Annotated[
         int,
-        typer.Option(min=1, help="Number of rounds; each starts from the adapter of the one before."),
+        typer.Option(
+            min=1, help="Number of rounds; each starts from the adapter of the one before."
+        ),
     ] = 1,
     param: Params = None,
     setting: TrainOptions = None,

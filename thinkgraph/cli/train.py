@@ -31,7 +31,8 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="A .jsonl, .json, .csv or .tsv file: questions and answers, or messages."
+            help="A .jsonl, .json, .csv or .tsv file, or the folder of a Hugging Face dataset: "
+            "questions and answers, or messages."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],

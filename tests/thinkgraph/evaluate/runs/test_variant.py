@@ -44,13 +44,18 @@ def test_common_params_go_to_those_who_have_them():
 @pytest.mark.parametrize(
     ("text", "common", "says"),
     [
-        ("", {}, "no strategy"),
-        ("direct,direct", {}, "'direct' stands there twice"),
+        ("", {}, "--graphs names no strategy"),
+        ("direct,direct", {}, "--graphs names 'direct' twice"),
         ("dirct", {}, "direct"),
         ("direct@4", {}, "has no param 'samples'"),
         ("self-consistency@0", {}, "less than 1"),
         ("self-consistency@4:sampels=2", {}, "did you mean 'samples'"),
-        ("direct", {"sampels": "2"}, "none of the strategies has a param 'sampels'"),
+        (
+            "direct,self-consistency@2",
+            {"sampels": "2"},
+            "-p sampels: none of the strategies has this param; did you mean 'samples'?",
+        ),
+        ("direct", {"x": "2"}, "they have .*max_tokens"),
         ("@4", {}, "write GRAPH"),
     ],
 )
