@@ -187,8 +187,8 @@ class LocalModel:
             name = file_key(self._adapter)
         except OSError as error:
             raise ModelError(
-                f"the adapter {self._adapter} can't be read: {error.strerror}; check the path after "
-                "+ in the model's name"
+                f"the adapter {self._adapter} can't be read: {error.strerror}; check the path "
+                "after + in the model's name"
             ) from None
         engine = self.engine
         if name not in engine.native.adapters:

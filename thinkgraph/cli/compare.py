@@ -55,7 +55,8 @@ def compare(
         str | None,
         typer.Option(
             help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
-            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or one of a package."
+            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or "
+            "one of a package."
         ),
     ] = None,
     extract: Annotated[

@@ -91,7 +91,7 @@ def test_load_says_what_there_is_for_a_name_that_isnt_there(tmp_path):
     with pytest.raises(GraphNotFound, match="no file"):
         load("./nowhere.yaml")
     (tmp_path / "my-refine.yaml").write_text(GOOD)
-    with pytest.raises(GraphNotFound, match="did you mean '.*my-refine.yaml'"):
+    with pytest.raises(GraphNotFound, match=r"did you mean '.*my-refine\.yaml'"):
         load(tmp_path / "my-refin.yaml")
 
 
