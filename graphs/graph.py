@@ -673,6 +673,8 @@ def use(
 ) -> NodeSpec:
     """A node that runs another graph.
 
+    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
+
     Args:
         graph: a built-in one, or a file in the same folder.
         inputs: what it is given, by its input or ``question``: a field of this graph.
@@ -680,8 +682,6 @@ def use(
             answer's ``text`` or its ``candidates``; the whole population if None.
         params: values of its params; needed for one that is named as an argument here.
         **more_params: the same, as keywords.
-
-    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
     """
     if not isinstance(graph, str):
         raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")

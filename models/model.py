@@ -129,7 +129,9 @@ class Tagged(Frozen):
 
 
 class Sampling(Frozen):
-    """How the tokens of a completion are sampled. The defaults are those of llama.cpp."""
+    """How the tokens of a completion are sampled. The defaults are those of llama.cpp, except for
+    ``max_tokens``, which llama.cpp leaves open.
+    """
 
     temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
     top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")

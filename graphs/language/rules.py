@@ -83,7 +83,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG002": Rule(
         "the file is too long",
-        "A spec has at most 128 KiB. The longest built-in graph has 3 KiB.",
+        "A spec has at most 128 KiB. The longest built-in graph has about 2 KiB.",
     ),
     "TG003": Rule("the file is not UTF-8", "A spec is UTF-8 text, with or without a BOM."),
     "TG004": Rule(
