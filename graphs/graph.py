@@ -288,7 +288,7 @@ class Graph:
 
         Raises:
             Unbound: with every name that isn't bound.
-            ArgumentError: a tool or verifier is none.
+            ArgumentError: a tool or verifier isn't one.
         """
         known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
         self.required(params).check(self.name, *known)
@@ -414,7 +414,7 @@ class Graph:
             question: a text, or a conversation whose last turn is the question.
             model: a model name or path, an open model, or a LangChain chat model.
             models: models by role, for nodes with ``model: ROLE``.
-            seed: random seed; if None, one is drawn and reported in the result.
+            seed: random seed; if None, a random one is used and reported in the result.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
             tools: what the spec's tools are, by name, or a list of such that have names: LangChain

@@ -347,8 +347,8 @@ class LocalModel:
         """
         if self._format.channels:
             raise ModelError(
-                f"{self._name} can't be held to response_format and call tools too; let the answer "
-                "be a tool, as create_agent does with response_format=ToolStrategy(...)"
+                f"{self._name} can't be constrained to response_format and call tools too; let the "
+                "answer be a tool, as create_agent does with response_format=ToolStrategy(...)"
             )
         tagged = held(
             self._format,

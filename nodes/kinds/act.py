@@ -63,7 +63,7 @@ class Act(CandidateNode):
     def _approves_its_tools(self) -> Act:
         for name in self.approve if isinstance(self.approve, tuple) else ():
             if name not in self.tools:
-                raise ValueError(f"approve: {name!r} is none of its tools")
+                raise ValueError(f"approve: {name!r} is not one of its tools")
         return self
 
     @model_validator(mode="after")

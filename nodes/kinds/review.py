@@ -109,7 +109,7 @@ def _named(name: str | int, candidates: Sequence[Candidate]) -> Candidate:
 class Review(Node):
     """Show the live candidates to a person, and wait for a choice, an edit or a remark.
 
-    The run is interrupted (LangGraph's ``interrupt()``) with the candidates, and goes on with the
+    The run is interrupted (LangGraph's ``interrupt()``) with the candidates, and resumes with the
     reply: ``Command(resume=...)``, ``Interrupted.resume()``, or what is typed in a terminal. A
     choice keeps one candidate and retires the others. An edit replaces its text by a new candidate.
     A remark becomes a critique that rejects, which a revise node can use. Every reply is a critique

@@ -110,8 +110,8 @@ def compare(
 ) -> None:
     """Measure which strategies are worth their cost, on your own questions.
 
-    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. Started
-    again, it goes on where it was.
+    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. The
+    same command resumes an interrupted comparison.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.results.export import check_out
@@ -168,7 +168,7 @@ def compare(
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {out}")
+        say(f"thinkgraph: interrupted; the same command resumes from {out}")
         raise typer.Exit(INTERRUPTED) from None
     warning = number_warning(comparison) if scorer.name == "exact" else ""
     if warning:

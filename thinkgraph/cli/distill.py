@@ -150,7 +150,7 @@ def distill(
             )
         )
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {plan.folder}")
+        say(f"thinkgraph: interrupted; the same command resumes from {plan.folder}")
         raise typer.Exit(INTERRUPTED) from None
     with reader():
         if as_json:
@@ -181,14 +181,14 @@ def _tell(found: Distilled, out: Path) -> None:
     for each in found.rounds:
         print(
             f"round {each.number}: {each.drawn} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.learnt} learnt, of {each.questions} questions; "
+            f"near-copies dropped, {each.learnt} trained on, of {each.questions} questions; "
             f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
             f"{each.training.steps} steps in {each.training.seconds:.0f} s"
         )
     report(found.comparison, found.summary)
     cost = found.cost
     print(
-        f"\nCost: drawing {cost.sampled_tokens:,} tokens, {cost.sampled_s:.0f} s; training "
+        f"\nCost: sampling {cost.sampled_tokens:,} tokens, {cost.sampled_s:.0f} s; training "
         f"{cost.trained_tokens:,} tokens, {cost.trained_s:.0f} s. An answer: before "
         f"{cost.before_tokens:.0f} tokens, {cost.before_s:.2f} s; after {cost.after_tokens:.0f} "
         f"tokens, {cost.after_s:.2f} s."

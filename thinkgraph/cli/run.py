@@ -64,7 +64,7 @@ def run(
     imports: Imports = None,
     mcp: McpFile = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed; drawn and printed if not given.")
+        int | None, typer.Option(help="Random seed; by default a random one, which is printed.")
     ] = None,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of sampled tokens.")

@@ -419,7 +419,7 @@ class TestApproval:
         assert result.answer.votes == 2
 
     def test_a_name_that_is_none_of_its_tools_is_refused(self):
-        with pytest.raises(tg.ThinkgraphError, match="'x' is none of its tools"):
+        with pytest.raises(tg.ThinkgraphError, match="'x' is not one of its tools"):
             Act(tools=("add",), approve=("x",))
 
 
