@@ -64,6 +64,11 @@ def test_what_is_wrong_is_said(text, common, says):
         parsed(text, common)
 
 
+def test_a_model_that_is_named_twice_is_refused():
+    with pytest.raises(ThinkgraphError, match=r"--model names 'a\.gguf' twice"):
+        parse_variants("direct", {}, {}, models=["a.gguf", "b.gguf", "a.gguf"])
+
+
 def test_the_digest_depends_on_what_the_answers_depend_on(tmp_path):
     spec = tmp_path / "mine.yaml"
     lines = [
