@@ -1,5 +1,7 @@
 """What is refused before native code sees it, and with what words."""
 
+import os
+import shutil
 import struct
 
 import gguf
@@ -7,6 +9,7 @@ import pytest
 
 from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.engine.llama.gguf_file import check_gguf
+from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 
 
@@ -101,3 +104,14 @@ def test_a_model_that_only_embeds_is_refused(tmp_path, architecture, causal):
     writer.close()
     with pytest.raises(ModelError, match=r"embedder.gguf .* makes embeddings"):
         open_model(tmp_path / "embedder.gguf")
+
+
+def test_a_path_that_is_no_text_is_opened(tmp_path, tiny, adapters):
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    model, adapter = (shutil.copy(file, odd) for file in (tiny("llama"), adapters["left"]))
+    opened = open_model(model, settings=EngineSettings(adapters={"left": adapter}))
+    try:
+        assert opened.engine.native.adapters.keys() == {"left"}
+    finally:
+        opened.close()
