@@ -200,3 +200,17 @@ def test_what_was_tuned_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
     assert not copy.exists()
     assert "as tuned" not in cli(*words).err
     assert "nothing was tuned" in cli("tune", "--undo", tiny("llama")).out
+
+
+def test_the_tuning_of_a_file_that_is_gone_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copies().mkdir(parents=True)
+    model = shutil.copy(tiny("llama"), tmp_path / "mine.gguf")
+    copy = shutil.copy(tiny("llama"), copies() / "copy.gguf")
+    keep(model, Finding(use=copy))
+    model.unlink()
+    assert f"tuned: {model}: no longer used" in cli("models").out
+    assert f"is as it was; removed {copy}" in cli("tune", "--undo", model).out
+    assert not copy.exists()
+    assert str(model) not in cli("models").out
