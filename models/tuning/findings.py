@@ -42,6 +42,10 @@ class Finding(Frozen):
         given = settings.model_dump(include=settings.model_fields_set)
         return EngineSettings.model_validate(self.settings | given)
 
+    def is_nothing(self, model: Path) -> bool:
+        """Whether it leaves everything as it is by default."""
+        return not self.settings and self.copied(model) is None
+
     def tell(self, model: Path) -> str:
         """It in words: ``threads 2, its copy FILE (144 MB)``."""
         parts = [f"{name} {value}" for name, value in self.settings.items()]
