@@ -70,6 +70,7 @@ def llama(smollm2_path, smollm2):
     model = llama_cpp.Llama(
         str(smollm2_path),
         n_ctx=2048,
+        n_gpu_layers=smollm2.engine.settings.gpu_layers,
         n_threads=smollm2.engine.settings.threads,
         n_threads_batch=smollm2.engine.settings.threads,
         flash_attn=True,
