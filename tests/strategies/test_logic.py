@@ -372,7 +372,7 @@ def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
 
 
 def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
-    replies = ["a", "b", "c", "d", "The answer is 4."]
+    replies = ["a\n", "b\n", "c\n", "d\n", "The answer is 4."]
     choices = [[1, 9], [8, 2], [7, 3], [1, 9], [5, 5]]
     result, model = run(
         "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=2
@@ -393,8 +393,18 @@ def test_tree_of_thoughts_leaves_a_finished_branch_alone():
     assert result.answer.value == "4"
 
 
+def test_tree_of_thoughts_keeps_no_clones_of_what_the_model_ended():
+    replies = [r"So \boxed{18}", "b\n", "c\n", "d\n", "e", "f"]
+    choices = [[9, 1], [5, 5], [4, 6], [1, 9]] + [[1, 1]] * 4
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=2, breadth=2, children=2
+    )
+    assert [call.prefix for call in model.calls] == ["", "b\n", "b\nc\n"]
+    assert [c.text for c in result.candidates].count(r"So \boxed{18}") == 1
+
+
 def test_beam_search_keeps_the_width_and_asks_no_judge():
-    replies = ["a", "b", "c", "d", "It is 1", "It is 2"]
+    replies = ["a\n", "b\n", "c\n", "d\n", "It is 1", "It is 2"]
     result, model = run("beam-search", replies, depth=2, width=1, children=2)
     assert [call.prefix for call in model.calls] == ["", "a\n", "a\nc\n"]
     assert result.usage.model_calls == 3
@@ -402,7 +412,7 @@ def test_beam_search_keeps_the_width_and_asks_no_judge():
 
 def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
     """Level two ends with means of -1 (a c: -0.2 and -1.8) and -0.8 (b d: -0.6 and -1.0)."""
-    replies = ["a", "b", "c", "x", "d", "y", "It is 1", "It is 2"]
+    replies = ["a\n", "b\n", "c\n", "x\n", "d\n", "y\n", "It is 1", "It is 2"]
     logprobs = [-0.2, -0.6, -1.8, -9, -1.0, -9, -0.5, -0.5]
     result, model = run("beam-search", replies, logprobs=logprobs, depth=2, width=2, children=2)
     assert [call.prefix for call in model.calls[1:3]] == ["a\n", "b\n"]
@@ -411,7 +421,7 @@ def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
 
 
 def test_tree_of_thoughts_goes_on_past_a_blank_line():
-    replies = ["First.\n", "\nThen 4.", "The answer is 4."]
+    replies = ["First.\n", "\nThen 4.\n", "The answer is 4."]
     choices = [[1, 1]] * 3
     result, model = run(
         "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=1
