@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.population import Candidate, State
+from thinkgraph.nodes.step import Step
 
 OF_ENTROPIES = frozenset({"certainty", "tail", "lowest_group"})
 """Measures of what a model tells only if it is asked for a completion's confidence."""
@@ -85,3 +86,16 @@ QUALITIES: dict[str, Callable[[Candidate, State], float]] = {
     "score": score,
 }
 """Each gives minus infinity for a candidate that lacks what it measures."""
+
+
+def note_unknown(by: str, candidates: Sequence[Candidate], state: State, step: Step) -> None:
+    """Note among a step's failures that a measure is known of none of the candidates.
+
+    A model without log-probabilities gives none, and then the first candidate would be the best.
+    """
+    written = [candidate for candidate in candidates if candidate.text]
+    if not written or any(math.isfinite(QUALITIES[by](each, state)) for each in written):
+        return
+    params = [name for name, value in step.params.items() if value == by]
+    way_out = f"; set `{params[0]}: heuristic`, which needs none" if params else ""
+    step.failures.append(f"no {by} is known of any candidate{way_out}")
