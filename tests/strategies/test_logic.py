@@ -347,6 +347,12 @@ def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
     assert result.answer.value == "6"
 
 
+def test_chain_of_verification_without_checks_answers_with_its_draft():
+    result, model = run("chain-of-verification", ["It is 4", ""])
+    assert len(model.calls) == 2
+    assert result.answer.value == "4"
+
+
 def test_debate_shows_each_agent_the_answers_of_the_others():
     replies = ["It is 1", "It is 2", "It is 3", "It is 2", "It is 2", "It is 2"]
     result, model = run("debate", replies, agents=3, rounds=3)
@@ -355,6 +361,12 @@ def test_debate_shows_each_agent_the_answers_of_the_others():
         told, mine = prompt.split("You answered:")
         assert f"It is {own}" in mine and f"It is {own}" not in told
         assert all(f"It is {other}" in told for other in {1, 2, 3} - {own})
+    assert (result.answer.value, result.answer.votes) == ("2", 3)
+
+
+def test_debate_ends_with_first_answers_that_agree():
+    result, model = run("debate", ["It is 2"] * 3, agents=3, rounds=2)
+    assert len(model.calls) == 1
     assert (result.answer.value, result.answer.votes) == ("2", 3)
 
 
