@@ -140,6 +140,26 @@ def test_best_of_n_by_judge_asks_once_for_each():
     assert result.usage.model_calls == 4
 
 
+def test_best_of_n_by_scale_asks_for_reasons_by_a_rubric():
+    """The scores of 1 to 10 are 2 and 9; the reasons are critiques."""
+    two, nine = ([float(n == best) for n in range(1, 11)] for best in (2, 9))
+    result, model = run(
+        "best-of-n",
+        ["It is 4", "It is 5", "One is forgotten.", "All are there."],
+        samples=2,
+        scorer="scale",
+        reason=True,
+        rubric="Rate the count alone.",
+        choices=[two, nine],
+    )
+    assert [n for _, n in asked(model)] == [2, 1, 1]
+    assert all("Rate the count alone." in prompt for prompt, _ in asked(model)[1:])
+    assert model.calls[1].sampling.max_tokens == 256
+    assert [c.score for c in result.candidates] == [2, 9]
+    assert [c.text for c in result.critiques] == ["One is forgotten.", "All are there."]
+    assert result.answer.value == "5"
+
+
 def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
     """1 beats 0 and 2 beats 3 in both orders; then 2 beats 1, favoured from one side only."""
     choices = [[1, 9], [9, 1], [9, 1], [1, 9], [6, 4], [9, 1]]
