@@ -4,7 +4,7 @@ import pytest
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.model import parted
+from thinkgraph.models.model import Confidence, parted
 
 QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]
@@ -94,6 +94,71 @@ def test_early_stopping_ends_with_the_first_window_that_agrees():
     result, model = run("early-stopping", replies, samples=6, window=2)
     assert [n for _, n in asked(model)] == [2] * 2
     assert (result.answer.value, result.answer.votes) == ("5", 3)
+
+
+def sure(logprob=-1.0, **measures):
+    return Confidence(mean_logprob=logprob, min_logprob=logprob, **measures)
+
+
+@pytest.mark.parametrize(("borda", "answer"), [(0.5, "4"), (2.0, "5")])
+def test_self_certainty_weighs_votes_by_rank(borda, answer):
+    """The likeliest two say 4, the most certain says 5: 1 + 2^p votes against 3^p."""
+    known = [
+        sure(-0.1, self_certainty=3.0),
+        sure(-0.2, self_certainty=5.0),
+        sure(-0.9, self_certainty=9.0),
+    ]
+    result, model = run("self-certainty", ["4", "4", "5"], samples=3, logprobs=known, borda=borda)
+    assert [n for _, n in asked(model)] == [3]
+    assert model.calls[0].sampling.confidence
+    assert result.answer.value == answer
+    weights = {each.value: each.weight for each in result.answer.tally.classes}
+    assert weights == pytest.approx({"4": 1 + 2**borda, "5": 3**borda})
+
+
+@pytest.mark.parametrize(
+    ("confidence", "keep", "answer", "weights"),
+    [
+        ("tail", 1.0, "5", {"4": 3.0, "5": 8.0}),
+        ("tail", 0.3, "5", {"5": 8.0}),
+        ("lowest_group", 1.0, "4", {"4": 10.0, "5": 2.0}),
+        ("lowest_group", 0.3, "4", {"4": 6.0}),
+    ],
+)
+def test_deepconf_weighs_the_most_confident_samples(confidence, keep, answer, weights):
+    known = [
+        sure(tail=1.0, lowest_group=6.0),
+        sure(tail=2.0, lowest_group=4.0),
+        sure(tail=8.0, lowest_group=2.0),
+    ]
+    result, model = run(
+        "deepconf",
+        ["4", "4", "5"],
+        samples=3,
+        logprobs=known,
+        confidence=confidence,
+        keep=keep,
+    )
+    assert [n for _, n in asked(model)] == [3]
+    assert model.calls[0].sampling.confidence
+    assert result.answer.value == answer
+    assert {c.value: c.weight for c in result.answer.tally.classes} == pytest.approx(weights)
+
+
+def test_router_answers_at_once_where_the_model_is_sure():
+    result, model = run("router", ["It is 4"], logprobs=[-0.1])
+    assert asked(model) == [(QUESTION, 1)]
+    assert model.calls[0].sampling.temperature == 0
+    assert result.answer.value == "4"
+
+
+def test_router_lets_the_quick_answer_vote_where_the_model_is_not_sure():
+    replies = ["It is 4", "It is 5", "It is 4", "It is 5", "It is 4"]
+    result, model = run("router", replies, logprobs=[-0.9], samples=4)
+    (quick, one), (think, many) = asked(model)
+    assert quick == QUESTION and think.startswith(QUESTION) and "step by step" in think
+    assert (one, many) == (1, 4)
+    assert (result.answer.value, result.answer.votes, result.answer.of) == ("4", 3, 5)
 
 
 def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
@@ -547,7 +612,7 @@ def test_least_to_most_answers_at_once_where_nothing_was_broken_down():
     assert result.answer.value == "4"
 
 
-def test_program_aided_works_the_programs_out_and_votes_on_the_results():
+def test_arithmetic_works_the_calculations_out_and_votes_on_the_results():
     replies = ["a = 9\nanswer = a - 5", "9 - 5 = 3", "import os", "answer = 9 + 5"]
     result, model = run("arithmetic", replies, samples=4)
     assert [n for _, n in asked(model)] == [4]
