@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from thinkgraph.models.backends.scripted import ScriptedModel, _split
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Confidence, Delta, Message, ModelRequest, Sampling, continued
+from thinkgraph.models.model import (
+    Budget,
+    Confidence,
+    Delta,
+    Message,
+    ModelRequest,
+    Sampling,
+    continued,
+)
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
