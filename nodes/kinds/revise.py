@@ -12,7 +12,7 @@ from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
-from thinkgraph.nodes.quality import QUALITIES, Quality, note_unknown
+from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step, gather
 
 
@@ -94,7 +94,7 @@ class Revise(CandidateNode):
         ]
         children = await gather(*work)
         if self.keep == "better":
-            note_unknown(self.by, children, state, step)
+            step.failures += unknown(self.by, children, state, step.params)
         family = self._kept(parent, children, state)
         for candidate in family:
             step.emit(CandidateUpdated(candidate=candidate))

@@ -11,7 +11,7 @@ from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
-from thinkgraph.nodes.quality import QUALITIES, Quality, note_unknown
+from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step
 
 
@@ -61,7 +61,7 @@ class Select(Node):
         ranked = sorted(passing, key=lambda candidate: self._rank(candidate, state))
         kept = {c.id for c in (ranked if self.best == "all" else ranked[: self.best])}
         if len(kept) < len(ranked) and self.by != "score":  # a score node has told of its own
-            note_unknown(self.by, ranked, state, step)
+            step.failures += unknown(self.by, ranked, state, step.params)
         dropped = {candidate.id for candidate in pool} - {candidate.id for candidate in passing}
         changed = [
             after
