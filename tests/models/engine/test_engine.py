@@ -336,6 +336,7 @@ async def test_a_stop_string_across_tokens_ends_the_text_before_it(smollm2):
     ).completions()
     assert sample.finish_reason == "stop"
     assert sample.text == whole.text[: whole.text.index(stop)]
+    assert (sample.stop_text, whole.stop_text) == (stop, "")
     assert sample.tokens < whole.tokens
 
 
