@@ -110,7 +110,7 @@ def run(
     named = parse_pairs("--role", role or [])
     check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
-    if not quiet and (line := tuned_line(model)):
+    if not quiet and (line := tuned_line(model, engine or [])):
         say(line)
     roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])
