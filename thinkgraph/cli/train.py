@@ -80,6 +80,7 @@ def train(
     from thinkgraph.train.errors import need
     from thinkgraph.train.example import divide, read_conversations
     from thinkgraph.train.fine_tune import fine_tune, working_folder
+    from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.progress import TrainProgress
 
     need()
@@ -87,6 +88,10 @@ def train(
     name = model or default_model()
     path = find(name).path
     fields = dict(parse_pairs("--field", field or []))
+    read = (path, data, *([held_out] if held_out else []))
+    refuse_same(out, *read)
+    if merge:
+        refuse_same(merge, out, *read)
     if reward:
         _reinforce(str(data), fields, reward, path, out, settings, quiet=quiet)
         return
@@ -197,11 +202,13 @@ def adapter(
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
     from thinkgraph.train.errors import need
+    from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.weights.adapter import from_gguf, to_gguf
     from thinkgraph.train.weights.merge import merge as write_merged
 
     need("torch", "safetensors", "gguf")
     path = find(model or default_model()).path
+    refuse_same(out, path, source)
     if merge and source.is_dir():
         part = out.with_name(out.name + ".adapter.gguf")
         try:

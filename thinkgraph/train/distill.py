@@ -32,6 +32,7 @@ from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
 from thinkgraph.train.example import divide
 from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
+from thinkgraph.train.outputs import check_adapter, refuse_same
 from thinkgraph.train.samples import Counts, Selection, select
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell
@@ -205,6 +206,8 @@ async def distill(
         ModelError: the model can't be opened or trained.
     """
     need()
+    check_adapter(plan.out)
+    refuse_same(plan.out, find(plan.model).path)
     refuse_contaminated(drawn, test)
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):

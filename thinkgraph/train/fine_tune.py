@@ -17,6 +17,7 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
+from thinkgraph.train.outputs import check_adapter, refuse_same
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
 from thinkgraph.train.weights.adapter import CONFIG, to_gguf
@@ -85,8 +86,8 @@ def fine_tune(
     """
     need()
     check_family(model)
-    if out.suffix != ".gguf":
-        raise TrainError(f"{out}: an adapter is a .gguf file")
+    check_adapter(out)
+    refuse_same(out, model)
     if not conversations:
         raise TrainError("there is nothing to train on")
     refuse_shared(conversations, held_out)

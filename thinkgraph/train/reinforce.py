@@ -17,6 +17,7 @@ from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.fine_tune import ADAPTER, opened_vocabulary, working_folder
+from thinkgraph.train.outputs import check_adapter, refuse_same
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
 from thinkgraph.train.weights.adapter import to_gguf
@@ -56,6 +57,8 @@ def reinforce(
             can't be trained.
     """
     need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
+    check_adapter(out)
+    refuse_same(out, model)
     if settings.batch % group:
         raise TrainError(
             f"batch is {settings.batch} and must be a multiple of the {group} samples of a question"

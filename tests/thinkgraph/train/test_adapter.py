@@ -148,3 +148,30 @@ def test_a_full_disk_leaves_no_half_of_a_file(family, peft_model, tmp_path, monk
         to_gguf(tmp_path, family("llama"), out)
     assert out.read_bytes() == b"earlier"
     assert [each.name for each in tmp_path.glob("*.part")] == []
+
+
+@pytest.mark.model
+def test_no_output_replaces_what_is_read(cli, family, peft_model, tmp_path):
+    model, adapter = tmp_path / "m.gguf", tmp_path / "a.gguf"
+    model.write_bytes(family("llama").read_bytes())
+    (tmp_path / "link.gguf").symlink_to(model)
+    peft_model(model).save_pretrained(tmp_path / "peft")
+    to_gguf(tmp_path / "peft", model, adapter)
+    data = tmp_path / "d.jsonl"
+    data.write_text("".join(f'{{"question": "q{n}", "answer": "a"}}\n' for n in range(20)))
+    files = {each: each.read_bytes() for each in (model, adapter, data)}
+    train = ("train", "--data", data, "-m", model, "-s", "steps=1")
+    for words in (
+        ("adapter", tmp_path / "peft", "-m", model, "--out", model),
+        ("adapter", tmp_path / "peft", "-m", model, "--out", tmp_path / "link.gguf"),
+        ("adapter", adapter, "--merge", "-m", model, "--out", adapter),
+        (*train, "--out", model),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", tmp_path / "." / "new.gguf"),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", data),
+        ("distill", "direct", "--data", data, "-m", model, "--out", model, "--test", "8"),
+    ):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1), words
+        assert "would replace" in ended.err
+    assert {each: each.read_bytes() for each in files} == files
+    assert not (tmp_path / "new.gguf").exists()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf, check_model
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.outputs import refuse_same
 from thinkgraph.train.weights.base import check_family
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
     """Write an adapter as a GGUF for a model; see :func:`to_gguf`."""
     import gguf
 
+    refuse_same(out, model)
     family = check_family(model)
     header, names = check_model(model), tensor_names(model)
     shapes = tensor_shapes(model)

@@ -9,6 +9,7 @@ from typing import Any
 from thinkgraph.models.engine.llama.gguf_file import check_model
 from thinkgraph.models.engine.llama.quantize import quantize
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.outputs import refuse_same
 from thinkgraph.train.weights.adapter import heads_of, permuted, read_gguf, tensor_names
 
 PLAIN = (0, 1, 32)
@@ -31,8 +32,7 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
         ModelError: a file is no whole GGUF, or llama.cpp can't quantize the result.
         TrainError: the adapter is of another model, or the file can't be written.
     """
-    if out.exists() and out.samefile(model):
-        raise TrainError(f"{out} is the model itself; give the merged one another name")
+    refuse_same(out, model, adapter)
     header = check_model(model)
     kind = header.metadata.get("general.file_type")
     deltas = _deltas(adapter, model)

@@ -1,0 +1,29 @@
+"""What a training may write to: never one of the files that it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thinkgraph.train.errors import TrainError
+
+
+def refuse_same(out: Path, *inputs: Path) -> None:
+    """Refuse to write over a file that is read, by whatever name it is called.
+
+    Raises:
+        TrainError: names both.
+    """
+    for path in inputs:
+        same = out.resolve() == path.resolve()
+        if same or (out.exists() and path.exists() and out.samefile(path)):
+            raise TrainError(f"{out} would replace {path}; give the output another name")
+
+
+def check_adapter(out: Path) -> None:
+    """Refuse a name that can't be loaded as MODEL+OUT.
+
+    Raises:
+        TrainError: it doesn't end in .gguf.
+    """
+    if out.suffix.lower() != ".gguf":
+        raise TrainError(f"--out {out}: the name must end in .gguf")
