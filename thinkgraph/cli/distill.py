@@ -141,13 +141,18 @@ def distill(
         base=base,
         host=HostFiles(tools, verifiers, mcp),
     )
-    progress = TrainProgress(shown=not quiet)
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:
         found = asyncio.run(
             run_all(
-                plan, drawn, gate, scorer, tell=tell, progress=progress.take, row=_counting(tell)
-            )
+                plan,
+                drawn,
+                gate,
+                scorer,
+                tell=tell,
+                progress=lambda: TrainProgress(shown=not quiet),
+                row=_counting(tell),
+            )  # fmt: skip
         )
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; the same command resumes from {plan.folder}")

@@ -76,17 +76,17 @@ def train(
     seed.
     """
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import find
     from thinkgraph.train.errors import need
     from thinkgraph.train.example import divide, read_conversations
     from thinkgraph.train.fine_tune import fine_tune, working_folder
     from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.progress import TrainProgress
+    from thinkgraph.train.weights.base import bare_model
 
     need()
     settings = read_settings(setting or [])
     name = model or default_model()
-    path = find(name).path
+    path = bare_model(name)
     fields = dict(parse_pairs("--field", field or []))
     read = (path, data, *([held_out] if held_out else []))
     refuse_same(out, *read)
@@ -200,14 +200,14 @@ def adapter(
 ) -> None:
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import find
     from thinkgraph.train.errors import need
     from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.weights.adapter import from_gguf, to_gguf
+    from thinkgraph.train.weights.base import bare_model
     from thinkgraph.train.weights.merge import merge as write_merged
 
     need("torch", "safetensors", "gguf")
-    path = find(model or default_model()).path
+    path = bare_model(model or default_model())
     refuse_same(out, path, source)
     if merge and source.is_dir():
         part = out.with_name(out.name + ".adapter.gguf")

@@ -9,9 +9,12 @@ than the model's own beyond doubt, or there is no adapter.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +29,17 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.models.catalogue import find
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
 from thinkgraph.train.example import divide
 from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
 from thinkgraph.train.outputs import check_adapter, refuse_same
+from thinkgraph.train.progress import TrainProgress
 from thinkgraph.train.samples import Counts, Selection, select
 from thinkgraph.train.settings import TrainSettings
-from thinkgraph.train.supervised import Tell
+from thinkgraph.train.supervised import Point, Tell
+from thinkgraph.train.weights.base import bare_model
 
 DIRECT = "direct"
 ALWAYS = (
@@ -187,7 +191,7 @@ async def distill(
     metric: Metric,
     *,
     tell: Callable[[str], None] = lambda line: None,
-    progress: Tell = lambda step, of, point: None,
+    progress: Callable[[], TrainProgress] = lambda: TrainProgress(shown=False),
     row: Callable[[Row, bool], None] = lambda row, kept: None,
 ) -> Distilled:
     """Draw, verify, train and compare, round by round; started again, it goes on where it was.
@@ -198,7 +202,7 @@ async def distill(
         test: the questions of the gate.
         metric: what is right.
         tell: told what begins, in words.
-        progress: told every training step.
+        progress: makes the display of a round's training.
         row: told every run.
 
     Raises:
@@ -207,7 +211,7 @@ async def distill(
     """
     need()
     check_adapter(plan.out)
-    refuse_same(plan.out, find(plan.model).path)
+    refuse_same(plan.out, bare_model(plan.model))
     refuse_contaminated(drawn, test)
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):
@@ -237,7 +241,7 @@ async def _round(
     metric: Metric,
     *,
     tell: Callable[[str], None],
-    progress: Tell,
+    progress: Callable[[], TrainProgress],
     row: Callable[[Row, bool], None],
 ) -> Round:
     last = before[-1].adapter if before else None
@@ -254,10 +258,12 @@ async def _round(
     )
     out = plan.folder / f"round-{number}.gguf"
     start = working_folder(last) / ADAPTER if last else None
-    report = fine_tune(
-        learnt, measured, find(plan.model).path, out, plan.settings,
-        base=plan.base, start=start, replace=True, tell=progress,
+    train = partial(
+        fine_tune, learnt, measured, bare_model(plan.model), out, plan.settings,
+        base=plan.base, start=start, replace=True,
     )  # fmt: skip
+    with progress() as shown:
+        report = await in_thread(lambda tell: train(tell=tell), shown.take)
     return Round(
         number=number,
         adapter=out,
@@ -272,22 +278,52 @@ async def _round(
     )
 
 
+class _Stopped(Exception):
+    """Ends a training at its next step."""
+
+
+async def in_thread(train: Callable[[Tell], Report], tell: Tell) -> Report:
+    """Train in a thread, so that the loop stays free; cancelled, it stops after its step.
+
+    Args:
+        train: given what is to be told every step.
+        tell: told every step, in that thread.
+    """
+    cancelled = threading.Event()
+
+    def told(step: int, of: int, point: Point | None) -> None:
+        if cancelled.is_set():
+            raise _Stopped
+        tell(step, of, point)
+
+    try:
+        return await asyncio.to_thread(train, told)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise
+
+
 def _check(counts: Counts, plan: Plan) -> None:
     if counts.questions >= 2:
         return
     how = "right" if plan.selection.verify == "metric" else "of a clear vote's answer"
     raise TrainError(
-        f"{counts.kept} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there is "
+        f"{counts.verified} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there is "
         "nothing to learn from; take easier questions, more samples or a stronger strategy"
     )
 
 
 def _config(plan: Plan, model: str) -> Config:
-    return Config(model, plan.engine, {}, plan.seed, {}, plan.at_once, plan.host)
+    return Config(model, settings=plan.engine, seed=plan.seed, at_once=plan.at_once, host=plan.host)
 
 
 def _label(number: int) -> str:
     return f"{DIRECT} (round {number})" if number else f"{DIRECT} (model)"
+
+
+def _drawing_label(plan: Plan) -> str:
+    """Another label than those of direct answers, as the strategy may be `direct` itself."""
+    return f"{plan.strategy.label} (drawing)"
 
 
 def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
@@ -298,8 +334,8 @@ def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
         direct.model_copy(update={"label": _label(number), "model": model})
         for number, model in enumerate(models)
     ]
-    label = f"{plan.strategy.label} (model)"
-    return [*found, plan.strategy.model_copy(update={"label": label, "model": plan.model})]
+    drawing = {"label": _drawing_label(plan), "model": plan.model}
+    return [*found, plan.strategy.model_copy(update=drawing)]
 
 
 def _shared_params(plan: Plan) -> dict[str, Any]:
@@ -320,13 +356,12 @@ def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
 
 def _cost(plan: Plan, rounds: Sequence[Round], summary: Summary, number: int) -> Cost:
     by_label = {each.label: each for each in summary.strategies}
-    before, after = by_label[f"{plan.strategy.label} (model)"], by_label[_label(number)]
-    until = rounds[:number]
+    before, after = by_label[_drawing_label(plan)], by_label[_label(number)]
     return Cost(
-        sampled_tokens=sum(each.sampled_tokens for each in until),
-        sampled_s=sum(each.sampled_s for each in until),
-        trained_tokens=sum(each.training.tokens for each in until),
-        trained_s=sum(each.training.seconds for each in until),
+        sampled_tokens=sum(each.sampled_tokens for each in rounds),
+        sampled_s=sum(each.sampled_s for each in rounds),
+        trained_tokens=sum(each.training.tokens for each in rounds),
+        trained_s=sum(each.training.seconds for each in rounds),
         before_tokens=before.tokens,
         before_s=before.seconds,
         after_tokens=after.tokens,

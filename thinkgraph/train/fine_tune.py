@@ -17,10 +17,10 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
-from thinkgraph.train.outputs import check_adapter, refuse_same
+from thinkgraph.train.outputs import check_adapter, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
-from thinkgraph.train.weights.adapter import CONFIG, to_gguf
+from thinkgraph.train.weights.adapter import CONFIG, check_adapted, to_gguf
 from thinkgraph.train.weights.base import check_family, load_base
 
 REPORT, CURVE, ADAPTER, CHECKPOINTS = "training.json", "curve.svg", "adapter", "checkpoints"
@@ -85,11 +85,16 @@ def fine_tune(
             can't be written.
     """
     need()
+    from safetensors import SafetensorError
+
     check_family(model)
     check_adapter(out)
     refuse_same(out, model)
     if not conversations:
-        raise TrainError("there is nothing to train on")
+        raise TrainError(
+            "no question is left to train on: all of --data is held out; lower --set held_out=N "
+            "or give --held-out FILE"
+        )
     refuse_shared(conversations, held_out)
     folder, rank = working_folder(out), settings.rank
     texts = [[m.model_dump() for m in each.messages] for each in (*conversations, *held_out)]
@@ -116,8 +121,8 @@ def fine_tune(
         trained = train(weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell)
         try:
             trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
-        except OSError as error:
-            raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+        except (OSError, SafetensorError) as error:
+            raise unwritten(folder, error) from error
         to_gguf(folder / ADAPTER, model, out)
     report = report.model_copy(
         update={
@@ -136,14 +141,17 @@ def fine_tune(
 
 def _weights(model: Path, base: str | None, start: Path | None, settings: TrainSettings) -> Any:
     """The base with an adapter on it: one to go on from, or one that changes nothing yet."""
-    weights = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
-    if start is None:
-        return adapted(weights, settings)
     from peft import PeftModel
 
-    if not (start / CONFIG).is_file():
+    if start and not (start / CONFIG).is_file():
         raise TrainError(f"{start} is no adapter of peft to go on from")
-    return PeftModel.from_pretrained(weights, str(start), is_trainable=True)
+    weights = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
+    if start:
+        weights = PeftModel.from_pretrained(weights, str(start), is_trainable=True)
+    else:
+        weights = adapted(weights, settings)
+    check_adapted(weights, model)
+    return weights
 
 
 def opened_vocabulary(model: Path) -> LocalModel:
@@ -179,7 +187,7 @@ def _keep(folder: Path, report: Report) -> None:
         part.write_text(report.model_dump_json(indent=2), "utf-8")
         part.replace(folder / REPORT)
     except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+        raise unwritten(folder, error) from error
 
 
 def _draw(folder: Path, report: Report, title: str) -> None:
@@ -188,7 +196,7 @@ def _draw(folder: Path, report: Report, title: str) -> None:
     try:
         (folder / CURVE).write_bytes(curve(report.points, report.best, title))
     except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+        raise unwritten(folder, error) from error
 
 
 def read_report(out: Path) -> Report:
@@ -201,4 +209,6 @@ def read_report(out: Path) -> Report:
         text = (working_folder(out) / REPORT).read_text("utf-8")
         return Report.model_validate(json.loads(text))
     except (OSError, ValueError) as error:
-        raise TrainError(f"{working_folder(out)} has no report of a training") from error
+        raise TrainError(
+            f"{working_folder(out)} has no training.json; run `thinkgraph train` again with --replace"
+        ) from error

@@ -27,3 +27,9 @@ def check_adapter(out: Path) -> None:
     """
     if out.suffix.lower() != ".gguf":
         raise TrainError(f"--out {out}: the name must end in .gguf")
+
+
+def unwritten(folder: Path, error: Exception) -> TrainError:
+    """What is said of a folder that can't be written; safetensors has an error of its own."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
+    return TrainError(f"{folder} can't be written: {reason}")

@@ -20,7 +20,7 @@ from thinkgraph.train.fine_tune import ADAPTER, opened_vocabulary, working_folde
 from thinkgraph.train.outputs import check_adapter, refuse_same
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
-from thinkgraph.train.weights.adapter import to_gguf
+from thinkgraph.train.weights.adapter import check_adapted, to_gguf
 from thinkgraph.train.weights.base import load_base
 
 
@@ -73,7 +73,9 @@ def reinforce(
         torch.set_num_threads(settings.threads)
     set_seed(settings.seed)
     with quietly():
-        weights = adapted(load_base(model, base, precision=settings.precision), settings)
+        loaded = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
+        weights = adapted(loaded, settings)
+        check_adapted(weights, model)
     tokenizer = AutoTokenizer.from_pretrained(
         base or str(model.parent), **({} if base else {"gguf_file": model.name})
     )

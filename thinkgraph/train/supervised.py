@@ -95,6 +95,7 @@ def train(
         TrainError: a checkpoint can't be written; the earlier ones are kept.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import Trainer, set_seed
     from transformers.trainer_callback import PrinterCallback
 
@@ -116,7 +117,7 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
     try:
         done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         if not _is_of_writing(error):
             raise
         raise TrainError(

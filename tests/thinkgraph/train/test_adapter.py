@@ -8,7 +8,7 @@ import pytest
 
 from tests.thinkgraph.train.conftest import write_family
 from thinkgraph.models.backends.local import open_model
-from thinkgraph.models.catalogue import load
+from thinkgraph.models.catalogue import find, load
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 from thinkgraph.train.errors import TrainError
@@ -21,6 +21,7 @@ from thinkgraph.train.weights.adapter import (
     to_gguf,
     write_gguf,
 )
+from thinkgraph.train.weights.merge import merge
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
 pytest.importorskip("peft", reason="needs thinkgraph[train]")
@@ -175,3 +176,43 @@ def test_no_output_replaces_what_is_read(cli, family, peft_model, tmp_path):
         assert "would replace" in ended.err
     assert {each: each.read_bytes() for each in files} == files
     assert not (tmp_path / "new.gguf").exists()
+
+
+@pytest.mark.model
+def test_an_adapter_of_other_sizes_is_refused(family, peft_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.thinkgraph.train.conftest.FEED", 64)
+    other = write_family(tmp_path / "other.gguf", "llama")
+    peft_model(other).save_pretrained(tmp_path / "peft")
+    to_gguf(tmp_path / "peft", other, tmp_path / "a.gguf")
+    for write in (from_gguf, lambda file, model, out: merge(file, model, out)):
+        with pytest.raises(TrainError, match="changes a weight of"):
+            write(tmp_path / "a.gguf", family("llama"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.model
+def test_an_adapter_without_alpha_is_not_scaled(family, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
+    name = "model.layers.0.self_attn.v_proj"
+    monkeypatch.setattr(gguf.GGUFWriter, "add_float32", lambda self, key, value: None)
+    write_gguf(Adapter({name: pair}, {name: 1.0}), family("llama"), tmp_path / "a.gguf")
+    assert read_gguf(tmp_path / "a.gguf", family("llama")).scales == {name: 1.0}
+
+
+@pytest.mark.model
+def test_a_second_adapter_is_refused_and_a_folder_may_have_a_plus(family, peft_model, tmp_path):
+    path, folder = family("llama"), tmp_path / "c++"
+    folder.mkdir()
+    peft_model(path).save_pretrained(tmp_path)
+    to_gguf(tmp_path, path, folder / "a.gguf")
+    name = f"{path}+{folder / 'a.gguf'}"
+    assert load(f"{name}:0.5").scale == 0.5
+    with pytest.raises(ModelError, match="two adapters"):
+        find(f"{name}+{folder / 'a.gguf'}")
+    with pytest.raises(
+        ModelError, match=f"there is no adapter {folder / 'b.gguf'}".replace("+", r"\+")
+    ):
+        find(f"{path}+{folder / 'b.gguf'}")
+    with pytest.raises(ModelError, match="there is no file"):
+        find(f"{folder / 'm.gguf'}")

@@ -1,12 +1,22 @@
 """Distillation: its parts are apart, and nothing is written that the gate doesn't pass."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 
+from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.train.distill import Cost, divide_task, refuse_contaminated
+from thinkgraph.train.distill import (
+    Cost,
+    Plan,
+    _competitors,
+    divide_task,
+    in_thread,
+    refuse_contaminated,
+)
 from thinkgraph.train.errors import TrainError
 
 
@@ -75,3 +85,36 @@ def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
     assert "round 2: 24 samples" in ended.out
     assert not out.exists()
     assert (tmp_path / "a.gguf.distill" / "round-2.gguf").exists()
+
+
+def test_a_strategy_that_is_direct_itself_has_a_label_of_its_own(tmp_path):
+    strategy = Variant.parse("direct", {"temperature": 0.7}, {})
+    plan = Plan(strategy=strategy, model="smollm2", out=tmp_path / "a.gguf")
+    labels = [each.label for each in _competitors(plan, [])]
+    assert len(labels) == len(set(labels)) == 2
+
+
+async def test_a_training_that_is_cancelled_ends_at_its_next_step():
+    began, ended, free = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+    def train(tell):
+        try:
+            while True:
+                tell(1, 10, None)
+                free.call_soon_threadsafe(began.set)
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(in_thread(train, lambda step, of, point: None))
+    await began.wait()  # the loop is free while it trains
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended.wait, 60)
+
+
+def test_an_output_that_could_not_be_loaded_is_refused_before_anything_is_drawn(cli, tmp_path):
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    ended = cli("distill", "direct", "--data", "word-problems:20", "--test", 8, "--out", "words")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "must end in .gguf" in ended.err

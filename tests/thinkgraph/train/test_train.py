@@ -170,3 +170,27 @@ def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("2 steps; the mean reward")
     load(f"{path}+{out}")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("targets", "said"), [("lm_head", "lm_head"), ("embed_tokens", "train only linear layers")]
+)
+def test_targets_that_no_adapter_holds_are_refused_before_the_training(
+    cli, family, data, tmp_path, targets, said
+):
+    ended = train(cli, family("llama"), data, tmp_path / "a.gguf", "-s", f"targets={targets}")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+    assert not (tmp_path / "a.gguf.train" / "checkpoints").exists()
+
+
+@pytest.mark.model
+def test_a_model_that_is_named_with_an_adapter_is_refused(cli, family, data, tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"")
+    name = f"{family('llama')}+{tmp_path / 'a.gguf'}"
+    more = ("--data", data, "-m", name, "--out", tmp_path / "b.gguf")
+    for words in (("train", *more), ("distill", "direct", *more, "--test", 8)):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "has an adapter" in ended.err
