@@ -55,7 +55,7 @@ def distill(
         str,
         typer.Option(
             help="metric: keep samples that the metric finds right. vote: keep samples of a clear "
-            "majority; then only the test questions need right answers."
+            "majority; then only the questions of --test-data need right answers."
         ),
     ] = "metric",
     clear: Annotated[
@@ -121,13 +121,15 @@ def distill(
     except ValidationError as error:
         first = error.errors()[0]
         raise ThinkgraphError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from None
-    task = read_questions(data, limit=limit, seed=seed)
+    voted = selection.verify == "vote"
+    task = read_questions(data, limit=limit, seed=seed, answers=not (voted and test_data))
     if test_data:
         drawn, gate = task, read_questions(test_data, seed=seed + 1)
     else:
         drawn, gate = divide_task(task, test, seed)
-    scorer = find_metric(metric or task.metric, task.questions)
-    scorer.check([*drawn.questions, *gate.questions])
+    judged = gate if voted else task
+    scorer = find_metric(metric or judged.metric, judged.questions)
+    scorer.check([*(() if voted else drawn.questions), *gate.questions])
     plan = Plan(
         strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
         model=model or default_model(),
@@ -143,17 +145,11 @@ def distill(
     )
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:
-        found = asyncio.run(
-            run_all(
-                plan,
-                drawn,
-                gate,
-                scorer,
-                tell=tell,
-                progress=lambda: TrainProgress(shown=not quiet),
-                row=_counting(tell),
-            )  # fmt: skip
-        )
+        running = run_all(
+            plan, drawn, gate, scorer,
+            tell=tell, progress=lambda: TrainProgress(shown=not quiet), row=_counting(tell),
+        )  # fmt: skip
+        found = asyncio.run(running)
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; the same command resumes from {plan.folder}")
         raise typer.Exit(INTERRUPTED) from None

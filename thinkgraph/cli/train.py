@@ -168,7 +168,9 @@ def read_settings(given: list[str]) -> TrainSettings:
         return TrainSettings.model_validate(pairs)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ThinkgraphError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from None
+        what = f"{first['loc'][0]}={first['input']}: " if first["loc"] else ""
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ThinkgraphError(f"--set {what}{reason}") from None
 
 
 def _tell(report: Report, model: str, out: Path) -> None:

@@ -308,8 +308,8 @@ def _check(counts: Counts, plan: Plan) -> None:
         return
     how = "right" if plan.selection.verify == "metric" else "of a clear vote's answer"
     raise TrainError(
-        f"{counts.verified} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there is "
-        "nothing to learn from; take easier questions, more samples or a stronger strategy"
+        f"{counts.verified} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there "
+        "is nothing to learn from; take easier questions, more samples or a stronger strategy"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,7 @@ class Report(Frozen):
     points: tuple[Point, ...] = ()
     steps: int = Field(0, description="done; 0 while it isn't finished")
     best: int = Field(0, description="the step of the adapter that was kept")
-    seconds: float = Field(0.0, description="of the last start")
+    seconds: float = Field(0.0, description="of all starts, up to their last checkpoints")
     tokens: int = Field(0, description="that were read, all epochs together")
 
     @property
@@ -114,11 +113,18 @@ def fine_tune(
         examples=len(learnt),
         held_out=len(measured),
         left_out=left_out,
+        seconds=known.seconds if known else 0.0,
     )
     _keep(folder, report)
+
+    def saved(seconds: float) -> None:
+        _keep(folder, report.model_copy(update={"seconds": report.seconds + seconds}))
+
     with quietly():
         weights = _weights(model, base, start, settings)
-        trained = train(weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell)
+        trained = train(
+            weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell, saved=saved
+        )
         try:
             trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
         except (OSError, SafetensorError) as error:
@@ -129,7 +135,7 @@ def fine_tune(
             "points": tuple(trained.points),
             "steps": trained.steps,
             "best": trained.best,
-            "seconds": trained.seconds,
+            "seconds": report.seconds + trained.seconds,
             "tokens": trained.tokens,
         }
     )
@@ -197,18 +203,3 @@ def _draw(folder: Path, report: Report, title: str) -> None:
         (folder / CURVE).write_bytes(curve(report.points, report.best, title))
     except OSError as error:
         raise unwritten(folder, error) from error
-
-
-def read_report(out: Path) -> Report:
-    """The report of an adapter's training.
-
-    Raises:
-        TrainError: there is none.
-    """
-    try:
-        text = (working_folder(out) / REPORT).read_text("utf-8")
-        return Report.model_validate(json.loads(text))
-    except (OSError, ValueError) as error:
-        raise TrainError(
-            f"{working_folder(out)} has no training.json; run `thinkgraph train` again with --replace"
-        ) from error

@@ -118,3 +118,24 @@ def test_an_output_that_could_not_be_loaded_is_refused_before_anything_is_drawn(
     ended = cli("distill", "direct", "--data", "word-problems:20", "--test", 8, "--out", "words")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "must end in .gguf" in ended.err
+
+
+@pytest.mark.model
+def test_a_vote_needs_no_right_answers_in_the_data_that_is_drawn_from(cli, family, tmp_path):
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    data, gate = tmp_path / "d.jsonl", tmp_path / "gate.jsonl"
+    data.write_text("".join(json.dumps({"question": f"say {n}"}) + "\n" for n in range(4)))
+    gate.write_text(
+        "".join(json.dumps({"question": f"tell {n}", "answer": n}) + "\n" for n in range(8))
+    )
+    words = (
+        "distill", "self-consistency", "--data", data, "-m", family("llama"), "--out",
+        tmp_path / "a.gguf", "-p", "samples=2", "-p", "max_tokens=4", "-e", "threads=1", "-q",
+    )  # fmt: skip
+    ended = cli(*words, "--test-data", gate, "--verify", "vote")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "of a clear vote's answer" in ended.err  # drawn, and a random model agrees on nothing
+    for more in (("--test-data", gate), ("--verify", "vote", "--test", 8)):
+        ended = cli(*words, *more)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "no field looks like the answer" in ended.err

@@ -12,7 +12,8 @@ import pytest
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 from thinkgraph.train.example import Conversation, Example, divide, read_conversations
-from thinkgraph.train.fine_tune import read_report, working_folder
+from thinkgraph.train.fine_tune import REPORT, Report, fine_tune, working_folder
+from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
@@ -20,6 +21,10 @@ pytest.importorskip("peft", reason="needs thinkgraph[train]")
 pytest.importorskip("transformers", reason="needs thinkgraph[train]")
 
 QUICK = ("-s", "threads=1", "-s", "batch=4", "-s", "rank=8", "-s", "held_out=2", "-s", "patience=0")
+
+
+def read_report(out):
+    return Report.model_validate_json((working_folder(out) / REPORT).read_text("utf-8"))
 
 
 @pytest.fixture
@@ -194,3 +199,62 @@ def test_a_model_that_is_named_with_an_adapter_is_refused(cli, family, data, tmp
         ended = cli(*words)
         assert (ended.status, ended.err.count("\n")) == (2, 1)
         assert "has an adapter" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("learning_rate=inf", "finite"),
+        ("epochs=inf", "finite"),
+        ("micro_batch=5", "micro_batch=5 doesn't divide batch=16"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_told_in_one_line(cli, data, tmp_path, setting, said):
+    ended = cli("train", "--data", data, "--out", tmp_path / "a.gguf", "-s", setting)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_a_training_that_diverges_gives_no_adapter(cli, family, data, tmp_path, held_out):
+    more = ("-s", "steps=8", "-s", "learning_rate=1e30", "-s", "warmup=0")
+    out = tmp_path / "a.gguf"
+    ended = train(cli, family("llama"), data, out, *more, "-s", f"held_out={held_out}")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "diverged" in ended.err
+    assert not out.exists()
+
+
+@pytest.mark.model
+def test_seconds_and_patience_outlast_a_stop(cli, family, data, tmp_path, monkeypatch):
+    """Losses that only rise: two worse ones before a stop and one after it use up a patience."""
+    losses = iter(range(1, 100))
+
+    def evaluate(self, **more):
+        metrics = {"eval_loss": float(next(losses)), "eval_accuracy": 0.0}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    monkeypatch.setattr("transformers.Trainer.evaluate", evaluate)
+    path, out = family("llama"), tmp_path / "a.gguf"
+    conversations = read_conversations(data)
+    settings = TrainSettings(
+        steps=20, batch=4, rank=4, threads=1, patience=3, evaluate_every=1, held_out=2
+    )
+    parts = divide(conversations, 2, 0)
+
+    def stop(step, of, point):
+        if step == 4:  # after the checkpoints of steps 1 to 3
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(*parts, path, out, settings, tell=stop)
+    before = read_report(out).seconds
+    assert before > 0
+    report = fine_tune(*parts, path, out, settings)
+    assert report.steps == 4
+    assert report.seconds > before

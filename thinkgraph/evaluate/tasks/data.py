@@ -52,6 +52,7 @@ def read_questions(
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     seed: int = 0,
+    answers: bool = True,
 ) -> Task:
     """Read a task.
 
@@ -71,6 +72,7 @@ def read_questions(
             file is often sorted. A larger limit adds to a smaller one's questions. With a field
             for groups, each group has its share of the sample.
         seed: of the sample, and of the questions of built-in tasks.
+        answers: false: the questions need no right answers; those without have an empty one.
 
     Raises:
         DataError: the source doesn't exist or can't be read; a broken line, a missing field, an
@@ -85,7 +87,7 @@ def read_questions(
             raise DataError(f"{name} makes its questions itself: {SET} is for files")
         task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
     else:
-        task = _from_file(Path(source), fields or {})
+        task = _from_file(Path(source), fields or {}, answers)
     # By all right answers, before the sample: a larger limit leaves what is looked for as it was.
     questions = sampled(expecting(task.questions), limit, seed)
     return task.model_copy(update={"questions": questions})
@@ -132,7 +134,7 @@ def _counted(name: str, count: str) -> int:
     return int(count or COUNT)
 
 
-def _from_file(path: Path, given: Mapping[str, str]) -> Task:
+def _from_file(path: Path, given: Mapping[str, str], answers: bool) -> Task:
     near = None if path.suffix or path.parent.name else nearest(path.name, (WORD_PROBLEMS, GYM))
     if near and not path.exists():
         raise DataError(f"there is no file {path}; did you mean {near}?")
@@ -140,8 +142,8 @@ def _from_file(path: Path, given: Mapping[str, str]) -> Task:
     if not found.records:
         raise DataError(f"{path} is empty: it has no question")
     first = found.records[0]
-    fields = find_fields(given, first.values, f"{path}, {first.place}")
-    questions = _Reader(path, fields).read(found.records)
+    fields = find_fields(given, first.values, f"{path}, {first.place}", answers=answers)
+    questions = _Reader(path, fields, answers).read(found.records)
     notes = [*found.notes, *_read_as(fields, found.records)]
     return Task(
         name=path.stem, questions=tuple(questions), metric=_metric(questions), notes=tuple(notes)
@@ -175,8 +177,8 @@ class _Fault(Exception):
 class _Reader:
     """Makes questions of records, and gathers what is wrong with them."""
 
-    def __init__(self, path: Path, fields: Fields) -> None:
-        self.path, self.fields = path, fields
+    def __init__(self, path: Path, fields: Fields, answers: bool) -> None:
+        self.path, self.fields, self._answers = path, fields, answers
         self._places: dict[str, list[str]] = defaultdict(list)
         self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)
 
@@ -232,7 +234,8 @@ class _Reader:
         options = self._options(values) or _options_within(text, answer)
         if options is not None:
             text = with_options(text, options.texts)
-        reference, *others = _references(answer, options)
+        told = self._answers or answer is not None or (options and options.right is not None)
+        reference, *others = _references(answer, options) if told else [""]
         return Question(
             id=self._id(values) or _digest(text, messages),
             text=text,
