@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,6 +83,7 @@ def train(
     from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.weights.base import bare_model
+    from thinkgraph.train.weights.merge import merge as write_merged
 
     need()
     settings = read_settings(setting or [])
@@ -93,16 +95,30 @@ def train(
     if merge:
         refuse_same(merge, out, *read)
     if reward:
-        _reinforce(str(data), fields, reward, path, out, settings, quiet=quiet)
+        if held_out:
+            raise ThinkgraphError("--held-out doesn't apply to --reinforce: leave one of them out")
+        with TrainProgress(shown=not quiet) as progress:
+            rewards = _reinforce(
+                data, fields, reward, path, out, settings,
+                base=base, replace=replace, tell=progress.take,
+            )  # fmt: skip
+        if merge:
+            write_merged(out, path, merge)
+        with reader():
+            if as_json:
+                print_json(json.dumps({"steps": len(rewards), "rewards": rewards}))
+            else:
+                some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
+                print(f"{len(rewards)} steps; the mean reward of the last: {some}")
+                print(f"{out}  (use it as: -m {name}+{out})")
         return
     conversations = read_conversations(data, fields)
     if held_out:
         learnt, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
     else:
         learnt, measured = divide(conversations, settings.held_out, settings.seed)
-    progress = TrainProgress(shown=not quiet)
     try:
-        with progress:
+        with TrainProgress(shown=not quiet) as progress:
             report = fine_tune(
                 learnt, measured, path, out, settings,
                 base=base, replace=replace, tell=progress.take,
@@ -111,8 +127,6 @@ def train(
         say(f"thinkgraph: interrupted; the same command resumes from {working_folder(out)}")
         raise typer.Exit(INTERRUPTED) from None
     if merge:
-        from thinkgraph.train.weights.merge import merge as write_merged
-
         write_merged(out, path, merge)
     with reader():
         if as_json:
@@ -122,30 +136,22 @@ def train(
 
 
 def _reinforce(
-    data: str,
+    data: Path,
     fields: dict[str, str],
     reward: str,
     path: Path,
     out: Path,
     settings: TrainSettings,
-    *,
-    quiet: bool,
-) -> None:
+    **more: Any,
+) -> list[float]:
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.reinforce import reinforce
 
     task = read_questions(data, fields=fields, seed=settings.seed)
     metric = find_metric(reward, task.questions)
     metric.check(task.questions)
-    progress = TrainProgress(shown=not quiet)
-    with progress:
-        rewards = reinforce(task.questions, metric, path, out, settings, tell=progress.take)
-    with reader():
-        some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
-        print(f"{len(rewards)} steps; the mean reward of the last: {some}")
-        print(out)
+    return reinforce(task.questions, metric, path, out, settings, **more)
 
 
 def read_settings(given: list[str]) -> TrainSettings:
@@ -181,6 +187,8 @@ def _tell(report: Report, model: str, out: Path) -> None:
         f"{report.steps} steps on {report.examples} examples in {report.seconds / 60:.1f} min, "
         f"{report.tokens:,} tokens{left_out}"
     )
+    if not report.held_out and report.settings.held_out is None:
+        print("no question was held out, as there are fewer than 10: kept is the last step")
     if (kept := report.kept) and kept.held_out_loss is not None:
         print(
             f"kept is step {kept.step}: held-out loss {kept.held_out_loss:.3f}, "

@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
-from thinkgraph.train.fine_tune import ADAPTER, opened_vocabulary, working_folder
-from thinkgraph.train.outputs import check_adapter, refuse_same
+from thinkgraph.train.fine_tune import ADAPTER, REPORT, opened_vocabulary, working_folder
+from thinkgraph.train.outputs import check_adapter, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
 from thinkgraph.train.weights.adapter import check_adapted, to_gguf
 from thinkgraph.train.weights.base import load_base
+
+LEARNING_RATE = 1e-5
+UNFIT = ("micro_batch", "max_length", "held_out", "evaluate_every", "patience")
+"""Settings that reinforcement has no use for."""
 
 
 def reinforce(
@@ -34,6 +39,7 @@ def reinforce(
     group: int = 8,
     longest_answer: int = 256,
     base: str | None = None,
+    replace: bool = False,
     tell: Tell = lambda step, of, point: None,
 ) -> list[float]:
     """Train an adapter by the rewards of its own samples.
@@ -43,28 +49,41 @@ def reinforce(
         metric: the reward.
         model: the GGUF.
         out: the adapter, a GGUF.
-        settings: how; a `batch` is of samples, and a multiple of ``group``.
+        settings: how; a `batch` is of samples, and a multiple of ``group``. Unless it is set, the
+            learning rate is `LEARNING_RATE`, as a policy is lost at one that suits imitation. What
+            measures on held-out data, and `micro_batch` and `max_length`, don't apply.
         group: samples of a question, which are rewarded against their mean.
         longest_answer: tokens of a sample at most.
         base: a Hugging Face folder with the original weights; None takes the GGUF's.
+        replace: throw away a supervised training in the same place.
         tell: told after every step.
 
     Returns:
         The mean reward of each step.
 
     Raises:
-        TrainError: a package is missing, the batch is no multiple of the group, or the model
-            can't be trained.
+        TrainError: a package is missing, the batch is no multiple of the group, a setting doesn't
+            apply, another training is in the same place, or the model can't be trained.
     """
     need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
     check_adapter(out)
     refuse_same(out, model)
     if settings.batch % group:
         raise TrainError(
-            f"batch is {settings.batch} and must be a multiple of the {group} samples of a question"
+            f"--set batch={settings.batch}: it must be a multiple of {group}, the samples per "
+            f"question; try --set batch={group}"
+        )
+    if unfit := [name for name in UNFIT if name in settings.model_fields_set]:
+        raise TrainError(f"--set {unfit[0]} doesn't apply to reinforcement; leave it out")
+    folder = working_folder(out)
+    if (folder / REPORT).exists() and not replace:
+        raise TrainError(
+            f"{folder} holds another training; --replace throws it away, and another --out keeps "
+            "both"
         )
     import torch
     from datasets import Dataset
+    from safetensors import SafetensorError
     from transformers import AutoTokenizer, set_seed
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -82,18 +101,24 @@ def reinforce(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     opened = opened_vocabulary(model)
-    rows = [
-        {"prompt": opened.render([*each.messages, Message(role="user", content=each.text)])[0],
-         "number": number}
-        for number, each in enumerate(questions)
-    ]  # fmt: skip
+    prompts = [
+        opened.render([*each.messages, Message(role="user", content=each.text)])[0]
+        for each in questions
+    ]
     opened.close()
+    rows = [
+        {"prompt": without_second_bos(text, tokenizer), "number": number}
+        for number, text in enumerate(prompts)
+    ]
 
     def reward(completions: list[str], number: list[int], **rest: Any) -> list[float]:
         pairs = zip(completions, number, strict=True)
-        return [_score(questions[n], text, metric) for text, n in pairs]
+        return [score(questions[n], text, metric) for text, n in pairs]
 
-    folder = working_folder(out)
+    shutil.rmtree(folder, ignore_errors=True)
+    epoch = len(rows) * group / settings.batch  # steps: one is of batch / group questions
+    steps = settings.steps or max(1, round(settings.epochs * epoch))
+    chosen = "learning_rate" in settings.model_fields_set
     trainer = GRPOTrainer(
         model=weights,
         reward_funcs=reward,
@@ -102,8 +127,10 @@ def reinforce(
             per_device_train_batch_size=settings.batch,
             num_generations=group,
             max_completion_length=longest_answer,
-            max_steps=settings.steps or max(1, round(settings.epochs * len(rows))),
-            learning_rate=settings.learning_rate,
+            max_steps=steps,
+            learning_rate=settings.learning_rate if chosen else LEARNING_RATE,
+            lr_scheduler_type="cosine",
+            warmup_steps=round(settings.warmup * steps),
             seed=settings.seed,
             bf16=settings.precision == "bfloat16",
             use_cpu=not torch.cuda.is_available(),
@@ -121,12 +148,30 @@ def reinforce(
     trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
     with quietly():
         trainer.train()
-        weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+        try:
+            weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+        except (OSError, SafetensorError) as error:
+            raise unwritten(folder, error) from error
         to_gguf(folder / ADAPTER, model, out)
     shutil.rmtree(folder / "grpo", ignore_errors=True)
     return [each["reward"] for each in trainer.state.log_history if "reward" in each]
 
 
-def _score(question: Question, text: str, metric: Metric) -> float:
+def without_second_bos(prompt: str, tokenizer: Any) -> str:
+    """A prompt without its first token's text, where the tokenizer adds that token by itself."""
+    begin = tokenizer.bos_token
+    if begin and prompt.startswith(begin):
+        ids = tokenizer(prompt)["input_ids"][:2]
+        if ids == [tokenizer.bos_token_id] * 2:
+            return prompt.removeprefix(begin)
+    return prompt
+
+
+def score(question: Question, text: str, metric: Metric) -> float:
+    """The reward of a sample: what a comparison gives it, by any of its right answers."""
     answer = parse_extractor(question.extract or "auto")(text)
-    return metric.score(question, answer, text).value
+    row = Row(
+        question=question.id, strategy="grpo", answer=answer, text=text, tokens=0,
+        prompt_tokens=0, calls=1,
+    )  # fmt: skip
+    return metric.score_row(question, row).value

@@ -216,3 +216,37 @@ def test_a_second_adapter_is_refused_and_a_folder_may_have_a_plus(family, peft_m
         find(f"{path}+{missing}")
     with pytest.raises(ModelError, match="there is no file"):
         find(f"{folder / 'm.gguf'}")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kind", ["F32", "BF16", "F16", "Q8_0", "Q4_1"])
+def test_a_merged_weight_keeps_its_type(kind, family, tmp_path):
+    """A model whose file_type says F32, and one weight of which has another type."""
+    path, wanted = family("llama"), gguf.GGMLQuantizationType[kind]
+    name, module = "blk.0.attn_v.weight", "model.layers.0.self_attn.v_proj"
+    random = np.random.default_rng(0)
+    pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
+    mixed, out = tmp_path / "mixed.gguf", tmp_path / "out.gguf"
+    reader, writer = gguf.GGUFReader(path), gguf.GGUFWriter(mixed, "llama")
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+            own, *of = field.types
+            writer.add_key_value(field.name, field.contents(), own, sub_type=of[-1] if of else None)
+    for each in reader.tensors:
+        data = gguf.quantize(each.data, wanted) if each.name == name else each.data
+        writer.add_tensor(each.name, data, raw_dtype=wanted if each.name == name else None)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    write_gguf(Adapter({module: pair}, {module: 1.0}), mixed, tmp_path / "a.gguf")
+
+    merge(tmp_path / "a.gguf", mixed, out)
+    before, after = ({t.name: t for t in gguf.GGUFReader(p).tensors} for p in (mixed, out))
+    assert {n: t.tensor_type for n, t in before.items()} == {
+        n: t.tensor_type for n, t in after.items()
+    }
+    wished = gguf.dequantize(before[name].data, wanted) + pair.b @ pair.a
+    found = gguf.dequantize(after[name].data, wanted)
+    assert np.abs(found - wished).max() < {"Q4_1": 1.0, "Q8_0": 0.1}.get(kind, 0.1)
+    open_model(out).close()

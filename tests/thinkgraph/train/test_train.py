@@ -9,10 +9,14 @@ import time
 
 import pytest
 
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.model import Message, ModelRequest, Sampling
+from thinkgraph.train.errors import TrainError
 from thinkgraph.train.example import Conversation, Example, divide, read_conversations
 from thinkgraph.train.fine_tune import REPORT, Report, fine_tune, working_folder
+from thinkgraph.train.reinforce import score, without_second_bos
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
 
@@ -170,11 +174,62 @@ def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
     pytest.importorskip("trl", reason="needs thinkgraph[train]")
     path, out = family("llama"), tmp_path / "grpo.gguf"
     more = ("-s", "batch=8", "-s", "steps=2", "-s", "threads=1", "-s", "rank=4")
-    words = ["train", "--data", data, "-m", path, "--out", out, "-q", "--reinforce", "contains"]
-    ended = cli(*words, *more)
+    words = ["train", "--data", data, "-m", path, "--out", out, "-q"]
+    ended = cli(*words, "--reinforce", "contains", *more, "--merge", tmp_path / "whole.gguf")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("2 steps; the mean reward")
     load(f"{path}+{out}")
+    load(str(tmp_path / "whole.gguf"))
+    supervised = cli(*words, *QUICK, "-s", "steps=2")  # is another training, and not done
+    assert (supervised.status, supervised.err) == (0, "")
+    written = out.read_bytes()
+    ended = cli(*words, "--reinforce", "contains", *more)
+    assert ended.status == 2
+    assert "--replace" in ended.err
+    assert out.read_bytes() == written
+    again = cli(*words, "--reinforce", "contains", *more, "--replace", "--json")
+    assert (again.status, json.loads(again.out)["steps"]) == (0, 2)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--held-out", "d"), "--held-out"),
+        (("-s", "patience=2"), "patience"),
+        (("-s", "batch=12"), "try --set batch=8"),
+    ],
+)
+def test_flags_that_reinforcement_has_no_use_for_are_refused(
+    cli, family, data, tmp_path, words, said
+):
+    pytest.importorskip("trl", reason="needs thinkgraph[train]")
+    ended = cli(
+        "train", "--data", data, "-m", family("llama"), "--out", tmp_path / "a.gguf",
+        "--reinforce", "contains", *(data if each == "d" else each for each in words),
+    )  # fmt: skip
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+
+
+def test_any_right_answer_is_rewarded():
+    asked = Question(id="q", text="Who?", reference="Ada Lovelace", alternatives=("Ada",))
+    assert score(asked, "Ada", find_metric("exact")) == 1
+    assert score(asked, "Bob", find_metric("exact")) == 0
+
+
+def test_a_prompt_has_one_token_that_begins_it():
+    class Tokenizer:
+        bos_token, bos_token_id, adds = "<s>", 1, True
+
+        def __call__(self, text):
+            own = [1] if text.startswith("<s>") else []
+            return {"input_ids": [1] * self.adds + own + [7]}
+
+    tokenizer = Tokenizer()
+    assert without_second_bos("<s>hi", tokenizer) == "hi"
+    tokenizer.adds = False
+    assert without_second_bos("<s>hi", tokenizer) == "<s>hi"
 
 
 @pytest.mark.model
@@ -258,3 +313,35 @@ def test_seconds_and_patience_outlast_a_stop(cli, family, data, tmp_path, monkey
     report = fine_tune(*parts, path, out, settings)
     assert report.steps == 4
     assert report.seconds > before
+
+
+def test_text_in_parts_is_read_and_tools_are_refused(tmp_path):
+    path = tmp_path / "d.jsonl"
+    asked = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
+    said = {"role": "assistant", "content": "ho"}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    path.write_text(json.dumps({"messages": [asked, said]}))
+    (read,) = read_conversations(path)
+    assert [each.content for each in read.messages] == ["hi", "ho"]
+    for turn in (call, {"role": "tool", "content": "2"}, {"role": "oracle", "content": "2"}):
+        lines = [{"messages": [asked, said]}, {"messages": [asked, turn, said]}]
+        path.write_text("\n".join(map(json.dumps, lines)))
+        with pytest.raises(TrainError, match="line 2"):
+            read_conversations(path)
+
+
+def test_the_turns_of_a_conversation_are_in_one_part(tmp_path):
+    path = tmp_path / "d.jsonl"
+    turns = [("user", "hello"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    rows = [
+        {
+            "messages": [
+                {"role": r, "content": f"{c} {n // 2 if c == 'hello' else n}"} for r, c in turns
+            ]
+        }
+        for n in range(20)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = divide(read_conversations(path), 3, seed=1)
+    assert len(parts.held_out) == 3 * 2 * 2  # two records share a question, each has two turns
+    assert not {each.record for each in parts.train} & {each.record for each in parts.held_out}

@@ -170,7 +170,7 @@ def _metric(questions: Sequence[Question]) -> str:
     return "exact"
 
 
-class _Fault(Exception):
+class Fault(Exception):
     """What is wrong with one record, and the way out."""
 
 
@@ -187,7 +187,7 @@ class _Reader:
         for count, record in enumerate(records, 1):  # noqa: B007 (told below)
             try:
                 question = self._question(record.values)
-            except _Fault as fault:
+            except Fault as fault:
                 self._faults[fault.args[0], fault.args[1]].append(record.place)
                 continue
             self._places[question.id].append(record.place)
@@ -225,11 +225,11 @@ class _Reader:
             answer = last.content
         if text is None:
             if not messages or messages[-1].role != "user":
-                raise _Fault("messages that don't end with the user's", _ROLES)
+                raise Fault("messages that don't end with the user's", _ROLES)
             *messages, last = messages
             text = last.content
         if not text.strip():
-            raise _Fault("an empty question", "fill it in, or remove the record")
+            raise Fault("an empty question", "fill it in, or remove the record")
         text = "\n".join(filter(None, (self._plain(values, "context"), text)))
         options = self._options(values) or _options_within(text, answer)
         if options is not None:
@@ -257,7 +257,7 @@ class _Reader:
         asked = self._value(values, self.fields.question) if self.fields.question else None
         if isinstance(asked, list):  # a conversation under the question's name
             said, asked = asked, None
-        return (None if asked is None else _text(asked, "question")), _messages(said)
+        return (None if asked is None else _text(asked, "question")), read_messages(said)
 
     def _options(self, values: Mapping[str, Any]) -> Options | None:
         if self.fields.choices is None:
@@ -269,7 +269,7 @@ class _Reader:
         else:
             options = read_options(self._value(values, self.fields.choices))
         if options is None:
-            raise _Fault(
+            raise Fault(
                 f"a {self.fields.choices!r} that isn't 2 to 26 different options",
                 f"it must be a list, or an object from label to text; {SET} choices= for none",
             )
@@ -280,14 +280,14 @@ class _Reader:
             return None
         found = _text(self._value(values, self.fields.id), "id").strip()
         if not found:
-            raise _Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
+            raise Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
         return found
 
     def _value(self, values: Mapping[str, Any], name: str) -> Any:
         found = lookup(values, name)
         if found is MISSING:
             has = ", ".join(values) or "none"
-            raise _Fault(f"no field {name!r}", f"the fields there are {has}; add it or remove them")
+            raise Fault(f"no field {name!r}", f"the fields there are {has}; add it or remove them")
         return found
 
 
@@ -307,23 +307,38 @@ def _text(value: Any, what: str) -> str:
             return json.dumps(value)
         case list() | dict():
             kind = "a list" if isinstance(value, list) else "an object"
-            raise _Fault(f"{kind} as {what}", f"name a field with a text by {SET} {what}=NAME")
+            raise Fault(f"{kind} as {what}", f"name a field with a text by {SET} {what}=NAME")
     text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _Fault("half a character (a lone surrogate)", "mend or remove it") from None
+        raise Fault("half a character (a lone surrogate)", "mend or remove it") from None
     return text
 
 
-def _messages(value: Any) -> list[Message]:
+def _joined(content: Any) -> Any:
+    """The text of `[{"type": "text", "text": …}, …]`; anything else as it is."""
+    match content:
+        case [{"type": "text", "text": str()}, *_] if all(
+            isinstance(part, dict) and part.get("type") == "text" for part in content
+        ):
+            return "".join(str(part.get("text", "")) for part in content)
+    return content
+
+
+def read_messages(value: Any) -> list[Message]:
+    """The messages of a conversation; a content may be text, or a list of parts that are text.
+
+    Raises:
+        Fault: they can't be read.
+    """
     try:
         return [
-            Message(role=each["role"], content=_text(each["content"], "message"))
+            Message(role=each["role"], content=_text(_joined(each["content"]), "message"))
             for each in value or ()
         ]
     except (KeyError, TypeError, ValueError):
-        raise _Fault("messages that can't be read", _ROLES) from None
+        raise Fault("messages that can't be read", _ROLES) from None
 
 
 def _label(column: str) -> str:
@@ -347,11 +362,11 @@ def _references(answer: Any, options: Options | None) -> list[str]:
     accepted = _accepted(answer)
     if options is not None:
         if len(accepted) > 1:
-            raise _Fault("several right options", "keep one of them")
+            raise Fault("several right options", "keep one of them")
         right = None if options.right is None or answer is not None else LETTERS[options.right]
         letter = right or options.letter(accepted[0] if accepted else None)
         if letter is None:
-            raise _Fault(
+            raise Fault(
                 "an answer that is none of the options",
                 "it must be a label, a letter, an option's words, or its place counted from 0",
             )
@@ -359,7 +374,7 @@ def _references(answer: Any, options: Options | None) -> list[str]:
     texts = [_text(each, "answer").strip() for each in accepted]
     found = list(dict.fromkeys(_final(text) for text in texts if text))
     if not found:
-        raise _Fault("an empty answer", "fill it in, or remove the record")
+        raise Fault("an empty answer", "fill it in, or remove the record")
     return found
 
 

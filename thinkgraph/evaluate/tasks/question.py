@@ -17,8 +17,6 @@ class Question(Frozen):
     reference: str = Field(
         description="the right answer; the letter of an option; empty where none is known"
     )
-        description="the right answer; the letter of an option; empty where none is known"
-    )
     alternatives: tuple[str, ...] = Field((), description="further answers that are right too")
     messages: tuple[Message, ...] = Field(
         (), description="the conversation before it, oldest first: system prompt, earlier turns"
