@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def models() -> None:
-    """List the named models, whether they are installed, and what was tuned."""
+    """List the named models, whether they are installed, and what was tuned and fitted."""
+    from thinkgraph.fitted import all_kept
     from thinkgraph.models.catalogue import known
     from thinkgraph.models.tuning.findings import finding, store
 
@@ -28,6 +29,8 @@ def models() -> None:
             path = Path(key.rpartition("#")[0])
             if found := finding(path):
                 print(f"tuned: {path}: {found.tell(path)}; undo: thinkgraph tune --undo {path}")
+        for fitted in all_kept():
+            print(f"fitted: {fitted.told}")
 
 
 def tune(

@@ -255,11 +255,24 @@ def test_too_few_questions_are_refused(tmp_path):
         fitted(tmp_path, task=task(6))
 
 
-def test_by_default_the_params_of_sampling_are_searched_with_their_defaults():
+def test_by_default_the_values_that_the_strategy_names_are_searched_with_its_defaults():
     space = Space.of(load("self-consistency"), [])
     assert set(space.params) == {"samples", "temperature", "top_p", "prompt"}
-    assert set(space.params["samples"]) == {8, 16, 32}
-    assert space.size == 3 * 6 * 3 * 3
+    assert set(space.params["samples"]) == {4, 8, 16}  # none that costs more than the default
+    assert space.size == 3 * 5 * 3 * 3
+    named = {"heat": {"default": 0.5, "fit": [0, 1]}, "tokens": 9}
+    graph = Graph("own", params=named)
+    graph.add(draft=Generate(temperature="$heat", max_tokens="$tokens"))
+    graph.edge("START", "draft", "END")
+    assert Space.of(graph, []).params == {"heat": (0.0, 1.0, 0.5)}
+
+
+def test_a_strategy_that_names_no_values_is_told_how_to():
+    graph = Graph("own", params={"heat": 0.5})
+    graph.add(draft=Generate(temperature="$heat"))
+    graph.edge("START", "draft", "END")
+    with pytest.raises(ThinkgraphError, match=r"no param of own says what to try; write `fit: "):
+        Space.of(graph, [])
 
 
 @pytest.fixture
