@@ -289,6 +289,9 @@ class Completion(Frozen):
     text: str = Field(description="the answer")
     tokens: int = Field(description="of all that was sampled, thoughts included")
     finish_reason: FinishReason
+    stop_text: str | None = Field(
+        None, description="text of `stop` that ended it; empty: none; None: the model doesn't tell"
+    )
     reasoning: str = Field("", description="what was thought before the answer")
     tool_calls: tuple[ToolCall, ...] = ()
     invalid_tool_calls: tuple[InvalidToolCall, ...] = ()

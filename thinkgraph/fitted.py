@@ -257,9 +257,12 @@ def forget(name: str, model: str) -> bool:
     """Forget what is kept for a strategy, by its name, and a model; whether there was any.
 
     Raises:
-        ThinkgraphError: the model has no file here, or it can't be written.
+        ThinkgraphError: it can't be written.
     """
-    place = _place(_key(name, model))
+    try:
+        place = _place(_key(name, model))
+    except (OSError, ThinkgraphError):  # its file is gone
+        place = f"{Path(model).expanduser().resolve()}#:{name}"
     ours = [key for key in store().read() if _place(key) == place]
     try:
         for key in ours:
@@ -269,15 +272,17 @@ def forget(name: str, model: str) -> bool:
     return bool(ours)
 
 
-def all_kept() -> Iterator[Fitted]:
-    """All that is kept for models as their files are now."""
+def all_kept() -> Iterator[tuple[Fitted, bool]]:
+    """All that is kept, and whether the model's file is still the one that it is for."""
     for key, entry in store().read().items():
         try:
             fitted = Fitted.model_validate(entry)
-            if key == _key(fitted.graph, fitted.model):
-                yield fitted
-        except (OSError, ThinkgraphError, ValidationError):
+        except ValidationError:
             continue
+        try:
+            yield fitted, key == _key(fitted.graph, fitted.model)
+        except (OSError, ThinkgraphError):
+            yield fitted, False
 
 
 def store() -> JsonStore:

@@ -512,7 +512,7 @@ def _engine(file: Path, settings: EngineSettings) -> Engine:
             name = file_key(file)
         except OSError:
             name = str(file)  # opening it says what is wrong
-        key = name, settings.model_dump_json()
+        key = name, repr(settings)
         _forget_closed()
         if key not in _engines:
             _engines[key] = Engine(file, settings)

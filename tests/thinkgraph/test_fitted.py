@@ -125,7 +125,7 @@ def test_a_strategy_that_has_changed_does_not_get_them_and_that_is_told(kept, sp
     assert "as mine has changed since" in cli("plan", spec, "-m", kept).err
 
 
-def test_another_model_and_a_changed_file_of_it_do_not_get_them(kept, spec, tiny, tmp_path):
+def test_another_model_and_a_changed_file_of_it_do_not_get_them(cli, kept, spec, tiny, tmp_path):
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(tiny("llama").read_bytes())
     graph = load(spec)
@@ -135,6 +135,12 @@ def test_another_model_and_a_changed_file_of_it_do_not_get_them(kept, spec, tiny
     assert for_model(graph, str(copy))[1]
     copy.write_bytes(copy.read_bytes() + b"0")
     assert for_model(graph, str(copy)) == (graph, None)
+    copy.unlink()
+    assert for_model(graph, str(copy)) == (graph, None)
+    first, second = cli("models").out.splitlines()[-2:]
+    assert "no longer used" not in first and "no longer used, since a file changed" in second
+    assert cli("fit", "mine", "--undo", "-m", copy).out.startswith("mine has its own defaults")
+    assert "no longer used" not in cli("models").out
 
 
 @pytest.mark.parametrize("entry", [[], {"strategy": "mine", "params": {"heat": -1}}, {"fitted": 9}])

@@ -236,22 +236,28 @@ def _json(text: str) -> Any:
         return text
 
 
-def tuned_line(name: str | None) -> str | None:
-    """What was tuned for a model that is about to run; None if nothing was."""
+def tuned_line(name: str | None, engine: list[str]) -> str | None:
+    """What a model that is about to run uses of its tuning; None if nothing was tuned."""
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import SERVER, find
-    from thinkgraph.models.tuning.findings import finding
+    from thinkgraph.models.catalogue import SERVER, engine_settings, find
+    from thinkgraph.models.tuning.findings import finding, in_use
 
     chosen = name or default_model()
     if chosen.startswith(SERVER):
         return None
     try:
         path = find(chosen).path
+        settings = engine_settings(dict(parse_pairs("--engine", engine)))
     except ThinkgraphError:
         return None  # said when it is opened
     if not (found := finding(path)):
         return None
-    return f"{chosen} as tuned: {found.tell(path)}; undo: thinkgraph tune --undo {chosen}"
+    used = in_use(path, settings)
+    if used is None or (found.settings and used.is_nothing(path)):
+        told = "not as tuned, for --engine sets it otherwise"
+    else:
+        told = f"as tuned: {used.tell(path)}"
+    return f"{chosen} {told}; undo: thinkgraph tune --undo {chosen}"
 
 
 def read_question(question: str) -> str:

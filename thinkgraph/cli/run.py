@@ -103,7 +103,8 @@ def run(
     check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
     kept = used.told if used and not fitted else None
-    for line in () if quiet else filter(None, [tuned_line(model), kept, *doubts]):
+    news = [] if quiet else [tuned_line(model, engine or []), kept]
+    for line in filter(None, [*news, *doubts]):
         say(line)
     roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])
