@@ -73,7 +73,7 @@ class Fitted(Frozen):
         return self.spec in ("", spec_digest(graph))
 
     def doubts(self, graph: Graph, model: str) -> Iterator[str]:
-        """What else than the strategy and the model of a run they were fitted for, in words."""
+        """What differs from what they were fitted for, in words: the strategy, or the model."""
         if not self.is_current(graph):
             yield f"the strategy {graph.name} has changed since its params were fitted"
         if self.model and not self._is_of(model):

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from thinkgraph.cli.options import NONE
+from thinkgraph.cli.serve import _service
 from thinkgraph.evaluate.runs import config
 from thinkgraph.fitted import Fitted, for_model, keep, model_digest, read_fitted, spec_digest, store
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.serve.mcp.tools import input_model
 from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
 
@@ -165,6 +167,19 @@ def test_a_server_gives_them_to_the_model_that_they_are_for(kept, spec):
     assert default("tiny/mine", Strategies.load([str(spec)])) == 0.5
     given = Fitted(strategy=str(spec), name="mine", params={"heat": 0.3})
     assert default("tiny/mine", Strategies.load([str(spec)], None, [given], kept=True)) == 0.3
+
+
+@pytest.mark.parametrize(("params", "heat"), [(None, 0.0), ([NONE], 0.5)])
+def test_the_command_serves_them_unless_it_is_told_not_to(kept, spec, params, heat):
+    service = _service([str(spec)], params, [kept], None, None, None, {})
+    graph = service.strategies.find("mine", service.models).graph
+    assert graph.spec.params["heat"].default == heat
+
+
+def test_a_tool_of_an_agent_has_them_as_its_defaults(kept, spec):
+    offered = Strategies.load([str(spec)], kept=True)
+    graph = offered.for_model("mine", "tiny", Models({"tiny": kept}))
+    assert input_model(graph).model_json_schema()["properties"]["heat"]["default"] == 0
 
 
 def test_nothing_is_kept_for_an_endpoint_or_without_a_sure_gain(cli, spec, data, tiny, scripted):
