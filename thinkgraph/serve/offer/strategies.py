@@ -114,11 +114,11 @@ class Strategies:
             if at:
                 graph.bind({SAMPLES: count})
                 variants.append(f"{graph.name}@{count}")
-        own = _fitted(graphs, files)
-        graphs |= own
+        replaced = _fitted(graphs, files)
+        graphs |= replaced
         if not sources:
             variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
-        others = graphs.keys() - own.keys() if kept else ()
+        others = graphs.keys() - replaced.keys() if kept else ()
         return cls(graphs, variants, None if sources else TOOLS, others)
 
     @property
