@@ -59,7 +59,7 @@ def _table(plan: Plan) -> Table:
         table.add_column(name, justify="right")
     for name, spent in plan.nodes.items():
         table.add_row(name, *_cells(spent, tools=tools))
-    table.add_row("together", *_cells(plan.total, tools=tools), style="bold")
+    table.add_row("total", *_cells(plan.total, tools=tools), style="bold")
     return table
 
 
@@ -81,7 +81,7 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
     yield from plan.unbound
     yield from plan.incapable
     if plan.total.prompt_tokens is None:
-        yield "with a question, the prompts and the KV cells are counted too"
+        yield "pass a question to count prompt tokens and KV cells too"
     else:
         yield (
             f"context: the longest prompt with its completion has up to {plan.longest:,} tokens, "

@@ -55,14 +55,15 @@ def compare(
         str | None,
         typer.Option(
             help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
-            "estimate:TOLERANCE, FILE.py:FUNCTION, or one of a package."
+            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or "
+            "one of a package."
         ),
     ] = None,
     extract: Annotated[
         str | None,
         typer.Option(
-            help="How answers are found in texts: auto, boxed, final, number, choice, text, "
-            "regex:PATTERN or json:PATH."
+            help="How answers are found in texts: auto, boxed, final, number, choice, yes-no, "
+            "one-of:LABEL,LABEL, text, regex:PATTERN or json:PATH."
         ),
     ] = None,
     field: Annotated[
@@ -109,8 +110,8 @@ def compare(
 ) -> None:
     """Measure which strategies are worth their cost, on your own questions.
 
-    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. Started
-    again, it goes on where it was.
+    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. The
+    same command resumes an interrupted comparison.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.results.export import check_out
@@ -170,7 +171,7 @@ def compare(
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {out}")
+        say(f"thinkgraph: interrupted; the same command resumes from {out}")
         raise typer.Exit(INTERRUPTED) from None
     warning = number_warning(comparison) if scorer.name == "exact" else ""
     if warning:

@@ -71,7 +71,7 @@ def fit(
     imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     folder: Annotated[
-        Path, typer.Option("--folder", help="Folder of the samples, from which it goes on.")
+        Path, typer.Option("--folder", help="Folder of the samples, from which it resumes.")
     ] = Path("fit"),
     to_keep: Annotated[
         bool,
@@ -91,7 +91,8 @@ def fit(
     """Search the params of a strategy that suit your model and questions.
 
     The best setting within the token budget is judged on questions that the search has not seen,
-    and written to a file for --params. Started again, it goes on where it was.
+    and written to a file for --params. The same command resumes
+    an interrupted search.
     """
     if undo:
         _undo(graph, model)
@@ -136,7 +137,7 @@ def fit(
     try:
         found = asyncio.run(fitter.fit(folder))
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {folder}")
+        say(f"thinkgraph: interrupted; the same command resumes from {folder}")
         raise typer.Exit(INTERRUPTED) from None
     fitted = _fitted(found, fitter, data)
     fitted.save(out, f"Use it with: --params {out}\n{found.sentence}")

@@ -50,7 +50,8 @@ ModelName = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL; "
+        "default: $THINKGRAPH_MODEL, or smollm2.",
         autocompletion=_complete_model,
     ),
 ]

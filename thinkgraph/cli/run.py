@@ -65,7 +65,7 @@ def run(
     imports: Imports = None,
     mcp: McpFile = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed; drawn and printed if not given.")
+        int | None, typer.Option(help="Random seed; by default a random one, which is printed.")
     ] = None,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of sampled tokens.")
@@ -82,7 +82,9 @@ def run(
     ] = False,
     rendered: Annotated[
         bool,
-        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
+        typer.Option(
+            "--rendered", help="Print each prompt's text and tokens too; implies --show-prompts."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -96,7 +98,10 @@ def run(
     own_prompts = read_prompts(prompt)
     asked = read_question(question)
     if not asked.strip():
-        raise ThinkgraphError("the question is empty")
+        raise ThinkgraphError(
+            "the question is empty; give it as the second argument, or `-` with text on standard "
+            "input"
+        )
     hosted = read_hosted(context, tools, verifiers, mcp)
     check_hosted(strategy, settings, hosted)
     named = parse_pairs("--role", role or [])
@@ -121,6 +126,7 @@ def run(
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
+    prompts = prompts or rendered
     if rendered:
         result = result.with_rendered_prompts(
             RunModels(chosen, {n: m for n, m in roles.items() if m})
@@ -153,7 +159,7 @@ def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Resul
 
 
 async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View) -> Result:
-    from thinkgraph.graphs.runtime.result import Finished
+    from thinkgraph.graphs.runtime.result import NO_RESULT, Finished
 
     with view:
         async with aclosing(events):
@@ -161,4 +167,4 @@ async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View)
                 if isinstance(event, Finished):
                     return event.result
                 view.show(event)
-    raise ThinkgraphError("the run ended without a result")
+    raise ThinkgraphError(NO_RESULT)

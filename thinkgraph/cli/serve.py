@@ -98,7 +98,7 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="THINKGRAPH_TOKEN", help="Of who may open the page; drawn, unless given."
+            envvar="THINKGRAPH_TOKEN", help="Token that opens the page; random by default."
         ),
     ] = None,
     history: Annotated[
