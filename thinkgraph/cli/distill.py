@@ -28,7 +28,7 @@ from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.row import Row
-    from thinkgraph.train.distill import Distilled
+    from thinkgraph.train.distillation import Distilled
 
 EVERY = 30.0
 """Seconds between two lines of progress."""
@@ -105,8 +105,8 @@ def distill(
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.nodes.tools.host_files import HostFiles
-    from thinkgraph.train.distill import Plan, divide_task
-    from thinkgraph.train.distill import distill as run_all
+    from thinkgraph.train.distillation import Plan, divide_task
+    from thinkgraph.train.distillation import distill as run_all
     from thinkgraph.train.errors import need
     from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.samples import Selection
@@ -201,5 +201,7 @@ def _tell(found: Distilled, out: Path) -> None:
     else:
         print(f"The training has paid for its seconds after {cost.pays_after:,} questions.")
     print(found.verdict)
+    if found.winner is None and out.exists():
+        print(f"{out} is an earlier run's, and unchanged.")
     if found.winner:
         print(f"{out}  (use it as: -m MODEL+{out})")

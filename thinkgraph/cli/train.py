@@ -13,7 +13,7 @@ from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
-    from thinkgraph.train.fine_tune import Report
+    from thinkgraph.train.fine_tuning import Report
     from thinkgraph.train.settings import TrainSettings
 
 TrainOptions = Annotated[
@@ -79,7 +79,7 @@ def train(
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.train.errors import need
     from thinkgraph.train.example import divide, read_conversations
-    from thinkgraph.train.fine_tune import fine_tune, working_folder
+    from thinkgraph.train.fine_tuning import fine_tune, working_folder
     from thinkgraph.train.outputs import refuse_same
     from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.weights.base import bare_model
@@ -146,7 +146,7 @@ def _reinforce(
 ) -> list[float]:
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.train.reinforce import reinforce
+    from thinkgraph.train.reinforcement import reinforce
 
     task = read_questions(data, fields=fields, seed=settings.seed)
     metric = find_metric(reward, task.questions)
@@ -180,7 +180,7 @@ def read_settings(given: list[str]) -> TrainSettings:
 
 
 def _tell(report: Report, model: str, out: Path) -> None:
-    from thinkgraph.train.fine_tune import CURVE, working_folder
+    from thinkgraph.train.fine_tuning import CURVE, working_folder
 
     left_out = f"; {report.left_out} were too long" if report.left_out else ""
     print(

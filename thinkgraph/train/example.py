@@ -33,8 +33,9 @@ class Conversation(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for the same question, however it is spaced or capitalized."""
-        text = "\0".join(f"{m.role}\0{m.content}" for m in self.asked)
+        """The same for the same question, however it is spaced, capitalized or instructed."""
+        turns = [each for each in self.asked if each.role != "system"]
+        text = "\0".join(f"{m.role}\0{m.content}" for m in turns)
         return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
 
 

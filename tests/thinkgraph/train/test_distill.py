@@ -9,15 +9,16 @@ import pytest
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.train.distill import (
+from thinkgraph.train.distillation import (
     Cost,
     Plan,
     _competitors,
+    asked,
     divide_task,
     in_thread,
-    refuse_contaminated,
 )
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.example import refuse_shared
 
 
 def task(*texts):
@@ -28,9 +29,16 @@ def task(*texts):
 def test_no_question_is_drawn_from_and_tested_on():
     drawn, test = divide_task(task(*(f"Q{n // 2}" for n in range(40))), 5, seed=0)
     assert len(test.questions) == 10
-    refuse_contaminated(drawn, test)
-    with pytest.raises(TrainError, match="1 of 1 test questions are drawn from"):
-        refuse_contaminated(task("One  more", "two"), task("one MORE"))
+    parts = [[asked(each) for each in part.questions] for part in (drawn, test)]
+    refuse_shared(*parts)
+    with pytest.raises(TrainError, match="1 of 1 questions of the test data are trained on"):
+        refuse_shared(
+            [asked(each) for each in task("One  more", "two").questions],
+            [asked(each) for each in task("one MORE").questions],
+            "the test data",
+        )
+    with pytest.raises(TrainError, match="lower --test"):
+        divide_task(task("One  more", "one MORE"), 1, seed=0)
 
 
 def test_training_pays_for_itself_after_the_seconds_that_it_saves():
@@ -75,15 +83,17 @@ def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
         "--merge", model, "-s", "steps=80", "-s", "learning_rate=0.02", *quick,
     )  # fmt: skip
     assert (taught.status, taught.err) == (0, "")
+    out.write_bytes(b"earlier")
     ended = cli(
-        "distill", "self-consistency", "--data", data, "-m", model, "--out", out, "--test", 8,
-        "--rounds", 2, "-p", "samples=2", "-p", "max_tokens=8", "-s", "steps=2",
+        "distill", "direct", "--data", data, "-m", model, "--out", out, "--test", 8,
+        "--rounds", 2, "-p", "max_tokens=8", "-s", "steps=2",
         "-e", "threads=1", "--per-question", 1, *quick,
     )  # fmt: skip
     assert (ended.status, ended.err) == (1, "")
     assert "The gate is not passed" in ended.out
-    assert "round 2: 24 samples" in ended.out
-    assert not out.exists()
+    assert "round 2: 12 samples" in ended.out
+    assert f"{out} is an earlier run's" in ended.out
+    assert out.read_bytes() == b"earlier"
     assert (tmp_path / "a.gguf.distill" / "round-2.gguf").exists()
 
 

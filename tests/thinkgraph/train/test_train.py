@@ -9,14 +9,15 @@ import time
 
 import pytest
 
+import thinkgraph.train as package
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 from thinkgraph.train.errors import TrainError
 from thinkgraph.train.example import Conversation, Example, divide, read_conversations
-from thinkgraph.train.fine_tune import REPORT, Report, fine_tune, working_folder
-from thinkgraph.train.reinforce import score, without_second_bos
+from thinkgraph.train.fine_tuning import REPORT, Report, fine_tune, working_folder
+from thinkgraph.train.reinforcement import score, without_second_bos
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
 
@@ -345,3 +346,11 @@ def test_the_turns_of_a_conversation_are_in_one_part(tmp_path):
     parts = divide(read_conversations(path), 3, seed=1)
     assert len(parts.held_out) == 3 * 2 * 2  # two records share a question, each has two turns
     assert not {each.record for each in parts.train} & {each.record for each in parts.held_out}
+
+
+def test_what_trains_is_had_from_the_package():
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+    assert package.fine_tune is fine_tune
+    with pytest.raises(AttributeError, match="fine_tuned"):
+        package.fine_tuned  # noqa: B018

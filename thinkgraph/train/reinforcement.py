@@ -17,7 +17,7 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
-from thinkgraph.train.fine_tune import ADAPTER, REPORT, opened_vocabulary, working_folder
+from thinkgraph.train.fine_tuning import ADAPTER, REPORT, opened_vocabulary, working_folder
 from thinkgraph.train.outputs import check_adapter, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback

@@ -29,11 +29,11 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.models.model import Frozen
+from thinkgraph.models.model import Frozen, Message
 from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
-from thinkgraph.train.example import divide
-from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
+from thinkgraph.train.example import Conversation, divide, refuse_shared
+from thinkgraph.train.fine_tuning import ADAPTER, Report, fine_tune, working_folder
 from thinkgraph.train.outputs import check_adapter, refuse_same
 from thinkgraph.train.progress import TrainProgress
 from thinkgraph.train.samples import Counts, Selection, select
@@ -147,41 +147,28 @@ def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
     Raises:
         TrainError: there are not so many different ones.
     """
-    from random import Random
-
-    texts = list(dict.fromkeys(key(each) for each in task.questions))
-    if tested >= len(texts):
+    keys = [asked(each).key for each in task.questions]
+    if tested >= len(set(keys)):
         raise TrainError(
-            f"{tested} questions are to be tested on, and the data has {len(texts)} different ones"
+            f"--test {tested}: the data has only {len(set(keys))} different questions; lower "
+            "--test or give --test-data FILE"
         )
-    Random(seed).shuffle(texts)  # noqa: S311 (not for secrets)
-    apart = set(texts[:tested])
-    parts = [
-        tuple(each for each in task.questions if (key(each) in apart) is tests)
-        for tests in (False, True)
-    ]
-    drawn, test = (task.model_copy(update={"questions": part}) for part in parts)
-    return drawn, test
+    apart = {
+        each.key for each in divide([asked(each) for each in task.questions], tested, seed).held_out
+    }
+    drawn, test = (
+        tuple(each for each, key in zip(task.questions, keys, strict=True) if (key in apart) is own)
+        for own in (False, True)
+    )
+    return (
+        task.model_copy(update={"questions": drawn}), task.model_copy(update={"questions": test})
+    )  # fmt: skip
 
 
-def key(question: Question) -> str:
-    """The same for the same question, however it is spaced or capitalized."""
-    return " ".join(question.text.casefold().split())
-
-
-def refuse_contaminated(drawn: Task, test: Task) -> None:
-    """Refuse questions that are drawn from and tested on.
-
-    Raises:
-        TrainError: tells how many there are, and the first.
-    """
-    known = {key(each) for each in drawn.questions}
-    shared = [each for each in test.questions if key(each) in known]
-    if shared:
-        raise TrainError(
-            f"{len(shared)} of {len(test.questions)} test questions are drawn from, too: the "
-            f"first is {shared[0].text[:80]!r}; remove them from one of the two"
-        )
+def asked(question: Question) -> Conversation:
+    """A question as a conversation that isn't answered yet."""
+    turns = (Message(role="user", content=question.text), Message(role="assistant"))
+    return Conversation((*question.messages, *turns))
 
 
 async def distill(
@@ -212,7 +199,9 @@ async def distill(
     need()
     check_adapter(plan.out)
     refuse_same(plan.out, bare_model(plan.model))
-    refuse_contaminated(drawn, test)
+    refuse_shared(
+        list(map(asked, drawn.questions)), list(map(asked, test.questions)), "the test data"
+    )
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):
         rounds.append(
@@ -254,7 +243,8 @@ async def _round(
     learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
     tell(
         f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
-        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions"
+        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions; "
+        f"{len(measured)} held out to measure on"
     )
     out = plan.folder / f"round-{number}.gguf"
     start = working_folder(last) / ADAPTER if last else None
