@@ -70,6 +70,13 @@ def distill(
     learn: Annotated[
         str, typer.Option(help="text, answer, or both: the answer on a last line.")
     ] = "text",
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="Further strategies to compare with at the end, as for compare --graphs; the "
+            "more, the larger the gain that the test of significance wants."
+        ),
+    ] = None,
     rounds: Annotated[
         int,
         typer.Option(
@@ -101,7 +108,7 @@ def distill(
     from pydantic import ValidationError
 
     from thinkgraph.evaluate.metrics.find import find_metric
-    from thinkgraph.evaluate.runs.variant import Variant
+    from thinkgraph.evaluate.runs.variant import Variant, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.nodes.tools.host_files import HostFiles
@@ -142,6 +149,7 @@ def distill(
         at_once=at_once,
         base=base,
         host=HostFiles(tools, verifiers, mcp),
+        beside=parse_variants(beside, {}, {}) if beside else (),
     )
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:

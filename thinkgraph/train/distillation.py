@@ -120,7 +120,8 @@ class Plan:
         seed: all randomness comes from it.
         at_once: runs side by side.
         base: a Hugging Face folder with the original weights; None takes the GGUF's.
-        host: the files of the tools and verifiers that the strategy names.
+        host: the files of the tools and verifiers that the strategies name.
+        beside: further strategies that the model itself is compared with on the test questions.
     """
 
     strategy: Variant
@@ -134,6 +135,7 @@ class Plan:
     at_once: int = 24
     base: str | None = None
     host: HostFiles = field(default_factory=HostFiles)
+    beside: tuple[Variant, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -147,19 +149,17 @@ def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
     Raises:
         TrainError: there are not so many different ones.
     """
-    keys = [asked(each).key for each in task.questions]
-    if tested >= len(set(keys)):
+    conversations = [asked(each) for each in task.questions]
+    count = len({each.key for each in conversations})
+    if tested >= count:
         raise TrainError(
-            f"--test {tested}: the data has only {len(set(keys))} different questions; lower "
-            "--test or give --test-data FILE"
+            f"--test {tested}: the data has only {count} different questions; lower --test or "
+            "give --test-data FILE"
         )
-    apart = {
-        each.key for each in divide([asked(each) for each in task.questions], tested, seed).held_out
-    }
-    drawn, test = (
-        tuple(each for each, key in zip(task.questions, keys, strict=True) if (key in apart) is own)
-        for own in (False, True)
-    )
+    apart = {each.key for each in divide(conversations, tested, seed).held_out}
+    pairs = list(zip(task.questions, conversations, strict=True))
+    drawn = tuple(question for question, each in pairs if each.key not in apart)
+    test = tuple(question for question, each in pairs if each.key in apart)
     return (
         task.model_copy(update={"questions": drawn}), task.model_copy(update={"questions": test})
     )  # fmt: skip
@@ -317,7 +317,7 @@ def _drawing_label(plan: Plan) -> str:
 
 
 def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
-    """Direct answers of the model, which are the baseline, and of each round; and the strategy."""
+    """Direct answers of the model, which are the baseline, and of each round; the strategies."""
     direct = Variant.parse(DIRECT, _shared_params(plan), {}, plan.strategy.extract)
     models = [plan.model, *(f"{plan.model}+{each.adapter}" for each in rounds)]
     found = [
@@ -325,7 +325,11 @@ def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
         for number, model in enumerate(models)
     ]
     drawing = {"label": _drawing_label(plan), "model": plan.model}
-    return [*found, plan.strategy.model_copy(update=drawing)]
+    beside = [
+        each.model_copy(update={"label": f"{each.label} (beside)", "model": plan.model})
+        for each in plan.beside
+    ]
+    return [*found, plan.strategy.model_copy(update=drawing), *beside]
 
 
 def _shared_params(plan: Plan) -> dict[str, Any]:

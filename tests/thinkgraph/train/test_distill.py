@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from thinkgraph.evaluate.runs.variant import Variant
+from thinkgraph.evaluate.runs.variant import Variant, parse_variants
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.train.distillation import (
@@ -99,9 +99,12 @@ def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
 
 def test_a_strategy_that_is_direct_itself_has_a_label_of_its_own(tmp_path):
     strategy = Variant.parse("direct", {"temperature": 0.7}, {})
-    plan = Plan(strategy=strategy, model="smollm2", out=tmp_path / "a.gguf")
+    plan = Plan(
+        strategy=strategy, model="smollm2", out=tmp_path / "a.gguf",
+        beside=parse_variants("direct,arithmetic", {}, {}),
+    )  # fmt: skip
     labels = [each.label for each in _competitors(plan, [])]
-    assert len(labels) == len(set(labels)) == 2
+    assert len(labels) == len(set(labels)) == 4
 
 
 async def test_a_training_that_is_cancelled_ends_at_its_next_step():
