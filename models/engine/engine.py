@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import sys
@@ -14,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
+
+import numpy as np
 
 from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
@@ -40,6 +43,8 @@ BUDGETS_CHECKED = 256
 SWITCH_S = 0.00005
 """How long a thread of Python keeps the GIL while others want it. A step goes into llama.cpp and
 back some hundred times, and each way back waits that long for a busy thread of the caller."""
+
+FLOAT_MAX = float(np.finfo(np.float32).max)
 
 T = TypeVar("T")
 
@@ -83,6 +88,10 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
+        # Samplers make room for as many tokens as they may have to remember.
+        most = max(1, self.context_length - len(request.prompt))
+        if request.sampling.max_tokens > most:
+            request.sampling = request.sampling.model_copy(update={"max_tokens": most})
         with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
@@ -186,6 +195,17 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.native.adapters)}"
             )
+        if request.adapter and not abs(request.adapter.scale) <= FLOAT_MAX:
+            raise ModelError(
+                f"the scale of adapter {request.adapter.name!r} is {request.adapter.scale}; it "
+                "must be a finite number"
+            )
+        for token, bias in request.sampling.logit_bias.items():
+            if not bias < math.inf:
+                raise ModelError(
+                    f"the bias of token {token} is {bias}; it must be a number, or -inf to "
+                    "exclude the token"
+                )
         check_constraint(request.sampling)
         longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
@@ -417,6 +437,9 @@ class Engine:
             if reason := self._reason_to_end(sequence, draw.token):
                 self._finish(sequence, reason)
         except DeadEnd as error:
+            if sequence.request.plan is None:
+                self._fail(sequence.request, ModelError(f"{error}: logit_bias excludes all"))
+                return
             message = f"the grammar allows no token of this model here; loosen it ({error})"
             self._fail(sequence.request, ModelError(message))
         except Exception as error:

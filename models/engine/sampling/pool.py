@@ -43,6 +43,7 @@ class Draw:
         """Draw the token, and compute what is wanted of it."""
         sampling = self.sequence.request.sampling
         try:
+            distribution.check()
             if self.sampler:
                 self.token = self.sampler.draw(distribution, candidates)
             self.logprob = distribution.logprob(self.token)

@@ -1,6 +1,8 @@
 """Drawing from one row of logits."""
 
 import ctypes
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkgraph.models.engine.llama.library import llama
+from thinkgraph.models.engine.sampling.constraint import DeadEnd
 from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.pool import Draw
 from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 from thinkgraph.models.model import Sampling
 
@@ -175,3 +179,68 @@ def test_top_n_sigma_leaves_what_stands_out(smollm2):
     assert set(draws(smollm2.engine.vocabulary, plain, [row] * 20)) != {7}
     sampling = plain.model_copy(update={"top_n_sigma": 3})
     assert set(draws(smollm2.engine.vocabulary, sampling, [row] * 20)) == {7}
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"temperature": 0},
+        {"top_k": 0},
+        {"top_k": 0, "top_p": 1, "min_p": 0},
+        {"typical_p": 0.9},
+        {"top_n_sigma": 1.0},
+        {"xtc_probability": 1.0},
+        {"dry_multiplier": 1.0},
+        {"repeat_penalty": 1.1},
+    ],
+    ids=str,
+)
+def test_a_row_that_is_no_distribution_is_an_error(smollm2, wrong, changes):
+    """llama.cpp's samplers end the process, or draw any token."""
+    vocabulary = smollm2.engine.vocabulary
+    row = np.full(vocabulary.size, wrong, np.float32)
+    sampler = Sampler(vocabulary, Sampling(**changes), 1, None)
+    draw = Draw(SimpleNamespace(request=SimpleNamespace(sampling=Sampling(**changes))), sampler)
+    draw.run(Distribution(row), Candidates(vocabulary.size))
+    sampler.close()
+    assert isinstance(draw.error, FloatingPointError)
+    row = np.linspace(-1, 1, vocabulary.size, dtype=np.float32)
+    row[-1] = wrong
+    with nullcontext() if wrong == -np.inf else pytest.raises(FloatingPointError):
+        Distribution(row).check()
+
+
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0}, {"top_k": 0}], ids=str)
+def test_a_sampler_alone_never_draws_from_nothing(smollm2, changes):
+    row = np.full(smollm2.engine.vocabulary.size, np.nan, np.float32)
+    with pytest.raises(DeadEnd):
+        draws(smollm2.engine.vocabulary, Sampling(**changes), [row])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"presence_penalty": -1e39}, {"frequency_penalty": float("nan")}],
+    ids=str,
+)
+def test_penalties_that_leave_no_finite_logit_are_an_error(smollm2, changes):
+    row = np.linspace(-1, 1, smollm2.engine.vocabulary.size, dtype=np.float32)
+    with pytest.raises(FloatingPointError, match="penalties"):
+        draws(smollm2.engine.vocabulary, Sampling(**changes), [row] * 2)
+
+
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0}, {"top_k": 0}], ids=str)
+def test_a_bias_may_exclude_all_tokens_but_not_the_last(smollm2, changes):
+    size = smollm2.engine.vocabulary.size
+    row = np.linspace(-1, 1, size, dtype=np.float32)
+    bias = dict.fromkeys(range(size), -np.inf)
+    with pytest.raises(DeadEnd):
+        draws(smollm2.engine.vocabulary, Sampling(logit_bias=bias, **changes), [row])
+    del bias[3]
+    assert draws(smollm2.engine.vocabulary, Sampling(logit_bias=bias, **changes), [row]) == [3]
+
+
+def test_the_coldest_temperature_is_greedy(smollm2):
+    row = np.linspace(-30, 30, smollm2.engine.vocabulary.size, dtype=np.float32)
+    assert draws(smollm2.engine.vocabulary, Sampling(temperature=1e-44), [row]) == [row.argmax()]
