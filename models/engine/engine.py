@@ -489,8 +489,12 @@ class Engine:
 
     def _take(self, draw: Draw) -> None:
         sequence, request = draw.sequence, draw.sequence.request
+        now = time.monotonic()
         if not request.first_token:
-            request.first_token = time.monotonic()
+            request.first_token = now
+        if sequence.last_token and sequence.is_sampled:
+            self._counters.token_s.add(now - sequence.last_token)
+        sequence.last_token = now
         sequence.confidence.add(draw.logprob)
         if draw.uncertainty:
             sequence.confidence.add_uncertainty(draw.uncertainty)
@@ -577,7 +581,7 @@ class Engine:
         self._requests.discard(request)
         request.end(error)
         kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
-        self._counters.latencies[kind].add(request.usage, request.ended - request.submitted)
+        self._counters.latencies[kind].add(request)
         self._notify(request)
 
     def _notify(self, request: Request) -> None:

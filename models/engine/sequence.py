@@ -65,6 +65,7 @@ class Sequence:
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
         self.admitted = False
+        self.last_token = 0.0
         self.finish: FinishReason | None = None
 
     @property

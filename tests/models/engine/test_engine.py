@@ -502,6 +502,27 @@ async def test_a_sequence_alone_never_lacks_room(opened):
     assert len(scored) > 100
 
 
+async def test_latencies_are_those_of_what_happened(opened):
+    model = opened("llama", context=512)
+    await texts(model, ask("x"), GREEDY, [1, 2])
+    request = Request([5], GREEDY, [1])
+    for sequence in request.sequences:
+        sequence.finish = "cancelled"  # before it was admitted
+    model.engine._on_worker(lambda: model.engine._end(request))
+    stats = model.engine.stats
+    found = stats.latencies["generate"]
+    assert (found.queue.count, found.first_token.count, found.total.count) == (1, 1, 2)
+    assert stats.token_s.count == 2 * (GREEDY.max_tokens - 1)
+
+
+async def test_looking_at_an_idle_engine_does_not_age_its_cache(opened):
+    model = opened("llama", context=512, idle_steps=16)
+    await texts(model, ask("x"), GREEDY, [1])
+    kept = model.engine.stats.cells_idle
+    assert [model.engine.stats.cells_idle for _ in range(64)] == [kept] * 64
+    assert kept
+
+
 async def test_idle_prefixes_make_room(opened):
     model = opened("llama", context=256, kv_cells=256)
     for n in range(8):

@@ -18,22 +18,44 @@ from thinkgraph.models.engine.waiting import WaitingQueue
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 
-POINTS = [
-    *((Scheduler, name) for name in ("schedule", "admit_same_prompt", "split_diverged", "retire")),
-    *((KvPool, name) for name in ("lease", "fork", "share", "grow", "commit", "release", "expire")),
-    *((WaitingQueue, name) for name in ("append", "remove", "oldest", "same_prompt")),
-    (Runner, "run"),
-    (Distribution, "__init__"),
+OF_ONE_REQUEST = [
     (Sampler, "__init__"),
     (Sampler, "draw"),
-    (Sampler, "close"),
+    (Constraint, "__init__"),
+    (Constraint, "allowed"),
+    (Constraint, "accept"),
     (TextStream, "add"),
     (TextStream, "close"),
     (Request, "emit"),
     (Request, "notify"),
-    (module.Callers, "wait"),
-    (module.Callers, "expect"),
+    (TokenConfidence, "add"),
+    (Recorder, "add"),
+    (Budget, "spend"),
+    (Budget, "exhausted"),
     (module.Engine, "_cancel"),
+    (module.Engine, "_account"),
+    (module.Engine, "_reason_to_end"),
+    (module.Engine, "_queue"),
+]
+"""What is thrown there belongs to one request, and no other may fail."""
+POINTS = [
+    *OF_ONE_REQUEST,
+    *((Scheduler, name) for name in ("schedule", "admit_same_prompt", "split_diverged", "retire")),
+    *((KvPool, name) for name in ("lease", "fork", "share", "grow", "commit", "release", "expire")),
+    *((KvPool, name) for name in ("match", "branch", "evict")),
+    *((LlamaMemory, name) for name in ("copy", "remove")),
+    *((WaitingQueue, name) for name in ("append", "remove", "oldest", "same_prompt")),
+    (NativeModel, "use"),
+    (Runner, "run"),
+    (Distribution, "__init__"),
+    (Distribution, "check"),
+    (SamplingPool, "run"),
+    (Sampler, "close"),
+    (LatencyRecorder, "add"),
+    (module.Callers, "wait"),
+    (module.Callers, "wait_idle"),
+    (module.Callers, "forget"),
+    (module.Callers, "expect"),
 ]
 SAMPLING = Sampling(temperature=0, max_tokens=12, ignore_eos=True)
 
