@@ -580,9 +580,9 @@ class Engine:
             return
         self._requests.discard(request)
         request.end(error)
+        self._notify(request)
         kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
         self._counters.latencies[kind].add(request)
-        self._notify(request)
 
     def _notify(self, request: Request) -> None:
         """Wake the waiter of a request; an exception of the callback affects nobody else."""

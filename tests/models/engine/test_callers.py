@@ -49,11 +49,12 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
-        monkeypatch.setattr(module._IdleProbe, "wait", lambda *given: self._wait(*given))
 
-    def _wait(self, probe, seconds):
-        self.now += seconds
-        return getattr(probe._loop, "idle", False)
+        def wait(probe, seconds):
+            self.now += seconds
+            return probe._loop.idle
+
+        monkeypatch.setattr(module._IdleProbe, "wait", wait)
 
 
 class Loop:
