@@ -184,7 +184,7 @@ class NativeModel:
     def _adapter(self, name: str, path: Path) -> Any:
         check_gguf(path)
         with listening() as lines:
-            adapter = llama.llama_adapter_lora_init(self.model, str(path).encode())
+            adapter = llama.llama_adapter_lora_init(self.model, os.fsencode(path))
         if not adapter:
             raise ModelError(
                 f"{path} can't be used as the adapter {name!r}: it is not a LoRA of this "
