@@ -560,6 +560,7 @@ class Engine:
             text=sequence.stream.text,
             tokens=sequence.drawn,
             finish_reason=reason,
+            stop_text=sequence.stream.stop_text,
             reasoning=parser.reasoning,
             tool_calls=tuple(parser.tool_calls),
             invalid_tool_calls=tuple(parser.invalid_tool_calls),

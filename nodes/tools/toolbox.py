@@ -101,8 +101,8 @@ class Toolbox:
                 function = getattr(tool, "func", None) or tool
                 return _text(await in_thread(function, lambda: tool.invoke(given)))
         except TimeoutError:
-            limit = f"the limit of {self._seconds:g} seconds"
-            raise _ToolFailed(f"error: {call.name} gave no result within {limit}") from None
+            limit = f"{self._seconds:g} seconds"
+            raise _ToolFailed(f"error: {call.name} timed out after {limit}") from None
         except TooManyLeft as error:
             raise _ToolFailed(f"error: {call.name}: {error}") from None
         except (Exception, SystemExit) as error:

@@ -70,6 +70,7 @@ def llama(smollm2_path, smollm2):
     model = llama_cpp.Llama(
         str(smollm2_path),
         n_ctx=2048,
+        n_gpu_layers=smollm2.engine.settings.gpu_layers,
         n_threads=smollm2.engine.settings.threads,
         n_threads_batch=smollm2.engine.settings.threads,
         flash_attn=True,
@@ -335,6 +336,7 @@ async def test_a_stop_string_across_tokens_ends_the_text_before_it(smollm2):
     ).completions()
     assert sample.finish_reason == "stop"
     assert sample.text == whole.text[: whole.text.index(stop)]
+    assert (sample.stop_text, whole.stop_text) == (stop, "")
     assert sample.tokens < whole.tokens
 
 
