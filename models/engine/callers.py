@@ -5,8 +5,8 @@ same text each time, the engine doesn't race its callers: after a sample ended, 
 reached an idle engine, it waits until their event loops are idle, that is, until everything that
 follows has been requested.
 
-The wait delays all callers, so it is bounded. While there is work, all loops together delay a step by
-:data:`LIMIT_S` at most. An idle engine waits longer for the loop whose request woke it
+The wait delays all callers, so it is bounded. While there is work, all loops together delay a step
+by :data:`LIMIT_S` at most. An idle engine waits longer for the loop whose request woke it
 (:data:`IDLE_LIMIT_S`), but only as long as nobody else asks; a loop that doesn't become idle is
 waited for half as long the next time, down to :data:`LIMIT_S`.
 """
