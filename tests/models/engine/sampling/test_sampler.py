@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.engine.sampling.constraint import DeadEnd
 from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.dry import is_dry_made, make_dry
 from thinkgraph.models.engine.sampling.pool import Draw
 from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
 from thinkgraph.models.model import Sampling
@@ -154,6 +155,21 @@ def test_dry_lowers_what_would_prolong_a_repetition(smollm2):
     assert draws(smollm2.engine.vocabulary, greedy, rows) == [100] * 8
     dry = greedy.model_copy(update={"dry_multiplier": 2.0})
     assert 101 in draws(smollm2.engine.vocabulary, dry, rows)
+
+
+def test_few_lengths_of_a_completion_need_a_dry_sampler_of_their_own(smollm2):
+    """To make one takes long; copying it doesn't."""
+    vocabulary = smollm2.engine.vocabulary
+    make_dry(vocabulary, Sampling(dry_multiplier=1, dry_penalty_last_n=-1, max_tokens=129))
+    for size, made in ((129, True), (256, True), (257, False)):
+        sampling = Sampling(dry_multiplier=1, dry_penalty_last_n=-1, max_tokens=size)
+        assert is_dry_made(vocabulary, sampling) == made
+    assert not is_dry_made(vocabulary, Sampling(dry_multiplier=1, dry_penalty_last_n=129))
+
+
+def test_breakers_are_few():
+    with pytest.raises(ValueError, match="at most 32"):
+        Sampling(dry_sequence_breakers=tuple(map(str, range(33))))
 
 
 def test_a_break_of_many_bytes_harms_nobody(smollm2):
