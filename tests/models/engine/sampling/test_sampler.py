@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thinkgraph.models.engine.llama.library import llama
@@ -76,6 +76,21 @@ def reference(vocabulary, sampling, rows):
 
 
 @settings(deadline=None, max_examples=80)
+@example(
+    seed=0,
+    peak=1.0,
+    temperature=1,
+    top_k=0,
+    top_p=0.95,
+    min_p=0,
+    typical_p=1,
+    penalties=(1, 0, 0),
+    banned=0,
+    lifted=0,
+    sigma=0,
+    xtc=(0, 0.1),
+    dry=0,
+)
 @given(
     seed=st.integers(0, 2**32 - 1),
     peak=st.floats(0.01, 100),
@@ -135,7 +150,10 @@ def test_a_few_candidates_draw_as_the_whole_vocabulary(
     if temperature == 0 or not (nucleus or typical_p < 1):
         assert found == expected
     else:  # where a nucleus ends, and an entropy, hang on sums of which the last bits differ
-        assert sum(a == b for a, b in zip(found, expected, strict=True)) >= DRAWS - 2
+        pairs = zip(rows, found, expected, strict=True)
+        # A total that differs in its last bits moves a draw to a token that is as likely.
+        same = [a == b or abs(row[a] - row[b]) <= peak / 1000 for row, a, b in pairs]
+        assert sum(same) >= DRAWS - 2
 
 
 @pytest.mark.parametrize("penalty", ["repeat_penalty", "frequency_penalty", "presence_penalty"])
