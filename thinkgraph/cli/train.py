@@ -80,7 +80,7 @@ def train(
     from thinkgraph.train.errors import need
     from thinkgraph.train.example import divide, read_conversations
     from thinkgraph.train.fine_tuning import fine_tune, working_folder
-    from thinkgraph.train.outputs import refuse_same
+    from thinkgraph.train.outputs import check_gguf_name, refuse_same
     from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.weights.base import bare_model
     from thinkgraph.train.weights.merge import merge as write_merged
@@ -94,6 +94,7 @@ def train(
     refuse_same(out, *read)
     if merge:
         refuse_same(merge, out, *read)
+        check_gguf_name(merge, "--merge")
     if reward:
         if held_out:
             raise ThinkgraphError("--held-out doesn't apply to --reinforce: leave one of them out")
@@ -105,12 +106,7 @@ def train(
         if merge:
             write_merged(out, path, merge)
         with reader():
-            if as_json:
-                print_json(json.dumps({"steps": len(rewards), "rewards": rewards}))
-            else:
-                some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
-                print(f"{len(rewards)} steps; the mean reward of the last: {some}")
-                print(f"{out}  (use it as: -m {name}+{out})")
+            _tell_rewards(rewards, name, out, as_json=as_json)
         return
     conversations = read_conversations(data, fields)
     if held_out:
@@ -179,6 +175,15 @@ def read_settings(given: list[str]) -> TrainSettings:
         raise ThinkgraphError(f"--set {what}{reason}") from None
 
 
+def _tell_rewards(rewards: list[float], model: str, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(json.dumps({"steps": len(rewards), "rewards": rewards}))
+        return
+    some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
+    print(f"{len(rewards)} steps; the mean reward of the last: {some}")
+    print(f"{out}  (use it as: -m {model}+{out})")
+
+
 def _tell(report: Report, model: str, out: Path) -> None:
     from thinkgraph.train.fine_tuning import CURVE, working_folder
 
@@ -211,7 +216,7 @@ def adapter(
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.train.errors import need
-    from thinkgraph.train.outputs import refuse_same
+    from thinkgraph.train.outputs import check_gguf_name, refuse_same
     from thinkgraph.train.weights.adapter import from_gguf, to_gguf
     from thinkgraph.train.weights.base import bare_model
     from thinkgraph.train.weights.merge import merge as write_merged
@@ -219,6 +224,8 @@ def adapter(
     need("torch", "safetensors", "gguf")
     path = bare_model(model or default_model())
     refuse_same(out, path, source)
+    if merge or source.is_dir():
+        check_gguf_name(out)
     if merge and source.is_dir():
         part = out.with_name(out.name + ".adapter.gguf")
         try:

@@ -34,7 +34,7 @@ from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
 from thinkgraph.train.example import Conversation, divide, refuse_shared
 from thinkgraph.train.fine_tuning import ADAPTER, Report, fine_tune, working_folder
-from thinkgraph.train.outputs import check_adapter, refuse_same
+from thinkgraph.train.outputs import check_gguf_name, refuse_same
 from thinkgraph.train.progress import TrainProgress
 from thinkgraph.train.samples import Counts, Selection, select
 from thinkgraph.train.settings import TrainSettings
@@ -197,7 +197,7 @@ async def distill(
         ModelError: the model can't be opened or trained.
     """
     need()
-    check_adapter(plan.out)
+    check_gguf_name(plan.out)
     refuse_same(plan.out, bare_model(plan.model))
     refuse_shared(
         list(map(asked, drawn.questions)), list(map(asked, test.questions)), "the test data"

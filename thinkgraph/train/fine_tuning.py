@@ -16,7 +16,7 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
-from thinkgraph.train.outputs import check_adapter, refuse_same, unwritten
+from thinkgraph.train.outputs import check_gguf_name, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
 from thinkgraph.train.weights.adapter import CONFIG, check_adapted, to_gguf
@@ -87,7 +87,7 @@ def fine_tune(
     from safetensors import SafetensorError
 
     check_family(model)
-    check_adapter(out)
+    check_gguf_name(out)
     refuse_same(out, model)
     if not conversations:
         raise TrainError(

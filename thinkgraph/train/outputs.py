@@ -19,14 +19,14 @@ def refuse_same(out: Path, *inputs: Path) -> None:
             raise TrainError(f"{out} would replace {path}; give the output another name")
 
 
-def check_adapter(out: Path) -> None:
-    """Refuse a name that can't be loaded as MODEL+OUT.
+def check_gguf_name(out: Path, option: str = "--out") -> None:
+    """Refuse a name that can't be loaded as a model or as MODEL+OUT.
 
     Raises:
         TrainError: it doesn't end in .gguf.
     """
     if out.suffix.lower() != ".gguf":
-        raise TrainError(f"--out {out}: the name must end in .gguf")
+        raise TrainError(f"{option} {out}: the name must end in .gguf")
 
 
 def unwritten(folder: Path, error: Exception) -> TrainError:

@@ -18,7 +18,7 @@ from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.fine_tuning import ADAPTER, REPORT, opened_vocabulary, working_folder
-from thinkgraph.train.outputs import check_adapter, refuse_same, unwritten
+from thinkgraph.train.outputs import check_gguf_name, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
 from thinkgraph.train.weights.adapter import check_adapted, to_gguf
@@ -66,7 +66,7 @@ def reinforce(
             apply, another training is in the same place, or the model can't be trained.
     """
     need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
-    check_adapter(out)
+    check_gguf_name(out)
     refuse_same(out, model)
     if settings.batch % group:
         raise TrainError(

@@ -175,7 +175,15 @@ def test_no_output_replaces_what_is_read(cli, family, peft_model, tmp_path):
         ended = cli(*words)
         assert (ended.status, ended.err.count("\n")) == (2, 1), words
         assert "would replace" in ended.err
+    for words in (
+        ("adapter", tmp_path / "peft", "-m", model, "--out", tmp_path / "new"),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", tmp_path / "new"),
+    ):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1), words
+        assert "must end in .gguf" in ended.err
     assert {each: each.read_bytes() for each in files} == files
+    assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new.gguf").exists()
 
 
