@@ -29,6 +29,7 @@ from thinkgraph.terminal import print_json, reader, say
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.row import Row
     from thinkgraph.train.distillation import Distilled
+    from thinkgraph.train.samples import Selection
 
 EVERY = 30.0
 """Seconds between two lines of progress."""
@@ -105,8 +106,6 @@ def distill(
     significantly better, no adapter is written and the exit status is 1. The same command resumes
     an interrupted run.
     """
-    from pydantic import ValidationError
-
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.runs.variant import Variant, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
@@ -116,27 +115,22 @@ def distill(
     from thinkgraph.train.distillation import distill as run_all
     from thinkgraph.train.errors import need
     from thinkgraph.train.progress import TrainProgress
-    from thinkgraph.train.samples import Selection
 
     need()
-    chosen = {
-        **{"verify": verify, "clear": clear, "per_question": per_question},
-        **{"order": order, "learn": learn},
-    }
-    try:
-        selection = Selection.model_validate(chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ThinkgraphError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from None
-    voted = selection.verify == "vote"
-    task = read_questions(data, limit=limit, seed=seed, answers=not (voted and test_data))
+    selection = _selection(
+        verify=verify, clear=clear, per_question=per_question, order=order, learn=learn
+    )
     if test_data:
+        task = read_questions(data, limit=limit, seed=seed, answers=verify == "metric")
         drawn, gate = task, read_questions(test_data, seed=seed + 1)
     else:
+        task = read_questions(data, limit=limit, seed=seed)
         drawn, gate = divide_task(task, test, seed)
-    judged = gate if voted else task
+    judged = gate if verify == "vote" else task
     scorer = find_metric(metric or judged.metric, judged.questions)
-    scorer.check([*(() if voted else drawn.questions), *gate.questions])
+    scorer.check(gate.questions)
+    if verify == "metric":
+        scorer.check(drawn.questions)
     plan = Plan(
         strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
         model=model or default_model(),
@@ -168,6 +162,19 @@ def distill(
             _tell(found, out)
     if found.winner is None:
         raise typer.Exit(NOT_BETTER)
+
+
+def _selection(**given: object) -> Selection:
+    from pydantic import ValidationError
+
+    from thinkgraph.train.samples import Selection
+
+    try:
+        return Selection.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise ThinkgraphError(f"--{option} {first['input']}: {first['msg']}") from None
 
 
 def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:

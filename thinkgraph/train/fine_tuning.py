@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,6 @@ def fine_tune(
             can't be written.
     """
     need()
-    from safetensors import SafetensorError
-
     check_family(model)
     check_gguf_name(out)
     refuse_same(out, model)
@@ -103,10 +102,9 @@ def fine_tune(
     )  # fmt: skip
     if (known := _known(folder, asked, replace)) and known.steps and out.exists():
         return known
-    opened = opened_vocabulary(model)
-    learnt, left_out = tokenized(conversations, opened, settings.max_length)
-    measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
-    opened.close()
+    with closing(opened_vocabulary(model)) as opened:
+        learnt, left_out = tokenized(conversations, opened, settings.max_length)
+        measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
     report = Report(
         digest=asked,
         settings=settings,
@@ -125,11 +123,7 @@ def fine_tune(
         trained = train(
             weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell, saved=saved
         )
-        try:
-            trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
-        except (OSError, SafetensorError) as error:
-            raise unwritten(folder, error) from error
-        to_gguf(folder / ADAPTER, model, out)
+        save(trained.model, folder, model, out)
     report = report.model_copy(
         update={
             "points": tuple(trained.points),
@@ -158,6 +152,21 @@ def _weights(model: Path, base: str | None, start: Path | None, settings: TrainS
         weights = adapted(weights, settings)
     check_adapted(weights, model)
     return weights
+
+
+def save(weights: Any, folder: Path, model: Path, out: Path) -> None:
+    """Write an adapter in peft's form into a training's folder, and as a GGUF.
+
+    Raises:
+        TrainError: one can't be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+    except (OSError, SafetensorError) as error:
+        raise unwritten(folder, error) from error
+    to_gguf(folder / ADAPTER, model, out)
 
 
 def opened_vocabulary(model: Path) -> LocalModel:

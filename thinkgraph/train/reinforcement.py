@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
-from thinkgraph.train.fine_tuning import ADAPTER, REPORT, opened_vocabulary, working_folder
-from thinkgraph.train.outputs import check_gguf_name, refuse_same, unwritten
+from thinkgraph.train.fine_tuning import REPORT, opened_vocabulary, save, working_folder
+from thinkgraph.train.outputs import check_gguf_name, refuse_same
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
-from thinkgraph.train.weights.adapter import check_adapted, to_gguf
+from thinkgraph.train.weights.adapter import check_adapted
 from thinkgraph.train.weights.base import load_base
 
 LEARNING_RATE = 1e-5
@@ -68,25 +69,13 @@ def reinforce(
     need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
     check_gguf_name(out)
     refuse_same(out, model)
-    if settings.batch % group:
-        raise TrainError(
-            f"--set batch={settings.batch}: it must be a multiple of {group}, the samples per "
-            f"question; try --set batch={group}"
-        )
-    if unfit := [name for name in UNFIT if name in settings.model_fields_set]:
-        raise TrainError(f"--set {unfit[0]} doesn't apply to reinforcement; leave it out")
     folder = working_folder(out)
-    if (folder / REPORT).exists() and not replace:
-        raise TrainError(
-            f"{folder} holds another training; --replace throws it away, and another --out keeps "
-            "both"
-        )
+    _check(settings, group, folder, replace=replace)
     import torch
     from datasets import Dataset
-    from safetensors import SafetensorError
     from transformers import AutoTokenizer, set_seed
     from transformers.trainer_callback import PrinterCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -100,12 +89,11 @@ def reinforce(
     )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    opened = opened_vocabulary(model)
-    prompts = [
-        opened.render([*each.messages, Message(role="user", content=each.text)])[0]
-        for each in questions
-    ]
-    opened.close()
+    with closing(opened_vocabulary(model)) as opened:
+        prompts = [
+            opened.render([*each.messages, Message(role="user", content=each.text)])[0]
+            for each in questions
+        ]
     rows = [
         {"prompt": without_second_bos(text, tokenizer), "number": number}
         for number, text in enumerate(prompts)
@@ -116,31 +104,10 @@ def reinforce(
         return [score(questions[n], text, metric) for text, n in pairs]
 
     shutil.rmtree(folder, ignore_errors=True)
-    epoch = len(rows) * group / settings.batch  # steps: one is of batch / group questions
-    steps = settings.steps or max(1, round(settings.epochs * epoch))
-    chosen = "learning_rate" in settings.model_fields_set
     trainer = GRPOTrainer(
         model=weights,
         reward_funcs=reward,
-        args=GRPOConfig(
-            output_dir=str(folder / "grpo"),
-            per_device_train_batch_size=settings.batch,
-            num_generations=group,
-            max_completion_length=longest_answer,
-            max_steps=steps,
-            learning_rate=settings.learning_rate if chosen else LEARNING_RATE,
-            lr_scheduler_type="cosine",
-            warmup_steps=round(settings.warmup * steps),
-            seed=settings.seed,
-            bf16=settings.precision == "bfloat16",
-            use_cpu=not torch.cuda.is_available(),
-            dataloader_pin_memory=False,
-            save_strategy="no",
-            logging_steps=1,
-            report_to="none",
-            disable_tqdm=True,
-            log_level="error",
-        ),
+        args=_arguments(settings, len(rows), group, longest_answer, folder),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=[progress_callback(tell)],
@@ -148,13 +115,54 @@ def reinforce(
     trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
     with quietly():
         trainer.train()
-        try:
-            weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
-        except (OSError, SafetensorError) as error:
-            raise unwritten(folder, error) from error
-        to_gguf(folder / ADAPTER, model, out)
+        save(weights, folder, model, out)
     shutil.rmtree(folder / "grpo", ignore_errors=True)
     return [each["reward"] for each in trainer.state.log_history if "reward" in each]
+
+
+def _check(settings: TrainSettings, group: int, folder: Path, *, replace: bool) -> None:
+    if settings.batch % group:
+        raise TrainError(
+            f"--set batch={settings.batch}: it must be a multiple of {group}, the samples per "
+            f"question; try --set batch={group}"
+        )
+    if unfit := [name for name in UNFIT if name in settings.model_fields_set]:
+        raise TrainError(f"--set {unfit[0]} doesn't apply to reinforcement; leave it out")
+    if (folder / REPORT).exists() and not replace:
+        raise TrainError(
+            f"{folder} holds another training; --replace throws it away, and another --out keeps "
+            "both"
+        )
+
+
+def _arguments(
+    settings: TrainSettings, count: int, group: int, longest_answer: int, folder: Path
+) -> Any:
+    import torch
+    from trl import GRPOConfig
+
+    epoch = count * group / settings.batch  # steps: one is of batch / group questions
+    steps = settings.steps or max(1, round(settings.epochs * epoch))
+    chosen = "learning_rate" in settings.model_fields_set
+    return GRPOConfig(
+        output_dir=str(folder / "grpo"),
+        per_device_train_batch_size=settings.batch,
+        num_generations=group,
+        max_completion_length=longest_answer,
+        max_steps=steps,
+        learning_rate=settings.learning_rate if chosen else LEARNING_RATE,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(settings.warmup * steps),
+        seed=settings.seed,
+        bf16=settings.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
 
 
 def without_second_bos(prompt: str, tokenizer: Any) -> str:

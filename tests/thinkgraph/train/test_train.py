@@ -8,6 +8,7 @@ import time
 import pytest
 
 import thinkgraph.train as package
+from tests.thinkgraph.train.conftest import write_family
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.catalogue import load
@@ -18,6 +19,7 @@ from thinkgraph.train.fine_tuning import REPORT, Report, fine_tune, working_fold
 from thinkgraph.train.reinforcement import score, without_second_bos
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
+from thinkgraph.train.weights.base import load_base
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
 pytest.importorskip("peft", reason="needs thinkgraph[train]")
@@ -307,11 +309,13 @@ def test_seconds_and_patience_outlast_a_stop(cli, family, data, tmp_path, monkey
 
     with pytest.raises(KeyboardInterrupt):
         fine_tune(*parts, path, out, settings, tell=stop)
-    before = read_report(out).seconds
-    assert before > 0
+    stopped = read_report(out)
+    assert stopped.seconds > 0
+    long = stopped.model_copy(update={"seconds": 1000.0})
+    (working_folder(out) / REPORT).write_text(long.model_dump_json(), "utf-8")
     report = fine_tune(*parts, path, out, settings)
     assert report.steps == 4
-    assert report.seconds > before
+    assert report.seconds > 1000
 
 
 def test_text_in_parts_is_read_and_tools_are_refused(tmp_path):
@@ -352,3 +356,35 @@ def test_what_trains_is_had_from_the_package():
     assert package.fine_tune is fine_tune
     with pytest.raises(AttributeError, match="fine_tuned"):
         package.fine_tuned  # noqa: B018
+
+
+@pytest.mark.model
+def test_a_full_disk_of_safetensors_is_told_in_one_line(cli, family, data, tmp_path, monkeypatch):
+    from safetensors import SafetensorError  # noqa: PLC0415 (of the extra)
+
+    def full(*given, **more):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
+    for held_out in (2, 0):
+        out = tmp_path / f"{held_out}.gguf"
+        more = ("-s", "steps=1", "-s", f"held_out={held_out}")
+        ended = train(cli, family("llama"), data, out, *more)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "No space left on device" in ended.err
+        assert not out.exists()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("name", "value"), [("FEED", 64), ("LAYERS", 1)])
+def test_a_base_of_another_model_is_refused_before_the_training(
+    cli, family, data, tmp_path, monkeypatch, name, value
+):
+    path = family("llama")
+    monkeypatch.setattr(f"tests.thinkgraph.train.conftest.{name}", value)
+    other = write_family(tmp_path / "other.gguf", "llama")
+    load_base(other, None, precision="float32").save_pretrained(tmp_path / "hf")
+    ended = train(cli, path, data, tmp_path / "a.gguf", "--base", tmp_path / "hf")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "of another model" in ended.err
+    assert not (tmp_path / "a.gguf.train" / "checkpoints").exists()
