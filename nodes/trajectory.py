@@ -111,7 +111,7 @@ class Trajectory(ABC):
                 self._turns[-1] = turn
                 break
         finally:
-            self._toolbox.close()
+            await self._toolbox.close()
         tokens = sum(each.tokens for each in self._turns)
         return turn.model_copy(
             update={

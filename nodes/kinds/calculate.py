@@ -67,7 +67,7 @@ class Calculate(Node):
         try:
             record = await toolbox.call(call)
         finally:
-            toolbox.close()
+            await toolbox.close()
         step.emit(ToolCalled(node=step.node, id=candidate.id, call=record))
         answer = None if record.failed else printed(record.result)
         changes = {"answer": answer, "calls": (*candidate.calls, record)}
