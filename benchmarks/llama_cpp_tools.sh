@@ -8,6 +8,13 @@ python=${2:-python}
 version=$("$python" -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
 source=$folder/llama_cpp_python-$version/vendor/llama.cpp
 build=$folder/build-$version
+
+run() { # run LOG COMMAND: its output goes into the log, whose end is shown if it fails
+    local log=$folder/$1
+    shift
+    "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+}
+
 mkdir -p "$folder"
 if [ ! -d "$source" ]; then
     "$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$folder" \
@@ -15,9 +22,9 @@ if [ ! -d "$source" ]; then
     tar -xzf "$folder/llama_cpp_python-$version.tar.gz" -C "$folder"
 fi
 # shellcheck disable=SC2086 # CMAKE_ARGS are several, as llama-cpp-python takes them
-cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF \
+run cmake.log cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF \
     -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
-    -DLLAMA_OPENSSL=OFF ${CMAKE_ARGS:-} >"$folder/cmake.log" 2>&1
-cmake --build "$build" --config Release -j "${JOBS:-$(nproc)}" \
-    --target llama-server llama-batched-bench >"$folder/build.log" 2>&1
+    -DLLAMA_OPENSSL=OFF ${CMAKE_ARGS:-}
+run build.log cmake --build "$build" --config Release -j "${JOBS:-$(nproc)}" \
+    --target llama-server llama-batched-bench
 echo "$build/bin"

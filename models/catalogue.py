@@ -105,7 +105,7 @@ def adapted(name: str) -> Adapted | None:
         return None
     file = Path(found["adapter"]).expanduser()
     if not file.is_file():
-        raise ModelError(f"there is no adapter {file}, which {name} names behind its +")
+        raise ModelError(f"there is no adapter {file}, which {name} names after its +")
     return Adapted(found["model"], file, float(found["scale"] or 1))
 
 
@@ -165,9 +165,9 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
     from thinkgraph.models.engine.llama.gguf_file import check_gguf  # noqa: PLC0415
 
     if has_head(check_gguf(found.path)):
-        chosen = _engine_settings(settings)
+        chosen = engine_settings(settings)
         return RewardModel(found.path, name=name, context=chosen.context, threads=chosen.threads)
-    opened = _engine_settings(settings)
+    opened = engine_settings(settings)
     model = open_model(found.path, name=called, settings=opened, template=template)
     return model.with_adapter(parts.adapter, parts.scale, name=name) if parts else model
 
@@ -180,7 +180,12 @@ def _at_a_server(name: str, settings: dict[str, object]) -> Model:
     return EndpointModel(name)
 
 
-def _engine_settings(settings: dict[str, object]) -> EngineSettings:
+def engine_settings(settings: dict[str, Any]) -> EngineSettings:
+    """The settings that a model is opened with, as they are given.
+
+    Raises:
+        ModelError: one is unknown or out of range.
+    """
     from thinkgraph.models.engine.settings import EngineSettings  # noqa: PLC0415
 
     unknown = sorted(settings.keys() - EngineSettings.model_fields.keys())

@@ -30,7 +30,7 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     own = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]  # stems are not unique
     spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}_{own}", file)
     if spec is None or spec.loader is None:
-        raise ThinkgraphError(f"{what}: {file} is no Python file")
+        raise ThinkgraphError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where pydantic looks for the types of its functions
     try:

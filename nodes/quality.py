@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from thinkgraph.nodes.answers import tally
@@ -85,3 +85,24 @@ QUALITIES: dict[str, Callable[[Candidate, State], float]] = {
     "score": score,
 }
 """Each gives minus infinity for a candidate that lacks what it measures."""
+
+
+def unknown(
+    by: str, candidates: Sequence[Candidate], state: State, params: Mapping[str, object]
+) -> list[str]:
+    """That a measure is known of none of the candidates, as a failure to be noted; else nothing.
+
+    A model without log-probabilities gives none, and then the first candidate would be the best.
+
+    Args:
+        by: the measure.
+        candidates: those that are compared.
+        state: the population.
+        params: the graph's; one that chose the measure is named.
+    """
+    written = [candidate for candidate in candidates if candidate.text]
+    if not written or any(math.isfinite(QUALITIES[by](each, state)) for each in written):
+        return []
+    setting = next((name for name, value in params.items() if value == by), None)
+    way_out = f"; set `{setting}: heuristic`, which needs none" if setting else ""
+    return [f"no {by} is known of any candidate{way_out}"]

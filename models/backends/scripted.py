@@ -47,8 +47,9 @@ class ScriptedModel:
             their order); or a function from messages and seed to the text.
         choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
             to sum to one. Or a function from messages and options to the weights.
-        logprobs: for each reply in turn, the mean log-probability of its tokens, in nats; replies
-            beyond them have none.
+        logprobs: for each reply in turn, the mean log-probability of its tokens, in nats, or all
+            that is known of how sure the model was; replies beyond them have neither. Entropies
+            are told only to a request that asks for ``confidence``.
         name: the model's name.
         context_length: in words.
 
@@ -62,7 +63,7 @@ class ScriptedModel:
         *,
         choices: Iterable[Sequence[float]]
         | Callable[[Sequence[Message], Sequence[str]], Sequence[float]] = (),
-        logprobs: Iterable[float] = (),
+        logprobs: Iterable[float | Confidence] = (),
         name: str = "scripted",
         context_length: int = 4096,
     ) -> None:
@@ -91,7 +92,7 @@ class ScriptedModel:
         turns, prefix = parted(request.messages)
         self.calls.append(Call(turns, prefix, request.sampling, list(request.seeds)))
         replies = [self._reply(turns, seed) for seed in request.seeds]
-        sure = [_confidence(next(self._logprobs, None)) for _ in replies]
+        sure = [_confidence(next(self._logprobs, None), request.sampling) for _ in replies]
         return Streams(
             [
                 _words(reply, request.sampling, confidence)
@@ -157,8 +158,14 @@ def _split(text: str) -> list[str]:
     return re.findall(r"\s*\S+(?:\s+$)?|^\s+$", text)
 
 
-def _confidence(logprob: float | None) -> Confidence | None:
-    return None if logprob is None else Confidence(mean_logprob=logprob, min_logprob=logprob)
+def _confidence(known: float | Confidence | None, sampling: Sampling) -> Confidence | None:
+    match known:
+        case Confidence(mean_logprob=mean, min_logprob=least):
+            told = Confidence(mean_logprob=mean, min_logprob=least)
+            return known if sampling.confidence else told
+        case None:
+            return None
+    return Confidence(mean_logprob=known, min_logprob=known)
 
 
 async def _words(
@@ -167,15 +174,19 @@ async def _words(
     await asyncio.sleep(0)
     if isinstance(reply, Exception):
         raise reply
-    words = _split(_before_stop(reply, sampling))
-    reason: FinishReason = "stop" if len(words) <= sampling.max_tokens else "length"
-    words = words[: sampling.max_tokens]
-    for left, word in zip(reversed(range(len(words))), words, strict=True):
+    text, stop = _until_stop(reply, sampling)
+    words = _split(text)
+    whole = len(words) <= sampling.max_tokens
+    for word in words[: sampling.max_tokens]:
         await asyncio.sleep(0)
-        yield Step(word, tokens=1, finish=None if left else reason, confidence=confidence)
+        yield Step(word, tokens=1, confidence=confidence)
+    reason: FinishReason = "stop" if whole else "length"
+    yield Step(finish=reason, stop_text=stop if whole else "")
 
 
-def _before_stop(text: str, sampling: Sampling) -> str:
+def _until_stop(text: str, sampling: Sampling) -> tuple[str, str]:
+    """A text up to the first text of ``stop`` in it, and that, if there is one."""
     blank = len(text) - len(text.lstrip()) if sampling.stop_after_text else 0
-    found = (at for s in sampling.stop if (at := text.find(s, blank)) >= 0)
-    return text[: min(found, default=len(text))]
+    found = ((at, stop) for stop in sampling.stop if stop and (at := text.find(stop, blank)) >= 0)
+    at, stop = min(found, default=(len(text), ""))
+    return text[:at], stop

@@ -39,6 +39,8 @@ class Step(NamedTuple):
     text: str = ""
     tokens: int = 0
     finish: FinishReason | None = None
+    stop_text: str | None = None
+    """The text of ``stop`` that ended the sample, or an empty text, where the stream tells it."""
     prompt: Usage | None = None
     """The prompt's part of the usage, where the stream learns it."""
     confidence: Confidence | None = None
@@ -153,6 +155,7 @@ class _Sample:
         self._index, self._seed, self._stream, self._budget = index, seed, stream, budget
         self._parser = ResponseParser(PLAIN, tools)
         self._tokens, self._prompt = 0, Usage()
+        self._stop_text: str | None = None
         self._confidence: Confidence | None = None
         self._logprobs: tuple[TokenLogprob, ...] = ()
         self._calls: list[ToolCall] = []
@@ -180,6 +183,7 @@ class _Sample:
             text=self._parser.text,
             tokens=self._tokens,
             finish_reason=reason,
+            stop_text=self._stop_text,
             reasoning=self._parser.reasoning,
             tool_calls=(*self._parser.tool_calls, *self._calls),
             invalid_tool_calls=(*self._parser.invalid_tool_calls, *self._invalid),
@@ -240,6 +244,7 @@ class _Sample:
         self._parser.feed(step.text)
         self._tokens += step.tokens
         self._prompt = step.prompt or self._prompt
+        self._stop_text = self._stop_text if step.stop_text is None else step.stop_text
         self._confidence = step.confidence or self._confidence
         self._logprobs = step.logprobs or self._logprobs
         self._calls += step.tool_calls

@@ -11,15 +11,18 @@ ROOT = Path("/")
 
 
 def available_threads(root: Path = ROOT) -> int:
-    """Threads that can run at once: one a core, and no more than the container's CPU quota.
+    """Threads that can run at once: one a core that the process may use, within its CPU quota.
 
     Args:
         root: where ``/proc`` and ``/sys`` are, for tests.
     """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = count or 1
-    if cores > 2 and _read(root / "sys/devices/system/cpu/smt/active") == "1":
-        cores //= 2  # two threads of one core compute no more than one
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cpus = os.sched_getaffinity(0) if has_affinity else set(range(os.cpu_count() or 1))
+    cores = len(cpus)
+    if cores > 2:  # two threads of one core compute no more than one
+        cpu = root / "sys/devices/system/cpu"
+        siblings = (_read(cpu / f"cpu{n}/topology/thread_siblings_list") or str(n) for n in cpus)
+        cores = len(set(siblings))
     quota = cpu_quota(root)
     return max(1, min(cores, cores if quota is None else math.ceil(quota)))
 

@@ -40,13 +40,18 @@ class TextStream:
         self._stops_at_thoughts_end = self.parser.thought_end in self._stop
         self._held = ""
         self.text = ""
-        self.stopped = False
+        self.stop_text = ""
 
     def add(self, piece: bytes) -> None:
-        """Append a token's bytes; sets :attr:`stopped` when a stop string is complete."""
+        """Append a token's bytes; sets :attr:`stop_text` when a stop string is complete."""
         if text := self._decoder.decode(piece):
             self.parser.feed(text)
             self._take(final=False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has ended the answer."""
+        return bool(self.stop_text)
 
     def close(self) -> None:
         """Show what was held back, once no more text will come."""
@@ -65,11 +70,11 @@ class TextStream:
         if self.stopped:
             return
         if self._stops_at_thoughts_end and self.parser.thought_ended:
-            self.stopped = True
+            self.stop_text = self.parser.thought_end
             return
         text, self._held = self._held + said.text, ""
         if (found := first_stop(text, self._stop, self._blank(text))) is not None:
-            self.stopped = True
+            self.stop_text = next(s for s in self._stop if text.startswith(s, found))
             text = text[:found]
         elif self._stop and not final:
             end = len(text) - held_back(text, self._stop)

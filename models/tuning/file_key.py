@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -14,5 +15,6 @@ def file_key(path: Path) -> str:
     """
     path = path.expanduser().resolve()
     stat = path.stat()
-    digest = hashlib.sha256(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    what = os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode()
+    digest = hashlib.sha256(what).hexdigest()
     return f"{path}#{digest[:16]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.models.tuning.json_store import JsonStore
+
+_TRIAL = ".trial.gguf"  # how the name of a copy ends that is not used yet
 
 
 class Finding(Frozen):
@@ -27,6 +32,19 @@ class Finding(Frozen):
         """The copy that is used instead of the model's own file, if there is one."""
         other = self.use.is_file() and self.use != model.expanduser().resolve()
         return self.use if other else None
+
+    def beside(self, settings: EngineSettings) -> EngineSettings:
+        """Its settings with those that are set, which come first.
+
+        Raises:
+            ValidationError: they don't go together.
+        """
+        given = settings.model_dump(include=settings.model_fields_set)
+        return EngineSettings.model_validate(self.settings | given)
+
+    def is_nothing(self, model: Path) -> bool:
+        """Whether it leaves everything as it is by default."""
+        return not self.settings and self.copied(model) is None
 
     def tell(self, model: Path) -> str:
         """It in words: ``threads 2, its copy FILE (144 MB)``."""
@@ -46,70 +64,111 @@ def copies() -> Path:
     return user_cache_path("thinkgraph")
 
 
+def trial_copy(model: Path, quantization: str) -> Path:
+    """Where a copy is made to be tried; :func:`keep` gives it the name under which it stays."""
+    return copies() / f"{_copy_prefix(model)}{quantization}{_TRIAL}"
+
+
+def unused_copies() -> list[Path]:
+    """Copies that no finding uses: of a search that runs, or was killed."""
+    used = {str(entry.get("use")) for entry in store().read().values() if isinstance(entry, dict)}
+    return sorted(file for file in copies().glob("*.gguf*") if str(file) not in used)
+
+
 def finding(model: Path) -> Finding | None:
-    """What was found for a model's file; None if nothing was, or the file has changed since."""
+    """What was found for a model's file.
+
+    None if nothing was, or the file has changed since, or the copy that was found is gone.
+    """
     try:
-        entry = store().read()[file_key(model)]
-        found = Finding.model_validate(entry)
+        found = Finding.model_validate(store().read()[file_key(model)])
         EngineSettings.model_validate(found.settings)
     except (OSError, ValueError, KeyError, ValidationError):
         return None
-    return found
+    return found if found.use.is_file() else None
+
+
+def in_use(model: Path, settings: EngineSettings) -> Finding | None:
+    """What of a model's tuning holds beside these settings, which outweigh it.
+
+    None if nothing was tuned, or what was doesn't go with what is set.
+    """
+    if (found := finding(model)) is None:
+        return None
+    chosen = {k: v for k, v in found.settings.items() if k not in settings.model_fields_set}
+    held = found.model_copy(update={"settings": chosen})
+    try:
+        held.beside(settings)
+    except ValidationError:
+        return None
+    return held
 
 
 def tuned(path: Path, settings: EngineSettings) -> tuple[Path, EngineSettings]:
     """The file and settings to use for a model: what was tuned, unless it is set otherwise."""
-    if (found := finding(path)) is None:
+    if (held := in_use(path, settings)) is None:
         return path, settings
-    chosen = {k: v for k, v in found.settings.items() if k not in settings.model_fields_set}
-    given = settings.model_dump(include=settings.model_fields_set)
-    try:
-        return found.copied(path) or path, EngineSettings.model_validate(given | chosen)
-    except ValidationError:  # what was found doesn't go with what is set
-        return path, settings
+    return held.copied(path) or path, held.beside(settings)
 
 
-def keep(model: Path, found: Finding) -> None:
-    """Keep what was found, in place of what was before.
+def keep(model: Path, found: Finding) -> Finding:
+    """Keep what was found, in place of what was before; a trial's copy gets its lasting name.
 
     Raises:
         ModelError: it can't be written.
     """
+    model = model.expanduser().resolve()
     try:
-        _remove_earlier(model, but=found.use)
+        if found.use != model and found.use.name.endswith(_TRIAL):
+            lasting = found.use.with_name(found.use.name.removesuffix(_TRIAL) + ".gguf")
+            found = found.model_copy(update={"use": found.use.replace(lasting)})
         store().put(file_key(model), found.model_dump(mode="json"))
+        _remove(model, but=found)
     except OSError as error:
         raise ModelError(f"what was found can't be written to {config_file()}: {error}") from error
+    return found
 
 
 def forget(model: Path) -> list[Finding]:
-    """Undo a model's tuning, copies included; gives what there was, of its file at any time.
+    """Undo all tuning of a model's file, even if the file is gone; gives what is undone.
+
+    Every copy is removed, also one that a killed search has left.
 
     Raises:
         ModelError: it can't be undone.
     """
     try:
-        return _remove_earlier(model)
+        return _remove(model.expanduser().resolve())
     except OSError as error:
         raise ModelError(f"the tuning of {model} can't be undone: {error}") from error
 
 
-def _remove_earlier(model: Path, but: Path | None = None) -> list[Finding]:
-    """Take away all findings of a path, with their copies but the one that is still used."""
-    place, removed = f"{model.expanduser().resolve()}#", []
+def _remove(model: Path, but: Finding | None = None) -> list[Finding]:
+    """Take away all findings of a path but one, and all copies but the one that it uses."""
+    kept, removed = file_key(model) if but else None, []
     for key, entry in store().read().items():
-        if not key.startswith(place):
+        if key == kept or key.rpartition("#")[0] != str(model):
             continue
         try:
             removed.append(Finding.model_validate(entry))
         except ValidationError:
             removed.append(Finding(use=model))
-        copy = removed[-1].copied(model)
-        # Only what is ours, whatever the file of findings names.
-        if copy and copy != but and copy.resolve().parent == copies().resolve():
-            copy.unlink()
         store().put(key, None)
+    named = {found.use for found in removed}
+    left = {*copies().glob(f"{glob.escape(_copy_prefix(model))}*")} - named
+    removed += [Finding(use=file) for file in sorted(left)]
+    for file in named | left:
+        # Only what is ours, whatever the file of findings names.
+        ours = file != model and file.parent.resolve() == copies().resolve()
+        if ours and not (but and file == but.use):
+            file.unlink(missing_ok=True)
     return removed
+
+
+def _copy_prefix(model: Path) -> str:
+    """What the names of all copies of a path begin with, though its file may be gone."""
+    digest = hashlib.sha256(os.fsencode(model.expanduser().resolve())).hexdigest()
+    return f"{model.stem}.{digest[:8]}."
 
 
 def store() -> JsonStore:

@@ -7,12 +7,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+PATIENCE = 10  # seconds to wait for another process that writes
+
 
 class JsonStore:
-    """Entries by name. One that can't be read is as empty.
+    """Entries by name. A file that can't be read is as empty.
 
     Args:
-        file: where; it need not exist.
+        file: where; it need not exist. Beside it are a lock, and, once it was no JSON object and
+            had to be replaced, what it was before, in ``FILE.broken``.
     """
 
     def __init__(self, file: Path) -> None:
@@ -21,10 +26,9 @@ class JsonStore:
     def read(self) -> dict[str, Any]:
         """All entries."""
         try:
-            found = json.loads(self.file.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            return self._load() or {}
+        except OSError:
             return {}
-        return found if isinstance(found, dict) else {}
 
     def check(self) -> None:
         """See that it can be written.
@@ -40,14 +44,36 @@ class JsonStore:
         """Set one entry; ``None`` takes it away. Nobody ever reads half a file.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it can't be read or written.
         """
-        entries = {**self.read(), name: entry}
-        if entry is None:
-            del entries[name]
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._beside(".lock"), timeout=PATIENCE, poll_interval=0.01):
+            entries = self._load()
+            if entries is None:
+                self.file.replace(self._beside(".broken"))
+                entries = {}
+            if entry is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = entry
+            self._write(entries)
+
+    def _load(self) -> dict[str, Any] | None:
+        """The entries; None if there is something else in the file."""
+        try:
+            found = json.loads(self.file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _write(self, entries: dict[str, Any]) -> None:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self.file.parent, delete=False
         ) as part:
             json.dump(entries, part, indent=1)
         Path(part.name).replace(self.file)
+
+    def _beside(self, suffix: str) -> Path:
+        return self.file.with_name(self.file.name + suffix)

@@ -90,8 +90,7 @@ def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> S
 
 
 def _key(engine: Engine) -> str:
-    """What a speed is of: the file and what the engine makes of it."""
-    settings = engine.settings
-    rest = (settings.threads, settings.gpu_layers, settings.cpu_experts, settings.flash_attention)
-    kinds = (settings.type_k, settings.type_v, os.cpu_count())
-    return ":".join(map(str, (file_key(engine.native.header.path), *rest, *kinds)))
+    """What a speed is of: the file and how it is run, whatever the memory that is free."""
+    others = {"context", "kv_cells", "adapters"}
+    settings = engine.settings.model_dump_json(exclude=others, exclude_defaults=True)
+    return f"{file_key(engine.native.header.path)}:{settings}:{os.cpu_count()}"

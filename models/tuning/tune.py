@@ -7,6 +7,7 @@ engine is open at a time, so that a model that just fits in memory can be tuned 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import statistics
@@ -22,8 +23,7 @@ from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Frozen
-from thinkgraph.models.tuning.file_key import file_key
-from thinkgraph.models.tuning.findings import Finding, config_file, copies, keep, store
+from thinkgraph.models.tuning.findings import Finding, config_file, keep, store, trial_copy
 from thinkgraph.models.tuning.measure import measure, perplexity
 
 CONTEXT = 512
@@ -32,7 +32,7 @@ WIDTHS = (8, 16, 32, 64)
 WORTH_IT = 1.03  # a gain that is more than noise
 ALMOST = 0.97  # a loss that is no more than noise
 LOSSLESS = 0.005  # relative change of perplexity that counts as none
-BUSY = 0.5  # load of each core before anything was tried
+BUSY = 0.5  # load of each of the machine's cores before anything was tried
 UNSTEADY = 1.25  # the fastest and the slowest of rounds with the same settings, on a quiet machine
 QUANTIZATIONS = {"Q8_0": (llama.LLAMA_FTYPE_MOSTLY_Q8_0, 8.5)}
 """By name, llama.cpp's number and the bits of a weight."""
@@ -107,8 +107,8 @@ def tune(
             busy=busy or search.unsteady,
         )
         if not found.busy:
-            keep(path, Finding(use=found.use, settings=found.settings))
-            search.kept = True
+            kept = keep(path, Finding(use=found.use, settings=found.settings))
+            found = found.model_copy(update={"use": kept.use})
     finally:
         search.clean_up()
     return found
@@ -127,7 +127,6 @@ class _Search:
         self.trials: list[Trial] = []
         self.spreads: list[float] = []
         self.made: list[Path] = []
-        self.kept = False
 
     @property
     def unsteady(self) -> bool:
@@ -151,10 +150,9 @@ class _Search:
         self._try_widths()
 
     def clean_up(self) -> None:
-        """Remove the copies that were made and are not used."""
+        """Remove the copies that were made and are not kept."""
         for file in self.made:
-            if not (self.kept and file == self.use):
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
     def _try_settings(self, change: dict[str, Any]) -> None:
         """Keep a change of settings if it is worth it."""
@@ -166,21 +164,30 @@ class _Search:
         """Use a copy if it is faster, and its perplexity the model's or ``lossy`` is set."""
         kind, bits = (QUANTIZATIONS | LOSSY)[name]
         size = int(self.weights * bits / 8)
-        folder = copies()
-        self._tell(f"{name}: makes a copy of about {size / 1e6:.0f} MB in {folder}")
-        if size * 1.1 > _disk_left(folder):
+        file = trial_copy(self.path, name)
+        self._tell(f"{name}: makes a copy of about {size / 1e6:.0f} MB in {file.parent}")
+        if size * 1.1 > _disk_left(file.parent):
             return self._tell(f"{name}: not tried, since the disk has no room for the copy")
-        file = _quantize(self.path, name, kind)
         self.made.append(file)
-        with _opened(file, self.settings) as engine:
-            found = perplexity(engine)
-        if not lossy and found > self.perplexity * (1 + LOSSLESS):
+        try:
+            quantize(self.path, file, kind)
+            with _opened(file, self.settings) as engine:
+                found = perplexity(engine)
+        except ModelError as error:
+            return self._tell(f"{name}: not used; {error}")
+        if not self._stays_the_model(found, lossy=lossy):
             return self._note(
                 Trial(name=f"{name}: not used, it changes the model", perplexity=found)
             )
         if self._faster(name, file, self.settings, found):
             self.use = file
         return None
+
+    def _stays_the_model(self, found: float, *, lossy: bool) -> bool:
+        """Whether a copy's perplexity is about the model's; if ``lossy``, whether it has one."""
+        if lossy:
+            return math.isfinite(found)
+        return abs(found / self.perplexity - 1) <= LOSSLESS
 
     def _try_widths(self) -> None:
         """Keep the least number of sequences at once that is about as fast as any."""
@@ -234,19 +241,12 @@ def _rate(engine: Engine, width: int) -> float:
 
 
 def _busy() -> bool:
-    """Whether other programs want the cores."""
+    """Whether other programs want the cores: the load is the machine's, whatever the quota."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return load > BUSY * available_threads()
+    return load > BUSY * (os.cpu_count() or 1)
 
 
 def _disk_left(folder: Path) -> int:
     """Bytes free where a folder is or would be."""
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     return shutil.disk_usage(there).free
-
-
-def _quantize(path: Path, name: str, kind: int) -> Path:
-    """Make a copy of the model in another quantization."""
-    file = copies() / f"{path.stem}.{file_key(path)[-8:]}.{name}.gguf"
-    quantize(path, file, kind)
-    return file

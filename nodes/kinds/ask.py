@@ -20,8 +20,8 @@ class Ask(SamplingNode):
 
     The completion is written to the state field ``into`` by that field's reducer, and later prompts
     can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
-    list is written. A budget is never spent so far that no answer fits. A model
-    that thinks doesn't do so here, unless ``template: {enable_thinking: true}`` says so.
+    list is written. It leaves enough of the budget for an answer. Thinking is off here, unless
+    ``template: {enable_thinking: true}`` turns it on.
     """
 
     kind: ClassVar[str] = "ask"
@@ -31,7 +31,9 @@ class Ask(SamplingNode):
     prompt: PromptSetting = Field(description="the prompt")
     into: str = Field(description="the state field to write")
     each: str | None = Field(None, description="a list field: ask once per `item` of it")
-    lines: bool = Field(False, description="write a list of the lines, without bullets and numbers")
+    lines: bool = Field(
+        False, description="write a list of the lines, or of those with a bullet or number"
+    )
     most: int = Field(8, ge=1, le=64, description="with `lines`: maximum number of lines")
 
     @property
@@ -101,6 +103,11 @@ _NUMBER = re.compile(
 
 
 def listed(text: str) -> list[str]:
-    """The lines of a text that say something, without bullets and numbers."""
-    lines = [_NUMBER.sub("", line).strip() for line in text.splitlines()]
-    return [line for line in lines if line]
+    """The items of a list, without bullets and numbers.
+
+    These are the lines that have one; if none has, all but those that introduce others.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    items = [line for line in lines if _NUMBER.match(line)]
+    items = items or [line for line in lines if not line.endswith(":")] or lines
+    return [item for line in items if (item := _NUMBER.sub("", line).strip())]

@@ -30,9 +30,10 @@ class Expand(CandidateNode):
     """Continue every live candidate, or start from the question if there is none.
 
     The text of a candidate is the prefix of its children, so they start from its KV cache. The
-    children replace their parent in the population. A step is a line that says something, with
-    the blank lines before it. A complete candidate is left as it is: one that the model ended, or
-    in which the extractor ``ends`` finds an answer. ``write: rest`` completes every candidate.
+    children replace their parent in the population; of those that add nothing to it one does. A
+    step is a line that says something, with the blank lines before it. A complete candidate is
+    left as it is: one that the model ended, or in whose last step the extractor ``ends`` finds an
+    answer. ``write: rest`` completes every candidate.
 
     With ``start: depth`` a child keeps only as many steps of its parent as the parent is deep in
     the tree, and rewrites the rest. This is a rollout: every candidate is a whole answer. One is
@@ -54,7 +55,8 @@ class Expand(CandidateNode):
         "all", description="what a child keeps of its parent: all, or as many steps as it is deep"
     )
     ends: Extract = Field(
-        parse_extractor("final"), description="extractor whose match completes a candidate"
+        parse_extractor(["boxed", "final"]),
+        description="extractor whose match completes a candidate",
     )
 
     @property
@@ -114,10 +116,17 @@ class Expand(CandidateNode):
         elif all(child.finish_reason in NOT_WRITTEN for child in children):
             family = [child.retired() for child in children]
         else:
-            family = [parent.retired(), *children]
+            family = [parent.retired(), *self._without_clones(children, parent)]
         for candidate in family:
             step.emit(CandidateUpdated(candidate=candidate))
         return family
+
+    def _without_clones(self, children: list[Candidate], parent: Candidate) -> list[Candidate]:
+        """The children, but for one all retired that leave their parent's text as it was."""
+        if self.start == "depth":
+            return children
+        same = [c.id for c in children if c.text.rstrip() == parent.text.rstrip()]
+        return [child.retired() if child.id in same[1:] else child for child in children]
 
     def _begun(self, parent: Candidate | None, state: State) -> str:
         if parent is None:
@@ -134,9 +143,7 @@ class Expand(CandidateNode):
         text = branch.begun + completion.text + (self.step if goes_on else "")
         confidence = completion.confidence
         if self.start == "all" and branch.parent:
-            # A parent's confidence is of its whole text, which its ancestors wrote with it.
-            written = sum(c.tokens for c in state.lineage(branch.parent))
-            above = (branch.parent.confidence, written)
+            above = (branch.parent.confidence, _tokens_of_text(branch.parent, state))
             confidence = joined([above, (confidence, completion.tokens)])
         changed: dict[str, Any] = {"text": text, "confidence": confidence}
         if goes_on:
@@ -151,10 +158,18 @@ class Expand(CandidateNode):
         return child
 
     def _goes_on(self, completion: Completion) -> bool:
-        """Whether a step leaves more to be written."""
+        """Whether the separator ended a step that says something and gives no answer."""
         if self.write == "rest" or completion.finish_reason != "stop":
             return False
-        return bool(completion.text.strip()) and extract(completion.text, self.ends) is None
+        by_separator = completion.stop_text in (self.step, None)  # None: the model doesn't tell
+        says_something = bool(completion.text.strip())
+        return by_separator and says_something and extract(completion.text, self.ends) is None
+
+
+def _tokens_of_text(candidate: Candidate, state: State) -> int:
+    """How many tokens its text has: those of the candidates that wrote the text piece by piece."""
+    lineage = state.lineage(candidate)
+    return sum(each.tokens for each in lineage if candidate.text.startswith(each.text))
 
 
 def steps(text: str, end: str) -> list[str]:

@@ -12,7 +12,7 @@ from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
-from thinkgraph.nodes.quality import QUALITIES, Quality
+from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step, gather
 
 
@@ -92,7 +92,10 @@ class Revise(CandidateNode):
             self._child(parent, {**known, "critique": critique}, first + i, state, step)
             for i, critique in enumerate(told)
         ]
-        family = self._kept(parent, await gather(*work), state)
+        children = await gather(*work)
+        if self.keep == "better":
+            step.failures += unknown(self.by, children, state, step.params)
+        family = self._kept(parent, children, state)
         for candidate in family:
             step.emit(CandidateUpdated(candidate=candidate))
         return family

@@ -19,7 +19,7 @@ from thinkgraph.nodes.judging.scale import Scale
 from thinkgraph.nodes.judging.tournament import knock_out
 from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
-from thinkgraph.nodes.quality import QUALITIES
+from thinkgraph.nodes.quality import QUALITIES, unknown
 from thinkgraph.nodes.step import Step, gather
 
 Scorer = Literal[
@@ -129,6 +129,7 @@ class Score(ModelJudge):
         else:
             seen = state if self.among == "live" else _all_live(state)
             scores = {c.id: QUALITIES[self.scorer](c, seen) for c in seen.live}
+            step.failures += unknown(self.scorer, seen.live, seen, step.params)
         scored = [
             candidate.model_copy(update={"score": scores[candidate.id], "scorer": step.node})
             for candidate in state.candidates.values()

@@ -33,7 +33,7 @@ class Search(Node):
     reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). Below a child of which every leaf is
     ``terminal`` there is nothing to grow, so it is passed over; where that is true of all, the root
     is chosen and the tree grows wider. ``thompson`` is AB-MCTS-A
-    (arXiv 2503.04412): at each candidate it decides by Thompson sampling, from Beta
+    (arXiv 2503.04412, section 3.4): at each candidate it decides by Thompson sampling, from Beta
     posteriors of the scores, whether to expand it again (wider) or to descend to one of its
     children (deeper). Scores outside 0 to 1 are rescaled.
     """

@@ -11,14 +11,15 @@ from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
-from thinkgraph.nodes.quality import QUALITIES, Quality
+from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step
 
 
 class Select(Node):
     """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates without the measure rank last. With ``accepted`` those are dropped that the last
+    Candidates without the measure rank last. By ``verdict`` those come first that all critiques of
+    their last round accept. With ``accepted`` those are dropped that the last
     critiques don't accept, and with ``at_least`` those whose measure is lower, or unknown. If none
     is left, the population is empty (`live == 0` in a condition); a run that ends so has no answer
     and says that nothing was accepted.
@@ -56,10 +57,11 @@ class Select(Node):
     async def run(self, state: State, step: Step) -> Update:
         """Drop, rank and retire."""
         pool = state.live if self.among == "live" else state.whole
-        measure = QUALITIES[self.by]
         passing = [candidate for candidate in pool if self._passes(candidate, state)]
-        ranked = sorted(passing, key=lambda candidate: -measure(candidate, state))
+        ranked = sorted(passing, key=lambda candidate: self._rank(candidate, state))
         kept = {c.id for c in (ranked if self.best == "all" else ranked[: self.best])}
+        if len(kept) < len(ranked) and self.by != "score":  # a score node has told of its own
+            step.failures += unknown(self.by, ranked, state, step.params)
         dropped = {candidate.id for candidate in pool} - {candidate.id for candidate in passing}
         changed = [
             after
@@ -69,6 +71,10 @@ class Select(Node):
         for candidate in changed:
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
+
+    def _rank(self, candidate: Candidate, state: State) -> tuple[bool, float]:
+        passes = self.by == "verdict" and state.passes(candidate)
+        return not passes, -QUALITIES[self.by](candidate, state)
 
     def _passes(self, candidate: Candidate, state: State) -> bool:
         if self.accepted and not (state.critiques_of(candidate) and state.accepts(candidate)):

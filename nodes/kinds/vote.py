@@ -90,7 +90,7 @@ class Vote(Node):
         weights = None if measured is None else self._weights(measured)
         answer = self._tallied(voters, weights, state.question)
         cancelled = sum(c.finish_reason == "cancelled" for c in state.candidates.values())
-        notes = [answer.note]
+        notes = [answer.note] if len(voters) > 1 or answer.value is None else []
         if state.is_rejected:
             rejected = sum(c.rejected for c in state.candidates.values())
             what = "the candidate was" if rejected == 1 else f"all {rejected} candidates were"

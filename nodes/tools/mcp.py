@@ -171,7 +171,7 @@ class _Sessions:
             ]
             text = "\n".join(parts)
             if result.is_error:
-                raise ToolException(text or "the server told an error without words")
+                raise ToolException(text or "the MCP server reported an error without a message")
             if not text and result.structured_content is not None:
                 return json.dumps(result.structured_content, ensure_ascii=False)
             return text

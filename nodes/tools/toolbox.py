@@ -116,8 +116,8 @@ class Toolbox:
             if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
                 raise
             if limit.expired():
-                told = f"no result within the limit of {self._seconds:g} seconds"
-                raise _ToolFailed(f"error: {call.name} gave {told}") from None
+                told = f"timed out after {self._seconds:g} seconds"
+                raise _ToolFailed(f"error: {call.name} {told}") from None
             if _is_told(error):
                 raise _ToolFailed(str(error)) from error
             said = " ".join(str(error).split())

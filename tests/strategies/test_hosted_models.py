@@ -19,6 +19,8 @@ from thinkgraph.models.chat import ChatGGUF
 
 QUESTION = "Tom has 8 apples and buys 5. How many has he?"
 NAME = "openai:qwen@http://127.0.0.1:9/v1"  # where nobody listens
+UNKNOWN = "no logprob is known of any candidate"
+BY_FORM = "; set `{}: heuristic`, which needs none"
 
 
 class Hosted(SimpleChatModel):
@@ -56,7 +58,8 @@ def test_every_strategy_runs_or_is_refused_with_a_way_out(strategy: Any) -> None
             assert again.usage.model_calls
     else:
         assert result.usage.model_calls and model.asked
-        assert not result.failures
+        told = {why for failures in result.failures.values() for why in failures}
+        assert told <= {UNKNOWN, UNKNOWN + BY_FORM.format("scorer"), UNKNOWN + BY_FORM.format("by")}
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,42 @@ def test_the_default_scorer_of_best_of_n_needs_no_entropies() -> None:
     assert graph.required({"scorer": "certainty"}).missing(lambda role: HOSTED)
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "key", "way_out"),
+    [
+        ("best-of-n", {"samples": 3}, "score.0", BY_FORM.format("scorer")),
+        (
+            "self-refine",
+            {"keep": "better", "verdict": "text", "rounds": 1},
+            "revise.0",
+            BY_FORM.format("by"),
+        ),
+        ("router", {"samples": 2}, "sure.0", ""),
+    ],
+)
+def test_a_ranking_by_log_probabilities_that_there_are_not_says_so(
+    name: str, params: dict[str, Any], key: str, way_out: str
+) -> None:
+    model = ScriptedModel(["It is 4.", "It is 5.\nwrong", "It is 5.", "Fine.\ncorrect"])
+    result = tg.load(name).run(QUESTION, model=model, seed=1, **params)
+    assert result.failures == {key: (UNKNOWN + way_out,)}
+
+
+def test_a_selection_by_log_probabilities_that_there_are_not_says_so() -> None:
+    graph = tg.Graph("likeliest")
+    graph.add(draft=tg.Generate(samples=2), best=tg.Select(by="logprob"))
+    graph.edge(tg.START, "draft", "best", tg.END)
+    model = ScriptedModel(["It is 4.", "It is 5."])
+    assert graph.run(QUESTION, model=model).failures == {"best.0": (UNKNOWN,)}
+
+
+def test_what_is_known_of_some_candidates_ranks_them() -> None:
+    model = ScriptedModel(["It is 4.", "It is 5."], logprobs=[-1.0])
+    result = tg.load("best-of-n").run(QUESTION, model=model, samples=2)
+    assert not result.failures
+    assert result.answer.note == ""  # that one of one agrees says nothing
+
+
 def test_what_measures_the_candidates_of_a_used_graph_asks_it_for_entropies(tmp_path: Any) -> None:
     inner = tg.Graph("inner")
     inner.add(draft=tg.Generate(samples=2))
@@ -161,5 +200,5 @@ def test_a_gguf_behind_langchain_lacks_nothing() -> None:
 
 def test_show_tells_what_an_endpoint_can_not_do() -> None:
     shown = CliRunner().invoke(app, ["show", "self-refine"]).output
-    assert "behind an endpoint: node 'critic' needs the probabilities" in shown
-    assert "behind an endpoint: it runs" in CliRunner().invoke(app, ["show", "direct"]).output
+    assert "on an API endpoint: node 'critic' needs the probabilities" in shown
+    assert "on an API endpoint: runs" in CliRunner().invoke(app, ["show", "direct"]).output

@@ -4,7 +4,7 @@ import pytest
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.model import parted
+from thinkgraph.models.model import Confidence, parted
 
 QUESTION = "How many are left?"
 ACCEPT, REJECT = [9, 1], [1, 9]
@@ -96,6 +96,71 @@ def test_early_stopping_ends_with_the_first_window_that_agrees():
     assert (result.answer.value, result.answer.votes) == ("5", 3)
 
 
+def sure(logprob=-1.0, **measures):
+    return Confidence(mean_logprob=logprob, min_logprob=logprob, **measures)
+
+
+@pytest.mark.parametrize(("borda", "answer"), [(0.5, "4"), (2.0, "5")])
+def test_self_certainty_weighs_votes_by_rank(borda, answer):
+    """The likeliest two say 4, the most certain says 5: 1 + 2^p votes against 3^p."""
+    known = [
+        sure(-0.1, self_certainty=3.0),
+        sure(-0.2, self_certainty=5.0),
+        sure(-0.9, self_certainty=9.0),
+    ]
+    result, model = run("self-certainty", ["4", "4", "5"], samples=3, logprobs=known, borda=borda)
+    assert [n for _, n in asked(model)] == [3]
+    assert model.calls[0].sampling.confidence
+    assert result.answer.value == answer
+    weights = {each.value: each.weight for each in result.answer.tally.classes}
+    assert weights == pytest.approx({"4": 1 + 2**borda, "5": 3**borda})
+
+
+@pytest.mark.parametrize(
+    ("confidence", "keep", "answer", "weights"),
+    [
+        ("tail", 1.0, "5", {"4": 3.0, "5": 8.0}),
+        ("tail", 0.3, "5", {"5": 8.0}),
+        ("lowest_group", 1.0, "4", {"4": 10.0, "5": 2.0}),
+        ("lowest_group", 0.3, "4", {"4": 6.0}),
+    ],
+)
+def test_deepconf_weighs_the_most_confident_samples(confidence, keep, answer, weights):
+    known = [
+        sure(tail=1.0, lowest_group=6.0),
+        sure(tail=2.0, lowest_group=4.0),
+        sure(tail=8.0, lowest_group=2.0),
+    ]
+    result, model = run(
+        "deepconf",
+        ["4", "4", "5"],
+        samples=3,
+        logprobs=known,
+        confidence=confidence,
+        keep=keep,
+    )
+    assert [n for _, n in asked(model)] == [3]
+    assert model.calls[0].sampling.confidence
+    assert result.answer.value == answer
+    assert {c.value: c.weight for c in result.answer.tally.classes} == pytest.approx(weights)
+
+
+def test_router_answers_at_once_where_the_model_is_sure():
+    result, model = run("router", ["It is 4"], logprobs=[-0.1])
+    assert asked(model) == [(QUESTION, 1)]
+    assert model.calls[0].sampling.temperature == 0
+    assert result.answer.value == "4"
+
+
+def test_router_lets_the_quick_answer_vote_where_the_model_is_not_sure():
+    replies = ["It is 4", "It is 5", "It is 4", "It is 5", "It is 4"]
+    result, model = run("router", replies, logprobs=[-0.9], samples=4)
+    (quick, one), (think, many) = asked(model)
+    assert quick == QUESTION and think.startswith(QUESTION) and "step by step" in think
+    assert (one, many) == (1, 4)
+    assert (result.answer.value, result.answer.votes, result.answer.of) == ("4", 3, 5)
+
+
 def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
     result, model = run(
         "universal-self-consistency", ["one", "two", "three"], samples=3, choices=[[1, 7, 2]]
@@ -138,6 +203,26 @@ def test_best_of_n_by_judge_asks_once_for_each():
     assert result.answer.value == "5"
     assert [c.score for c in result.candidates] == [0.25, 0.75, 0.5]
     assert result.usage.model_calls == 4
+
+
+def test_best_of_n_by_scale_asks_for_reasons_by_a_rubric():
+    """The scores of 1 to 10 are 2 and 9; the reasons are critiques."""
+    two, nine = ([float(n == best) for n in range(1, 11)] for best in (2, 9))
+    result, model = run(
+        "best-of-n",
+        ["It is 4", "It is 5", "One is forgotten.", "All are there."],
+        samples=2,
+        scorer="scale",
+        reason=True,
+        rubric="Rate the count alone.",
+        choices=[two, nine],
+    )
+    assert [n for _, n in asked(model)] == [2, 1, 1]
+    assert all("Rate the count alone." in prompt for prompt, _ in asked(model)[1:])
+    assert model.calls[1].sampling.max_tokens == 256
+    assert [c.score for c in result.candidates] == [2, 9]
+    assert [c.text for c in result.critiques] == ["One is forgotten.", "All are there."]
+    assert result.answer.value == "5"
 
 
 def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
@@ -285,6 +370,18 @@ def test_self_verify_pool_ends_as_soon_as_one_draft_passes_all_its_checks():
     assert result.answer.value == "2"
 
 
+@pytest.mark.parametrize("best", [1, 2])
+def test_self_verify_pool_answers_with_the_draft_that_passed(best):
+    """Though the mean of the other's checks is higher: 0.72 to 0.575."""
+    replies = ["It is 1", "It is 2", "good", "fine", "great", "off by one"]
+    said = {"good": ([55, 45], []), "fine": ([60, 40], []), "great": ([98, 2], [])}
+    said |= {"off by one": ([46, 54], [1, 0])}
+    settings = {"drafts": 2, "checks": 2, "best": best, "pairs": 1, "rounds": 1}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert result.answer.value == "1"
+    assert len(model.calls) == 3
+
+
 def test_self_verify_pool_rewrites_what_one_of_three_checks_rejects():
     replies = ["It is 1", "good", "good", "bad", "It is 3", "good", "good", "good"]
     said = {"bad": ([0, 9], [1, 0]), "good": ([9, 1], [1, 1])}
@@ -335,6 +432,12 @@ def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
     assert result.answer.value == "6"
 
 
+def test_chain_of_verification_without_checks_answers_with_its_draft():
+    result, model = run("chain-of-verification", ["It is 4", ""])
+    assert len(model.calls) == 2
+    assert result.answer.value == "4"
+
+
 def test_debate_shows_each_agent_the_answers_of_the_others():
     replies = ["It is 1", "It is 2", "It is 3", "It is 2", "It is 2", "It is 2"]
     result, model = run("debate", replies, agents=3, rounds=3)
@@ -343,6 +446,12 @@ def test_debate_shows_each_agent_the_answers_of_the_others():
         told, mine = prompt.split("You answered:")
         assert f"It is {own}" in mine and f"It is {own}" not in told
         assert all(f"It is {other}" in told for other in {1, 2, 3} - {own})
+    assert (result.answer.value, result.answer.votes) == ("2", 3)
+
+
+def test_debate_ends_with_first_answers_that_agree():
+    result, model = run("debate", ["It is 2"] * 3, agents=3, rounds=2)
+    assert len(model.calls) == 1
     assert (result.answer.value, result.answer.votes) == ("2", 3)
 
 
@@ -372,7 +481,7 @@ def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
 
 
 def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
-    replies = ["a", "b", "c", "d", "The answer is 4."]
+    replies = ["a\n", "b\n", "c\n", "d\n", "The answer is 4."]
     choices = [[1, 9], [8, 2], [7, 3], [1, 9], [5, 5]]
     result, model = run(
         "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=2
@@ -393,8 +502,18 @@ def test_tree_of_thoughts_leaves_a_finished_branch_alone():
     assert result.answer.value == "4"
 
 
+def test_tree_of_thoughts_keeps_no_clones_of_what_the_model_ended():
+    replies = [r"So \boxed{18}", "b\n", "c\n", "d\n", "e", "f"]
+    choices = [[9, 1], [5, 5], [4, 6], [1, 9]] + [[1, 1]] * 4
+    result, model = run(
+        "tree-of-thoughts", replies, choices=choices, depth=2, breadth=2, children=2
+    )
+    assert [call.prefix for call in model.calls] == ["", "b\n", "b\nc\n"]
+    assert [c.text for c in result.candidates].count(r"So \boxed{18}") == 1
+
+
 def test_beam_search_keeps_the_width_and_asks_no_judge():
-    replies = ["a", "b", "c", "d", "It is 1", "It is 2"]
+    replies = ["a\n", "b\n", "c\n", "d\n", "It is 1", "It is 2"]
     result, model = run("beam-search", replies, depth=2, width=1, children=2)
     assert [call.prefix for call in model.calls] == ["", "a\n", "a\nc\n"]
     assert result.usage.model_calls == 3
@@ -402,7 +521,7 @@ def test_beam_search_keeps_the_width_and_asks_no_judge():
 
 def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
     """Level two ends with means of -1 (a c: -0.2 and -1.8) and -0.8 (b d: -0.6 and -1.0)."""
-    replies = ["a", "b", "c", "x", "d", "y", "It is 1", "It is 2"]
+    replies = ["a\n", "b\n", "c\n", "x\n", "d\n", "y\n", "It is 1", "It is 2"]
     logprobs = [-0.2, -0.6, -1.8, -9, -1.0, -9, -0.5, -0.5]
     result, model = run("beam-search", replies, logprobs=logprobs, depth=2, width=2, children=2)
     assert [call.prefix for call in model.calls[1:3]] == ["a\n", "b\n"]
@@ -411,7 +530,7 @@ def test_beam_search_goes_on_from_the_likeliest_branch_by_all_of_its_tokens():
 
 
 def test_tree_of_thoughts_goes_on_past_a_blank_line():
-    replies = ["First.\n", "\nThen 4.", "The answer is 4."]
+    replies = ["First.\n", "\nThen 4.\n", "The answer is 4."]
     choices = [[1, 1]] * 3
     result, model = run(
         "tree-of-thoughts", replies, choices=choices, depth=2, breadth=1, children=1
@@ -493,7 +612,7 @@ def test_least_to_most_answers_at_once_where_nothing_was_broken_down():
     assert result.answer.value == "4"
 
 
-def test_program_aided_works_the_programs_out_and_votes_on_the_results():
+def test_arithmetic_works_the_calculations_out_and_votes_on_the_results():
     replies = ["a = 9\nanswer = a - 5", "9 - 5 = 3", "import os", "answer = 9 + 5"]
     result, model = run("arithmetic", replies, samples=4)
     assert [n for _, n in asked(model)] == [4]

@@ -11,6 +11,7 @@ import gguf
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
+from thinkgraph.cli.options import tuned_line
 from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
@@ -106,6 +107,16 @@ def test_a_mistake_is_one_line_and_status_2(cli, words, says):
     assert len(found.err.strip().splitlines()) == 1
 
 
+def test_debug_may_stand_behind_the_command_but_not_behind_two_dashes():
+    command = [sys.executable, "-m", "thinkgraph", "show", "dirct", "--debug"]
+    assert (
+        "Traceback" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    )
+    command[4:] = ["--", "--debug"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert told.startswith("thinkgraph: there is no graph '--debug'")
+
+
 def test_check_tells_errors_by_its_status(cli, tmp_path):
     good = tmp_path / "good.yaml"
     good.write_text(
@@ -138,8 +149,8 @@ def test_list_tells_what_each_strategy_needs(cli):
     assert len(told) == 29
     assert told["direct"] == "nothing"
     assert told["program-aided"] == "the tool python"
-    assert told["self-refine"].endswith("words; behind an endpoint: -p verdict=text")
-    assert told["beam-search"].endswith("; not on an endpoint")
+    assert told["self-refine"].endswith("words; on an API endpoint: -p verdict=text")
+    assert told["beam-search"].endswith("; not on an API endpoint")
 
 
 def test_show_writes_a_drawing(cli, tmp_path):
@@ -175,7 +186,7 @@ def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
     assert plain.returncode == 2
     assert "unknown model architecture: 'no-such-architecture'" in plain.stderr
     assert plain.stderr.count("\n") <= 2
-    command.insert(3, "--debug")
+    command.append("--debug")  # behind the command, too
     debug = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "llama_model_loader: loaded meta data" in debug.stderr
 
@@ -196,7 +207,34 @@ def test_what_was_tuned_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
     assert f"threads 1, the copy {copy} (" in cli("models").out
     words = ("run", "direct", "Hi?", "-m", tiny("llama"), "-p", "max_tokens=2")
     assert "as tuned: threads 1" in cli(*words).err.splitlines()[0]
+    assert f"as tuned: the copy {copy}" in cli(*words, "--engine", "threads=2").err.splitlines()[0]
     assert "is as it was" in cli("tune", "--undo", tiny("llama")).out
     assert not copy.exists()
     assert "as tuned" not in cli(*words).err
     assert "nothing was tuned" in cli("tune", "--undo", tiny("llama")).out
+
+
+def test_what_is_told_of_the_tuning_is_what_runs(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    keep(tiny("llama"), Finding(use=tiny("llama"), settings={"flash_attention": "off"}))
+    for given in ("type_v=q8_0", "flash_attention=on"):  # neither goes with it
+        assert tuned_line(str(tiny("llama")), [given]) == (
+            f"{tiny('llama')} not as tuned, for --engine sets it otherwise; "
+            f"undo: thinkgraph tune --undo {tiny('llama')}"
+        )
+    assert "as tuned: flash_attention off;" in tuned_line(str(tiny("llama")), ["threads=1"])
+
+
+def test_the_tuning_of_a_file_that_is_gone_is_shown_and_undone(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copies().mkdir(parents=True)
+    model = shutil.copy(tiny("llama"), tmp_path / "mine.gguf")
+    copy = shutil.copy(tiny("llama"), copies() / "copy.gguf")
+    keep(model, Finding(use=copy))
+    model.unlink()
+    assert f"tuned: {model}: no longer used" in cli("models").out
+    assert f"is as it was; removed {copy}" in cli("tune", "--undo", model).out
+    assert not copy.exists()
+    assert str(model) not in cli("models").out

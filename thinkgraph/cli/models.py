@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def models() -> None:
-    """List the named models, whether they are installed, and what was tuned."""
+    """List the named models, whether they are installed, and what was tuned and fitted."""
+    from thinkgraph.fitted import all_kept
     from thinkgraph.models.catalogue import known
-    from thinkgraph.models.tuning.findings import finding, store
+    from thinkgraph.models.tuning.findings import finding, store, unused_copies
 
     with reader():
         for entry in known():
@@ -26,8 +27,14 @@ def models() -> None:
         print("A path to a .gguf file, hf:OWNER/REPO/FILE and openai:MODEL@URL are models too.")
         for key in store().read():
             path = Path(key.rpartition("#")[0])
-            if found := finding(path):
-                print(f"tuned: {path}: {found.tell(path)}; undo: thinkgraph tune --undo {path}")
+            found = finding(path)
+            told = found.tell(path) if found else "no longer used, since a file changed or is gone"
+            print(f"tuned: {path}: {told}; undo: thinkgraph tune --undo {path}")
+        for copy in unused_copies():
+            print(f"unused copy: {copy}, of a tune that runs or was killed; it can be deleted")
+        for fitted, is_used in all_kept():
+            unused = "" if is_used else "; no longer used, since a file changed or is gone"
+            print(f"fitted: {fitted.told}{unused}")
 
 
 def tune(
@@ -43,17 +50,19 @@ def tune(
 ) -> None:
     """Find the fastest settings of a model on this machine, and use them in later runs."""
     from thinkgraph.models.catalogue import find
-    from thinkgraph.models.tuning.findings import config_file, forget
+    from thinkgraph.models.tuning.findings import config_file, copies, forget
     from thinkgraph.models.tuning.tune import tune as search
 
-    path = find(model).path
     if undo:
-        removed = forget(path)
-        print(f"{path} is as it was: {removed[-1].tell(path)}" if removed else "nothing was tuned")
+        # A path first: its file may be gone.
+        undone = forget(Path(model).expanduser()) or forget(find(model).path)
+        gone = [str(each.use) for each in undone if each.use.parent == copies()]
+        removed = f"; removed {', '.join(gone)}" if gone else ""
+        print(f"{model} is as it was{removed}" if undone else "nothing was tuned")
         return
-    found = search(path, lossy=lossy, tell=_tell)
+    found = search(find(model).path, lossy=lossy, tell=_tell)
     print(f"{found.after:.0f} tokens a second, {found.gain:.2f} × the {found.before:.0f} before")
-    print(f"found     {found.tell(path)}")
+    print(f"found     {found.tell(found.model)}")
     if found.busy:
         say("nothing was kept, for other programs kept the machine busy; tune it when it is quiet")
         return

@@ -34,7 +34,9 @@ def new(
     from thinkgraph.nodes.registry import node_kinds
 
     if not re.fullmatch(NAME.strip("^$"), name):
-        raise ThinkgraphError(f"{name!r} is no name: letters, digits, - and _, a letter first")
+        raise ThinkgraphError(
+            f"{name!r} is not a valid name; use letters, digits, - and _, starting with a letter"
+        )
     if name in (names() if what is What.STRATEGY else node_kinds()):
         raise ThinkgraphError(f"there is a {what} {name!r} already; choose another name")
     module = name.replace("-", "_")
@@ -49,7 +51,9 @@ def new(
     }
     for path in files:
         if path.exists():
-            raise ThinkgraphError(f"{path} is there already; nothing was written")
+            raise ThinkgraphError(
+                f"{path} exists already, so nothing was written; use another name or --into FOLDER"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,6 +16,7 @@ import typer
 from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
+    from thinkgraph.fitted import Fitted
     from thinkgraph.graphs.graph import Graph
     from thinkgraph.models.model import Model
     from thinkgraph.nodes.prompts.prompt import Prompt
@@ -49,7 +50,8 @@ ModelName = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL; "
+        "default: $THINKGRAPH_MODEL, or smollm2.",
         autocompletion=_complete_model,
     ),
 ]
@@ -115,9 +117,43 @@ def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[s
 
 
 ParamsFile = Annotated[
-    Path | None,
-    typer.Option("--params", metavar="FILE", help="A params file, as `thinkgraph fit` writes it."),
+    str | None,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="A params file of `thinkgraph fit`, in place of what is kept for the model; "
+        "none: neither.",
+    ),
 ]
+NONE = "none"
+"""In place of a params file: neither one nor what is kept. A file of that name is ``./none``."""
+
+
+def with_fitted(
+    strategy: Graph, file: str | None, model: str | None
+) -> tuple[Graph, Fitted | None, list[str]]:
+    """A strategy with the params of a file, or else those that are kept for the model.
+
+    Returns:
+        The strategy, what was applied to it, and what is wrong with that or with what is kept.
+    """
+    if file == NONE:
+        return strategy, None, []
+    from thinkgraph.fitted import for_model, kept, read_fitted
+    from thinkgraph.graphs.runtime.models import default_model
+
+    name = model or default_model()
+    if file:
+        given = read_fitted(file)
+        return (
+            given.apply(strategy),
+            given,
+            [f"{file}: {it}" for it in given.doubts(strategy, name)],
+        )
+    found, fitted = for_model(strategy, name)
+    if fitted is None and (before := kept(strategy, name)):
+        return found, None, [f"{before.told} isn't used, as {strategy.name} has changed since"]
+    return found, fitted, []
 
 
 def _import_kinds(files: list[str] | None) -> list[str] | None:
@@ -201,22 +237,28 @@ def _json(text: str) -> Any:
         return text
 
 
-def tuned_line(name: str | None) -> str | None:
-    """What was tuned for a model that is about to run; None if nothing was."""
+def tuned_line(name: str | None, engine: list[str]) -> str | None:
+    """What a model that is about to run uses of its tuning; None if nothing was tuned."""
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import SERVER, find
-    from thinkgraph.models.tuning.findings import finding
+    from thinkgraph.models.catalogue import SERVER, engine_settings, find
+    from thinkgraph.models.tuning.findings import finding, in_use
 
     chosen = name or default_model()
     if chosen.startswith(SERVER):
         return None
     try:
         path = find(chosen).path
+        settings = engine_settings(dict(parse_pairs("--engine", engine)))
     except ThinkgraphError:
         return None  # said when it is opened
     if not (found := finding(path)):
         return None
-    return f"{chosen} as tuned: {found.tell(path)}; undo: thinkgraph tune --undo {chosen}"
+    used = in_use(path, settings)
+    if used is None or (found.settings and used.is_nothing(path)):
+        told = "not as tuned, for --engine sets it otherwise"
+    else:
+        told = f"as tuned: {used.tell(path)}"
+    return f"{chosen} {told}; undo: thinkgraph tune --undo {chosen}"
 
 
 def read_question(question: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from thinkgraph.models.engine.llama.library import start
 from thinkgraph.models.engine.machine import available_memory
 
-_CPU, _GPU = 0, 1  # of ggml's enum of device types; an integrated GPU (2) shares the CPU's memory
+_CPU, _GPU, _INTEGRATED = 0, 1, 2  # of ggml's enum of device types
 
 
 class Device(NamedTuple):
@@ -21,21 +21,36 @@ class Device(NamedTuple):
     total: int
     """Bytes it has."""
     is_gpu: bool = True
+    shares_memory: bool = False
+    """Whether its memory is the CPU's, as an integrated GPU's is."""
 
 
 def devices() -> list[Device]:
-    """The GPUs, in llama.cpp's order, and the CPU behind them."""
+    """The GPUs that llama.cpp uses, in its order, and the CPU behind them.
+
+    Integrated GPUs are used where there is no other, and those of one backend only: a second
+    backend may see the same ones.
+    """
     start()
     ggml = _ggml()
-    found = []
-    for index in range(ggml.ggml_backend_dev_count()):
-        device = ggml.ggml_backend_dev_get(index)
-        if ggml.ggml_backend_dev_type(device) == _GPU:
-            found.append(_device(ggml, device))
+    every = [ggml.ggml_backend_dev_get(n) for n in range(ggml.ggml_backend_dev_count())]
+    gpus = [device for device in every if ggml.ggml_backend_dev_type(device) == _GPU]
     cpu = _device(ggml, ggml.ggml_backend_dev_by_type(_CPU))
     free = available_memory()  # ggml knows nothing of containers, and on Linux of what is in use
-    found.append(cpu._replace(free=cpu.free if free is None else free, is_gpu=False))
-    return found
+    cpu = cpu._replace(free=cpu.free if free is None else free, is_gpu=False)
+    if gpus:
+        return [*(_device(ggml, gpu) for gpu in gpus), cpu]
+    integrated = [d for d in every if ggml.ggml_backend_dev_type(d) == _INTEGRATED]
+    backends = [ggml.ggml_backend_dev_backend_reg(device) for device in integrated]
+    shared = [
+        _device(ggml, gpu)
+        for gpu, backend in zip(integrated, backends, strict=True)
+        if backend == backends[0]
+    ]
+    return [
+        *(gpu._replace(free=min(gpu.free, cpu.free), shares_memory=True) for gpu in shared),
+        cpu,
+    ]
 
 
 def cpu_buffers() -> int:
@@ -61,6 +76,7 @@ def _ggml() -> Any:
         ("ggml_backend_dev_get", pointer, [ctypes.c_size_t]),
         ("ggml_backend_dev_by_type", pointer, [ctypes.c_int]),
         ("ggml_backend_dev_type", ctypes.c_int, [pointer]),
+        ("ggml_backend_dev_backend_reg", pointer, [pointer]),
         ("ggml_backend_dev_name", ctypes.c_char_p, [pointer]),
         ("ggml_backend_dev_memory", None, [pointer, size, size]),
         ("ggml_backend_dev_buffer_type", pointer, [pointer]),

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +23,15 @@ _STRING, _ARRAY = 8, 9
 _MAX_ITEMS = 1 << 20  # keys or tensors; real files have thousands
 _MAX_NESTING = 4
 
-# Block length in elements and bytes of each ggml type; tensors of other types go unchecked.
+# Block length in elements and bytes of each ggml type; a tensor of another type ends where the next
+# one begins.
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
     9: (32, 40), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
     15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
     21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4),
     27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+    40: (64, 36), 41: (128, 18), 42: (64, 18),
 }  # fmt: skip
 
 # Architectures of encoders, by llama.cpp's names.
@@ -53,7 +56,7 @@ class GgufHeader(NamedTuple):
     size: int
     """Bytes of the file; of a split model, of all its files."""
     weights: Mapping[str, int]
-    """Bytes of each tensor; one of a type that is not known here counts as none."""
+    """Bytes of each tensor; of a type that is not known here, up to where the next begins."""
 
     @property
     def architecture(self) -> str:
@@ -154,14 +157,20 @@ class _Reader:
             raise _Corrupt(f"it announces {tensors} tensors and {keys} keys")
         metadata = {self._text(): self._value(self._one("I")) for _ in range(keys)}
         infos = [self._tensor() for _ in range(tensors)]
-        end = max((offset + size for _, offset, size in infos), default=0)
+        end = max((offset + (size or 0) for _, offset, size in infos), default=0)
         alignment = metadata.get("general.alignment") or 32
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise _Corrupt(f"its alignment is {alignment!r}")
-        needed = -(-self.at // alignment) * alignment + end if tensors else self.at
+        start = -(-self.at // alignment) * alignment if tensors else self.at
+        needed = start + end
         if needed > len(self.data):
             raise _Corrupt(f"it has {len(self.data)} bytes of {needed}")
-        weights = {name: size for name, _, size in infos}
+        borders = sorted({offset for _, offset, _ in infos} | {len(self.data) - start})
+        following = dict(pairwise(borders))
+        weights = {
+            name: following.get(offset, offset) - offset if size is None else size
+            for name, offset, size in infos
+        }
         return GgufHeader(self.path, version, metadata, tensors, len(self.data), weights)
 
     def _one(self, kind: str) -> int:
@@ -209,8 +218,8 @@ class _Reader:
                 self._value(kind, nesting + 1)
         return None
 
-    def _tensor(self) -> tuple[str, int, int]:
-        """A tensor's name, where its data begins, and how many bytes that has."""
+    def _tensor(self) -> tuple[str, int, int | None]:
+        """A tensor's name, where its data begins, and its bytes; None is of an unknown type."""
         name = self._text()
         dimensions = self._one("I")
         if dimensions > 4:
@@ -218,7 +227,7 @@ class _Reader:
         shape = [self._one("Q") for _ in range(dimensions)]
         kind, offset = self._one("I"), self._one("Q")
         if kind not in _BLOCKS:
-            return name, offset, 0
+            return name, offset, None
         length, size = _BLOCKS[kind]
         if shape and shape[0] % length:
             raise _Corrupt(f"its tensor {name!r} has rows of {shape[0]} in blocks of {length}")

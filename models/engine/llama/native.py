@@ -12,14 +12,18 @@ from thinkgraph.models.engine.kv_cache.memory import LlamaMemory
 from thinkgraph.models.engine.llama.devices import cpu_buffers, devices
 from thinkgraph.models.engine.llama.gguf_file import check_gguf, check_model
 from thinkgraph.models.engine.llama.library import because, check_process, listening, llama, start
-from thinkgraph.models.engine.llama.placement import EXPERTS_OF_LAYER, Placement, place
+from thinkgraph.models.engine.llama.placement import (
+    EXPERTS_OF_LAYER,
+    RECURRENT_SEQUENCES,
+    Placement,
+    place,
+)
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.engine.sequence import Adapter
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 
-RECURRENT_SEQUENCES = 16  # each has its whole state in memory
 EXTRA_OUTPUTS = 64  # rows of logits for scoring, beside one for each sequence
 
 _FLASH = {
@@ -70,7 +74,7 @@ class NativeModel:
         self._used: Adapter | None = None
         here = devices()
         self.placement = place(self.header, settings, here)
-        _check_memory(self.placement, here[-1].free)
+        _check_memory(self.placement, settings, here[-1].free)
         self.model = model = _load(path, settings, self.placement)
         self.recurrent = bool(
             llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
@@ -184,7 +188,7 @@ class NativeModel:
     def _adapter(self, name: str, path: Path) -> Any:
         check_gguf(path)
         with listening() as lines:
-            adapter = llama.llama_adapter_lora_init(self.model, str(path).encode())
+            adapter = llama.llama_adapter_lora_init(self.model, os.fsencode(path))
         if not adapter:
             raise ModelError(
                 f"{path} can't be used as the adapter {name!r}: it is not a LoRA of this "
@@ -193,14 +197,35 @@ class NativeModel:
         return adapter
 
 
-def _check_memory(placement: Placement, free: int) -> None:
-    """Refuse a KV cache that isn't there: Linux would promise it, and then kill the process."""
-    needed = placement.cache[1]
+def _check_memory(placement: Placement, settings: EngineSettings, free: int) -> None:
+    """Refuse what memory can't hold: Linux would promise it, and then kill the process.
+
+    Weights that are mapped can leave memory again, and count only where they can't.
+    """
+    first = 0 if placement.shared else 1  # an integrated GPU's part is in it too
+    weights = sum(placement.weights[first:1])
+    if settings.mmap is False or settings.mlock:
+        weights += placement.weights[1]
+    parts = [
+        (
+            "the weights",
+            weights,
+            "set fewer gpu_layers" if placement.shared else "leave mmap and mlock out",
+        ),
+        (
+            f"a KV cache of {placement.cells:,} cells",
+            sum(placement.cache[first:]),
+            "set a smaller kv_cells or context, or type_k and type_v to q8_0",
+        ),
+        ("the recurrent state", sum(placement.state[first:]), "set fewer sequences"),
+    ]
+    needed = sum(size for _, size, _ in parts)
     if needed > free:
+        names, ways = zip(*[(name, way) for name, size, way in parts if size], strict=True)
         raise ModelError(
-            f"a KV cache of {placement.cells:,} cells takes {needed / 2**30:.1f} GiB of memory, "
-            f"and {free / 2**30:.1f} are free; set a smaller kv_cells or context, or type_k and "
-            "type_v to q8_0"
+            f"{' and '.join(names)} {'take' if len(names) > 1 else 'takes'} "
+            f"{needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free; "
+            f"{', or '.join(ways)}"
         )
 
 

@@ -3,6 +3,7 @@
 llama.cpp fits models to the memory there is in its own programs, and not in its library. This
 works out the same from the file's header: what each layer's weights take, and each of its cells.
 What a computation needs besides is estimated, and a gibibyte of each GPU is left free, as there.
+An integrated GPU has the CPU's memory, which is counted once.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ MARGIN = 1 << 30  # bytes of a GPU that stay free
 LEAST_CONTEXT = 4096  # tokens for which room is made before another layer goes on the GPU
 KV_BYTES = 256 << 20  # what the KV cache may take on a CPU, whatever the context
 BLOCK = 256  # llama.cpp pads the cells of a cache to this
+MOST_CELLS = 2**31 - BLOCK  # llama.cpp's positions have 32 bits
+RECURRENT_SEQUENCES = 16  # by default: each has its whole state in memory
 
 _CELL_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-_LAYER = re.compile(r"blk\.(\d+)\.")
+_LAYER = re.compile(r"blk\.(\d{1,9})\.")
 _EXPERTS = re.compile(r"\.ffn_(up|down|gate|gate_up)_(ch)?exps\.")
+_RECURRENT = re.compile(r"blk\.\d+\.(ssm_|time_mix_|shortconv\.)")
+_KEYS = re.compile(r"blk\.\d+\.attn_k\.")
 EXPERTS_OF_LAYER = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """The names of a layer's experts, as llama.cpp's tensor overrides match them."""
 
@@ -41,7 +46,9 @@ class Placement:
         context: tokens that a prompt and its completion may have together.
         weights: bytes of weights on the GPUs, and in the CPU's memory.
         cache: bytes of the KV cache on the GPUs, and in the CPU's memory.
+        state: bytes of the state of recurrent layers, likewise.
         gpus: names of the GPUs used.
+        shared: whether these are integrated, and their memory is the CPU's.
     """
 
     layers: int
@@ -51,21 +58,26 @@ class Placement:
     context: int
     weights: tuple[int, int]
     cache: tuple[int, int]
+    state: tuple[int, int]
     gpus: tuple[str, ...]
+    shared: bool
 
     def __str__(self) -> str:
         where = "the CPU"
         if self.gpu_layers:
-            where = f"{' and '.join(self.gpus)} ({_size(self.weights[0] + self.cache[0])})"
+            used = self.weights[0] + self.cache[0] + self.state[0]
+            where = f"{' and '.join(self.gpus)} ({_size(used)})"
         fits = f"{self.gpu_layers} of {self.layers} layers on {where}"
         if not self.gpu_layers:
             fits = f"all {self.layers} layers on {where}"
         elif self.cpu_experts:
             fits += f", the experts of {self.cpu_experts} layers in the CPU's memory"
-        return (
-            f"{fits}; weights {_size(sum(self.weights))}, KV cache {_size(sum(self.cache))} of "
-            f"{self.cells:,} cells, context {self.context:,} tokens"
-        )
+        parts = [f"weights {_size(sum(self.weights))}"]
+        if any(self.cache):
+            parts.append(f"KV cache {_size(sum(self.cache))} of {self.cells:,} cells")
+        if any(self.state):
+            parts.append(f"recurrent state {_size(sum(self.state))}")
+        return f"{fits}; {', '.join(parts)}, context {self.context:,} tokens"
 
 
 def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device]) -> Placement:
@@ -74,11 +86,11 @@ def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device
     What is set is kept, whether it fits or not. What isn't follows from the memory that is free:
     as many layers are on the GPUs as leave room for a context of :data:`LEAST_CONTEXT` tokens,
     or the one that is set, and the cache takes what is left, up to the trained context of every
-    sequence. On a CPU, whose memory is for other programs too, it takes one trained context, or
-    half of what is free where that is less; and :data:`KV_BYTES` if that is more.
+    sequence. In the CPU's memory, which is for other programs too, it takes one trained context,
+    or half of what is free where that is less; and :data:`KV_BYTES` if that is more.
 
     Raises:
-        ModelError: there is no such GPU as is set.
+        ModelError: there is no GPU, or not the one that is set.
     """
     model = _Model(header, settings)
     gpus = _used(devices, settings)
@@ -86,6 +98,11 @@ def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device
     wanted = settings.kv_cells or settings.context or min(trained, LEAST_CONTEXT)
     experts = settings.cpu_experts
     if not gpus:
+        if settings.gpu_layers > 0:
+            raise ModelError(
+                f"gpu_layers is {settings.gpu_layers}, and there is no GPU for them; "
+                "leave it out, or install a llama-cpp-python that is built for this machine's GPU"
+            )
         layers, experts = 0, 0
     elif settings.gpu_layers >= 0:
         layers, experts = min(settings.gpu_layers, model.layers), experts or 0
@@ -109,7 +126,12 @@ def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device
             int(model.gpu_cell(layers) * cells),
             int((model.gpu_cell(model.layers) - model.gpu_cell(layers)) * cells),
         ),
+        state=(
+            model.gpu_state(layers),
+            model.gpu_state(model.layers) - model.gpu_state(layers),
+        ),
         gpus=tuple(gpu.name for gpu in gpus) if layers else (),
+        shared=bool(layers) and _shared(gpus),
     )
 
 
@@ -118,38 +140,67 @@ class _Model:
 
     def __init__(self, header: GgufHeader, settings: EngineSettings) -> None:
         self.header, self.settings = header, settings
-        self.blocks = self._number("block_count", 1)
+        # Each layer has a tensor: no number in a file is taken on trust.
+        self.blocks = max(0, min(self._number("block_count", 1), header.tensors))
         self.layers = self.blocks + 1  # with the output layer
         self.trained = self._number("context_length", 0)
         self.vocabulary = self._number("vocab_size", 0)
         self.width = self._number("embedding_length", 1)
         self.dense, self.experts = [0] * self.blocks, [0] * self.blocks
+        self.recurrent: set[int] = set()  # layers that have a state
+        self.keyed: set[int] = set()  # layers that certainly have a KV cache
         rest: dict[str, int] = {}
         for name, size in header.weights.items():
             found = _LAYER.match(name)
             if not found or int(found[1]) >= self.blocks:
                 rest[name] = size
-            elif _EXPERTS.search(name):
-                self.experts[int(found[1])] += size
-            else:
-                self.dense[int(found[1])] += size
+                continue
+            layer = int(found[1])
+            (self.experts if _EXPERTS.search(name) else self.dense)[layer] += size
+            if _RECURRENT.match(name):
+                self.recurrent.add(layer)
+            elif _KEYS.match(name):
+                self.keyed.add(layer)
         embedding = rest.get("token_embd.weight", 0)  # always in the CPU's memory
         # A model whose output is its embedding has it in both places.
         self.copied = 0 if "output.weight" in rest else embedding
         self.output = sum(rest.values()) - embedding + self.copied
         self.weights = sum(header.weights.values())
+        self.sequences = settings.sequences
+        if self.recurrent and "sequences" not in settings.model_fields_set:
+            self.sequences = min(settings.sequences, RECURRENT_SEQUENCES)
 
     @cached_property
     def cell_bytes(self) -> list[float]:
-        """Of each layer, what one cell takes in the KV cache."""
+        """Of each layer, what one cell takes in the KV cache; a recurrent layer has none."""
         heads = self._per_layer("attention.head_count", 1)
         pairs = self._per_layer("attention.head_count_kv", 0) if self._has_kv_heads else heads
-        size = self.width // max(*heads, 1)
+        size = self.width // max([*heads, 1])
         keys = self._number("attention.key_length", size)
         values = self._number("attention.value_length", size)
         settings = self.settings
         each = keys * _CELL_BYTES[settings.type_k] + values * _CELL_BYTES[settings.type_v]
-        return [count * each for count in pairs]
+        without = self.recurrent - self.keyed  # Falcon-H1 has both in every layer
+        return [0.0 if layer in without else count * each for layer, count in enumerate(pairs)]
+
+    @cached_property
+    def state_bytes(self) -> list[int]:
+        """Of each layer, the state of all sequences, in floats of 32 bits."""
+        each = 4 * self._state() * self.sequences
+        return [each if layer in self.recurrent else 0 for layer in range(self.blocks)]
+
+    def _state(self) -> int:
+        """Numbers in a layer's state of one sequence, as llama.cpp lays it out."""
+        if head := self._number("wkv.head_size", 0):  # RWKV
+            return self.width * (self._number("token_shift_count", 2) + head)
+        if length := self._number("shortconv.l_cache", 0):  # LFM2
+            return self.width * (length - 1)
+        if head := self._number("kda.head_dim", 0):  # Kimi Linear
+            convolved = 3 * (self._number("ssm.conv_kernel", 4) - 1)
+            return self._number("attention.head_count", 1) * head * (convolved + head)
+        inner, state = self._number("ssm.inner_size", 0), self._number("ssm.state_size", 0)
+        convolved = inner + 2 * self._number("ssm.group_count", 0) * state
+        return max(0, self._number("ssm.conv_kernel", 1) - 1) * convolved + inner * state
 
     def gpu_weights(self, layers: int, experts: int) -> int:
         """Bytes of the last ``layers`` without the experts of the first ``experts``."""
@@ -167,16 +218,23 @@ class _Model:
         """Bytes of one cell in the last ``layers``, of which the output layer has none."""
         return sum(self.cell_bytes[self.layers - layers :]) if layers else 0.0
 
+    def gpu_state(self, layers: int) -> int:
+        """Bytes of recurrent state in the last ``layers``."""
+        return sum(self.state_bytes[self.layers - layers :]) if layers else 0
+
     def gpu_bytes(self, layers: int, experts: int, cells: int) -> float:
         """Bytes of all there is on the GPUs."""
         if not layers:
             return 0.0
         cell = self.gpu_cell(layers) + self.mask
-        return self.gpu_weights(layers, experts) + cells * cell + self.compute
+        fixed = self.gpu_weights(layers, experts) + self.gpu_state(layers) + self.compute
+        return fixed + cells * cell
 
     @property
     def mask(self) -> float:
         """Bytes that a cell takes in a step: the mask says for each token whether it sees it."""
+        if not any(self.cell_bytes):
+            return 0.0
         tokens = min(self.settings.micro_batch, self.settings.batch)
         without_flash = self._number("attention.head_count", 1) * 4
         return tokens * (2 if self.settings.flash_attention != "off" else 4 + without_flash)
@@ -186,7 +244,7 @@ class _Model:
         """Bytes of a step's activations and logits, roughly."""
         settings = self.settings
         tokens = min(settings.micro_batch, settings.batch)
-        rows = min(tokens, settings.sequences + 64)
+        rows = min(tokens, self.sequences + 64)
         wide = max(self._number("feed_forward_length", 0), 4 * self.width)
         return 4 * (rows * self.vocabulary + tokens * (2 * wide + 4 * self.width))
 
@@ -198,7 +256,7 @@ class _Model:
         value = self.header.about(key)
         if isinstance(value, list):
             return max(value, default=default)
-        return int(value or default) if isinstance(value, int | float) else default
+        return value if isinstance(value, int) else default
 
     def _per_layer(self, key: str, default: int) -> list[int]:
         value = self.header.about(key)
@@ -223,9 +281,16 @@ def _used(devices: Sequence[Device], settings: EngineSettings) -> list[Device]:
     return gpus
 
 
+def _shared(gpus: Sequence[Device]) -> bool:
+    """Whether the GPUs have one memory, which is the CPU's."""
+    return any(gpu.shares_memory for gpu in gpus)
+
+
 def _room(gpus: Sequence[Device], settings: EngineSettings) -> float:
     """Bytes that the model may take on all of its GPUs together."""
     free = [max(0, gpu.free - MARGIN) for gpu in gpus]
+    if _shared(gpus):
+        return min(free)
     shares = [share for share in settings.tensor_split if share][: len(gpus)]
     if settings.split_mode == "none" or len(shares) < len(gpus):
         return sum(free)
@@ -254,15 +319,19 @@ def _cells(model: _Model, layers: int, experts: int, devices: Sequence[Device]) 
     settings = model.settings
     trained = model.trained or LEAST_CONTEXT
     wanted = settings.context or min(trained, LEAST_CONTEXT)
-    useful = settings.sequences * (settings.context or trained)
-    limits = [float(useful)]
-    gpu_cell = model.gpu_cell(layers)
-    if layers:
-        left = _room(_used(devices, settings), settings) - model.gpu_bytes(layers, experts, 0)
-        limits.append(left / (gpu_cell + model.mask))
-    if cpu_cell := model.gpu_cell(model.layers) - gpu_cell:
+    useful = model.sequences * (settings.context or trained)
+    limits = [float(min(useful, MOST_CELLS))]
+    gpus = _used(devices, settings)
+    gpu_cell, gpu_bytes = model.gpu_cell(layers), model.gpu_bytes(layers, experts, 0)
+    if gpu_cell:
+        limits.append((_room(gpus, settings) - gpu_bytes) / (gpu_cell + model.mask))
+    cpu_cell, taken = model.gpu_cell(model.layers) - gpu_cell, model.cpu_weights(layers, experts)
+    if layers and _shared(gpus):
+        cpu_cell, taken = cpu_cell + gpu_cell, taken + int(gpu_bytes)
+    if cpu_cell:
         free = sum(device.free for device in devices if not device.is_gpu)
-        half = (free - model.cpu_weights(layers, experts)) / 2 / cpu_cell
+        state = model.gpu_state(model.layers) - model.gpu_state(layers)
+        half = (free - taken - state) / 2 / cpu_cell
         limits.append(max(KV_BYTES / cpu_cell, min(settings.context or trained, half)))
     return max(wanted, int(min(limits)) // BLOCK * BLOCK)
 

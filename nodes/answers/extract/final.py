@@ -41,6 +41,11 @@ _REMARK = re.compile(
     r"|above|as\s+follows|the\s+same|what\s+we|what\s+i|we\s+(?:need|have|must|can)|let'?s|i\s+(?:think|will|need)"
     r"|to\s+be|actually\s+(?:correct|right|wrong)|supposed|expected|unknown|unclear)\b)"
 )
+_PURPOSE = re.compile(
+    r"(?i)\bto\s+(?:find|get|obtain|determine|calculate|compute|reach|give|(?:work|figure)\s+out"
+    r"|(?:arrive|look)\s+(?:at|for)|solve\s+for)\s+(?:the|our|your|an|its)\s+(?:\w+\s+)?\Z"
+)
+_WORDS_AT_FIRST = re.compile(r"\A[^\W\d_]+\W+[^\W\d_]+\W+[^\W\d_]")
 
 
 class Phrase(NamedTuple):
@@ -86,8 +91,13 @@ def _phrases(text: str) -> Iterator[Phrase]:
         phrase = sentence(after.lstrip(" \t*_:\n\r：")).strip(" *_\t:：")
         phrase = _REASON.sub("", _SUM.sub("", _FILLER.sub("", phrase))).strip(" *_\t,")
         phrase = phrase if _keeps_stop(phrase) else phrase.rstrip(".")
-        if re.search(r"\w", phrase):
+        if re.search(r"\w", phrase) and not _is_instruction(text[: marker.start()], phrase):
             yield Phrase(_inline_math(phrase), marker.start())
+
+
+def _is_instruction(before: str, phrase: str) -> bool:
+    """Whether a phrase tells how an answer is found: `To find the answer: add the two.`"""
+    return bool(_PURPOSE.search(before[-60:]) and _WORDS_AT_FIRST.match(phrase))
 
 
 def _keeps_stop(phrase: str) -> bool:

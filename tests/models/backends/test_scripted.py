@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from thinkgraph.models.backends.scripted import ScriptedModel, _split
 from thinkgraph.models.errors import ModelError, PromptTooLong
-from thinkgraph.models.model import Budget, Delta, Message, ModelRequest, Sampling, continued
+from thinkgraph.models.model import (
+    Budget,
+    Confidence,
+    Delta,
+    Message,
+    ModelRequest,
+    Sampling,
+    continued,
+)
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Two and two?")]
 
@@ -60,20 +68,31 @@ def test_words_concatenate_to_the_text(text):
 
 
 @pytest.mark.parametrize(
-    ("sampling", "text", "reason"),
+    ("sampling", "text", "reason", "stop"),
     [
-        (Sampling(stop=("four", "is four")), "It ", "stop"),
-        (Sampling(stop=("nowhere",)), "It is four.", "stop"),
-        (Sampling(stop=("It",)), "", "stop"),
-        (Sampling(max_tokens=2), "It is", "length"),
-        (Sampling(max_tokens=3), "It is four.", "stop"),
+        (Sampling(stop=("four", "is four")), "It ", "stop", "is four"),
+        (Sampling(stop=("nowhere",)), "It is four.", "stop", ""),
+        (Sampling(stop=("It",)), "", "stop", "It"),
+        (Sampling(max_tokens=2), "It is", "length", ""),
+        (Sampling(max_tokens=3), "It is four.", "stop", ""),
     ],
 )
-async def test_stop_strings_and_max_tokens_end_a_reply(sampling, text, reason):
+async def test_stop_strings_and_max_tokens_end_a_reply(sampling, text, reason, stop):
     (completion,) = await (
         ScriptedModel(["It is four."]).generate(ModelRequest(ASKED, sampling, [1])).completions()
     )
     assert (completion.text, completion.finish_reason) == (text, reason)
+    assert completion.stop_text == stop
+
+
+async def test_entropies_are_told_to_who_asks_for_them():
+    known = Confidence(mean_logprob=-1, min_logprob=-2, self_certainty=3, tail=4)
+    model = ScriptedModel(["a", "b"], logprobs=[known, known])
+    told = []
+    for asks in (True, False):
+        request = ModelRequest(ASKED, Sampling(confidence=asks), [1])
+        told += [c.confidence for c in await model.generate(request).completions()]
+    assert told == [known, Confidence(mean_logprob=-1, min_logprob=-2)]
 
 
 async def test_a_budget_that_just_suffices_is_no_cut():

@@ -1,5 +1,7 @@
 """Cores and memory, within what a container may use."""
 
+import os
+
 import pytest
 
 from thinkgraph.models.engine.machine import available_memory, available_threads, cpu_quota
@@ -42,6 +44,30 @@ def test_a_quota_of_version_1(machine):
     )
     assert cpu_quota(root) == 0.5
     assert available_threads(root) == 1
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads"),
+    [
+        (range(8), 4),  # two threads of each core
+        (range(4), 4),  # one of each, as by taskset
+        ([0, 1, 4], 2),
+        ([0, 4], 2),  # a virtual machine of one core: there is nothing else to use
+        ([0], 1),
+    ],
+)
+def test_a_thread_for_each_core_that_may_be_used(machine, monkeypatch, cpus, threads):
+    for cpu in range(8):
+        siblings = f"{cpu % 4},{cpu % 4 + 4}\n"
+        name = f"sys_S_devices_S_system_S_cpu_S_cpu{cpu}_S_topology_S_thread_siblings_list"
+        root = machine(**{name: siblings})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(cpus), raising=False)
+    assert available_threads(root) == threads
+
+
+def test_every_cpu_counts_where_nothing_is_known_of_cores(machine, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    assert available_threads(machine()) == 6
 
 
 def test_memory_is_what_the_container_has_left(machine):

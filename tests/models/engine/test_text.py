@@ -79,5 +79,5 @@ def test_a_stop_string_after_text_ends_no_blank_line(text, sizes):
     stream.close()
     said = text.lstrip()
     blank = text[: len(text) - len(said)]
-    assert stream.stopped == ("\n" in said)
+    assert stream.stop_text == ("\n" if "\n" in said else "")
     assert stream.text == blank + said.partition("\n")[0]

@@ -263,7 +263,7 @@ class TestApproval:
         model = ScriptedModel([call("pay", amount=5), "The answer is 1"])
         with pytest.raises(tg.Interrupted) as first:
             acting(tools=("pay",), approve=["pay"]).run("?", model=model, tools=tools)
-        with pytest.raises(tg.Interrupted, match="is no reply") as again:
+        with pytest.raises(tg.Interrupted, match="is not a reply") as again:
             first.value.resume(["what"])
         again.value.resume({"arguments": {"amount": 1}})
         assert made == [1]
@@ -427,7 +427,7 @@ class TestApproval:
         assert result.answer.votes == 2
 
     def test_a_name_that_is_none_of_its_tools_is_refused(self):
-        with pytest.raises(tg.ThinkgraphError, match="'x' is none of its tools"):
+        with pytest.raises(tg.ThinkgraphError, match="'x' is not one of its tools"):
             Act(tools=("add",), approve=("x",))
 
 

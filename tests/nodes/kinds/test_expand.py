@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thinkgraph.models.backends import scripted
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Confidence
 from thinkgraph.nodes.kinds.expand import Expand, steps
@@ -33,7 +34,7 @@ async def grown(replies, *candidates, **settings):
 
 
 async def test_children_take_their_parents_place():
-    (parent, *children), model = await grown(["two", "three"], begun("one\n"), samples=2)
+    (parent, *children), model = await grown(["two\n", "three\n"], begun("one\n"), samples=2)
     assert not parent.live
     assert [child.text for child in children] == ["one\ntwo\n", "one\nthree\n"]
     assert all(child.parents == ("a",) and child.live for child in children)
@@ -51,6 +52,28 @@ async def test_a_blank_line_is_no_step_and_completes_nothing():
     (_, last), _ = await grown(["\n"], begun("one\n"), samples=1)
     assert last.finish_reason == "stop"
     assert len(model.calls) == 1
+
+
+@pytest.mark.parametrize("answer", ["So 18.", r"So \boxed{18}", "The answer is 18."])
+async def test_a_line_that_the_model_ends_is_complete(answer):
+    (_, child), _ = await grown([answer], begun("one\n"), samples=1)
+    assert (child.text, child.finish_reason) == (f"one\n{answer}", "stop")
+
+
+async def test_a_text_of_stop_ends_the_branch_and_no_step():
+    (child,), _ = await grown(["two###three\n"], samples=1, stop=("###",))
+    assert (child.text, child.finish_reason) == ("two", "stop")
+
+
+async def test_of_a_model_that_does_not_tell_what_ended_a_line_it_was_the_separator(monkeypatch):
+    monkeypatch.setattr(scripted, "_until_stop", lambda text, sampling: (text, None))
+    (child,), _ = await grown(["two"], samples=1)
+    assert (child.text, child.finish_reason) == ("two\n", "length")
+
+
+async def test_children_that_add_nothing_count_once():
+    (_, *children), _ = await grown(["", "two\n", "\n"], begun("one\n"), samples=3)
+    assert [child.live for child in children] == [True, True, False]
 
 
 async def test_log_probabilities_of_a_branch_count_each_token_once():
@@ -90,8 +113,25 @@ async def test_a_terminal_rollout_is_left_alone():
 
 
 async def test_an_answer_completes_its_branch():
-    (_, child), _ = await grown(["The answer is 4."], begun("one\n"), samples=1)
-    assert (child.finish_reason, child.answer) == ("stop", "4")
+    for line in ("The answer is 4.", r"So \boxed{4}"):
+        (_, child), _ = await grown([line + "\nNow 5."], begun("one\n"), samples=1)
+        assert (child.finish_reason, child.answer) == ("stop", "4")
+
+
+async def test_a_line_that_announces_an_answer_and_gives_none_completes_nothing():
+    (child,), _ = await grown(["To find the answer: we first add.\n4"], samples=1)
+    assert child.finish_reason == "length"
+
+
+async def test_log_probabilities_of_a_rewritten_text_are_not_its_drafts():
+    """The rewrite has two tokens at -2, not the ten of its draft; two more at -4 make -3."""
+    draft = sure("a", "x x x x x x x x x x", -9.0, tokens=10)
+    rewrite = sure("b", "b b\n", -2.0, tokens=2, parents=("a",))
+    model = ScriptedModel(["c c"], logprobs=[-4.0])
+    step = Step("grow", 0, 1, {}, models=lambda role: model)
+    state = State(question="?", candidates={"a": draft.retired(), "b": rewrite})
+    update = await Expand(samples=1).run(state, step)
+    assert update.candidates[-1].confidence.mean_logprob == pytest.approx(-3.0)
 
 
 async def test_what_is_complete_is_left_alone():

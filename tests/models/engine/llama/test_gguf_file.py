@@ -1,12 +1,16 @@
 """What is refused before native code sees it, and with what words."""
 
+import os
+import shutil
 import struct
 
 import gguf
+import numpy as np
 import pytest
 
 from thinkgraph.models.backends.local import open_model
-from thinkgraph.models.engine.llama.gguf_file import check_gguf
+from thinkgraph.models.engine.llama.gguf_file import _BLOCKS, check_gguf
+from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 
 
@@ -101,3 +105,38 @@ def test_a_model_that_only_embeds_is_refused(tmp_path, architecture, causal):
     writer.close()
     with pytest.raises(ModelError, match=r"embedder.gguf .* makes embeddings"):
         open_model(tmp_path / "embedder.gguf")
+
+
+def test_a_path_that_is_no_text_is_opened(tmp_path, tiny, adapters):
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    model, adapter = (shutil.copy(file, odd) for file in (tiny("llama"), adapters["left"]))
+    opened = open_model(model, settings=EngineSettings(adapters={"left": adapter}))
+    try:
+        assert opened.engine.native.adapters.keys() == {"left"}
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("kind", gguf.GGMLQuantizationType)
+def test_the_size_of_every_type_is_known(kind):
+    assert _BLOCKS[kind] == gguf.GGML_QUANT_SIZES[kind]
+
+
+def test_a_tensor_of_an_unknown_type_ends_where_the_next_begins(tmp_path):
+    """Counted as nothing, all layers of such a model would fit on any GPU."""
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, size in (("first", 64), ("second", 96), ("third", 32)):
+        writer.add_tensor(name, np.zeros(size, np.int8))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    data, kind = path.read_bytes(), struct.pack("<I", gguf.GGMLQuantizationType.I8)
+    for name in (b"second", b"third"):
+        at = data.index(name) + len(name) + 4 + 8  # behind its shape
+        assert data[at : at + 4] == kind
+        data = data[:at] + struct.pack("<I", 99) + data[at + 4 :]
+    path.write_bytes(data)
+    assert check_gguf(path).weights == {"first": 64, "second": 96, "third": 32}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thinkgraph.models.engine.llama import devices as device_module
 from thinkgraph.models.engine.llama import native
 from thinkgraph.models.engine.llama.devices import Device, devices
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_model
@@ -61,6 +62,98 @@ def test_all_layers_fit_on_a_large_gpu_and_the_cache_takes_what_is_left():
 def test_a_cache_is_no_longer_than_all_sequences_can_use():
     found = placed(80, model=header(trained=8192), sequences=4)
     assert (found.cells, found.context) == (4 * 8192, 8192)
+
+
+def test_an_integrated_gpu_is_used_and_its_memory_counted_once():
+    memory = CPU._replace(free=16 * GIB)
+    gpu = Device("Vulkan0", 16 * GIB, 64 * GIB, shares_memory=True)
+    found = place(header(), EngineSettings(), [gpu, memory])
+    assert (found.gpu_layers, found.gpus, found.shared) == (33, ("Vulkan0",), True)
+    half = (16 * GIB - sum(found.weights)) / 2
+    assert half / 2 < sum(found.cache) <= half  # the other half is for other programs
+    assert place(header(), EngineSettings(), [gpu, gpu, memory]).cache == found.cache
+    assert place(header(trained=8192), EngineSettings(), [gpu, memory]).cells == 8192
+
+
+@pytest.mark.parametrize("devices", [[CPU], [*gpus(24), CPU]])
+def test_layers_that_are_set_are_refused_without_a_gpu(devices):
+    split = "0,1" if len(devices) > 1 else ""
+    with pytest.raises(ModelError, match="gpu_layers is 99, and there is no GPU"):
+        place(header(), EngineSettings(gpu_layers=99, tensor_split=split or ()), devices)
+
+
+class Ggml:
+    """What ggml tells of devices that aren't there: each a type and a backend."""
+
+    def __init__(self, *kinds):
+        self.kinds = [(0, 0), *kinds]
+
+    def __getattr__(self, name):
+        return {
+            "count": lambda: len(self.kinds),
+            "get": lambda index: index,
+            "by_type": lambda _: 0,
+            "type": lambda device: self.kinds[device][0],
+            "backend_reg": lambda device: self.kinds[device][1],
+            "name": lambda device: f"device{device}".encode(),
+            "memory": self.memory,
+        }[name.removeprefix("ggml_backend_dev_")]
+
+    def memory(self, device, free, total):
+        free._obj.value = total._obj.value = 24 * GIB
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ([], []),
+        ([(1, 1), (2, 2), (1, 1)], [("device1", 24 * GIB, False), ("device3", 24 * GIB, False)]),
+        ([(2, 1)], [("device1", 4 * GIB, True)]),
+        ([(3, 3), (2, 1), (2, 1)], [("device2", 4 * GIB, True), ("device3", 4 * GIB, True)]),
+        ([(2, 1), (2, 2)], [("device1", 4 * GIB, True)]),  # the same, by a second backend
+    ],
+)
+def test_an_integrated_gpu_counts_where_there_is_no_other(monkeypatch, kinds, found):
+    monkeypatch.setattr(device_module, "_ggml", lambda: Ggml(*kinds))
+    monkeypatch.setattr(device_module, "available_memory", lambda: 4 * GIB)
+    *gpu, cpu = devices()
+    assert [(device.name, device.free, device.shares_memory) for device in gpu] == found
+    assert (cpu.name, cpu.free, cpu.is_gpu) == ("device0", 4 * GIB, False)
+
+
+def recurrent(**about):
+    """A header as large as Mamba 2.8B's."""
+    about = {
+        "block_count": 64,
+        "context_length": 1 << 20,
+        "embedding_length": 2560,
+        "feed_forward_length": 0,
+        "attention.head_count": 0,
+        "ssm.conv_kernel": 4,
+        "ssm.inner_size": 5120,
+        "ssm.state_size": 16,
+        "vocab_size": 50280,
+    } | about
+    weights = {"token_embd.weight": 250 * MIB}
+    weights |= {f"blk.{layer}.ssm_in.weight": 80 * MIB for layer in range(64)}
+    metadata = {"general.architecture": "mamba"} | {f"mamba.{k}": v for k, v in about.items()}
+    return GgufHeader(None, 3, metadata, len(weights), 0, weights)
+
+
+@pytest.mark.parametrize("heads", [0, 40])
+@pytest.mark.parametrize("free", [[], gpus(8)])
+def test_a_recurrent_model_has_a_state_and_no_cache(heads, free):
+    model = recurrent(**{"attention.head_count": heads})
+    found = place(model, EngineSettings(), [*free, CPU._replace(free=16 * GIB)])
+    assert (found.context, found.cells) == (1 << 20, 16 << 20)
+    state = 64 * 16 * 4 * (3 * 5120 + 5120 * 16)
+    assert (found.cache, found.state) == ((0, 0), (state, 0) if free else (0, state))
+    assert "recurrent state 380 MiB, context 1,048,576 tokens" in str(found)
+
+
+def test_the_state_of_many_sequences_costs_layers():
+    assert placed(8, model=recurrent()).gpu_layers == 65
+    assert placed(8, model=recurrent(), sequences=256).gpu_layers < 65
 
 
 def test_as_many_layers_as_fit_on_a_small_gpu():
@@ -146,19 +239,45 @@ def test_what_is_worked_out_fits(free, experts, tied, context, kv):
     assert sum(found.weights) >= sum(model.weights.values())
 
 
+def told(caplog, kind):
+    """MiB of a kind of buffer on all devices together, as llama.cpp logs them."""
+    found = re.findall(rf"(\S+) {kind} buffer size = +([\d.]+) MiB", caplog.text)
+    return sum(map(float, dict(found).values()))  # a line may be logged twice
+
+
 @pytest.mark.parametrize("kind", ["f16", "q8_0", "q4_0"])
 def test_a_cache_takes_what_was_worked_out(smollm2_path, caplog, monkeypatch, kind):
     monkeypatch.setattr(logging.getLogger("thinkgraph.llama_cpp"), "propagate", True)
     caplog.set_level(logging.DEBUG, "thinkgraph.llama_cpp")
     opened = native.NativeModel(smollm2_path, EngineSettings(type_k=kind, type_v=kind))
     try:
-        found = re.search(r"KV buffer size = +([\d.]+) MiB", caplog.text)
-        assert float(found[1]) == pytest.approx(opened.placement.cache[1] / MIB, abs=0.01)
-        weights = re.search(r"model buffer size = +([\d.]+) MiB", caplog.text)
-        assert float(weights[1]) == pytest.approx(opened.placement.weights[1] / MIB, rel=0.01)
+        placement = opened.placement
+        assert told(caplog, "KV") == pytest.approx(sum(placement.cache) / MIB, abs=0.02)
+        assert told(caplog, "model") == pytest.approx(sum(placement.weights) / MIB, rel=0.01)
         assert opened.settings.context == 8192  # what it was trained on
     finally:
         opened.close()
+
+
+@pytest.mark.parametrize("architecture", ["mamba", "jamba"])
+def test_a_state_takes_what_was_worked_out(tiny, caplog, monkeypatch, architecture):
+    monkeypatch.setattr(logging.getLogger("thinkgraph.llama_cpp"), "propagate", True)
+    caplog.set_level(logging.DEBUG, "thinkgraph.llama_cpp")
+    opened = native.NativeModel(tiny(architecture), EngineSettings())
+    try:
+        placement = opened.placement
+        assert told(caplog, "KV") == pytest.approx(sum(placement.cache) / MIB, abs=0.02)
+        assert told(caplog, "RS") == pytest.approx(sum(placement.state) / MIB, abs=0.02)
+        assert opened.settings.context == 2048
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("number", [-1, 0, 2**63])
+def test_a_header_without_layers_is_placed(number):
+    strange = header()
+    strange.metadata["llama.block_count"] = number
+    assert place(strange, EngineSettings(), [*gpus(24), CPU]).layers >= 1
 
 
 def test_llama_cpp_is_given_what_was_worked_out(tiny, monkeypatch):
@@ -179,7 +298,24 @@ def test_llama_cpp_is_given_what_was_worked_out(tiny, monkeypatch):
 def test_a_cache_that_memory_cannot_hold_is_refused(smollm2_path):
     """Linux would promise the memory, and kill the process that uses it."""
     with pytest.raises(ModelError, match="GiB of memory, and"):
-        native.NativeModel(smollm2_path, EngineSettings(kv_cells=400_000_000))
+        native.NativeModel(smollm2_path, EngineSettings(kv_cells=400_000_000, gpu_layers=0))
+
+
+@pytest.mark.parametrize("settings", [{"mmap": False}, {"mlock": True}])
+def test_weights_that_stay_in_memory_count(smollm2_path, monkeypatch, settings):
+    memory = CPU._replace(free=80 * MIB)  # for 92 MiB of weights and a small cache
+    monkeypatch.setattr(native, "devices", lambda: [memory])
+    small = {"kv_cells": 256, "context": 256}
+    native.NativeModel(smollm2_path, EngineSettings(**small)).close()
+    with pytest.raises(ModelError, match="the weights and a KV cache of 256 cells take"):
+        native.NativeModel(smollm2_path, EngineSettings(**small, **settings))
+
+
+def test_an_integrated_gpu_takes_the_memory_too(smollm2_path, monkeypatch):
+    gpu = Device("Vulkan0", 80 * MIB, GIB, shares_memory=True)
+    monkeypatch.setattr(native, "devices", lambda: [gpu, CPU._replace(free=80 * MIB)])
+    with pytest.raises(ModelError, match=r"the weights and a KV .* set fewer gpu_layers"):
+        native.NativeModel(smollm2_path, EngineSettings(gpu_layers=99, context=256))
 
 
 def test_this_machine_has_memory():
