@@ -252,4 +252,5 @@ class Critique(SamplingNode):
         if not said:
             return False
         negated, word = said[-1]
-        return bool(negated) != (word.lower() == self._verdicts[0].lower())
+        is_first: bool = word.lower() == self._verdicts[0].lower()
+        return is_first != bool(negated)

@@ -49,7 +49,7 @@ def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
         if "patternProperties" not in inner:
             yield from standard["additionalProperties"](validator, value, instance, inner) or ()
 
-    own = dict.fromkeys(_UNCHECKED, _unchecked)
+    own: dict[str, Any] = dict.fromkeys(_UNCHECKED, _unchecked)
     own |= {"$ref": reference, "additionalProperties": additional}
     checking = extend(Draft202012Validator, own)(schema, registry=Registry())
     found = best_match(checking.iter_errors(arguments))
