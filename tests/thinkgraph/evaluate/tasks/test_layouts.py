@@ -161,7 +161,7 @@ def test_other_encodings_are_refused(read, encoding):
 
 
 def test_what_is_no_text_is_refused(read):
-    with pytest.raises(DataError, match="no text"):
+    with pytest.raises(DataError, match="binary file"):
         read("data.csv", b"question,answer\nx\0y,1\n" + b"a?,1\n" * 10)
 
 
