@@ -73,23 +73,25 @@ class Service:
         Args:
             client: who asks.
             tokens: the limit that the request sets; None is none.
-            seconds: the same; the server's own limit holds in any case.
+            seconds: the same, the wait for its turn included; the server's own limit holds in any
+                case, from then on.
 
         Raises:
-            RequestError: status 429 if too many wait or the key's budget is spent, and 503 if
-                the server is stopping.
+            RequestError: status 429 if too many wait, its turn doesn't come in time or the key's
+                budget is spent, and 503 if the server is stopping.
         """
-        client.check()
-        if self._stopping:
-            raise RequestError(self._stopping, status=503, retry_s=self.settings.grace_s)
-        async with self.admission.admit():
-            most = self.settings.seconds
-            limit = most if seconds is None else min(seconds, most)
-            budget = Budget(tokens, limit, parent=client.budget)
+        self._check(client)
+        asked = Budget(tokens, seconds, parent=client.budget)
+        async with self.admission.admit(seconds):
+            self._check(client)  # again: a wait may be long
+            budget = Budget(seconds=self.settings.seconds, parent=asked)
             self._budgets.add(budget)
-            if self._stopping:
-                budget.stop(self._stopping)
             try:
                 yield budget
             finally:
                 self._budgets.discard(budget)
+
+    def _check(self, client: Client) -> None:
+        client.check()
+        if self._stopping:
+            raise RequestError(self._stopping, status=503, retry_s=self.settings.grace_s)
