@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget
 from thinkgraph.serve.access.admission import Admission
 from thinkgraph.serve.access.keys import Client, Keys
@@ -26,6 +27,9 @@ class Service:
         settings: limits.
         hosted: the tools and verifiers that strategies name, as arguments of a run.
 
+    Raises:
+        ThinkgraphError: there is no strategy for chores of the name in the settings.
+
     Attributes:
         admission: how many requests run and wait.
         metrics: what is counted, for Prometheus.
@@ -42,11 +46,20 @@ class Service:
     ) -> None:
         self.models, self.strategies, self.keys = models, strategies, keys or Keys()
         self.settings, self.hosted = settings or ServeSettings(), dict(hosted or {})
+        if self.settings.chores:
+            self._check_chores()
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics(self.models, self.admission)
         self.is_ready = False
         self._stopping: str | None = None
         self._budgets: set[Budget] = set()
+
+    def _check_chores(self) -> None:
+        name = self.settings.chores_by
+        try:
+            self.strategies.chores(name)
+        except ThinkgraphError as error:
+            raise ThinkgraphError(f"--chores-by {name}: {error}") from None
 
     def knows(self, name: str) -> bool:
         """Whether it offers a strategy or a model of this name."""
