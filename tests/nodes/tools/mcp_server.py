@@ -53,4 +53,15 @@ def die() -> str:
     os._exit(1)
 
 
+@server.tool()
+def freeze(
+    q: Annotated[str, WithJsonSchema({"type": "string", "pattern": ENDLESS})],
+) -> Annotated[
+    CallToolResult,
+    WithJsonSchema({"type": "object", "properties": {"result": {"pattern": ENDLESS}}}),
+]:
+    """Give what takes for ever to hold to its schema."""
+    return {"result": "a" * 40 + "!"}
+
+
 server.run("stdio")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -126,6 +127,11 @@ def test_a_page_of_another_origin_gets_nothing(serve: Serve) -> None:
     # A name that resolves to this machine: the page of another host, after it rebound its DNS.
     rebound = httpx.post(closed.url + CHAT, json=BODY, headers={"Host": "evil.example"})
     assert rebound.status_code == 400
+    for host in ("localhost", "127.0.0.1:8080", "[::1]:8080"):
+        assert httpx.post(closed.url + CHAT, json=BODY, headers={"Host": host}).is_success
+    # What a browser sends of another site's page without asking first: a Blob has no type.
+    blob = httpx.post(closed.url + CHAT, content=json.dumps(BODY).encode())
+    assert blob.status_code == 400 and "Content-Type: application/json" in blob.text
     opened = serve(origins=("https://good.example",))
     good = {**asked, "Origin": "https://good.example"}
     answer = httpx.options(opened.url + CHAT, headers=good)

@@ -104,6 +104,8 @@ class SamplingFields(BaseModel):
     @classmethod
     def _is_text(cls, given: Any) -> Any:
         """Refuse what no answer can repeat: half a character (a lone surrogate), and NaN."""
+        if isinstance(given, bytes):  # a body that isn't sent as JSON
+            raise ValueError("send JSON, with the header `Content-Type: application/json`")
         try:
             json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError:
