@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
 
+from thinkgraph.fitted import Fitted
+from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.planning.plan import Plan
 from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.tuning.speed import Speed
@@ -19,6 +21,31 @@ def forecast(plan: Plan, speed: Speed | None = None) -> None:
     console.print(_table(plan))
     for line in _lines(plan, speed):
         console.print(Text(line))
+
+
+def sources(
+    graph: Graph, given: Mapping[str, object], fitted: Fitted | None, file: str | None = None
+) -> Iterator[str]:
+    """Where the values come from of the params that `thinkgraph fit` searches.
+
+    Args:
+        graph: the strategy, with what was applied to it as its defaults.
+        given: values that the run sets.
+        fitted: what was applied.
+        file: the params file that it comes from; None: it is kept for the model.
+    """
+    for name, param in graph.spec.params.items():
+        if not param.fit:
+            continue
+        value, source = given.get(name, param.default), "the strategy's default"
+        if name in given:
+            source = "given"
+        elif fitted and name in fitted.params:
+            kept = f"fitted for this model {fitted.gain}; undo: {fitted.undo}"
+            source = f"from {file}" if file else kept
+        elif fitted is None:
+            source += "; not fitted for this model"
+        yield f"{name} {value}  {source}"
 
 
 def _table(plan: Plan) -> Table:

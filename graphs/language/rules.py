@@ -190,8 +190,8 @@ RULES: dict[str, Rule] = {
     ),
     "TG107": Rule(
         "a contradictory param",
-        "A param's default and choices must have its type and lie in its range, and it needs a "
-        "default or a type.",
+        "A param's default, its choices and the values to fit must have its type and lie in its "
+        "range, and it needs a default or a type.",
         "params:\n  n: {default: 0, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: {default: 1, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
@@ -300,7 +300,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG210": Rule(
         "a param that doesn't fit its use",
-        "The param's default, or one of its choices, isn't a valid value of this setting.",
+        "The param's default, one of its choices or a value to fit isn't valid in this setting.",
         "params:\n  n: 0\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: 1\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),

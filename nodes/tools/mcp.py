@@ -149,7 +149,8 @@ class _Sessions:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(START_S):
                     client = await stack.enter_async_context(_client(server))
-                    client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
+                    session: Any = client.session
+                    session.validate_tool_result = _unchecked
                     tools = [tool async for tool in _listed(client)]
                 if task := asyncio.current_task():
                     self._starting.remove(task)

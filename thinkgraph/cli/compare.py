@@ -123,6 +123,7 @@ def compare(
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import number_warning
     from thinkgraph.fitted import read_fitted
+    from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
     from thinkgraph.nodes.tools.host_files import HostFiles
@@ -134,11 +135,12 @@ def compare(
     how = named_extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
+    files = [read_fitted(file) for file in fitted or []]
     variants = parse_variants(
         graphs,
         params,
         prompts,
-        files=[read_fitted(file) for file in fitted or []],
+        files=files,
         models=models,
         extract=how,
     )
@@ -151,7 +153,8 @@ def compare(
     config = Config(models[0], settings, roles, seed, prompts, at_once, host)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how)]
+    doubts = [d for f in files for name in models for d in f.doubts(load(f.strategy), name)]
+    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how), *doubts]
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)

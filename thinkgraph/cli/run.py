@@ -36,6 +36,7 @@ from thinkgraph.cli.options import (
     read_prompts,
     read_question,
     tuned_line,
+    with_fitted,
     write_file,
 )
 from thinkgraph.models.errors import ThinkgraphError
@@ -92,11 +93,7 @@ def run(
     from thinkgraph.graphs.runtime.models import Roles as RunModels
     from thinkgraph.view import View, report, show_requests
 
-    strategy = load(graph)
-    if fitted:
-        from thinkgraph.fitted import read_fitted
-
-        strategy = read_fitted(fitted).apply(strategy)
+    strategy, used, doubts = with_fitted(load(graph), fitted, model)
     settings: dict[str, Any] = bind_params(strategy, param or [])
     own_prompts = read_prompts(prompt)
     asked = read_question(question)
@@ -110,7 +107,9 @@ def run(
     named = parse_pairs("--role", role or [])
     check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
-    if not quiet and (line := tuned_line(model, engine or [])):
+    kept = used.told if used and not fitted else None
+    news = [] if quiet else [tuned_line(model, engine or []), kept]
+    for line in filter(None, [*news, *doubts]):
         say(line)
     roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])

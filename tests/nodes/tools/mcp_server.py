@@ -54,14 +54,14 @@ def die() -> str:
 
 
 @server.tool()
-def freeze(
-    q: Annotated[str, WithJsonSchema({"type": "string", "pattern": ENDLESS})],
-) -> Annotated[
-    CallToolResult,
-    WithJsonSchema({"type": "object", "properties": {"result": {"pattern": ENDLESS}}}),
-]:
-    """Give what takes for ever to hold to its schema."""
-    return {"result": "a" * 40 + "!"}
+def freeze(q: str) -> str:
+    """Give what takes for ever to hold to the schemas below."""
+    return q
 
+
+ENDLESS = {"type": "string", "pattern": "^(a+)+$"}
+hostile = server._tool_manager.get_tool("freeze")
+hostile.parameters["properties"]["q"] = ENDLESS
+hostile.fn_metadata.output_schema = {"type": "object", "properties": {"result": ENDLESS}}
 
 server.run("stdio")

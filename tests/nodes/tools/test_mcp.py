@@ -70,7 +70,7 @@ async def test_a_call_that_hangs_ends_at_its_limit():
     with mcp_tools({"mcpServers": {"tests": SERVER}}) as tools:
         began = time.monotonic()
         record = await called(tools, "hang", seconds=0.5)
-        assert "within the limit of 0.5 seconds" in record.result
+        assert "timed out after 0.5 seconds" in record.result
         assert time.monotonic() - began < 20
 
 
@@ -139,7 +139,7 @@ def test_a_server_is_ended_when_another_cannot_be_started(tmp_path):
 
 
 async def test_a_schema_of_a_hostile_server_does_not_stop_a_call(tools):
-    assert (await called(tools, "freeze", q="a" * 40 + "!")).result == '{"result": "aaa!"}'
+    assert (await called(tools, "freeze", q="a" * 40 + "!")).result == "a" * 40 + "!"
 
 
 async def test_a_server_describes_up_to_its_limits(monkeypatch):

@@ -264,6 +264,8 @@ def _digest(graph: Graph, params: Mapping[str, Scalar], prompts: Mapping[str, Pr
     specs = {name: spec.plain for name, spec in graph.specs.items()}
     for spec in specs.values():
         spec.pop("about", None)
+        for param in spec.get("params", {}).values():
+            param.pop("fit", None)  # what may be tried changes no answer
     texts = {name: load_prompt(name) for name in prompt_names()} | dict(prompts)
     said = {name: prompt.model_dump(exclude={"about"}) for name, prompt in texts.items()}
     return digest(specs, params, said)

@@ -49,9 +49,10 @@ Context = ServerRequestContext[Any, Any]
 
 def server(service: Service) -> Server[Any]:
     """An MCP server whose tools are the strategies of a service."""
-    tools = service.strategies.tools
-    models = {name: input_model(graph) for name, graph in tools.items()}
-    listed = [_tool(graph, models[name]) for name, graph in tools.items()]
+    strategies, models = service.strategies, service.models
+    tools = {n: strategies.for_model(n, models.default, models) for n in strategies.tools}
+    arguments = {name: input_model(graph) for name, graph in tools.items()}
+    listed = [_tool(graph, arguments[name]) for name, graph in tools.items()]
     schemas = {tool.name: tool.input_schema for tool in listed}
 
     async def list_tools(
@@ -68,7 +69,7 @@ def server(service: Service) -> Server[Any]:
                 raise ThinkgraphError(
                     f"there is no tool {params.name!r}; {hint}the tools are {', '.join(tools)}"
                 )
-            values = parsed(params.name, models[params.name], params.arguments)
+            values = parsed(params.name, arguments[params.name], params.arguments)
             done = await _answer(service, tools[params.name], values, context)
         except ThinkgraphError as error:
             return types.CallToolResult(content=[_text(str(error))], is_error=True)

@@ -207,6 +207,9 @@ def _chosen(
     if options.spec is not None:
         graph = parse_spec(service, options.spec)
         return Chosen(graph.name, model, graph), options
+    if options.model and chosen.graph is not None:
+        graph = service.strategies.for_model(chosen.graph.name, model, service.models)
+        return replace(chosen, model=model, graph=graph), options
     return replace(chosen, model=model), options
 
 
