@@ -32,7 +32,7 @@ HANDLED = (
     ClientDisconnect,
     Exception,  # whose traceback goes to the log too
 )
-LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 """Names by which a server of this machine is asked; another is a page's that rebinds its DNS."""
 CLIENT_CLOSED = 499
 """The status that is logged of a request whose client went away; nobody reads it."""

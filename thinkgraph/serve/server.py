@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.serve.access.keys import SHORTEST
 from thinkgraph.serve.app import application
 from thinkgraph.serve.service import Service
 
@@ -81,13 +82,21 @@ def _address(listening: Any) -> str:
 
 
 def check_access(service: Service) -> None:
-    """Refuse to listen at an address that others reach, without a key.
+    """Refuse to listen at an address that others reach, without a key or with an open page.
 
     Raises:
-        ThinkgraphError: there is no key.
+        ThinkgraphError: there is no key, or the page's token is too short.
     """
-    if not service.settings.is_local and not service.keys:
+    settings = service.settings
+    if settings.is_local:
+        return
+    if not service.keys:
         raise ThinkgraphError(
-            f"{service.settings.host} is reached by others, so the server needs an API key: "
+            f"{settings.host} is reached by others, so the server needs an API key: "
             "--keys FILE, or the variable THINKGRAPH_API_KEY"
+        )
+    if settings.page and len(settings.token) < SHORTEST:
+        raise ThinkgraphError(
+            f"{settings.host} is reached by others, so the page needs a token of {SHORTEST} "
+            "characters: --token TOKEN, or --no-page"
         )

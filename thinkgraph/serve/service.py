@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget
 from thinkgraph.serve.access.admission import Admission
 from thinkgraph.serve.access.keys import Client, Keys
@@ -26,6 +27,9 @@ class Service:
         settings: limits.
         hosted: the tools and verifiers that strategies name, as arguments of a run.
 
+    Raises:
+        ThinkgraphError: there is no strategy for chores of the name in the settings.
+
     Attributes:
         admission: how many requests run and wait.
         metrics: what is counted, for Prometheus.
@@ -42,11 +46,20 @@ class Service:
     ) -> None:
         self.models, self.strategies, self.keys = models, strategies, keys or Keys()
         self.settings, self.hosted = settings or ServeSettings(), dict(hosted or {})
+        if self.settings.chores:
+            self._check_chores()
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics(self.models, self.admission)
         self.is_ready = False
         self._stopping: str | None = None
         self._budgets: set[Budget] = set()
+
+    def _check_chores(self) -> None:
+        name = self.settings.chores_by
+        try:
+            self.strategies.chores(name)
+        except ThinkgraphError as error:
+            raise ThinkgraphError(f"--chores-by {name}: {error}") from None
 
     def knows(self, name: str) -> bool:
         """Whether it offers a strategy or a model of this name."""
@@ -73,23 +86,25 @@ class Service:
         Args:
             client: who asks.
             tokens: the limit that the request sets; None is none.
-            seconds: the same; the server's own limit holds in any case.
+            seconds: the same, the wait for its turn included; the server's own limit holds in any
+                case, from then on.
 
         Raises:
-            RequestError: status 429 if too many wait or the key's budget is spent, and 503 if
-                the server is stopping.
+            RequestError: status 429 if too many wait, its turn doesn't come in time or the key's
+                budget is spent, and 503 if the server is stopping.
         """
-        client.check()
-        if self._stopping:
-            raise RequestError(self._stopping, status=503, retry_s=self.settings.grace_s)
-        async with self.admission.admit():
-            most = self.settings.seconds
-            limit = most if seconds is None else min(seconds, most)
-            budget = Budget(tokens, limit, parent=client.budget)
+        self._check(client)
+        asked = Budget(tokens, seconds, parent=client.budget)
+        async with self.admission.admit(seconds):
+            self._check(client)  # again: a wait may be long
+            budget = Budget(seconds=self.settings.seconds, parent=asked)
             self._budgets.add(budget)
-            if self._stopping:
-                budget.stop(self._stopping)
             try:
                 yield budget
             finally:
                 self._budgets.discard(budget)
+
+    def _check(self, client: Client) -> None:
+        client.check()
+        if self._stopping:
+            raise RequestError(self._stopping, status=503, retry_s=self.settings.grace_s)

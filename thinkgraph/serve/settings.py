@@ -82,4 +82,6 @@ def settings_of(given: Mapping[str, Any]) -> ServeSettings:
         return ServeSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ThinkgraphError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        option = str(first["loc"][0]).replace("_", "-")
+        said = first["msg"].removeprefix("Value error, ")
+        raise ThinkgraphError(f"--{option} {first['input']!r}: {said}") from None

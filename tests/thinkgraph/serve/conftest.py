@@ -35,8 +35,8 @@ class Running:
     def __init__(self, service: Service) -> None:
         self.service, self.server = service, Server(service)
         self.url, self._started = "", threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self.thread.start()
         assert self._started.wait(20), "it didn't start"
 
     async def _serve(self) -> None:
@@ -48,7 +48,7 @@ class Running:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self._thread.join(20)
+        self.thread.join(20)
 
 
 Serve = Callable[..., Running]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 import thinkgraph as tg
 from tests.thinkgraph.serve.conftest import Running, Serve, answer
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
+from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
+from thinkgraph.serve.openai import ask
+from thinkgraph.serve.service import Service
+from thinkgraph.serve.settings import ServeSettings
 
 ASKED: Any = [{"role": "user", "content": "What is 3 times 4?"}]
 
@@ -65,6 +70,19 @@ def test_a_stream_thinks_first_and_then_answers(client: openai.OpenAI) -> None:
     ]
 
 
+@pytest.mark.parametrize("model", ["tiny", "scripted/self-consistency@2"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_every_chunk_has_choices_unless_the_usage_is_asked_for(
+    client: openai.OpenAI, model: str, n: int
+) -> None:
+    asked: Any = {"model": model, "messages": ASKED, "n": n, "stream": True, "max_tokens": 3}
+    chunks: list[Any] = list(client.chat.completions.create(**asked))
+    assert all(len(chunk.choices) == 1 for chunk in chunks)
+    assert [chunk.choices[0].finish_reason for chunk in chunks].count(None) == len(chunks) - n
+    assert [bool(chunk.model_extra) for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert chunks[-1].thinkgraph["usage"]["model_calls"] > 0
+
+
 def test_a_bare_model_streams_its_text_token_by_token(client: openai.OpenAI) -> None:
     chunks = list(
         client.chat.completions.create(
@@ -101,6 +119,9 @@ def test_log_probabilities_are_of_the_tokens_of_the_text(client: openai.OpenAI) 
             **asked,
         )
         parts: Any = list(given) if stream else [given]
+        for part in parts:
+            kind = ChatCompletionChunk if stream else ChatCompletion
+            kind.model_validate(part.model_dump(), strict=True)
         choices = [choice for part in parts for choice in part.choices]
         found = [entry for c in choices if c.logprobs for entry in c.logprobs.content]
         assert len(found) == 5
@@ -154,7 +175,10 @@ def test_a_model_calls_the_tool_that_it_must(client: openai.OpenAI) -> None:
     assert whole.choices[0].finish_reason == "tool_calls"
     calls: Any = whole.choices[0].message.tool_calls
     assert calls[0].function.name == "double" and "a" in json.loads(calls[0].function.arguments)
+    ChatCompletion.model_validate(whole.model_dump(), strict=True)
     chunks = list(client.chat.completions.create(**asked, seed=2, stream=True))
+    for chunk in chunks:
+        ChatCompletionChunk.model_validate(chunk.model_dump(), strict=True)
     deltas = [c.delta for chunk in chunks for c in chunk.choices]
     assert [call.index for d in deltas for call in d.tool_calls or ()][:1] == [0]
     answered: Any = [
@@ -221,12 +245,34 @@ def test_a_budget_gives_the_best_answer_so_far(client: openai.OpenAI) -> None:
     assert done.choices[0].finish_reason == "length"
 
 
+def test_a_request_is_read_in_a_thread_of_its_own(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(service: Service, messages: Any) -> bool:
+        threads.append(threading.current_thread())
+        return False
+
+    monkeypatch.setattr(ask, "is_chore", noted)
+    running = serve()
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    client.chat.completions.create(model="direct", messages=ASKED)
+    client.responses.create(model="direct", input="What is 3 times 4?")
+    assert len(threads) == 2 and running.thread not in threads
+
+
 def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
     done = client.chat.completions.create(
         model="scripted/self-refine", messages=ASKED, extra_body={"mirostat": 2}, user="me"
     )
     told: Any = done.model_extra
     assert told["thinkgraph"]["ignored"] == ["mirostat"]
+    done = client.chat.completions.create(
+        model="scripted", messages=ASKED, top_logprobs=2, verbosity="low", modalities=["text"]
+    )
+    told = done.model_extra
+    assert told["thinkgraph"]["ignored"] == ["top_logprobs", "verbosity"]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +291,9 @@ def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
         {"tools": [{"type": "web_search"}]},
         {"model": "tiny", "tool_choice": "f", "tools": [{"function": {"name": "g"}}]},
+        {"model": "tiny", "tool_choice": "required"},
+        {"model": "tiny", "functions": [{"name": "f"}]},
+        {"model": "tiny", "modalities": ["text", "audio"]},
         {"response_format": {"type": "xml"}},
         {"response_format": {"type": "json_schema", "json_schema": {"schema": {"$ref": "/a"}}}},
         {"response_format": {"type": "json_schema", "schema": {"type": "string", "pattern": "a"}}},
@@ -277,9 +326,22 @@ def test_titles_and_tags_of_chat_programs_go_to_the_strategy_for_chores(
     asked: Any = {"model": "scripted/self-consistency@4", "messages": chore}
     told: Any = client.chat.completions.create(**asked).model_extra
     assert told["thinkgraph"]["strategy"] == "direct"
+    more = {"samples": 8, "models": {"judge": "nobody"}, "spec": "none", "tokens": 50}
+    told = client.chat.completions.create(**asked, extra_body={"thinkgraph": more}).model_extra
+    assert told["thinkgraph"]["strategy"] == "direct"
     other = openai.OpenAI(base_url=f"{serve(chores='').url}/v1", api_key="none")
     told = other.chat.completions.create(**asked).model_extra
     assert told["thinkgraph"]["strategy"] == "self-consistency"
+
+
+def test_a_strategy_for_chores_that_there_is_not_is_told_at_the_start() -> None:
+    def service(**settings: Any) -> Service:
+        models = Models({"scripted": ScriptedModel()})
+        return Service(models, Strategies({}), None, ServeSettings(**settings))
+
+    with pytest.raises(ThinkgraphError, match=r"--chores-by drect: .*'direct'"):
+        service(chores_by="drect")
+    service(chores_by="drect", chores="")
 
 
 def test_a_failure_in_the_middle_of_a_stream_is_an_error_and_no_end(serve: Serve) -> None:

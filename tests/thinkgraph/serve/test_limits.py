@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.thinkgraph.serve.conftest import Serve
+from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.serve.access.keys import Key, Keys, read_keys
@@ -23,7 +25,7 @@ from thinkgraph.serve.offer.models import Models, named
 from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.server import check_access
 from thinkgraph.serve.service import Service
-from thinkgraph.serve.settings import ServeSettings
+from thinkgraph.serve.settings import ServeSettings, settings_of
 
 BODY: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello?"}]}
 LONG = {**BODY, "model": "tiny", "max_tokens": 1800, "n": 16, "stream": True}
@@ -55,14 +57,19 @@ def test_a_key_spends_no_more_than_its_budget(serve: Serve) -> None:
 
 
 def test_an_address_that_others_reach_needs_a_key() -> None:
-    def service(keys: Keys, host: str) -> Service:
+    def service(keys: Keys, host: str, **settings: Any) -> Service:
         models = Models({"scripted": ScriptedModel()})
-        return Service(models, Strategies({}), keys, ServeSettings(host=host))
+        return Service(models, Strategies({}), keys, ServeSettings(host=host, **settings))
 
     with pytest.raises(ThinkgraphError, match="needs an API key"):
         check_access(service(Keys(), "0.0.0.0"))
-    check_access(service(Keys(), "127.0.0.1"))
-    check_access(service(Keys({"a": Key(key="x" * 16)}), "0.0.0.0"))
+    check_access(service(Keys(), "127.0.0.1", token=""))
+    keys = Keys({"a": Key(key="x" * 16)})
+    check_access(service(keys, "0.0.0.0"))
+    for token in ("", "short"):
+        with pytest.raises(ThinkgraphError, match="page needs a token of 16 characters"):
+            check_access(service(keys, "0.0.0.0", token=token))
+        check_access(service(keys, "0.0.0.0", token=token, page=False))
 
 
 def test_keys_come_from_a_file_or_the_environment(
@@ -77,6 +84,12 @@ def test_keys_come_from_a_file_or_the_environment(
     with pytest.raises(ThinkgraphError) as caught:
         read_keys(file)
     assert "ann" in str(caught.value) and "short" not in str(caught.value).partition("ann")[2][2:8]
+    for value in ("12345678901234567890", "{key: 0x11223344556677889900}", "2026-11-26 00:00:00"):
+        file.write_text(f"ann: {value}\n")
+        with pytest.raises(ThinkgraphError, match="ann: YAML doesn't read the key as text"):
+            read_keys(file)
+    file.write_text("ann: '12345678901234567890'\n")
+    assert read_keys(file).client("Bearer 12345678901234567890").name == "ann"
     monkeypatch.setenv("THINKGRAPH_API_KEY", f"{'c' * 20}, {'d' * 20}")
     assert read_keys(None).client(f"Bearer {'d' * 20}").name == "key-2"
 
@@ -115,6 +128,11 @@ def test_a_page_of_another_origin_gets_nothing(serve: Serve) -> None:
     # A name that resolves to this machine: the page of another host, after it rebound its DNS.
     rebound = httpx.post(closed.url + CHAT, json=BODY, headers={"Host": "evil.example"})
     assert rebound.status_code == 400
+    for host in ("localhost", "127.0.0.1:8080", "[::1]:8080"):
+        assert httpx.post(closed.url + CHAT, json=BODY, headers={"Host": host}).is_success
+    # What a browser sends of another site's page without asking first: a Blob has no type.
+    blob = httpx.post(closed.url + CHAT, content=json.dumps(BODY).encode())
+    assert blob.status_code == 400 and "Content-Type: application/json" in blob.text
     opened = serve(origins=("https://good.example",))
     good = {**asked, "Origin": "https://good.example"}
     answer = httpx.options(opened.url + CHAT, headers=good)
@@ -162,6 +180,22 @@ def test_models_are_opened_on_demand_within_the_memory_limit(serve: Serve, tiny:
     for thread in threads:
         thread.join()
     assert len(running.service.models.opened) == 1
+
+
+def test_a_wrong_setting_is_told_as_its_option() -> None:
+    with pytest.raises(ThinkgraphError, match=r"^--chores '\(': not a regular expression of RE2"):
+        settings_of({"chores": "("})
+    with pytest.raises(ThinkgraphError, match=r"^--max-tokens 0: "):
+        settings_of({"max_tokens": 0})
+
+
+def test_a_strategy_in_a_folder_with_an_at_sign_is_offered(tmp_path: Path) -> None:
+    path = tmp_path / "me@corp" / "own.yaml"
+    path.parent.mkdir()
+    graph = load("self-consistency")
+    path.write_text(graph.yaml.replace("name: self-consistency", "name: own"))
+    assert Strategies.load([str(path)]).names == ["own"]
+    assert Strategies.load([f"{path}@4"]).names == ["own", "own@4"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.thinkgraph.serve.test_disconnects import is_idle, stats, wait_until
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.serve.mcp import server
 from thinkgraph.serve.mcp.person import reply
-from thinkgraph.serve.mcp.tools import parsed
+from thinkgraph.serve.mcp.tools import SECONDS, acts, input_model, parsed
 from thinkgraph.serve.offer.models import Models
 from thinkgraph.serve.offer.strategies import Strategies
 from thinkgraph.serve.service import Service
@@ -92,6 +92,8 @@ async def test_wrong_arguments_are_answered_in_words(served: Running) -> None:
         ]:
             result: Any = await client.call_tool(name, given)
             assert result.is_error and result.content[0].text
+        result = await client.call_tool("self-consistancy", QUESTION)
+    assert "did you mean 'self-consistency'?; the tools are " in result.content[0].text
 
 
 async def test_the_command_serves_over_standard_input_and_output(tiny: Any) -> None:
@@ -100,6 +102,60 @@ async def test_the_command_serves_over_standard_input_and_output(tiny: Any) -> N
         assert [tool.name for tool in (await client.list_tools()).tools] == ["direct"]
         result: Any = await client.call_tool("direct", {**QUESTION, "max_tokens": 5})
     assert result.structured_content["completion_tokens"] == 5
+
+
+def test_the_command_ends_with_a_model_that_cannot_be_opened(cli: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF, or not")
+    found = cli("mcp", "direct", "-m", broken)
+    assert found.status == 2 and "broken.gguf" in found.err and "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("taken", ["param", "input", "neither"])
+async def test_a_strategy_may_take_what_a_limit_is_called(
+    serve: Serve, tmp_path: Path, taken: str
+) -> None:
+    told = {"param": "params: {seconds: {default: 7}}\n", "input": "inputs: {seconds: {}}\n"}
+    asked = "{{ question }} In {{ seconds }} seconds?" if taken != "neither" else "{{ question }}"
+    text = (
+        f"thinkgraph: 1\nname: timed\n{told.get(taken, '')}"
+        f"nodes: {{draft: {{kind: generate, prompt: {{user: '{asked}'}}}}}}\n"
+        "edges: START -> draft -> END\n"
+    )
+    path = tmp_path / "timed.yaml"
+    path.write_text(text)
+    model = ScriptedModel(lambda messages, seed: "It is 12.")
+    limits: list[float | None] = []
+    running = serve(model, offered=Strategies.load([str(path)]))
+    admit = running.service.admit
+
+    def noted(client: Any, tokens: int | None, seconds: float | None) -> Any:
+        limits.append(seconds)
+        return admit(client, tokens, seconds)
+
+    running.service.admit = noted  # type: ignore[method-assign]
+    given = {"seconds": "30"} if taken == "input" else {"seconds": 30}
+    async with Client(f"{running.url}/mcp") as client:
+        result: Any = await client.call_tool("timed", {**QUESTION, **given})
+    assert not result.is_error, result
+    said = model.calls[0].messages[-1].content
+    assert ("In 30 seconds?" in said) == (taken != "neither")
+    assert limits == [30 if taken == "neither" else SECONDS]
+
+
+def test_a_tool_is_read_only_if_its_strategy_calls_none() -> None:
+    for name, graph in STRATEGIES.graphs.items():
+        does = name in ("react", "tool-integrated", "program-aided")
+        assert acts(graph) == does, name
+    tool = server._tool(STRATEGIES.graphs["direct"], input_model(STRATEGIES.graphs["direct"]))
+    assert tool.annotations and tool.annotations.read_only_hint is True
+    assert tool.annotations.open_world_hint is False
+    graph = tg.Graph("approving")
+    graph.add(work=tg.Act(tools=("pay",)))
+    graph.edge(tg.START, "work", tg.END)
+    tool = server._tool(graph, input_model(graph))
+    assert tool.annotations and tool.annotations.read_only_hint is False
+    assert tool.annotations.open_world_hint is True
 
 
 def reviewed() -> Strategies:
@@ -241,5 +297,5 @@ def test_a_form_is_a_reply_as_its_node_takes_it() -> None:
 def test_every_strategy_is_a_tool_with_a_default_below_a_minute() -> None:
     for graph in STRATEGIES.graphs.values():
         given = {"question": "?", **dict.fromkeys(graph.spec.inputs, "x")}
-        values = parsed(graph, given)
+        values = parsed(graph.name, input_model(graph), given)
         assert 0 < values["seconds"] < 60

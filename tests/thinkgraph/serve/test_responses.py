@@ -7,10 +7,12 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import Response, ResponseErrorEvent, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.thinkgraph.serve.conftest import Running
+from tests.thinkgraph.serve.conftest import Running, Serve
+from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.errors import ModelError
 
 QUESTION = "What is 3 times 4?"
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -44,6 +46,28 @@ def test_a_stream_tells_the_thoughts_and_then_the_answer(client: openai.OpenAI) 
     text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
     last: Any = events[-1]
     assert last.response.output_text == text
+
+
+def test_a_failure_in_the_middle_of_a_stream_is_an_event_of_its_own(serve: Serve) -> None:
+    running = serve(ScriptedModel(["fine", ModelError("the disk is on fire")]))
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    events: list[Any] = list(
+        client.responses.create(model="self-refine", input=QUESTION, stream=True)
+    )
+    for event in events:
+        EVENTS.validate_python(event.model_dump())
+    assert isinstance(events[-1], ResponseErrorEvent)
+    assert "disk is on fire" in events[-1].message
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert len(events) > 2
+
+
+def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
+    asked: Any = {"reasoning": {"summary": "auto"}, "text": {"verbosity": "low"}}
+    done: Any = client.responses.create(
+        model="scripted", input=QUESTION, top_logprobs=2, truncation="auto", **asked
+    )
+    assert done.model_extra["thinkgraph"]["ignored"] == ["text.verbosity", "top_logprobs"]
 
 
 def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
@@ -87,6 +111,8 @@ def test_an_answer_is_of_its_schema(client: openai.OpenAI) -> None:
     [
         {"previous_response_id": "resp_1"},
         {"background": True},
+        {"prompt": {"id": "pmpt_1"}},
+        {"tool_choice": {"type": "function", "name": "f"}},
         {"tools": [{"type": "web_search"}]},
         {"input": [{"type": "item_reference", "id": "x"}]},
         {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},

@@ -29,22 +29,23 @@ class Admission:
         self._took_s = FIRST_GUESS_S
 
     @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
+    async def admit(self, seconds: float | None = None) -> AsyncIterator[None]:
         """Wait for the turn of a request; it holds its place until the block ends.
 
+        Args:
+            seconds: the longest wait; None is any.
+
         Raises:
-            RequestError: status 429: as many wait as may.
+            RequestError: status 429: as many wait as may, or the wait was too long.
         """
         if self._free.locked() and self.waiting >= self.most_waiting:
-            raise RequestError(
-                f"the server is busy: {self.running} requests run and {self.waiting} wait",
-                status=429,
-                code="server_busy",
-                retry_s=self.retry_s,
-            )
+            raise self._busy("the server is busy")
         self.waiting += 1
         try:
-            await self._free.acquire()
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise self._busy(f"the request waited {seconds:g} seconds for its turn") from None
         finally:
             self.waiting -= 1
         self.running += 1
@@ -55,6 +56,14 @@ class Admission:
             self.running -= 1
             self._took_s += (time.monotonic() - began - self._took_s) / 8
             self._free.release()
+
+    def _busy(self, what: str) -> RequestError:
+        return RequestError(
+            f"{what}: {self.running} requests run and {self.waiting} wait",
+            status=429,
+            code="server_busy",
+            retry_s=self.retry_s,
+        )
 
     @property
     def retry_s(self) -> float:

@@ -1,6 +1,6 @@
 """Access: who a request is from, how large it may be, and which host it names.
 
-Plain ASGI middleware: what wraps a request's channel otherwise hides that a client went away.
+Plain ASGI middleware: Starlette's BaseHTTPMiddleware would hide a disconnect from the endpoint.
 """
 
 from __future__ import annotations

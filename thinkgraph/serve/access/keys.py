@@ -21,7 +21,7 @@ from thinkgraph.serve.errors import RequestError
 VARIABLE = "THINKGRAPH_API_KEY"
 HOUR_S = 3600.0
 SHORTEST = 16
-"""Characters that a key has at least."""
+"""Characters that a key, or the token of a page that others reach, has at least."""
 
 
 class Key(Frozen):
@@ -142,8 +142,11 @@ def read_keys(path: Path | None) -> Keys:
 
 
 def _key(place: str, given: Any) -> Key:
+    told = given if isinstance(given, dict) else {"key": given}
+    if not isinstance(told.get("key", ""), str):
+        raise ThinkgraphError(f"{place}: YAML doesn't read the key as text; put it in quotes")
     try:
-        return Key.model_validate(given if isinstance(given, dict) else {"key": str(given)})
+        return Key.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         field = ".".join(map(str, first["loc"]))

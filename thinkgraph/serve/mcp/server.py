@@ -16,15 +16,16 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from thinkgraph.graphs.graph import Graph
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Message
 from thinkgraph.serve.access.guard import CLIENT
 from thinkgraph.serve.access.keys import Client
 from thinkgraph.serve.mcp.person import asker
-from thinkgraph.serve.mcp.tools import OWN, Voted, description, input_model, parsed
+from thinkgraph.serve.mcp.tools import SECONDS, Voted, acts, description, input_model, own, parsed
 from thinkgraph.serve.offer.strategies import Chosen
 from thinkgraph.serve.replies.reply import Account, Ask, Event, Piece, reply
 from thinkgraph.serve.service import Service
@@ -32,6 +33,8 @@ from thinkgraph.serve.service import Service
 PROGRESS_S = 5.0
 """Seconds between two reports of progress; clients give up on a call of whom they hear nothing."""
 LONGEST_MESSAGE = 200
+OPEN_S = 10.0
+"""Seconds in which the default model may be opened before the first client is heard."""
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 HOSTS = [*NAMES, *(f"{name}:*" for name in NAMES)]
 INSTRUCTIONS = (
@@ -48,7 +51,8 @@ def server(service: Service) -> Server[Any]:
     """An MCP server whose tools are the strategies of a service."""
     strategies, models = service.strategies, service.models
     tools = {n: strategies.for_model(n, models.default, models) for n in strategies.tools}
-    listed = [_tool(graph) for graph in tools.values()]
+    arguments = {name: input_model(graph) for name, graph in tools.items()}
+    listed = [_tool(graph, arguments[name]) for name, graph in tools.items()]
     schemas = {tool.name: tool.input_schema for tool in listed}
 
     async def list_tools(
@@ -61,8 +65,12 @@ def server(service: Service) -> Server[Any]:
     ) -> types.CallToolResult:
         try:
             if params.name not in tools:
-                raise ThinkgraphError(f"there is no tool {params.name!r}")
-            done = await _answer(service, tools[params.name], params.arguments, context)
+                hint = (near := did_you_mean(params.name, tools)) and f"{near}; "
+                raise ThinkgraphError(
+                    f"there is no tool {params.name!r}; {hint}the tools are {', '.join(tools)}"
+                )
+            values = parsed(params.name, arguments[params.name], params.arguments)
+            done = await _answer(service, tools[params.name], values, context)
         except ThinkgraphError as error:
             return types.CallToolResult(content=[_text(str(error))], is_error=True)
         return types.CallToolResult(
@@ -80,16 +88,25 @@ def server(service: Service) -> Server[Any]:
 
 
 async def serve_stdio(service: Service) -> None:
-    """Serve one client over standard input and output, until it closes them."""
+    """Serve one client over standard input and output, until it closes them.
+
+    Raises:
+        ThinkgraphError: the default model can't be opened.
+    """
     found = server(service)
     opening = asyncio.create_task(service.open())
+    # What is wrong with a model shows soon, mostly; a large one is opened while the client begins.
+    await asyncio.wait({opening}, timeout=OPEN_S)
     try:
-        async with stdio_server() as (incoming, outgoing):
-            await found.run(incoming, outgoing, found.create_initialization_options())
+        if not opening.done() or opening.exception() is None:
+            async with stdio_server() as (incoming, outgoing):
+                await found.run(incoming, outgoing, found.create_initialization_options())
     finally:
         service.stop()
         opening.cancel()
         await asyncio.wait({opening})
+    if not opening.cancelled() and (failure := opening.exception()):
+        raise failure.__cause__ or failure
 
 
 def streamable_http(service: Service) -> tuple[Route, StreamableHTTPSessionManager]:
@@ -105,22 +122,22 @@ def streamable_http(service: Service) -> tuple[Route, StreamableHTTPSessionManag
     return Route("/mcp", StreamableHTTPASGIApp(manager), include_in_schema=False), manager
 
 
-def _tool(graph: Graph) -> types.Tool:
+def _tool(graph: Graph, arguments: type[BaseModel]) -> types.Tool:
+    does = acts(graph)
     return types.Tool(
         name=graph.name,
         description=description(graph),
-        input_schema=input_model(graph).model_json_schema(),
+        input_schema=arguments.model_json_schema(),
         output_schema=Voted.model_json_schema(),
-        annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        annotations=types.ToolAnnotations(read_only_hint=not does, open_world_hint=does),
     )
 
 
 async def _answer(
-    service: Service, graph: Graph, given: dict[str, Any] | None, context: Context
+    service: Service, graph: Graph, values: dict[str, Any], context: Context
 ) -> Voted:
     """Run a strategy and report its progress; a call that is cancelled stops its samples."""
-    values = parsed(graph, given)
-    limits = {name: values.pop(name) for name in OWN if name not in graph.spec.params}
+    limits = {name: values.pop(name) for name in own(graph)}
     question = values.pop("question")
     ask = Ask(
         api="mcp",
@@ -129,7 +146,7 @@ async def _answer(
         seed=secrets.randbits(31),
         params={name: value for name, value in values.items() if value is not None},
         tokens=limits.get("budget"),
-        seconds=limits.get("seconds"),
+        seconds=limits.get("seconds", SECONDS),
         person=asker(context),
     )
     await context.session.report_progress(0, message=f"{graph.name} starts")

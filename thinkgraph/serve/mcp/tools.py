@@ -54,8 +54,20 @@ def input_model(graph: Graph) -> type[BaseModel]:
             Field(None, description="sampled tokens at most; then the best answer so far"),
         ),
     }
-    missing = {name: field for name, field in fields.items() if name not in base.model_fields}
+    missing = {name: fields[name] for name in own(graph)}
     return create_model(f"{graph.name}-tool", __base__=base, **missing)
+
+
+def own(graph: Graph) -> list[str]:
+    """The limits that its tool has as arguments: without those whose names it takes itself."""
+    return [name for name in OWN if name not in {**graph.spec.params, **graph.spec.inputs}]
+
+
+def acts(graph: Graph) -> bool:
+    """Whether a call may do something in the world, which a client may want to ask about first."""
+    if any(param.default is None for param in graph.spec.params.values()):
+        return True  # any of them may name a tool
+    return bool(graph.required().tools)
 
 
 def description(graph: Graph) -> str:
@@ -63,17 +75,21 @@ def description(graph: Graph) -> str:
     return USE + " ".join(graph.spec.about.split())
 
 
-def parsed(graph: Graph, given: dict[str, Any] | None) -> dict[str, Any]:
+def parsed(name: str, model: type[BaseModel], given: dict[str, Any] | None) -> dict[str, Any]:
     """The arguments of a call, checked.
+
+    Args:
+        name: of the tool.
+        model: its :func:`input_model`.
+        given: the arguments.
 
     Raises:
         RequestError: one is unknown or wrong.
     """
-    model = input_model(graph)
     unknown = sorted({*(given or {})} - {*model.model_fields})
     if unknown:
         known = ", ".join(model.model_fields)
-        raise RequestError(f"{graph.name} takes no {unknown[0]!r}; it takes {known}")
+        raise RequestError(f"{name} takes no {unknown[0]!r}; it takes {known}")
     try:
         return model.model_validate(given or {}).model_dump()
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import glob
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -17,14 +17,12 @@ from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Model
 from thinkgraph.serve.errors import RequestError
 
-_log = logging.getLogger("thinkgraph.serve")
-
 Source = str | Model
 """A name of the catalogue, or an open model."""
 
 
 class Models:
-    """The models that requests may name, each opened at its first use and closed when it must be.
+    """The models that requests may name, each opened at its first use and closed to make room.
 
     Args:
         sources: by name; the first is the default. A request can't name anything else.
@@ -44,13 +42,14 @@ class Models:
         load: Callable[..., Model] = load_model,
     ) -> None:
         if not sources:
-            raise ThinkgraphError("a server needs a model")
+            raise ThinkgraphError("no model to serve; give --model NAME")
         self._sources, self.roles, self._memory = dict(sources), dict(roles or {}), memory
         self._settings, self._load = dict(settings or {}), load
         self._open = {n: m for n, m in sources.items() if not isinstance(m, str)}
         self._sizes = {n: _size(m) if memory else 0 for n, m in sources.items()}
         self._users: Counter[str] = Counter()
         self._opening, self._freed = asyncio.Lock(), asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
         for role, name in self.roles.items():
             if name not in self._sources:
                 raise ThinkgraphError(f"--role {role}={name}: {self._unknown(name)}")
@@ -104,8 +103,8 @@ class Models:
             self.check(name)
         if self._memory is not None and self._weight(wanted) > self._memory:
             raise RequestError(
-                f"{', '.join(wanted)} need {self._weight(wanted)} bytes together, and the "
-                f"server's memory limit is {self._memory}",
+                f"{', '.join(wanted)} need {self._weight(wanted) / 1e9:.3g} GB together, more than "
+                f"the server's --memory {self._memory / 1e9:.3g}; raise it or use smaller models",
                 status=503,
             )
         await self._acquire(wanted)
@@ -119,17 +118,34 @@ class Models:
         if are_open and (self._memory is None or not self._opening.locked()):
             self._users.update(wanted)
             return
-        async with self._opening:
+        await self._opening.acquire()
+        try:
             while not self._fits(wanted):
                 self._freed.clear()
                 await self._freed.wait()
-            self._users.update(wanted)
-            try:
-                for name in wanted:
-                    await self._ensure(name)
-            except BaseException:
-                self._release(wanted)
-                raise
+        except BaseException:
+            self._opening.release()
+            raise
+        self._users.update(wanted)
+        # A thread can't be cancelled: what it opens is kept, and nothing else is opened meanwhile,
+        # also if who asked for it has gone.
+        self._work = work = asyncio.create_task(self._open_all(wanted))
+        work.add_done_callback(self._opened_all)
+        try:
+            await asyncio.wait({work})
+            work.result()
+        except BaseException:
+            self._release(wanted)
+            raise
+
+    async def _open_all(self, wanted: list[str]) -> None:
+        for name in wanted:
+            await self._ensure(name)
+
+    def _opened_all(self, work: asyncio.Task[None]) -> None:
+        self._opening.release()
+        if not work.cancelled():
+            work.exception()  # retrieved, if nobody waits for it any more
 
     def _release(self, names: list[str]) -> None:
         self._users.subtract(names)
@@ -167,7 +183,7 @@ def _size(source: Source) -> int:
     if not isinstance(source, str) or source.startswith(SERVER):
         return 0
     path = find(source).path
-    first = re.sub(r"-00001-of-(\d{5})\.gguf$", r"-*-of-\1.gguf", path.name)
+    first = re.sub(r"-00001-of-(\d{5})\.gguf$", r"-*-of-\1.gguf", glob.escape(path.name))
     return sum(part.stat().st_size for part in path.parent.glob(first))
 
 

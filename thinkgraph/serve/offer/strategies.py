@@ -100,7 +100,9 @@ class Strategies:
         names = sources or [*catalogue.names(), *own]
         graphs, variants = {}, []
         for source in names:
-            base, at, count = source.rpartition("@") if "@" in source else (source, "", "")
+            base, at, count = source.rpartition("@")
+            if not count.isdigit():  # an @ of a path
+                base, at = source, ""
             try:
                 graph = load(base)
                 if all(param.default is not None for param in graph.spec.params.values()):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.errors import ModelError
@@ -35,14 +36,43 @@ NO_THOUGHT = ("none", "minimal")
 """Efforts with which a model that may leave its thought out does."""
 
 
+UNSUPPORTED = {
+    "functions": "send tools",
+    "function_call": "send tool_choice",
+    "prompt": "send what it says as messages",
+    "audio": "answers are text",
+    "web_search_options": "the server searches nothing",
+}
+"""Fields of OpenAI's that would change an answer, with what to do instead."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What both APIs can ask, each by fields of its own.
+
+    Attributes:
+        messages: the conversation.
+        schema: of the answer.
+        settings: of sampling.
+        longest: tokens of one completion at most.
+        tokens: tokens at most, those of all completions of a strategy.
+        effort: how much a model thinks.
+    """
+
+    messages: list[Message]
+    schema: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    longest: int | None = None
+    tokens: int | None = None
+    effort: str | None = None
+
+
 def from_chat_request(service: Service, request: ChatRequest) -> Ask:
     """What a chat request asks.
 
     Raises:
         RequestError: it can't be answered here.
     """
-    messages = from_chat(request.messages)
-    schema = _schema(request.response_format, "response_format")
     settings: dict[str, Any] = {}
     if request.logit_bias:
         settings["logit_bias"] = request.logit_bias
@@ -50,20 +80,15 @@ def from_chat_request(service: Service, request: ChatRequest) -> Ask:
         settings["stop"] = _stops(request.stop)
     if request.logprobs:
         settings["top_logprobs"] = max(request.top_logprobs or 0, 1)
-    settings |= _given(request, CHAT)
-    return _ask(
-        service,
-        request,
-        api="chat",
-        messages=messages,
-        schema=schema,
-        settings=settings,
-        n=request.n or 1,
-        seed=request.seed,
+    asked = Asked(
+        messages=from_chat(request.messages),
+        schema=_schema(request.response_format, "response_format"),
+        settings={**_given(request, SHARED), **settings, **_given(request, CHAT)},
         longest=request.max_tokens,
         tokens=request.max_completion_tokens,
         effort=request.reasoning_effort,
     )
+    return _ask(service, request, asked, api="chat", n=request.n or 1, seed=request.seed)
 
 
 def from_responses_request(service: Service, request: ResponsesRequest) -> Ask:
@@ -83,107 +108,109 @@ def from_responses_request(service: Service, request: ResponsesRequest) -> Ask:
         raise RequestError("background responses aren't supported", param="background")
     form = request.text.format if request.text else None
     tools = [_function(tool, number) for number, tool in enumerate(request.tools or ())]
-    return _ask(
-        service,
-        request.model_copy(update={"tools": tools}),
-        api="responses",
+    asked = Asked(
         messages=from_items(request.input, request.instructions),
         schema=_schema(form, "text.format"),
-        settings={},
-        n=1,
-        seed=None,
-        longest=None,
+        settings=_given(request, SHARED),
         tokens=request.max_output_tokens,
         effort=request.reasoning.effort if request.reasoning else None,
     )
+    return _ask(service, request.model_copy(update={"tools": tools}), asked, api="responses")
 
 
 def _ask(
     service: Service,
     request: SamplingFields,
+    asked: Asked,
     *,
     api: str,
-    messages: list[Message],
-    schema: dict[str, Any] | None,
-    settings: dict[str, Any],
-    n: int,
-    seed: int | None,
-    longest: int | None,
-    tokens: int | None,
-    effort: str | None,
+    n: int = 1,
+    seed: int | None = None,
 ) -> Ask:
-    options = request.thinkgraph
-    chosen = _chosen(service, request.model, options, messages)
+    _refuse_fields(request)
+    chosen, options = _chosen(service, request.model, request.thinkgraph, asked.messages)
     if n > service.settings.choices:
-        raise RequestError(f"n is at most {service.settings.choices}", param="n")
-    settings = {**_given(request, SHARED), **settings}
-    tools = _tools(request)
-    ask: dict[str, Any] = {
-        "api": api,
-        "n": n,
-        "seed": secrets.randbits(31) if seed is None else seed % 2**31,
-        "roles": options.models,
-        "seconds": options.seconds,
-        "template": {**_effort(effort), **options.template},
-        "ignored": _ignored(request),
-    }
+        most = service.settings.choices
+        raise RequestError(f"n is {n}; this server allows at most {most}", param="n")
+    ask = Ask(
+        api=api,
+        chosen=chosen,
+        messages=asked.messages,
+        n=n,
+        seed=secrets.randbits(31) if seed is None else seed % 2**31,
+        tools=_tools(request),
+        roles=options.models,
+        seconds=options.seconds,
+        template={**_effort(asked.effort), **options.template},
+        ignored=_ignored(request),
+    )
     if chosen.graph is None:
-        if given := sorted({*options.given, *options.models}):
-            raise RequestError(
-                f"{chosen.name!r} is a model and no strategy, so {given[0]!r} can't be set",
-                param=f"thinkgraph.{given[0]}",
-            )
-        if schema is not None:
-            messages, settings["json_schema"] = asked_for(schema, messages), schema
-        most = [each for each in (longest, tokens) if each is not None]
-        settings["max_tokens"] = min(most, default=service.settings.max_tokens)
-        sampling = _sampling(settings)
-        return Ask(
-            chosen=chosen,
-            messages=messages,
-            sampling=sampling,
-            tools=tools,
-            tokens=options.tokens,
-            **ask,
+        return _ask_model(ask, options, asked, service.settings.max_tokens)
+    return _ask_strategy(ask, chosen.graph, options, asked)
+
+
+def _ask_model(ask: Ask, options: Options, asked: Asked, longest: int) -> Ask:
+    """A request to a bare model; ``longest`` holds where it says nothing."""
+    if given := sorted({*options.given, *options.models}):
+        raise RequestError(
+            f"{ask.chosen.name!r} is a model and no strategy, so {given[0]!r} can't be set",
+            param=f"thinkgraph.{given[0]}",
         )
-    _refuse(chosen, settings, tools)
-    graph = chosen.graph
-    if schema is not None:
-        check_schema(schema, "response_format", patterns=False)
-        graph = graph.answering(schema)
-    if longest is not None:
-        settings["max_tokens"] = longest
+    messages, settings = asked.messages, dict(asked.settings)
+    if asked.schema is not None:
+        messages, settings["json_schema"] = asked_for(asked.schema, messages), asked.schema
+    settings["max_tokens"] = _least(asked.longest, asked.tokens) or longest
+    return replace(ask, messages=messages, sampling=_sampling(settings), tokens=options.tokens)
+
+
+def _ask_strategy(ask: Ask, graph: Graph, options: Options, asked: Asked) -> Ask:
+    """A request to a strategy: settings are its params of the same names."""
+    _refuse(ask.chosen, asked.settings, ask.tools)
+    if asked.schema is not None:
+        check_schema(asked.schema, "response_format", patterns=False)
+        graph = graph.answering(asked.schema)
+    settings, limits = dict(asked.settings), [asked.tokens, options.tokens]
+    if asked.longest is not None and "max_tokens" in graph.spec.params:
+        settings["max_tokens"] = asked.longest
+    else:
+        limits.append(asked.longest)
     known = {name: value for name, value in settings.items() if name in graph.spec.params}
-    lost = [name for name in settings if name not in known and name != "max_tokens"]
-    if longest is not None and "max_tokens" not in known:
-        tokens = min(longest, tokens or longest)
-    params: dict[str, Any] = {**known, **options.given}
-    _check_params(graph, {**chosen.params, **params})
-    limits = [each for each in (tokens, options.tokens) if each is not None]
-    ask["ignored"] = [*ask["ignored"], *lost]
-    return Ask(
-        chosen=Chosen(chosen.name, chosen.model, graph, chosen.params),
-        messages=messages,
+    params = {**known, **options.given}
+    _check_params(graph, {**ask.chosen.params, **params})
+    return replace(
+        ask,
+        chosen=replace(ask.chosen, graph=graph),
         params=params,
-        tokens=min(limits, default=None),
-        **ask,
+        tokens=_least(*limits),
+        ignored=[*ask.ignored, *(name for name in settings if name not in known)],
     )
 
 
-def _chosen(service: Service, name: str, options: Options, messages: Sequence[Message]) -> Chosen:
-    """What the request names; a chat program's chore goes to the strategy for chores."""
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _chosen(
+    service: Service, name: str, options: Options, messages: Sequence[Message]
+) -> tuple[Chosen, Options]:
+    """What the request names, and its options.
+
+    A chat program's chore goes to the strategy for chores, without the params and roles: they are
+    of the strategy that the program has been set up for.
+    """
     chosen = service.strategies.find(name, service.models)
     model = service.models.check(options.model, "thinkgraph.model") if options.model else None
+    model = model or chosen.model
+    if (chosen.graph is not None or options.spec is not None) and is_chore(service, messages):
+        graph = service.strategies.chores(service.settings.chores_by)
+        return Chosen(graph.name, model, graph), options.limits
     if options.spec is not None:
         graph = parse_spec(service, options.spec)
-        return Chosen(graph.name, model or chosen.model, graph)
-    if chosen.graph is not None and is_chore(service, messages):
-        graph = service.strategies.chores(service.settings.chores_by)
-        return Chosen(graph.name, model or chosen.model, graph)
-    if model and chosen.graph is not None:
+        return Chosen(graph.name, model, graph), options
+    if options.model and chosen.graph is not None:
         graph = service.strategies.for_model(chosen.graph.name, model, service.models)
-        return Chosen(chosen.name, model, graph, chosen.params)
-    return Chosen(chosen.name, model or chosen.model, chosen.graph, chosen.params)
+        return replace(chosen, model=model, graph=graph), options
+    return replace(chosen, model=model), options
 
 
 def is_chore(service: Service, messages: Sequence[Message]) -> bool:
@@ -215,9 +242,31 @@ def _given(request: SamplingFields, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(request, name, None)) is not None}
 
 
+def _refuse_fields(request: SamplingFields) -> None:
+    """Refuse fields that would change the answer, and aren't supported."""
+    given = request.__pydantic_extra__ or {}
+    for name, instead in UNSUPPORTED.items():
+        if given.get(name):
+            raise RequestError(
+                f"{name} isn't supported; {instead}", param=name, code="unsupported_parameter"
+            )
+    if (modalities := given.get("modalities")) not in (None, [], ["text"]):
+        raise RequestError(f"modalities is ['text'] here, not {modalities}", param="modalities")
+    if not request.tools and request.tool_choice not in (None, "auto", "none"):
+        raise RequestError("tool_choice needs tools, and there are none", param="tool_choice")
+
+
 def _ignored(request: SamplingFields) -> list[str]:
-    """Fields that are none of those that have an effect."""
-    return sorted({*(request.__pydantic_extra__ or {})} - SILENT)
+    """Fields that have no effect, though the client may expect one."""
+    found = {*(request.__pydantic_extra__ or {})}
+    for name in ("reasoning", "text"):
+        inner = getattr(request, name, None)
+        if isinstance(inner, BaseModel):
+            found |= {f"{name}.{each}" for each in inner.__pydantic_extra__ or {}}
+    has_logprobs = isinstance(request, ChatRequest) and request.logprobs
+    if request.top_logprobs is not None and not has_logprobs:
+        found.add("top_logprobs")
+    return sorted(found - SILENT)
 
 
 def _sampling(settings: Mapping[str, Any]) -> Sampling:

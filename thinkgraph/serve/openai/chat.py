@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from thinkgraph.models.model import Model, TokenLogprob, ToolCall
+from thinkgraph.serve.errors import RequestError, body
 from thinkgraph.serve.openai.stream import Encoded
 from thinkgraph.serve.replies.reply import Account, Ended, Event, Piece
 
@@ -43,18 +44,30 @@ class ChatEncoder:
         self._usage, self._top = usage, top
 
     async def chunks(self, events: AsyncIterator[Event]) -> Encoded:
-        """The chunks of a stream; each choice begins with its role."""
+        """The chunks of a stream; each choice begins with its role.
+
+        The last one that ends a choice is held back, since what is told beside the usage stands on
+        it: many clients read ``choices[0]`` of every chunk, so one without choices is sent only to
+        those that ask for the usage.
+        """
         begun: set[int] = set()
         calls: Counter[int] = Counter()
+        end: tuple[str, dict[str, Any]] | None = None
         async for event in events:
+            if end and isinstance(event, Account):
+                end[1]["thinkgraph"] = event.facts
+            if end:
+                yield end
+                end = None
             if isinstance(event, Account):
-                yield self._last(event, choices=not begun)
+                if self._usage:
+                    yield self._last(event)
                 return
             role = {} if event.choice in begun else {"role": "assistant"}
             begun.add(event.choice)
             if isinstance(event, Ended):
                 told = self._logprobs(event)
-                yield self._chunk(event.choice, {**role}, event.finish, told)
+                end = self._chunk(event.choice, {**role}, event.finish, told)
                 continue
             delta: dict[str, Any] = {**role}
             if event.content:
@@ -76,11 +89,14 @@ class ChatEncoder:
         told = {"index": choice, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
         return "", {**self._head, "object": "chat.completion.chunk", "choices": [told]}
 
-    def _last(self, account: Account, *, choices: bool) -> tuple[str, dict[str, Any]]:
-        """The chunk without choices, which has the usage if the client wants it."""
+    def _last(self, account: Account) -> tuple[str, dict[str, Any]]:
+        """The chunk of the usage, which has no choices."""
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": []}
-        usage = {"usage": usage_of(account)} if self._usage else {}
-        return "", {**chunk, **usage, "thinkgraph": account.facts}
+        return "", {**chunk, "usage": usage_of(account), "thinkgraph": account.facts}
+
+    def failed(self, error: RequestError) -> tuple[str, dict[str, Any]]:
+        """The chunk of an error that ends a stream."""
+        return "", body(error)
 
     async def completion(self, events: AsyncIterator[Event]) -> dict[str, Any]:
         """The whole completion."""

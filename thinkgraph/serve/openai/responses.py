@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from thinkgraph.models.model import ToolCall
+from thinkgraph.serve.errors import RequestError, body
 from thinkgraph.serve.openai.schema import ResponsesRequest
 from thinkgraph.serve.openai.stream import Encoded
 from thinkgraph.serve.replies.reply import Account, Ended, Event
@@ -64,6 +65,11 @@ class ResponseEncoder:
         kind = "incomplete" if self._response["incomplete_details"] else "completed"
         self._response["status"] = kind
         yield self._event(f"response.{kind}", response=self._whole())
+
+    def failed(self, error: RequestError) -> Told:
+        """The event of an error that ends a stream."""
+        told = body(error)["error"]
+        return self._event("error", **{name: told[name] for name in ("code", "message", "param")})
 
     async def response(self, events: AsyncIterator[Event]) -> dict[str, Any]:
         """The whole response."""

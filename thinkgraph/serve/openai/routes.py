@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -42,22 +43,24 @@ def router(service: Service) -> APIRouter:
     @routes.post("/chat/completions", response_model=None)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         """A chat completion of a model or a strategy."""
-        ask = asking.from_chat_request(service, body)
+        ask = await asyncio.to_thread(asking.from_chat_request, service, body)
         wants = bool(body.stream_options and body.stream_options.include_usage)
         encoder = ChatEncoder(body.model, usage=wants, top=body.top_logprobs or 0)
         events = reply(service, client_of(request), ask)
         if body.stream:
-            return await stream(request, service, events, encoder.chunks, end="[DONE]")
+            return await stream(
+                request, service, events, encoder.chunks, failed=encoder.failed, end="[DONE]"
+            )
         return await _whole(request, events, encoder.completion)
 
     @routes.post("/responses", response_model=None)
     async def responses(body: ResponsesRequest, request: Request) -> Response:
         """A response of a model or a strategy."""
-        ask = asking.from_responses_request(service, body)
+        ask = await asyncio.to_thread(asking.from_responses_request, service, body)
         encoder = ResponseEncoder(body)
         events = reply(service, client_of(request), ask)
         if body.stream:
-            return await stream(request, service, events, encoder.events)
+            return await stream(request, service, events, encoder.events, failed=encoder.failed)
         return await _whole(request, events, encoder.response)
 
     @routes.get("/{rest:path}", include_in_schema=False)

@@ -16,8 +16,9 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 SILENT = frozenset(
     {
         *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"),
-        *("stream_options", "parallel_tool_calls", "include", "truncation", "verbosity"),
-        *("prompt_cache_retention", "modalities", "background", "prompt_cache_options"),
+        *("stream_options", "parallel_tool_calls", "include", "truncation", "modalities"),
+        *("prompt_cache_retention", "background", "prompt_cache_options"),
+        *("reasoning.summary", "reasoning.generate_summary"),  # thoughts are told in any case
     }
 )
 """Fields that change nothing in an answer here, and of which nothing is said."""
@@ -56,6 +57,11 @@ class Options(BaseModel):
         if taken := sorted(OWN_VARIABLES & given.keys()):
             raise ValueError(f"{taken[0]} is not a variable that a request may set")
         return given
+
+    @property
+    def limits(self) -> Options:
+        """Those that hold for any strategy: no params, no roles, no spec."""
+        return Options(**self.model_dump(include={"model", "tokens", "seconds", "template"}))
 
     @property
     def given(self) -> dict[str, Any]:
@@ -98,6 +104,8 @@ class SamplingFields(BaseModel):
     @classmethod
     def _is_text(cls, given: Any) -> Any:
         """Refuse what no answer can repeat: half a character (a lone surrogate), and NaN."""
+        if isinstance(given, bytes):  # a body that isn't sent as JSON
+            raise ValueError("send JSON, with the header `Content-Type: application/json`")
         try:
             json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError:

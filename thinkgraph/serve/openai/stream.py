@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from thinkgraph.serve import errors
+from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.replies.reply import Event
 from thinkgraph.serve.service import Service
 
@@ -73,6 +73,8 @@ async def stream(
     service: Service,
     events: AsyncGenerator[Event, None],
     encode: Callable[[AsyncIterator[Event]], Encoded],
+    *,
+    failed: Callable[[RequestError], tuple[str, dict[str, Any]]],
     end: str | None = None,
 ) -> Response:
     """A stream of server-sent events; what fails before the first one is an ordinary error.
@@ -82,6 +84,7 @@ async def stream(
         service: its settings hold.
         events: of the reply.
         encode: the events as the API has them.
+        failed: the event of an error after the first one.
         end: the data of the last event, if the API has such a one.
     """
     first = asyncio.ensure_future(anext(events))
@@ -108,13 +111,12 @@ async def stream(
 
     async def body() -> AsyncIterator[bytes]:
         try:
-            async for kind, data in encode(whole()):
-                yield _event(kind, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+            async for told in encode(whole()):
+                yield _event(*told)
             if end is not None:
-                yield _event("", end)
+                yield f"data: {end}\n\n".encode()
         except Exception as error:
-            told = json.dumps(errors.body(errors.as_request_error(error)))
-            yield _event("error" if end is None else "", told)
+            yield _event(*failed(as_request_error(error)))
 
     return EventStream(
         body(),
@@ -127,6 +129,7 @@ async def stream(
     )
 
 
-def _event(kind: str, data: str) -> bytes:
+def _event(kind: str, data: dict[str, Any]) -> bytes:
     """One event; its data is one line, since JSON escapes line breaks."""
-    return (f"event: {kind}\ndata: {data}\n\n" if kind else f"data: {data}\n\n").encode()
+    line = f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return (f"event: {kind}\n{line}" if kind else line).encode("utf-8", "replace")

@@ -108,19 +108,22 @@ class History:
             self._file = sqlite3.connect(
                 path or ":memory:", timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
+            self._prepare(path)
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(
                 f"the history {str(path)!r} can't be opened: {error}; name another file, or none"
             ) from None
 
-    def _prepare(self) -> None:
+    def _prepare(self, path: Path | None) -> None:
         self._file.row_factory = sqlite3.Row
         self._file.execute("pragma journal_mode = wal")
         self._file.execute("pragma synchronous = normal")  # a kill loses nothing, the file is whole
         (found,) = self._file.execute("pragma user_version").fetchone()
         if found > VERSION:
-            raise HistoryError("the history was written by a newer thinkgraph; name another file")
+            raise HistoryError(
+                f"the history {path} was written by a newer thinkgraph; "
+                "give --history OTHER.sqlite3 or upgrade"
+            )
         self._file.execute(_TABLE)
         self._file.execute(f"pragma user_version = {VERSION}")
 
