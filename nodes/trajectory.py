@@ -177,7 +177,7 @@ class Trajectory(ABC):
                     return _refused(call, remark.strip())
                 case {"arguments": dict() as arguments}:
                     return call.model_copy(update={"arguments": arguments})
-            request["error"] = f"{given!r} is no reply; reply with {HOW}"
+            request["error"] = f"{given!r} is no reply"
 
     @property
     def _left(self) -> int:
