@@ -52,6 +52,8 @@ def link(found: Distribution, folder: Path) -> None:
 
 def main() -> None:
     """Make the environment and its constraints."""
+    if find_spec("ensurepip") is None:
+        sys.exit("Python's ensurepip is missing; on Debian and Ubuntu: apt install python3-venv")
     if not (VENV / "bin" / "python").exists():
         venv.create(VENV, with_pip=True, symlinks=True)
     site = Path(sysconfig.get_path("purelib", "venv", {"base": str(VENV)}))

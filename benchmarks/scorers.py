@@ -59,10 +59,23 @@ def math_verify(text: str, reference: str) -> tuple[bool, str]:
     return bool(verify(parse(f"${reference}$"), found)), str(found[-1:] or "nothing")
 
 
+def _math_verify() -> dict[str, Scorer]:
+    if importlib.util.find_spec("math_verify"):
+        return {"Math-Verify": math_verify}
+    _left_out("Math-Verify")
+    return {}
+
+
+def _left_out(name: str, why: str = "it isn't installed") -> None:
+    print(f"{name} is left out: {why}", file=sys.stderr)
+
+
 def gsm8k_scorers() -> dict[str, Scorer]:
-    """Math-Verify, and a scorer for each filter of the harness's task."""
+    """Math-Verify, and a scorer for each filter of the harness's task, where they are installed."""
     spec = importlib.util.find_spec("lm_eval")
-    assert spec and spec.submodule_search_locations
+    if spec is None or not spec.submodule_search_locations:
+        _left_out("lm-evaluation-harness")
+        return _math_verify()
     plain = YAML(typ="safe").load(Path(spec.submodule_search_locations[0], GSM8K))
     (metric,) = plain["metric_list"]
     names = ("regexes_to_ignore", "ignore_case", "ignore_punctuation")
@@ -71,7 +84,7 @@ def gsm8k_scorers() -> dict[str, Scorer]:
         f"lm-eval {each['name']}": _filtered(each["filter"][0], settings)
         for each in plain["filter_list"]
     }
-    return {"Math-Verify": math_verify, **harness}
+    return {**_math_verify(), **harness}
 
 
 def _filtered(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
@@ -90,17 +103,13 @@ def _filtered(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
 
 def math_scorers() -> dict[str, Scorer]:
     """Math-Verify, and two scorers for each of the harness's tasks, where they are installed."""
-    found: dict[str, Scorer] = {}
-    if importlib.util.find_spec("math_verify"):
-        found["Math-Verify"] = math_verify
-    else:
-        print("Math-Verify is left out: it isn't installed", file=sys.stderr)
+    found = _math_verify()
     for name in ("hendrycks_math", "minerva_math"):
         try:
             task = importlib.import_module(f"lm_eval.tasks.{name}.utils")
         except (ImportError, AssertionError) as error:
             why = str(error) or "antlr4-python3-runtime is not 4.11"
-            print(f"{name} is left out: {' '.join(why.split())}", file=sys.stderr)
+            _left_out(name, " ".join(why.split()))
             continue
         found[f"lm-eval {name}"] = _as_the_task(task)
         found[f"lm-eval {name}, last box"] = _last_box(task)
@@ -195,7 +204,10 @@ def main() -> None:
     task = options.task or next((known for known in SCORERS if name.startswith(known)), None)
     if task is None:
         parser.error(f"{name} is neither of {', '.join(SCORERS)}: name one with --task")
-    right, differing = compare(texts, metric, SCORERS[task]())
+    scorers = SCORERS[task]()
+    if not scorers:
+        sys.exit('there is nothing to compare with: pip install "thinkgraph[lm-eval]"')
+    right, differing = compare(texts, metric, scorers)
     print(f"{len(texts)} texts; right by " + ", ".join(f"{n} {c}" for n, c in right.items()))
     print(*differing, sep="\n")
 

@@ -1,12 +1,20 @@
-"""What the strategies are worth on models that people run: the comparisons behind docs/results.md.
+r"""What the strategies are worth on models that people run: the comparisons behind docs/results.md.
 
     python benchmarks/tables.py                 # tables and picture again, of results/*.json
     python benchmarks/tables.py run             # all comparisons, one after the other
     python benchmarks/tables.py run gsm8k-0.5b  # one of them
-    python benchmarks/tables.py keep gsm8k-0.5b # what it has answered so far, without running more
+    python benchmarks/tables.py keep            # what was answered so far, without running more
 
 A comparison goes on where it was: its database is ``RUNS/NAME`` (``--runs``). What it came to is
-kept in ``results/NAME.json``, without the texts; a picture is drawn of a whole one alone. Models
+kept in ``results/NAME.json``, without the texts but for three short examples of questions that the
+baseline answers and another strategy does not; a picture is drawn of a whole one alone. Strategies
+compete with their default params, and once more with those of each params file of the table's
+model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that are in no table:
+
+    thinkgraph fit self-consistency --data gsm8k_train.jsonl --limit 200 \
+        --model qwen-0.5b.gguf --out results/params/qwen-0.5b.self-consistency.yaml
+
+Models
 are read from ``--models``, as ``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf`` (Qwen2.5-Coder-Instruct,
 Q4_K_M, from ``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from ``--data``:
 ``gsm8k_test.jsonl`` of github.com/openai/grade-school-math and ``math500_test.json`` of
@@ -17,9 +25,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +41,8 @@ from thinkgraph.evaluate.runs.comparison import Comparison
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
 RESULTS = ROOT / "results"
-VOTES = "self-consistency@1,2,4,8"
+PARAMS = RESULTS / "params"
+VOTES = "self-consistency@1,2,4,8,16"
 SHARED = f"{VOTES},self-certainty@8,deepconf@8,best-of-n@8,adaptive-consistency@8"
 QUICK = f"direct,chain-of-thought,{SHARED},early-stopping@8:window=4"
 """The votes share their samples, so that all of them cost what the largest costs."""
@@ -53,7 +62,7 @@ LONG = (
     "direct,self-consistency@8,early-stopping@8:window=4,universal-self-consistency,"
     "best-of-n@8:scorer=judge,few-shot,plan-and-solve,step-back,least-to-most,self-refine,"
     "chain-of-verification,debate,mixture-of-agents,parallel-think,self-verify-pool:drafts=4,"
-    "program-aided,budget-forcing,router@8"
+    "arithmetic,program-aided,tool-integrated,react,budget-forcing,router@8"
 )
 TREES = (
     "direct,self-consistency@4,8,16,tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,"
@@ -68,10 +77,15 @@ TABLES = {
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
     "gsm8k-0.5b-long": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, TREES),
+    "gsm8k-1.5b-long": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, LONG),
+    "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK),
 }
 PICTURE = "gsm8k-0.5b"
+END = "<!-- end -->"
+EXAMPLES, LONGEST = 3, 400
+"""How many examples are kept of a comparison, and characters of each of their texts at most."""
 
 
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
@@ -81,11 +95,13 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     words = ["--data", data, "--limit", str(table.limit)]
     words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
+    for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
+        words += ["--params", str(file)]
     return [sys.executable, "-m", "thinkgraph", "compare", *words, *table.more, "--replace", *more]
 
 
 def keep(name: str, folder: Path) -> None:
-    """Keep what a comparison came to, without the texts of its questions and answers."""
+    """Keep what a comparison came to, without its texts but for a few examples."""
     found = Results.model_validate_json((folder / "results.json").read_text(encoding="utf-8"))
     comparison = found.comparison
     bare = comparison.model_copy(
@@ -98,25 +114,62 @@ def keep(name: str, folder: Path) -> None:
         }
     )
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(bare.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+    plain = bare.model_dump(mode="json", exclude_defaults=True) | {"examples": examples(found)}
+    text = json.dumps(plain, ensure_ascii=False)
     lines = text.replace('{"question": ', '\n{"question": ').replace('{"id": ', '\n{"id": ')
     (RESULTS / f"{name}.json").write_text(lines + "\n", encoding="utf-8")
 
 
-def read(name: str) -> tuple[Comparison, Summary]:
-    """A comparison that was kept, and what it comes to."""
+def examples(found: Results) -> list[dict[str, str]]:
+    """The shortest of the questions that the baseline answers right and another strategy wrong.
+
+    One for each strategy and question.
+    """
+    comparison = found.comparison
+    questions = {each.id: each.text for each in comparison.questions}
+    rows = {(row.question, row.strategy): row for row in comparison.rows}
+    right = {(each.question, each.strategy): each.right for each in found.judgements}
+    baseline = comparison.variants[0].label
+    lost = [
+        {
+            "question": short(questions[row.question]),
+            "right": short(rows[row.question, baseline].text),
+            "strategy": row.strategy,
+            "wrong": short(row.text),
+        }
+        for row in comparison.rows
+        if right.get((row.question, baseline)) and right.get((row.question, row.strategy)) is False
+    ]
+    chosen: list[dict[str, str]] = []
+    for each in sorted(lost, key=lambda each: sum(map(len, each.values()))):
+        known = {other[what] for other in chosen for what in ("strategy", "question")}
+        if not known & {each["strategy"], each["question"]}:
+            chosen.append(each)
+    return chosen[:EXAMPLES]
+
+
+def short(text: str) -> str:
+    """A text in one line; of a long one the end, where the answer is."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"… {line[-LONGEST:]}"
+
+
+def read(name: str) -> tuple[Comparison, Summary, list[dict[str, str]]]:
+    """A comparison that was kept, what it comes to, and its examples."""
     plain: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    shown = plain.pop("examples", [])
     for question in plain["questions"]:
         question.setdefault("text", "")
     for row in plain["rows"]:
         row.setdefault("text", "")
     comparison = Comparison.model_validate(plain)
-    return comparison, summarize(comparison, find_metric(comparison.metric, comparison.questions))
+    metric = find_metric(comparison.metric, comparison.questions)
+    return comparison, summarize(comparison, metric), shown
 
 
 def section(name: str) -> str:
     """The table of a comparison, with what it can be repeated from."""
-    comparison, summary = read(name)
+    comparison, summary, shown = read(name)
     made = comparison.provenance
     files = [*filter(None, [made.data, *made.models.values()])]
     digests = ", ".join(f"`{Path(f.path).name}` {f.sha256[:12]}" for f in files)
@@ -130,7 +183,19 @@ def section(name: str) -> str:
     parts = [head, markdown(summary).partition(LEGEND)[0].strip()]
     if name == PICTURE and is_whole(comparison, summary):
         parts.append(f"![Accuracy against tokens per question]({name}.svg)")
+    if shown:
+        parts.append("Where more thinking hurt, the shortest examples:")
+        parts.append("\n".join(map(example, shown)))
     return "\n\n".join(parts)
+
+
+def example(shown: Mapping[str, str]) -> str:
+    """An example as an item of a list."""
+    texts = {name: text.replace("`", "'") for name, text in shown.items()}
+    return (
+        f"- `{texts['question']}` Right: `{texts['right']}` "
+        f"Wrong, by `{texts['strategy']}`: `{texts['wrong']}`"
+    )
 
 
 def is_whole(comparison: Comparison, summary: Summary) -> bool:
@@ -138,25 +203,29 @@ def is_whole(comparison: Comparison, summary: Summary) -> bool:
     return all(each.questions == len(comparison.questions) for each in summary.strategies)
 
 
-def write() -> None:
-    """Put the tables and the picture in their places in docs/."""
-    page = PAGE.read_text(encoding="utf-8")
-    for name in TABLES:
-        if (RESULTS / f"{name}.json").exists():
-            marks = rf"(<!-- table {re.escape(name)} -->\n).*?(<!-- end -->)"
-            made = section(name)
-            page = re.sub(
-                marks, lambda m, made=made: f"{m[1]}{made}\n{m[2]}", page, flags=re.DOTALL
-            )
-            print(f"{name}: {made.splitlines()[0]}")
-            if name == PICTURE:
-                draw(name)
+def write(names: Iterable[str]) -> None:
+    """Put the tables that are kept, and the picture, in their places in docs/."""
+    page, homeless = PAGE.read_text(encoding="utf-8"), []
+    for name in names:
+        if not (RESULTS / f"{name}.json").exists():
+            continue
+        mark, made = f"<!-- table {name} -->", section(name)
+        before, found, rest = page.partition(f"{mark}\n")
+        if not found:
+            homeless.append(mark)
+            continue
+        page = f"{before}{found}{made}\n{END}{rest.partition(END)[2]}"
+        print(f"{name}: {made.splitlines()[0]}")
+        if name == PICTURE:
+            draw(name)
     PAGE.write_text(page, encoding="utf-8")
+    if homeless:
+        sys.exit(f"{PAGE} has no place for {', '.join(homeless)}; write it there, and {END} below")
 
 
 def draw(name: str) -> None:
     """Draw a comparison that is whole; what has only begun would draw a false picture."""
-    comparison, summary = read(name)
+    comparison, summary, _ = read(name)
     picture = PAGE.parent / f"{name}.svg"
     if is_whole(comparison, summary):
         picture.write_text(to_svg(tradeoff(summary)), encoding="utf-8")
@@ -176,14 +245,22 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in TABLES]:
         parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
-    for name in (options.names or TABLES) if options.what != "write" else ():
+    names, failed = options.names or list(TABLES), []
+    if options.what == "keep" and not options.names:
+        names = [name for name in names if (options.runs / name).exists()]
+    for name in names if options.what != "write" else ():
         more = ("--so-far", "-q") if options.what == "keep" else ()
         try:
-            subprocess.run(command(name, options, *more), check=True)
+            done = subprocess.run(command(name, options, *more), check=False)
         except KeyboardInterrupt:
             sys.exit("interrupted; the same command goes on where it was")
-        keep(name, options.runs / name)
-    write()
+        if done.returncode:
+            failed.append(name)
+        else:
+            keep(name, options.runs / name)
+    write(names)
+    if failed:
+        sys.exit(f"failed, as said above: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

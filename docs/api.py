@@ -66,6 +66,7 @@ GROUPS = {
         ),
         *("Budget", "Context"),
     ],
+    "Fitted params": ["for_model", "read_fitted", "Fitted"],
     "Specs and errors": [
         *("Spec", "Output"),
         *("ThinkgraphError", "SpecError", "ModelError", "OutputMismatch", "Interrupted"),

@@ -81,7 +81,7 @@ def find(source: str | Path) -> Traversable:
     if _exists(path):
         return path
     if isinstance(source, Path) or _looks_like_a_path(source):
-        raise GraphNotFound(f"there is no file {str(source)!r}")
+        raise GraphNotFound(f"there is no file {str(source)!r}; {_beside(path)}")
     raise _unknown(source)
 
 
@@ -116,6 +116,18 @@ def _exists(path: Path) -> bool:
 
 def _looks_like_a_path(source: str) -> bool:
     return "/" in source or "\\" in source or source.lower().endswith(SUFFIXES)
+
+
+def _beside(path: Path) -> str:
+    """What was perhaps meant by the path of a spec that isn't there."""
+    try:
+        specs = [each.name for each in path.parent.iterdir() if each.suffix.lower() in SUFFIXES]
+    except (OSError, ValueError):
+        specs = []
+    near = difflib.get_close_matches(path.name, specs, n=1)
+    if near:
+        return f"did you mean {str(path.parent / near[0])!r}?"
+    return "`thinkgraph list` shows the built-in strategies"
 
 
 def _unknown(name: str) -> GraphNotFound:

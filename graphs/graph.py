@@ -288,7 +288,7 @@ class Graph:
 
         Raises:
             Unbound: with every name that isn't bound.
-            ArgumentError: a tool or verifier is none.
+            ArgumentError: a tool or verifier isn't one.
         """
         known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
         self.required(params).check(self.name, *known)
@@ -414,7 +414,7 @@ class Graph:
             question: a text, or a conversation whose last turn is the question.
             model: a model name or path, an open model, or a LangChain chat model.
             models: models by role, for nodes with ``model: ROLE``.
-            seed: random seed; if None, one is drawn and reported in the result.
+            seed: random seed; if None, a random one is used and reported in the result.
             budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
             tools: what the spec's tools are, by name, or a list of such that have names: LangChain
@@ -673,6 +673,8 @@ def use(
 ) -> NodeSpec:
     """A node that runs another graph.
 
+    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
+
     Args:
         graph: a built-in one, or a file in the same folder.
         inputs: what it is given, by its input or ``question``: a field of this graph.
@@ -680,8 +682,6 @@ def use(
             answer's ``text`` or its ``candidates``; the whole population if None.
         params: values of its params; needed for one that is named as an argument here.
         **more_params: the same, as keywords.
-
-    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
     """
     if not isinstance(graph, str):
         raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")

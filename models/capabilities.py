@@ -19,11 +19,11 @@ ABOUT: dict[Capability, str] = {
     "probabilities": "the probabilities of given words",
     "beginnings": "answers that go on from a given beginning",
     "confidence": "the entropies of its tokens (certainty, tail, lowest_group)",
-    "grammars": "texts that are held to a grammar",
+    "grammars": "texts constrained to a grammar",
     "adapters": "LoRA adapters",
     "rewards": "scores of a classification head",
     "templates": "variables of a chat template (`template`)",
-    "tools": "calls of tools that it is told of",
+    "tools": "tool calls",
 }
 """What a model with a capability gives."""
 HOSTED: frozenset[Capability] = frozenset(ABOUT) - {"tools"}

@@ -105,7 +105,7 @@ def adapted(name: str) -> Adapted | None:
         return None
     file = Path(found["adapter"]).expanduser()
     if not file.is_file():
-        raise ModelError(f"there is no adapter {file}, which {name} names behind its +")
+        raise ModelError(f"there is no adapter {file}, which {name} names after its +")
     return Adapted(found["model"], file, float(found["scale"] or 1))
 
 

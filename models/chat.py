@@ -56,7 +56,7 @@ EXTRAS = {
     *("tools", "tool_choice", "parallel_tool_calls", "constrained", "response_format"),
 }
 LANGCHAINS = {"stream", "strict", "ls_structured_output_format"}
-"""What LangChain's own callers add; calls and answers are held to their schemas in any case."""
+"""What LangChain's own callers add; calls and answers are constrained in any case."""
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 
 
@@ -84,7 +84,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     has them, and so does a ``reasoning`` block of ``content_blocks``.
 
     :meth:`bind_tools` and :meth:`with_structured_output` work with every model: calls of tools and
-    structured answers are held to their JSON schemas while they are decoded.
+    structured answers are constrained to their JSON schemas during decoding.
 
     ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in
@@ -230,11 +230,11 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
                 ``"any"`` makes it, a name makes it call that one, and ``"none"`` keeps the tools
                 from it.
             parallel_tool_calls: whether it may make several calls at once.
-            constrained: whether calls are held to the tools' JSON schemas while they are decoded.
+            constrained: whether calls are constrained to the tools' JSON schemas during decoding.
             kwargs: further settings of the calls.
 
         Raises:
-            ModelError: the choice is none of the tools.
+            ModelError: the choice is not one of the tools.
         """
         described = [convert_to_openai_tool(tool) for tool in tools]
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
@@ -259,7 +259,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """The chat model with answers of a schema.
 
-        A model that thinks does so first; then its answer is held to the schema.
+        A reasoning model thinks first; then its answer is constrained to the schema.
 
         Args:
             schema: a pydantic model, a TypedDict, a dataclass, or a JSON schema. The answer is an
@@ -268,7 +268,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
                 a tool of that schema, and ``"json_mode"`` gives any JSON object, which is then
                 checked.
             include_raw: give a dict with ``raw``, ``parsed`` and ``parsing_error``.
-            strict: as in LangChain; answers are held to the schema in any case.
+            strict: as in LangChain; answers are constrained to the schema in any case.
             kwargs: further settings of the calls.
 
         Raises:

@@ -97,7 +97,7 @@ class Written(Frozen):
     """
 
     begin: str = Field(description="before a value, which is JSON")
-    end: str = Field(description="behind it")
+    end: str = Field(description="after it")
     text_begin: str | None = Field(
         None, description="before a text, which is written as it is; None writes texts as JSON"
     )
@@ -106,7 +106,7 @@ class Written(Frozen):
 
 
 class Tagged(Frozen):
-    """A part of a text that is held to a JSON schema, such as a tool call.
+    """A part of a text that is constrained to a JSON schema, such as a tool call.
 
     Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
     this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
@@ -129,7 +129,9 @@ class Tagged(Frozen):
 
 
 class Sampling(Frozen):
-    """How the tokens of a completion are sampled. The defaults are those of llama.cpp."""
+    """How the tokens of a completion are sampled. The defaults are those of llama.cpp, except for
+    ``max_tokens``, which llama.cpp leaves open.
+    """
 
     temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
     top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")
@@ -171,11 +173,15 @@ class Sampling(Frozen):
     dry_allowed_length: int = Field(2, ge=0, description="tokens that may be repeated freely")
     dry_penalty_last_n: int = Field(64, ge=-1, description="how far DRY looks back; -1 is all")
     dry_sequence_breakers: tuple[str, ...] = Field(
-        ("\n", ":", '"', "*"), description="texts over which no repeated sequence reaches"
+        ("\n", ":", '"', "*"),
+        max_length=32,
+        description="texts over which no repeated sequence reaches",
     )
     logit_bias: dict[int, float] = Field(default_factory=dict)
     max_tokens: int = Field(512, ge=1)
-    stop: tuple[str, ...] = Field((), description="texts that end a completion, left out of it")
+    stop: tuple[str, ...] = Field(
+        (), description="texts that end a completion, and are removed from it"
+    )
     stop_after_text: bool = Field(
         False,
         description="a text of `stop` ends only a completion that has said something: a "
@@ -186,12 +192,12 @@ class Sampling(Frozen):
     json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
     grammar: str | None = Field(None, description="completions match this GBNF grammar")
     constrain_after: str | None = Field(
-        None, description="what constrains the text does so from behind this one, as `</think>`"
+        None, description="the constraint starts after this text, such as `</think>`"
     )
-    tagged: tuple[Tagged, ...] = Field((), description="parts of free text held to a schema")
+    tagged: tuple[Tagged, ...] = Field((), description="parts of free text constrained to a schema")
     tagged_required: bool = Field(
         False,
-        description="the text begins with a tagged part, or goes on so after `constrain_after`",
+        description="the text, or what follows `constrain_after`, must begin with a tagged part",
     )
     tagged_parallel: bool = Field(True, description="more than one tagged part may come")
     top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
@@ -401,7 +407,7 @@ class ToolUse:
         choice: ``"auto"`` leaves it to the model whether it calls, ``"any"`` makes it call one,
             and a tool's name makes it call that.
         parallel: whether it may make several calls at once.
-        constrained: whether calls are held to their tools' JSON schemas while they are decoded.
+        constrained: whether calls are constrained to their tools' JSON schemas during decoding.
     """
 
     tools: Sequence[Tool] = ()

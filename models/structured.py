@@ -110,13 +110,13 @@ def json_schema(schema: Any) -> dict[str, Any]:
         return convert_to_json_schema(schema)
     except (TypeError, ValueError, KeyError) as error:
         raise ModelError(
-            f"{schema!r} is no schema of an answer ({error}); give a pydantic model, a TypedDict, "
+            f"{schema!r} is not an answer's schema ({error}); give a pydantic model, a TypedDict, "
             "a dataclass or a JSON schema"
         ) from error
 
 
 def asked_for(schema: dict[str, Any], messages: Sequence[Message]) -> list[Message]:
-    """The conversation with the schema told, so that the model knows what it is held to."""
+    """The conversation with the schema in it, so that the model knows the constraint."""
     text = f"{ASKED}\n{json.dumps(schema, ensure_ascii=False)}"
     if messages and messages[0].role == "system":
         first = messages[0].model_copy(update={"content": f"{messages[0].content}\n\n{text}"})

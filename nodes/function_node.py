@@ -79,7 +79,7 @@ def _settings(function: Work) -> tuple[dict[str, Any], dict[str, Any]]:
         if each.kind is not each.KEYWORD_ONLY or each.name not in hints:
             raise ValueError(
                 f"{function.__name__}: after state, step and * come settings, each with its type; "
-                f"{each.name!r} is none"
+                f"{each.name!r} is not one"
             )
     types = {each.name: hints[each.name] for each in settings}
     return types, {e.name: e.default for e in settings if e.default is not e.empty}

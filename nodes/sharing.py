@@ -65,7 +65,7 @@ def shared_files(group: str, within: str, taken: Collection[str]) -> dict[str, S
     for each in [*_in_folders(within), *_in_packages(group)]:
         if each.name in taken or each.name in found:
             first = found[each.name].origin if each.name in found else "built in"
-            said = "%s: %r of %s is left out: the name is taken (%s)"
+            said = "%s: %r of %s is skipped: the name is taken (%s)"
             _logger.warning(said, group.partition(".")[2], each.name, each.origin, first)
             continue
         found[each.name] = each
@@ -92,7 +92,7 @@ def shared_objects(
             continue
         for name, each in defined.items():
             if name in found:
-                said = "%s: %r of %s is left out: the name is taken (%s)"
+                said = "%s: %r of %s is skipped: the name is taken (%s)"
                 _logger.warning(said, within, name, file, found[name][1])
             found.setdefault(name, (each, str(file)))
     return found

@@ -54,7 +54,7 @@ class Step:
         prompts: prompts that replace built-in ones of the same name.
         branch: the candidate that this run is for, where the graph fans out over them.
         tags: of its model requests, in LangChain's traces and streams.
-        record: is told each model request, once it has ended.
+        record: is called with each model request, once it has ended.
         tools: those that the host has bound, by name.
         verifiers: the same.
         keep: does work whose result outlives an interrupt, where the run can be interrupted.
@@ -127,7 +127,7 @@ class Step:
 
         With no budget left for a call, none is made: the completions are empty, and their
         finish reason is ``budget``. If the request fails, they are empty and end with ``error``;
-        the node's run goes on with what its other requests give, and fails if all have failed.
+        the node's run continues with what its other requests give, and fails if all have failed.
 
         Args:
             messages: the prompt; of what the assistant says at its end, the completions go on.
@@ -137,7 +137,7 @@ class Step:
             part: which part of those texts this is, from 0, where they are sampled in several.
             role: whose model is asked.
             tools: what the model may call; its calls are in the completions.
-            done: told each completion as it ends; may cancel others of the generation.
+            done: called with each completion as it ends; may cancel others of the generation.
         """
         seeds = self.seeds(n, first, part)
         if self._refused():
@@ -273,7 +273,7 @@ class Step:
         """The scores that a reward model gives answers; None if no call may be made.
 
         Raises:
-            ModelError: the model of the role is none.
+            ModelError: the model of the role isn't one.
         """
         if self._refused():
             return None

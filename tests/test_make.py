@@ -41,6 +41,16 @@ def test_a_llama_cpp_python_that_is_installed_is_used_and_may_have_any_new_enoug
     assert "Version" in subprocess.run(known, check=True, capture_output=True, text=True).stdout
 
 
+def test_a_python_that_cannot_make_environments_names_the_missing_package(tmp_path: Path) -> None:
+    """As that of Debian without python3-venv."""
+    hide = "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path({!r}, run_name={!r})"
+    code = hide.format(str(ROOT / FILES[0]), "__main__")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 1 and "apt install python3-venv" in done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_one_that_is_too_old_is_compiled_anew_in_the_pinned_version(tmp_path: Path) -> None:
     assert "Compiling llama.cpp" in made(tmp_path, least="99.0")

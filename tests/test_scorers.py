@@ -157,3 +157,17 @@ def test_the_whole_texts_of_a_comparison_are_scored_once_each(script, tmp_path):
     task, metric, texts = script.of_comparison(tmp_path)
     assert (task, metric) == ("math500_test", "exact")
     assert texts == [script.Scored(question, boxed.text, "3/4")]
+
+
+def test_without_its_packages_it_ends_in_one_sentence(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(script.importlib.util, "find_spec", lambda name: None)
+    source = tmp_path / "gsm8k.json"
+    source.write_text('[{"question": "?", "answer": "7", "solution": "It is 7."}]')
+    monkeypatch.setattr(sys, "argv", ["scorers.py", str(source)])
+    with pytest.raises(SystemExit, match=r'pip install "thinkgraph\[lm-eval\]"'):
+        script.main()
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "lm-evaluation-harness is left out: it isn't installed",
+        "Math-Verify is left out: it isn't installed",
+    ]

@@ -12,6 +12,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thinkgraph.fitted import Fitted as Fitted
+    from thinkgraph.fitted import for_model as for_model
+    from thinkgraph.fitted import read_fitted as read_fitted
     from thinkgraph.graphs.graph import Graph as Graph
     from thinkgraph.graphs.graph import load as load
     from thinkgraph.graphs.graph import use as use
@@ -95,6 +98,7 @@ if TYPE_CHECKING:
     load_model = _catalogue.load
 
 _EXPORTS = {
+    "fitted": ["Fitted", "for_model", "read_fitted"],
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": [

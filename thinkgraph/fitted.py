@@ -1,18 +1,32 @@
-"""The params file: values of a strategy's params and prompts, as `thinkgraph fit` finds them."""
+"""A strategy's fitted params and prompts: in a params file, or kept for a model.
+
+``thinkgraph fit`` finds them. What it keeps is applied by :func:`for_model` alone: by `run`, `plan`
+and the servers, and never by `compare`, `fit`, `distill` or ``load()``, whose defaults are the
+strategy's own.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_config_path
 from pydantic import Field, ValidationError
 
+from thinkgraph.evaluate.runs.digest import digest
+from thinkgraph.evaluate.runs.provenance import file_digest
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.spec import Scalar
+from thinkgraph.models.catalogue import SERVER, adapted, find
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
+from thinkgraph.models.tuning.file_key import file_key
+from thinkgraph.models.tuning.json_store import JsonStore
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 FORMAT = 1
@@ -21,11 +35,13 @@ FORMAT = 1
 class Fitted(Frozen):
     """Params and prompts of one strategy, and how they were judged.
 
-    In YAML, and read by `run`, `compare`, `serve` and `mcp` with ``--params FILE``.
+    In YAML, and read by `run`, `plan`, `compare`, `serve` and `mcp` with ``--params FILE``.
     """
 
     fitted: int = Field(FORMAT, ge=1, le=FORMAT, description="version of the file's format")
     strategy: str = Field(description="a built-in name, or the path of a spec")
+    name: str = Field("", description="of the strategy, as its spec says; empty: as its file")
+    spec: str = Field("", description="digest of its spec, without the defaults of its params")
     params: dict[str, Scalar] = Field(
         default_factory=dict, description="values; those that aren't here keep their defaults"
     )
@@ -33,13 +49,70 @@ class Fitted(Frozen):
         default_factory=dict, description="prompts that replace built-in ones of the same name"
     )
     model: str = Field("", description="for which they were found")
+    sha256: str = Field("", description="of that model's file; empty: it has none here")
+    date: str = Field("", description="when they were found")
+    points: tuple[float, float, float] | None = Field(
+        None, description="gained on the questions that judged: the points and their interval"
+    )
+    questions: int = Field(0, description="that judged")
     found: dict[str, Any] = Field(
         default_factory=dict, description="what was measured, on which questions, and when"
     )
 
     def is_for(self, graph: Graph) -> bool:
-        """Whether a graph is the strategy that was fitted, by its name."""
-        return graph.spec.name in (self.strategy, Path(self.strategy).stem)
+        """Whether a graph is the strategy that was fitted, by its spec's name."""
+        return graph.name == self.graph
+
+    @property
+    def graph(self) -> str:
+        """The strategy's name; where the file doesn't say it, that of the spec's file."""
+        return self.name or Path(self.strategy).stem
+
+    def is_current(self, graph: Graph) -> bool:
+        """Whether the strategy is as it was, except for the defaults of its params."""
+        return self.spec in ("", spec_digest(graph))
+
+    def doubts(self, graph: Graph, model: str) -> Iterator[str]:
+        """What differs from what they were fitted for, in words: the strategy, or the model."""
+        if not self.is_current(graph):
+            yield f"the strategy {graph.name} has changed since its params were fitted"
+        if self.model and not self._is_of(model):
+            yield f"the params were fitted for the model {self.model}, and not for {model}"
+
+    def _is_of(self, model: str) -> bool:
+        if not self.sha256:
+            return self.model == model
+        try:
+            return self.sha256 == model_digest(model)
+        except ThinkgraphError:
+            return True  # said when the model is opened
+
+    @property
+    def gain(self) -> str:
+        """When they were found, and what was gained: ``on 2026-11-25, +6 points [+1, +11] …``."""
+        date = f"on {self.date}" if self.date else "by hand"
+        if self.points is None:
+            return date
+        points, low, high = self.points
+        interval = f"[{low:+.0f}, {high:+.0f}]"
+        return f"{date}, {points:+.0f} points {interval} on {self.questions} questions"
+
+    @property
+    def setting(self) -> str:
+        """The params and prompts in words: ``temperature 0.2, samples 8``."""
+        values = [f"{name} {value}" for name, value in self.params.items()]
+        return ", ".join([*values, *(f"the prompt {name}" for name in self.prompts)])
+
+    @property
+    def told(self) -> str:
+        """What is kept, in words, and how it is forgotten."""
+        found = f"{self.graph} as fitted for {self.model} {self.gain}"
+        return f"{found}: {self.setting} (undo: {self.undo})"
+
+    @property
+    def undo(self) -> str:
+        """The command that forgets what is kept."""
+        return shlex.join(["thinkgraph", "fit", self.graph, "--undo", "--model", self.model])
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with the fitted params and prompts as its defaults.
@@ -50,7 +123,7 @@ class Fitted(Frozen):
         """
         if not self.is_for(graph):
             raise ThinkgraphError(
-                f"the params file is for {self.strategy!r}, not for {graph.spec.name!r}; "
+                f"the params file is for {self.name or self.strategy!r}, not for {graph.name!r}; "
                 "fit that strategy, or set its params with -p"
             )
         return graph.with_defaults(self.params, self.prompts)
@@ -107,3 +180,128 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise ThinkgraphError(f"{named}: {place}: {first['msg']}") from None
+
+
+def spec_digest(graph: Graph) -> str:
+    """The digest of a strategy and those that it uses, without texts and its params' defaults."""
+    specs = {name: spec.plain for name, spec in graph.specs.items()}
+    for spec in specs.values():
+        spec.pop("about", None)
+        for param in spec.get("params", {}).values():
+            param.pop("fit", None)
+    apart = {"default", "fit", "about", "type"}
+    specs[""]["params"] = {
+        name: {"type": param.kind, **param.model_dump(mode="json", exclude=apart)}
+        for name, param in graph.spec.params.items()
+    }
+    return digest(specs)
+
+
+def model_digest(model: str) -> str:
+    """The SHA-256 of a model's file, and of its adapter's; empty if there is none here."""
+    if model.startswith(SERVER):
+        return ""
+    adapter = adapted(model)
+    files = [find(model).path, *([adapter.adapter] if adapter else [])]
+    return "+".join(file_digest(file) for file in files)
+
+
+def for_model(graph: Graph, model: str) -> tuple[Graph, Fitted | None]:
+    """The strategy with the params and prompts that are kept for a model as its defaults.
+
+    Args:
+        graph: a strategy with its own defaults.
+        model: the name or path of a model, as in ``load_model()``.
+
+    Returns:
+        The graph and what was applied to it; the same graph and None where nothing is kept for
+        this file of the model, or the strategy has changed since.
+    """
+    fitted = kept(graph, model)
+    if fitted is None or not fitted.is_current(graph):
+        return graph, None
+    try:
+        return fitted.apply(graph), fitted
+    except ThinkgraphError:  # a prompt or a value that there was
+        return graph, None
+
+
+def kept(graph: Graph, model: str) -> Fitted | None:
+    """What is kept for a strategy and a model, even if the strategy has changed since."""
+    entries = store().read()
+    if not any(key.endswith(f":{graph.name}") for key in entries):
+        return None  # without a look at the model, which may have to be downloaded
+    try:
+        return Fitted.model_validate(entries[_key(graph.name, model)])
+    except (OSError, KeyError, ThinkgraphError, ValidationError):
+        return None
+
+
+def keep(fitted: Fitted) -> None:
+    """Keep params for the file of their model on this machine, in place of what was kept before.
+
+    Raises:
+        ThinkgraphError: the model has no file here, or it can't be written.
+    """
+    path = Path(fitted.model).expanduser()
+    if path.is_file():  # runs may start in another folder
+        fitted = fitted.model_copy(update={"model": str(path.resolve())})
+    try:
+        forget(fitted.graph, fitted.model)
+        store().put(_key(fitted.graph, fitted.model), fitted.model_dump(mode="json"))
+    except OSError as error:
+        raise ThinkgraphError(f"{store().file} can't be written: {error}") from None
+
+
+def forget(name: str, model: str) -> bool:
+    """Forget what is kept for a strategy, by its name, and a model; whether there was any.
+
+    Raises:
+        ThinkgraphError: it can't be written.
+    """
+    try:
+        place = _place(_key(name, model))
+    except (OSError, ThinkgraphError):  # its file is gone
+        place = f"{Path(model).expanduser().resolve()}#:{name}"
+    ours = [key for key in store().read() if _place(key) == place]
+    try:
+        for key in ours:
+            store().put(key, None)
+    except OSError as error:
+        raise ThinkgraphError(f"{store().file} can't be written: {error}") from None
+    return bool(ours)
+
+
+def all_kept() -> Iterator[tuple[Fitted, bool]]:
+    """All that is kept, and whether the model's file is still the one that it is for."""
+    for key, entry in store().read().items():
+        try:
+            fitted = Fitted.model_validate(entry)
+        except ValidationError:
+            continue
+        try:
+            yield fitted, key == _key(fitted.graph, fitted.model)
+        except (OSError, ThinkgraphError):
+            yield fitted, False
+
+
+def store() -> JsonStore:
+    """Where it is kept: ``fitted.json`` in the user's configuration folder."""
+    return JsonStore(user_config_path("thinkgraph") / "fitted.json")
+
+
+def _place(key: str) -> str:
+    """A key without what tells a changed file from what it was before."""
+    return re.sub(r"#[0-9a-f]{16}", "#", key)
+
+
+def _key(name: str, model: str) -> str:
+    """A strategy for a model's file, as it is now, and its adapter's.
+
+    Raises:
+        ThinkgraphError: the model has no file here.
+        OSError: the file is gone.
+    """
+    adapter = adapted(model)
+    more = f"+{file_key(adapter.adapter)}:{adapter.scale:g}" if adapter else ""
+    return f"{file_key(find(model).path)}{more}:{name}"

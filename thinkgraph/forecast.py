@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
 
+from thinkgraph.fitted import Fitted
+from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.planning.plan import Plan
 from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.models.tuning.speed import Speed
@@ -21,6 +23,31 @@ def forecast(plan: Plan, speed: Speed | None = None) -> None:
         console.print(Text(line))
 
 
+def sources(
+    graph: Graph, given: Mapping[str, object], fitted: Fitted | None, file: str | None = None
+) -> Iterator[str]:
+    """Where the values come from of the params that `thinkgraph fit` searches.
+
+    Args:
+        graph: the strategy, with what was applied to it as its defaults.
+        given: values that the run sets.
+        fitted: what was applied.
+        file: the params file that it comes from; None: it is kept for the model.
+    """
+    for name, param in graph.spec.params.items():
+        if not param.fit:
+            continue
+        value, source = given.get(name, param.default), "the strategy's default"
+        if name in given:
+            source = "given"
+        elif fitted and name in fitted.params:
+            kept = f"fitted for this model {fitted.gain}; undo: {fitted.undo}"
+            source = f"from {file}" if file else kept
+        elif fitted is None:
+            source += "; not fitted for this model"
+        yield f"{name} {value}  {source}"
+
+
 def _table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     counted = plan.total.prompt_tokens is not None
@@ -32,7 +59,7 @@ def _table(plan: Plan) -> Table:
         table.add_column(name, justify="right")
     for name, spent in plan.nodes.items():
         table.add_row(name, *_cells(spent, tools=tools))
-    table.add_row("together", *_cells(plan.total, tools=tools), style="bold")
+    table.add_row("total", *_cells(plan.total, tools=tools), style="bold")
     return table
 
 
@@ -54,7 +81,7 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
     yield from plan.unbound
     yield from plan.incapable
     if plan.total.prompt_tokens is None:
-        yield "with a question, the prompts and the KV cells are counted too"
+        yield "pass a question to count prompt tokens and KV cells too"
     else:
         yield (
             f"context: the longest prompt with its completion has up to {plan.longest:,} tokens, "

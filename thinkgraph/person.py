@@ -32,16 +32,16 @@ def reply_to(request: Any) -> Any:
     """
     if isinstance(request, Mapping) and "review" in request:
         _show_review(request)
-        return _asked("your choice", _review)
+        return _asked("your choice", _review, f"one of\n{HOW}")
     if isinstance(request, Mapping) and "approve" in request:
         say(_printable(json.dumps(dict(request), indent=2, ensure_ascii=False, default=str)))
-        return _asked("y, n, a remark or JSON", _approval)
+        return _asked("y, n, a remark or JSON", _approval, "y, n, a remark or JSON")
     say(_printable(f"the run waits for: {json.dumps(request, ensure_ascii=False, default=str)}"))
-    return _asked("reply", _value)
+    return _asked("reply", _value, "JSON or a text")
 
 
-def _asked(prompt: str, read: Callable[[str], Any]) -> Any:
-    """A line of standard input that can be read."""
+def _asked(prompt: str, read: Callable[[str], Any], forms: str) -> Any:
+    """A line of standard input that can be read, in one of these forms."""
     while True:
         print(f"{prompt}> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
@@ -53,7 +53,7 @@ def _asked(prompt: str, read: Callable[[str], Any]) -> Any:
         reply = read(line.strip())
         if reply is not None:
             return reply
-        say("that can't be understood")
+        say(f"not understood: answer with {forms}")
 
 
 def _show_review(request: Mapping[str, Any]) -> None:

@@ -243,7 +243,8 @@ def _sentence(answer: Answer, tally: Tally) -> str:
     words = f"{answer.votes} of {answer.of} votes"
     if answer.tie:
         return f"{words}: a tie of {' and '.join(tally.tied)}; the first answered was taken"
-    return f"{words}; {tally.confidence:.0%} sure that this is what the model says most"
+    sure = f"{tally.confidence:.0%} probability"
+    return f"{words}; {sure} that this is the model's most frequent answer"
 
 
 def cost(result: Result) -> str:

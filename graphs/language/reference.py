@@ -47,6 +47,21 @@ NOTE = f"<!-- Made from the code by `{COMMAND}`; edit the code instead. -->\n"
 
 Schema = dict[str, Any]
 
+_GLOSSARY = """\
+- **param**: a value of a spec that a run can set (`-p rounds=3`); `$rounds` stands for it in the
+  spec.
+- **candidate**: a text of the model with the answer that was found in it.
+- **population**: the candidates of a run with their critiques and scores, on which the nodes work.
+- **live**, **retired**: a candidate is live until a node drops it. Retired candidates don't vote
+  and are not passed to the next node, but are reported and counted.
+- **round**: one execution of a node, counted from 0; a node in a loop has several. `draft.1.0` is
+  the first candidate of round 1 of the node `draft`.
+- **wave**: the samples that a node takes before it checks again whether to stop.
+- Of other pages: the **gate** is the test on held-out questions that an adapter has to pass
+  ([training.md](training.md)); the **front** has the strategies for which no other one is at
+  least as accurate for fewer tokens ([results.md](results.md)).
+"""
+
 _USE = """\
 A list of questions, each answered by another strategy, and all their answers in a list:
 
@@ -73,6 +88,7 @@ def language() -> str:
         NOTE,
         "# The graph language, version 1\n",
         _intro(),
+        _GLOSSARY,
         f"```yaml\n{find('self-refine').read_text('utf-8')}```\n",
         _section("A spec", Spec),
         _section("Params", Param),

@@ -83,7 +83,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG002": Rule(
         "the file is too long",
-        "A spec has at most 128 KiB. The longest built-in graph has 3 KiB.",
+        "A spec has at most 128 KiB. The longest built-in graph has about 2 KiB.",
     ),
     "TG003": Rule("the file is not UTF-8", "A spec is UTF-8 text, with or without a BOM."),
     "TG004": Rule(
@@ -190,8 +190,8 @@ RULES: dict[str, Rule] = {
     ),
     "TG107": Rule(
         "a contradictory param",
-        "A param's default and choices must have its type and lie in its range, and it needs a "
-        "default or a type.",
+        "A param's default, its choices and the values to fit must have its type and lie in its "
+        "range, and it needs a default or a type.",
         "params:\n  n: {default: 0, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: {default: 1, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
@@ -294,13 +294,13 @@ RULES: dict[str, Rule] = {
     "TG209": Rule(
         "an unknown template variable",
         "A template may use the question, the round, the params, inputs and state of the spec, and "
-        "the variables of the node's kind. This variable is none of these.",
+        "the variables of the node's kind. This variable is not one of these.",
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ qestion }}"}}\n',
         'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }}"}}\n',
     ),
     "TG210": Rule(
         "a param that doesn't fit its use",
-        "The param's default, or one of its choices, isn't a valid value of this setting.",
+        "The param's default, one of its choices or a value to fit isn't valid in this setting.",
         "params:\n  n: 0\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: 1\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
@@ -350,7 +350,7 @@ RULES: dict[str, Rule] = {
     ),
     "TG216": Rule(
         "a fallback that can't stand in",
-        "The run goes on along the edges of the node that failed, so its `fallback` is another "
+        "The run continues along the edges of the node that failed, so its `fallback` is another "
         "node, and writes what it would have written.",
         "nodes:\n  draft: {kind: generate, fallback: vote}\n  vote: {kind: vote}\n",
         "nodes:\n  draft: {kind: generate, fallback: small}\n"

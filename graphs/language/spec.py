@@ -78,6 +78,9 @@ class Param(Frozen):
     minimum: float | None = Field(None, strict=True, description="smallest value")
     maximum: float | None = Field(None, strict=True, description="largest value")
     choices: tuple[Scalar, ...] = Field((), description="the values it accepts")
+    fit: tuple[Scalar, ...] = Field(
+        (), description="the best one depends on the model: values that `thinkgraph fit` tries"
+    )
     about: str = Field("", description="what it is for")
 
     @model_validator(mode="before")
@@ -89,7 +92,7 @@ class Param(Frozen):
     def _consistent(self) -> Param:
         if self.default is None and self.type is None:
             raise _fault("param", "a param needs a default or a type")
-        for value in (self.default, *self.choices):
+        for value in (self.default, *self.choices, *self.fit):
             self._fits(value)
         return self
 
@@ -98,7 +101,7 @@ class Param(Frozen):
             if value is not None:
                 self.accept(value)
         except ValueError as error:
-            raise _fault("param", f"the default or a choice: {error}") from None
+            raise _fault("param", f"the default, a choice or a value to fit: {error}") from None
 
     @property
     def kind(self) -> ParamType:

@@ -121,7 +121,7 @@ class RunContext:
         budget: what the run may spend, its spec's budget included.
         emit: is told the run's events in place of LangGraph's custom stream.
         scope: goes before the names of the nodes.
-        record: is told each model request, once it has ended.
+        record: is called with each model request, once it has ended.
         tools: those that the host has bound, by name.
         verifiers: the same.
     """

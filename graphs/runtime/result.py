@@ -14,6 +14,8 @@ from thinkgraph.models.model import Frozen, Model
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.request import RequestRecord
 
+NO_RESULT = "the events of a run ended before its result; this is a bug: please report it"
+
 
 class Result(RunRecord):
     """A finished run."""

@@ -22,7 +22,7 @@ from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result, output
+from thinkgraph.graphs.runtime.result import NO_RESULT, Finished, OutputMismatch, Result, output
 from thinkgraph.graphs.runtime.routes import CONCLUDE
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
@@ -133,7 +133,10 @@ class Run:
     def _result(self, values: dict[str, Any], wall: float) -> Result:
         spec, state = self.spec, channels.read(self.spec, values)
         if state.answer is None:
-            raise ThinkgraphError(f"graph {spec.name!r} ended without an answer")
+            raise ThinkgraphError(
+                f"graph {spec.name!r} ended without an answer: no node wrote a candidate or an "
+                "answer on the path taken; end it with a `vote` or `generate` node"
+            )
         made = Result(
             graph=spec.name,
             model=cast(Roles, self.binding.models).name,
@@ -235,7 +238,7 @@ async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Resul
         async for event in events:
             if isinstance(event, Finished):
                 return event.result
-    raise ThinkgraphError("the run ended without a result")
+    raise ThinkgraphError(NO_RESULT)
 
 
 def asked(question: Question) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from langgraph.config import get_stream_writer
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from thinkgraph.graphs.language.spec import Input, Param, Spec
-from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.graphs.runtime.result import NO_RESULT, Finished, Result
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.nodes.event import NodeEvent
@@ -86,7 +86,7 @@ def tool(
                     emit(event)
         except ThinkgraphError as error:
             raise ToolException(str(error)) from error
-        raise ToolException("the run ended without a result")
+        raise ToolException(NO_RESULT)
 
     return StructuredTool.from_function(
         answer,

@@ -21,6 +21,8 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.tracing import usage_metadata
 from thinkgraph.nodes.step import message_id
 
+EMPTY = "the question is empty; set `question`, or end `messages` with a user message"
+
 _VOTE = {"value", "votes", "of", "tie", "candidate", "cancelled", "note"}
 """What the message tells of the answer."""
 
@@ -48,7 +50,7 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         last = HumanMessage(question, id=str(uuid4()))
         added = [last]
     if not question.strip():
-        raise ThinkgraphError("the question is empty")
+        raise ThinkgraphError(EMPTY)
     given = {name: values[name] for name in spec.inputs if values.get(name) is not None}
     turn = Turn(id=str(uuid4()), question=question, asked=str(last.id), inputs=given)
     spent = dict.fromkeys((*channels.RUN, *spec.state)) if values.get("turn") else {}
@@ -67,7 +69,7 @@ def _is_open(messages: list[Any]) -> bool:
 
 def _nothing_asked(messages: list[Any]) -> str:
     if not messages:
-        return "the question is empty"
+        return EMPTY
     return (
         f"nothing is asked: the messages end with the {messages[-1].type} message; "
         "end them with the user's, or give a question"

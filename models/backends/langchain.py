@@ -223,7 +223,7 @@ class LangChainModel:
                 for call in whole.tool_calls
             ),
             "invalid_tool_calls": tuple(
-                InvalidToolCall(text=call["args"] or "", error=call["error"] or "it is no JSON")
+                InvalidToolCall(text=call["args"] or "", error=call["error"] or "it is not JSON")
                 for call in whole.invalid_tool_calls
             ),
         }

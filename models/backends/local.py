@@ -186,7 +186,10 @@ class LocalModel:
         try:
             name = file_key(self._adapter)
         except OSError as error:
-            raise ModelError(f"there is no adapter {self._adapter}: {error.strerror}") from None
+            raise ModelError(
+                f"the adapter {self._adapter} can't be read: {error.strerror}; check the path "
+                "after + in the model's name"
+            ) from None
         engine = self.engine
         if name not in engine.native.adapters:
             engine.add_adapter(name, self._adapter)
@@ -344,8 +347,8 @@ class LocalModel:
         """
         if self._format.channels:
             raise ModelError(
-                f"{self._name} can't be held to response_format and call tools too; let the answer "
-                "be a tool, as create_agent does with response_format=ToolStrategy(...)"
+                f"{self._name} can't be constrained to response_format and call tools too; let the "
+                "answer be a tool, as create_agent does with response_format=ToolStrategy(...)"
             )
         tagged = held(
             self._format,

@@ -247,7 +247,7 @@ class PythonCalls:
             elements = parsed.elts if isinstance(parsed, ast.List) else []
             return [self._found(node) for node in elements]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ValueError(f"it is no list of calls: {error}") from error
+            raise ValueError(f"it is not a list of calls: {error}") from error
 
     def pieces(self, tools: Mapping[str, Tool]) -> None:
         """None: Python is read once it is whole."""
@@ -263,8 +263,8 @@ class PythonCalls:
         """One call a list, its arguments' schema written as keyword arguments."""
         if wrong := next((n for t in tools for n in _names(t) if not _is_python(n)), None):
             raise ModelError(
-                f"{wrong!r} is no name in Python, which this model writes calls in; rename it, or "
-                "bind the tools with constrained=False"
+                f"{wrong!r} is not a name in Python, which this model writes calls in; rename it, "
+                "or bind the tools with constrained=False"
             )
         return [
             Tagged(

@@ -132,6 +132,6 @@ class Node(BaseModel, metaclass=SuggestingModel):
         """The same node with the params' values in place of their references.
 
         Raises:
-            ValidationError: a param's value is none that its setting allows.
+            ValidationError: a param has a value that its setting doesn't allow.
         """
         return type(self).model_validate(bind(self.settings(), params))

@@ -26,12 +26,12 @@ class Act(CandidateNode):
     """Sample candidates that call tools in a loop with a bound, and end with an answer.
 
     The tools are named, and bound by the host of the run. With ``form: calls`` they are called in
-    the model's own tool format, with arguments held to their JSON schemas (ReAct, arXiv
-    2210.03629); a model without such a format is told of the tools in words. With ``form: code``
-    one tool runs the blocks of code that the model writes in its text, and what they print
-    follows them (ToRA, arXiv 2309.17452, algorithm 1). Each trajectory has tools of its own where
-    these are made by a factory, such as the variables of ``python``. An error of a tool is told to
-    the model, and ends nothing.
+    the model's own tool format, with arguments constrained to their JSON schemas (ReAct,
+    arXiv 2210.03629); for a model without such a format, the prompt describes the tools. With
+    ``form: code`` one tool runs the blocks of code that the model writes in its text, and what they
+    print follows them (ToRA, arXiv 2309.17452, algorithm 1). Each trajectory has tools of its own
+    where these are made by a factory, such as the variables of ``python``. A tool error is returned
+    to the model and doesn't end the run.
     """
 
     kind: ClassVar[str] = "act"
@@ -63,7 +63,7 @@ class Act(CandidateNode):
     def _approves_its_tools(self) -> Act:
         for name in self.approve if isinstance(self.approve, tuple) else ():
             if name not in self.tools:
-                raise ValueError(f"approve: {name!r} is none of its tools")
+                raise ValueError(f"approve: {name!r} is not one of its tools")
         return self
 
     @model_validator(mode="after")

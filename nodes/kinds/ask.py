@@ -20,8 +20,8 @@ class Ask(SamplingNode):
 
     The completion is written to the state field ``into`` by that field's reducer, and later prompts
     can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
-    list is written. A budget is never spent so far that no answer fits. A model
-    that thinks doesn't do so here, unless ``template: {enable_thinking: true}`` says so.
+    list is written. It leaves enough of the budget for an answer. Thinking is off here, unless
+    ``template: {enable_thinking: true}`` turns it on.
     """
 
     kind: ClassVar[str] = "ask"

@@ -42,7 +42,7 @@ class Reply(Frozen):
     @model_validator(mode="after")
     def _says_something(self) -> Reply:
         if all(value is None for value in self.model_dump().values()):
-            raise ValueError("it says nothing")
+            raise ValueError("the reply is empty")
         return self
 
     @property
@@ -80,7 +80,7 @@ class Reply(Frozen):
             is_remark = len(text.split()) > 1
             given = {"remark": text} if is_remark else {"choose": text}
         if not isinstance(given, dict):
-            raise ValueError(f"{given!r} is no reply")
+            raise ValueError(f"{given!r} is not a reply")
         try:
             reply = cls.model_validate(given)
         except ValidationError as error:
@@ -91,7 +91,9 @@ class Reply(Frozen):
         if reply.choose is not None:
             return reply.model_copy(update={"choose": _named(reply.choose, candidates).id})
         if reply.edit is not None and len(candidates) > 1:
-            raise ValueError("which one is edited? name it by `choose`")
+            raise ValueError(
+                f"an edit needs `choose`, since there are {len(candidates)} candidates"
+            )
         return reply
 
 
@@ -107,7 +109,7 @@ def _named(name: str | int, candidates: Sequence[Candidate]) -> Candidate:
 class Review(Node):
     """Show the live candidates to a person, and wait for a choice, an edit or a remark.
 
-    The run is interrupted (LangGraph's ``interrupt()``) with the candidates, and goes on with the
+    The run is interrupted (LangGraph's ``interrupt()``) with the candidates, and resumes with the
     reply: ``Command(resume=...)``, ``Interrupted.resume()``, or what is typed in a terminal. A
     choice keeps one candidate and retires the others. An edit replaces its text by a new candidate.
     A remark becomes a critique that rejects, which a revise node can use. Every reply is a critique

@@ -169,7 +169,7 @@ def shared_prompts(setting: tuple[str, str]) -> dict[str, tuple[Prompt, str]]:
         try:
             found[name] = (read_prompt(shared.file), shared.origin)
         except PromptError as error:
-            _logger.warning("%s of %s is left out", error, shared.origin)
+            _logger.warning("%s of %s is skipped", error, shared.origin)
     return found
 
 

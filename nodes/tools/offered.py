@@ -45,5 +45,5 @@ def offered(
         try:
             found[name] = take(name, each), file
         except ArgumentError as error:
-            _logger.warning("%s is left out: %s", file, error)
+            _logger.warning("%s is skipped: %s", file, error)
     return found

@@ -40,7 +40,10 @@ async def in_thread(function: object, work: Callable[[], Any]) -> Any:
     code = _code(function)
     with _lock:
         if (left := _left[code]) >= MOST_LEFT:
-            raise TooManyLeft(f"it isn't called: {left} earlier calls of it were given up and hang")
+            raise TooManyLeft(
+                f"not called: {left} earlier calls were abandoned and are still running; give the "
+                "function a time-out of its own, or make it async"
+            )
     loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
     context = contextvars.copy_context()
     has_ended = is_left = False

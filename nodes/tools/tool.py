@@ -77,7 +77,7 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
     """Tools as a host gives them, by name.
 
     Raises:
-        ArgumentError: one is no tool, has no name, or has another's.
+        ArgumentError: one is not a tool, has no name, or has another's.
     """
     if given is None:
         return {}
@@ -122,7 +122,7 @@ def bound_tool(name: str, tool: AnyTool) -> BoundTool:
     """A tool under a name.
 
     Raises:
-        ArgumentError: it is no tool, or no spec can have such a name.
+        ArgumentError: it is not a tool, or no spec can have such a name.
     """
     return _bound(checked_name("tool", name), tool)
 
@@ -132,7 +132,7 @@ def _bound(name: str, tool: AnyTool) -> BoundTool:
         return BoundTool(name, tool.factory, tool._source)
     if isinstance(tool, ToolFactory) or inspect.isclass(tool):
         if inspect.isclass(tool) and not _is_langchain_class(tool):
-            raise ArgumentError(f"tool {name!r} is the class {tool.__name__}, which is no tool")
+            raise ArgumentError(f"tool {name!r} is the class {tool.__name__}, which is not a tool")
         return BoundTool(name, True, tool)
     return BoundTool(name, False, _langchain(name, tool))
 

@@ -200,5 +200,5 @@ def test_a_gguf_behind_langchain_lacks_nothing() -> None:
 
 def test_show_tells_what_an_endpoint_can_not_do() -> None:
     shown = CliRunner().invoke(app, ["show", "self-refine"]).output
-    assert "behind an endpoint: node 'critic' needs the probabilities" in shown
-    assert "behind an endpoint: it runs" in CliRunner().invoke(app, ["show", "direct"]).output
+    assert "on an API endpoint: node 'critic' needs the probabilities" in shown
+    assert "on an API endpoint: runs" in CliRunner().invoke(app, ["show", "direct"]).output

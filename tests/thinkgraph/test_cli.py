@@ -107,6 +107,16 @@ def test_a_mistake_is_one_line_and_status_2(cli, words, says):
     assert len(found.err.strip().splitlines()) == 1
 
 
+def test_debug_may_stand_behind_the_command_but_not_behind_two_dashes():
+    command = [sys.executable, "-m", "thinkgraph", "show", "dirct", "--debug"]
+    assert (
+        "Traceback" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    )
+    command[4:] = ["--", "--debug"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert told.startswith("thinkgraph: there is no graph '--debug'")
+
+
 def test_check_tells_errors_by_its_status(cli, tmp_path):
     good = tmp_path / "good.yaml"
     good.write_text(
@@ -139,8 +149,8 @@ def test_list_tells_what_each_strategy_needs(cli):
     assert len(told) == 29
     assert told["direct"] == "nothing"
     assert told["program-aided"] == "the tool python"
-    assert told["self-refine"].endswith("words; behind an endpoint: -p verdict=text")
-    assert told["beam-search"].endswith("; not on an endpoint")
+    assert told["self-refine"].endswith("words; on an API endpoint: -p verdict=text")
+    assert told["beam-search"].endswith("; not on an API endpoint")
 
 
 def test_show_writes_a_drawing(cli, tmp_path):
@@ -176,7 +186,7 @@ def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
     assert plain.returncode == 2
     assert "unknown model architecture: 'no-such-architecture'" in plain.stderr
     assert plain.stderr.count("\n") <= 2
-    command.insert(3, "--debug")
+    command.append("--debug")  # behind the command, too
     debug = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "llama_model_loader: loaded meta data" in debug.stderr
 

@@ -117,7 +117,7 @@ def test_a_folder_adds_tools_and_verifiers(folder: Path, caplog: pytest.LogCaptu
     assert all_tools({})["count"].open().invoke({"text": "a b c"}) == 3
     assert all_verifiers({})["is_brief"]("short") is True
     assert "ZeroDivisionError" in caplog.text
-    assert f"'is_brief' of {folder / 'verifiers' / 'b.py'} is left out" in caplog.text
+    assert f"'is_brief' of {folder / 'verifiers' / 'b.py'} is skipped" in caplog.text
     lines = [line.split(maxsplit=1) for line in command("list").splitlines() if line]
     told = {name: rest for name, *rest in lines}
     assert told["count"] == [f"Count. ({folder / 'tools' / 'a.py'})"]
@@ -142,8 +142,8 @@ def test_a_clash_of_names_is_told_and_the_first_is_taken(
     assert str(find("loud")) == str(folder / "loud.yaml")
     assert "direct" in names()
     assert tg.load("direct").name == "direct"
-    assert f"'loud' of {other} is left out: the name is taken ({folder})" in caplog.text
-    assert f"'direct' of {other} is left out: the name is taken (built in)" in caplog.text
+    assert f"'loud' of {other} is skipped: the name is taken ({folder})" in caplog.text
+    assert f"'direct' of {other} is skipped: the name is taken (built in)" in caplog.text
 
 
 def test_what_is_broken_is_told_and_left_out(folder: Path, caplog: pytest.LogCaptureFixture):
@@ -200,7 +200,7 @@ def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
     assert done.returncode == 0, done.stdout
     before = {path: Path(path).read_text() for path in written}
     Path(written[0]).unlink()
-    with pytest.raises(ThinkgraphError, match="is there already; nothing was written"):
+    with pytest.raises(ThinkgraphError, match="exists already, so nothing was written"):
         command("new", what, "my-own_thing", "--into", str(tmp_path / "mine"))
     assert not Path(written[0]).exists()
     assert Path(written[1]).read_text() == before[written[1]]
@@ -212,8 +212,9 @@ def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
         ("strategy", "direct", "there is a strategy 'direct' already"),
         ("kind", "vote", "there is a kind 'vote' already"),
         ("kind", "class", "is a word of Python"),
-        ("strategy", "../up", "is no name"),
-        ("strategy", "a b", "is no name"),
+        ("kind", "json", "is a module of Python's"),
+        ("strategy", "../up", "is not a valid name"),
+        ("strategy", "a b", "is not a valid name"),
     ],
 )
 def test_new_refuses_a_name_that_cannot_be(tmp_path: Path, what: str, name: str, said: str):

@@ -72,10 +72,14 @@ for command in (*building, *measuring, serve, mcp, train, distill, adapter):
 
 def main() -> None:
     """Run the command line; an error is one line and exit status 2."""
-    debug = "--debug" in sys.argv
+    arguments = sys.argv[1:]
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if debug := "--debug" in options:  # behind a command, too
+        arguments.remove("--debug")
+        arguments.insert(0, "--debug")
     fit_streams()
     try:
-        app()
+        app(arguments)
     except ThinkgraphError as error:
         if debug:
             raise
@@ -84,5 +88,5 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        say(f"thinkgraph: {type(error).__name__}: {error} (--debug shows more)")
+        say(f"thinkgraph: {type(error).__name__}: {error} (--debug shows the traceback)")
         sys.exit(1)

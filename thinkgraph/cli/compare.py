@@ -55,14 +55,15 @@ def compare(
         str | None,
         typer.Option(
             help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
-            "estimate:TOLERANCE, FILE.py:FUNCTION, or one of a package."
+            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or "
+            "one of a package."
         ),
     ] = None,
     extract: Annotated[
         str | None,
         typer.Option(
-            help="How answers are found in texts: auto, boxed, final, number, choice, text, "
-            "regex:PATTERN or json:PATH."
+            help="How answers are found in texts: auto, boxed, final, number, choice, yes-no, "
+            "one-of:LABEL,LABEL, text, regex:PATTERN or json:PATH."
         ),
     ] = None,
     field: Annotated[
@@ -109,8 +110,8 @@ def compare(
 ) -> None:
     """Measure which strategies are worth their cost, on your own questions.
 
-    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. Started
-    again, it goes on where it was.
+    Every strategy answers every question, with each of the models: -m a.gguf,b.gguf. The
+    same command resumes an interrupted comparison.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.results.export import check_out
@@ -122,6 +123,7 @@ def compare(
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.evaluate.tasks.expected import number_warning
     from thinkgraph.fitted import read_fitted
+    from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import find
     from thinkgraph.nodes.tools.host_files import HostFiles
@@ -133,11 +135,12 @@ def compare(
     how = named_extractor(extract) if extract else None
     prompts, params = read_prompts(prompt), dict(parse_pairs("--param", param or []))
     models = [name.strip() for name in (model or default_model()).split(",") if name.strip()]
+    files = [read_fitted(file) for file in fitted or []]
     variants = parse_variants(
         graphs,
         params,
         prompts,
-        files=[read_fitted(file) for file in fitted or []],
+        files=files,
         models=models,
         extract=how,
     )
@@ -150,7 +153,8 @@ def compare(
     config = Config(models[0], settings, roles, seed, prompts, at_once, host)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how)]
+    doubts = [d for f in files for name in models for d in f.doubts(load(f.strategy), name)]
+    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how), *doubts]
     for note in notes:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
@@ -167,7 +171,7 @@ def compare(
             )
             comparison = asyncio.run(work)
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {out}")
+        say(f"thinkgraph: interrupted; the same command resumes from {out}")
         raise typer.Exit(INTERRUPTED) from None
     warning = number_warning(comparison) if scorer.name == "exact" else ""
     if warning:

@@ -54,19 +54,28 @@ def distill(
     verify: Annotated[
         str,
         typer.Option(
-            help="metric: samples that are right. vote: samples of a clear vote's answer, which "
-            "needs no right answers but for the gate."
+            help="metric: keep samples that the metric finds right. vote: keep samples of a clear "
+            "majority; then only the test questions need right answers."
         ),
     ] = "metric",
     clear: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the samples that makes a vote clear.")
     ] = 0.6,
-    per_question: Annotated[int, typer.Option(min=1, help="Samples of a question at most.")] = 2,
-    order: Annotated[str, typer.Option(help="Which of them: shortest or first.")] = "shortest",
+    per_question: Annotated[
+        int, typer.Option(min=1, help="Maximum number of samples of a question.")
+    ] = 2,
+    order: Annotated[
+        str, typer.Option(help="Which samples to keep: shortest or first.")
+    ] = "shortest",
     learn: Annotated[
         str, typer.Option(help="text, answer, or both: the answer on a last line.")
     ] = "text",
-    rounds: Annotated[int, typer.Option(min=1, help="Each from the last one's adapter.")] = 1,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Number of rounds; each starts from the adapter of the one before."
+        ),
+    ] = 1,
     param: Params = None,
     setting: TrainOptions = None,
     engine: Engine = None,
@@ -82,12 +91,12 @@ def distill(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Distil a strategy into an adapter, if its direct answers are better beyond doubt.
+    """Distil a strategy into an adapter, and keep it only if it is significantly better.
 
-    The strategy draws samples, those that are verified are learnt, and the adapted model's direct
-    answers are compared with the model's own on questions that were never drawn from. If they are
-    not better beyond doubt, no adapter is written and the exit status is 1. Started again, it
-    goes on where it was.
+    The strategy samples answers, an adapter is trained on the verified ones, and its direct
+    answers are compared with those of the original model on held-out questions. If they are not
+    significantly better, no adapter is written and the exit status is 1. The same command resumes
+    an interrupted run.
     """
     from pydantic import ValidationError
 
@@ -141,7 +150,7 @@ def distill(
             )
         )
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {plan.folder}")
+        say(f"thinkgraph: interrupted; the same command resumes from {plan.folder}")
         raise typer.Exit(INTERRUPTED) from None
     with reader():
         if as_json:
@@ -172,14 +181,14 @@ def _tell(found: Distilled, out: Path) -> None:
     for each in found.rounds:
         print(
             f"round {each.number}: {each.drawn} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.learnt} learnt, of {each.questions} questions; "
+            f"near-copies dropped, {each.learnt} trained on, of {each.questions} questions; "
             f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
             f"{each.training.steps} steps in {each.training.seconds:.0f} s"
         )
     report(found.comparison, found.summary)
     cost = found.cost
     print(
-        f"\nCost: drawing {cost.sampled_tokens:,} tokens, {cost.sampled_s:.0f} s; training "
+        f"\nCost: sampling {cost.sampled_tokens:,} tokens, {cost.sampled_s:.0f} s; training "
         f"{cost.trained_tokens:,} tokens, {cost.trained_s:.0f} s. An answer: before "
         f"{cost.before_tokens:.0f} tokens, {cost.before_s:.2f} s; after {cost.after_tokens:.0f} "
         f"tokens, {cost.after_s:.2f} s."

@@ -23,24 +23,27 @@ from thinkgraph.cli.options import (
     command_line,
     parse_pairs,
 )
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.fit.fit import Fit, Fitter, Trial
     from thinkgraph.evaluate.fit.space import Space
+    from thinkgraph.fitted import Fitted
 
 
 def fit(
     graph: GraphName,
     data: Annotated[
-        str, typer.Option(help="Questions with right answers, as for `thinkgraph compare`.")
-    ],
+        str | None,
+        typer.Option(help="Questions with right answers, as for `thinkgraph compare`; required."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The params file to write.")] = Path("fitted.yaml"),
     search: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PARAM=VALUE,VALUE",
-            help="Values to try of a param; default: temperature, top_p, min_p, prompt, samples.",
+            help="Values to try of a param; default: those that the strategy names (fit).",
         ),
     ] = None,
     prompt: Annotated[
@@ -68,8 +71,18 @@ def fit(
     imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     folder: Annotated[
-        Path, typer.Option("--folder", help="Folder of the samples, from which it goes on.")
+        Path, typer.Option("--folder", help="Folder of the samples, from which it resumes.")
     ] = Path("fit"),
+    to_keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Where it is better for certain, later runs with this model use it."
+        ),
+    ] = False,
+    undo: Annotated[
+        bool,
+        typer.Option("--undo", help="Forget what is kept for this strategy and model."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object.")
     ] = False,
@@ -78,8 +91,14 @@ def fit(
     """Search the params of a strategy that suit your model and questions.
 
     The best setting within the token budget is judged on questions that the search has not seen,
-    and written to a file for --params. Started again, it goes on where it was.
+    and written to a file for --params. The same command resumes
+    an interrupted search.
     """
+    if undo:
+        _undo(graph, model)
+        return
+    if data is None:
+        raise ThinkgraphError("fit needs questions with right answers: --data FILE")
     from thinkgraph.evaluate.fit.fit import Fitter
     from thinkgraph.evaluate.fit.space import Space
     from thinkgraph.evaluate.metrics.find import find_metric
@@ -104,8 +123,10 @@ def fit(
     name = model or default_model()
     if not name.startswith(SERVER):
         find(name)
-    settings = dict(parse_pairs("--engine", engine or []))
-    roles = dict(parse_pairs("--role", role or []))
+    settings, roles = (
+        dict(parse_pairs(option, given or []))
+        for option, given in (("--engine", engine), ("--role", role))
+    )
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens)
     fitter.parts()
@@ -116,14 +137,45 @@ def fit(
     try:
         found = asyncio.run(fitter.fit(folder))
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {folder}")
+        say(f"thinkgraph: interrupted; the same command resumes from {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    _save(found, fitter, out, data)
+    fitted = _fitted(found, fitter, data)
+    fitted.save(out, f"Use it with: --params {out}\n{found.sentence}")
     with reader():
         if as_json:
             print_json(found.model_dump_json())
         else:
             _report(found, out)
+    if to_keep:
+        say(f"thinkgraph: {_kept(found, fitted, out)}")
+
+
+def _undo(graph: str, model: str | None) -> None:
+    from thinkgraph.fitted import forget
+    from thinkgraph.graphs.graph import load
+    from thinkgraph.graphs.runtime.models import default_model
+
+    strategy = load(graph).name if Path(graph).is_file() else graph  # its file may be gone
+    name = model or default_model()
+    forgotten = forget(strategy, name)
+    print(
+        f"{strategy} has its own defaults again with {name}"
+        if forgotten
+        else f"nothing is kept for {strategy} with {name}"
+    )
+
+
+def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
+    """Keep what was found, if it is worth it, and say so."""
+    from thinkgraph.fitted import keep, store
+    from thinkgraph.models.catalogue import SERVER
+
+    if fitted.model.startswith(SERVER):
+        return f"nothing is kept for an endpoint, whose model may change; use --params {out}"
+    if not found.gained:
+        return "nothing is kept for this model: the gain isn't certain"
+    keep(fitted)
+    return f"kept for {fitted.model} in {store().file}; undo: {fitted.undo}"
 
 
 def _searches(space: Space, questions: int, share: float) -> str:
@@ -136,15 +188,15 @@ def _tell(trial: Trial) -> None:
     say(f"  {trial}")
 
 
-def _save(found: Fit, fitter: Fitter, out: Path, data: str) -> None:
-    """Write the params file; where nothing was gained it keeps the default params."""
+def _fitted(found: Fit, fitter: Fitter, data: str) -> Fitted:
+    """The params file's content; where nothing was gained it keeps the default params."""
     from thinkgraph.evaluate.runs.provenance import provenance
-    from thinkgraph.fitted import Fitted
+    from thinkgraph.fitted import Fitted, model_digest, spec_digest
+    from thinkgraph.graphs.graph import load
 
-    best = found.best if found.kept else found.default
-    default = fitter.variant("", {}, {}).load().bind({})
-    changed = {n: v for n, v in best.params.items() if v != default[n]} if found.kept else {}
-    made = provenance(data=data, models=[fitter.config.name], command=command_line(seed=0))
+    best, graph = found.best, load(found.strategy)
+    name, d = fitter.config.name, found.difference if found.kept else None
+    made = provenance(data=data, models=[name], command=command_line(seed=0))
     measured: dict[str, Any] = {
         "gained": found.gained,
         "said": found.sentence,
@@ -152,7 +204,6 @@ def _save(found: Fit, fitter: Fitter, out: Path, data: str) -> None:
         "searched": found.searched,
         "tokens_at_most": round(found.budget),
         "command": made.command,
-        "date": datetime.now(UTC).date().isoformat(),
         "data": made.data.model_dump() if made.data else data,
         "model": {n: f.model_dump() if f else None for n, f in made.models.items()},
     }
@@ -163,16 +214,19 @@ def _save(found: Fit, fitter: Fitter, out: Path, data: str) -> None:
             "tokens": round(each.tokens, 1),
             "questions": each.questions,
         }
-    if found.difference:
-        d = found.difference
-        measured["points"] = [round(d.points, 2), round(d.low, 2), round(d.high, 2)]
-    Fitted(
+    return Fitted(
         strategy=found.strategy,
-        params=changed,
-        prompts=fitter.prompts(best.prompts),
-        model=fitter.config.name,
+        name=graph.name,
+        spec=spec_digest(graph),
+        params=best.params if found.kept else {},
+        prompts=fitter.prompts(best.prompts) if found.kept else {},
+        model=name,
+        sha256=model_digest(name),
+        date=datetime.now(UTC).date().isoformat(),
+        points=(round(d.points, 2), round(d.low, 2), round(d.high, 2)) if d else None,
+        questions=d.questions if d else 0,
         found=measured,
-    ).save(out, f"Use it with: --params {out}\n{found.sentence}")
+    )
 
 
 def _report(found: Fit, out: Path) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def models() -> None:
-    """List the named models, whether they are installed, and what was tuned."""
+    """List the named models, whether they are installed, and what was tuned and fitted."""
+    from thinkgraph.fitted import all_kept
     from thinkgraph.models.catalogue import known
     from thinkgraph.models.tuning.findings import finding, store, unused_copies
 
@@ -31,6 +32,9 @@ def models() -> None:
             print(f"tuned: {path}: {told}; undo: thinkgraph tune --undo {path}")
         for copy in unused_copies():
             print(f"unused copy: {copy}, of a tune that runs or was killed; it can be deleted")
+        for fitted, is_used in all_kept():
+            unused = "" if is_used else "; no longer used, since a file changed or is gone"
+            print(f"fitted: {fitted.told}{unused}")
 
 
 def tune(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from enum import StrEnum
 from pathlib import Path
 from string import Template
@@ -33,12 +34,16 @@ def new(
     from thinkgraph.nodes.registry import node_kinds
 
     if not re.fullmatch(NAME.strip("^$"), name):
-        raise ThinkgraphError(f"{name!r} is no name: letters, digits, - and _, a letter first")
+        raise ThinkgraphError(
+            f"{name!r} is not a valid name; use letters, digits, - and _, starting with a letter"
+        )
     if name in (names() if what is What.STRATEGY else node_kinds()):
         raise ThinkgraphError(f"there is a {what} {name!r} already; choose another name")
     module = name.replace("-", "_")
     if what is What.KIND and (keyword.iskeyword(module) or keyword.issoftkeyword(module)):
         raise ThinkgraphError(f"{name!r} is a word of Python; choose another name")
+    if what is What.KIND and module in sys.stdlib_module_names:
+        raise ThinkgraphError(f"{name!r} is a module of Python's; choose another name")
     classname = "".join(part.capitalize() for part in re.split("[-_]", name))
     files = {
         folder / path: Template(text).substitute(name=name, module=module, classname=classname)
@@ -46,7 +51,9 @@ def new(
     }
     for path in files:
         if path.exists():
-            raise ThinkgraphError(f"{path} is there already; nothing was written")
+            raise ThinkgraphError(
+                f"{path} exists already, so nothing was written; use another name or --into FOLDER"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

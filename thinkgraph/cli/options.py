@@ -16,6 +16,7 @@ import typer
 from thinkgraph.models.errors import ThinkgraphError
 
 if TYPE_CHECKING:
+    from thinkgraph.fitted import Fitted
     from thinkgraph.graphs.graph import Graph
     from thinkgraph.models.model import Model
     from thinkgraph.nodes.prompts.prompt import Prompt
@@ -49,7 +50,8 @@ ModelName = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL.",
+        help="A catalogue name, a .gguf, hf:OWNER/REPO/FILE or openai:MODEL@URL; "
+        "default: $THINKGRAPH_MODEL, or smollm2.",
         autocompletion=_complete_model,
     ),
 ]
@@ -115,9 +117,43 @@ def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[s
 
 
 ParamsFile = Annotated[
-    Path | None,
-    typer.Option("--params", metavar="FILE", help="A params file, as `thinkgraph fit` writes it."),
+    str | None,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="A params file of `thinkgraph fit`, in place of what is kept for the model; "
+        "none: neither.",
+    ),
 ]
+NONE = "none"
+"""In place of a params file: neither one nor what is kept. A file of that name is ``./none``."""
+
+
+def with_fitted(
+    strategy: Graph, file: str | None, model: str | None
+) -> tuple[Graph, Fitted | None, list[str]]:
+    """A strategy with the params of a file, or else those that are kept for the model.
+
+    Returns:
+        The strategy, what was applied to it, and what is wrong with that or with what is kept.
+    """
+    if file == NONE:
+        return strategy, None, []
+    from thinkgraph.fitted import for_model, kept, read_fitted
+    from thinkgraph.graphs.runtime.models import default_model
+
+    name = model or default_model()
+    if file:
+        given = read_fitted(file)
+        return (
+            given.apply(strategy),
+            given,
+            [f"{file}: {it}" for it in given.doubts(strategy, name)],
+        )
+    found, fitted = for_model(strategy, name)
+    if fitted is None and (before := kept(strategy, name)):
+        return found, None, [f"{before.told} isn't used, as {strategy.name} has changed since"]
+    return found, fitted, []
 
 
 def _import_kinds(files: list[str] | None) -> list[str] | None:

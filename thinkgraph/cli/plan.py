@@ -15,6 +15,7 @@ from thinkgraph.cli.options import (
     McpFile,
     ModelName,
     Params,
+    ParamsFile,
     ToolFile,
     VerifierFile,
     bind_params,
@@ -22,8 +23,9 @@ from thinkgraph.cli.options import (
     parse_pairs,
     read_hosted,
     read_question,
+    with_fitted,
 )
-from thinkgraph.terminal import print_json, reader
+from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.models.model import Model
@@ -36,6 +38,7 @@ def plan(
         str | None, typer.Argument(help="The question, to count prompt tokens too.")
     ] = None,
     param: Params = None,
+    fitted: ParamsFile = None,
     model: ModelName = None,
     engine: Engine = None,
     tools: ToolFile = None,
@@ -50,13 +53,13 @@ def plan(
     ] = False,
 ) -> None:
     """Compute the cost of a run before it runs. Exit status 2 if it can't fit in the context."""
-    from thinkgraph.forecast import forecast
+    from thinkgraph.forecast import forecast, sources
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.planning.plan import plan as planned
     from thinkgraph.models.backends.local import LocalModel
     from thinkgraph.models.tuning.speed import speed
 
-    strategy = load(graph)
+    strategy, used, doubts = with_fitted(load(graph), fitted, model)
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
     hosted = read_hosted(context, tools, verifiers, mcp)
@@ -64,6 +67,8 @@ def plan(
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()
+    for line in doubts:
+        say(line)
     known = None
     if isinstance(chosen, LocalModel):
         known = speed(chosen.engine, again=again)
@@ -71,10 +76,13 @@ def plan(
     placement = chosen.engine.native.placement if isinstance(chosen, LocalModel) else None
     if as_json:
         fits = {"placement": asdict(placement)} if placement else {}
+        fits |= {"fitted": used.model_dump(mode="json")} if used else {}
         print_json(json.dumps(found.model_dump(mode="json", exclude_none=True) | fits))
     else:
         with reader():
             forecast(found, known)
+            for line in sources(strategy, settings, used, fitted):
+                print(line)
             if placement:
                 print(f"model: {placement}")
 

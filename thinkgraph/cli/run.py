@@ -36,6 +36,7 @@ from thinkgraph.cli.options import (
     read_prompts,
     read_question,
     tuned_line,
+    with_fitted,
     write_file,
 )
 from thinkgraph.models.errors import ThinkgraphError
@@ -64,7 +65,7 @@ def run(
     imports: Imports = None,
     mcp: McpFile = None,
     seed: Annotated[
-        int | None, typer.Option(help="Random seed; drawn and printed if not given.")
+        int | None, typer.Option(help="Random seed; by default a random one, which is printed.")
     ] = None,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of sampled tokens.")
@@ -81,7 +82,9 @@ def run(
     ] = False,
     rendered: Annotated[
         bool,
-        typer.Option("--rendered", help="With --show-prompts: each prompt's text and tokens too."),
+        typer.Option(
+            "--rendered", help="Print each prompt's text and tokens too; implies --show-prompts."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -90,22 +93,23 @@ def run(
     from thinkgraph.graphs.runtime.models import Roles as RunModels
     from thinkgraph.view import View, report, show_requests
 
-    strategy = load(graph)
-    if fitted:
-        from thinkgraph.fitted import read_fitted
-
-        strategy = read_fitted(fitted).apply(strategy)
+    strategy, used, doubts = with_fitted(load(graph), fitted, model)
     settings: dict[str, Any] = bind_params(strategy, param or [])
     own_prompts = read_prompts(prompt)
     asked = read_question(question)
     if not asked.strip():
-        raise ThinkgraphError("the question is empty")
+        raise ThinkgraphError(
+            "the question is empty; give it as the second argument, or `-` with text on standard "
+            "input"
+        )
     hosted = read_hosted(context, tools, verifiers, mcp)
     check_hosted(strategy, settings, hosted)
     named = parse_pairs("--role", role or [])
     check_models(strategy, settings, model, dict(named))
     view = View(strategy.name, shown=not quiet)
-    if not quiet and (line := tuned_line(model, engine or [])):
+    kept = used.told if used and not fitted else None
+    news = [] if quiet else [tuned_line(model, engine or []), kept]
+    for line in filter(None, [*news, *doubts]):
         say(line)
     roles = {name: load_model(value, []) for name, value in named}
     chosen = load_model(model, engine or [], template or [])
@@ -122,6 +126,7 @@ def run(
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; {view.spent}")
         raise typer.Exit(INTERRUPTED) from None
+    prompts = prompts or rendered
     if rendered:
         result = result.with_rendered_prompts(
             RunModels(chosen, {n: m for n, m in roles.items() if m})
@@ -154,7 +159,7 @@ def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Resul
 
 
 async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View) -> Result:
-    from thinkgraph.graphs.runtime.result import Finished
+    from thinkgraph.graphs.runtime.result import NO_RESULT, Finished
 
     with view:
         async with aclosing(events):
@@ -162,4 +167,4 @@ async def _shown(events: AsyncGenerator[NodeEvent | Finished, None], view: View)
                 if isinstance(event, Finished):
                     return event.result
                 view.show(event)
-    raise ThinkgraphError("the run ended without a result")
+    raise ThinkgraphError(NO_RESULT)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thinkgraph.cli.options import (
+    NONE,
     Engine,
     Imports,
     McpFile,
@@ -48,11 +49,12 @@ Memory = Annotated[
 ]
 
 ParamsFiles = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--params",
         metavar="FILE",
-        help="A params file of `thinkgraph fit`: its strategy gets these defaults; repeatable.",
+        help="A params file of `thinkgraph fit`: its strategy gets these defaults; repeatable. "
+        "none: no strategy gets what is kept for a model.",
     ),
 ]
 
@@ -96,7 +98,7 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="THINKGRAPH_TOKEN", help="Of who may open the page; drawn, unless given."
+            envvar="THINKGRAPH_TOKEN", help="Token that opens the page; random by default."
         ),
     ] = None,
     history: Annotated[
@@ -175,7 +177,7 @@ def _packages() -> Iterator[None]:
 
 def _service(
     graphs: list[str] | None,
-    fitted: list[Path] | None,
+    fitted: list[str] | None,
     models: list[str] | None,
     roles: list[str] | None,
     engine: list[str] | None,
@@ -204,6 +206,10 @@ def _service(
         memory=None if memory is None else round(memory * 1e9),
         settings=dict(parse_pairs("--engine", engine or [])),
     )
-    files = [read_fitted(file) for file in fitted or ()]
-    strategies = Strategies.load(graphs or (), hosted, files)
+    given = fitted or []
+    files = [read_fitted(file) for file in given if file != NONE]
+    strategies = Strategies.load(graphs or (), hosted, files, kept=NONE not in given)
+    for file in files:
+        for doubt in file.doubts(strategies.graphs[file.graph], sources[0][1]):
+            say(f"thinkgraph: {doubt}")
     return Service(opened, strategies, read_keys(keys), settings, hosted)

@@ -111,7 +111,9 @@ def _needs(name: str) -> str:
     ]
     if found.missing(lacks):
         ways = remedies(strategy.spec, params, strategy.specs.__getitem__, lacks, found)
-        parts.append(f"behind an endpoint: {' or '.join(ways)}" if ways else "not on an endpoint")
+        parts.append(
+            f"on an API endpoint: {' or '.join(ways)}" if ways else "not on an API endpoint"
+        )
     return "; ".join(parts) or "nothing"
 
 
@@ -165,7 +167,7 @@ def show(
 
 
 def _hosted(strategy: Graph) -> str:
-    """Whether a strategy runs on a model behind an endpoint, and what it needs else."""
+    """Whether a strategy runs on an API endpoint, and what it needs otherwise."""
     from thinkgraph.graphs.requirements import incapable
     from thinkgraph.models.capabilities import HOSTED
 
@@ -175,4 +177,4 @@ def _hosted(strategy: Graph) -> str:
     except ThinkgraphError:  # a param without a default
         return ""
     told = incapable(spec, params, strategy.specs.__getitem__, lambda role: HOSTED)
-    return "\n".join(f"behind an endpoint: {each}" for each in told or ["it runs"])
+    return "\n".join(f"on an API endpoint: {each}" for each in told or ["runs"])

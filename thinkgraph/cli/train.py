@@ -31,7 +31,8 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="A .jsonl, .json, .csv or .tsv file: questions and answers, or messages."
+            help="A .jsonl, .json, .csv or .tsv file, or the folder of a Hugging Face dataset: "
+            "questions and answers, or messages."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],
@@ -49,7 +50,7 @@ def train(
     ] = None,
     setting: TrainOptions = None,
     merge: Annotated[
-        Path | None, typer.Option(help="Write the whole model with the adapter here, too.")
+        Path | None, typer.Option(help="Write the complete model with the adapter here, too.")
     ] = None,
     reward: Annotated[
         str | None,
@@ -69,7 +70,7 @@ def train(
 ) -> None:
     """Fine-tune a model on questions and answers, into an adapter that it loads as MODEL+OUT.
 
-    Started again, it goes on from its last checkpoint; with --reinforce it starts anew.
+    The same command resumes from its last checkpoint; with --reinforce it starts again.
     Settings (--set): rank, alpha, targets, dropout, learning_rate, warmup, batch, micro_batch,
     steps, epochs, max_length, held_out, evaluate_every, patience, quantize, precision, threads,
     seed.
@@ -102,7 +103,7 @@ def train(
                 base=base, replace=replace, tell=progress.take,
             )  # fmt: skip
     except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command goes on from {working_folder(out)}")
+        say(f"thinkgraph: interrupted; the same command resumes from {working_folder(out)}")
         raise typer.Exit(INTERRUPTED) from None
     if merge:
         from thinkgraph.train.weights.merge import merge as write_merged
@@ -189,7 +190,7 @@ def adapter(
     out: Annotated[Path, typer.Option(help="What is written: a .gguf file, or a folder for peft.")],
     model: ModelName = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Write the whole model with the adapter in it.")
+        bool, typer.Option("--merge", help="Write the complete model with the adapter in it.")
     ] = False,
 ) -> None:
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""

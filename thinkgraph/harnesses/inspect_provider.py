@@ -130,7 +130,10 @@ class StrategyAPI(ModelAPI):
 def _params(config: GenerateConfig) -> dict[str, Any]:
     given = config.model_dump(exclude_none=True)
     for name in sorted(given.keys() - INSPECTS_OWN - {*PARAMS}):
-        raise ThinkgraphError(f"a strategy can't be given Inspect's setting {name}")
+        raise ThinkgraphError(
+            f"Inspect's setting {name} isn't supported by strategies; remove it, or set a param "
+            "with -M NAME=VALUE"
+        )
     return {name: given[name] for name in PARAMS if name in given}
 
 

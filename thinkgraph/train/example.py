@@ -181,6 +181,6 @@ def tokenized(
         shortest = min(len(each.prompt) + len(each.answer) for each in examples)
         raise TrainError(
             f"every example is longer than {longest} tokens; the shortest has {shortest}: "
-            f"set --max-length {shortest} or more"
+            f"set --set max_length={shortest} or more"
         )
     return kept, len(examples) - len(kept)

@@ -183,6 +183,8 @@ def _possible(param: Param | None) -> Iterator[tuple[Scalar, str, str]]:
         yield param.accept(param.default), "the default", "TG210"
     for choice in param.choices:
         yield param.accept(choice), "a choice", "TG210"
+    for value in param.fit:
+        yield param.accept(value), "a value to fit", "TG210"
     for bound in (param.minimum, param.maximum):
         if bound is not None and param.kind in ("integer", "number"):
             value = int(bound) if param.kind == "integer" else bound

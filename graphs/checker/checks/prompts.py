@@ -91,7 +91,7 @@ def resolved_prompts(context: CheckContext, prompt: Any) -> Iterator[tuple[str, 
         yield "", prompt
     elif is_reference(prompt):
         param = context.params.get(prompt[1:])
-        names = dict.fromkeys((param.default, *param.choices)) if param else {}
+        names = dict.fromkeys((param.default, *param.choices, *param.fit)) if param else {}
         for name in names:
             if name in prompt_names():
                 yield str(name), load_prompt(str(name))

@@ -160,4 +160,4 @@ def _possible(context: CheckContext, value: object) -> list[Scalar | object]:
     param: Param | None = context.params.get(str(value)[1:])
     if param is None:
         return []
-    return [known for known in (param.default, *param.choices) if known is not None]
+    return [known for known in (param.default, *param.choices, *param.fit) if known is not None]

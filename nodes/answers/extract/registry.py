@@ -147,13 +147,13 @@ def extract(text: str, how: Any = "auto") -> str | None:
     """Find the answer in a text.
 
     Args:
-        text: what a model wrote; think blocks are left out.
+        text: what a model wrote; think blocks are skipped.
         how: an extractor or its short form; see `parse_extractor`.
 
     Returns:
         The answer as it is written there; None when there is none: the candidate abstains.
 
     Raises:
-        ValueError: `how` is no extractor.
+        ValueError: `how` is not an extractor.
     """
     return parse_extractor(how)(text)

@@ -85,11 +85,14 @@ def test_load_raises_the_whole_report_and_takes_warnings(tmp_path):
     assert load(path).name == "good"
 
 
-def test_load_says_what_there_is_for_a_name_that_isnt_there():
+def test_load_says_what_there_is_for_a_name_that_isnt_there(tmp_path):
     with pytest.raises(GraphNotFound, match="did you mean 'self-refine'"):
         load("self-refin")
     with pytest.raises(GraphNotFound, match="no file"):
         load("./nowhere.yaml")
+    (tmp_path / "my-refine.yaml").write_text(GOOD)
+    with pytest.raises(GraphNotFound, match=r"did you mean '.*my-refine\.yaml'"):
+        load(tmp_path / "my-refin.yaml")
 
 
 def test_a_file_that_isnt_there_is_a_problem_of_its_own():

@@ -154,7 +154,7 @@ class TestTool:
 
     def test_tells_the_agent_what_went_wrong(self) -> None:
         tool = refine().as_tool(model=refining(), params=["rounds"])
-        assert tool.invoke({"question": " "}) == "the question is empty"
+        assert "the question is empty" in tool.invoke({"question": " "})
         assert "rounds" in tool.invoke({"question": QUESTION, "rounds": "many"})
         broken = refine().as_tool(model=refining(ModelError("out of memory")))
         assert broken.invoke({"question": QUESTION}) == "node 'draft': out of memory"

@@ -72,7 +72,7 @@ def test_the_report_has_them_folded_and_escaped():
 @pytest.mark.slow
 def test_the_command_prints_them():
     command = [sys.executable, "-m", "thinkgraph", "run", "direct", "Say [red]hi[/red]", "-q"]
-    command += ["--show-prompts", "--rendered", "--param", "max_tokens=2"]
+    command += ["--rendered", "--param", "max_tokens=2"]  # implies --show-prompts
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert "request 1: reply (round 0) to smollm2" in ran.stdout
     assert "[user] Say [red]hi[/red]" in ran.stdout

@@ -150,7 +150,7 @@ def test_what_a_family_writes_is_what_it_is_held_to(name, text):
 @pytest.mark.parametrize("name", ["a-b", "class", "a b"])
 def test_names_that_python_can_not_write_are_refused(name):
     form = next(ChatFormat(calls=calls) for calls in CALLS if calls.name == "lfm2")
-    with pytest.raises(ModelError, match=r"no name in Python.*constrained=False"):
+    with pytest.raises(ModelError, match=r"not a name in Python.*constrained=False"):
         constraints(form, [Tool(name=name)])
 
 

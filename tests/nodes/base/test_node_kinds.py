@@ -136,7 +136,7 @@ def test_two_kinds_cant_have_one_name():
 
 
 def test_a_setting_without_a_type_is_refused():
-    with pytest.raises(ValueError, match="'times' is none"):
+    with pytest.raises(ValueError, match="'times' is not one"):
 
         @node_kind("untyped")
         def untyped(state, step, *, times=1):

@@ -96,9 +96,9 @@ def test_all_can_be_accepted_or_rejected(reply: bool, accepted: bool) -> None:
         (3, "there is no candidate 3; there are 1 to 2: draft.0.0, draft.0.1"),
         ("draft.0.9", "there is no candidate 'draft.0.9'"),
         ({"choise": 1}, "choise"),
-        ({"remark": None}, "it says nothing"),
-        ([1], "[1] is no reply"),
-        ({"edit": "Five."}, "which one is edited"),
+        ({"remark": None}, "the reply is empty"),
+        ([1], "[1] is not a reply"),
+        ({"edit": "Five."}, "an edit needs `choose`, since there are 2 candidates"),
     ],
 )
 def test_a_reply_that_is_none_is_asked_for_again(reply: Any, error: str) -> None:
@@ -147,7 +147,7 @@ def test_with_no_candidate_there_is_nothing_to_ask() -> None:
     [
         ("2\n", None),
         ("9\n2\n", "there is no candidate 9"),
-        ("\n2\n", "can't be understood"),
+        ("\n2\n", "not understood: answer with one of\n  NUMBER"),
         ("2: It is 11.\n", None),
     ],
 )

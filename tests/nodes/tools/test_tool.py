@@ -90,7 +90,7 @@ def untyped(a):
     [
         ({"a b": add}, "a tool is called 'a b'"),
         ({"x": 3}, "tool 'x' should be a function"),
-        ({"x": Place}, "is the class Place, which is no tool"),
+        ({"x": Place}, "is the class Place, which is not a tool"),
         ([untyped], "'a' has none"),
         ([add, add], "two tools are called 'add'"),
         ("add", "tools are a list, or a mapping"),

@@ -100,8 +100,8 @@ async def test_a_prompt_that_does_not_fit_stops_at_the_models_length(saying):
     ("config", "told"),
     [
         ({"top_p": 0.5}, "graph 'direct' has no param 'top_p'; it has temperature, max_tokens"),
-        ({"stop_seqs": ["x"]}, "can't be given Inspect's setting stop_seqs"),
-        ({"num_choices": 3}, "can't be given Inspect's setting num_choices"),
+        ({"stop_seqs": ["x"]}, "Inspect's setting stop_seqs isn't supported"),
+        ({"num_choices": 3}, "Inspect's setting num_choices isn't supported"),
         ({"max_tokens": 0}, "max_tokens"),
     ],
 )

@@ -130,7 +130,7 @@ async def test_a_person_behind_the_client_reviews_by_elicitation(serve: Serve) -
         result: Any = await client.call_tool("reviewed", QUESTION)
     assert not result.is_error and result.structured_content["value"] == "10"
     assert "Which is right?" in shown[0].message and "Three times four" in shown[0].message
-    assert "which one is edited" in shown[1].message
+    assert "an edit needs `choose`" in shown[1].message
     assert shown[0].requested_schema["properties"]["choose"]["enum"] == ["draft.0.0", "draft.0.1"]
 
 

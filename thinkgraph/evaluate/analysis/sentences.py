@@ -174,7 +174,7 @@ def _left_out(
         if metric.estimates and each.abstained:
             yield (
                 f"{each.label} gave no number for {_count(each.abstained)}: not {metric.claim}, "
-                "and left out of its mean errors."
+                "and excluded from its mean errors."
             )
         if each.questions < questions:
             yield f"{each.label} has answered {each.questions:,} of {_count(questions)} so far."

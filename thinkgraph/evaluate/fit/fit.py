@@ -28,7 +28,7 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.runner import Runner
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import Variant
-from thinkgraph.evaluate.tasks.data import sampled
+from thinkgraph.evaluate.tasks.data import shuffled
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.graphs.language.spec import Scalar
@@ -47,6 +47,8 @@ MARGIN = 1.1
 """How much more than the default's tokens a setting may take, where no budget is given."""
 LEAST = 4
 """Questions in each part, at least."""
+ASKS = 20
+"""How often Optuna is asked for each setting: it proposes some again and again."""
 
 
 class Trial(Frozen):
@@ -99,19 +101,34 @@ class Fit(Frozen):
 
     @property
     def kept(self) -> bool:
-        """Whether the winner's params are worth keeping: it did better there, certain or not."""
-        return self.difference is not None and self.difference.points > 0
+        """Whether the winner's params are worth keeping: it did better there, certain or not.
+
+        So they are where the default is over the budget.
+        """
+        return self.difference is not None and (self.is_over or self.difference.points > 0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the default params take more tokens than a setting might."""
+        return self.default.tokens > self.budget
 
     @property
     def sentence(self) -> str:
         """What was gained, in one sentence."""
+        over = (
+            f"the default params take {self.default.tokens:.0f} tokens, over the budget of "
+            f"{self.budget:.0f}"
+        )
         if self.difference is None:
-            return "Nothing was gained: no setting that was tried beats the default params."
+            none = f"fits the budget; {over}" if self.is_over else "beats the default params"
+            return f"Nothing was gained: no setting that was tried {none}."
         d = self.difference
         measured = (
             f"{d.points:+.0f} points [{d.low:+.0f}, {d.high:+.0f}] on {d.questions} questions "
             "that the search had not seen"
         )
+        if self.is_over:
+            return f"Kept the best setting within the budget: {measured}; {over}."
         if self.gained:
             return f"Gained: {measured}."
         if self.kept:
@@ -129,7 +146,7 @@ class Fitter:
         metric: judges the answers.
         space: what is searched.
         config: the model, its seed and settings.
-        trials: how many settings are tried at most, the default's among them.
+        trials: how many different settings are tried at most, the default's among them.
         share: of the questions that are searched on; the rest judges.
         tokens: sampled tokens a question at most; None: a tenth more than the default takes.
         tell: told each trial.
@@ -180,7 +197,7 @@ class Fitter:
         )
 
     def parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-        """The questions to search on, and those that judge.
+        """The questions to search on, in random order, and those that judge.
 
         Raises:
             ThinkgraphError: there are too few for two parts.
@@ -192,9 +209,8 @@ class Fitter:
                 f"{len(questions)} questions are too few to search on {self.share:.0%} of them and "
                 f"judge on the rest: each part needs {LEAST}, and a hundred to tell anything"
             )
-        search = sampled(questions, count, self.config.seed)
-        seen = {question.id for question in search}
-        return search, tuple(each for each in questions if each.id not in seen)
+        ordered = shuffled(questions, self.config.seed)
+        return ordered[:count], ordered[count:]
 
     async def _judge(self, fit: Fit, runner: Runner, rest: Sequence[Question]) -> Fit:
         """The winner against the default on the questions that the search has not seen."""
@@ -235,6 +251,8 @@ class _Search:
         self._fitter, self._runner, self._questions = fitter, runner, questions
         self.trials: list[Trial] = []
         self.budget = float(fitter.tokens or 0)
+        self._default_tokens: dict[int, float] = {}
+        """Of the default params, by the number of questions."""
 
     async def run(self) -> tuple[Trial, Trial]:
         """The best trial and the default's."""
@@ -246,13 +264,14 @@ class _Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
         )
         study.enqueue_trial(self._default())
-        for _ in range(self._fitter.trials):
-            if len(self.trials) == space.size:
+        wanted = min(self._fitter.trials, space.size)
+        for _ in range(wanted * ASKS):
+            if len(self.trials) == wanted:
                 break
             await self._try(study, study.ask())
         default = self.trials[0]
-        whole = [trial for trial in self.trials if not trial.ended]
-        return max([*whole, *([] if whole else [default])], key=lambda t: t.rank), default
+        fits = [each for each in self.trials if not each.ended and each.tokens <= self.budget]
+        return max(fits or [default], key=lambda trial: trial.rank), default
 
     def _default(self) -> dict[str, Any]:
         params = self._fitter.variant("", {}, {}).load().bind({})
@@ -289,7 +308,9 @@ class _Search:
             trial = self._scored(part, rows, params, prompts)
             asked.report(trial.share, count)
             ended = trial.ended
-            if not is_default and not ended and trial.tokens > self.budget:
+            if is_default:
+                self._default_tokens[count] = trial.tokens
+            elif not ended and trial.tokens > self._limit(count):
                 ended = "too many tokens"
             elif not is_default and not ended and rung < 1 and asked.should_prune():
                 ended = "behind the others"
@@ -298,6 +319,11 @@ class _Search:
         if is_default and not self.budget:
             self.budget = trial.tokens * MARGIN
         return trial
+
+    def _limit(self, count: int) -> float:
+        """Tokens that a setting may take on the first questions, which may be longer than most."""
+        whole = self.trials[0].tokens
+        return self.budget * self._default_tokens[count] / whole if whole else self.budget
 
     def _scored(
         self,

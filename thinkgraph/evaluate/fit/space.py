@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
@@ -10,16 +10,9 @@ from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.spec import Param, Scalar
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Frozen
-from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
+from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt
 
 BUILT_IN = "built-in"
-GRID: Mapping[str, tuple[Scalar, ...]] = {
-    "temperature": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
-    "top_p": (0.8, 0.95, 1.0),
-    "min_p": (0.0, 0.05, 0.1),
-    "prompt": ("question", "step-by-step", "plan-and-solve"),
-}
-"""What is tried unless it is said. A coarse grid, so that trials share their samples."""
 
 
 class Space(Frozen):
@@ -38,8 +31,8 @@ class Space(Frozen):
 
         Args:
             graph: the strategy.
-            given: ``NAME=VALUE,VALUE`` for each param to search; none: temperature, top_p, min_p,
-                prompt and samples, where the strategy has them.
+            given: ``NAME=VALUE,VALUE`` for each param to search; none: the values that the
+                strategy's params name under ``fit``.
             prompts: the name of a built-in prompt, a label and the prompt in its place.
 
         Raises:
@@ -120,29 +113,14 @@ def _check_prompts(graph: Graph, space: Space, prompts: Sequence[tuple[str, str,
 
 
 def _default(graph: Graph) -> dict[str, tuple[Scalar, ...]]:
-    found = {}
-    for name, param in graph.spec.params.items():
-        values = GRID.get(name, ())
-        if name == "samples" and isinstance(param.default, int):
-            values = (max(param.default // 2, 1), param.default, param.default * 2)
-        if name == "prompt" and param.default not in prompt_names():
-            values = ()
-        if fit := _with_default(param, [value for value in values if _accepts(param, value)]):
-            found[name] = fit
-    if not found:
+    found = {n: _with_default(p, [*map(p.accept, p.fit)]) for n, p in graph.spec.params.items()}
+    tried = {name: values for name, values in found.items() if values}
+    if not tried:
         raise ThinkgraphError(
-            f"{graph.spec.name} has none of the params that are searched by default; name some: "
-            "--search PARAM=VALUE,VALUE"
+            f"no param of {graph.spec.name} says what to try; write `fit: [VALUE, VALUE]` beside "
+            "its default, or --search PARAM=VALUE,VALUE"
         )
-    return found
-
-
-def _accepts(param: Param, value: Scalar) -> bool:
-    try:
-        param.accept(value)
-    except ValueError:
-        return False
-    return True
+    return tried
 
 
 def _with_default(param: Param, values: Sequence[Scalar]) -> tuple[Scalar, ...]:

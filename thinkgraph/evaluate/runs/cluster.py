@@ -156,7 +156,7 @@ def _told(error: Exception, database: Path) -> Exception:
     if isinstance(error, RayActorError):
         return ThinkgraphError(
             f"a worker died more than {RESTARTS} times; what was computed is kept in {database}, "
-            "and the same command goes on from it"
+            "and the same command resumes from it"
         )
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, ThinkgraphError) else error

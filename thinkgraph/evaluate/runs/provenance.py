@@ -94,6 +94,12 @@ def _versions() -> Mapping[str, str]:
     return found
 
 
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits; empty if there is none."""
+    found = _file(path)
+    return found.sha256 if found else ""
+
+
 def _file(path: Path | None) -> File | None:
     if path is None or not path.is_file():
         return None

@@ -146,7 +146,7 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(
                 f"can't write to {self.path}: {error}; what was computed before is kept there, "
-                "and the same command goes on from it"
+                "and the same command resumes from it"
             ) from error
 
     def close(self) -> None:

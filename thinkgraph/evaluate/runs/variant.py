@@ -16,7 +16,7 @@ from thinkgraph.fitted import Fitted
 from thinkgraph.graphs.catalogue import find
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.graphs.language.spec import Scalar, Spec
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.nodes.prompts.prompt import Prompt, load_prompt, prompt_names
@@ -61,7 +61,7 @@ class Variant(Frozen):
         found = _LABEL.fullmatch(label)
         if not found:
             raise ThinkgraphError(
-                f"{label!r} is no strategy; write GRAPH, GRAPH@SAMPLES or GRAPH:PARAM=VALUE"
+                f"{label!r} is not a strategy; write GRAPH, GRAPH@SAMPLES or GRAPH:PARAM=VALUE"
             )
         known = load_extracting(found["graph"], extract).spec.params
         given = {name: value for name, value in common.items() if name in known}
@@ -179,7 +179,7 @@ def parse_variants(
         extract: the short form of the extractor of all nodes that don't set one.
 
     Raises:
-        ThinkgraphError: a label that stands there twice, none at all, a param of ``common`` that
+        ThinkgraphError: a duplicate label or model, no label at all, a param of ``common`` that
             no graph has, or what :meth:`Variant.parse` raises.
     """
     variants = (
@@ -187,13 +187,17 @@ def parse_variants(
         *(_fitted(file, common, prompts, extract) for file in files),
     )
     twice = [v.label for index, v in enumerate(variants) if v in variants[:index]]
-    if twice or not variants:
+    if twice:
+        raise ThinkgraphError(f"--graphs names {twice[0]!r} twice; remove one")
+    if not variants:
         raise ThinkgraphError(
-            f"{twice[0]!r} stands there twice" if twice else "there is no strategy to compare"
+            "--graphs names no strategy; write for example --graphs direct,self-consistency@4"
         )
     for name in common:
         if not any(name in variant.params for variant in variants):
-            raise ThinkgraphError(f"none of the strategies has a param {name!r}")
+            known = sorted({param for each in variants for param in load(each.graph).spec.params})
+            hint = did_you_mean(name, known) or f"they have {', '.join(known) or 'no params'}"
+            raise ThinkgraphError(f"-p {name}: none of the strategies has this param; {hint}")
     return _with_models(variants, models) if len(models) > 1 else variants
 
 
@@ -212,8 +216,8 @@ def _fitted(
 
 
 def _with_models(variants: Sequence[Variant], models: Sequence[str]) -> tuple[Variant, ...]:
-    if len(set(models)) < len(models):
-        raise ThinkgraphError("a model stands there twice")
+    if twice := [model for index, model in enumerate(models) if model in models[:index]]:
+        raise ThinkgraphError(f"--model names {twice[0]!r} twice; remove one")
     names = {model: Path(model).name.removesuffix(".gguf") for model in models}
     if len(set(names.values())) < len(names):  # two files of one name
         names = {model: model for model in models}
@@ -260,6 +264,8 @@ def _digest(graph: Graph, params: Mapping[str, Scalar], prompts: Mapping[str, Pr
     specs = {name: spec.plain for name, spec in graph.specs.items()}
     for spec in specs.values():
         spec.pop("about", None)
+        for param in spec.get("params", {}).values():
+            param.pop("fit", None)  # what may be tried changes no answer
     texts = {name: load_prompt(name) for name in prompt_names()} | dict(prompts)
     said = {name: prompt.model_dump(exclude={"about"}) for name, prompt in texts.items()}
     return digest(specs, params, said)

@@ -98,6 +98,12 @@ def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tu
     """
     if limit is None or limit >= len(questions):
         return questions
+    chosen = {each.id for each in shuffled(questions, seed)[:limit]}
+    return tuple(each for each in questions if each.id in chosen)
+
+
+def shuffled(questions: tuple[Question, ...], seed: int) -> tuple[Question, ...]:
+    """The questions in random order by ids; each beginning is a sample, stratified by group."""
     ranks = {each.id: hashlib.sha256(f"{seed}:{each.id}".encode()).digest() for each in questions}
     groups: dict[str, list[Question]] = {}
     for each in sorted(questions, key=lambda question: ranks[question.id]):
@@ -107,8 +113,7 @@ def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tu
         for group in groups.values()
         for place, each in enumerate(group)
     }
-    last = sorted(places.values())[limit - 1]
-    return tuple(each for each in questions if places[each.id] <= last)
+    return tuple(sorted(questions, key=lambda question: places[question.id]))
 
 
 def _word_problems(count: str, seed: int) -> Task:

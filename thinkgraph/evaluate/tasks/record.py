@@ -168,7 +168,10 @@ def _table(path: Path, text: str, known: Collection[str]) -> Records:
 
 def _dataset(path: Path) -> Records:
     if not any((path / name).exists() for name in ("dataset_info.json", "dataset_dict.json")):
-        raise DataError(f"{path} is a folder, but no Hugging Face dataset (as save_to_disk writes)")
+        raise DataError(
+            f"{path} is a folder without a saved Hugging Face dataset; write one with "
+            "Dataset.save_to_disk, or give a file"
+        )
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:

@@ -59,7 +59,9 @@ def read_text(path: Path) -> FileText:
             raise DataError(f"{path} begins as {encoding} and isn't, at {place}") from None
         return _windows(path, data, f"{path}, {place}: byte {byte} is not UTF-8")
     if "\0" in text:
-        raise DataError(f"{path} holds NUL characters: it is no text")
+        raise DataError(
+            f"{path} is a binary file (it has NUL bytes); give a .jsonl, .json, .csv or .tsv file"
+        )
     return FileText(text, "" if encoding.startswith("utf-8") else f"read as {encoding.upper()}")
 
 

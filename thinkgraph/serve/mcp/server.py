@@ -46,7 +46,8 @@ Context = ServerRequestContext[Any, Any]
 
 def server(service: Service) -> Server[Any]:
     """An MCP server whose tools are the strategies of a service."""
-    tools = service.strategies.tools
+    strategies, models = service.strategies, service.models
+    tools = {n: strategies.for_model(n, models.default, models) for n in strategies.tools}
     listed = [_tool(graph) for graph in tools.values()]
     schemas = {tool.name: tool.input_schema for tool in listed}
 

@@ -65,6 +65,11 @@ class Models:
         """The name of the model that answers where a request names none."""
         return next(iter(self._sources))
 
+    def file(self, name: str) -> str | None:
+        """The catalogue name or path of a model; None of one at an endpoint, or given open."""
+        source = self._sources.get(name)
+        return source if isinstance(source, str) and not source.startswith(SERVER) else None
+
     @property
     def opened(self) -> dict[str, Model]:
         """Those that are open now."""

@@ -1,4 +1,4 @@
-"""Strategies that a request or the page's editor brings along: built-in and shared graphs, no file."""
+"""Strategies that a request or the page's editor brings along; they can use no file."""
 
 from __future__ import annotations
 

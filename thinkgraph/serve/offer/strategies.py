@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from thinkgraph.fitted import Fitted
+from thinkgraph.fitted import Fitted, for_model
 from thinkgraph.graphs import catalogue
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
@@ -51,6 +51,7 @@ class Strategies:
         graphs: the strategies by name.
         variants: further names to list, such as ``self-consistency@8``.
         tools: the names of those that are tools of agents; all by default.
+        kept: the names of those whose defaults are what `thinkgraph fit` keeps for a model.
     """
 
     def __init__(
@@ -58,7 +59,10 @@ class Strategies:
         graphs: Mapping[str, Graph],
         variants: Iterable[str] = (),
         tools: Iterable[str] | None = None,
+        kept: Iterable[str] = (),
     ) -> None:
+        self._kept = frozenset(kept)
+        self._for_models: dict[tuple[str, str], Graph] = {}
         self.graphs, self._variants = dict(graphs), tuple(variants)
         self.tools = {name: self.graphs[name] for name in (self.graphs if tools is None else tools)}
 
@@ -68,6 +72,8 @@ class Strategies:
         given: Iterable[str] = (),
         hosted: Mapping[str, Any] | None = None,
         fitted: Iterable[Fitted] = (),
+        *,
+        kept: bool = False,
     ) -> Strategies:
         """Load strategies: built-in names, files, either with ``@N``.
 
@@ -79,6 +85,7 @@ class Strategies:
             hosted: the tools and verifiers that are bound, as arguments of a run.
             fitted: params files, whose values are the defaults of the strategies that they name;
                 where no names are given, those of a spec's path are offered beside the others.
+            kept: whether the other strategies get what `thinkgraph fit` keeps for a model.
 
         Raises:
             ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound; or a params
@@ -107,10 +114,12 @@ class Strategies:
             if at:
                 graph.bind({SAMPLES: count})
                 variants.append(f"{graph.name}@{count}")
-        graphs |= _fitted(graphs, files)
+        replaced = _fitted(graphs, files)
+        graphs |= replaced
         if not sources:
             variants = [f"{n}@{SHOWN}" for n, g in graphs.items() if _varies(g)]
-        return cls(graphs, variants, None if sources else TOOLS)
+        others = graphs.keys() - replaced.keys() if kept else ()
+        return cls(graphs, variants, None if sources else TOOLS, others)
 
     @property
     def names(self) -> list[str]:
@@ -135,12 +144,25 @@ class Strategies:
             except ThinkgraphError as error:
                 if at:
                     raise RequestError(str(error), param="model") from None
-            return Chosen(name, model or models.default, graph, params)
+            chosen = model or models.default
+            return Chosen(name, chosen, self.for_model(base, chosen, models), params)
         known = [*models.names, *self.graphs]
         hint = did_you_mean(rest, known) or "GET /v1/models lists them"
         raise RequestError(
             f"there is no model {name!r}; {hint}", status=404, param="model", code="model_not_found"
         )
+
+    def for_model(self, name: str, model: str, models: Models) -> Graph:
+        """A strategy with what is kept for a model, as it was at the first request."""
+        file = models.file(model) if name in self._kept else None
+        if file is None:
+            return self.graphs[name]
+        if (name, model) not in self._for_models:
+            graph, fitted = for_model(self.graphs[name], file)
+            self._for_models[name, model] = graph
+            if fitted:
+                _log.info("%s", fitted.told)
+        return self._for_models[name, model]
 
     def chores(self, name: str) -> Graph:
         """The strategy that answers a chat program's chores; a built-in one need not be offered."""
@@ -159,7 +181,7 @@ def _fitted(graphs: Mapping[str, Graph], files: Iterable[Fitted]) -> dict[str, G
         name = next((name for name, graph in graphs.items() if file.is_for(graph)), None)
         if name is None:
             raise ThinkgraphError(
-                f"the params file is for {file.strategy!r}, which isn't offered; "
+                f"the params file is for {file.name or file.strategy!r}, which isn't offered; "
                 f"there are {', '.join(graphs)}"
             )
         if name in found:

@@ -180,6 +180,9 @@ def _chosen(service: Service, name: str, options: Options, messages: Sequence[Me
     if chosen.graph is not None and is_chore(service, messages):
         graph = service.strategies.chores(service.settings.chores_by)
         return Chosen(graph.name, model or chosen.model, graph)
+    if model and chosen.graph is not None:
+        graph = service.strategies.for_model(chosen.graph.name, model, service.models)
+        return Chosen(chosen.name, model, graph, chosen.params)
     return Chosen(chosen.name, model or chosen.model, chosen.graph, chosen.params)
 
 

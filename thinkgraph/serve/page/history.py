@@ -101,6 +101,7 @@ class Past(Frozen):
     has_report: bool = False
 
 
+_HAS_REPORT = "report is not null as has_report"
 _COLUMNS = tuple(name for name in Past.model_fields if name != "has_report")
 
 
@@ -210,11 +211,10 @@ class History:
         return found[0] if found else None
 
     def _found(self, where: str, values: Mapping[str, Any]) -> list[Past]:
-        names = ", ".join(_COLUMNS)
+        names = ", ".join((*_COLUMNS, "server", "seen"))
         with self._cursor() as cursor:
             rows = cursor.execute(
-                f"select {names}, report is not null as has_report, server, seen "
-                f"from runs {where}",  # noqa: S608 (no value is in it)
+                f"select {names}, report is not null as has_report, server, seen from runs {where}",  # noqa: S608 (no value is in it)
                 values,
             ).fetchall()
         return [self._past(row) for row in rows]

@@ -346,7 +346,7 @@ class TestOtherMetrics:
             "The mean absolute error of chain-of-thought is smaller than that of direct by" in text
         )
         assert "on the 38 questions that both gave a number for." in text
-        assert "direct gave no number for 1 question: not within 20 %, and left out of" in text
+        assert "direct gave no number for 1 question: not within 20 %, and excluded from" in text
 
     def test_scores_of_parts(self):
         metric = Own("part", lambda answer, reference, question: int(answer) and 0.5)

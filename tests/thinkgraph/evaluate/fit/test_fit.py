@@ -83,6 +83,57 @@ def test_what_takes_too_many_tokens_is_given_up_however_right_it_is(tmp_path):
     assert found.gained
 
 
+def asking(text):
+    """Direct, with another prompt to try in place of its own."""
+    return {"strategy": "direct", "search": (), "prompts": [("question", "x", Prompt(user=text))]}
+
+
+def test_tokens_are_held_against_the_default_on_the_same_questions(tmp_path):
+    """The first questions take three times as many tokens, with any prompt."""
+    first, _ = fitter(**asking("{{ question }} step by step")).parts()
+    long = [question.text for question in first[:5]]
+
+    def reply(messages, seed):
+        text = messages[-1].content
+        answer = RIGHT if text.endswith("step by step") else "It is 8."
+        return f"well well well well {answer}" if text.split(" step")[0] in long else answer
+
+    found = fitted(tmp_path, reply=reply, **asking("{{ question }} step by step"))
+    assert found.best.share == 1 and not found.best.ended
+
+
+def test_a_default_over_the_budget_never_wins_and_that_is_said(tmp_path):
+    def reply(messages, seed):
+        brief = messages[-1].content.endswith("brief")
+        return "It is 8." if brief else "Let me see. It is 7."
+
+    found = fitted(tmp_path, reply=reply, tokens=4, **asking("{{ question }} brief"))
+    assert found.best.prompts == {"question": "x"} and found.best.tokens <= 4
+    assert found.kept and not found.gained
+    assert "over the budget of 4" in found.sentence and "-100 points" in found.sentence
+    found = fitted(tmp_path / "none", reply=reply, tokens=1, **asking("{{ question }} brief"))
+    assert found.best == found.default
+    assert "no setting that was tried fits the budget" in found.sentence
+
+
+def test_each_beginning_of_the_searched_questions_is_a_sample_of_all_levels():
+    """In a file that is sorted by level, too: trials are given up on the first ones."""
+    questions = [
+        Question(id=f"q{n}", text="?", reference="7", group=str(n // 10)) for n in range(40)
+    ]
+    search, rest = fitter(task=Task(name="levels", questions=tuple(questions))).parts()
+    assert {each.group for each in search[:5]} == {each.group for each in rest} == set("0123")
+    assert sorted([*search, *rest], key=questions.index) == questions
+
+
+def test_as_many_different_settings_are_tried_as_there_are(tmp_path):
+    """Optuna proposes a setting more than once; that one counts once."""
+    questions = {"task": task(8), "tokens": 100, "trials": 12}
+    found = fitted(tmp_path, search=("temperature=0,0.2,0.4,0.6", "samples=1,2"), **questions)
+    assert len(found.trials) == 4 * 3
+    assert len({str(each.params) for each in found.trials}) == 4 * 3
+
+
 def test_a_gain_that_the_other_questions_do_not_show_is_said_to_be_none(tmp_path):
     """The prompt is right on the searched questions alone: chance, as far as one can know."""
     plain = fitter(
@@ -204,11 +255,24 @@ def test_too_few_questions_are_refused(tmp_path):
         fitted(tmp_path, task=task(6))
 
 
-def test_by_default_the_params_of_sampling_are_searched_with_their_defaults():
+def test_by_default_the_values_that_the_strategy_names_are_searched_with_its_defaults():
     space = Space.of(load("self-consistency"), [])
     assert set(space.params) == {"samples", "temperature", "top_p", "prompt"}
-    assert set(space.params["samples"]) == {8, 16, 32}
-    assert space.size == 3 * 6 * 3 * 3
+    assert set(space.params["samples"]) == {4, 8, 16}  # none that costs more than the default
+    assert space.size == 3 * 5 * 3 * 3
+    named = {"heat": {"default": 0.5, "fit": [0, 1]}, "tokens": 9}
+    graph = Graph("own", params=named)
+    graph.add(draft=Generate(temperature="$heat", max_tokens="$tokens"))
+    graph.edge("START", "draft", "END")
+    assert Space.of(graph, []).params == {"heat": (0.0, 1.0, 0.5)}
+
+
+def test_a_strategy_that_names_no_values_is_told_how_to():
+    graph = Graph("own", params={"heat": 0.5})
+    graph.add(draft=Generate(temperature="$heat"))
+    graph.edge("START", "draft", "END")
+    with pytest.raises(ThinkgraphError, match=r"no param of own says what to try; write `fit: "):
+        Space.of(graph, [])
 
 
 @pytest.fixture

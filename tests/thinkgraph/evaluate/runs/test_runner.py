@@ -138,7 +138,7 @@ async def test_a_full_disk_ends_it_with_one_message_and_nothing_lost(scripted, t
     with Store(path) as store:
         pages = store._database.execute("PRAGMA page_count").fetchone()[0]
         store._database.execute(f"PRAGMA max_page_count = {pages + 12}")
-        with pytest.raises(StoreError, match=r"disk is full.*goes on from it"):
+        with pytest.raises(StoreError, match=r"disk is full.*resumes from it"):
             await Runner(scripted, store, at_once=2).run(questions, variants())
     kept = []
     with Store(path) as store:

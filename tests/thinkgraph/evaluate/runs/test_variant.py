@@ -44,19 +44,29 @@ def test_common_params_go_to_those_who_have_them():
 @pytest.mark.parametrize(
     ("text", "common", "says"),
     [
-        ("", {}, "no strategy"),
-        ("direct,direct", {}, "'direct' stands there twice"),
+        ("", {}, "--graphs names no strategy"),
+        ("direct,direct", {}, "--graphs names 'direct' twice"),
         ("dirct", {}, "direct"),
         ("direct@4", {}, "has no param 'samples'"),
         ("self-consistency@0", {}, "less than 1"),
         ("self-consistency@4:sampels=2", {}, "did you mean 'samples'"),
-        ("direct", {"sampels": "2"}, "none of the strategies has a param 'sampels'"),
+        (
+            "direct,self-consistency@2",
+            {"sampels": "2"},
+            "-p sampels: none of the strategies has this param; did you mean 'samples'?",
+        ),
+        ("direct", {"x": "2"}, "they have .*max_tokens"),
         ("@4", {}, "write GRAPH"),
     ],
 )
 def test_what_is_wrong_is_said(text, common, says):
     with pytest.raises(ThinkgraphError, match=says.replace("[", r"\[")):
         parsed(text, common)
+
+
+def test_a_model_that_is_named_twice_is_refused():
+    with pytest.raises(ThinkgraphError, match=r"--model names 'a\.gguf' twice"):
+        parse_variants("direct", {}, {}, models=["a.gguf", "b.gguf", "a.gguf"])
 
 
 def test_the_digest_depends_on_what_the_answers_depend_on(tmp_path):

@@ -368,7 +368,7 @@ class TestFaults:
     def test_a_kind_that_is_not_read(self, tmp_path):
         (tmp_path / "data.parquet").write_bytes(b"PAR1")
         assert ".jsonl" in fault(tmp_path / "data.parquet")
-        assert "no Hugging Face dataset" in fault(tmp_path)
+        assert "without a saved Hugging Face dataset" in fault(tmp_path)
 
     def test_a_text_that_is_not_utf_8(self, tmp_path):
         path = tmp_path / "data.csv"
