@@ -99,6 +99,9 @@ class Answer(Frozen):
     of: int = Field(description="number of candidates, abstentions included")
     tie: bool = False
     tally: Tally | None = Field(None, description="every distinct answer, with its votes")
+    voters: tuple[str, ...] = Field(
+        (), description="ids of the candidates that were tallied; the tally's members index them"
+    )
     cancelled: int = Field(
         0, description="samples that a stopping rule cancelled; they did not vote"
     )

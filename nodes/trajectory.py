@@ -178,7 +178,7 @@ class Trajectory(ABC):
                     return _refused(call, remark.strip())
                 case {"arguments": dict() as arguments}:
                     return call.model_copy(update={"arguments": arguments})
-            request["error"] = f"{given!r} is not a reply; reply with {HOW}"
+            request["error"] = f"{given!r} is not a reply"
 
     @property
     def _left(self) -> int:

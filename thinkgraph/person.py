@@ -68,7 +68,7 @@ def _show_review(request: Mapping[str, Any]) -> None:
             verdict = "accepted" if critique["accepted"] else "not accepted"
             lines.append(f"   ({verdict}) {' '.join(critique['text'].split())}")
     if request.get("error"):
-        lines.append(f"\n{request['error'].partition('; reply')[0]}")
+        lines.append(f"\n{request['error']}")
     say(_printable("\n".join([*lines, "", HOW])))
 
 

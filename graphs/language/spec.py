@@ -7,6 +7,7 @@ Python form all come from them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -116,6 +117,8 @@ class Param(Frozen):
         converted = _convert(value, self.kind)
         if self.choices and converted not in self.choices:
             raise ValueError(f"{value!r} is not one of {', '.join(map(str, self.choices))}")
+        if isinstance(converted, float) and not math.isfinite(converted):
+            raise ValueError(f"{value!r} is not a finite number")
         if isinstance(converted, int | float) and not isinstance(converted, bool):
             if self.minimum is not None and converted < self.minimum:
                 raise ValueError(f"{value} is less than {self.minimum:g}")

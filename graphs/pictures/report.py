@@ -126,16 +126,15 @@ def _bars(result: RunRecord, counted: Mapping[str, int]) -> list[Bar]:
 
 
 def _counted(result: RunRecord) -> dict[str, int]:
-    """The bar that counts each candidate; where not all that live voted, those with its words."""
-    tally = result.answer.tally
-    voters = [candidate for candidate in result.candidates if candidate.live]
+    """The bar that counts each voter; in a record without voters, by the words of the answer."""
+    tally, voters = result.answer.tally, result.answer.voters
     if tally is None:
         return {}
-    if tally.of != len(voters):
+    if not voters:
         bars = {found.value: i for i, found in enumerate(tally.classes)}
-        return {c.id: bars[c.answer] for c in voters if c.answer in bars}
-    found = dict.fromkeys((voter.id for voter in voters), len(tally.classes))
-    return found | {voters[i].id: bar for bar, c in enumerate(tally.classes) for i in c.members}
+        return {c.id: bars[c.answer] for c in result.candidates if c.live and c.answer in bars}
+    found = dict.fromkeys(voters, len(tally.classes))
+    return found | {voters[i]: bar for bar, c in enumerate(tally.classes) for i in c.members}
 
 
 def _cards(result: RunRecord, counted: Mapping[str, int]) -> Iterator[Card]:

@@ -176,7 +176,7 @@ class Review(Node):
             try:
                 return Reply.parse(given, state.live)
             except ValueError as error:
-                request = {**request, "error": f"{error}; reply with {HOW}"}
+                request = {**request, "error": str(error)}
 
     def _edited(self, parent: Candidate, text: str, step: Step) -> Candidate:
         return Candidate(

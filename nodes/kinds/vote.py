@@ -147,6 +147,7 @@ class Vote(Node):
             of=len(voters),
             tie=votes.tie,
             tally=votes,
+            voters=tuple(candidate.id for candidate in voters),
             note=votes.note,
         )
         if self.combine == "mode":

@@ -47,6 +47,8 @@ def test_text_from_a_command_line_becomes_a_value(param: Param, text: object, va
         (Param(default=2), "2.5", "'2.5' is not an integer"),
         (Param(default=2), True, "True is not an integer"),
         (Param(default=2), "inf", "'inf' is not an integer"),
+        (Param(default=2.0), "inf", "'inf' is not a finite number"),
+        (Param(default=2.0), float("nan"), "nan is not a finite number"),
         (Param(default=0.5), "hot", "'hot' is not a number"),
         (Param(default=2, minimum=1), 0, "0 is less than 1"),
         (Param(default=2, maximum=8), 9, "9 is more than 8"),

@@ -51,7 +51,7 @@ def asker(context: Context) -> Person | None:
 
 def message(request: Mapping[str, Any]) -> str:
     """What a person is shown of a node's question."""
-    lines = [str(request["error"]).partition("; reply")[0]] if "error" in request else []
+    lines = [str(request["error"])] if "error" in request else []
     if "review" in request:
         lines.append(str(request.get("ask") or f"Which is right? {request['question']}"))
         for each in request["candidates"]:

@@ -1,8 +1,9 @@
-"""Strategies that a request brings along, where the server allows it."""
+"""Strategies that a request or the page's editor brings along; they can use no file."""
 
 from __future__ import annotations
 
-from thinkgraph.graphs.catalogue import names
+from pathlib import Path
+
 from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.document import Document
@@ -11,9 +12,12 @@ from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.service import Service
 
+NOWHERE = Path("/a folder that does not exist")
+"""Where the files lie that such a spec may use: it can name strategies, and no file."""
+
 
 def parse_spec(service: Service, text: str) -> Graph:
-    """The strategy of a YAML text, checked; it can use built-in and shared graphs, and no file.
+    """The strategy of a request's YAML text, checked; it can use no file.
 
     Raises:
         RequestError: the server takes no specs, or this one has errors; the message is the report.
@@ -24,17 +28,25 @@ def parse_spec(service: Service, text: str) -> Graph:
             status=403,
             param="thinkgraph.spec",
         )
-    document = Document.parse(text, "thinkgraph.spec")
-    nodes = document.data.get("nodes") if isinstance(document.data, dict) else None
-    for node in nodes.values() if isinstance(nodes, dict) else ():
-        use = node.get("use") if isinstance(node, dict) else None
-        if use is not None and use not in names():
-            raise RequestError(
-                f"a spec of a request can use built-in and shared graphs only, not {use!r}",
-                param="thinkgraph.spec",
-            )
+    try:
+        return foreign_graph(text, "thinkgraph.spec")
+    except SpecError as error:
+        raise RequestError(str(error), param="thinkgraph.spec", code="invalid_spec") from None
+
+
+def foreign_document(text: str, file: str) -> Document:
+    """A spec that isn't the server's own, parsed; ``file`` is its name in problems."""
+    return Document.parse(text, file, folder=NOWHERE)
+
+
+def foreign_graph(text: str, file: str) -> Graph:
+    """The strategy of such a spec.
+
+    Raises:
+        SpecError: it has errors.
+    """
+    document = foreign_document(text, file)
     problems = check(document)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        raise RequestError(str(SpecError(errors)), param="thinkgraph.spec", code="invalid_spec")
-    return Graph.of(Spec.model_validate(document.data))
+    if any(each.severity == "error" for each in problems):
+        raise SpecError(problems)
+    return Graph.of(Spec.model_validate(document.data), NOWHERE)

@@ -7,7 +7,7 @@ server that is silent is shown as interrupted.
 
 from __future__ import annotations
 
-import json
+import math
 import secrets
 import sqlite3
 import threading
@@ -18,8 +18,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 
+from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 
@@ -63,11 +64,22 @@ class Asked(Frozen):
     question: str = Field(min_length=1, max_length=200_000)
     strategy: str = Field("", max_length=500, description="its name; empty where `yaml` is given")
     yaml: str | None = Field(None, max_length=200_000, description="a spec of the reader's own")
-    params: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    params: dict[str, Scalar] = Field(default_factory=dict)
     model: str = Field("", max_length=500, description="empty is the server's first")
     seed: int | None = Field(None, ge=0, lt=2**31, description="drawn, unless given")
     tokens: int | None = Field(None, ge=1, description="budget of sampled tokens")
-    seconds: float | None = Field(None, gt=0, description="budget of wall time")
+    seconds: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="budget of wall time"
+    )
+
+    @field_validator("params")
+    @classmethod
+    def _finite(cls, params: dict[str, Scalar]) -> dict[str, Scalar]:
+        """JSON, in which it is kept, has no other numbers."""
+        for name, value in params.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is not a finite number")
+        return params
 
 
 class Past(Frozen):
@@ -80,12 +92,17 @@ class Past(Frozen):
     question: str
     strategy: str
     model: str
-    asked: Asked
+    asked: Asked | None = Field(description="null if another version wrote what can't be read")
     seed: int | None = None
     answer: str | None = None
     error: str | None = None
     cut: str | None = None
     tokens: int | None = None
+    has_report: bool = False
+
+
+_HAS_REPORT = "report is not null as has_report"
+_COLUMNS = tuple(name for name in Past.model_fields if name != "has_report")
 
 
 class History:
@@ -197,20 +214,24 @@ class History:
         return found[0] if found else None
 
     def _found(self, where: str, values: Mapping[str, Any]) -> list[Past]:
-        names = ", ".join(Past.model_fields)
+        names = ", ".join((*_COLUMNS, "server", "seen"))
         with self._cursor() as cursor:
             rows = cursor.execute(
-                f"select {names}, server, seen from runs {where}",  # noqa: S608 (no value is in it)
+                f"select {names}, report is not null as has_report, server, seen from runs {where}",  # noqa: S608 (no value is in it)
                 values,
             ).fetchall()
         return [self._past(row) for row in rows]
 
     def _past(self, row: sqlite3.Row) -> Past:
-        values = {name: row[name] for name in Past.model_fields}
+        values: dict[str, Any] = {name: row[name] for name in Past.model_fields}
         is_silent = row["server"] != self._server and row["seen"] < time.time() - SILENT_S
         if values["status"] == "running" and is_silent:
             values["status"] = "interrupted"
-        return Past.model_validate({**values, "asked": json.loads(row["asked"])})
+        try:
+            asked = Asked.model_validate_json(row["asked"])
+        except ValidationError:
+            asked = None
+        return Past.model_validate({**values, "asked": asked})
 
     def report(self, id: str) -> str | None:
         """The page of a finished run."""

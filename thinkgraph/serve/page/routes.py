@@ -20,14 +20,13 @@ from starlette.staticfiles import StaticFiles
 
 from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.graph import Graph
-from thinkgraph.graphs.language.document import Document
-from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.language.spec import Scalar, Spec
 from thinkgraph.graphs.pictures.drawing import svg
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 from thinkgraph.serve.access.guard import refusal
 from thinkgraph.serve.errors import RequestError, as_request_error
+from thinkgraph.serve.offer.specs import foreign_document, foreign_graph
 from thinkgraph.serve.page.completion import complete
 from thinkgraph.serve.page.door import LOOPBACK, Door
 from thinkgraph.serve.page.history import Asked, History
@@ -35,11 +34,12 @@ from thinkgraph.serve.page.runs import Runs
 from thinkgraph.serve.page.watched import WatchedRun
 from thinkgraph.serve.service import Service
 
+REVALIDATE = {"Cache-Control": "no-cache"}
+"""A browser asks each time whether a file has changed: all are of one version."""
 STATIC = Path(str(resources.files("thinkgraph.serve.page").joinpath("static")))
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
-NOWHERE = Path("/a folder that does not exist")
-"""Where the files lie that a spec of the editor may use: it can name strategies, and no file."""
-
+EDITED = "strategy.yaml"
+"""The name of the editor's spec in problems."""
 OPEN = ("/page/",)
 """Beginnings of paths that need no API key: the page has its token. So has ``/``."""
 
@@ -100,12 +100,12 @@ class Page:
             Route("/page/runs/{id}/stop", self.stop, methods=["POST"]),
             Route("/page/runs/{id}/replies/{number:int}", self.reply, methods=["POST"]),
             Route("/page/runs/{id}/report", self.report),
-            Mount("/page/static", StaticFiles(directory=STATIC)),
+            Mount("/page/static", Static(directory=STATIC)),
         ]
 
     async def index(self, request: Request) -> Response:
         """The page itself."""
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(STATIC / "index.html", headers=REVALIDATE)
 
     async def strategies(self, request: Request) -> Response:
         """The strategies and models that may be asked."""
@@ -118,21 +118,18 @@ class Page:
     async def strategy(self, request: Request) -> Response:
         """One strategy: its text, params and drawing."""
         graph = self._graph(request.path_params["name"])
-        return JSONResponse({"yaml": graph.yaml, "graph": _described(graph.spec)})
+        described = await asyncio.to_thread(_described, graph.spec)
+        return JSONResponse({"yaml": graph.yaml, "graph": described})
 
     async def check(self, request: Request) -> Response:
         """What is wrong with a spec; and if nothing is, what it looks like."""
-        document = _document((await _body(request, Text)).text)
-        problems = await asyncio.to_thread(check, document)
-        is_valid = not any(each.severity == "error" for each in problems)
-        told = [each.model_dump(exclude={"file", "source"}) for each in problems]
-        graph = _described(Spec.model_validate(document.data)) if is_valid else None
-        return JSONResponse({"problems": told, "graph": graph})
+        text = (await _body(request, Text)).text
+        return JSONResponse(await asyncio.to_thread(_checked, text))
 
     async def complete(self, request: Request) -> Response:
         """The words that fit where the cursor of the editor is."""
         given = await _body(request, Text)
-        start, options = complete(given.text, given.position)
+        start, options = await asyncio.to_thread(complete, given.text, given.position)
         return JSONResponse({"from": start, "options": [each._asdict() for each in options]})
 
     async def ask(self, request: Request) -> Response:
@@ -140,12 +137,16 @@ class Page:
         asked = await _body(request, Asked)
         if not asked.question.strip():
             raise RequestError("the question is empty", param="question")
-        graph = self._graph(asked.strategy) if asked.yaml is None else _own(asked.yaml)
+        if asked.yaml is None:
+            graph = self._graph(asked.strategy)
+        else:
+            graph = await asyncio.to_thread(foreign_graph, asked.yaml, EDITED)
         given = {n: value for n, value in asked.params.items() if n not in graph.spec.inputs}
         params = graph.bind(given)
         model = self._service.models.check(asked.model or self._service.models.default)
-        id = await self._runs.begin(graph, asked, model)
-        return JSONResponse({"id": id, "graph": _described(graph.spec, params)}, 201)
+        described = await asyncio.to_thread(_described, graph.spec, params)
+        id = await self._runs.begin(graph, asked, model, described)
+        return JSONResponse({"id": id}, 201)
 
     async def events(self, request: Request) -> Response:
         """A run as it goes on, as server-sent events; ``Last-Event-ID`` resumes."""
@@ -224,24 +225,28 @@ async def _body(request: Request, model: type[M]) -> M:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place) from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise RequestError(f"{place or 'the body'}: {said}", param=place) from None
 
 
-def _document(text: str) -> Document:
-    return Document.parse(text, "strategy.yaml", folder=NOWHERE)
+class Static(StaticFiles):
+    """The page's files, which a browser may keep as long as they are unchanged."""
+
+    def file_response(self, *given: Any, **settings: Any) -> Response:
+        """One file."""
+        answer = super().file_response(*given, **settings)
+        answer.headers.update(REVALIDATE)
+        return answer
 
 
-def _own(text: str) -> Graph:
-    """A strategy of the editor.
-
-    Raises:
-        SpecError: it has errors.
-    """
-    document = _document(text)
+def _checked(text: str) -> dict[str, Any]:
+    document = foreign_document(text, EDITED)
     problems = check(document)
-    if any(each.severity == "error" for each in problems):
-        raise SpecError(problems)
-    return Graph.of(Spec.model_validate(document.data), NOWHERE)
+    is_valid = not any(each.severity == "error" for each in problems)
+    return {
+        "problems": [each.model_dump(exclude={"file", "source"}) for each in problems],
+        "graph": _described(Spec.model_validate(document.data)) if is_valid else None,
+    }
 
 
 def _described(spec: Spec, params: Mapping[str, Scalar] | None = None) -> dict[str, Any]:

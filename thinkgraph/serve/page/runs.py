@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.runtime.result import Result
@@ -34,8 +36,16 @@ class Runs:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
 
-    async def begin(self, graph: Graph, asked: Asked, model: str) -> str:
+    async def begin(
+        self, graph: Graph, asked: Asked, model: str, drawn: Mapping[str, Any] | None = None
+    ) -> str:
         """Begin a run; gives its id.
+
+        Args:
+            graph: the strategy.
+            asked: what it is asked.
+            model: the model's name.
+            drawn: what who watches it is told of the graph before all else.
 
         Raises:
             HistoryError: it can't be written down.
@@ -46,7 +56,7 @@ class Runs:
             self._count(run, graph.name if asked.yaml is None else OWN_SPEC)
             await asyncio.to_thread(self._write, id, run)
 
-        run = self._runs[id] = WatchedRun(graph, asked, on_end)
+        run = self._runs[id] = WatchedRun(graph, asked, on_end, drawn)
         task = asyncio.create_task(run.run(self._service))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -61,6 +61,7 @@ class WatchedRun:
         graph: the strategy.
         asked: what it is asked, and what it may spend.
         on_end: is told once that it is over.
+        drawn: the graph as the page shows it, told before all else.
 
     Attributes:
         result: what came of it; None while it goes on, and if it failed.
@@ -69,17 +70,22 @@ class WatchedRun:
     """
 
     def __init__(
-        self, graph: Graph, asked: Asked, on_end: Callable[[WatchedRun], Awaitable[None]]
+        self,
+        graph: Graph,
+        asked: Asked,
+        on_end: Callable[[WatchedRun], Awaitable[None]],
+        drawn: Mapping[str, Any] | None = None,
     ) -> None:
         self._graph, self._asked, self._on_end = graph, asked, on_end
         self.result: Result | None = None
         self.error: str | None = None
         self._budget: Budget | None = None
         self._stopped: str | None = None
+        self._work: asyncio.Task[None] | None = None
         self._model: Model | None = None
         self._began = time.monotonic()
         self._batches: list[list[Event]] = []
-        self._news: list[Event] = []
+        self._news: list[Event] = [{"event": "graph", "graph": drawn}] if drawn else []
         self._more = asyncio.Event()
         self._watchers, self._left = 0, time.monotonic()
         self._candidates: dict[str, Candidate] = {}
@@ -94,15 +100,27 @@ class WatchedRun:
         """How it ended, or ``running``."""
         if not self.is_over:
             return "running"
-        if self.error is not None:
+        if self.error is not None and not self._never_began:
             return "failed"
-        return "stopped" if self._budget and self._budget.stopped else "done"
+        return "stopped" if self._never_began or (self._budget and self._budget.stopped) else "done"
+
+    @property
+    def _never_began(self) -> bool:
+        """Whether it was stopped while it waited for its turn or its model."""
+        return self._stopped is not None and self._model is None
 
     def stop(self, reason: str = STOPPED) -> None:
-        """End its samples at the next step; it then gives its best answer so far."""
+        """End its samples at the next step; it then gives its best answer so far.
+
+        While it waits for its turn or its model, it leaves the queue, without an answer.
+        """
+        if self.is_over:
+            return
         self._stopped = self._stopped or reason
         if self._budget is not None:
             self._budget.stop(reason)
+        if self._model is None and self._work is not None:
+            self._work.cancel()
         for question in self._questions:
             if not question.done():
                 question.set_result(None)  # the node begins again, and asks nobody any more
@@ -133,11 +151,16 @@ class WatchedRun:
     async def run(self, service: Service) -> None:
         """Run it to its end, whatever that is."""
         ticking = asyncio.create_task(self._tick())
+        self._work = asyncio.create_task(self._admitted(service))
+        if self._stopped:
+            self._work.cancel()
         try:
-            await self._admitted(service)
+            await self._work
         except asyncio.CancelledError:
-            self.error = "the server was shut down"
-            raise
+            if not self._never_began:
+                self.error = "the server was shut down"
+                raise
+            self.error = f"{self._stopped}; it hadn't begun"
         except OutputMismatch as error:
             self.error, self.result = str(error), error.result
         except ThinkgraphError as error:
@@ -170,8 +193,6 @@ class WatchedRun:
             service.admit(client, asked.tokens, asked.seconds) as self._budget,
             service.models.lease([name, *roles.values()]) as models,
         ):
-            if self._stopped:
-                self._budget.stop(self._stopped)
             self._model = models[name]
             settings = {
                 "models": {role: models[each] for role, each in roles.items()},
@@ -230,7 +251,7 @@ class WatchedRun:
             answer = event.answer
             if answer.tally:
                 self._vote_changed = False
-                self._tell(_vote(answer.tally, list(self._live), is_final=True))
+                self._tell(_vote(answer.tally, answer.voters, is_final=True))
             told = {"value", "text", "candidate", "votes", "of", "tie", "note"}
             self._tell({"event": "answer", **answer.model_dump(include=told)})
 
@@ -334,7 +355,7 @@ def cells(model: Model | None) -> dict[str, int]:
     return {"cells": stats.cells_used - stats.cells_idle, "all_cells": stats.cells}
 
 
-def _vote(found: Tally, ids: list[str], *, is_final: bool) -> Event:
+def _vote(found: Tally, ids: Sequence[str], *, is_final: bool) -> Event:
     return {
         "event": "vote",
         "classes": [
@@ -342,7 +363,7 @@ def _vote(found: Tally, ids: list[str], *, is_final: bool) -> Event:
                 "value": each.value,
                 "votes": each.votes,
                 "share": each.share,
-                "members": [ids[i] for i in each.members if i < len(ids)],
+                "members": [ids[i] for i in each.members],
             }
             for each in found.classes
         ],

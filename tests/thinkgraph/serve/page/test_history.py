@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from thinkgraph.serve.page.history import SILENT_S, Asked, History, HistoryError
@@ -86,6 +90,69 @@ def test_a_kill_in_the_middle_leaves_the_history_whole(tmp_path: Path) -> None:
         assert (run.status == "done") == (report is not None)
         assert report is None or len(report) == 3 + 5 * 50_000
     assert begun(history)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite3"
+    history = History(path)
+    unreadable, id = begun(history), begun(history)
+    with sqlite3.connect(path) as file:
+        file.execute(
+            "update runs set asked = ? where id = ?", ('{"question": "q", "new": 1}', unreadable)
+        )
+    assert {run.id for run in history.runs()} == {id, unreadable}
+    assert history.run(unreadable).asked is None
+    assert history.run(id).asked is not None
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_in_a_run_leaves_its_history_whole(
+    tmp_path: Path, tiny: Callable[[str], Path]
+) -> None:
+    path = tmp_path / "runs.sqlite3"
+    with serving(tiny("llama"), path) as (server, client):
+        done = client.post("/page/runs", json={"question": "q", "strategy": "direct"}).json()["id"]
+        assert '"end"' in client.get(f"/page/runs/{done}/events").text
+        report = client.get(f"/page/runs/{done}/report").text
+        asked = {"question": "q", "strategy": "direct", "params": {"max_tokens": 1900}}
+        killed = client.post("/page/runs", json=asked).json()["id"]
+        with client.stream("GET", f"/page/runs/{killed}/events") as told:
+            assert any('"delta"' in line for line in told.iter_lines())
+            server.kill()
+    with sqlite3.connect(path) as file:
+        assert file.execute("pragma integrity_check").fetchone() == ("ok",)
+        file.execute("update runs set seen = seen - ?", (SILENT_S,))  # as if so long ago
+    with serving(tiny("llama"), path) as (_, client):
+        found = client.get("/page/runs").json()["runs"]
+        assert [(run["id"], run["status"]) for run in found] == [
+            (killed, "interrupted"),
+            (done, "done"),
+        ]
+        assert client.get(f"/page/runs/{done}/report").text == report
+        assert client.get(f"/page/runs/{killed}/report").status_code == 404
+        again = client.post("/page/runs", json=found[0]["asked"] | {"params": {}})
+        assert again.status_code == 201
+
+
+@contextmanager
+def serving(model: Path, history: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """A server in a process of its own."""
+    command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--token", "secret"]
+    with subprocess.Popen(
+        [*command, "--model", str(model), "--history", str(history)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        try:
+            addresses = (re.search(r"page is at (http\S+?)/\?", line) for line in server.stdout)
+            url = next(found[1] for found in addresses if found)
+            with httpx.Client(
+                base_url=url, headers={"authorization": "Bearer secret"}, timeout=60
+            ) as client:
+                yield server, client
+        finally:
+            server.kill()
 
 
 def test_a_file_that_is_no_history_is_refused_in_words(tmp_path: Path) -> None:

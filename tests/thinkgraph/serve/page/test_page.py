@@ -13,6 +13,7 @@ import pytest
 import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Message
+from thinkgraph.serve.page.history import Asked
 
 expect = pytest.importorskip("playwright.sync_api").expect
 QUESTION = "Sam has 3 apples and buys 4 more. How many?"
@@ -48,7 +49,7 @@ def approving() -> tg.Graph:
     return graph
 
 
-def pay(amount: int) -> str:
+def pay(amount: int, to: list[str] | None = None) -> str:
     """Pay an amount."""
     return f"paid {amount}"
 
@@ -57,7 +58,7 @@ def payer(messages: Sequence[Message], seed: int) -> str:
     """Calls the tool once, and tells what came of it."""
     if messages[-1].role == "tool":
         return f"The tool said: {messages[-1].content}"
-    return '<tool_call>\n{"name": "pay", "arguments": {"amount": 5}}\n</tool_call>'
+    return '<tool_call>\n{"name": "pay", "arguments": {"amount": 5, "to": ["Ann"]}}\n</tool_call>'
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +262,8 @@ def test_a_person_approves_a_tools_call(served, open_page, way, text, said):
     assert written.startswith("The tool said:")
     assert said in written
     assert ("paid" in written) == (way != "Refuse it with a remark")
+    if way == "Make the call":
+        assert 'to = ["Ann"]' in page.locator(".card .thought").all_text_contents()[-1]
 
 
 def test_the_editor_shows_the_checkers_errors_and_completes(served, open_page):
@@ -308,6 +311,71 @@ def test_a_strategy_of_the_editor_is_run_and_can_be_asked_again(served, open_pag
     assert "name: mine" in page.inner_text(".cm-content")
     assert page.input_value("#question") == QUESTION
     assert page.input_value("#seed") == str(served.history.runs(most=1)[0].seed)
+
+
+EDITED = """\
+thinkgraph: 1
+name: mine
+params: {k: 3}
+nodes:
+  a: {kind: generate, samples: $k}
+  look: {kind: review}
+edges: START -> a -> look -> END
+"""
+
+
+def test_a_run_of_edited_yaml_is_watched_on_with_its_own_graph_and_params(served, open_page):
+    page = open_page(served.url)
+    page.click(".edit")
+    page.locator(".cm-content").fill(EDITED)
+    page.wait_for_selector("input[name=k]", state="attached")
+    page.locator(".params > summary").click()
+    page.fill("input[name=k]", "2")
+    page.fill("#question", QUESTION)
+    page.click("#go")
+    page.wait_for_selector(".turn")
+    page.reload()
+    page.wait_for_selector(".turn")
+    page.wait_for_selector(".at-work[data-node=look]")
+    expect(page.locator(".params input[name=k]")).to_have_value("2")
+    page.click("#stop")
+    answered(page)
+
+
+def test_undo_brings_edited_yaml_back_after_another_strategy_was_chosen(served, open_page):
+    page = open_page(served.url)
+    page.click(".edit")
+    page.locator(".cm-content").fill(EDITED)
+    page.wait_for_selector("[data-node=look]")
+    page.select_option(".strategy", "direct")
+    expect(page.locator(".cm-content")).to_contain_text("name: direct")
+    page.locator(".cm-content").press("Control+z")
+    expect(page.locator(".cm-content")).to_contain_text("name: mine")
+    page.wait_for_selector("[data-node=look]")
+
+
+def test_what_the_history_refuses_is_said_there(served, open_page):
+    page = open_page(served.url)
+    ask(page, "reviewed", question="Is it refused?")
+    page.wait_for_selector(".turn")
+    page.click("nav >> text=History")
+    page.fill("#search", "Is it refused?")
+    expect(page.locator("#history li")).to_have_count(1)
+    page.click("#history >> text=Delete")
+    expect(page.locator("#problem")).to_contain_text("this run is under way; stop it first")
+    assert not page.locator("#ask-view").is_visible()
+    page.click("nav >> text=Ask")
+    page.click("#stop")
+    answered(page)
+
+
+def test_a_run_of_a_model_that_is_gone_is_not_asked_of_another(served, open_page):
+    gone = Asked(question=QUESTION, strategy="direct", model="gone")
+    id = served.history.begin(gone, "direct", "gone")
+    served.history.end(id, "failed", error="out of memory")
+    page = open_page(f"{served.url}/#/run/{id}")
+    page.click("text=Ask again")
+    expect(page.locator("#problem")).to_contain_text("doesn't offer the model 'gone'")
 
 
 def test_a_finished_run_is_a_report_in_the_history(served, open_page):

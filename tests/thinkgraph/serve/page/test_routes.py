@@ -59,6 +59,7 @@ def events(client: httpx.Client, id: str) -> list[Any]:
 def test_a_run_tells_all_that_happens(client: httpx.Client) -> None:
     told = events(client, begin(client, strategy="self-consistency", params={"samples": 3}))
     names = [event["event"] for event in told]
+    assert told[0]["graph"]["name"] == "self-consistency"
     assert {"sent", "node", "delta", "candidate", "vote", "answer", "end"} <= {*names}
     assert names[-1] == "end"
     assert told[-1]["status"] == "done"
@@ -133,6 +134,20 @@ def test_what_cannot_be_asked_is_refused_in_words(
     answer = client.post("/page/runs", json={"question": QUESTION, "strategy": "direct", **asked})
     assert answer.status_code == status
     assert said in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"nan"', '"-inf"'])
+def test_a_number_that_json_cannot_keep_is_refused(client: httpx.Client, value: str) -> None:
+    body = f'{{"question": "q", "strategy": "direct", "params": {{"temperature": {value}}}}}'
+    answer = client.post("/page/runs", content=body)
+    assert answer.status_code == 400
+    assert "finite number" in answer.json()["error"]["message"]
+    assert client.get("/page/runs").status_code == 200
+
+
+def test_the_pages_files_are_of_one_version(client: httpx.Client) -> None:
+    for path in ("/", "/page/static/main.js"):
+        assert client.get(path).headers["cache-control"] == "no-cache"
 
 
 def test_a_body_that_is_no_json_is_refused(client: httpx.Client) -> None:

@@ -21,6 +21,7 @@ from thinkgraph.serve.page import watched
 from thinkgraph.serve.page.history import Asked
 from thinkgraph.serve.page.watched import WatchedRun
 from thinkgraph.serve.service import Service
+from thinkgraph.serve.settings import ServeSettings
 
 
 async def kept(run: WatchedRun) -> None:
@@ -33,6 +34,13 @@ async def run_of(model: str | Model, on_end: Any = kept, **asked: Any) -> Watche
     run = WatchedRun(graph, Asked(question="What is 3 + 4?", **asked), on_end)
     await run.run(service)
     return run
+
+
+def reviewed() -> Graph:
+    graph = Graph("reviewed")
+    graph.add(draft=Generate(), look=Review())
+    graph.edge("START", "draft", "look", "END")
+    return graph
 
 
 async def last(run: WatchedRun) -> dict[str, Any]:
@@ -58,17 +66,23 @@ async def test_a_fault_of_a_model_is_told(tmp_path: Path) -> None:
 async def test_a_run_that_nobody_watches_is_stopped(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watched, "UNWATCHED_S", 0.3)
-    run = await run_of(str(tiny("llama")), params={"max_tokens": 1900})
+    graph = load("direct")
+    service = Service(Models({"m": str(tiny("llama"))}), Strategies({"direct": graph}))
+    run = WatchedRun(graph, Asked(question="What?", params={"max_tokens": 1900}), kept)
+    running = asyncio.create_task(run.run(service))
+    async with aclosing(run.batches()) as batches:
+        async for _, batch in batches:  # leaves it once it writes
+            if any(event["event"] == "delta" for event in batch):
+                break
+    monkeypatch.setattr(watched, "UNWATCHED_S", 0.0)
+    await running
     assert run.status == "stopped"
     assert run.result is not None
     assert run.result.cut == watched.LEFT
 
 
 async def test_a_run_that_waits_for_a_person_may_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = Graph("reviewed")
-    graph.add(draft=Generate(), look=Review())
-    graph.edge("START", "draft", "look", "END")
+    graph = reviewed()
     service = Service(Models({"m": ScriptedModel(["It is 7."])}), Strategies({"reviewed": graph}))
     run = WatchedRun(graph, Asked(question="What is 3 + 4?"), kept)
     running = asyncio.create_task(run.run(service))
@@ -83,3 +97,43 @@ async def test_a_run_that_waits_for_a_person_may_be_left(monkeypatch: pytest.Mon
     await running
     assert run.status == "done"
     assert run.result is not None and run.result.accepted
+
+
+async def test_the_final_vote_names_its_voters_in_whatever_order_they_ended() -> None:
+    texts = ["word " * 60 + "It is 8.", "word " * 30 + "It is 7.", "It is 7."]
+    graph = load("self-consistency")
+    service = Service(Models({"m": ScriptedModel(texts)}), Strategies({"s": graph}))
+    run = WatchedRun(graph, Asked(question="What is 3 + 4?", params={"samples": 3}), kept)
+    await run.run(service)
+    told = [event async for _, batch in run.batches() for event in batch]
+    ended = [each["id"] for each in told if each["event"] == "candidate"]
+    assert ended == ["sample.0.2", "sample.0.1", "sample.0.0"]
+    (vote,) = [each for each in told if each["event"] == "vote" and each["final"]]
+    assert {each["value"]: set(each["members"]) for each in vote["classes"]} == {
+        "7": {"sample.0.1", "sample.0.2"},
+        "8": {"sample.0.0"},
+    }
+
+
+async def test_a_run_that_waits_for_its_turn_can_be_stopped() -> None:
+    graph = reviewed()
+    models = Models({"m": ScriptedModel(["It is 7."])})
+    service = Service(models, Strategies({"r": graph}), None, ServeSettings(running=1))
+    first, second = (WatchedRun(graph, Asked(question="3 + 4?"), kept) for _ in range(2))
+    running = asyncio.create_task(first.run(service))
+    async with aclosing(first.batches()) as batches:
+        async for _, batch in batches:
+            if any(event["event"] == "waiting" for event in batch):
+                break
+    queued = asyncio.create_task(second.run(service))
+    while not service.admission.waiting:
+        await asyncio.sleep(0)
+    second.stop()
+    await queued
+    assert (second.status, second.error) == ("stopped", "it was stopped; it hadn't begun")
+    assert (await last(second))["event"] == "end"
+    assert service.admission.waiting == 0
+    assert not running.done()
+    first.reply(0, True)
+    await running
+    assert first.status == "done"

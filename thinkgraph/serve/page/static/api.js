@@ -28,12 +28,23 @@ export const post = (path, body = {}) =>
   });
 
 // Follow a run; the browser reconnects by itself and says which event it had last.
-export function follow(id, onEvent, onLost) {
+// onAway is told whether the server is away, onLost that the run can't be followed any more.
+export function follow(id, { onEvent, onAway, onLost }) {
   const source = new EventSource(`/page/runs/${encodeURIComponent(id)}/events`);
-  source.onmessage = (message) => JSON.parse(message.data).forEach(onEvent);
+  source.onopen = () => onAway(false);
+  source.onmessage = (message) => {
+    for (const event of JSON.parse(message.data)) {
+      try {
+        onEvent(event);
+      } catch (error) {
+        console.error(error); // what comes after it is shown all the same
+      }
+    }
+  };
   source.addEventListener("over", () => source.close());
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED) onLost();
+    else onAway(true);
   };
   return () => source.close();
 }

@@ -1,6 +1,6 @@
 // One candidate or critique: a line that unfolds to its thought, its text and where it came from.
 
-import { count, h, oneLine } from "./dom.js";
+import { asText, count, h, oneLine } from "./dom.js";
 
 export class Card {
   constructor(id, { open, onSent }) {
@@ -162,7 +162,7 @@ export class Card {
 }
 
 function callLine({ tool, arguments: given, result, failed, seconds }) {
-  const said = Object.entries(given).map(([name, value]) => `${name} = ${value}`);
+  const said = Object.entries(given).map(([name, value]) => `${name} = ${asText(value)}`);
   return h(
     "details",
     { class: "thought" },

@@ -24,6 +24,7 @@ export function drawing(svg) {
   return parsed.nodeName === "svg" ? document.importNode(parsed, true) : h("p", {}, "no drawing");
 }
 
+export const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 export const count = (n, noun) => `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
 export const number = (n) => new Intl.NumberFormat("en").format(n).replaceAll(",", "\u202f");
 

@@ -37,13 +37,13 @@ const COLOURS = HighlightStyle.define([
 
 export class Editor {
   // onChecked is told the graph, or null while there are errors.
-  constructor(box, onChecked) {
+  constructor(box, text, onChecked) {
     this.box = box;
     this.onChecked = onChecked;
     this.problems = [];
     this.view = new EditorView({
       parent: box.querySelector(".editor"),
-      state: this.state(""),
+      state: this.state(text),
     });
   }
 
@@ -73,7 +73,10 @@ export class Editor {
   }
 
   set text(text) {
-    this.view.setState(this.state(text));
+    this.view.dispatch({
+      changes: { from: 0, to: this.view.state.doc.length, insert: text },
+      userEvent: "input.replace", // a step of its own, so that undo brings back what was edited
+    });
     this.tell([]);
   }
 

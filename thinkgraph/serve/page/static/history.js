@@ -3,16 +3,11 @@
 import { get, remove } from "./api.js";
 import { h, number, one, oneLine } from "./dom.js";
 
-const WORDS = {
-  running: "running",
-  done: "done",
-  stopped: "stopped",
-  failed: "failed",
-  interrupted: "interrupted",
-};
-
 export class History {
-  constructor(view, { onAgain }) {
+  // attempt does what may fail, and says so if it does.
+  constructor(view, { attempt, onAgain }) {
+    this.attempt = attempt;
+    this.asked = 0; // how often rows were asked for; only the last answer is shown
     this.view = view;
     this.onAgain = onAgain;
     this.list = one("#history", view);
@@ -20,19 +15,21 @@ export class History {
     this.search = one("#search", view);
     this.search.addEventListener("input", () => {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.show(), 200);
+      this.timer = setTimeout(() => attempt(() => this.show()), 200);
     });
-    this.older.addEventListener("click", () => this.load(this.last));
+    this.older.addEventListener("click", () => attempt(() => this.load(this.last)));
   }
 
   async show() {
-    this.list.replaceChildren();
     await this.load("");
   }
 
   async load(before) {
     const query = new URLSearchParams({ containing: this.search.value, before });
+    const asked = ++this.asked;
     const { runs } = await get(`/page/runs?${query}`);
+    if (asked !== this.asked) return;
+    if (!before) this.list.replaceChildren();
     this.list.append(...runs.map((run) => this.row(run)));
     this.last = runs.at(-1)?.id;
     this.older.hidden = runs.length < 50;
@@ -65,7 +62,7 @@ export class History {
           type: "button",
           class: "link",
           "aria-label": `Delete: ${oneLine(run.question, 60)}`,
-          onclick: () => this.forget(run, row),
+          onclick: () => this.attempt(() => this.forget(run, row)),
         },
         "Delete",
       ),
@@ -82,10 +79,16 @@ export class History {
 
   // One run: its report in a frame that runs no script.
   async open(id, view) {
+    view.replaceChildren();
     const run = await get(`/page/runs/${encodeURIComponent(id)}`);
     const again = h(
       "button",
-      { type: "button", class: "plain", onclick: () => this.onAgain(run.asked, run.seed) },
+      {
+        type: "button",
+        class: "plain",
+        hidden: run.asked === null,
+        onclick: () => this.attempt(() => this.onAgain(run.asked, run.seed)),
+      },
       "Ask again",
     );
     const head = h(
@@ -95,7 +98,7 @@ export class History {
       h("span", { class: "grow" }),
       again,
     );
-    if (run.status !== "running" && (await hasReport(run))) {
+    if (run.has_report) {
       const address = `/page/runs/${run.id}/report`;
       again.after(
         h(
@@ -121,8 +124,6 @@ export class History {
   }
 }
 
-const hasReport = async (run) => run.tokens !== null;
-
 function frame(address, run) {
   const element = h("iframe", {
     src: address,
@@ -141,7 +142,7 @@ function frame(address, run) {
 function outcome(run) {
   if (run.status === "done" || run.status === "stopped")
     return oneLine(run.answer || "no answer", 60);
-  return WORDS[run.status];
+  return run.status;
 }
 
 function facts(run) {

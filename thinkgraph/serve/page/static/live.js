@@ -10,10 +10,10 @@ const section = (id) => id.slice(0, id.lastIndexOf("."));
 const outer = (node) => node.split("/")[0].split(".")[0];
 
 export class Live {
-  constructor(pane, id, graph, { onSent, onState }) {
+  constructor(pane, id, { onSent, onState }) {
     this.pane = pane;
     this.id = id;
-    this.graph = graph;
+    this.graph = { nodes: {}, arrows: [] }; // until it is told
     this.onSent = onSent;
     this.onState = onState;
     this.cards = new Map();
@@ -29,12 +29,22 @@ export class Live {
     this.figures = one(".figures", pane);
     this.figures.hidden = false;
     this.showFigures({ tokens: 0, seconds: 0 });
-    this.draw(graph.svg);
-    this.leave = follow(
-      id,
-      (event) => this.take(event),
-      () => this.lost(),
+    this.away = h(
+      "p",
+      { class: "problem", role: "status", hidden: true },
+      "The server can't be reached; trying again …",
     );
+    this.flow.before(this.away);
+    this.unfollow = follow(id, {
+      onEvent: (event) => this.take(event),
+      onAway: (isAway) => (this.away.hidden = !isAway),
+      onLost: () => this.lost(),
+    });
+  }
+
+  leave() {
+    this.unfollow();
+    this.away.remove();
   }
 
   take(event) {
@@ -48,6 +58,11 @@ export class Live {
 
   draw(svg) {
     one(".graph", this.pane).replaceChildren(drawing(svg));
+  }
+
+  on_graph({ graph }) {
+    this.graph = graph;
+    this.draw(graph.svg);
   }
 
   on_node({ node, round }) {
@@ -304,11 +319,12 @@ export class Live {
     const reached = this.reached;
     const parts = [];
     if (event.error) {
+      const failed = event.status === "stopped" ? "Stopped" : "The run failed";
       parts.push(
-        h("p", { class: "eyebrow" }, "The run failed"),
+        h("p", { class: "eyebrow" }, failed),
         h("pre", { class: "text bad" }, event.error),
       );
-      say(`The run failed: ${event.error}`);
+      say(`${failed}: ${event.error}`);
     } else {
       const value = reached?.value ?? null;
       const output = event.output?.trim() || "no answer";
@@ -350,6 +366,7 @@ export class Live {
   }
 
   lost() {
+    this.away.hidden = true;
     if (this.isOver) return;
     this.isOver = true;
     this.tellAnswer({

@@ -11,13 +11,14 @@ const form = one("#ask");
 const question = one("#question");
 const problem = one("#problem");
 const panes = [];
-const history = new History(one("#history-view"), { onAgain: askAgain });
+const history = new History(one("#history-view"), { attempt, onAgain: askAgain });
 let strategies = [];
+let models = [];
 
 async function begin() {
   const found = await get("/page/strategies");
-  strategies = found.strategies;
-  one("#model").append(...found.models.map((name) => h("option", { value: name }, name)));
+  ({ strategies, models } = found);
+  one("#model").append(...models.map((name) => h("option", { value: name }, name)));
   await addPane(prefer(FIRST));
   window.addEventListener("hashchange", () => attempt(route));
   await route();
@@ -27,7 +28,7 @@ const prefer = (name) =>
   strategies.some((each) => each.name === name) ? name : strategies[0].name;
 
 async function addPane(name, values) {
-  const pane = new Pane(strategies, { onState: state, onSent: showRequests, onChoose: attempt });
+  const pane = new Pane(strategies, { attempt, onState: state, onSent: showRequests });
   panes.push(pane);
   one("#panes").append(pane.element);
   namePanes();
@@ -86,6 +87,9 @@ async function ask() {
 
 // The same question again, to the same strategy with the same params and seed.
 async function askAgain(asked, seed) {
+  const names = strategies.map(({ name }) => name);
+  checkOffered("strategy", asked.strategy, names);
+  checkOffered("model", asked.model, models);
   location.hash = "#/";
   await setPanes(1);
   question.value = asked.question;
@@ -97,9 +101,15 @@ async function askAgain(asked, seed) {
   one("#go").focus();
 }
 
+function checkOffered(what, name, names) {
+  if (name && !names.includes(name))
+    throw new Refusal(`this server doesn't offer the ${what} '${name}'`);
+}
+
 async function restore(pane, asked) {
   await pane.choose(asked.strategy || prefer(FIRST), asked.params);
   if (asked.yaml) {
+    pane.wanted = asked.params;
     pane.openEditor(asked.yaml);
     pane.editor.checkNow();
   }
@@ -117,7 +127,7 @@ async function watchAgain(ids) {
   question.value = runs[0].question;
   for (const [i, run] of runs.entries()) {
     await restore(panes[i], run.asked);
-    panes[i].watch(run.id, panes[i].graph);
+    panes[i].watch(run.id);
   }
 }
 
@@ -146,7 +156,9 @@ async function attempt(work) {
     if (!(error instanceof Refusal)) console.error(error);
     problem.textContent = error.message;
     problem.hidden = false;
-    one("#ask-view").hidden = false;
+    const view = all("main > section").find((each) => !each.hidden);
+    if (view.contains(form)) form.append(problem);
+    else view.prepend(problem);
   }
 }
 

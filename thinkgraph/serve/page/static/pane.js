@@ -1,29 +1,31 @@
 // One strategy: which it is, its params and its YAML, and the run of it that is shown.
 
 import { get, post } from "./api.js";
-import { all, count, drawing, h, one, say } from "./dom.js";
+import { all, asText, count, drawing, h, one, say } from "./dom.js";
 import { Editor } from "./editor.js";
 import { Live } from "./live.js";
 import { Params } from "./params.js";
 
 export class Pane {
-  constructor(strategies, { onState, onSent, onChoose }) {
-    this.strategies = strategies;
+  // attempt does what may fail, and says so if it does.
+  constructor(strategies, { attempt, onState, onSent }) {
+    this.attempt = attempt;
     this.onState = onState;
     this.onSent = onSent;
     this.element = document.getElementById("pane").content.firstElementChild.cloneNode(true);
     this.select = one(".strategy", this.element);
     this.select.append(...strategies.map(({ name }) => h("option", { value: name }, name)));
-    this.select.addEventListener("change", () => onChoose(() => this.choose(this.select.value)));
-    this.params = new Params(one(".params", this.element), () => {});
+    this.select.addEventListener("change", () => attempt(() => this.choose(this.select.value)));
+    this.params = new Params(one(".params", this.element));
     this.workshop = one(".workshop", this.element);
     this.edit = one(".edit", this.element);
     this.edit.addEventListener("click", () => this.toggleEditor());
     one(".save", this.element).addEventListener("click", () => this.save());
     one(".reset", this.element).addEventListener("click", () => this.reset());
     this.stopButton = one(".stop", this.element);
-    this.stopButton.addEventListener("click", () => this.stop());
+    this.stopButton.addEventListener("click", () => attempt(() => this.stop()));
     this.live = null;
+    this.wanted = null; // params for the spec in the editor, once it has been checked
   }
 
   // Its name for who can't see where it stands.
@@ -39,6 +41,7 @@ export class Pane {
 
   async fetch(name, values) {
     this.name = this.select.value = name;
+    this.wanted = null;
     const found = await get(`/page/strategies/${encodeURIComponent(name)}`);
     if (this.name !== name) return; // another was chosen meanwhile
     this.yaml = found.yaml;
@@ -72,8 +75,11 @@ export class Pane {
     this.workshop.hidden = false;
     this.edit.setAttribute("aria-expanded", "true");
     if (!this.editor) {
-      this.editor = new Editor(this.workshop, (graph) => graph && this.showGraph(graph));
-      this.editor.text = text;
+      this.editor = new Editor(this.workshop, text, (graph) => {
+        if (!graph) return;
+        this.showGraph(graph, this.wanted ?? undefined);
+        this.wanted = null;
+      });
     } else if (text !== this.editor.text) {
       this.editor.text = text;
     }
@@ -115,14 +121,15 @@ export class Pane {
   async ask(shared) {
     await this.chosen; // who is quick asks what was chosen last
     const which = this.own === null ? { strategy: this.name } : { yaml: this.own };
-    const begun = await post("/page/runs", { ...shared, ...which, params: this.params.changed() });
-    this.watch(begun.id, begun.graph);
+    const params = this.wanted ?? this.params.changed();
+    const begun = await post("/page/runs", { ...shared, ...which, params });
+    this.watch(begun.id);
     return begun.id;
   }
 
-  watch(id, graph) {
+  watch(id) {
     this.live?.leave();
-    this.live = new Live(this.element, id, graph, {
+    this.live = new Live(this.element, id, {
       onSent: this.onSent,
       onState: () => this.state(),
     });
@@ -141,11 +148,16 @@ export class Pane {
     if (!this.isRunning) return;
     this.stopButton.disabled = true;
     say("Stopping");
-    await this.live.stop();
+    try {
+      await this.live.stop();
+    } catch (error) {
+      this.stopButton.disabled = false;
+      throw error;
+    }
   }
 
   remove() {
-    this.stop();
+    this.attempt(() => this.stop());
     this.live?.leave();
     this.element.remove();
   }
@@ -174,6 +186,6 @@ export function showRequests(requests) {
 function settings(given) {
   const left = Object.entries(given).filter(([name]) => !["_type", "seeds"].includes(name));
   return left
-    .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .map(([name, value]) => `${name}=${asText(value)}`)
     .join(" ");
 }

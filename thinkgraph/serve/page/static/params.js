@@ -3,11 +3,10 @@
 import { h } from "./dom.js";
 
 export class Params {
-  constructor(box, onChange) {
+  constructor(box) {
     this.box = box;
     this.fields = box.querySelector(".fields");
     this.note = box.querySelector(".changed");
-    this.onChange = onChange;
     this.declared = {};
     this.inputs = {};
   }
@@ -31,10 +30,7 @@ export class Params {
     input.id = id;
     input.name = name;
     input.setAttribute("form", "ask");
-    input.addEventListener("input", () => {
-      this.tell();
-      this.onChange();
-    });
+    input.addEventListener("input", () => this.tell());
     input.addEventListener("invalid", () => (this.box.open = true));
     this.inputs[name] = input;
     const about = [param.about, bounds(param)].filter(Boolean).join("; ");

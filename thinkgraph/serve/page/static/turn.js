@@ -1,6 +1,6 @@
 // A person's turn in a run: what a node asks, and a form for the reply.
 
-import { h, one, oneLine, say } from "./dom.js";
+import { asText, h, one, oneLine, say } from "./dom.js";
 
 // The ways to reply. `text` is the label of the text that a way needs, `fill` what it begins with;
 // `of` is whether it is about one candidate or all of them.
@@ -64,7 +64,7 @@ export class Turn {
       this.textBox,
       h("div", { class: "bar" }, this.button),
     );
-    if (request?.error) this.tell(request.error.split("; reply with")[0]);
+    if (request?.error) this.tell(request.error);
     this.all = request?.review ? REVIEW : request?.approve ? APPROVE(request.arguments) : OTHER;
     this.showWays();
     this.element.addEventListener("submit", (event) => {
@@ -183,7 +183,7 @@ function details(request) {
   if (request?.review) return null;
   if (!request?.approve) return h("pre", { class: "text" }, JSON.stringify(request, null, 2));
   const given = Object.entries(request.arguments).map(
-    ([name, value]) => `${name} = ${typeof value === "string" ? value : JSON.stringify(value)}`,
+    ([name, value]) => `${name} = ${asText(value)}`,
   );
   return [
     h("p", { class: "faint" }, `for ${request.approve}`),
