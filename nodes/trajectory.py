@@ -111,7 +111,7 @@ class Trajectory(ABC):
                 self._turns[-1] = turn
                 break
         finally:
-            self._toolbox.close()
+            await self._toolbox.close()
         tokens = sum(each.tokens for each in self._turns)
         return turn.model_copy(
             update={
@@ -262,7 +262,7 @@ class ToolTrajectory(Trajectory):
 
     async def _act(self, turn: Completion) -> None:
         named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
-        calls = named[: self._left]
+        calls = named[: self._left if self._parallel else min(1, self._left)]
         allowed = [self._approved(call) for call in calls]  # all, before any is made
         # A person's arguments stand in the turn, so that the model takes no result for another's.
         made = [a if isinstance(a, ToolCall) else c for a, c in zip(allowed, calls, strict=True)]
@@ -274,7 +274,8 @@ class ToolTrajectory(Trajectory):
         records = await gather(*map(self._call, allowed))
         self.calls += records  # in the order of the turn, not of the results
         results = [record.result or EMPTY for record in records]
-        results += ["error: no more calls are possible"] * (len(named) - len(calls))
+        why = "no more calls are possible" if not self._left else "one call at a time"
+        results += [f"error: not made: {why}"] * (len(named) - len(calls))
         if results and not self._left:
             results[-1] = f"{results[-1]}\n{LAST}"
         self._messages += [
@@ -316,7 +317,7 @@ class CodeTrajectory(Trajectory):
 
     async def _act(self, turn: Completion) -> None:
         (tool,) = self._toolbox.described
-        (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
+        argument = next(iter(tool.parameters.get("properties") or ()), "code")
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
         record = await self._call(self._approved(call))
         self.calls.append(record)

@@ -62,12 +62,12 @@ class Calculate(Node):
         tools = [step.tools[name]]
         toolbox = Toolbox(tools, seconds=self.seconds, output=self.output)
         (tool,) = toolbox.described
-        argument = next(iter(tool.parameters.get("properties", {})), "code")
+        argument = next(iter(tool.parameters.get("properties") or ()), "code")
         call = ToolCall(name=name, arguments={argument: program(candidate.text)})
         try:
             record = await toolbox.call(call)
         finally:
-            toolbox.close()
+            await toolbox.close()
         step.emit(ToolCalled(node=step.node, id=candidate.id, call=record))
         answer = None if record.failed else printed(record.result)
         changes = {"answer": answer, "calls": (*candidate.calls, record)}

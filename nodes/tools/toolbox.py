@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Tool, ToolCall
+from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
@@ -21,6 +25,7 @@ from thinkgraph.nodes.tools.tool import BoundTool
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
+_logger = logging.getLogger(__name__)
 DELIMITERS = re.compile(r"<(?=/?\s*(?:tool|function)_?(?:call|response|result|output)s?\b)")
 """How what stands around a result in a prompt begins, which a result can't spell."""
 
@@ -32,18 +37,34 @@ class Toolbox:
         tools: those that may be called; a factory makes one for this toolbox.
         seconds: how long one call may take.
         output: characters of a result that are kept.
+
+    Raises:
+        ThinkgraphError: a factory can't make its tool.
     """
 
     def __init__(self, tools: Sequence[BoundTool], *, seconds: float, output: int) -> None:
         self._seconds, self._output = seconds, output
-        self._tools = {tool.name: tool.open() for tool in tools}
+        self._tools = {tool.name: _opened(tool) for tool in tools}
+        self._own = [self._tools[tool.name] for tool in tools if tool.factory]
 
     @cached_property
     def described(self) -> Sequence[Tool]:
-        """The tools as a model is told of them."""
+        """The tools as a model is told of them.
+
+        Raises:
+            ThinkgraphError: the schema of one can't be read.
+        """
         from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
 
-        return tool_use({"tools": [*self._tools.values()]}).tools
+        found: list[Tool] = []
+        for name, tool in self._tools.items():
+            try:
+                found += tool_use({"tools": [tool]}).tools
+            except Exception as error:  # of a schema as a host or a server wrote it
+                raise ThinkgraphError(
+                    f"the schema of the tool {name!r} can't be read: {_named(error)}"
+                ) from error
+        return found
 
     async def call(self, call: ToolCall) -> CallRecord:
         """Call a tool. Whatever goes wrong is the result, as text for the model.
@@ -67,26 +88,27 @@ class Toolbox:
             seconds=round(time.perf_counter() - began, 3),
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the tools that were made for this toolbox and can be closed."""
-        for tool in self._tools.values():
-            function = getattr(tool, "func", None)
+        for tool in self._own:
+            function = getattr(tool, "func", None) or getattr(tool, "coroutine", None)
             for owner in (tool, function, getattr(function, "__self__", None)):
                 if callable(close := getattr(owner, "close", None)):
-                    close()
+                    try:
+                        if inspect.isawaitable(closing := close()):
+                            await asyncio.wait_for(closing, self._seconds)
+                    except Exception as error:
+                        _logger.warning("tool %r can't be closed: %s", tool.name, _named(error))
 
     def _refusal(self, call: ToolCall) -> str:
         """Why a call can't be made, in words for the model; empty if it can."""
         if call.name not in self._tools:
             return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
         schema = next(t.parameters for t in self.described if t.name == call.name)
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
-        from jsonschema.exceptions import SchemaError, best_match  # noqa: PLC0415
-
         try:
-            found = best_match(Draft202012Validator(schema).iter_errors(call.arguments))
-        except (SchemaError, RecursionError, ValueError):
-            return ""  # a tool of a stranger's: it checks its arguments itself
+            found = mismatch(call.arguments, schema)
+        except Exception:  # a stranger's schema that can't be read: the tool checks them itself
+            return ""
         if found is None:
             return ""
         place = ".".join(map(str, found.absolute_path))
@@ -95,14 +117,11 @@ class Toolbox:
     async def _within_limits(self, tool: BaseTool, call: ToolCall) -> str:
         given = {"name": call.name, "args": call.arguments, "id": call.id, "type": "tool_call"}
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as limit:
                 if _is_async(tool):
                     return _text(await tool.ainvoke(given))
                 function = getattr(tool, "func", None) or tool
                 return _text(await in_thread(function, lambda: tool.invoke(given)))
-        except TimeoutError:
-            limit = f"{self._seconds:g} seconds"
-            raise _ToolFailed(f"error: {call.name} timed out after {limit}") from None
         except TooManyLeft as error:
             raise _ToolFailed(f"error: {call.name}: {error}") from None
         except (Exception, SystemExit) as error:
@@ -110,8 +129,10 @@ class Toolbox:
                 raise
             if _is_told(error):
                 raise _ToolFailed(str(error)) from error
-            said = " ".join(str(error).split())
-            raise _ToolFailed(f"error: {type(error).__name__}{said and f': {said}'}") from error
+            if isinstance(error, TimeoutError) and limit.expired():
+                said = f"{call.name} timed out after {self._seconds:g} seconds"
+                raise _ToolFailed(f"error: {said}") from None
+            raise _ToolFailed(f"error: {_named(error)}") from error
 
     def _shortened(self, text: str) -> str:
         """A result as data: valid text, no delimiter of a prompt, no longer than it may be."""
@@ -125,6 +146,20 @@ class Toolbox:
 
 class _ToolFailed(Exception):
     """A call came to nothing; the message is for the model."""
+
+
+def _opened(tool: BoundTool) -> BaseTool:
+    try:
+        return tool.open()
+    except ThinkgraphError:
+        raise
+    except Exception as error:
+        raise ThinkgraphError(f"the tool {tool.name!r} can't be made: {_named(error)}") from error
+
+
+def _named(error: BaseException) -> str:
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}{said and f': {said}'}"
 
 
 def _is_async(tool: BaseTool) -> bool:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from langchain_core.tools import ToolException, tool
+from langchain_core.tools import StructuredTool, ToolException, tool
 from pydantic import BaseModel
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import ToolCall
 from thinkgraph.nodes.tools import thread
 from thinkgraph.nodes.tools.tool import ToolFactory, bind_tools
@@ -193,7 +195,7 @@ async def test_a_tool_of_a_factory_is_closed():
 
     box = Toolbox([*bind_tools({"note": ToolFactory(Notes)}).values()], seconds=1, output=100)
     assert (await box.call(ToolCall(name="note", arguments={"line": "a"}))).result == "a"
-    box.close()
+    await box.close()
     assert closed == [True]
 
 
@@ -204,3 +206,117 @@ async def test_a_langchain_tool_with_an_artifact_gives_its_content():
         return "found", {"pages": 3}
 
     assert (await called(look, {"query": "x"}, name="look")).result == "found"
+
+
+def of_schema(schema, run=None):
+    """A tool whose arguments have a JSON schema that somebody else wrote."""
+    return StructuredTool(
+        name="look",
+        description="Look.",
+        args_schema={"type": "object", **schema},
+        func=run or (lambda **arguments: "looked"),
+    )
+
+
+NOT_READ = [
+    {"properties": {"q": {"pattern": r"^\p{L}+$"}}},  # no expression of Python's
+    {"properties": {"q": {"type": "text"}}},
+    {"properties": {"q": {"$dynamicRef": "#nowhere"}}},
+    {"properties": {"q": {"pattern": "^(a+)+$"}}},  # takes exponential time
+    {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+    {"properties": {"q": {"$dynamicRef": "#a"}}, "$defs": {"A": {"$dynamicAnchor": "a"}}},
+    {
+        "properties": {"q": {"$dynamicRef": "#a0"}},
+        "$defs": {
+            f"A{n}": {
+                "$dynamicAnchor": f"a{n}",
+                "allOf": [{"$dynamicRef": f"#a{n + 1}"}] * 2 if n < 60 else [],
+            }
+            for n in range(61)
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("schema", NOT_READ)
+async def test_a_schema_that_cannot_be_read_neither_ends_a_run_nor_freezes_it(schema):
+    record = await called(of_schema(schema), {"q": "a" * 40 + "!"}, name="look")
+    assert record.result == "looked"
+
+
+async def test_a_schema_fetches_nothing():
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/secret"
+        tool = of_schema({"properties": {"q": {"$dynamicRef": url}}})
+        assert (await called(tool, {"q": "a"}, name="look")).result == "looked"
+        assert asked == []
+        server.shutdown()
+
+
+def test_a_schema_that_refers_to_nothing_is_told_with_the_tools_name():
+    tool = of_schema({"properties": {"q": {"$ref": "#/$defs/M"}}})
+    box = Toolbox([*bind_tools([tool]).values()], seconds=1, output=100)
+    with pytest.raises(ThinkgraphError, match=r"schema of the tool 'look' can't be read.*\$defs/M"):
+        _ = box.described
+
+
+def test_a_factory_that_fails_is_told_with_the_tools_name():
+    def make():
+        raise OSError("no disk")
+
+    bound = bind_tools({"note": ToolFactory(make)})
+    with pytest.raises(ThinkgraphError, match="the tool 'note' can't be made: OSError: no disk"):
+        Toolbox([*bound.values()], seconds=1, output=100)
+
+
+class Client:
+    """What a host shares with several tools, or what a factory makes."""
+
+    def __init__(self, fault=None):
+        self.closed, self._fault = 0, fault
+
+    def search(self, text: str) -> str:
+        """Search."""
+        return text
+
+    def close(self):
+        self.closed += 1
+        if self._fault:
+            raise self._fault
+
+
+class AsyncClient(Client):
+    async def close(self):
+        await asyncio.sleep(0)
+        self.closed += 1
+
+
+async def test_what_is_the_hosts_own_is_not_closed():
+    client = Client()
+    box = Toolbox([*bind_tools([client.search]).values()], seconds=1, output=100)
+    await box.close()
+    assert client.closed == 0
+
+
+@pytest.mark.parametrize("client", [Client(), AsyncClient(), Client(OSError("gone"))])
+async def test_what_a_factory_made_is_closed_whatever_its_close_is(client, caplog):
+    bound = bind_tools({"search": ToolFactory(lambda: client.search)})
+    await Toolbox([*bound.values()], seconds=1, output=100).close()
+    assert client.closed == 1
+    assert ("can't be closed: OSError: gone" in caplog.text) == bool(client._fault)
+
+
+async def test_a_time_out_of_the_tools_own_is_not_told_as_the_limit():
+    def look(text: str = "") -> str:
+        """Look."""
+        raise TimeoutError("the host didn't answer")
+
+    assert (await called(look)).result == "error: TimeoutError: the host didn't answer"
