@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sys
@@ -16,6 +17,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from functools import reduce
+from itertools import islice
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +30,8 @@ from thinkgraph.models.errors import ThinkgraphError
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from mcp import Client
+
+_logger = logging.getLogger(__name__)
 
 START_S = 30.0
 """How long a server may take to start and to list its tools."""
@@ -119,6 +125,7 @@ class _Sessions:
         self._thread.start()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._ready: dict[str, asyncio.Future[Any]] = {}
 
     def tools(self) -> dict[str, BaseTool]:
         """The tools of all servers, once each has told them."""
@@ -136,17 +143,20 @@ class _Sessions:
 
     async def _start(self) -> dict[str, tuple[Client, list[Any]]]:
         """Open all sessions side by side; each is opened and closed by one task."""
-        ready = {name: self._loop.create_future() for name in self._config.servers}
+        self._ready = {name: self._loop.create_future() for name in self._config.servers}
         for name, server in self._config.servers.items():
-            task = self._loop.create_task(self._serve(name, server, ready[name]))
+            task = self._loop.create_task(self._serve(name, server, self._ready[name]))
             self._tasks.append(task)
-        return dict(zip(ready, await asyncio.gather(*ready.values()), strict=True))
+        return dict(zip(self._ready, await asyncio.gather(*self._ready.values()), strict=True))
 
     async def _serve(self, name: str, server: McpServer, ready: asyncio.Future[Any]) -> None:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(START_S):
                     client = await stack.enter_async_context(_client(server))
+                    # A result is text for a model. The server's own schema of it may have a
+                    # regular expression that takes exponential time.
+                    client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
                     tools = [tool async for tool in _listed(client)]
                 ready.set_result((client, tools))
                 await self._stop.wait()
@@ -185,14 +195,21 @@ class _Sessions:
 
         async def stop() -> None:
             self._stop.set()
+            for task, ready in zip(self._tasks, self._ready.values(), strict=True):
+                if not ready.done() or ready.cancelled():  # it's still starting
+                    task.cancel()
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
+            if late:  # so that each can end its server
+                await asyncio.wait(late, timeout=STOP_S)
 
         if self._tasks:
-            asyncio.run_coroutine_threadsafe(stop(), self._loop).result(2 * STOP_S)
+            asyncio.run_coroutine_threadsafe(stop(), self._loop).result(3 * STOP_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 def _client(server: McpServer) -> Client:
@@ -218,7 +235,7 @@ def _client(server: McpServer) -> Client:
 
 
 async def _listed(client: Client) -> Any:
-    """The tools of a server, page by page, up to a limit; too large schemas are left out."""
+    """The tools of a server, page by page, up to a limit; those with schemas that can't be used are left out."""
     cursor, count = None, 0
     while True:
         page = await client.list_tools(cursor=cursor)
@@ -226,11 +243,47 @@ async def _listed(client: Client) -> Any:
             count += 1
             if count > MOST_TOOLS:
                 return
-            if len(json.dumps(tool.input_schema)) <= LARGEST_SCHEMA:
+            if fault := _fault(tool.input_schema):
+                _logger.warning("the MCP tool %r is left out: its schema %s", tool.name, fault)
+            else:
                 yield tool
         cursor = page.next_cursor
         if not cursor:
             return
+
+
+def _fault(schema: dict[str, Any]) -> str:
+    """Why a schema can't be used; empty if it can."""
+    if len(json.dumps(schema)) > LARGEST_SCHEMA:
+        return f"has more than {LARGEST_SCHEMA} characters"
+    try:
+        if sum(1 for _ in islice(_parts(schema, schema, ()), LARGEST_SCHEMA)) == LARGEST_SCHEMA:
+            return "is too large with what its references stand for"
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        return f"refers to what it hasn't: {error}"
+    except RecursionError:
+        return "is nested too deeply"
+    return ""
+
+
+def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterator[Any]:
+    """All that is in a schema once each reference has been replaced by what it stands for."""
+    yield value
+    if isinstance(value, list):
+        for each in value:
+            yield from _parts(each, root, within)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _parts(each, root, within)
+        if isinstance(to := value.get("$ref"), str) and to not in within:
+            start, *path = to.split("/")
+            if start != "#":
+                raise ValueError(f"another document, {to[:80]}")
+            yield from _parts(reduce(getitem, path, root), root, (*within, to))
+
+
+async def _unchecked(name: str, result: Any) -> None:
+    """In place of the check of a result."""
 
 
 def _label(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -68,7 +69,7 @@ async def test_a_call_that_hangs_ends_at_its_limit():
     with mcp_tools({"mcpServers": {"tests": SERVER}}) as tools:
         began = time.monotonic()
         record = await called(tools, "hang", seconds=0.5)
-        assert "within the limit of 0.5 seconds" in record.result
+        assert "timed out after 0.5 seconds" in record.result
         assert time.monotonic() - began < 20
 
 
@@ -85,6 +86,37 @@ def test_an_act_node_calls_them(tools):
     graph.add(work=Act(tools=("add",)))
     graph.edge("START", "work", "END")
     assert graph.run("?", model=model, tools=tools).answer.value == "5"
+
+
+async def test_a_hostile_schema_neither_fetches_nor_freezes_nor_grows(tools):
+    slow = "a" * 40 + "!"
+    assert slow in (await called(tools, "exponential")).result
+    assert (await called(tools, "fetching", q=slow)).result == slow
+    assert not {"unresolved", "growing", "large"} & tools.keys()
+
+
+def test_a_server_with_too_many_tools_has_its_first():
+    many = {"command": SERVER["command"], "args": [*SERVER["args"], "--many"]}
+    with mcp_tools({"mcpServers": {"many": many}}) as tools:
+        left_out = 3
+        assert len(tools) == room.MOST_TOOLS - left_out
+        assert "add" in tools
+
+
+def test_a_server_that_is_still_starting_is_ended_when_another_fails(tmp_path):
+    file = tmp_path / "pid"
+    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(321)"
+    failing = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.02)"
+    servers = {
+        name: {"command": sys.executable, "args": ["-c", source, str(file)]}
+        for name, source in (("slow", code), ("failing", failing))
+    }
+    with pytest.raises(ThinkgraphError, match="'failing' can't be"), mcp_tools(
+        {"mcpServers": servers}
+    ):
+        pass
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
 
 
 def test_the_same_name_at_two_servers_has_the_servers_before_it():
