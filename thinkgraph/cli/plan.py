@@ -16,6 +16,7 @@ from thinkgraph.cli.options import (
     ModelName,
     Params,
     ParamsFile,
+    Roles,
     ToolFile,
     VerifierFile,
     bind_params,
@@ -40,6 +41,7 @@ def plan(
     param: Params = None,
     fitted: ParamsFile = None,
     model: ModelName = None,
+    role: Roles = None,
     engine: Engine = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
@@ -63,7 +65,7 @@ def plan(
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
     hosted = read_hosted(context, tools, verifiers, mcp)
-    check_models(strategy, settings, model, {})
+    check_models(strategy, settings, model, dict(parse_pairs("--role", role or [])))
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()

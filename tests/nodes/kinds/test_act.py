@@ -7,6 +7,7 @@ import json
 from typing import ClassVar
 
 import pytest
+from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
@@ -102,6 +103,13 @@ class TestCalls:
         assert len(result.candidates[0].calls) == 1
         assert "no more calls" in model.calls[1].messages[-1].content
 
+    def test_without_parallel_calls_a_turn_has_one_where_nothing_holds_it(self):
+        turn = call("add", a=1, b=1) + "\n" + call("add", a=2, b=2)
+        model = ScriptedModel([turn, "2"])
+        result = acting(parallel=False).run("?", model=model, tools=[add])
+        assert [c.result for c in result.candidates[0].calls] == ["2"]
+        assert "not made: one call at a time" in model.calls[1].messages[-1].content
+
     def test_trajectories_vote_and_each_has_tools_of_its_own(self):
         def counter():
             seen = []
@@ -178,6 +186,17 @@ class TestCode:
         model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
         result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
         assert [c.result for c in result.candidates[0].calls] == ["1"]
+
+    def test_a_tool_whose_schema_names_no_argument_ends_nothing(self):
+        tool = StructuredTool(
+            name="shell",
+            description="Run it.",
+            args_schema={"type": "object"},
+            func=lambda **given: given["code"],
+        )
+        model = ScriptedModel(["```python\n5\n```", "It is 5"])
+        result = acting(tools=("shell",), form="code").run("?", model=model, tools=[tool])
+        assert [c.result for c in result.candidates[0].calls] == ["5"]
 
     def test_a_program_is_executed_and_its_answer_votes(self):
         replies = [
