@@ -569,7 +569,7 @@ class Graph:
         from thinkgraph.graphs.runtime.context import Binding  # noqa: PLC0415
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
 
-        self._check_roles(models or {})
+        self.check_roles(models or {})
         _check_prompts(prompts or {})
         return Binding(
             params=self.bind(params),
@@ -602,7 +602,12 @@ class Graph:
                 found = self._apps[key] = app(self.spec, unbound, stored)
             return found
 
-    def _check_roles(self, given: Iterable[str]) -> None:
+    def check_roles(self, given: Iterable[str]) -> None:
+        """Refuse roles that no node of it has.
+
+        Raises:
+            ThinkgraphError: with what they could be.
+        """
         known = self.roles
         if any(is_reference(role) for role in known):
             return  # a param names it

@@ -18,7 +18,8 @@ from thinkgraph.graphs.planning.cost_model import CostModel, Overflow
 from thinkgraph.graphs.planning.dry_run import DryRun, text_bound
 from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.graphs.requirements import incapable
-from thinkgraph.graphs.runtime.models import lacking
+from thinkgraph.graphs.runtime.models import AnyModel, lacking
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
 from thinkgraph.nodes.base.cost import PopulationBounds
@@ -94,6 +95,7 @@ def plan(
     question: str | None = None,
     speed: Speed | None = None,
     *,
+    models: Mapping[str, AnyModel] | None = None,
     tools: Tools | None = None,
     verifiers: Mapping[str, Verifier] | None = None,
 ) -> Plan:
@@ -103,14 +105,16 @@ def plan(
         graph: the strategy.
         params: values of its params and further inputs; the others have their defaults.
         model: for every role; its context is checked and, with a question, prompts are counted.
+        models: others by their roles; of these only what they can't do is told.
         question: what would be asked.
         speed: the machine's with this model, for an estimate of the time.
         tools: those that the run would be given; the plan says which are missing.
         verifiers: the same.
 
     Raises:
-        ThinkgraphError: the graph has errors, or no such param, or the param no such value.
+        ThinkgraphError: the graph has errors, or no such param or role, or the param no such value.
     """
+    graph.check_roles(models or {})
     spec, given = graph.spec, dict(params or {})
     inputs = {name: given.pop(name) for name in spec.inputs if name in given}
     used = graph.specs.__getitem__
@@ -132,7 +136,7 @@ def plan(
             longest=cost_model.longest if model and question else None,
             cells=_cells(model),
             overflows=tuple(cost_model.overflows.values()),
-            incapable=_incapable(graph, values, model),
+            incapable=_incapable(graph, values, {"": model, **(models or {})}),
             unbound=tuple(graph.required(values).unbound(*known)),
         )
 
@@ -170,13 +174,19 @@ def _remedies(
         yield name, low
 
 
-def _incapable(graph: Graph, values: Mapping[str, Any], model: Model | None) -> tuple[str, ...]:
-    lacks = lacking(model)
-    if not lacks:
+def _incapable(
+    graph: Graph, values: Mapping[str, Any], models: Mapping[str, AnyModel | None]
+) -> tuple[str, ...]:
+    lacks = {role: lacking(model) for role, model in models.items()}
+    if not any(lacks.values()):
         return ()
     found = graph.required(values)
     used = graph.specs.__getitem__
-    return tuple(incapable(graph.spec, graph.bind(values), used, lambda role: lacks, found))
+
+    def lacked(role: str) -> frozenset[Capability]:
+        return lacks.get(role, lacks[""])
+
+    return tuple(incapable(graph.spec, graph.bind(values), used, lacked, found))
 
 
 def _cells(model: Model | None) -> int | None:

@@ -16,6 +16,7 @@ from thinkgraph.models.backends.from_langchain import from_langchain
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.capabilities import HOSTED
 from thinkgraph.models.chat import ChatGGUF
+from thinkgraph.models.errors import ThinkgraphError
 
 QUESTION = "Tom has 8 apples and buys 5. How many has he?"
 NAME = "openai:qwen@http://127.0.0.1:9/v1"  # where nobody listens
@@ -190,6 +191,20 @@ def test_a_plan_tells_it() -> None:
     found = plan(tg.load("self-refine"), model=from_langchain(Hosted()))
     assert len(found.incapable) == 1 and "-p verdict=text" in found.incapable[0]
     assert not plan(tg.load("self-refine")).incapable
+
+
+def test_a_plan_asks_of_a_role_what_its_own_model_can_do() -> None:
+    refine = tg.load("self-refine")
+    assert not plan(refine, model=from_langchain(Hosted()), models={"critic": "smollm2"}).incapable
+    assert len(plan(refine, models={"critic": NAME}).incapable) == 1
+    with pytest.raises(ThinkgraphError, match="no role 'critik'; did you mean 'critic'"):
+        plan(refine, models={"critik": "smollm2"})
+
+
+def test_the_plan_command_takes_a_model_by_its_role() -> None:
+    done = CliRunner().invoke(app, ["plan", "self-refine", "--role", f"critic={NAME}"])
+    assert isinstance(done.exception, Incapable)
+    assert "-p verdict=text" in str(done.exception)
 
 
 def test_a_gguf_behind_langchain_lacks_nothing() -> None:

@@ -64,8 +64,9 @@ def plan(
     strategy, used, doubts = with_fitted(load(graph), fitted, model)
     settings = bind_params(strategy, param or [])
     asked = read_question(question) if question else None
-    hosted = read_hosted(context, tools, verifiers, mcp)
-    check_models(strategy, settings, model, dict(parse_pairs("--role", role or [])))
+    roles = dict(parse_pairs("--role", role or []))
+    hosted = {"models": roles, **read_hosted(context, tools, verifiers, mcp)}
+    check_models(strategy, settings, model, roles)
     chosen = _at_hand(model, engine or [])
     found = planned(strategy, settings, chosen, asked, **hosted)
     found.check()
