@@ -75,8 +75,8 @@ def held(
     """What holds calls of these tools to their schemas while they are decoded.
 
     Arguments that a tool's schema doesn't name are not allowed, unless it says that they are.
-    What of a schema can't be enforced isn't: the tool checks it. ``bare`` holds also calls without their delimiters, which small models leave out; it is for
-    calls that are not required.
+    What of a schema can't be enforced isn't: the tool checks it. ``bare`` holds also calls without
+    their delimiters, which small models leave out; it is for calls that are not required.
 
     Raises:
         ModelError: the model writes calls in a way in which a tool's name can't be written.

@@ -235,7 +235,7 @@ def _client(server: McpServer) -> Client:
 
 
 async def _listed(client: Client) -> Any:
-    """The tools of a server, page by page, up to a limit; those with schemas that can't be used are left out."""
+    """The tools of a server, page by page, up to a limit, without those of unusable schemas."""
     cursor, count = None, 0
     while True:
         page = await client.list_tools(cursor=cursor)

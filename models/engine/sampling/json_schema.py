@@ -226,10 +226,11 @@ def _simplify(schema: Schema, root: Schema) -> None:
         if isinstance(count := schema[name], float) and count.is_integer():
             schema[name] = int(count)
     options = schema.get("oneOf")
-    if isinstance(options, list) and "anyOf" not in schema:
-        if tagged := _exclusive(options, _tag(schema), root):
-            del schema["oneOf"]
-            schema["anyOf"] = tagged
+    if not isinstance(options, list) or "anyOf" in schema:
+        return
+    if tagged := _exclusive(options, _tag(schema), root):
+        del schema["oneOf"]
+        schema["anyOf"] = tagged
 
 
 def _exclusive(options: list[Any], tag: str | None, root: Schema) -> list[Any] | None:

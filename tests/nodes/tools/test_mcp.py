@@ -111,8 +111,9 @@ def test_a_server_that_is_still_starting_is_ended_when_another_fails(tmp_path):
         name: {"command": sys.executable, "args": ["-c", source, str(file)]}
         for name, source in (("slow", code), ("failing", failing))
     }
-    with pytest.raises(ThinkgraphError, match="'failing' can't be"), mcp_tools(
-        {"mcpServers": servers}
+    with (
+        pytest.raises(ThinkgraphError, match="'failing' can't be"),
+        mcp_tools({"mcpServers": servers}),
     ):
         pass
     with pytest.raises(ProcessLookupError):
