@@ -1,51 +1,63 @@
-"""What of a value isn't as a JSON schema says, where the schema may be a stranger's."""
+"""A value against a JSON schema that may be a stranger's, such as that of a tool's arguments."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-MOST_REFERENCES = 10_000
-"""References that are followed for one value: a few that name each other can be without end."""
-REFERENCES = {"$ref", "$dynamicRef", "$recursiveRef"}
+MOST_REFERENCES = 1000
+"""References that one check follows: a schema can make their number exponential."""
+_UNCHECKED = (
+    "pattern",
+    "patternProperties",
+    "$dynamicRef",
+    "$recursiveRef",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+)
+"""Keywords that search by a regular expression, which may take exponential time, or that follow
+references in a way of their own."""
 
 
-def mismatch(value: Any, schema: dict[str, Any]) -> ValidationError | None:
+class TooManyReferences(Exception):
+    """A schema's references lead on and on."""
+
+
+def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
     """How a value isn't as its schema says; None if it is.
 
-    No other document is fetched, and what can take exponential time is passed over: Python's
-    regular expressions, ``unevaluatedItems`` and ``unevaluatedProperties``, and of a schema with
-    ``patternProperties`` all of it.
+    Nothing is fetched, and no regular expression of the schema is run.
 
     Raises:
-        Exception: any, of a schema that is none, or that refers to another document.
+        Exception: whatever an invalid schema makes ``jsonschema`` raise.
     """
-    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 (slow to import)
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
     from jsonschema.exceptions import best_match  # noqa: PLC0415
+    from jsonschema.validators import extend, validator_for  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
 
-    if "patternProperties" in json.dumps(schema):
-        return None
-    known = validators.validator_for(schema, default=Draft202012Validator)
+    draft = validator_for(schema, default=Draft202012Validator)
+    standard = draft.VALIDATORS
     followed = 0
 
-    def counted(follow: Any) -> Any:
-        def reference(*given: Any) -> Iterator[ValidationError]:
-            nonlocal followed
-            followed += 1
-            if followed > MOST_REFERENCES:
-                raise RecursionError("the schema's references have no end")
-            yield from follow(*given) or ()
+    def reference(*given: Any) -> Iterator[Any]:
+        nonlocal followed
+        followed += 1
+        if followed > MOST_REFERENCES:
+            raise TooManyReferences
+        yield from standard["$ref"](*given) or ()
 
-        return reference
+    def additional(validator: Any, value: Any, instance: Any, inner: Any) -> Iterator[Any]:
+        if "patternProperties" not in inner:
+            yield from standard["additionalProperties"](validator, value, instance, inner) or ()
 
-    changed = {
-        **dict.fromkeys(("pattern", "unevaluatedItems", "unevaluatedProperties")),
-        **{key: counted(known.VALIDATORS[key]) for key in REFERENCES & known.VALIDATORS.keys()},
-    }
-    checked = validators.extend(known, changed)
-    return best_match(checked(schema, registry=Registry()).iter_errors(value))
+    own: dict[str, Any] = dict.fromkeys(_UNCHECKED, _unchecked)
+    own |= {"$ref": reference, "additionalProperties": additional}
+    return best_match(extend(draft, own)(schema, registry=Registry()).iter_errors(value))
+
+
+def _unchecked(*_: Any) -> tuple[()]:
+    return ()

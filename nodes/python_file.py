@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -26,7 +27,8 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     file = Path(path)
     if not file.is_file():
         raise ThinkgraphError(f"{what}: there is no file {file}")
-    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}", file)
+    own = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]  # stems are not unique
+    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}_{own}", file)
     if spec is None or spec.loader is None:
         raise ThinkgraphError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -55,29 +57,41 @@ def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
 def tools(what: str, path: str | Path) -> dict[str, Any]:
     """The tools that a file defines, by name: functions, LangChain tools and ``ToolFactory``.
 
+    Of what it imports, functions and classes are no tools of its own; an object that is a tool is.
+
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
     """
     module = load_python_file(what, path)
-    found = {getattr(each, "name", "") or name: each for name, each in _public(module)}
+    found = {_name(each) or name: each for name, each in _public(module)}
     return _some(what, "function or tool", path, found)
 
 
+def _name(tool: Any) -> str:
+    """The name that a tool has itself; a class's is the default of its field."""
+    field = getattr(tool, "model_fields", {}).get("name") if inspect.isclass(tool) else None
+    own = field.default if field else getattr(tool, "name", "")
+    return own if isinstance(own, str) else ""
+
+
 def _public(module: ModuleType) -> list[tuple[str, Any]]:
-    """What a module defines itself, and not what it imports."""
+    """What a module offers itself, and not what it imports."""
     return [
         (name, each)
         for name, each in vars(module).items()
-        if not name.startswith("_") and module.__name__ in _homes(each)
+        if not name.startswith("_") and _is_offered(each, module.__name__)
     ]
 
 
-def _homes(found: Any) -> list[str]:
-    """The modules that a function, or what a tool is made of, may be defined in."""
+def _is_offered(found: Any, module: str) -> bool:
+    from langchain_core.tools import BaseTool  # noqa: PLC0415 (slow to import)
+
     if inspect.isfunction(found):
-        return [found.__module__]
-    parts = (getattr(found, name, None) for name in ("func", "coroutine", "make"))
-    return [part.__module__ for part in parts if callable(part)]
+        return found.__module__ == module
+    if inspect.isclass(found):
+        return issubclass(found, BaseTool) and found.__module__ == module
+    is_factory = not inspect.ismodule(found) and callable(getattr(found, "make", None))
+    return isinstance(found, BaseTool) or is_factory
 
 
 def _some(what: str, kind: str, path: str | Path, found: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from thinkgraph.models.model import (
     ToolUse,
     continued,
 )
+from thinkgraph.nodes.code_blocks import OPENING
 from thinkgraph.nodes.event import TextDelta, ToolCalled
 from thinkgraph.nodes.person import ask_person
 from thinkgraph.nodes.population import CallRecord
@@ -34,7 +35,7 @@ FENCE = "```"
 CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
 """Where a model that has written a block of code is stopped, so that it doesn't make up what the
 block prints: at the end of the block, or where its output begins."""
-_OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
+_OPEN = re.compile(rf"{OPENING}(?P<code>(?:(?!```).)*)\Z", re.S | re.I)
 """A block of code at the end of a text, without its end."""
 HOW = (
     "true to make the call, false to refuse it, a text or {remark: TEXT} to refuse it with a "
@@ -262,7 +263,7 @@ class ToolTrajectory(Trajectory):
 
     async def _act(self, turn: Completion) -> None:
         named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
-        calls = named[: self._left if self._parallel else min(1, self._left)]
+        calls = named[: self._left if self._parallel else 1]
         allowed = [self._approved(call) for call in calls]  # all, before any is made
         # A person's arguments stand in the turn, so that the model takes no result for another's.
         made = [a if isinstance(a, ToolCall) else c for a, c in zip(allowed, calls, strict=True)]
@@ -274,8 +275,8 @@ class ToolTrajectory(Trajectory):
         records = await gather(*map(self._call, allowed))
         self.calls += records  # in the order of the turn, not of the results
         results = [record.result or EMPTY for record in records]
-        why = "no more calls are possible" if not self._left else "one call at a time"
-        results += [f"error: not made: {why}"] * (len(named) - len(calls))
+        refused = "make one call at a time" if self._left else "no more calls are possible"
+        results += [f"error: {refused}"] * (len(named) - len(calls))
         if results and not self._left:
             results[-1] = f"{results[-1]}\n{LAST}"
         self._messages += [
@@ -309,20 +310,23 @@ class CodeTrajectory(Trajectory):
         # The end of the block, if the model has written it at the end of its turn.
         begun = self.text.rstrip().removesuffix(FENCE) if _ends_block(self.text) else self.text
         found = _OPEN.search(begun)
-        if found and turn.finish_reason == "stop":
+        if found and turn.finish_reason == "stop" and self._left:
             self._code = found["code"].rstrip()
             self._add(begun.rstrip() + f"\n{FENCE}\n")
-            return self._left > 0
+            return True
+        if found:  # it isn't run, so that nothing in it is an answer
+            self.text = self.text[: found.start()]
         return False
 
     async def _act(self, turn: Completion) -> None:
         (tool,) = self._toolbox.described
-        argument = next(iter(tool.parameters.get("properties") or ()), "code")
+        (argument,) = list(tool.parameters.get("properties", {}))[:1] or ["code"]
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
         record = await self._call(self._approved(call))
         self.calls.append(record)
         output = record.result.replace(FENCE, "'''") or SILENT
-        self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
+        last = "" if self._left else f"{LAST}\n"
+        self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n{last}")
 
     def _add(self, text: str) -> None:
         """The text with more behind it, told to who listens."""

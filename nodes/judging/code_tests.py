@@ -8,16 +8,16 @@ state field ``tests``, as one text or a list of texts.
 from __future__ import annotations
 
 import ast
-import re
+import builtins
 from collections.abc import Mapping
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.code_blocks import code_of
 from thinkgraph.nodes.judging.judgement import Judgement
 
 FIELD = "tests"
 """The input, or state field, that holds the tests."""
-_FENCED = re.compile(r"^[ \t]*```(?:python|py)?[ \t]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _SHOWN = 300
 
 
@@ -36,9 +36,12 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
 
     from thinkgraph.nodes.tools.python import PythonSession  # noqa: PLC0415 (optional)
 
+    code = code_of(text)
+    if taken := _redefined(code, "\n".join(statement for statement, _ in statements)):
+        return Judgement(0.0, False, f"The code redefines {taken}, which the tests use.")
     session = PythonSession()
     try:
-        session.run(code_of(text))
+        session.run(code)
     except ToolException as error:
         return Judgement(0.0, False, f"The code fails: {_last_line(error)}")
     faults, asserted = list[str](), 0
@@ -52,11 +55,6 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
     told = f"{passed} of {asserted} tests pass."
     reason = "\n".join([told, "These fail:", *faults]) if faults else told
     return Judgement(passed / asserted, not faults, reason)
-
-
-def code_of(text: str) -> str:
-    """The code in a text: what stands in its fences, or the whole text if it has none."""
-    return "\n".join(_FENCED.findall(text)) or text
 
 
 def _statements(given: Any) -> list[tuple[str, bool]]:
@@ -74,6 +72,32 @@ def _statements(given: Any) -> list[tuple[str, bool]]:
             f"the verifier `tests` needs assert statements in an input or state field `{FIELD}`"
         )
     return found
+
+
+def _redefined(code: str, tests: str) -> str:
+    """The built-in names that the tests use and the code gives another meaning, in words."""
+    try:
+        bound = {name for node in ast.walk(ast.parse(code)) for name in _bound(node)}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""  # the sandbox tells what is wrong with it
+    used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+    return ", ".join(sorted(bound & used & vars(builtins).keys()))
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """The names that a node of a program binds, a parameter's aside."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.Name(ctx=ast.Store() | ast.Del()):
+            return [node.id]
+        case ast.alias():
+            return [node.asname or node.name.partition(".")[0]]
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar() if node.name:
+            return [node.name]
+        case ast.MatchMapping() if node.rest:
+            return [node.rest]
+    return []
 
 
 def _last_line(error: Exception) -> str:

@@ -246,6 +246,11 @@ class Critique(SamplingNode):
         return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
 
     def _says_accept(self, text: str) -> bool:
+        """Whether the last verdict of a review accepts; a negated one is the other."""
         words = "|".join(map(re.escape, self._verdicts))
-        said = re.findall(rf"\b({words})\b", text, re.IGNORECASE)
-        return bool(said) and said[-1].lower() == self._verdicts[0].lower()
+        said = re.findall(rf"(\bnot\s+|n['’]t\s+)?\b({words})\b", text, re.IGNORECASE)
+        if not said:
+            return False
+        negated, word = said[-1]
+        is_first: bool = word.lower() == self._verdicts[0].lower()
+        return is_first != bool(negated)

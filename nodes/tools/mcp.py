@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from mcp import Client
 
-_logger = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 START_S = 30.0
 """How long a server may take to start and to list its tools."""
@@ -125,7 +125,7 @@ class _Sessions:
         self._thread.start()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._ready: dict[str, asyncio.Future[Any]] = {}
+        self._starting: list[asyncio.Task[None]] = []
 
     def tools(self) -> dict[str, BaseTool]:
         """The tools of all servers, once each has told them."""
@@ -143,21 +143,23 @@ class _Sessions:
 
     async def _start(self) -> dict[str, tuple[Client, list[Any]]]:
         """Open all sessions side by side; each is opened and closed by one task."""
-        self._ready = {name: self._loop.create_future() for name in self._config.servers}
+        ready = {name: self._loop.create_future() for name in self._config.servers}
         for name, server in self._config.servers.items():
-            task = self._loop.create_task(self._serve(name, server, self._ready[name]))
+            task = self._loop.create_task(self._serve(name, server, ready[name]))
             self._tasks.append(task)
-        return dict(zip(self._ready, await asyncio.gather(*self._ready.values()), strict=True))
+            self._starting.append(task)
+        return dict(zip(ready, await asyncio.gather(*ready.values()), strict=True))
 
     async def _serve(self, name: str, server: McpServer, ready: asyncio.Future[Any]) -> None:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(START_S):
                     client = await stack.enter_async_context(_client(server))
-                    # A result is text for a model. The server's own schema of it may have a
-                    # regular expression that takes exponential time.
-                    client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
+                    session: Any = client.session
+                    session.validate_tool_result = _unchecked
                     tools = [tool async for tool in _listed(client)]
+                if task := asyncio.current_task():
+                    self._starting.remove(task)
                 ready.set_result((client, tools))
                 await self._stop.wait()
         except BaseException as error:
@@ -195,13 +197,12 @@ class _Sessions:
 
         async def stop() -> None:
             self._stop.set()
-            for task, ready in zip(self._tasks, self._ready.values(), strict=True):
-                if not ready.done() or ready.cancelled():  # it's still starting
-                    task.cancel()
+            for task in self._starting:  # it doesn't watch for the end yet
+                task.cancel()
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
-            if late:  # so that each can end its server
+            if late:
                 await asyncio.wait(late, timeout=STOP_S)
 
         if self._tasks:
@@ -234,6 +235,10 @@ def _client(server: McpServer) -> Client:
     return Client(streamable_http_client(str(server.url), http_client=http))
 
 
+async def _unchecked(*_: Any) -> None:
+    """No check of a result by the server's own schema: its patterns can take for ever."""
+
+
 async def _listed(client: Client) -> Any:
     """The tools of a server, page by page, up to a limit, without those of unusable schemas."""
     cursor, count = None, 0
@@ -244,7 +249,7 @@ async def _listed(client: Client) -> Any:
             if count > MOST_TOOLS:
                 return
             if fault := _fault(tool.input_schema):
-                _logger.warning("the MCP tool %r is left out: its schema %s", tool.name, fault)
+                _LOG.warning("the MCP tool %r is left out: its schema %s", tool.name, fault)
             else:
                 yield tool
         cursor = page.next_cursor
@@ -280,10 +285,6 @@ def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterato
             if start != "#":
                 raise ValueError(f"another document, {to[:80]}")
             yield from _parts(reduce(getitem, path, root), root, (*within, to))
-
-
-async def _unchecked(name: str, result: Any) -> None:
-    """In place of the check of a result."""
 
 
 def _label(name: str) -> str:

@@ -25,9 +25,10 @@ from thinkgraph.nodes.tools.tool import BoundTool
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-_logger = logging.getLogger(__name__)
 DELIMITERS = re.compile(r"<(?=/?\s*(?:tool|function)_?(?:call|response|result|output)s?\b)")
 """How what stands around a result in a prompt begins, which a result can't spell."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class Toolbox:
@@ -39,32 +40,22 @@ class Toolbox:
         output: characters of a result that are kept.
 
     Raises:
-        ThinkgraphError: a factory can't make its tool.
+        ThinkgraphError: a tool can't be made.
     """
 
     def __init__(self, tools: Sequence[BoundTool], *, seconds: float, output: int) -> None:
         self._seconds, self._output = seconds, output
+        self._own = [tool.name for tool in tools if tool.factory]
         self._tools = {tool.name: _opened(tool) for tool in tools}
-        self._own = [self._tools[tool.name] for tool in tools if tool.factory]
 
     @cached_property
     def described(self) -> Sequence[Tool]:
         """The tools as a model is told of them.
 
         Raises:
-            ThinkgraphError: the schema of one can't be read.
+            ThinkgraphError: the arguments of one can't be described.
         """
-        from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
-
-        found: list[Tool] = []
-        for name, tool in self._tools.items():
-            try:
-                found += tool_use({"tools": [tool]}).tools
-            except Exception as error:  # of a schema as a host or a server wrote it
-                raise ThinkgraphError(
-                    f"the schema of the tool {name!r} can't be read: {_named(error)}"
-                ) from error
-        return found
+        return [_described(tool) for tool in self._tools.values()]
 
     async def call(self, call: ToolCall) -> CallRecord:
         """Call a tool. Whatever goes wrong is the result, as text for the model.
@@ -89,16 +80,17 @@ class Toolbox:
         )
 
     async def close(self) -> None:
-        """Close the tools that were made for this toolbox and can be closed."""
-        for tool in self._own:
-            function = getattr(tool, "func", None) or getattr(tool, "coroutine", None)
-            for owner in (tool, function, getattr(function, "__self__", None)):
-                if callable(close := getattr(owner, "close", None)):
-                    try:
-                        if inspect.isawaitable(closing := close()):
-                            await asyncio.wait_for(closing, self._seconds)
-                    except Exception as error:
-                        _logger.warning("tool %r can't be closed: %s", tool.name, _named(error))
+        """Close the tools that were made for this toolbox; an error of theirs is logged."""
+        for name in self._own:
+            function = getattr(self._tools[name], "func", None)
+            for owner in (self._tools[name], function, getattr(function, "__self__", None)):
+                try:
+                    if callable(close := getattr(owner, "close", None)):
+                        async with asyncio.timeout(self._seconds):
+                            if inspect.isawaitable(closing := close()):
+                                await closing
+                except Exception:
+                    _LOG.warning("the tool %r can't be closed", name, exc_info=True)
 
     def _refusal(self, call: ToolCall) -> str:
         """Why a call can't be made, in words for the model; empty if it can."""
@@ -107,7 +99,7 @@ class Toolbox:
         schema = next(t.parameters for t in self.described if t.name == call.name)
         try:
             found = mismatch(call.arguments, schema)
-        except Exception:  # a stranger's schema that can't be read: the tool checks them itself
+        except Exception:  # a schema of a stranger's: the tool checks its arguments itself
             return ""
         if found is None:
             return ""
@@ -127,12 +119,13 @@ class Toolbox:
         except (Exception, SystemExit) as error:
             if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
                 raise
+            if limit.expired():
+                told = f"timed out after {self._seconds:g} seconds"
+                raise _ToolFailed(f"error: {call.name} {told}") from None
             if _is_told(error):
                 raise _ToolFailed(str(error)) from error
-            if isinstance(error, TimeoutError) and limit.expired():
-                said = f"{call.name} timed out after {self._seconds:g} seconds"
-                raise _ToolFailed(f"error: {said}") from None
-            raise _ToolFailed(f"error: {_named(error)}") from error
+            said = " ".join(str(error).split())
+            raise _ToolFailed(f"error: {type(error).__name__}{said and f': {said}'}") from error
 
     def _shortened(self, text: str) -> str:
         """A result as data: valid text, no delimiter of a prompt, no longer than it may be."""
@@ -144,22 +137,31 @@ class Toolbox:
         return f"{clean[: self._output]}\n[{left} more characters are left out]"
 
 
-class _ToolFailed(Exception):
-    """A call came to nothing; the message is for the model."""
-
-
 def _opened(tool: BoundTool) -> BaseTool:
     try:
         return tool.open()
     except ThinkgraphError:
         raise
     except Exception as error:
-        raise ThinkgraphError(f"the tool {tool.name!r} can't be made: {_named(error)}") from error
+        said = f"{type(error).__name__}: {error}"
+        raise ThinkgraphError(f"the tool {tool.name!r} can't be made: {said}") from error
 
 
-def _named(error: BaseException) -> str:
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}{said and f': {said}'}"
+def _described(tool: BaseTool) -> Tool:
+    from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
+
+    try:
+        (described,) = tool_use({"tools": [tool]}).tools
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ThinkgraphError(
+            f"the tool {tool.name!r} can't be used: its arguments can't be described: {said}"
+        ) from error
+    return described
+
+
+class _ToolFailed(Exception):
+    """A call came to nothing; the message is for the model."""
 
 
 def _is_async(tool: BaseTool) -> bool:

@@ -7,7 +7,6 @@ import pytest
 import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.judging.code_tests import code_of
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +64,23 @@ def test_a_spec_without_tests_is_told(tests: str) -> None:
         checked([GOOD], tests)
 
 
-def test_the_code_is_what_is_fenced() -> None:
-    assert code_of(GOOD) == "def add(a, b):\n    return a + b\n"
-    assert code_of(BROKEN) == BROKEN
-    assert code_of("```py\na = 1\n```\nand\n```python\nb = 2\n```") == "a = 1\n\nb = 2\n"
+@pytest.mark.parametrize(
+    "tricks",
+    [
+        "def sorted(x): return [1, 2, 3]\ndef len(x): return 3",
+        "sorted = len = lambda x: x and [1, 2, 3] or 3",
+        "from math import floor as sorted",
+        "class sorted: pass",
+        "def f(x):\n    global sorted\n    for sorted in [f]: pass\n    return x",
+    ],
+)
+def test_code_cannot_redefine_what_the_tests_use(tricks: str) -> None:
+    code = f"def f(x): return x\n{tricks}"
+    result = checked([code], "assert sorted(f([3, 1, 2])) == [1, 2, 3]\nassert len(f([1])) == 3")
+    assert result.rejected
+    assert "The code redefines" in result.critiques[0].text
+    assert "sorted, which the tests use" in result.critiques[0].text.replace("len, ", "")
+
+
+def test_code_may_redefine_what_the_tests_do_not_use() -> None:
+    assert not checked(["sum = 0\n\ndef add(a, b):\n    return a + b"]).rejected

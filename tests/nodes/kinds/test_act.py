@@ -103,12 +103,12 @@ class TestCalls:
         assert len(result.candidates[0].calls) == 1
         assert "no more calls" in model.calls[1].messages[-1].content
 
-    def test_without_parallel_calls_a_turn_has_one_where_nothing_holds_it(self):
+    def test_without_parallel_calls_one_of_a_turn_is_made(self):
         turn = call("add", a=1, b=1) + "\n" + call("add", a=2, b=2)
         model = ScriptedModel([turn, "2"])
         result = acting(parallel=False).run("?", model=model, tools=[add])
         assert [c.result for c in result.candidates[0].calls] == ["2"]
-        assert "not made: one call at a time" in model.calls[1].messages[-1].content
+        assert model.calls[1].messages[-1].content == "error: make one call at a time"
 
     def test_trajectories_vote_and_each_has_tools_of_its_own(self):
         def counter():
@@ -186,17 +186,6 @@ class TestCode:
         model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
         result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
         assert [c.result for c in result.candidates[0].calls] == ["1"]
-
-    def test_a_tool_whose_schema_names_no_argument_ends_nothing(self):
-        tool = StructuredTool(
-            name="shell",
-            description="Run it.",
-            args_schema={"type": "object"},
-            func=lambda **given: given["code"],
-        )
-        model = ScriptedModel(["```python\n5\n```", "It is 5"])
-        result = acting(tools=("shell",), form="code").run("?", model=model, tools=[tool])
-        assert [c.result for c in result.candidates[0].calls] == ["5"]
 
     def test_a_program_is_executed_and_its_answer_votes(self):
         replies = [
@@ -440,6 +429,41 @@ class TestApproval:
     def test_a_name_that_is_none_of_its_tools_is_refused(self):
         with pytest.raises(tg.ThinkgraphError, match="'x' is not one of its tools"):
             Act(tools=("add",), approve=("x",))
+
+
+def echo(code: str) -> str:
+    """Run code, which gives nine."""
+    return "nine: 9"
+
+
+class TestCodeThatIsNotRun:
+    @pytest.mark.parametrize("label", ["python", "Python", "python3"])
+    def test_a_block_is_run_whatever_the_case_of_its_label(self, label):
+        model = ScriptedModel([f"```{label}\nprint(2+3)\n```", "The answer is 9"])
+        result = acting(tools=("echo",), form="code").run("?", model=model, tools=[echo])
+        assert [c.arguments for c in result.candidates[0].calls] == [{"code": "print(2+3)"}]
+        assert result.answer.value == "9"
+
+    def test_code_beyond_the_last_call_gives_no_answer_and_the_last_call_is_told(self):
+        model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
+        graph = acting(tools=("echo",), form="code", max_calls=1)
+        result = graph.run("?", model=model, tools=[echo])
+        (candidate,) = result.candidates
+        assert (candidate.answer, len(candidate.calls)) == ("9", 1)
+        assert candidate.text.endswith(
+            "```output\nnine: 9\n```\n[that was the last call; answer now]\n"
+        )
+
+    def test_a_tool_without_described_arguments_is_given_code(self):
+        async def run(**arguments: object) -> str:
+            return "9"
+
+        tool = StructuredTool(
+            name="run", description="Run.", args_schema={"type": "object"}, coroutine=run
+        )
+        model = ScriptedModel(["```python\n1\n```", "The answer is 9"])
+        result = acting(tools=("run",), form="code").run("?", model=model, tools=[tool])
+        assert result.candidates[0].calls[0].arguments == {"code": "1"}
 
 
 @pytest.mark.slow

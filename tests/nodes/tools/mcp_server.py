@@ -1,9 +1,7 @@
 """A real MCP server over stdio, for the tests; some of its tools are hostile."""
 
 import os
-import sys
 import time
-from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
@@ -56,57 +54,34 @@ def die() -> str:
 
 
 @server.tool()
-def exponential() -> dict[str, str]:
-    """Its results have a schema with an expression that takes exponential time."""
-    return {"text": "a" * 40 + "!"}
-
-
-@server.tool()
-def fetching(q: str) -> str:
-    """Its arguments have an expression of that kind, and a schema in another document."""
+def freeze(q: str) -> str:
+    """Give what takes for ever to hold to the schemas below."""
     return q
+
+
+ENDLESS = {"type": "string", "pattern": "^(a+)+$"}
+hostile = server._tool_manager.get_tool("freeze")
+hostile.parameters["properties"]["q"] = ENDLESS
+hostile.fn_metadata.output_schema = {"type": "object", "properties": {"result": ENDLESS}}
 
 
 @server.tool()
 def unresolved(q: str) -> str:
-    """Its schema refers to nothing."""
+    """Have a schema that refers to nothing."""
     return q
 
 
 @server.tool()
-def growing(q: str) -> str:
-    """Its schema has a few references that stand for a billion schemas."""
+def grow(q: str) -> str:
+    """Have a schema whose references stand for a billion schemas."""
     return q
 
 
-@server.tool()
-def large(q: str) -> str:
-    """Its schema is large."""
-    return q
-
-
-SLOW = "^(a+)+$"
-SCHEMAS = {
-    "fetching": {"q": {"pattern": SLOW, "$dynamicRef": "http://127.0.0.1:9/secret"}},
-    "unresolved": {"q": {"$ref": "#/$defs/M"}},
-    "growing": {"q": {"$ref": "#/$defs/A0"}},
-    "large": {"q": {"enum": ["x" * 100] * 1000}},
-}
-
-
-def known(name: str) -> Any:
-    return server._tool_manager.get_tool(name)
-
-
-for name, properties in SCHEMAS.items():
-    known(name).parameters = {"type": "object", "properties": properties}
-known("growing").parameters["$defs"] = {
+server._tool_manager.get_tool("unresolved").parameters["properties"]["q"] = {"$ref": "#/$defs/M"}
+growing = server._tool_manager.get_tool("grow").parameters
+growing["properties"]["q"] = {"$ref": "#/$defs/A0"}
+growing["$defs"] = {
     f"A{n}": {"anyOf": [{"$ref": f"#/$defs/A{n + 1}"}] * 2 if n < 30 else []} for n in range(31)
 }
-known("exponential").fn_metadata.output_schema["additionalProperties"] = {"pattern": SLOW}
-
-if "--many" in sys.argv:
-    for number in range(200):
-        server.add_tool(add, name=f"add_{number}")
 
 server.run("stdio")

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,38 +89,6 @@ def test_an_act_node_calls_them(tools):
     assert graph.run("?", model=model, tools=tools).answer.value == "5"
 
 
-async def test_a_hostile_schema_neither_fetches_nor_freezes_nor_grows(tools):
-    slow = "a" * 40 + "!"
-    assert slow in (await called(tools, "exponential")).result
-    assert (await called(tools, "fetching", q=slow)).result == slow
-    assert not {"unresolved", "growing", "large"} & tools.keys()
-
-
-def test_a_server_with_too_many_tools_has_its_first():
-    many = {"command": SERVER["command"], "args": [*SERVER["args"], "--many"]}
-    with mcp_tools({"mcpServers": {"many": many}}) as tools:
-        left_out = 3
-        assert len(tools) == room.MOST_TOOLS - left_out
-        assert "add" in tools
-
-
-def test_a_server_that_is_still_starting_is_ended_when_another_fails(tmp_path):
-    file = tmp_path / "pid"
-    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(321)"
-    failing = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.02)"
-    servers = {
-        name: {"command": sys.executable, "args": ["-c", source, str(file)]}
-        for name, source in (("slow", code), ("failing", failing))
-    }
-    with (
-        pytest.raises(ThinkgraphError, match="'failing' can't be"),
-        mcp_tools({"mcpServers": servers}),
-    ):
-        pass
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(file.read_text()), 0)
-
-
 def test_the_same_name_at_two_servers_has_the_servers_before_it():
     with mcp_tools({"mcpServers": {"one": SERVER, "two": SERVER}}) as tools:
         assert {"one_add", "two_add"} <= tools.keys()
@@ -151,6 +120,49 @@ def test_a_server_that_never_answers_is_told_after_its_time(monkeypatch):
         mcp_tools({"mcpServers": {"a": silent}}),
     ):
         pass
+
+
+def test_a_server_is_ended_when_another_cannot_be_started(tmp_path):
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+    waiting = {"command": sys.executable, "args": ["-c", code]}
+    missing = {"url": "http://127.0.0.1:9/mcp"}
+    began = time.monotonic()
+    with (
+        pytest.raises(ThinkgraphError, match="server 'b' can't be"),
+        mcp_tools({"mcpServers": {"a": waiting, "b": missing}}),
+    ):
+        pass
+    assert time.monotonic() - began < room.STOP_S
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()) if pid.exists() else 2**22 - 1, 0)
+
+
+async def test_a_schema_of_a_hostile_server_does_not_stop_a_call(tools):
+    assert (await called(tools, "freeze", q="a" * 40 + "!")).result == "a" * 40 + "!"
+
+
+def test_a_tool_whose_schema_refers_to_nothing_or_to_too_much_is_left_out(tools):
+    assert not {"unresolved", "grow"} & tools.keys()
+
+
+def test_a_schema_that_refers_to_itself_is_one(tools):
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    schema = {"properties": {"q": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
+    assert room._fault(schema) == ""
+
+
+async def test_a_server_describes_up_to_its_limits(monkeypatch):
+    def page(*names, size=1):
+        of = [SimpleNamespace(name=name, input_schema={"title": "x" * size}) for name in names]
+        return SimpleNamespace(tools=of, next_cursor="more")
+
+    class Endless:
+        async def list_tools(self, cursor):
+            return page("a", "b") if cursor else page("large", size=room.LARGEST_SCHEMA)
+
+    monkeypatch.setattr(room, "MOST_TOOLS", 4)
+    assert [tool.name async for tool in room._listed(Endless())] == ["a", "b", "a"]
 
 
 def test_a_file_that_is_not_there_is_told():

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from langchain_core.tools import StructuredTool, ToolException, tool
@@ -199,6 +198,88 @@ async def test_a_tool_of_a_factory_is_closed():
     assert closed == [True]
 
 
+async def test_what_the_host_shares_is_not_closed():
+    closed = []
+
+    class Client:
+        def search(self, word: str) -> str:
+            """Search."""
+            return word
+
+        def close(self) -> None:
+            closed.append(True)
+
+    await Toolbox([*bind_tools([Client().search]).values()], seconds=1, output=100).close()
+    assert closed == []
+
+
+async def test_a_close_may_be_a_coroutine_and_one_that_fails_ends_nothing(caplog):
+    closed = []
+
+    class Notes:
+        def __call__(self, line: str) -> str:
+            """Note a line."""
+            return line
+
+        async def close(self) -> None:
+            closed.append(True)
+            raise OSError("gone")
+
+    box = Toolbox([*bind_tools({"note": ToolFactory(Notes)}).values()], seconds=1, output=100)
+    await box.close()
+    assert closed == [True]
+    assert "the tool 'note' can't be closed" in caplog.text
+
+
+def test_a_factory_that_fails_is_told_by_the_tools_name():
+    def make():
+        raise OSError("no disk")
+
+    with pytest.raises(ThinkgraphError, match="the tool 'note' can't be made: OSError: no disk"):
+        Toolbox([*bind_tools({"note": ToolFactory(make)}).values()], seconds=1, output=100)
+
+
+def of_schema(schema):
+    """A tool as an MCP server gives it: with the server's schema."""
+
+    async def call(**arguments):
+        return "called"
+
+    made = StructuredTool(name="find", description="Find.", args_schema=schema, coroutine=call)
+    return Toolbox([*bind_tools([made]).values()], seconds=5, output=200)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"q": {"type": "text"}}},
+        {"properties": {"q": {"pattern": r"^\p{L}+$"}}},
+        {"properties": {"q": {"pattern": "^(a+)+$"}}},
+        {"patternProperties": {"^(.+)+$": {}}, "additionalProperties": False},
+        {"patternProperties": {"^(.+)+$": {}}, "unevaluatedProperties": False},
+        {"properties": {"q": {"$dynamicRef": "#nowhere"}}},
+    ],
+)
+async def test_a_schema_that_cannot_be_checked_leaves_the_check_to_the_tool(schema):
+    box = of_schema({"type": "object"} | schema)
+    record = await box.call(ToolCall(name="find", arguments={"q": "a" * 40 + "!"}))
+    assert record.result == "called"
+
+
+async def test_a_schema_that_cannot_be_described_is_told_by_the_tools_name():
+    box = of_schema({"type": "object", "properties": {"q": {"$ref": "#/$defs/M"}}})
+    with pytest.raises(ThinkgraphError, match="the tool 'find' can't be used"):
+        _ = box.described
+
+
+async def test_a_time_out_of_the_tools_own_is_not_the_limits():
+    def late(text: str = "") -> str:
+        """Time out."""
+        raise TimeoutError("the database is slow")
+
+    assert (await called(late)).result == "error: TimeoutError: the database is slow"
+
+
 async def test_a_langchain_tool_with_an_artifact_gives_its_content():
     @tool(response_format="content_and_artifact")
     def look(query: str) -> tuple[str, dict]:
@@ -206,117 +287,3 @@ async def test_a_langchain_tool_with_an_artifact_gives_its_content():
         return "found", {"pages": 3}
 
     assert (await called(look, {"query": "x"}, name="look")).result == "found"
-
-
-def of_schema(schema, run=None):
-    """A tool whose arguments have a JSON schema that somebody else wrote."""
-    return StructuredTool(
-        name="look",
-        description="Look.",
-        args_schema={"type": "object", **schema},
-        func=run or (lambda **arguments: "looked"),
-    )
-
-
-NOT_READ = [
-    {"properties": {"q": {"pattern": r"^\p{L}+$"}}},  # no expression of Python's
-    {"properties": {"q": {"type": "text"}}},
-    {"properties": {"q": {"$dynamicRef": "#nowhere"}}},
-    {"properties": {"q": {"pattern": "^(a+)+$"}}},  # takes exponential time
-    {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
-    {"properties": {"q": {"$dynamicRef": "#a"}}, "$defs": {"A": {"$dynamicAnchor": "a"}}},
-    {
-        "properties": {"q": {"$dynamicRef": "#a0"}},
-        "$defs": {
-            f"A{n}": {
-                "$dynamicAnchor": f"a{n}",
-                "allOf": [{"$dynamicRef": f"#a{n + 1}"}] * 2 if n < 60 else [],
-            }
-            for n in range(61)
-        },
-    },
-]
-
-
-@pytest.mark.parametrize("schema", NOT_READ)
-async def test_a_schema_that_cannot_be_read_neither_ends_a_run_nor_freezes_it(schema):
-    record = await called(of_schema(schema), {"q": "a" * 40 + "!"}, name="look")
-    assert record.result == "looked"
-
-
-async def test_a_schema_fetches_nothing():
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_error(404)
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/secret"
-        tool = of_schema({"properties": {"q": {"$dynamicRef": url}}})
-        assert (await called(tool, {"q": "a"}, name="look")).result == "looked"
-        assert asked == []
-        server.shutdown()
-
-
-def test_a_schema_that_refers_to_nothing_is_told_with_the_tools_name():
-    tool = of_schema({"properties": {"q": {"$ref": "#/$defs/M"}}})
-    box = Toolbox([*bind_tools([tool]).values()], seconds=1, output=100)
-    with pytest.raises(ThinkgraphError, match=r"schema of the tool 'look' can't be read.*\$defs/M"):
-        _ = box.described
-
-
-def test_a_factory_that_fails_is_told_with_the_tools_name():
-    def make():
-        raise OSError("no disk")
-
-    bound = bind_tools({"note": ToolFactory(make)})
-    with pytest.raises(ThinkgraphError, match="the tool 'note' can't be made: OSError: no disk"):
-        Toolbox([*bound.values()], seconds=1, output=100)
-
-
-class Client:
-    """What a host shares with several tools, or what a factory makes."""
-
-    def __init__(self, fault=None):
-        self.closed, self._fault = 0, fault
-
-    def search(self, text: str) -> str:
-        """Search."""
-        return text
-
-    def close(self):
-        self.closed += 1
-        if self._fault:
-            raise self._fault
-
-
-class AsyncClient(Client):
-    async def close(self):
-        await asyncio.sleep(0)
-        self.closed += 1
-
-
-async def test_what_is_the_hosts_own_is_not_closed():
-    client = Client()
-    box = Toolbox([*bind_tools([client.search]).values()], seconds=1, output=100)
-    await box.close()
-    assert client.closed == 0
-
-
-@pytest.mark.parametrize("client", [Client(), AsyncClient(), Client(OSError("gone"))])
-async def test_what_a_factory_made_is_closed_whatever_its_close_is(client, caplog):
-    bound = bind_tools({"search": ToolFactory(lambda: client.search)})
-    await Toolbox([*bound.values()], seconds=1, output=100).close()
-    assert client.closed == 1
-    assert ("can't be closed: OSError: gone" in caplog.text) == bool(client._fault)
-
-
-async def test_a_time_out_of_the_tools_own_is_not_told_as_the_limit():
-    def look(text: str = "") -> str:
-        """Look."""
-        raise TimeoutError("the host didn't answer")
-
-    assert (await called(look)).result == "error: TimeoutError: the host didn't answer"
