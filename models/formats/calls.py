@@ -19,6 +19,7 @@ from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.pieces import JsonPieces, Pieces, TagPieces
 from thinkgraph.models.formats.values import read_value
 from thinkgraph.models.model import Tagged, Tool, Written
+from thinkgraph.models.schemas import mismatch
 
 QUOTED = r'(?P<name>"(?:[^"\\]|\\.)*")'
 MAX_TEXT = 1 << 18
@@ -338,18 +339,9 @@ def read_arguments(text: str) -> dict[str, Any]:
 
 
 def fault(arguments: dict[str, Any], tool: Tool) -> str | None:
-    """What of a call's arguments is not as the tool's JSON schema says; None if nothing is.
-
-    Regular expressions of the schema are not looked at: one can take a program's time for ever.
-    """
-    from jsonschema import exceptions, validators  # noqa: PLC0415 (only where a call isn't held)
-
-    if "patternProperties" in json.dumps(tool.parameters):
-        return None
-    known = validators.validator_for(tool.parameters)
+    """What of a call's arguments is not as the tool's JSON schema says; None if nothing is."""
     try:
-        checked = validators.extend(known, {"pattern": None})(tool.parameters)
-        wrong = exceptions.best_match(checked.iter_errors(arguments))
+        wrong = mismatch(arguments, tool.parameters)
     except Exception as error:  # of a schema that is none, or refers to another document
         return f"the tool's schema can't be read: {error}"
     return wrong.message if wrong else None

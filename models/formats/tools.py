@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkgraph.models.engine.sampling.json_schema import enforceable
+from thinkgraph.models.errors import ModelError
 from thinkgraph.models.formats.calls import JsonObjects
 from thinkgraph.models.formats.format import HERMES, Calls, Channels, ChatFormat
 from thinkgraph.models.model import Message, Tagged, Tool
@@ -74,16 +75,13 @@ def held(
     """What holds calls of these tools to their schemas while they are decoded.
 
     Arguments that a tool's schema doesn't name are not allowed, unless it says that they are.
-    ``bare`` holds also calls without their delimiters, which small models leave out; it is for
-    calls that are not required.
+    What of a schema can't be enforced isn't: the tool checks it. ``bare`` holds also calls without
+    their delimiters, which small models leave out; it is for calls that are not required.
 
     Raises:
         ModelError: the model writes calls in a way in which a tool's name can't be written.
     """
-    tools = [
-        tool.model_copy(update={"parameters": closed(enforceable(tool.parameters))})
-        for tool in tools
-    ]
+    tools = [_enforceable(tool) for tool in tools]
     if format.channels and knows_tools:
         return [_in_channel(format.channels, tool, required=not bare) for tool in tools]
     calls: Calls = format.calls if format.calls and knows_tools else HERMES
@@ -95,6 +93,14 @@ def held(
         for one in calls.body.held(calls.begin, calls.end, tools, parallel)
     ]
     return tagged + (_bare(tools) if bare and calls is HERMES else [])
+
+
+def _enforceable(tool: Tool) -> Tool:
+    try:
+        parameters = enforceable(closed(tool.parameters))
+    except ModelError as error:
+        raise ModelError(f"the tool {tool.name!r}: {error}") from None
+    return tool.model_copy(update={"parameters": parameters})
 
 
 def _in_channel(channels: Channels, tool: Tool, *, required: bool) -> Tagged:

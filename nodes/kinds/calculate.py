@@ -62,7 +62,7 @@ class Calculate(Node):
         tools = [step.tools[name]]
         toolbox = Toolbox(tools, seconds=self.seconds, output=self.output)
         (tool,) = toolbox.described
-        argument = next(iter(tool.parameters.get("properties", {})), "code")
+        argument = next(iter(tool.parameters.get("properties") or ()), "code")
         call = ToolCall(name=name, arguments={argument: program(candidate.text)})
         try:
             record = await toolbox.call(call)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sys
@@ -16,6 +17,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from functools import reduce
+from itertools import islice
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +30,8 @@ from thinkgraph.models.errors import ThinkgraphError
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from mcp import Client
+
+_LOG = logging.getLogger(__name__)
 
 START_S = 30.0
 """How long a server may take to start and to list its tools."""
@@ -234,7 +240,7 @@ async def _unchecked(*_: Any) -> None:
 
 
 async def _listed(client: Client) -> Any:
-    """The tools of a server, page by page, up to a limit; too large schemas are left out."""
+    """The tools of a server, page by page, up to a limit, without those of unusable schemas."""
     cursor, count = None, 0
     while True:
         page = await client.list_tools(cursor=cursor)
@@ -242,11 +248,43 @@ async def _listed(client: Client) -> Any:
             count += 1
             if count > MOST_TOOLS:
                 return
-            if len(json.dumps(tool.input_schema)) <= LARGEST_SCHEMA:
+            if fault := _fault(tool.input_schema):
+                _LOG.warning("the MCP tool %r is left out: its schema %s", tool.name, fault)
+            else:
                 yield tool
         cursor = page.next_cursor
         if not cursor:
             return
+
+
+def _fault(schema: dict[str, Any]) -> str:
+    """Why a schema can't be used; empty if it can."""
+    if len(json.dumps(schema)) > LARGEST_SCHEMA:
+        return f"has more than {LARGEST_SCHEMA} characters"
+    try:
+        if sum(1 for _ in islice(_parts(schema, schema, ()), LARGEST_SCHEMA)) == LARGEST_SCHEMA:
+            return "is too large with what its references stand for"
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        return f"refers to what it hasn't: {error}"
+    except RecursionError:
+        return "is nested too deeply"
+    return ""
+
+
+def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterator[Any]:
+    """All that is in a schema once each reference has been replaced by what it stands for."""
+    yield value
+    if isinstance(value, list):
+        for each in value:
+            yield from _parts(each, root, within)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _parts(each, root, within)
+        if isinstance(to := value.get("$ref"), str) and to not in within:
+            start, *path = to.split("/")
+            if start != "#":
+                raise ValueError(f"another document, {to[:80]}")
+            yield from _parts(reduce(getitem, path, root), root, (*within, to))
 
 
 def _label(name: str) -> str:

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Tool, ToolCall
+from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import CallRecord
-from thinkgraph.nodes.tools.arguments import fault
 from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 from thinkgraph.nodes.tools.tool import BoundTool
@@ -98,9 +98,13 @@ class Toolbox:
             return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
         schema = next(t.parameters for t in self.described if t.name == call.name)
         try:
-            return fault(schema, call.arguments)
-        except Exception:
-            return ""  # a schema of a stranger's: the tool checks its arguments itself
+            found = mismatch(call.arguments, schema)
+        except Exception:  # a schema of a stranger's: the tool checks its arguments itself
+            return ""
+        if found is None:
+            return ""
+        place = ".".join(map(str, found.absolute_path))
+        return f"error in the arguments: {place and f'{place}: '}{found.message}"
 
     async def _within_limits(self, tool: BaseTool, call: ToolCall) -> str:
         given = {"name": call.name, "args": call.arguments, "id": call.id, "type": "tool_call"}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
+
+from llguidance import LLMatcher
 
 from thinkgraph.models.errors import ModelError
 
@@ -44,6 +45,7 @@ _UNENFORCEABLE = frozenset(
 _COUNTS = frozenset(
     {"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"}
 )
+_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _HARMLESS = {"uniqueItems": False, "unevaluatedItems": True, "unevaluatedProperties": True}
 
 _ANNOTATIONS = frozenset({"$dynamicAnchor", "$vocabulary", "contentSchema", "deprecated"})
@@ -75,24 +77,59 @@ def schema_to_lark(schema: Schema) -> str:
 
 
 def enforceable(schema: Schema) -> Schema:
-    """A schema without the keywords that can't be enforced: it allows more than it did.
+    """The schema without what can't be enforced: it allows the same values, and more.
 
-    It is for the arguments of a stranger's tool, which are checked once more when it is called.
+    It is for tools, whose schemas are often a stranger's, and which check their arguments anyway.
+
+    Raises:
+        ModelError: the schema is not JSON, or is too large.
     """
-    root = deepcopy(schema)
-    for _, each in _schemas(root):
+    try:
+        root: Schema = json.loads(json.dumps(schema, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"the JSON schema is not JSON: {error}") from None
+    for place, each in _counted(root):
         if isinstance(each, dict):
-            for name in _UNENFORCEABLE & each.keys():
-                del each[name]
+            _loosen(place, each, root)
     return root
+
+
+def _loosen(place: str, schema: Schema, root: Schema) -> None:
+    large = {n for n in _COUNTS & schema.keys() if not _is_count(schema[n])}
+    for name in _UNENFORCEABLE & schema.keys() | large:
+        del schema[name]
+    if "minProperties" in schema and schema["minProperties"] > _least(schema):
+        del schema["minProperties"]
+    if place != "#" or "$ref" in schema:
+        schema.pop("$id", None)
+    if "type" in schema and not _TYPES.issuperset(_listed(schema["type"])):
+        del schema["type"]
+    if "pattern" in schema and not _is_pattern(schema["pattern"]):
+        del schema["pattern"]
+    options = schema.get("oneOf")
+    if isinstance(options, list) and not _exclusive(options, _tag(schema), root):
+        del schema["oneOf"]
+        schema.setdefault("anyOf", options)
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(each) for each in (value if isinstance(value, list) else [value])]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and value <= MAX_COUNT
+
+
+def _is_pattern(pattern: Any) -> bool:
+    """Whether it is a regular expression that llguidance enforces: one without look-ahead, say."""
+    lark = f"start: %json {json.dumps({'type': 'string', 'pattern': pattern})}"
+    return isinstance(pattern, str) and not LLMatcher.validate_grammar(lark)
 
 
 @lru_cache(maxsize=64)
 def _schema_to_lark(text: str) -> str:
     root, remainders = json.loads(text), 1
-    for count, (place, schema) in enumerate(_schemas(root)):
-        if count > MAX_SCHEMAS:
-            raise ModelError(f"the JSON schema has more than {MAX_SCHEMAS} schemas in it")
+    for place, schema in _counted(root):
         if isinstance(schema, dict):
             _check(place, schema)
             remainders *= _remainders(schema.get("multipleOf"))
@@ -104,6 +141,14 @@ def _schema_to_lark(text: str) -> str:
             _simplify(schema, root)
     options = {"whitespace_flexible": True, "whitespace_pattern": WHITESPACE}
     return "%json " + json.dumps(root | {"x-guidance": options})
+
+
+def _counted(root: Schema) -> Iterator[tuple[str, Any]]:
+    """Every schema in a schema, of which there may not be too many."""
+    for count, found in enumerate(_schemas(root)):
+        if count > MAX_SCHEMAS:
+            raise ModelError(f"the JSON schema has more than {MAX_SCHEMAS} schemas in it")
+        yield found
 
 
 def _schemas(root: Schema) -> Iterator[tuple[str, Any]]:
@@ -140,14 +185,24 @@ def _check(place: str, schema: Schema) -> None:
     for name in sorted(_COUNTS & schema.keys()):
         if isinstance(count := schema[name], int | float) and count > MAX_COUNT:
             raise ModelError(f"the JSON schema's {name} (at {place}) is more than {MAX_COUNT}")
-    least, required = schema.get("minProperties"), schema.get("required")
-    named = len(required) if isinstance(required, list) else 0
-    if isinstance(least, int) and least > max(1, named):
-        # Names that are not in the schema may be written twice, and count once.
+    least = schema.get("minProperties")
+    if isinstance(least, int) and least > _least(schema):
         raise ModelError(
             f"the JSON schema's minProperties {least} (at {place}) can't be enforced; name the "
             "properties that are required"
         )
+
+
+def _least(schema: Schema) -> int:
+    """How many properties are sure to come: a name the schema hasn't may come twice, as one."""
+    required = schema.get("required")
+    return max(1, len(required) if isinstance(required, list) else 0)
+
+
+def _tag(schema: Schema) -> str | None:
+    """The property by which alternatives are told apart, where it is named."""
+    discriminator = schema.get("discriminator")
+    return discriminator.get("propertyName") if isinstance(discriminator, dict) else None
 
 
 def _remainders(multiple: Any) -> int:
@@ -171,11 +226,11 @@ def _simplify(schema: Schema, root: Schema) -> None:
         if isinstance(count := schema[name], float) and count.is_integer():
             schema[name] = int(count)
     options = schema.get("oneOf")
-    if isinstance(options, list) and "anyOf" not in schema:
-        tag = (schema.get("discriminator") or {}).get("propertyName")
-        if tagged := _exclusive(options, tag, root):
-            del schema["oneOf"]
-            schema["anyOf"] = tagged
+    if not isinstance(options, list) or "anyOf" in schema:
+        return
+    if tagged := _exclusive(options, _tag(schema), root):
+        del schema["oneOf"]
+        schema["anyOf"] = tagged
 
 
 def _exclusive(options: list[Any], tag: str | None, root: Schema) -> list[Any] | None:

@@ -173,3 +173,33 @@ def test_calls_without_delimiters_are_held_however_their_json_is_laid_out(indent
 
     assert is_held(call["arguments"])
     assert not is_held({"city": "Paris", "days": "2"})
+
+
+STRANGERS = {
+    "uniqueItems": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True},
+    "propertyNames": {"type": "object", "propertyNames": {"type": "string"}},
+    "not": {"type": "string", "not": {"const": ""}},
+    "if": {"type": "integer", "if": {"minimum": 3}, "then": {"maximum": 9}, "else": {}},
+    "oneOf": {"oneOf": [{"type": "integer"}, {"minimum": 3, "type": "number"}]},
+    "look-ahead": {"type": "string", "pattern": "^(?=.*a).+$"},
+    "a type of its own": {"type": "text"},
+    "large": {"type": "string", "maxLength": 10**9},
+    "dynamic": {"$dynamicRef": "#node"},
+    "properties": {"type": "object", "minProperties": 3},
+    "id": {"$id": "https://example.org/q", "type": "string"},
+}
+
+
+@pytest.mark.parametrize("form", [ROWS[0], *PROPERTIES[:2]])
+@pytest.mark.parametrize("value", STRANGERS.values(), ids=STRANGERS)
+def test_what_of_a_tools_schema_cannot_be_enforced_is_left_out(form, value):
+    schema = {"type": "object", "properties": {"q": value, "n": {"type": "integer"}}}
+    tool = Tool(name="look", parameters=schema)
+    for tag in constraints(form, [tool]):
+        grammar_of = compiled(_bytes(), grammar(tag))
+        assert not grammar_of.is_error(), grammar_of.get_error()
+
+
+def test_a_schema_that_is_no_json_is_told_with_the_tools_name():
+    with pytest.raises(ModelError, match="the tool 'look': the JSON schema is not JSON"):
+        constraints(ChatFormat(calls=HERMES), [Tool(name="look", parameters={"default": {1}})])

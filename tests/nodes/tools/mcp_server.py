@@ -64,4 +64,24 @@ hostile = server._tool_manager.get_tool("freeze")
 hostile.parameters["properties"]["q"] = ENDLESS
 hostile.fn_metadata.output_schema = {"type": "object", "properties": {"result": ENDLESS}}
 
+
+@server.tool()
+def unresolved(q: str) -> str:
+    """Have a schema that refers to nothing."""
+    return q
+
+
+@server.tool()
+def grow(q: str) -> str:
+    """Have a schema whose references stand for a billion schemas."""
+    return q
+
+
+server._tool_manager.get_tool("unresolved").parameters["properties"]["q"] = {"$ref": "#/$defs/M"}
+growing = server._tool_manager.get_tool("grow").parameters
+growing["properties"]["q"] = {"$ref": "#/$defs/A0"}
+growing["$defs"] = {
+    f"A{n}": {"anyOf": [{"$ref": f"#/$defs/A{n + 1}"}] * 2 if n < 30 else []} for n in range(31)
+}
+
 server.run("stdio")

@@ -142,6 +142,16 @@ async def test_a_schema_of_a_hostile_server_does_not_stop_a_call(tools):
     assert (await called(tools, "freeze", q="a" * 40 + "!")).result == "a" * 40 + "!"
 
 
+def test_a_tool_whose_schema_refers_to_nothing_or_to_too_much_is_left_out(tools):
+    assert not {"unresolved", "grow"} & tools.keys()
+
+
+def test_a_schema_that_refers_to_itself_is_one(tools):
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+    schema = {"properties": {"q": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
+    assert room._fault(schema) == ""
+
+
 async def test_a_server_describes_up_to_its_limits(monkeypatch):
     def page(*names, size=1):
         of = [SimpleNamespace(name=name, input_schema={"title": "x" * size}) for name in names]

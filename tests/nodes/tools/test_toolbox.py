@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 import time
-from contextlib import suppress
 
 import pytest
 from langchain_core.tools import StructuredTool, ToolException, tool
@@ -15,7 +14,6 @@ from pydantic import BaseModel
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import ToolCall
 from thinkgraph.nodes.tools import thread
-from thinkgraph.nodes.tools.arguments import TooManyReferences, fault
 from thinkgraph.nodes.tools.tool import ToolFactory, bind_tools
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
@@ -251,9 +249,6 @@ def of_schema(schema):
     return Toolbox([*bind_tools([made]).values()], seconds=5, output=200)
 
 
-FORKED = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}}
-
-
 @pytest.mark.parametrize(
     "schema",
     [
@@ -269,20 +264,6 @@ async def test_a_schema_that_cannot_be_checked_leaves_the_check_to_the_tool(sche
     box = of_schema({"type": "object"} | schema)
     record = await box.call(ToolCall(name="find", arguments={"q": "a" * 40 + "!"}))
     assert record.result == "called"
-
-
-def test_a_schemas_references_are_followed_up_to_a_limit():
-    with pytest.raises(TooManyReferences):
-        fault({"$defs": FORKED, "$ref": "#/$defs/d0"}, {"q": 1})
-
-
-@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
-def test_a_schema_makes_nothing_be_fetched(keyword, monkeypatch):
-    fetched = []
-    monkeypatch.setattr("urllib.request.urlopen", lambda *given, **_: fetched.append(given))
-    with suppress(Exception):
-        fault({"properties": {"q": {keyword: "http://127.0.0.1:9/secret"}}}, {"q": 1})
-    assert fetched == []
 
 
 async def test_a_schema_that_cannot_be_described_is_told_by_the_tools_name():

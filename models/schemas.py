@@ -1,9 +1,12 @@
-"""The arguments of a call against the tool's JSON schema, which may be a stranger's."""
+"""A value against a JSON schema that may be a stranger's, such as that of a tool's arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 MOST_REFERENCES = 1000
 """References that one check follows: a schema can make their number exponential."""
@@ -11,6 +14,7 @@ _UNCHECKED = (
     "pattern",
     "patternProperties",
     "$dynamicRef",
+    "$recursiveRef",
     "unevaluatedItems",
     "unevaluatedProperties",
 )
@@ -22,8 +26,8 @@ class TooManyReferences(Exception):
     """A schema's references lead on and on."""
 
 
-def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
-    """What is wrong with the arguments, in words for the model; empty if nothing is.
+def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
+    """How a value isn't as its schema says; None if it is.
 
     Nothing is fetched, and no regular expression of the schema is run.
 
@@ -32,10 +36,11 @@ def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
     from jsonschema.exceptions import best_match  # noqa: PLC0415
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema.validators import extend, validator_for  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
 
-    standard = Draft202012Validator.VALIDATORS
+    draft = validator_for(schema, default=Draft202012Validator)
+    standard = draft.VALIDATORS
     followed = 0
 
     def reference(*given: Any) -> Iterator[Any]:
@@ -51,12 +56,7 @@ def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
 
     own: dict[str, Any] = dict.fromkeys(_UNCHECKED, _unchecked)
     own |= {"$ref": reference, "additionalProperties": additional}
-    checking = extend(Draft202012Validator, own)(schema, registry=Registry())
-    found = best_match(checking.iter_errors(arguments))
-    if found is None:
-        return ""
-    place = ".".join(map(str, found.absolute_path))
-    return f"error in the arguments: {place and f'{place}: '}{found.message}"
+    return best_match(extend(draft, own)(schema, registry=Registry()).iter_errors(value))
 
 
 def _unchecked(*_: Any) -> tuple[()]:

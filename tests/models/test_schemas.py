@@ -1,0 +1,51 @@
+"""A value against a stranger's JSON schema: nothing is fetched, and nothing takes for ever."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from thinkgraph.models.formats.calls import fault
+from thinkgraph.models.model import Tool
+from thinkgraph.models.schemas import TooManyReferences, mismatch
+
+FORKED = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}}
+
+
+def test_a_schemas_references_are_followed_up_to_a_limit():
+    with pytest.raises(TooManyReferences):
+        mismatch({"q": 1}, {"$defs": FORKED, "$ref": "#/$defs/d0"})
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$recursiveRef"])
+@pytest.mark.parametrize("draft", ["2019-09", "2020-12"])
+def test_a_schema_makes_nothing_be_fetched(keyword, draft, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *given, **_: fetched.append(given))
+    schema = {
+        "$schema": f"https://json-schema.org/draft/{draft}/schema",
+        "properties": {"q": {keyword: "http://127.0.0.1:9/secret"}},
+    }
+    with suppress(Exception):
+        mismatch({"q": 1}, schema)
+    fault({"q": 1}, Tool(name="look", parameters=schema))
+    assert fetched == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"q": {"pattern": "^(a+)+$"}}},
+        {"patternProperties": {"^(.+)+$": {}}, "additionalProperties": False},
+        {"patternProperties": {"^(.+)+$": {}}, "unevaluatedProperties": False},
+    ],
+)
+def test_no_regular_expression_of_a_schema_is_run(schema):
+    assert mismatch({"q": "a" * 40 + "!"}, schema) is None
+
+
+def test_a_value_is_held_to_the_draft_that_its_schema_names():
+    old = {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1}
+    assert mismatch(1, old | {"exclusiveMinimum": True}).validator == "minimum"
+    assert mismatch(2, old | {"exclusiveMinimum": True}) is None
