@@ -101,7 +101,6 @@ class Past(Frozen):
     has_report: bool = False
 
 
-_HAS_REPORT = "report is not null as has_report"
 _COLUMNS = tuple(name for name in Past.model_fields if name != "has_report")
 
 

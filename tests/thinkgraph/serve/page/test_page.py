@@ -378,6 +378,68 @@ def test_a_run_of_a_model_that_is_gone_is_not_asked_of_another(served, open_page
     expect(page.locator("#problem")).to_contain_text("doesn't offer the model 'gone'")
 
 
+@pytest.fixture
+def faulty(served, browser):
+    """The page in a browser where requests may fail, of which the console tells."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(served.url)
+    yield page
+    context.close()
+
+
+def test_a_stop_that_failed_can_be_tried_again(faulty):
+    faulty.click("#compare")
+    faulty.wait_for_selector(".pane >> nth=1")
+    pane = faulty.locator(".pane").first
+    faulty.select_option("#model", "tiny")
+    pane.locator(".params > summary").click()
+    pane.locator("input[name=max_tokens]").fill("1900")
+    faulty.fill("#question", QUESTION)
+    faulty.click("#go")
+    pane.locator(".card").first.wait_for()
+    faulty.route("**/stop", lambda route: route.abort())
+    pane.locator(".stop").click()
+    expect(faulty.locator("#problem")).to_contain_text("can't be reached")
+    faulty.unroute("**/stop")
+    pane.locator(".stop").click()
+    pane.locator(".answer:not([hidden])").wait_for()
+    assert "Stopped" in pane.locator(".answer").inner_text()
+    faulty.click("#compare")
+
+
+def test_a_broken_connection_is_told_until_it_is_back(faulty):
+    faulty.route("**/events", lambda route: route.abort())
+    faulty.fill("#question", QUESTION)
+    faulty.click("#go")
+    told = faulty.locator(".work > .problem")
+    expect(told).to_contain_text("can't be reached; trying again")
+    faulty.unroute("**/events")
+    answered(faulty)
+    expect(told).to_be_hidden()
+
+
+def test_a_late_answer_of_the_history_is_not_shown(served, open_page):
+    for question in ("One?", "Two?"):
+        id = served.history.begin(Asked(question=question, strategy="direct"), "direct", "late")
+        served.history.end(id, "done", answer="7")
+    page = open_page(served.url)
+    held = []
+    page.route("**/page/runs?**", lambda route, request: held.append(route))
+    with page.expect_request("**/page/runs?**"):
+        page.click("nav >> text=History")
+    with page.expect_request("**/page/runs?containing=Two**"):
+        page.fill("#search", "Two?")
+    while len(held) < 2:
+        page.wait_for_timeout(10)
+    for route in reversed(held):
+        with page.expect_response(route.request.url):
+            route.continue_()
+    page.wait_for_function("fetch('/page/strategies').then(() => true)")  # it has been read
+    assert page.locator("#history .question").all_inner_texts() == ["Two?"]
+
+
 def test_a_finished_run_is_a_report_in_the_history(served, open_page):
     page = open_page(served.url)
     ask(page, question="What is the history for?")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.serve.offer import specs
+from thinkgraph.serve.page import routes
 
 QUESTION = "What is 3 + 4?"
 
@@ -245,6 +250,31 @@ def test_a_spec_is_checked_and_drawn(client: httpx.Client) -> None:
     assert 'data-node="draft"' in found["graph"]["svg"]
     wrong = client.post("/page/check", json={"text": text.replace("critique", "critic", 1)}).json()
     assert wrong["problems"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/page/check", {"text": SPEC}),
+        ("/page/complete", {"text": SPEC, "position": 5}),
+        ("/page/runs", {"question": QUESTION, "yaml": SPEC, "params": {"hint": "count"}}),
+    ],
+)
+def test_a_spec_is_read_off_the_event_loop(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
+    """A long one would stop all other runs and requests."""
+    readers = []
+
+    def noted(of: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        with suppress(RuntimeError):
+            readers.append(asyncio.get_running_loop())
+        return of(*given, **more)
+
+    for module, name in ((specs.Document, "parse"), (routes, "svg"), (routes, "complete")):
+        monkeypatch.setattr(module, name, partial(noted, getattr(module, name)))
+    assert client.post(path, json=body).status_code in (200, 201)
+    assert not readers
 
 
 def test_the_metrics_count_the_pages_runs(client: httpx.Client) -> None:

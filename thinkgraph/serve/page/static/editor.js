@@ -86,8 +86,8 @@ export class Editor {
 
   async check(view) {
     const text = view.state.doc.toString();
-    const found = await post("/page/check", { text });
-    if (view.state.doc.toString() !== text) return [];
+    const found = await post("/page/check", { text }).catch((error) => this.fail(error));
+    if (!found || view.state.doc.toString() !== text) return [];
     this.tell(found.problems);
     this.onChecked(found.graph);
     return found.problems.map((problem) => ({
@@ -96,6 +96,13 @@ export class Editor {
       severity: problem.severity,
       message: words(problem),
     }));
+  }
+
+  // Say that it could not be checked.
+  fail(error) {
+    const verdict = this.box.querySelector(".verdict");
+    verdict.textContent = error.message;
+    verdict.classList.add("bad");
   }
 
   tell(problems) {
