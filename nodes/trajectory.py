@@ -6,10 +6,10 @@ code within the text, each followed by what it printed (ToRA, arXiv 2309.17452).
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from textwrap import dedent
 from typing import Any
 
 from thinkgraph.models.errors import PromptTooLong
@@ -28,14 +28,13 @@ from thinkgraph.nodes.event import TextDelta, ToolCalled
 from thinkgraph.nodes.person import ask_person
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.tools.code_blocks import last_block
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
 FENCE = "```"
 CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
 """Where a model that has written a block of code is stopped, so that it doesn't make up what the
 block prints: at the end of the block, or where its output begins."""
-_OPEN = re.compile(r"```(?:python|py|tool_code)[^\n]*\n(?P<code>(?:(?!```).)*)\Z", re.S)
-"""A block of code at the end of a text, without its end."""
 HOW = (
     "true to make the call, false to refuse it, a text or {remark: TEXT} to refuse it with a "
     "remark for the model, or {arguments: {...}} to make it with these"
@@ -305,14 +304,15 @@ class CodeTrajectory(Trajectory):
     def _take(self, turn: Completion) -> bool:
         self._turns.append(turn)
         self.text += turn.text
-        # The end of the block, if the model has written it at the end of its turn.
-        begun = self.text.rstrip().removesuffix(FENCE) if _ends_block(self.text) else self.text
-        found = _OPEN.search(begun)
-        if found and turn.finish_reason == "stop":
-            self._code = found["code"].rstrip()
-            self._add(begun.rstrip() + f"\n{FENCE}\n")
-            return self._left > 0
-        return False
+        found = last_block(self.text)
+        if not found:
+            return False
+        if turn.finish_reason != "stop" or not self._left:
+            self.text = self.text[: found.start()]  # no answer is read in code that wasn't run
+            return False
+        self._code = dedent(found["code"]).rstrip()
+        self._add(self.text[: found.end("code")].rstrip() + f"\n{FENCE}\n")
+        return True
 
     async def _act(self, turn: Completion) -> None:
         (tool,) = self._toolbox.described
@@ -321,6 +321,7 @@ class CodeTrajectory(Trajectory):
         record = await self._call(self._approved(call))
         self.calls.append(record)
         output = record.result.replace(FENCE, "'''") or SILENT
+        output += "" if self._left else f"\n{LAST}"
         self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
 
     def _add(self, text: str) -> None:
@@ -330,8 +331,3 @@ class CodeTrajectory(Trajectory):
         if more and more != text:
             self._step.emit(TextDelta(node=self._step.node, id=name, text=more, tokens=tokens))
         self.text = text
-
-
-def _ends_block(text: str) -> bool:
-    """Whether a text ends with the end of a block of code."""
-    return text.rstrip().endswith(FENCE) and text.count(FENCE) % 2 == 0

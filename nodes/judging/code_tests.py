@@ -8,16 +8,15 @@ state field ``tests``, as one text or a list of texts.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.judging.judgement import Judgement
+from thinkgraph.nodes.tools.code_blocks import code_of
 
 FIELD = "tests"
 """The input, or state field, that holds the tests."""
-_FENCED = re.compile(r"^[ \t]*```(?:python|py)?[ \t]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _SHOWN = 300
 
 
@@ -52,11 +51,6 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
     told = f"{passed} of {asserted} tests pass."
     reason = "\n".join([told, "These fail:", *faults]) if faults else told
     return Judgement(passed / asserted, not faults, reason)
-
-
-def code_of(text: str) -> str:
-    """The code in a text: what stands in its fences, or the whole text if it has none."""
-    return "\n".join(_FENCED.findall(text)) or text
 
 
 def _statements(given: Any) -> list[tuple[str, bool]]:

@@ -15,9 +15,9 @@ from thinkgraph.nodes.kinds.act import ToolName
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.calculator import calculate
+from thinkgraph.nodes.tools.code_blocks import code_of
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
-_FENCE = re.compile(r"```[a-z]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _SOLUTION = re.compile(r"^def solution\(\s*\)", re.MULTILINE)
 _CALLED = re.compile(r"^(?!def ).*\bsolution\(", re.MULTILINE)
 
@@ -80,7 +80,7 @@ class Calculate(Node):
 
 def program(text: str) -> str:
     """The program of a text: its blocks of code, or all of it if it has none."""
-    code = "\n".join(_FENCE.findall(text)) if "```" in text else text
+    code = code_of(text)
     if _SOLUTION.search(code) and not _CALLED.search(code):
         code = f"{code.rstrip()}\nprint(solution())"
     return code

@@ -7,7 +7,6 @@ import pytest
 import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.judging.code_tests import code_of
 
 pytestmark = pytest.mark.slow
 
@@ -63,9 +62,3 @@ def test_code_that_never_ends_is_ended_and_told() -> None:
 def test_a_spec_without_tests_is_told(tests: str) -> None:
     with pytest.raises(ThinkgraphError, match="field `tests`"):
         checked([GOOD], tests)
-
-
-def test_the_code_is_what_is_fenced() -> None:
-    assert code_of(GOOD) == "def add(a, b):\n    return a + b\n"
-    assert code_of(BROKEN) == BROKEN
-    assert code_of("```py\na = 1\n```\nand\n```python\nb = 2\n```") == "a = 1\n\nb = 2\n"

@@ -177,7 +177,22 @@ class TestCode:
     def test_after_the_last_block_no_code_is_run(self):
         model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
         result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
-        assert [c.result for c in result.candidates[0].calls] == ["1"]
+        (candidate,) = result.candidates
+        assert [c.result for c in candidate.calls] == ["1"]
+        assert "that was the last call" in model.calls[1].prefix
+        assert "```python\n2" not in candidate.text
+        assert result.answer.value == "1"
+
+    def test_no_answer_is_read_in_code_that_was_cut_short(self):
+        model = ScriptedModel(["So 7.\n```python\nx = 4\ny = 5\nz = 6"])
+        result = tg.load("tool-integrated").run("?", model=model, max_tokens=6)
+        assert result.candidates[0].text == "So 7.\n"
+
+    @pytest.mark.parametrize("label", ["Python", "python3", "py"])
+    def test_a_block_of_python_is_run_however_it_is_labelled(self, label):
+        model = ScriptedModel([f"```{label}\nprint(2+3)\n```", "It is 5"])
+        (candidate,) = tg.load("tool-integrated").run("?", model=model).candidates
+        assert [c.result for c in candidate.calls] == ["5"]
 
     def test_a_program_is_executed_and_its_answer_votes(self):
         replies = [
@@ -189,6 +204,11 @@ class TestCode:
         assert [c.answer for c in result.candidates] == ["7", "7", None]
         assert (result.answer.value, result.answer.votes) == ("7", 2)
         assert result.candidates[2].calls[0].failed
+
+    def test_the_output_that_a_model_makes_up_is_no_part_of_its_program(self):
+        reply = "```Python\nprint(3 + 4)\n```\nThe output is\n```\n7 apples\n```\n"
+        result = tg.load("program-aided").run("?", model=ScriptedModel([reply]))
+        assert result.answer.value == "7"
 
     def test_react_calls_the_tool_of_its_param(self):
         model = ScriptedModel([call("python", code="6 * 7"), "The answer is 42"])
