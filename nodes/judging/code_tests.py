@@ -8,7 +8,9 @@ state field ``tests``, as one text or a list of texts.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import builtins
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
@@ -36,6 +38,15 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
     from thinkgraph.nodes.tools.python import PythonSession  # noqa: PLC0415 (optional)
 
     session = PythonSession()
+
+    def runs(code: str) -> bool:
+        try:
+            session.run(code)
+        except ToolException:
+            return False
+        return True
+
+    redefined = _watched(_builtins(statement for statement, _ in statements), runs)
     try:
         session.run(code_of(text))
     except ToolException as error:
@@ -47,6 +58,8 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
             session.run(statement)
         except ToolException as error:
             faults.append(f"{statement[:_SHOWN]}\n  {_last_line(error)}")
+    if name := redefined():
+        return Judgement(0.0, False, f"The code redefines {name}, which the tests use.")
     passed = max(asserted - len(faults), 0)
     told = f"{passed} of {asserted} tests pass."
     reason = "\n".join([told, "These fail:", *faults]) if faults else told
@@ -68,6 +81,34 @@ def _statements(given: Any) -> list[tuple[str, bool]]:
             f"the verifier `tests` needs assert statements in an input or state field `{FIELD}`"
         )
     return found
+
+
+def _builtins(statements: Iterable[str]) -> set[str]:
+    """The names of Python that tests use, but for those that they define themselves."""
+    nodes = [node for statement in statements for node in ast.walk(ast.parse(statement))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    defined = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    defined |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return {node.id for node in names if hasattr(builtins, node.id)} - defined
+
+
+def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], str]:
+    """Keep what names stand for in a session; gives what tells one that has been redefined.
+
+    Args:
+        names: those of Python; the sandbox has not all of them.
+        runs: runs code in the session, and tells whether it succeeds.
+    """
+    kept = f"_{secrets.token_hex(8)}_"  # nothing that the code could name
+    known = {name: runs(f"{kept}{name} = {name}") for name in sorted(names)}
+
+    def redefined() -> str:
+        for name, is_known in known.items():
+            if runs(f"assert {kept}{name} is {name}" if is_known else name) != is_known:
+                return name
+        return ""
+
+    return redefined
 
 
 def _last_line(error: Exception) -> str:

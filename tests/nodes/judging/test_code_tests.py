@@ -58,6 +58,30 @@ def test_code_that_never_ends_is_ended_and_told() -> None:
     assert result.answer.text == GOOD
 
 
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "def sorted(x): return [1, 2, 3]",
+        "sorted = lambda x: [1, 2, 3]",
+        "eval('(sorted := lambda x: [1, 2, 3])')",
+        "def f(x):\n    global sorted\n    sorted = lambda x: [1, 2, 3]",
+        "def callable(x): return True",  # the sandbox has none
+    ],
+)
+def test_code_that_redefines_what_the_tests_use_is_rejected(trick: str) -> None:
+    tests = "assert sorted(f([3, 1, 2])) == [1, 2, 3]\nassert sorted([1]) == [1] or callable(f)"
+    code = f"def f(x): return 0\n{trick}"
+    result = checked([f"```python\n{code}\n```"], tests)
+    assert [c.score for c in result.candidates] == [0]
+    assert "redefines " in result.critiques[0].text
+
+
+def test_a_name_may_be_redefined_that_the_tests_do_not_use_or_define_themselves() -> None:
+    code = "def max(a): return a\ndef min(a): return 1\ndef add(a, b): return max(a) + b"
+    tests = "def max(a): return a\nassert add(1, max(2)) == 3"
+    assert [c.score for c in checked([code], tests).candidates] == [1]
+
+
 @pytest.mark.parametrize("tests", ["", "x = 1", "assert ("])
 def test_a_spec_without_tests_is_told(tests: str) -> None:
     with pytest.raises(ThinkgraphError, match="field `tests`"):
