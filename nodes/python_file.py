@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -26,7 +27,8 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     file = Path(path)
     if not file.is_file():
         raise ThinkgraphError(f"{what}: there is no file {file}")
-    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}", file)
+    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]  # of two of one name
+    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}_{digest}", file)
     if spec is None or spec.loader is None:
         raise ThinkgraphError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -47,40 +49,30 @@ def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
     """
-    module = load_python_file(what, path)
-    found = {name: each for name, each in _public(module) if inspect.isfunction(each)}
-    return _some(what, "function", path, found)
+    return defined(what, "function", path, is_function)
 
 
-def tools(what: str, path: str | Path) -> dict[str, Any]:
-    """The tools that a file defines, by name: functions, LangChain tools and ``ToolFactory``.
+def defined(
+    what: str, kind: str, path: str | Path, takes: Callable[[ModuleType, Any], bool]
+) -> dict[str, Any]:
+    """What a file defines of a kind, by name, but for names that begin with ``_``.
+
+    Args:
+        what: who asks for it, for the errors.
+        kind: what it is called in them.
+        path: the file.
+        takes: whether something in the module is of the kind, and not imported.
 
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
     """
     module = load_python_file(what, path)
-    found = {getattr(each, "name", "") or name: each for name, each in _public(module)}
-    return _some(what, "function or tool", path, found)
-
-
-def _public(module: ModuleType) -> list[tuple[str, Any]]:
-    """What a module defines itself, and not what it imports."""
-    return [
-        (name, each)
-        for name, each in vars(module).items()
-        if not name.startswith("_") and module.__name__ in _homes(each)
-    ]
-
-
-def _homes(found: Any) -> list[str]:
-    """The modules that a function, or what a tool is made of, may be defined in."""
-    if inspect.isfunction(found):
-        return [found.__module__]
-    parts = (getattr(found, name, None) for name in ("func", "coroutine", "make"))
-    return [part.__module__ for part in parts if callable(part)]
-
-
-def _some(what: str, kind: str, path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
+    found = {n: v for n, v in vars(module).items() if not n.startswith("_") and takes(module, v)}
     if not found:
         raise ThinkgraphError(f"{what}: {path} defines no {kind} whose name doesn't begin with _")
     return found
+
+
+def is_function(module: ModuleType, found: Any) -> bool:
+    """Whether something is a function that the module defines."""
+    return inspect.isfunction(found) and found.__module__ == module.__name__
