@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.nodes.judging.code_tests import tests
+from thinkgraph.nodes.judging.code_tests import FIELD, tests
 from thinkgraph.nodes.judging.judgement import Judgement
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step, gather
@@ -19,6 +19,10 @@ AT_ONCE = 8
 """Calls of one verifier that run at the same time."""
 BUILT_IN: Mapping[str, Callable[..., Any]] = {"tests": tests}
 """Verifiers that need no host; one of the host's of the same name comes first."""
+
+
+FIELDS: Mapping[str, str] = {"tests": FIELD}
+"""By the built-in verifier, the input or state field that it needs."""
 
 
 def hosted(verifier: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     nodes.uses,
     nodes.names,
     nodes.hosted,
+    nodes.verifiers_fields,
     fields.names,
     fields.output,
     fields.channels,

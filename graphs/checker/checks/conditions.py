@@ -32,6 +32,7 @@ def conditions(context: CheckContext) -> None:
 NEVER_SET = {
     "accepted": ("critiques", "false", "critique"),
     "answer": ("answer", "empty", "vote"),
+    "passed": ("critiques", "false", "critique"),
     "score": ("score", "minus infinity", "score"),
 }
 """By the variable: what sets it, what it is until then, and a kind that sets it."""

@@ -12,6 +12,7 @@ from thinkgraph.models.engine.sampling.grammar import check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.sampling_node import SamplingNode
+from thinkgraph.nodes.judging.verifying import FIELDS
 from thinkgraph.nodes.registry import node_kinds
 
 CONSTRAINTS = ("grammar", "json_schema", "tagged", "constrain_after", "tagged_required")
@@ -92,6 +93,18 @@ def hosted(context: CheckContext) -> None:
                 if have is not None and each not in have:
                     message = f"{node.kind} needs the {what} `{each}`, which is not bound"
                     context.report("TG601", ("nodes", name), message, suggestion(each, have))
+
+
+def verifiers_fields(context: CheckContext) -> None:
+    """The field that a built-in verifier needs is one of the spec."""
+    declared = context.declared("inputs") | context.declared("state")
+    for name, node in context.kinds.items():
+        verifier = getattr(by_default(context, node), "verifier", "")
+        field = FIELDS.get(verifier, "")
+        if field and field not in declared and verifier not in (context.verifiers or ()):
+            message = f"the verifier `{verifier}` needs an input or state field `{field}`"
+            hint = f"declare it: `inputs: {{{field}: {{type: string}}}}`"
+            context.report("TG206", ("nodes", name, "verifier"), message, hint)
 
 
 def uses(context: CheckContext) -> None:
