@@ -85,6 +85,23 @@ def test_a_field_of_the_used_graphs_state_comes_back(folder: Path):
     assert len(values["candidates"]) == 1
 
 
+def test_a_used_graph_that_accepts_nothing_is_reported(folder: Path):
+    (folder / "strict.yaml").write_text("""\
+thinkgraph: 1
+name: strict
+nodes:
+  draft: {kind: generate}
+  check: {kind: critique, verdict: text}
+  keep: {kind: select, accepted: true}
+edges: START -> draft -> check -> keep -> END
+""")
+    node = tg.use("strict.yaml", inputs={}, into={"fact": "answer"})
+    model = ScriptedModel(["It is 5.", "This is not correct.", "It is 7."])
+    result = using(node).run("q", model=model)
+    assert asked(model)[-1] == "q|owls|"
+    assert result.failures == {"facts.0": ("the graph 'strict' accepted nothing",)}
+
+
 def test_another_question_begins_without_candidates_and_conversation(folder: Path):
     graph = tg.Graph("outer", state={"fact": tg.StateField(default="why?")})
     graph.add(
