@@ -267,8 +267,6 @@ class Graph:
         Raises:
             Incapable: with the params that make them do, if any one does.
         """
-        if models.can_all:
-            return
         values, found = self.bind(params or {}), self.required(params)
         check_models(self.spec, values, self.specs.__getitem__, models.lacks, found)
 

@@ -231,7 +231,9 @@ def incapable(
         f"{f'model of the role {role!r}' if role else 'model'} doesn't give"
         for (role, capability), nodes in missing.items()
     ]
-    ways_out = [*remedies(spec, params, used, lacks, found), "use a GGUF model"]
+    scores = any(capability == "rewards" for _, capability in missing)
+    gguf = "use a GGUF with a classification head" if scores else "use a GGUF model"
+    ways_out = [*remedies(spec, params, used, lacks, found), gguf]
     before, last = ways_out[:-1], ways_out[-1]
     way_out = f"set {' or '.join(before)}, or {last}" if before else last
     return [*told[:-1], f"{told[-1]}; {way_out}"]

@@ -51,6 +51,9 @@ class Untraced:
     ) -> None:
         """The probability of each option."""
 
+    async def rated(self, scores: Sequence[float], usage: Usage) -> None:
+        """The score of each answer."""
+
 
 UNTRACED = Untraced()
 
@@ -92,10 +95,18 @@ class ChatModelRun(Untraced):
     ) -> None:
         """Tell the likeliest option, with all probabilities beside it."""
         found = dict(zip(options, probabilities, strict=True))
+        await self._tell(max(found, key=found.__getitem__), {"probabilities": found}, usage)
+
+    async def rated(self, scores: Sequence[float], usage: Usage) -> None:
+        """Tell the scores."""
+        text = "\n".join(f"{score:g}" for score in scores)
+        await self._tell(text, {"scores": list(scores)}, usage)
+
+    async def _tell(self, text: str, facts: Mapping[str, Any], usage: Usage) -> None:
         message = AIMessage(
-            content=max(found, key=found.__getitem__),
+            content=text,
             id=self._message_id(0),
-            response_metadata={"model_name": self._model, "probabilities": found},
+            response_metadata={"model_name": self._model, **facts},
             usage_metadata=usage_metadata(usage, usage.completion_tokens),
         )
         await self._end([ChatGeneration(message=message)], usage)

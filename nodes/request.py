@@ -18,8 +18,11 @@ class RequestRecord(Frozen):
     sampling: Sampling = Field(description="the settings")
     seeds: tuple[int, ...] = Field((), description="one for each completion")
     completions: tuple[Completion, ...] = ()
-    options: tuple[str, ...] = Field((), description="those to choose from, in a choice")
+    options: tuple[str, ...] = Field(
+        (), description="those to choose from, in a choice, or the answers that were scored"
+    )
     probabilities: tuple[float, ...] = Field((), description="one for each option")
+    scores: tuple[float, ...] = Field((), description="of a reward model, one for each answer")
     usage: Usage = Usage()
     tools: tuple[Tool, ...] = Field((), description="those that it might call")
     error: str | None = Field(None, description="why it failed, if it did")

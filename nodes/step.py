@@ -270,7 +270,9 @@ class Step:
     async def rate(
         self, question: Sequence[Message], answers: Sequence[str], *, role: str = ""
     ) -> list[float] | None:
-        """The scores that a reward model gives answers; None if no call may be made.
+        """The scores that a reward model gives answers.
+
+        None if no call may be made, or the request failed while others went on.
 
         Raises:
             ModelError: the model of the role isn't one.
@@ -286,8 +288,18 @@ class Step:
             )
         if self.budget:
             self.budget.spend(calls=len(answers))
-        scores, usage = await rate(question, answers)
-        self.usage += usage
+        request = ModelRequest(question, Sampling(), budget=self.budget)
+        try:
+            async with self._traced(model, request, options=answers) as run:
+                scores, usage = await rate(question, answers)
+                self.usage += usage
+                await run.rated(scores, usage)
+        except ModelError as error:
+            self._record(role, model, request, options=tuple(answers), error=str(error))
+            self._failed(error)
+            return None
+        found = {"options": tuple(answers), "scores": tuple(scores)}
+        self._record(role, model, request, **found, usage=usage)
         self._answered = True
         return list(scores)
 

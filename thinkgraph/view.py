@@ -202,7 +202,8 @@ def show_requests(requests: Sequence[RequestRecord], console: Console | None = N
         for done in request.completions:
             why = f"[seed {done.seed}, {done.tokens} tokens, {done.finish_reason}] "
             console.print(Text(why, style="green") + Text(done.text))
-        for option, chance in zip(request.options, request.probabilities, strict=False):
+        found = request.probabilities or request.scores
+        for option, chance in zip(request.options, found, strict=False):
             console.print(Text(f"[{chance:.3f}] ", style="green") + Text(option))
         if request.error:
             console.print(Text(f"[failed] {request.error}", style="red"))

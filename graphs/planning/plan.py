@@ -18,7 +18,8 @@ from thinkgraph.graphs.planning.cost_model import CostModel, Overflow
 from thinkgraph.graphs.planning.dry_run import DryRun, text_bound
 from thinkgraph.graphs.planning.spent import Spent
 from thinkgraph.graphs.requirements import incapable
-from thinkgraph.graphs.runtime.models import lacking
+from thinkgraph.graphs.runtime.models import REWARDS, lacking
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
 from thinkgraph.nodes.base.cost import PopulationBounds
@@ -171,12 +172,14 @@ def _remedies(
 
 
 def _incapable(graph: Graph, values: Mapping[str, Any], model: Model | None) -> tuple[str, ...]:
-    lacks = lacking(model)
-    if not lacks:
-        return ()
+    known = lacking(model)
+
+    def lacks(role: str) -> frozenset[Capability]:
+        return known - REWARDS if role else known  # a role may have a reward model
+
     found = graph.required(values)
     used = graph.specs.__getitem__
-    return tuple(incapable(graph.spec, graph.bind(values), used, lambda role: lacks, found))
+    return tuple(incapable(graph.spec, graph.bind(values), used, lacks, found))
 
 
 def _cells(model: Model | None) -> int | None:

@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable
 
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.capabilities import HOSTED, Capability
-from thinkgraph.models.catalogue import SERVER
+from thinkgraph.models.catalogue import SERVER, SHORT_NAMES
 from thinkgraph.models.model import Model
 
 DEFAULT_MODEL = "smollm2"
@@ -28,6 +28,10 @@ AnyModel = str | Model | Runnable[Any, Any]
 def default_model() -> str:
     """The model of a run that names none."""
     return os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
+
+
+REWARDS: frozenset[Capability] = frozenset({"rewards"})
+"""What no model gives that writes text."""
 
 
 class Roles:
@@ -48,11 +52,6 @@ class Roles:
     def lacks(self, role: str) -> frozenset[Capability]:
         """What the model of a role doesn't give, as far as its name or class tells."""
         return lacking(self._models.get(role, self._model))
-
-    @property
-    def can_all(self) -> bool:
-        """Whether none of the models is known to lack something."""
-        return not any(map(lacking, (self._model, *self._models.values())))
 
     async def open(self, role: str) -> None:
         """Load the model of a role, which may take seconds, without holding up the event loop.
@@ -106,12 +105,15 @@ def lacking(model: Any) -> frozenset[Capability]:
         model: a name of the catalogue, an open model or a LangChain chat model. It isn't opened.
     """
     if isinstance(model, str):
-        return HOSTED if model.startswith(SERVER) else frozenset()
+        if model.startswith(SERVER):
+            return HOSTED
+        # The short names are of chat models; another file may have a head that scores.
+        return REWARDS if any(model == short.name for short in SHORT_NAMES) else frozenset()
     found: frozenset[Capability] | None = getattr(model, "lacks", None)
     if found is not None:
         return found
     if not isinstance(model, Runnable):
-        return frozenset()
+        return frozenset() if model is None or hasattr(model, "rate") else REWARDS
     from thinkgraph.models.backends.from_langchain import innermost  # noqa: PLC0415
     from thinkgraph.models.chat import ChatGGUF  # noqa: PLC0415
 

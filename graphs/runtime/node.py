@@ -288,7 +288,7 @@ class Beginning:
     def _check_models(self, given: Context) -> None:
         has_models = given.model is not None or given.models
         models = Roles(given.model, given.models) if has_models else self.binding.models
-        if isinstance(models, Roles) and not models.can_all:
+        if isinstance(models, Roles):
             binding = self.binding
             check_models(self.spec, binding.params, binding.used, models.lacks, self.required)
 

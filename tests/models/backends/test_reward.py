@@ -10,6 +10,7 @@ import pytest
 
 import thinkgraph as tg
 from tests.conftest import EMBEDDING, FEED, HEADS, LAYERS, shapes, write_vocabulary
+from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.graphs.requirements import Incapable
 from thinkgraph.models.backends.reward import RewardModel
 from thinkgraph.models.backends.scripted import ScriptedModel
@@ -141,6 +142,10 @@ def test_a_score_node_asks_the_model_of_its_role(tmp_path: Path) -> None:
     best = max(result.candidates, key=lambda c: c.score or 0)
     assert result.answer.text == best.text
     assert result.usage.model_calls == 1 + 3
+    rated = result.requests[-1]
+    assert (rated.node, rated.role, rated.model) == ("score", "judge", path.as_posix())
+    assert (rated.options, rated.scores) == (tuple(replies), tuple(scores))
+    assert rated.usage.model_calls == 3
 
 
 def test_a_model_without_a_head_and_a_reward_model_that_should_write_are_told(
@@ -150,8 +155,11 @@ def test_a_model_without_a_head_and_a_reward_model_that_should_write_are_told(
     graph = tg.Graph("rewarded")
     graph.add(draft=tg.Generate(), score=tg.Score(by="reward", model="judge"))
     graph.edge(tg.START, "draft", "score", tg.END)
-    with pytest.raises(ModelError, match="scripted scores no answers; give the role 'judge'"):
-        graph.run("?", model=ScriptedModel(["It is 5."]))
+    asked = "role 'judge' doesn't give; use a GGUF with a classification head"
+    for model in (ScriptedModel([]), "smollm2"):
+        with pytest.raises(Incapable, match=asked):
+            graph.run("?", model=model)
+    assert not plan(graph, model=ScriptedModel([])).incapable
     with pytest.raises(Incapable, match="needs scores of a classification head"):
         graph.run("?", model=ScriptedModel([]), models={"judge": "openai:m@http://127.0.0.1:9/v1"})
     with pytest.raises(ModelError, match="is a reward model: it scores answers and writes none"):
