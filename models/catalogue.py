@@ -32,9 +32,7 @@ FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
     "or openai:MODEL@URL; the first three with +ADAPTER.gguf for a LoRA adapter"
 )
-_ADAPTED = re.compile(
-    r"(?P<model>.+?)\+(?P<adapter>[^+]+\.gguf)(?::(?P<scale>-?\d+(?:\.\d+)?))?", re.I | re.S
-)
+_ADAPTER = re.compile(r"(?P<adapter>.+\.gguf)(?::(?P<scale>-?\d+(?:\.\d+)?))?", re.I | re.S)
 
 
 class ShortName(NamedTuple):
@@ -97,16 +95,36 @@ class Adapted(NamedTuple):
 def adapted(name: str) -> Adapted | None:
     """The parts of ``NAME+ADAPTER.gguf`` or ``NAME+ADAPTER.gguf:SCALE``; None is another form.
 
+    A folder may have a + in its name, so the first + that a file's name follows is the one.
+
     Raises:
-        ModelError: there is no such adapter.
+        ModelError: there is no such adapter, or there are two.
     """
-    found = _ADAPTED.fullmatch(name)
-    if found is None or name.startswith(SERVER) or Path(name).expanduser().is_file():
+    if name.startswith(SERVER) or Path(name).expanduser().is_file():
         return None
-    file = Path(found["adapter"]).expanduser()
-    if not file.is_file():
-        raise ModelError(f"there is no adapter {file}, which {name} names after its +")
-    return Adapted(found["model"], file, float(found["scale"] or 1))
+    missing: Path | None = None
+    for at in (match.start() for match in re.finditer(r"\+", name)):
+        model, found = name[:at], _ADAPTER.fullmatch(name[at + 1 :])
+        if not model or found is None:
+            continue
+        file = Path(found["adapter"]).expanduser()
+        if file.is_file():
+            if adapted(model):
+                raise ModelError(
+                    f"{name} names two adapters, and a model has one at a time; merge the first: "
+                    "thinkgraph adapter FIRST.gguf -m MODEL --merge --out WHOLE.gguf"
+                )
+            return Adapted(model, file, float(found["scale"] or 1))
+        missing = missing or (file if _is_model(model) else None)
+    if missing:
+        raise ModelError(f"there is no adapter {missing}, which {name} names after its +")
+    return None
+
+
+def _is_model(name: str) -> bool:
+    """Whether a name without an adapter is a model's, as far as that costs nothing."""
+    short = any(each.name == name for each in SHORT_NAMES)
+    return short or name.startswith(HUB) or Path(name).expanduser().is_file()
 
 
 def find(name: str) -> ModelFile:
@@ -165,6 +183,8 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
     from thinkgraph.models.engine.llama.gguf_file import check_gguf  # noqa: PLC0415
 
     if has_head(check_gguf(found.path)):
+        if parts:
+            raise ModelError(f"{called} is a reward model, and these take no adapter")
         chosen = engine_settings(settings)
         return RewardModel(found.path, name=name, context=chosen.context, threads=chosen.threads)
     opened = engine_settings(settings)

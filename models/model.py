@@ -173,7 +173,9 @@ class Sampling(Frozen):
     dry_allowed_length: int = Field(2, ge=0, description="tokens that may be repeated freely")
     dry_penalty_last_n: int = Field(64, ge=-1, description="how far DRY looks back; -1 is all")
     dry_sequence_breakers: tuple[str, ...] = Field(
-        ("\n", ":", '"', "*"), description="texts over which no repeated sequence reaches"
+        ("\n", ":", '"', "*"),
+        max_length=32,
+        description="texts over which no repeated sequence reaches",
     )
     logit_bias: dict[int, float] = Field(default_factory=dict)
     max_tokens: int = Field(512, ge=1)

@@ -27,8 +27,8 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     file = Path(path)
     if not file.is_file():
         raise ThinkgraphError(f"{what}: there is no file {file}")
-    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]  # of two of one name
-    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}_{digest}", file)
+    own = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]  # stems are not unique
+    spec = importlib.util.spec_from_file_location(f"thinkgraph_file_{file.stem}_{own}", file)
     if spec is None or spec.loader is None:
         raise ThinkgraphError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -49,30 +49,52 @@ def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
     """
-    return defined(what, "function", path, is_function)
+    module = load_python_file(what, path)
+    found = {name: each for name, each in _public(module) if inspect.isfunction(each)}
+    return _some(what, "function", path, found)
 
 
-def defined(
-    what: str, kind: str, path: str | Path, takes: Callable[[ModuleType, Any], bool]
-) -> dict[str, Any]:
-    """What a file defines of a kind, by name, but for names that begin with ``_``.
+def tools(what: str, path: str | Path) -> dict[str, Any]:
+    """The tools that a file defines, by name: functions, LangChain tools and ``ToolFactory``.
 
-    Args:
-        what: who asks for it, for the errors.
-        kind: what it is called in them.
-        path: the file.
-        takes: whether something in the module is of the kind, and not imported.
+    Of what it imports, functions and classes are no tools of its own; an object that is a tool is.
 
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
     """
     module = load_python_file(what, path)
-    found = {n: v for n, v in vars(module).items() if not n.startswith("_") and takes(module, v)}
+    found = {_name(each) or name: each for name, each in _public(module)}
+    return _some(what, "function or tool", path, found)
+
+
+def _name(tool: Any) -> str:
+    """The name that a tool has itself; a class's is the default of its field."""
+    field = getattr(tool, "model_fields", {}).get("name") if inspect.isclass(tool) else None
+    own = field.default if field else getattr(tool, "name", "")
+    return own if isinstance(own, str) else ""
+
+
+def _public(module: ModuleType) -> list[tuple[str, Any]]:
+    """What a module offers itself, and not what it imports."""
+    return [
+        (name, each)
+        for name, each in vars(module).items()
+        if not name.startswith("_") and _is_offered(each, module.__name__)
+    ]
+
+
+def _is_offered(found: Any, module: str) -> bool:
+    from langchain_core.tools import BaseTool  # noqa: PLC0415 (slow to import)
+
+    if inspect.isfunction(found):
+        return found.__module__ == module
+    if inspect.isclass(found):
+        return issubclass(found, BaseTool) and found.__module__ == module
+    is_factory = not inspect.ismodule(found) and callable(getattr(found, "make", None))
+    return isinstance(found, BaseTool) or is_factory
+
+
+def _some(what: str, kind: str, path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
     if not found:
         raise ThinkgraphError(f"{what}: {path} defines no {kind} whose name doesn't begin with _")
     return found
-
-
-def is_function(module: ModuleType, found: Any) -> bool:
-    """Whether something is a function that the module defines."""
-    return inspect.isfunction(found) and found.__module__ == module.__name__

@@ -24,11 +24,11 @@ from thinkgraph.models.model import (
     ToolUse,
     continued,
 )
+from thinkgraph.nodes.code_blocks import last_block
 from thinkgraph.nodes.event import TextDelta, ToolCalled
 from thinkgraph.nodes.person import ask_person
 from thinkgraph.nodes.population import CallRecord
 from thinkgraph.nodes.step import Step, gather
-from thinkgraph.nodes.tools.code_blocks import last_block
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
 FENCE = "```"
@@ -110,7 +110,7 @@ class Trajectory(ABC):
                 self._turns[-1] = turn
                 break
         finally:
-            self._toolbox.close()
+            await self._toolbox.close()
         tokens = sum(each.tokens for each in self._turns)
         return turn.model_copy(
             update={
@@ -261,7 +261,7 @@ class ToolTrajectory(Trajectory):
 
     async def _act(self, turn: Completion) -> None:
         named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
-        calls = named[: self._left]
+        calls = named[: self._left if self._parallel else 1]
         allowed = [self._approved(call) for call in calls]  # all, before any is made
         # A person's arguments stand in the turn, so that the model takes no result for another's.
         made = [a if isinstance(a, ToolCall) else c for a, c in zip(allowed, calls, strict=True)]
@@ -273,7 +273,8 @@ class ToolTrajectory(Trajectory):
         records = await gather(*map(self._call, allowed))
         self.calls += records  # in the order of the turn, not of the results
         results = [record.result or EMPTY for record in records]
-        results += ["error: no more calls are possible"] * (len(named) - len(calls))
+        refused = "make one call at a time" if self._left else "no more calls are possible"
+        results += [f"error: {refused}"] * (len(named) - len(calls))
         if results and not self._left:
             results[-1] = f"{results[-1]}\n{LAST}"
         self._messages += [
@@ -305,24 +306,23 @@ class CodeTrajectory(Trajectory):
         self._turns.append(turn)
         self.text += turn.text
         found = last_block(self.text)
-        if not found:
-            return False
-        if turn.finish_reason != "stop" or not self._left:
-            self.text = self.text[: found.start()]  # no answer is read in code that wasn't run
-            return False
-        self._code = dedent(found["code"]).rstrip()
-        self._add(self.text[: found.end("code")].rstrip() + f"\n{FENCE}\n")
-        return True
+        if found and turn.finish_reason == "stop" and self._left:
+            self._code = dedent(found["code"]).rstrip()
+            self._add(self.text[: found.end("code")].rstrip() + f"\n{FENCE}\n")
+            return True
+        if found:  # it isn't run, so that nothing in it is an answer
+            self.text = self.text[: found.start()]
+        return False
 
     async def _act(self, turn: Completion) -> None:
         (tool,) = self._toolbox.described
-        (argument,) = list(tool.parameters["properties"])[:1] or ["code"]
+        (argument,) = list(tool.parameters.get("properties", {}))[:1] or ["code"]
         call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
         record = await self._call(self._approved(call))
         self.calls.append(record)
         output = record.result.replace(FENCE, "'''") or SILENT
-        output += "" if self._left else f"\n{LAST}"
-        self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n")
+        last = "" if self._left else f"{LAST}\n"
+        self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n{last}")
 
     def _add(self, text: str) -> None:
         """The text with more behind it, told to who listens."""

@@ -26,7 +26,7 @@ LAYERS = {
     ),
     "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check"),
     "nodes": (
-        "event|population|answers|request|entry_points|python_file|person",
+        "code_blocks|event|population|answers|request|entry_points|python_file|person",
         "sharing",
         "tools|prompts|quality",
         "step",

@@ -127,7 +127,8 @@ def main() -> None:
     }
     models: dict[str, Guesses] = {}
     for file in given.results:
-        models |= answers(Results.model_validate_json(file.read_text("utf-8")))
+        for name, guesses in answers(Results.model_validate_json(file.read_text("utf-8"))).items():
+            models[f"{name} of {file.parent}" if len(given.results) > 1 else name] = guesses
     print(f"{len(truth)} computers; too high costs {given.over}, too low {given.under} a dollar\n")
     print("| | MAE in $ | within 10 % | within 20 % | RMSLE | cost in $ | silent |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

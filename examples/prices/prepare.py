@@ -90,8 +90,9 @@ def records(rows: Iterable[Row]) -> list[dict[str, object]]:
 def divide(rows: list[Row], seed: int = 0) -> dict[str, list[Row]]:
     """Step 4: a cut by time, and of the earlier months one by description.
 
-    The same machine was often advertised more than once, at several prices. All of its rows go to
-    one part, so that no test asks for what was learnt by heart.
+    The same machine was often advertised more than once, at several prices. All rows with the same
+    description, month included, are in one part; the same machine in another month may be in
+    another part.
     """
     later = [row for row in rows if int(row["trend"]) > LAST_MONTH]
     earlier = [row for row in rows if int(row["trend"]) <= LAST_MONTH]

@@ -115,10 +115,10 @@ class GraphWork:
         step.failures += channels.failures(values)
         after = channels.read(self.spec, values)
         written = self.names.fields_written if self.names else {}
+        if self.names is not None and after.is_rejected:
+            step.failures.append(f"the graph {self.spec.name!r} accepted nothing")
         fields = {outer: self._found(inner, after) for outer, inner in written.items()}
         if self.names is not None and not self.names.gives_population:
-            if after.is_rejected:  # the fields alone don't tell
-                step.failures.append(f"the graph {self.spec.name!r} accepted nothing")
             return Update(fields=fields)
         return Update(
             candidates=tuple(after.candidates.values()),

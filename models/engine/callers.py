@@ -3,8 +3,12 @@
 Which requests meet in a batch decides the last bits of the logits. So that a run alone gives the
 same text each time, the engine doesn't race its callers: after a sample ended, and after a request
 reached an idle engine, it waits until their event loops are idle, that is, until everything that
-follows has been requested. The wait is bounded: a busy loop delays a step by :data:`LIMIT_S` at
-most, and by :data:`IDLE_LIMIT_S` where the engine has no other work.
+follows has been requested.
+
+The wait delays all callers, so it is bounded. While there is work, all loops together delay a step
+by :data:`LIMIT_S` at most. An idle engine waits longer for the loop whose request woke it
+(:data:`IDLE_LIMIT_S`), but only as long as nobody else asks; a loop that doesn't become idle is
+waited for half as long the next time, down to :data:`LIMIT_S`.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 LIMIT_S = 0.002
 """Seconds that one step waits for all loops together, while there is work."""
 IDLE_LIMIT_S = 0.05
-"""The same where the engine has nothing else to do, so that nobody is held up."""
+"""Seconds that an idle engine waits for a loop that has always become idle so far."""
 IDLE_TURNS = 100
 """Turns of a loop in a row without any other callback, after which it counts as idle."""
 TURNS = 300
@@ -34,6 +40,7 @@ class Callers:
 
     def __init__(self) -> None:
         self._loops: set[asyncio.AbstractEventLoop] = set()
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
         self.waited_s = 0.0
 
     def expect(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -41,23 +48,59 @@ class Callers:
         if loop is not None:
             self._loops.add(loop)
 
-    def wait(self, *, idle: bool = False) -> None:
-        """Wait until the noted loops are idle or have ended, for a bounded time.
+    def forget(self) -> None:
+        """Expect nothing more of the noted loops."""
+        self._loops.clear()
+
+    def wait(self) -> None:
+        """Wait for :data:`LIMIT_S` at most, until the noted loops are idle or have ended."""
+        self._wait(LIMIT_S)
+
+    def wait_idle(
+        self, prepared: Callable[[float], bool], others: Callable[[], bool] = lambda: False
+    ) -> None:
+        """The same for an engine with nothing else to do: :data:`IDLE_LIMIT_S` at most.
 
         Args:
-            idle: whether the engine has nothing else to do: then :data:`IDLE_LIMIT_S` at most,
-                and else :data:`LIMIT_S`.
+            prepared: whether nothing that was requested is still being prepared, within seconds.
+            others: whether somebody else is kept waiting, which ends it.
         """
         if not self._loops:
             return
-        began, limit = time.perf_counter(), IDLE_LIMIT_S if idle else LIMIT_S
-        probes = [_IdleProbe(loop) for loop in self._loops]
+        limit = min(self._limits.get(loop, IDLE_LIMIT_S) for loop in self._loops)
+        busy = self._wait(limit, prepared, others)
+        if not others():
+            self._limits.update(dict.fromkeys(busy, max(LIMIT_S, limit / 2)))
+
+    def _wait(
+        self,
+        limit: float,
+        prepared: Callable[[float], bool] = lambda _: True,
+        others: Callable[[], bool] = lambda: False,
+    ) -> list[asyncio.AbstractEventLoop]:
+        """Wait for the noted loops; those that did not become idle."""
+        if not self._loops:
+            return []
+        began = time.perf_counter()
+        probes = {loop: _IdleProbe(loop) for loop in self._loops}
         self._loops.clear()
-        for probe in probes:
-            while not probe.wait(GLANCE_S) and time.perf_counter() - began < limit:
-                pass
+        busy = []
+
+        def ends(wait: Callable[[float], bool]) -> bool:
+            while not others() and (left := began + limit - time.perf_counter()) > 0:
+                if wait(min(GLANCE_S, left)):
+                    return True
+            return False
+
+        for loop, probe in probes.items():
+            if ends(probe.wait):
+                self._limits.pop(loop, None)
+            else:
+                busy.append(loop)
             probe.abandoned = True
+        ends(prepared)
         self.waited_s += time.perf_counter() - began
+        return busy
 
 
 class _IdleProbe:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
+
+from thinkgraph.models.engine import switch_interval
 from thinkgraph.models.engine.callers import Callers
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
 from thinkgraph.models.engine.sampling.distribution import Logits
-from thinkgraph.models.engine.sampling.grammar import check_constraint, is_constrained
+from thinkgraph.models.engine.sampling.dry import is_dry_made, make_dry, uses_dry
 from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Chunk, Scheduler
@@ -37,9 +41,7 @@ _log.addHandler(logging.NullHandler())
 BUDGETS_CHECKED = 256
 """Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
 
-SWITCH_S = 0.00005
-"""How long a thread of Python keeps the GIL while others want it. A step goes into llama.cpp and
-back some hundred times, and each way back waits that long for a busy thread of the caller."""
+FLOAT_MAX = float(np.finfo(np.float32).max)
 
 T = TypeVar("T")
 
@@ -64,8 +66,11 @@ class Engine:
         self._runner = Runner(self.native.context, resolved.batch, self.vocabulary.size)
         self._sampling = SamplingPool(self.vocabulary.size, resolved.threads or 1)
         self._grammars = Grammars(self.vocabulary)
-        self._builder = ThreadPoolExecutor(1, "thinkgraph-grammars")
+        self._builder = ThreadPoolExecutor(1, "thinkgraph-prepares")
         self._inbox: queue.SimpleQueue[Request | Callable[[], object]] = queue.SimpleQueue()
+        self._numbers = count()
+        self._preparing: set[Future[None]] = set()
+        self._arrived: list[Request] = []
         self._requests: set[Request] = set()
         self._callers = Callers()
         self._counters = Counters()
@@ -73,7 +78,7 @@ class Engine:
         self._closed = False
         self._closing = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="thinkgraph-engine", daemon=True)
-        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
+        switch_interval.lower()
         self._worker.start()
 
     def submit(self, request: Request) -> None:
@@ -83,27 +88,47 @@ class Engine:
             ModelError: it can never run here, or the engine is closed.
         """
         self._check(request)
+        # Samplers make room for as many tokens as they may have to remember.
+        most = max(1, self.context_length - len(request.prompt))
+        if request.sampling.max_tokens > most:
+            request.sampling = request.sampling.model_copy(update={"max_tokens": most})
+        request.plan = self._grammars.plan(request.sampling)
         with self._open():
             if request.budget:
                 request.budget.spend(calls=1)
-            if is_constrained(request.sampling) and not self._grammars.is_built:
-                self._builder.submit(self._submit_built, request)
-                return
-            request.plan = self._grammars.plan(request.sampling)
-            self._inbox.put(request)
+            request.number = next(self._numbers)
+            if self._is_prepared(request):
+                self._inbox.put(request)
+            else:
+                preparing = self._builder.submit(self._prepare, request)
+                self._preparing.add(preparing)
+                preparing.add_done_callback(self._preparing.discard)
 
-    def _submit_built(self, request: Request) -> None:
-        """In a thread: start a request once its constraint has been compiled.
+    def _is_prepared(self, request: Request) -> bool:
+        """Whether nothing has to be made for it that takes long, for callers and for a step."""
+        plan, sampling = request.plan, request.sampling
+        return (plan is None or self._grammars.are_compiled(plan)) and (
+            not uses_dry(sampling) or is_dry_made(self.vocabulary, sampling)
+        )
 
-        The first of a model takes seconds, which no event loop should be waited for.
+    def _prepare(self, request: Request) -> None:
+        """In a thread: start a request once what takes long has been made for it.
+
+        A grammar takes milliseconds, the first of a model seconds.
         """
         try:
-            request.plan = self._grammars.plan(request.sampling)
+            with self._open():
+                pass  # those of a closed engine fail at once
+            if request.plan:
+                self._grammars.compile(request.plan)
+            if uses_dry(request.sampling):
+                make_dry(self.vocabulary, request.sampling)
             with self._open():
                 self._inbox.put(request)
-        except Exception as error:
-            request.end(error)
-            request.notify()
+        except BaseException as error:  # a panic of llguidance is no Exception
+            message = f"the request could not be prepared: {error}"
+            request.end(error if isinstance(error, ModelError) else ModelError(message))
+            self._notify(request)
 
     def cancel(self, request: Request, index: int | None = None) -> None:
         """Stop one of the request's sequences, or all, at the next step."""
@@ -173,7 +198,7 @@ class Engine:
         def run() -> None:
             try:
                 answer.set_result(ask())
-            except Exception as error:
+            except BaseException as error:
                 answer.set_exception(error)
 
         with self._open():
@@ -186,7 +211,17 @@ class Engine:
                 f"there is no adapter {request.adapter.name!r}; the model was opened with "
                 f"{adapter_names(self.native.adapters)}"
             )
-        check_constraint(request.sampling)
+        if request.adapter and not abs(request.adapter.scale) <= FLOAT_MAX:
+            raise ModelError(
+                f"the scale of adapter {request.adapter.name!r} is {request.adapter.scale}; it "
+                "must be a finite number"
+            )
+        for token, bias in request.sampling.logit_bias.items():
+            if not bias < math.inf:
+                raise ModelError(
+                    f"the bias of token {token} is {bias}; it must be a number, or -inf to "
+                    "exclude the token"
+                )
         longest = max((s.num_targets for s in request.sequences), default=0)
         limit = self.context_length - max(1, longest)
         if len(request.prompt) > limit:
@@ -208,23 +243,23 @@ class Engine:
             try:
                 self._receive()
                 self.step()
-            except Exception as error:
+            except BaseException as error:  # a panic of llguidance is no Exception
                 self._restart(error)
-        while not self._inbox.empty():
-            self._handle(self._inbox.get())
+        self._drain()
         self._fail_all(ModelError("the model was closed before the request had ended"))
-        self._builder.shutdown(wait=False, cancel_futures=True)
+        self._builder.shutdown(wait=False)  # whose requests fail there
         self._sampling.close()
         self.native.close()
+        switch_interval.restore()
 
-    def _restart(self, error: Exception) -> None:
+    def _restart(self, error: BaseException) -> None:
         """After a step that failed: fail its requests, and go on with an empty cache."""
         _log.error("a step failed", exc_info=error)
         self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
         try:
             self.native.memory.clear()  # whatever state it is in
             self._reset()
-        except Exception:
+        except BaseException:
             _log.exception("the engine can't go on and closes")
             with self._closing:
                 self._closed = True
@@ -244,36 +279,57 @@ class Engine:
 
     def _receive(self) -> None:
         """Take in what has arrived; with nothing to do, wait for it."""
-        if self._scheduler.running or self._scheduler.waiting or self._closed:
+        if self._scheduler.running or self._scheduler.waiting or self._arrived or self._closed:
             self._callers.wait()
         else:
-            first = self._inbox.get()
-            self._handle(first)
-            if isinstance(first, Request):  # others of the same run are about to follow
-                self._callers.expect(first.loop)
-            self._callers.wait(idle=True)
+            self._callers.forget()
+            self._handle(self._inbox.get())
+            for request in self._arrived:  # others of the same run are about to follow
+                self._callers.expect(request.loop)
+            self._callers.wait_idle(self._prepared, self._others_wait)
+        self._drain()
+        # In an order that doesn't depend on what had to be prepared for which.
+        for request in sorted(self._arrived, key=lambda request: request.number):
+            self._queue(request)
+        self._arrived.clear()
+
+    def _prepared(self, seconds: float) -> bool:
+        """Whether all requests have been prepared, within some seconds."""
+        return not wait(list(self._preparing), seconds).not_done
+
+    def _others_wait(self) -> bool:
+        """Whether somebody else waits than the caller that an idle engine has heard of."""
+        self._drain()
+        return self._closed or len({request.loop for request in self._arrived}) > 1
+
+    def _drain(self) -> None:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
     def _handle(self, item: Request | Callable[[], object]) -> None:
-        """Queue a request, or run what another thread wants to have run here."""
+        """Note a request that has arrived, or run what another thread wants to have run here."""
+        if isinstance(item, Request):
+            self._arrived.append(item)
+            return
         try:
-            if not isinstance(item, Request):
-                item()
-                return
-            if item.done.done():
-                return  # cancelled before it came
-            self._requests.add(item)
+            item()
+        except BaseException:
+            _log.exception("what another thread asked for failed")
+
+    def _queue(self, request: Request) -> None:
+        """Let a request's sequences wait for admission."""
+        if request.done.done():
+            return  # cancelled before it came
+        try:
+            self._requests.add(request)
             self._counters.requests += 1
-            if item.budget:
-                self._budgeted.append(item)
-            for sequence in item.sequences:
+            if request.budget:
+                self._budgeted.append(request)
+            for sequence in request.sequences:
                 if not sequence.finish:
                     self._scheduler.waiting.append(sequence)
-        except Exception as error:
-            _log.exception("a request could not be handled")
-            if isinstance(item, Request):
-                self._fail(item, ModelError(f"the request could not be queued: {error}"))
+        except BaseException as error:
+            self._fail_by(error, request, "the request could not be queued")
 
     def _cancel(self, request: Request, index: int | None) -> None:
         for sequence in request.sequences:
@@ -285,23 +341,18 @@ class Engine:
         try:
             if not sequence.finish:
                 self._finish(sequence, reason)
-        except Exception as error:
+        except BaseException as error:
             self._fail_by(error, sequence.request)
 
     def step(self) -> None:
         """Schedule, run, postprocess."""
         began = time.perf_counter()
         self._end_over_budget()
-        chunks = self._scheduler.schedule()
-        sampled = sum(len(chunk.sequences) for chunk in chunks if chunk.sequences[0].is_decoding)
-        if chunks:
+        if chunks := self._scheduler.schedule():
             rows, logits = self._run(chunks)
             self._postprocess(rows, logits)
-        self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
-        took = time.perf_counter() - began
-        self._counters.step_s += took
-        if sampled:
-            self._counters.token_s.add(took, sampled)
+            self._pool.expire(self.settings.idle_cells, self.settings.idle_steps)
+        self._counters.step_s += time.perf_counter() - began
 
     def _end_over_budget(self) -> None:
         """End the sequences of requests with no budget left; of many requests, some each step."""
@@ -309,11 +360,16 @@ class Engine:
             request = self._budgeted.popleft()
             if request.done.done():
                 continue
-            if request.budget and request.budget.exhausted:
-                for sequence in request.sequences:
-                    self._end_early(sequence, "budget")
-            else:
+            try:
+                spent = request.budget and request.budget.exhausted
+            except BaseException as error:
+                self._fail_by(error, request)
+                continue
+            if not spent:
                 self._budgeted.append(request)
+                continue
+            for sequence in request.sequences:
+                self._end_early(sequence, "budget")
 
     def _run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
         self.native.use(self._scheduler.adapter)
@@ -327,7 +383,11 @@ class Engine:
         self._counters.steps += 1
         for chunk in chunks:
             self._scheduler.suspects.difference_update(chunk.sequences)
-            self._account(chunk)
+            try:
+                self._account(chunk)
+            except BaseException as error:
+                for request in {sequence.request for sequence in chunk.sequences}:
+                    self._fail_by(error, request)
         self._counters.peak = max(self._counters.peak, self._pool.cells - self._pool.free)
         return rows, logits
 
@@ -373,6 +433,8 @@ class Engine:
     def _sequences(self, row: Row) -> list[Sequence]:
         """Those that the row is for; at the end of a prompt also those that wait for the same."""
         leader = row.chunk.sequences[0]
+        if leader.finish:
+            return []  # its request has failed
         if row.position != len(leader.prompt) - 1:
             return row.chunk.sequences
         admitted = self._scheduler.admit_same_prompt(leader)
@@ -387,21 +449,21 @@ class Engine:
         """What a sequence of a row has to draw; None if it has ended, or ends here."""
         if sequence.finish:
             return None
-        request = sequence.request
         if not sequence.is_sampled:
             return Draw(sequence, token=sequence.tokens[row.position + 1])
-        if request.budget and request.budget.exhausted:
-            self._end_early(sequence, "budget")
-            return None
-        if request.budget:
-            request.budget.spend(tokens=1)
+        request = sequence.request
         try:
+            if request.budget and request.budget.exhausted:
+                self._end_early(sequence, "budget")
+                return None
+            if request.budget:
+                request.budget.spend(tokens=1)
             if sequence.sampler is None:
                 constraint = Constraint(self._grammars, request.plan) if request.plan else None
                 sequence.sampler = Sampler(
                     self.vocabulary, request.sampling, sequence.seed, constraint
                 )
-        except Exception as error:
+        except BaseException as error:
             return Draw(sequence, error=error)
         return Draw(sequence, sequence.sampler)
 
@@ -417,15 +479,22 @@ class Engine:
             if reason := self._reason_to_end(sequence, draw.token):
                 self._finish(sequence, reason)
         except DeadEnd as error:
+            if sequence.request.plan is None:
+                self._fail(sequence.request, ModelError(f"{error}: logit_bias excludes all"))
+                return
             message = f"the grammar allows no token of this model here; loosen it ({error})"
             self._fail(sequence.request, ModelError(message))
-        except Exception as error:
-            self._fail_by(error, sequence.request)
+        except BaseException as error:
+            self._fail_by(error, sequence.request, "a token could not be drawn")
 
     def _take(self, draw: Draw) -> None:
         sequence, request = draw.sequence, draw.sequence.request
+        now = time.monotonic()
         if not request.first_token:
-            request.first_token = time.monotonic()
+            request.first_token = now
+        if sequence.last_token and sequence.is_sampled:
+            self._counters.token_s.add(now - sequence.last_token)
+        sequence.last_token = now
         sequence.confidence.add(draw.logprob)
         if draw.uncertainty:
             sequence.confidence.add_uncertainty(draw.uncertainty)
@@ -512,15 +581,15 @@ class Engine:
             return
         self._requests.discard(request)
         request.end(error)
-        kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
-        self._counters.latencies[kind].add(request.usage, request.ended - request.submitted)
         self._notify(request)
+        kind: Literal["generate", "score"] = "generate" if request.is_sampled else "score"
+        self._counters.latencies[kind].add(request)
 
     def _notify(self, request: Request) -> None:
         """Wake the waiter of a request; an exception of the callback affects nobody else."""
         try:
             request.notify()
-        except Exception:
+        except BaseException:
             _log.exception("the caller of a request could not be woken")
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
@@ -536,18 +605,23 @@ class Engine:
             sequence.finish = sequence.finish or "cancelled"
         self._end(request, error)
 
-    def _fail_by(self, error: Exception, request: Request) -> None:
+    def _fail_by(
+        self, error: BaseException, request: Request, what: str = "the request failed"
+    ) -> None:
         """Fail the request to which a fault belongs; its neighbours go on."""
         _log.error("a request failed", exc_info=error)
-        self._fail(request, ModelError(f"a token could not be drawn: {error}"))
+        self._fail(request, ModelError(f"{what}: {error}"))
 
     def _fail_all(self, error: ModelError) -> None:
-        for request in list(self._requests):
+        for request in [*self._requests, *self._arrived]:
             try:
                 self._fail(request, error)
-            except Exception:  # no caller may be left waiting
+            except BaseException:  # no caller may be left waiting
                 _log.exception("a request could not be taken down")
-                self._end(request, error)
+                self._requests.discard(request)
+                request.end(error)
+                self._notify(request)
+        self._arrived.clear()
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""

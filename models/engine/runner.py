@@ -53,7 +53,7 @@ class Runner:
         self._counts = np.ones(batch, np.int32)
         self._sequences = np.zeros(batch, np.int32)
         self._outputs = np.zeros(batch, np.int8)
-        # One type, for ctypes keeps each that it makes.
+        # The array type is created once: ctypes caches every array type.
         self._room: Any = ctypes.c_float * (batch * vocabulary)
         self.no_logits = self._logits = np.empty((0, vocabulary), np.float32)
         self._address = 0  # of the logits: llama.cpp moves them only to make them larger

@@ -65,6 +65,7 @@ class Sequence:
         self.logprobs: list[TokenLogprob] = []
         self.scores: list[float] = []
         self.admitted = False
+        self.last_token = 0.0
         self.finish: FinishReason | None = None
 
     @property
@@ -126,7 +127,8 @@ class Request:
     Attributes:
         prompt_hash: equal for requests of equal prompts.
         loop: the event loop that it was made in, if there is one.
-        plan: what its samples' text is held to; the engine compiles it of the sampling.
+        plan: what its samples' text is held to; the engine makes it of the sampling.
+        number: its place among the engine's requests, in the order of their submission.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ class Request:
         self.adapter, self.budget = adapter, budget
         self.loop = running_loop()
         self.plan: Plan | None = None
+        self.number = 0
         self.sequences = [
             *(Sequence(self, i, prompt, (), seed) for i, seed in enumerate(seeds)),
             *(Sequence(self, i, prompt, text, 0) for i, text in enumerate(targets)),

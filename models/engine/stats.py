@@ -6,10 +6,11 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from thinkgraph.models.model import Frozen, Usage
+from thinkgraph.models.model import Frozen
 
 if TYPE_CHECKING:
     from thinkgraph.models.engine.scheduler import Scheduler
+    from thinkgraph.models.engine.sequence import Request
 
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -17,7 +18,8 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Histogram(Frozen):
-    """How long something took, as Prometheus counts it: not cumulative, one count a bucket."""
+    """How long something took: one count per bucket; Prometheus's ``le`` buckets are their
+    running sums."""
 
     bounds: tuple[float, ...] = BOUNDS_S
     counts: tuple[int, ...]
@@ -33,9 +35,9 @@ class Latencies(Frozen):
     """Latencies of one kind of request, in seconds."""
 
     queue: Histogram
-    """From the submission to the admission."""
+    """From the submission to the admission; only of requests that were admitted."""
     first_token: Histogram
-    """From the submission to the first token that is sampled or scored."""
+    """From the submission to the first token that is sampled or scored, if there was one."""
     total: Histogram
     """From the submission to the end of the request."""
 
@@ -69,9 +71,9 @@ class EngineStats(Frozen):
     callers_s: float
     """Seconds of waiting for callers' event loops before steps."""
     token_s: Histogram
-    """Time between two tokens of a sample: of the steps, each counted for every row sampled."""
+    """Time between two tokens of a sample, with all that it waited for in between."""
     latencies: dict[Literal["generate", "score"], Latencies]
-    """By what was requested."""
+    """By kind of request."""
 
 
 class Recorder:
@@ -81,10 +83,10 @@ class Recorder:
         self._counts = [0] * (len(BOUNDS_S) + 1)
         self._sum = 0.0
 
-    def add(self, seconds: float, times: int = 1) -> None:
-        """Count a duration, ``times`` times."""
-        self._counts[bisect_left(BOUNDS_S, seconds)] += times
-        self._sum += seconds * times
+    def add(self, seconds: float) -> None:
+        """Count a duration."""
+        self._counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self._sum += seconds
 
     def result(self) -> Histogram:
         """What was counted so far."""
@@ -97,11 +99,13 @@ class LatencyRecorder:
     def __init__(self) -> None:
         self._queue, self._first_token, self._total = Recorder(), Recorder(), Recorder()
 
-    def add(self, usage: Usage, total: float) -> None:
-        """Count a request that has ended after ``total`` seconds."""
-        self._queue.add(usage.queue_s)
-        self._first_token.add(usage.first_token_s)
-        self._total.add(total)
+    def add(self, request: Request) -> None:
+        """Count a request that has ended, by as far as it came."""
+        if request.admitted:
+            self._queue.add(request.admitted - request.submitted)
+        if request.first_token:
+            self._first_token.add(request.first_token - request.submitted)
+        self._total.add(request.ended - request.submitted)
 
     def result(self) -> Latencies:
         """What was counted so far."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from thinkgraph.models.engine.sampling.json_schema import enforceable
 from thinkgraph.models.formats.calls import JsonObjects
 from thinkgraph.models.formats.format import HERMES, Calls, Channels, ChatFormat
 from thinkgraph.models.model import Message, Tagged, Tool
@@ -79,7 +80,10 @@ def held(
     Raises:
         ModelError: the model writes calls in a way in which a tool's name can't be written.
     """
-    tools = [tool.model_copy(update={"parameters": closed(tool.parameters)}) for tool in tools]
+    tools = [
+        tool.model_copy(update={"parameters": closed(enforceable(tool.parameters))})
+        for tool in tools
+    ]
     if format.channels and knows_tools:
         return [_in_channel(format.channels, tool, required=not bare) for tool in tools]
     calls: Calls = format.calls if format.calls and knows_tools else HERMES

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.nodes.code_blocks import code_of
 from thinkgraph.nodes.judging.judgement import Judgement
-from thinkgraph.nodes.tools.code_blocks import code_of
 
 FIELD = "tests"
 """The input, or state field, that holds the tests."""
@@ -58,8 +58,8 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
             session.run(statement)
         except ToolException as error:
             faults.append(f"{statement[:_SHOWN]}\n  {_last_line(error)}")
-    if name := redefined():
-        return Judgement(0.0, False, f"The code redefines {name}, which the tests use.")
+    if taken := ", ".join(redefined()):
+        return Judgement(0.0, False, f"The code redefines {taken}, which the tests use.")
     passed = max(asserted - len(faults), 0)
     told = f"{passed} of {asserted} tests pass."
     reason = "\n".join([told, "These fail:", *faults]) if faults else told
@@ -92,8 +92,8 @@ def _builtins(statements: Iterable[str]) -> set[str]:
     return {node.id for node in names if hasattr(builtins, node.id)} - defined
 
 
-def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], str]:
-    """Keep what names stand for in a session; gives what tells one that has been redefined.
+def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], list[str]]:
+    """Keep what names stand for in a session; gives what tells those that were redefined since.
 
     Args:
         names: those of Python; the sandbox has not all of them.
@@ -102,11 +102,9 @@ def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], 
     kept = f"_{secrets.token_hex(8)}_"  # nothing that the code could name
     known = {name: runs(f"{kept}{name} = {name}") for name in sorted(names)}
 
-    def redefined() -> str:
-        for name, is_known in known.items():
-            if runs(f"assert {kept}{name} is {name}" if is_known else name) != is_known:
-                return name
-        return ""
+    def redefined() -> list[str]:
+        same = {n: f"assert {kept}{n} is {n}" if is_known else n for n, is_known in known.items()}
+        return [name for name, is_known in known.items() if runs(same[name]) != is_known]
 
     return redefined
 

@@ -10,12 +10,12 @@ from pydantic import Field
 from thinkgraph.models.model import ToolCall
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
+from thinkgraph.nodes.code_blocks import code_of
 from thinkgraph.nodes.event import CandidateUpdated, ToolCalled
 from thinkgraph.nodes.kinds.act import ToolName
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.calculator import calculate
-from thinkgraph.nodes.tools.code_blocks import code_of
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
 _SOLUTION = re.compile(r"^def solution\(\s*\)", re.MULTILINE)
@@ -67,7 +67,7 @@ class Calculate(Node):
         try:
             record = await toolbox.call(call)
         finally:
-            toolbox.close()
+            await toolbox.close()
         step.emit(ToolCalled(node=step.node, id=candidate.id, call=record))
         answer = None if record.failed else printed(record.result)
         changes = {"answer": answer, "calls": (*candidate.calls, record)}

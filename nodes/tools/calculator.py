@@ -20,7 +20,7 @@ from simpleeval import (  # type: ignore[import-untyped]
     SimpleEval,
 )
 
-from thinkgraph.nodes.tools.code_blocks import code_of
+from thinkgraph.nodes.code_blocks import code_of
 
 LINES, LENGTH, BITS = 60, 300, 2048
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes import python_file
-from thinkgraph.nodes.tools.tool import tools_of_file
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class HostFiles:
         Raises:
             ThinkgraphError: a file can't be read, or a server can't be started or reached.
         """
-        own = tools_of_file("--tools", self.tools) if self.tools else {}
+        own = python_file.tools("--tools", self.tools) if self.tools else {}
         verifiers = python_file.functions("--verifiers", self.verifiers) if self.verifiers else None
         if self.mcp is None:
             yield {"tools": own or None, "verifiers": verifiers}

@@ -119,6 +119,7 @@ class _Sessions:
         self._thread.start()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting: list[asyncio.Task[None]] = []
 
     def tools(self) -> dict[str, BaseTool]:
         """The tools of all servers, once each has told them."""
@@ -140,6 +141,7 @@ class _Sessions:
         for name, server in self._config.servers.items():
             task = self._loop.create_task(self._serve(name, server, ready[name]))
             self._tasks.append(task)
+            self._starting.append(task)
         return dict(zip(ready, await asyncio.gather(*ready.values()), strict=True))
 
     async def _serve(self, name: str, server: McpServer, ready: asyncio.Future[Any]) -> None:
@@ -147,7 +149,11 @@ class _Sessions:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(START_S):
                     client = await stack.enter_async_context(_client(server))
+                    session: Any = client.session
+                    session.validate_tool_result = _unchecked
                     tools = [tool async for tool in _listed(client)]
+                if task := asyncio.current_task():
+                    self._starting.remove(task)
                 ready.set_result((client, tools))
                 await self._stop.wait()
         except BaseException as error:
@@ -185,14 +191,20 @@ class _Sessions:
 
         async def stop() -> None:
             self._stop.set()
+            for task in self._starting:  # it doesn't watch for the end yet
+                task.cancel()
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=STOP_S)
 
         if self._tasks:
-            asyncio.run_coroutine_threadsafe(stop(), self._loop).result(2 * STOP_S)
+            asyncio.run_coroutine_threadsafe(stop(), self._loop).result(3 * STOP_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 def _client(server: McpServer) -> Client:
@@ -215,6 +227,10 @@ def _client(server: McpServer) -> Client:
 
     http = httpx2.AsyncClient(headers=server.headers, timeout=CALL_S)
     return Client(streamable_http_client(str(server.url), http_client=http))
+
+
+async def _unchecked(*_: Any) -> None:
+    """No check of a result by the server's own schema: its patterns can take for ever."""
 
 
 async def _listed(client: Client) -> Any:

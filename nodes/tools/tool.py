@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from thinkgraph.models.arguments import ArgumentError
@@ -114,39 +112,7 @@ def shared_tools(setting: tuple[str, str]) -> dict[str, tuple[BoundTool, str]]:
     They are entry points of the group ``thinkgraph.tools``, and what ``tools/*.py`` define in the
     folders of ``THINKGRAPH_PATH``.
     """
-    return offered("tool", tools_of_file, bound_tool)
-
-
-def tools_of_file(what: str, path: str | Path) -> dict[str, AnyTool]:
-    """The tools that a Python file defines, by name, but for variables that begin with ``_``.
-
-    They are its functions, LangChain tools and :class:`ToolFactory` objects, and its classes of
-    LangChain tools that can be made without arguments.
-
-    Args:
-        what: who asks for it, for the errors.
-        path: the file.
-
-    Raises:
-        ThinkgraphError: the file can't be loaded, or defines none.
-    """
-    found = python_file.defined(what, "function or tool", path, _defines_tool)
-    return {_name_in_file(name, each): each for name, each in found.items()}
-
-
-def _defines_tool(module: ModuleType, found: Any) -> bool:
-    if _is_langchain_class(found):
-        needs = [field.is_required() for field in found.model_fields.values()]
-        return found.__module__ == module.__name__ and not (inspect.isabstract(found) or any(needs))
-    return (
-        isinstance(found, ToolFactory)
-        or _is_langchain_class(type(found))
-        or python_file.is_function(module, found)
-    )
-
-
-def _name_in_file(variable: str, tool: AnyTool) -> str:
-    return _own_name(tool) if inspect.isclass(tool) else getattr(tool, "name", "") or variable
+    return offered("tool", python_file.tools, bound_tool)
 
 
 BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -12,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.nodes.population import CallRecord
+from thinkgraph.nodes.tools.arguments import fault
 from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 from thinkgraph.nodes.tools.tool import BoundTool
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 DELIMITERS = re.compile(r"<(?=/?\s*(?:tool|function)_?(?:call|response|result|output)s?\b)")
 """How what stands around a result in a prompt begins, which a result can't spell."""
 
+_LOG = logging.getLogger(__name__)
+
 
 class Toolbox:
     """The tools of one trajectory.
@@ -32,18 +38,24 @@ class Toolbox:
         tools: those that may be called; a factory makes one for this toolbox.
         seconds: how long one call may take.
         output: characters of a result that are kept.
+
+    Raises:
+        ThinkgraphError: a tool can't be made.
     """
 
     def __init__(self, tools: Sequence[BoundTool], *, seconds: float, output: int) -> None:
         self._seconds, self._output = seconds, output
-        self._tools = {tool.name: tool.open() for tool in tools}
+        self._own = [tool.name for tool in tools if tool.factory]
+        self._tools = {tool.name: _opened(tool) for tool in tools}
 
     @cached_property
     def described(self) -> Sequence[Tool]:
-        """The tools as a model is told of them."""
-        from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
+        """The tools as a model is told of them.
 
-        return tool_use({"tools": [*self._tools.values()]}).tools
+        Raises:
+            ThinkgraphError: the arguments of one can't be described.
+        """
+        return [_described(tool) for tool in self._tools.values()]
 
     async def call(self, call: ToolCall) -> CallRecord:
         """Call a tool. Whatever goes wrong is the result, as text for the model.
@@ -67,47 +79,45 @@ class Toolbox:
             seconds=round(time.perf_counter() - began, 3),
         )
 
-    def close(self) -> None:
-        """Close the tools that were made for this toolbox and can be closed."""
-        for tool in self._tools.values():
-            function = getattr(tool, "func", None)
-            for owner in (tool, function, getattr(function, "__self__", None)):
-                if callable(close := getattr(owner, "close", None)):
-                    close()
+    async def close(self) -> None:
+        """Close the tools that were made for this toolbox; an error of theirs is logged."""
+        for name in self._own:
+            function = getattr(self._tools[name], "func", None)
+            for owner in (self._tools[name], function, getattr(function, "__self__", None)):
+                try:
+                    if callable(close := getattr(owner, "close", None)):
+                        async with asyncio.timeout(self._seconds):
+                            if inspect.isawaitable(closing := close()):
+                                await closing
+                except Exception:
+                    _LOG.warning("the tool %r can't be closed", name, exc_info=True)
 
     def _refusal(self, call: ToolCall) -> str:
         """Why a call can't be made, in words for the model; empty if it can."""
         if call.name not in self._tools:
             return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
         schema = next(t.parameters for t in self.described if t.name == call.name)
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
-        from jsonschema.exceptions import SchemaError, best_match  # noqa: PLC0415
-
         try:
-            found = best_match(Draft202012Validator(schema).iter_errors(call.arguments))
-        except (SchemaError, RecursionError, ValueError):
-            return ""  # a tool of a stranger's: it checks its arguments itself
-        if found is None:
-            return ""
-        place = ".".join(map(str, found.absolute_path))
-        return f"error in the arguments: {place and f'{place}: '}{found.message}"
+            return fault(schema, call.arguments)
+        except Exception:
+            return ""  # a schema of a stranger's: the tool checks its arguments itself
 
     async def _within_limits(self, tool: BaseTool, call: ToolCall) -> str:
         given = {"name": call.name, "args": call.arguments, "id": call.id, "type": "tool_call"}
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as limit:
                 if _is_async(tool):
                     return _text(await tool.ainvoke(given))
                 function = getattr(tool, "func", None) or tool
                 return _text(await in_thread(function, lambda: tool.invoke(given)))
-        except TimeoutError:
-            limit = f"{self._seconds:g} seconds"
-            raise _ToolFailed(f"error: {call.name} timed out after {limit}") from None
         except TooManyLeft as error:
             raise _ToolFailed(f"error: {call.name}: {error}") from None
         except (Exception, SystemExit) as error:
             if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
                 raise
+            if limit.expired():
+                told = f"timed out after {self._seconds:g} seconds"
+                raise _ToolFailed(f"error: {call.name} {told}") from None
             if _is_told(error):
                 raise _ToolFailed(str(error)) from error
             said = " ".join(str(error).split())
@@ -121,6 +131,29 @@ class Toolbox:
         if left <= 0:
             return clean
         return f"{clean[: self._output]}\n[{left} more characters are left out]"
+
+
+def _opened(tool: BoundTool) -> BaseTool:
+    try:
+        return tool.open()
+    except ThinkgraphError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ThinkgraphError(f"the tool {tool.name!r} can't be made: {said}") from error
+
+
+def _described(tool: BaseTool) -> Tool:
+    from thinkgraph.models.structured import tool_use  # noqa: PLC0415 (LangChain is slow)
+
+    try:
+        (described,) = tool_use({"tools": [tool]}).tools
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ThinkgraphError(
+            f"the tool {tool.name!r} can't be used: its arguments can't be described: {said}"
+        ) from error
+    return described
 
 
 class _ToolFailed(Exception):

@@ -212,7 +212,7 @@ def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
         ("strategy", "direct", "there is a strategy 'direct' already"),
         ("kind", "vote", "there is a kind 'vote' already"),
         ("kind", "class", "is a word of Python"),
-        ("kind", "json", "is a module of Python's library"),
+        ("kind", "json", "is a module of Python's"),
         ("strategy", "../up", "is not a valid name"),
         ("strategy", "a b", "is not a valid name"),
     ],

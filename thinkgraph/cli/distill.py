@@ -28,7 +28,8 @@ from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.row import Row
-    from thinkgraph.train.distill import Distilled
+    from thinkgraph.train.distillation import Distilled
+    from thinkgraph.train.samples import Selection
 
 EVERY = 30.0
 """Seconds between two lines of progress."""
@@ -55,7 +56,7 @@ def distill(
         str,
         typer.Option(
             help="metric: keep samples that the metric finds right. vote: keep samples of a clear "
-            "majority; then only the test questions need right answers."
+            "majority; then only the questions of --test-data need right answers."
         ),
     ] = "metric",
     clear: Annotated[
@@ -70,6 +71,13 @@ def distill(
     learn: Annotated[
         str, typer.Option(help="text, answer, or both: the answer on a last line.")
     ] = "text",
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="Further strategies to compare with at the end, as for compare --graphs; the "
+            "more, the larger the gain that the test of significance wants."
+        ),
+    ] = None,
     rounds: Annotated[
         int,
         typer.Option(
@@ -98,36 +106,31 @@ def distill(
     significantly better, no adapter is written and the exit status is 1. The same command resumes
     an interrupted run.
     """
-    from pydantic import ValidationError
-
     from thinkgraph.evaluate.metrics.find import find_metric
-    from thinkgraph.evaluate.runs.variant import Variant
+    from thinkgraph.evaluate.runs.variant import Variant, parse_variants
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.nodes.tools.host_files import HostFiles
-    from thinkgraph.train.distill import Plan, divide_task
-    from thinkgraph.train.distill import distill as run_all
+    from thinkgraph.train.distillation import Plan, divide_task
+    from thinkgraph.train.distillation import distill as run_all
     from thinkgraph.train.errors import need
     from thinkgraph.train.progress import TrainProgress
-    from thinkgraph.train.samples import Selection
 
     need()
-    chosen = {
-        **{"verify": verify, "clear": clear, "per_question": per_question},
-        **{"order": order, "learn": learn},
-    }
-    try:
-        selection = Selection.model_validate(chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ThinkgraphError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from None
-    task = read_questions(data, limit=limit, seed=seed)
+    selection = _selection(
+        verify=verify, clear=clear, per_question=per_question, order=order, learn=learn
+    )
     if test_data:
+        task = read_questions(data, limit=limit, seed=seed, answers=verify == "metric")
         drawn, gate = task, read_questions(test_data, seed=seed + 1)
     else:
+        task = read_questions(data, limit=limit, seed=seed)
         drawn, gate = divide_task(task, test, seed)
-    scorer = find_metric(metric or task.metric, task.questions)
-    scorer.check([*drawn.questions, *gate.questions])
+    judged = gate if verify == "vote" else task
+    scorer = find_metric(metric or judged.metric, judged.questions)
+    scorer.check(gate.questions)
+    if verify == "metric":
+        scorer.check(drawn.questions)
     plan = Plan(
         strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
         model=model or default_model(),
@@ -140,15 +143,15 @@ def distill(
         at_once=at_once,
         base=base,
         host=HostFiles(tools, verifiers, mcp),
+        beside=parse_variants(beside, {}, {}) if beside else (),
     )
-    progress = TrainProgress(shown=not quiet)
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:
-        found = asyncio.run(
-            run_all(
-                plan, drawn, gate, scorer, tell=tell, progress=progress.take, row=_counting(tell)
-            )
-        )
+        running = run_all(
+            plan, drawn, gate, scorer,
+            tell=tell, progress=lambda: TrainProgress(shown=not quiet), row=_counting(tell),
+        )  # fmt: skip
+        found = asyncio.run(running)
     except KeyboardInterrupt:
         say(f"thinkgraph: interrupted; the same command resumes from {plan.folder}")
         raise typer.Exit(INTERRUPTED) from None
@@ -159,6 +162,19 @@ def distill(
             _tell(found, out)
     if found.winner is None:
         raise typer.Exit(NOT_BETTER)
+
+
+def _selection(**given: object) -> Selection:
+    from pydantic import ValidationError
+
+    from thinkgraph.train.samples import Selection
+
+    try:
+        return Selection.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise ThinkgraphError(f"--{option} {first['input']}: {first['msg']}") from None
 
 
 def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:
@@ -200,5 +216,7 @@ def _tell(found: Distilled, out: Path) -> None:
     else:
         print(f"The training has paid for its seconds after {cost.pays_after:,} questions.")
     print(found.verdict)
+    if found.winner is None and out.exists():
+        print(f"{out} is an earlier run's, and unchanged.")
     if found.winner:
         print(f"{out}  (use it as: -m MODEL+{out})")

@@ -43,7 +43,7 @@ def new(
     if what is What.KIND and (keyword.iskeyword(module) or keyword.issoftkeyword(module)):
         raise ThinkgraphError(f"{name!r} is a word of Python; choose another name")
     if what is What.KIND and module in sys.stdlib_module_names:
-        raise ThinkgraphError(f"{name!r} is a module of Python's library; choose another name")
+        raise ThinkgraphError(f"{name!r} is a module of Python's; choose another name")
     classname = "".join(part.capitalize() for part in re.split("[-_]", name))
     files = {
         folder / path: Template(text).substitute(name=name, module=module, classname=classname)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
-    from thinkgraph.train.fine_tune import Report
+    from thinkgraph.train.fine_tuning import Report
     from thinkgraph.train.settings import TrainSettings
 
 TrainOptions = Annotated[
@@ -76,28 +77,44 @@ def train(
     seed.
     """
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import find
     from thinkgraph.train.errors import need
     from thinkgraph.train.example import divide, read_conversations
-    from thinkgraph.train.fine_tune import fine_tune, working_folder
+    from thinkgraph.train.fine_tuning import fine_tune, working_folder
+    from thinkgraph.train.outputs import check_gguf_name, refuse_same
     from thinkgraph.train.progress import TrainProgress
+    from thinkgraph.train.weights.base import bare_model
+    from thinkgraph.train.weights.merge import merge as write_merged
 
     need()
     settings = read_settings(setting or [])
     name = model or default_model()
-    path = find(name).path
+    path = bare_model(name)
     fields = dict(parse_pairs("--field", field or []))
+    read = (path, data, *([held_out] if held_out else []))
+    refuse_same(out, *read)
+    if merge:
+        refuse_same(merge, out, *read)
+        check_gguf_name(merge, "--merge")
     if reward:
-        _reinforce(str(data), fields, reward, path, out, settings, quiet=quiet)
+        if held_out:
+            raise ThinkgraphError("--held-out doesn't apply to --reinforce: leave one of them out")
+        with TrainProgress(shown=not quiet) as progress:
+            rewards = _reinforce(
+                data, fields, reward, path, out, settings,
+                base=base, replace=replace, tell=progress.take,
+            )  # fmt: skip
+        if merge:
+            write_merged(out, path, merge)
+        with reader():
+            _tell_rewards(rewards, name, out, as_json=as_json)
         return
     conversations = read_conversations(data, fields)
     if held_out:
         learnt, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
     else:
         learnt, measured = divide(conversations, settings.held_out, settings.seed)
-    progress = TrainProgress(shown=not quiet)
     try:
-        with progress:
+        with TrainProgress(shown=not quiet) as progress:
             report = fine_tune(
                 learnt, measured, path, out, settings,
                 base=base, replace=replace, tell=progress.take,
@@ -106,8 +123,6 @@ def train(
         say(f"thinkgraph: interrupted; the same command resumes from {working_folder(out)}")
         raise typer.Exit(INTERRUPTED) from None
     if merge:
-        from thinkgraph.train.weights.merge import merge as write_merged
-
         write_merged(out, path, merge)
     with reader():
         if as_json:
@@ -117,30 +132,22 @@ def train(
 
 
 def _reinforce(
-    data: str,
+    data: Path,
     fields: dict[str, str],
     reward: str,
     path: Path,
     out: Path,
     settings: TrainSettings,
-    *,
-    quiet: bool,
-) -> None:
+    **more: Any,
+) -> list[float]:
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.train.progress import TrainProgress
-    from thinkgraph.train.reinforce import reinforce
+    from thinkgraph.train.reinforcement import reinforce
 
     task = read_questions(data, fields=fields, seed=settings.seed)
     metric = find_metric(reward, task.questions)
     metric.check(task.questions)
-    progress = TrainProgress(shown=not quiet)
-    with progress:
-        rewards = reinforce(task.questions, metric, path, out, settings, tell=progress.take)
-    with reader():
-        some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
-        print(f"{len(rewards)} steps; the mean reward of the last: {some}")
-        print(out)
+    return reinforce(task.questions, metric, path, out, settings, **more)
 
 
 def read_settings(given: list[str]) -> TrainSettings:
@@ -163,17 +170,30 @@ def read_settings(given: list[str]) -> TrainSettings:
         return TrainSettings.model_validate(pairs)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ThinkgraphError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from None
+        what = f"{first['loc'][0]}={first['input']}: " if first["loc"] else ""
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ThinkgraphError(f"--set {what}{reason}") from None
+
+
+def _tell_rewards(rewards: list[float], model: str, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(json.dumps({"steps": len(rewards), "rewards": rewards}))
+        return
+    some = ", ".join(f"{each:.2f}" for each in rewards[-5:])
+    print(f"{len(rewards)} steps; the mean reward of the last: {some}")
+    print(f"{out}  (use it as: -m {model}+{out})")
 
 
 def _tell(report: Report, model: str, out: Path) -> None:
-    from thinkgraph.train.fine_tune import CURVE, working_folder
+    from thinkgraph.train.fine_tuning import CURVE, working_folder
 
     left_out = f"; {report.left_out} were too long" if report.left_out else ""
     print(
         f"{report.steps} steps on {report.examples} examples in {report.seconds / 60:.1f} min, "
         f"{report.tokens:,} tokens{left_out}"
     )
+    if not report.held_out and report.settings.held_out is None:
+        print("no question was held out, as there are fewer than 10: kept is the last step")
     if (kept := report.kept) and kept.held_out_loss is not None:
         print(
             f"kept is step {kept.step}: held-out loss {kept.held_out_loss:.3f}, "
@@ -195,13 +215,17 @@ def adapter(
 ) -> None:
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import find
     from thinkgraph.train.errors import need
+    from thinkgraph.train.outputs import check_gguf_name, refuse_same
     from thinkgraph.train.weights.adapter import from_gguf, to_gguf
+    from thinkgraph.train.weights.base import bare_model
     from thinkgraph.train.weights.merge import merge as write_merged
 
     need("torch", "safetensors", "gguf")
-    path = find(model or default_model()).path
+    path = bare_model(model or default_model())
+    refuse_same(out, path, source)
+    if merge or source.is_dir():
+        check_gguf_name(out)
     if merge and source.is_dir():
         part = out.with_name(out.name + ".adapter.gguf")
         try:

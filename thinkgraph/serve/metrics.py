@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from thinkgraph.models.engine.stats import Histogram as Latency
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Usage
 from thinkgraph.serve.access.admission import Admission
@@ -21,6 +28,17 @@ ENGINE_COUNTERS = (
     *("requests", "steps", "prefilled_tokens", "cached_tokens", "completion_tokens"),
     *("cancelled_tokens", "preemptions", "evictions"),
 )
+ENGINE_SECONDS = {
+    "native_s": "in llama.cpp's decoding",
+    "sampling_s": "in drawing tokens",
+    "step_s": "in steps altogether",
+    "callers_s": "of waiting for callers' event loops",
+}
+ENGINE_LATENCIES = {
+    "queue": "from a request's submission to its admission",
+    "first_token": "from a request's submission to its first token",
+    "total": "from a request's submission to its end",
+}
 ENGINE_GAUGES = ("running", "waiting", "cells", "cells_used", "cells_idle", "cells_peak")
 
 
@@ -103,6 +121,25 @@ class _Load(Collector):
             families[field] = GaugeMetricFamily(
                 f"thinkgraph_engine_{field}", f"The engine's {field}, now", labels=["model"]
             )
+        for field, what in ENGINE_SECONDS.items():
+            families[field] = CounterMetricFamily(
+                f"thinkgraph_engine_{field.removesuffix('_s')}_seconds",
+                f"Seconds {what}",
+                labels=["model"],
+            )
+        latencies = {
+            field: HistogramMetricFamily(
+                f"thinkgraph_engine_{field}_latency_seconds",
+                f"Seconds {what}",
+                labels=["model", "kind"],
+            )
+            for field, what in ENGINE_LATENCIES.items()
+        }
+        between = HistogramMetricFamily(
+            "thinkgraph_engine_token_latency_seconds",
+            "Seconds between two tokens of a sample",
+            labels=["model"],
+        )
         for name, model in self._models.opened.items():
             engine = getattr(model, "engine", None)
             if engine is None:
@@ -113,8 +150,19 @@ class _Load(Collector):
                 continue  # it is just being closed
             for field, family in families.items():
                 family.add_metric([name], getattr(stats, field))
-        yield from families.values()
+            for kind, found in stats.latencies.items():
+                for field, histogram in latencies.items():
+                    _add(histogram, [name, kind], getattr(found, field))
+            _add(between, [name], stats.token_s)
+        yield from (*families.values(), *latencies.values(), between)
 
     def describe(self) -> list[Metric]:
         """None beforehand: models come and go."""
         return []
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], found: Latency) -> None:
+    """Add a histogram of the engine: Prometheus's buckets are running sums."""
+    bounds = [*map(str, found.bounds), "+Inf"]
+    buckets = list(zip(bounds, accumulate(found.counts), strict=True))
+    family.add_metric(labels, buckets, found.sum)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from thinkgraph.evaluate.tasks.data import Fault, read_messages
 from thinkgraph.evaluate.tasks.field import MISSING, find_fields, known_names, lookup
 from thinkgraph.evaluate.tasks.record import Record, read_records
 from thinkgraph.evaluate.tasks.table import places
@@ -22,6 +23,8 @@ class Conversation(NamedTuple):
     """Messages, of which the last is the assistant's answer."""
 
     messages: tuple[Message, ...]
+    record: str = ""
+    """Where it stands in its file; the turns of one conversation stand at one place."""
 
     @property
     def asked(self) -> tuple[Message, ...]:
@@ -30,8 +33,9 @@ class Conversation(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for the same question, however it is spaced or capitalized."""
-        text = "\0".join(f"{m.role}\0{m.content}" for m in self.asked)
+        """The same for the same question, however it is spaced, capitalized or instructed."""
+        turns = [each for each in self.asked if each.role != "system"]
+        text = "\0".join(f"{m.role}\0{m.content}" for m in turns)
         return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
 
 
@@ -73,7 +77,10 @@ def read_conversations(path: Path, fields: dict[str, str] | None = None) -> list
     conversations: list[Conversation] = []
     empty: list[str] = []
     for record in records.records:
-        read = _conversations(record, roles)
+        try:
+            read = _conversations(record, roles)
+        except Fault as fault:
+            raise TrainError(f"{path}, {record.place}: {': '.join(fault.args)}") from None
         conversations += read
         empty += [] if read else [record.place]
     if empty:
@@ -92,25 +99,29 @@ def _conversations(record: Record, roles: dict[str, str | None]) -> list[Convers
 
     name = roles.get("messages")
     told: Any = lookup(record.values, name) if name else None
-    messages = [
-        Message(role=each["role"], content=str(each.get("content") or ""))
-        for each in (told if isinstance(told, list) else [])
-        if isinstance(each, dict) and each.get("role") in ("system", "user", "assistant")
-    ]
+    if any(_is_of_tools(each) for each in told or ()):
+        raise Fault("a call of a tool, or its result, can't be learnt", "remove the record")
+    messages = read_messages(told)
     if question := text("question"):
         asked = "\n".join(filter(None, (text("context"), question)))
         messages.append(Message(role="user", content=asked))
     if roles.get("answer") and (answer := text("answer")):
         messages.append(Message(role="assistant", content=answer))
     return [
-        Conversation(tuple(messages[: number + 1]))
+        Conversation(tuple(messages[: number + 1]), record.place)
         for number, message in enumerate(messages)
         if message.role == "assistant" and message.content and number
     ]
 
 
+def _is_of_tools(message: Any) -> bool:
+    return isinstance(message, dict) and (
+        bool(message.get("tool_calls")) or message.get("role") in ("tool", "function")
+    )
+
+
 def divide(conversations: Sequence[Conversation], held_out: int | None, seed: int) -> Parts:
-    """Cut conversations at random; the same question is never in both parts.
+    """Cut conversations at random; the same question is never in both parts, nor one record.
 
     Args:
         conversations: to be cut.
@@ -120,7 +131,8 @@ def divide(conversations: Sequence[Conversation], held_out: int | None, seed: in
     Raises:
         TrainError: nothing would be left to train on.
     """
-    keys = list(dict.fromkeys(each.key for each in conversations))
+    groups = _groups(conversations)
+    keys = list(dict.fromkeys(groups))
     random.Random(seed).shuffle(keys)  # noqa: S311 (not for secrets)
     if held_out is None:
         held_out = min(MOST_HELD_OUT, len(keys) // 10)
@@ -131,9 +143,24 @@ def divide(conversations: Sequence[Conversation], held_out: int | None, seed: in
         )
     apart = set(keys[:held_out])
     return Parts(
-        tuple(each for each in conversations if each.key not in apart),
-        tuple(each for each in conversations if each.key in apart),
+        tuple(each for each, own in zip(conversations, groups, strict=True) if own not in apart),
+        tuple(each for each, own in zip(conversations, groups, strict=True) if own in apart),
     )
+
+
+def _groups(conversations: Sequence[Conversation]) -> list[str]:
+    """A name for each, the same where they share a question or a record (union-find)."""
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (parent := parents.setdefault(name, name)) != name:
+            name = parent
+        return name
+
+    for each in conversations:
+        if each.record:
+            parents[root(each.record)] = root(each.key)
+    return [root(each.key) for each in conversations]
 
 
 def refuse_shared(

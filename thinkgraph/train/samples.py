@@ -87,7 +87,8 @@ def _verified(question: Question, row: Row, draft: Draft, metric: Metric, how: S
     if draft.answer is None or draft.finish_reason in NOT_WHOLE:
         return False
     if how.verify == "vote":
-        of = sum(row.votes.values())
+        # A sample without an answer is in no vote, and still a sample that didn't agree.
+        of = max(sum(row.votes.values()), sum(each.live for each in row.drafts))
         agreed = row.votes.get(row.answer or "", 0)
         clear = agreed > 1 and not row.tie and agreed >= how.clear * of
         return clear and draft.answer == row.answer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thinkgraph.models.model import Frozen
 
@@ -16,22 +16,31 @@ class TrainSettings(Frozen):
 
     rank: int = Field(16, ge=1, le=1024, description="of the two matrices of each adapted weight")
     alpha: float | None = Field(
-        None, gt=0, description="the adapter is scaled by alpha / rank; None is twice the rank"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the adapter is scaled by alpha / rank; None is twice the rank",
     )
     targets: str = Field(
         LINEAR, description="which weights are adapted: all-linear, or names: q_proj,v_proj"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapter's input")
-    learning_rate: float = Field(5e-4, gt=0, description="the highest, after the warm-up")
+    learning_rate: float = Field(
+        5e-4, gt=0, allow_inf_nan=False, description="the highest, after the warm-up"
+    )
     warmup: float = Field(
         0.1, ge=0, lt=1, description="share of the steps in which the rate rises; then a cosine"
     )
     batch: int = Field(16, ge=1, description="examples of a step")
     micro_batch: int | None = Field(
-        None, ge=1, description="examples computed at once; None is the whole batch"
+        None,
+        ge=1,
+        description="examples computed at once, which divide the batch; None is the whole batch",
     )
     steps: int | None = Field(None, ge=1, description="None is as many as the epochs have")
-    epochs: float = Field(1.0, gt=0, description="times that every example is seen")
+    epochs: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="times that every example is seen"
+    )
     max_length: int = Field(1024, ge=8, description="tokens; longer examples are left out")
     held_out: int | None = Field(
         None,
@@ -53,6 +62,12 @@ class TrainSettings(Frozen):
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; None is torch's choice")
     seed: int = Field(0, ge=0, description="of the adapter's start, the order and the division")
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if self.micro_batch and self.batch % min(self.micro_batch, self.batch):
+            raise ValueError(f"micro_batch={self.micro_batch} doesn't divide batch={self.batch}")
+        return self
 
     @property
     def scale(self) -> float:

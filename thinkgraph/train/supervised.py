@@ -8,7 +8,9 @@ and short answers is a third of the work.
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,6 +81,7 @@ def train(
     folder: Path,
     *,
     tell: Tell = lambda step, of, point: None,
+    saved: Callable[[float], None] = lambda seconds: None,
 ) -> Trained:
     """Train an adapter, from its last whole checkpoint where there is one.
 
@@ -90,11 +93,14 @@ def train(
         settings: how.
         folder: of the checkpoints.
         tell: told after every step.
+        saved: told after every checkpoint, with the seconds since the start.
 
     Raises:
-        TrainError: a checkpoint can't be written; the earlier ones are kept.
+        TrainError: a checkpoint can't be written, and the earlier ones are kept; or the loss is
+            no number anymore.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import Trainer, set_seed
     from transformers.trainer_callback import PrinterCallback
 
@@ -111,18 +117,23 @@ def train(
         data_collator=collate,
         preprocess_logits_for_metrics=all_right,
         compute_metrics=_accuracy,
-        callbacks=_callbacks(settings, bool(held_out), tell),
+        callbacks=_callbacks(settings, bool(held_out), tell, saved),
     )
     trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
     try:
         done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         if not _is_of_writing(error):
             raise
         raise TrainError(
             f"a checkpoint can't be written to {folder}: {' '.join(str(error).split())[:160]}; "
             "earlier ones are kept, and the same command goes on from the last"
         ) from error
+    if not all(bool(each.isfinite().all()) for each in model.parameters() if each.requires_grad):
+        raise TrainError(
+            "the training diverged: the adapter's weights are no numbers anymore; lower "
+            "learning_rate, and start anew with --replace"
+        )
     state = trainer.state
     best = state.best_model_checkpoint
     per_epoch = sum(len(each.prompt) + len(each.answer) for each in examples)
@@ -160,6 +171,8 @@ def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=measured,
+        restore_callback_states_from_checkpoint=True,  # the patience that is left
+        logging_nan_inf_filter=False,
         metric_for_best_model="eval_loss" if measured else None,
         seed=settings.seed,
         bf16=settings.precision == "bfloat16",
@@ -173,22 +186,43 @@ def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path
     )
 
 
-def _callbacks(settings: TrainSettings, measured: bool, tell: Tell) -> list[Any]:
+def _callbacks(
+    settings: TrainSettings, measured: bool, tell: Tell, saved: Callable[[float], None]
+) -> list[Any]:
     from transformers import EarlyStoppingCallback
 
-    found: list[Any] = [progress_callback(tell)]
+    found: list[Any] = [progress_callback(tell, saved)]
     if settings.patience and measured:
         found.append(EarlyStoppingCallback(early_stopping_patience=settings.patience))
     return found
 
 
-def progress_callback(tell: Tell) -> Any:
-    """A callback of a trainer that passes its steps on."""
+def progress_callback(tell: Tell, saved: Callable[[float], None] = lambda seconds: None) -> Any:
+    """A callback of a trainer that passes its steps and checkpoints on, and ends a lost training.
+
+    Raises, within the training:
+        TrainError: the loss is no number anymore.
+    """
     from transformers import TrainerCallback
+
+    began = time.perf_counter()
 
     class Progress(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             tell(state.global_step, state.max_steps, None)
+
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: dict[str, Any], **rest: Any
+        ) -> None:
+            losses = [logs[name] for name in ("loss", "eval_loss") if name in logs]
+            if not all(math.isfinite(each) for each in losses):
+                raise TrainError(
+                    f"the training diverged at step {state.global_step}: its loss is no number "
+                    "anymore; lower learning_rate, and start anew with --replace"
+                )
+
+        def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            saved(time.perf_counter() - began)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             told = points(state.log_history)

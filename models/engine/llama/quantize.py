@@ -1,14 +1,19 @@
-"""Quantizing a GGUF with llama.cpp."""
+"""Quantizing a GGUF, or one matrix, with llama.cpp."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from thinkgraph.models.engine.llama.library import because, listening, llama, start
 from thinkgraph.models.engine.machine import available_threads
 from thinkgraph.models.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def quantize(path: Path, out: Path, kind: int) -> None:
@@ -41,3 +46,43 @@ def quantize(path: Path, out: Path, kind: int) -> None:
         raise ModelError(f"the copy {out} can't be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def quantized(values: NDArray[np.float32], kind: int, row_bytes: int) -> NDArray[np.uint8]:
+    """A matrix in another type.
+
+    Args:
+        values: (rows, columns), of which a type of blocks wants whole ones.
+        kind: ggml's number of the type (`GGML_TYPE_…`), float types included. One that wants an
+            importance matrix gets one that is the same everywhere.
+        row_bytes: of a row in that type.
+
+    Returns:
+        (rows, bytes of a row).
+
+    Raises:
+        ModelError: ggml has written another number of bytes.
+    """
+    import numpy as np  # noqa: PLC0415 - the engine runs without it
+
+    start()
+    rows, columns = values.shape
+    source = np.ascontiguousarray(values, np.float32)
+    made = np.empty((rows, row_bytes), np.uint8)
+    weights = np.ones(columns, np.float32)
+    written = _quantize_chunk()(
+        kind, source.ctypes.data, made.ctypes.data, 0, rows, columns, weights.ctypes.data
+    )
+    if written != made.nbytes:
+        raise ModelError(f"ggml wrote {written} bytes in place of {made.nbytes}")
+    return made
+
+
+def _quantize_chunk() -> Any:
+    from llama_cpp._ggml import libggml  # noqa: PLC0415 - a part of llama-cpp-python without types
+
+    call = libggml.ggml_quantize_chunk
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    call.restype = ctypes.c_size_t
+    call.argtypes = [ctypes.c_int, pointer, pointer, number, number, number, pointer]
+    return call

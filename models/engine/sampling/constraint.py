@@ -69,13 +69,22 @@ class Grammars:
         self._lock = threading.Lock()
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
 
-    @property
-    def is_built(self) -> bool:
-        """Whether the vocabulary has been read, which the first constraint takes seconds for."""
-        return "_tokenizer" in self.__dict__
+    def are_compiled(self, plan: Plan) -> bool:
+        """Whether all grammars of a plan have been compiled."""
+        with self._lock:
+            return all(grammar in self._compiled for grammar in plan.grammars)
+
+    def compile(self, plan: Plan) -> None:
+        """Compile the grammars of a plan; the first reads the vocabulary, which takes seconds.
+
+        Raises:
+            ModelError: one can't be compiled.
+        """
+        for grammar in plan.grammars:
+            self.matcher(grammar)
 
     def plan(self, sampling: Sampling) -> Plan | None:
-        """A sampling's constraint, compiled; None if its text is free.
+        """A sampling's constraint, not yet compiled; None if its text is free.
 
         Raises:
             ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
@@ -83,14 +92,10 @@ class Grammars:
         check_constraint(sampling)
         after = sampling.constrain_after.encode() if sampling.constrain_after else None
         if sampling.tagged:
-            plan = self._tagged(sampling, after)
-        elif (lark := whole(sampling)) is not None:
-            plan = Plan(_behind(lark) if after and not sampling.grammar else lark, after)
-        else:
-            return None
-        for grammar in plan.grammars:
-            self.matcher(grammar)
-        return plan
+            return self._tagged(sampling, after)
+        if (lark := whole(sampling)) is not None:
+            return Plan(_behind(lark) if after and not sampling.grammar else lark, after)
+        return None
 
     def matcher(self, grammar: str) -> LLMatcher:
         """A new matcher at the beginning of a grammar.
@@ -100,11 +105,13 @@ class Grammars:
         """
         with self._lock:
             found = self._compiled.get(grammar)
-            if found is None:
-                found = self._compiled[grammar] = compiled(self._tokenizer, grammar)
-                while len(self._compiled) > _KEPT:
-                    self._compiled.popitem(last=False)
+        if found is None:  # without the lock, which a step may wait for
+            found = compiled(self._tokenizer, grammar)
+        with self._lock:
+            self._compiled[grammar] = found
             self._compiled.move_to_end(grammar)
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
             return found.deep_copy()
 
     def tokens(self, text: bytes) -> list[int]:
@@ -222,7 +229,7 @@ def _either(options: list[Option]) -> str:
 
 
 class Constraint:
-    """One sample's way through a plan. Used by the worker's thread only.
+    """One sample's way through a plan. Used by one thread at a time.
 
     Text is either free, and watched for a trigger, or held by a matcher.
     """

@@ -58,9 +58,21 @@ class Distribution:
 
     @cached_property
     def peak(self) -> float:
-        """The largest logit."""
+        """The largest logit; NaN if one is."""
         rest = self.logits[len(self._group_maxima) * _GROUP :]
-        return float(max(self._group_maxima.max(initial=-np.inf), rest.max(initial=-np.inf)))
+        return float(np.maximum(self._group_maxima.max(initial=-np.inf), rest.max(initial=-np.inf)))
+
+    def check(self) -> None:
+        """Find out whether the model computed anything.
+
+        Raises:
+            FloatingPointError: a logit is NaN or infinite, or all are minus infinity.
+        """
+        if not math.isfinite(self.peak):
+            raise FloatingPointError(
+                "the model's logits are not finite numbers; its file or its adapter may be "
+                "damaged, or the adapter's scale too large"
+            )
 
     @cached_property
     def shift(self) -> float:
@@ -107,7 +119,7 @@ class Distribution:
             return None
         # Of the largest logits of each group, the k-th is at most the k-th of all.
         least = np.partition(maxima, -count)[-count]
-        if least == -np.inf:
+        if not least > -np.inf:  # there are too few, or it is NaN
             return None
         return Likeliest(np.flatnonzero(self.logits >= least), float(least))
 

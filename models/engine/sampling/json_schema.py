@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
@@ -71,6 +72,19 @@ def schema_to_lark(schema: Schema) -> str:
         return _schema_to_lark(json.dumps(schema, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"the JSON schema is not JSON: {error}") from None
+
+
+def enforceable(schema: Schema) -> Schema:
+    """A schema without the keywords that can't be enforced: it allows more than it did.
+
+    It is for the arguments of a stranger's tool, which are checked once more when it is called.
+    """
+    root = deepcopy(schema)
+    for _, each in _schemas(root):
+        if isinstance(each, dict):
+            for name in _UNENFORCEABLE & each.keys():
+                del each[name]
+    return root
 
 
 @lru_cache(maxsize=64)

@@ -37,19 +37,22 @@ class Draw:
     logprob: float = 0.0
     uncertainty: Uncertainty | None = None
     top: tuple[tuple[int, float], ...] = field(default=())
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def run(self, distribution: Distribution, candidates: Candidates) -> None:
         """Draw the token, and compute what is wanted of it."""
         sampling = self.sequence.request.sampling
         try:
+            if self.error:
+                return
+            distribution.check()
             if self.sampler:
                 self.token = self.sampler.draw(distribution, candidates)
             self.logprob = distribution.logprob(self.token)
             if sampling.confidence:
                 self.uncertainty = distribution.uncertainty
             self.top = distribution.top(sampling.top_logprobs)
-        except Exception as error:  # it concerns this sequence only
+        except BaseException as error:  # it concerns this sequence only
             self.error = error
 
 
@@ -76,11 +79,14 @@ class SamplingPool:
         left = iter(range(len(rows)))  # next() is atomic: each thread takes the next row
         work = _work(rows, logits, left)
         helpers = []
-        if len(rows) * self._vocabulary >= WORTH_IT:
-            count = min(len(rows), len(self._candidates)) - 1
-            helpers = [self._threads.submit(work, c) for c in self._candidates[1 : count + 1]]
-        work(self._candidates[0])
-        wait(helpers)
+        try:
+            if len(rows) * self._vocabulary >= WORTH_IT:
+                count = min(len(rows), len(self._candidates)) - 1
+                for candidates in self._candidates[1 : count + 1]:
+                    helpers.append(self._threads.submit(work, candidates))
+            work(self._candidates[0])
+        finally:
+            wait(helpers)  # they use samplers and logits that are gone after the step
         for helper in helpers:
             helper.result()
 
@@ -94,7 +100,12 @@ def _work(
 ) -> Callable[[Candidates], None]:
     def work(candidates: Candidates) -> None:
         for index in left:
-            distribution = Distribution(logits[index], candidates.exponentials)
+            try:
+                distribution = Distribution(logits[index], candidates.exponentials)
+            except BaseException as error:  # it concerns the sequences of this row only
+                for draw in rows[index]:
+                    draw.error = error
+                continue
             for draw in rows[index]:
                 draw.run(distribution, candidates)
 

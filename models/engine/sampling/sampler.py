@@ -26,6 +26,7 @@ _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = np.float32(-np.inf)
 _FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
 _MARGIN = 0.9  # of what is outside the nucleus before bias and penalties is left out at once
+_COLDEST = 1e-6  # a logit divided by less may be infinite
 _XTC_OFF = 0.5  # two tokens can't both have a greater probability
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -88,7 +89,13 @@ class Candidates:
         llama.llama_sampler_apply(chain, self._reference)
 
     def pick(self, chain: Any) -> int:
-        """The token that a chain of samplers draws."""
+        """The token that a chain of samplers draws.
+
+        Raises:
+            DeadEnd: there is none to draw from, which ends the process in llama.cpp.
+        """
+        if not len(self):
+            raise DeadEnd("no token is left")
         llama.llama_sampler_apply(chain, self._reference)
         return int(self._array.data[self._array.selected].id)  # XTC moves where the data begins
 
@@ -142,7 +149,8 @@ class Sampler:
             candidates: room for the vocabulary, which one thread's samplers share.
 
         Raises:
-            DeadEnd: the constraint allows none.
+            DeadEnd: constraint and bias leave none.
+            FloatingPointError: bias or penalties leave no finite logits.
         """
         if self._constraint is None:
             token = self._draw(distribution, candidates)
@@ -223,6 +231,11 @@ class Sampler:
             candidates.fill(distribution.logits, found.tokens)
         if self._adjust:
             candidates.apply(self._adjust)
+            largest = candidates.logits.max()
+            if not largest < math.inf:
+                raise FloatingPointError("bias and penalties leave no finite logits")
+            if found is None and largest == _IMPOSSIBLE:
+                raise DeadEnd("no token is left")
 
     def _cut_nucleus(
         self, distribution: Distribution, candidates: Candidates, found: Likeliest | None
@@ -231,9 +244,7 @@ class Sampler:
         s, logits = self._sampling, candidates.logits
         order = np.argsort(-logits, kind="stable")
         logits = logits[order]
-        if logits[0] == _IMPOSSIBLE:
-            if found is None:
-                raise DeadEnd("no token is left")
+        if logits[0] == _IMPOSSIBLE:  # bias excludes all of these
             return False
         size, known = len(logits), found is None
         above = found.least if found else -math.inf  # tokens with such logits are all held
@@ -343,5 +354,5 @@ def _choosing(s: Sampling, seed: int) -> list[Any]:
     if s.xtc_probability > 0 and s.xtc_threshold <= _XTC_OFF:
         samplers.append(llama.llama_sampler_init_xtc(s.xtc_probability, s.xtc_threshold, 1, seed))
     if s.temperature != 1:
-        samplers.append(llama.llama_sampler_init_temp(s.temperature))
+        samplers.append(llama.llama_sampler_init_temp(max(s.temperature, _COLDEST)))
     return [*samplers, llama.llama_sampler_init_dist(seed)]

@@ -85,23 +85,6 @@ def test_a_field_of_the_used_graphs_state_comes_back(folder: Path):
     assert len(values["candidates"]) == 1
 
 
-def test_a_used_graph_that_accepts_nothing_is_reported(folder: Path):
-    (folder / "strict.yaml").write_text("""\
-thinkgraph: 1
-name: strict
-nodes:
-  draft: {kind: generate}
-  check: {kind: critique, verdict: text}
-  keep: {kind: select, accepted: true}
-edges: START -> draft -> check -> keep -> END
-""")
-    node = tg.use("strict.yaml", inputs={}, into={"fact": "answer"})
-    model = ScriptedModel(["It is 5.", "This is not correct.", "It is 7."])
-    result = using(node).run("q", model=model)
-    assert asked(model)[-1] == "q|owls|"
-    assert result.failures == {"facts.0": ("the graph 'strict' accepted nothing",)}
-
-
 def test_another_question_begins_without_candidates_and_conversation(folder: Path):
     graph = tg.Graph("outer", state={"fact": tg.StateField(default="why?")})
     graph.add(
@@ -258,3 +241,18 @@ def test_every_form_of_use_is_the_same_in_python_and_yaml(inputs, into, params, 
     assert Spec.model_validate(plain) == graph.spec
     assert Spec.model_validate(plain).nodes["facts"] == node
     assert (node.used.params, node.shares_fields) == (params, inputs is None and into is None)
+
+
+def test_a_used_graph_that_accepts_nothing_is_told(folder: Path):
+    inner = tg.Graph("strict")
+    inner.add(
+        draft=tg.Generate(),
+        check=tg.Score(verifier="never"),
+        keep=tg.Select(accepted=True),
+    )
+    inner.edge(tg.START, "draft", "check", "keep", tg.END)
+    inner.save(folder / "strict.yaml")
+    node = tg.use("strict.yaml", into={"fact": "answer"})
+    model = ScriptedModel(["It is 5.", "It is 7."])
+    result = using(node).run("q", model=model, verifiers={"never": lambda text: False})
+    assert result.failures == {"facts.0": ("the graph 'strict' accepted nothing",)}

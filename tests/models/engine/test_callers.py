@@ -3,6 +3,9 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from thinkgraph.models.engine import callers as module
 from thinkgraph.models.engine.callers import Callers, running_loop
@@ -38,6 +41,74 @@ async def test_an_idle_loop_is_not_waited_for_until_the_limit(monkeypatch):
     callers.expect(running_loop())
     await beside(callers.wait)
     assert 0 < callers.waited_s < 5
+
+
+class Clock:
+    """Time that passes only where somebody waits for a loop."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
+
+        def wait(probe, seconds):
+            self.now += seconds
+            return probe._loop.idle
+
+        monkeypatch.setattr(module._IdleProbe, "wait", wait)
+
+
+class Loop:
+    """An event loop that does something else, unless it is idle."""
+
+    idle = False
+
+    def call_soon_threadsafe(self, callback):
+        pass
+
+
+def at_once(_):
+    return True
+
+
+def test_many_busy_loops_are_not_waited_for_longer_than_one(monkeypatch):
+    Clock(monkeypatch)
+    callers, loops = Callers(), [Loop() for _ in range(100)]
+    for loop in loops:
+        callers.expect(loop)
+    callers.wait()
+    assert callers.waited_s == pytest.approx(module.LIMIT_S)
+
+
+def test_a_loop_that_does_not_become_idle_is_waited_for_half_as_long_the_next_time(monkeypatch):
+    Clock(monkeypatch)
+    callers, loop, waits = Callers(), Loop(), []
+
+    def wait():
+        before = callers.waited_s
+        callers.expect(loop)
+        callers.wait_idle(at_once)
+        waits.append(callers.waited_s - before)
+
+    for _ in range(8):
+        wait()
+    limit = module.IDLE_LIMIT_S
+    assert waits[:3] == pytest.approx([limit, limit / 2, limit / 4])
+    assert waits[-1] == pytest.approx(module.LIMIT_S)
+    loop.idle = True
+    wait()
+    loop.idle = False
+    wait()
+    assert waits[-1] == pytest.approx(limit)
+
+
+def test_an_idle_engine_stops_waiting_when_somebody_else_asks(monkeypatch):
+    clock = Clock(monkeypatch)
+    callers, loop = Callers(), Loop()
+    for _ in range(2):  # it is not the loop's fault
+        began = clock.now
+        callers.expect(loop)
+        callers.wait_idle(at_once, lambda began=began: clock.now - began >= 0.003)
+        assert clock.now - began == pytest.approx(0.003)
 
 
 async def test_a_loop_that_never_rests_is_waited_for_no_longer_than_the_limit():

@@ -504,6 +504,27 @@ async def test_a_sequence_alone_never_lacks_room(opened):
     assert len(scored) > 100
 
 
+async def test_latencies_are_those_of_what_happened(opened):
+    model = opened("llama", context=512)
+    await texts(model, ask("x"), GREEDY, [1, 2])
+    request = Request([5], GREEDY, [1])
+    for sequence in request.sequences:
+        sequence.finish = "cancelled"  # before it was admitted
+    model.engine._on_worker(lambda: model.engine._end(request))
+    stats = model.engine.stats
+    found = stats.latencies["generate"]
+    assert (found.queue.count, found.first_token.count, found.total.count) == (1, 1, 2)
+    assert stats.token_s.count == 2 * (GREEDY.max_tokens - 1)
+
+
+async def test_looking_at_an_idle_engine_does_not_age_its_cache(opened):
+    model = opened("llama", context=512, idle_steps=16)
+    await texts(model, ask("x"), GREEDY, [1])
+    kept = model.engine.stats.cells_idle
+    assert [model.engine.stats.cells_idle for _ in range(64)] == [kept] * 64
+    assert kept
+
+
 async def test_idle_prefixes_make_room(opened):
     model = opened("llama", context=256, kv_cells=256)
     for n in range(8):
@@ -579,6 +600,43 @@ def test_an_unknown_adapter_is_refused_with_those_there_are(opened, adapters):
         model.generate(ModelRequest(ask("x"), with_adapter(GREEDY, "middle"), [1]))
 
 
+@pytest.mark.parametrize("scale", ["nan", "inf", "1e39"])
+def test_a_scale_that_is_no_finite_number_is_refused(opened, adapters, scale):
+    model = opened("llama", adapters=adapters)
+    with pytest.raises(ModelError, match="must be a finite number"):
+        model.generate(ModelRequest(ask("x"), with_adapter(GREEDY, f"left:{scale}"), [1]))
+
+
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0}], ids=str)
+async def test_an_adapter_by_which_the_model_computes_nonsense_fails_its_request(
+    opened, adapters, changes
+):
+    model = opened("llama", adapters=adapters)
+    sampling = Sampling(adapter="left:1e38", max_tokens=3, **changes)
+    good = model.generate(ModelRequest(ask("x"), GREEDY, [1]))
+    with pytest.raises(ModelError, match="not finite numbers"):
+        await texts(model, ask("x"), sampling, [1, 2])
+    assert await good.completions()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"repeat_penalty": 1.1, "penalty_last_n": -1},
+        {"dry_multiplier": 1.0, "dry_penalty_last_n": -1},
+    ],
+    ids=str,
+)
+async def test_as_many_tokens_as_anyone_may_ask_for_take_no_more_memory(opened, changes):
+    model = opened("llama")
+    request = Request([5] * 2040, Sampling(max_tokens=2**31 - 1, ignore_eos=True, **changes), [1])
+    model.engine.submit(request)
+    await asyncio.wrap_future(request.done)
+    assert request.sampling.max_tokens == 8
+    assert request.completions[0].finish_reason == "length"
+    assert request.completions[0].tokens == 8
+
+
 def test_an_adapter_that_is_none_of_this_model_is_refused(opened, smollm2_path):
     with pytest.raises(ModelError, match="not a LoRA of this model"):
         opened("llama", adapters={"wrong": smollm2_path})
@@ -589,6 +647,9 @@ def test_tokens_outside_the_vocabulary_are_refused(opened):
     for change in ({"logit_bias": {10**6: 1.0}}, {"stop_tokens": (-1,)}):
         with pytest.raises(ModelError, match="there is no token"):
             model.generate(ModelRequest(ask("x"), Sampling(**change), [1]))
+    for bias in (float("nan"), float("inf")):
+        with pytest.raises(ModelError, match="the bias of token 5 is"):
+            model.generate(ModelRequest(ask("x"), Sampling(logit_bias={5: bias}), [1]))
     with pytest.raises(ModelError, match="at least one seed"):
         model.generate(ModelRequest(ask("x"), GREEDY, []))
 

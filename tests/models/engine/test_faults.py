@@ -1,6 +1,7 @@
 """Whatever is thrown on the worker's thread reaches the caller that it belongs to."""
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,38 +9,71 @@ from hypothesis import strategies as st
 
 from thinkgraph.models.engine import engine as module
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
+from thinkgraph.models.engine.kv_cache.memory import LlamaMemory
+from thinkgraph.models.engine.llama.native import NativeModel
 from thinkgraph.models.engine.runner import Runner
+from thinkgraph.models.engine.sampling import pool
+from thinkgraph.models.engine.sampling.confidence import TokenConfidence
+from thinkgraph.models.engine.sampling.constraint import Constraint
 from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.pool import SamplingPool
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Scheduler
 from thinkgraph.models.engine.sequence import Request
+from thinkgraph.models.engine.stats import LatencyRecorder, Recorder
 from thinkgraph.models.engine.text import TextStream
 from thinkgraph.models.engine.waiting import WaitingQueue
 from thinkgraph.models.errors import ModelError
-from thinkgraph.models.model import Message, ModelRequest, Sampling
+from thinkgraph.models.model import Budget, Message, ModelRequest, Sampling
 
-POINTS = [
-    *((Scheduler, name) for name in ("schedule", "admit_same_prompt", "split_diverged", "retire")),
-    *((KvPool, name) for name in ("lease", "fork", "share", "grow", "commit", "release", "expire")),
-    *((WaitingQueue, name) for name in ("append", "remove", "oldest", "same_prompt")),
-    (Runner, "run"),
-    (Distribution, "__init__"),
+OF_ONE_REQUEST = [
     (Sampler, "__init__"),
     (Sampler, "draw"),
-    (Sampler, "close"),
+    (Constraint, "__init__"),
+    (Constraint, "allowed"),
+    (Constraint, "accept"),
     (TextStream, "add"),
     (TextStream, "close"),
     (Request, "emit"),
     (Request, "notify"),
-    (module.Callers, "wait"),
-    (module.Callers, "expect"),
+    (TokenConfidence, "add"),
+    (Recorder, "add"),
+    (Budget, "spend"),
+    (Budget, "exhausted"),
     (module.Engine, "_cancel"),
+    (module.Engine, "_reason_to_end"),
+]
+"""What is thrown there belongs to one request, and no other may fail."""
+POINTS = [
+    *OF_ONE_REQUEST,
+    (module.Engine, "_account"),
+    (module.Engine, "_queue"),
+    *((Scheduler, name) for name in ("schedule", "admit_same_prompt", "split_diverged", "retire")),
+    *((KvPool, name) for name in ("lease", "fork", "share", "grow", "commit", "release", "expire")),
+    *((KvPool, name) for name in ("match", "branch", "evict")),
+    *((LlamaMemory, name) for name in ("copy", "remove")),
+    *((WaitingQueue, name) for name in ("append", "remove", "oldest", "same_prompt")),
+    (NativeModel, "use"),
+    (Runner, "run"),
+    (Distribution, "__init__"),
+    (Distribution, "check"),
+    (SamplingPool, "run"),
+    (Sampler, "close"),
+    (LatencyRecorder, "add"),
+    (module.Callers, "wait"),
+    (module.Callers, "wait_idle"),
+    (module.Callers, "forget"),
+    (module.Callers, "expect"),
 ]
 SAMPLING = Sampling(temperature=0, max_tokens=12, ignore_eos=True)
 
 
-def asked(text, n=2):
-    return ModelRequest([Message(role="user", content=text)], SAMPLING, range(n))
+GRAMMAR = Sampling(temperature=0, max_tokens=12, grammar="root ::= [a-z]+")
+
+
+def asked(text, n=2, sampling=SAMPLING):
+    messages = [Message(role="user", content=text)]
+    return ModelRequest(messages, sampling, range(n), budget=Budget(tokens=10_000))
 
 
 async def texts(model):
@@ -50,43 +84,76 @@ class Fault(Exception):
     """Thrown by the test."""
 
 
+class Panic(BaseException):
+    """What no ``except Exception`` catches, as a panic of a library in Rust."""
+
+
+class Throwing:
+    """Throws once, in the place of a method or property."""
+
+    def __init__(self, owner, name, after, fault):
+        self.owner, self.name, self.left, self.fault = owner, name, after, fault
+        self.real = vars(owner)[name]
+        self.thrown_in = None
+
+    def __enter__(self):
+        is_property = isinstance(self.real, property)
+        work = self.real.fget if is_property else self.real
+
+        def throws(*args, **kwargs):
+            self.left -= 1
+            if self.left == -1:
+                self.thrown_in = threading.current_thread()
+                raise self.fault("thrown by the test")
+            return work(*args, **kwargs)
+
+        setattr(self.owner, self.name, property(throws) if is_property else throws)
+        return self
+
+    def __exit__(self, *_):
+        setattr(self.owner, self.name, self.real)
+
+
 @pytest.mark.parametrize("place", POINTS, ids=lambda p: f"{p[0].__name__}.{p[1]}")
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(after=st.integers(0, 30))
-def test_a_fault_at_any_point_of_a_step_fails_requests_and_never_the_worker(opened, place, after):
-    owner, name = place
-    model = opened("llama", sequences=4)
-    real, calls = getattr(owner, name), 0
-
-    def faulty(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == after + 1:
-            raise Fault("thrown by the test")
-        return real(*args, **kwargs)
+@given(
+    after=st.integers(0, 30),
+    fault=st.sampled_from([Panic, Fault]),
+    worth_it=st.sampled_from([0, pool.WORTH_IT]),
+)
+def test_a_fault_at_any_point_of_a_step_fails_requests_and_never_the_worker(
+    opened, place, after, fault, worth_it
+):
+    model = opened("llama", sequences=4, threads=2)
 
     async def ask(number):
-        generation = model.generate(asked(f"question {number % 2}"))
+        text = f"question {number % 2}"
+        generation = model.generate(asked(text, sampling=GRAMMAR if number == 2 else SAMPLING))
         if number == 3:
             generation.cancel(0)
         return await asyncio.wait_for(generation.completions(), 30)
 
     async def run():
         expected = await texts(model)
-        setattr(owner, name, faulty)
-        try:
+        with Throwing(*place, after, fault) as throwing:
             found = await asyncio.gather(*map(ask, range(4)), return_exceptions=True)
-        finally:
-            setattr(owner, name, real)
-        assert all(isinstance(f, list | ModelError) for f in found), found
+        failed = [f for f in found if not isinstance(f, list)]
+        if throwing.thrown_in is threading.current_thread():  # in the caller's own call
+            assert [type(f) for f in failed] == [fault]
+        else:
+            assert all(isinstance(f, ModelError) for f in failed), failed
+        if place in OF_ONE_REQUEST:
+            assert len(failed) <= 1
         assert await texts(model) == expected
         stats = model.engine.stats
         assert (stats.running, stats.waiting) == (0, 0)
         assert stats.cells_used == stats.cells_idle
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "WORTH_IT", worth_it)  # whether helper threads take part
+        asyncio.run(run())
 
 
 async def test_a_fault_in_a_question_of_another_thread_is_raised_there(opened):

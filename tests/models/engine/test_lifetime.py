@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from thinkgraph.models.backends import local
+from thinkgraph.models.engine import callers, switch_interval
+from thinkgraph.models.engine.sampling.constraint import Grammars
 from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
@@ -115,3 +118,97 @@ def test_a_forked_child_opens_an_engine_of_its_own(opened):
     assert text == expected
     assert [("parent process" in error) for error in errors] == [True] * 3
     assert asyncio.run(texts(model, ask("x"), GREEDY, [1])) == [expected]
+
+
+def test_requests_whose_grammar_is_being_compiled_fail_when_the_engine_is_closed(
+    opened, monkeypatch
+):
+    model = opened("llama", context=640)
+    compiling, go_on = threading.Event(), threading.Event()
+    compile_it = Grammars.compile
+
+    def slow(*args):
+        compiling.set()
+        go_on.wait(30)
+        compile_it(*args)
+
+    monkeypatch.setattr(Grammars, "compile", slow)
+    held = [Request([5], Sampling(grammar=f'root ::= "{n}"'), [1]) for n in range(3)]
+    for request in held:
+        model.engine.submit(request)
+    assert compiling.wait(30)
+    assert model.engine.stats.running == 0  # neither others nor the worker are held up
+    free = Request([5], GREEDY, [1])
+    model.engine.submit(free)
+    free.done.result(30)
+    model.close()
+    go_on.set()
+    for request in held:
+        with pytest.raises(ModelError, match="closed; open it again"):
+            request.done.result(30)
+
+
+@pytest.mark.parametrize("fault", [SystemExit, asyncio.CancelledError, BaseException])
+def test_a_grammar_whose_compilation_fails_in_any_way_fails_its_request(opened, monkeypatch, fault):
+    model = opened("llama", context=640)
+
+    def fail(*_):
+        raise fault("by the test")
+
+    monkeypatch.setattr(Grammars, "compile", fail)
+    request = Request([5], Sampling(grammar='root ::= "a"'), [1])
+    model.engine.submit(request)
+    with pytest.raises(ModelError, match="could not be prepared: by the test"):
+        request.done.result(30)
+    with pytest.raises(fault):
+        model.engine._on_worker(fail)
+    assert model.engine.stats.running == 0
+
+
+def test_a_grammar_that_is_known_is_not_prepared_again(opened, monkeypatch):
+    model = opened("llama", context=640)
+    for sampling in (Sampling(grammar='root ::= "a"'), Sampling(dry_multiplier=1, max_tokens=2)):
+        for again in (False, True):
+            request = Request([5], sampling, [1])
+            request.plan = model.engine._grammars.plan(sampling)
+            assert model.engine._is_prepared(request) == again
+            model.engine.submit(request)
+            request.done.result(30)
+
+
+def test_the_switch_interval_is_set_back_when_the_last_engine_is_closed(monkeypatch):
+    monkeypatch.setattr(switch_interval, "_engines", 0)
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.004)
+        switch_interval.lower()
+        switch_interval.lower()
+        switch_interval.restore()
+        assert sys.getswitchinterval() == pytest.approx(switch_interval.SWITCH_S)
+        switch_interval.restore()
+        assert sys.getswitchinterval() == pytest.approx(0.004)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_one_caller_with_a_busy_loop_keeps_nobody_waiting(opened, monkeypatch):
+    """Neither before its first request nor after its last one is computed."""
+    monkeypatch.setattr(callers, "IDLE_LIMIT_S", 3600)
+    model = opened("llama", context=640)
+    asked, go_on = threading.Event(), threading.Event()
+
+    async def ask_and_block():
+        generation = model.generate(ModelRequest(ask("x"), GREEDY, [1]))
+        asked.set()
+        go_on.wait(60)  # as an app does that computes in its loop
+        return await generation.completions()
+
+    with ThreadPoolExecutor(1) as threads:
+        busy = threads.submit(lambda: asyncio.run(ask_and_block()))
+        assert asked.wait(30)
+        for _ in range(2):
+            other = Request([5], GREEDY, [1])
+            model.engine.submit(other)
+            other.done.result(30)
+        go_on.set()
+        assert len(busy.result(30)) == 1

@@ -58,6 +58,34 @@ def test_code_that_never_ends_is_ended_and_told() -> None:
     assert result.answer.text == GOOD
 
 
+@pytest.mark.parametrize("tests", ["", "x = 1", "assert ("])
+def test_a_spec_without_tests_is_told(tests: str) -> None:
+    with pytest.raises(ThinkgraphError, match="field `tests`"):
+        checked([GOOD], tests)
+
+
+@pytest.mark.parametrize(
+    "tricks",
+    [
+        "def sorted(x): return [1, 2, 3]\ndef len(x): return 3",
+        "sorted = len = lambda x: x and [1, 2, 3] or 3",
+        "from math import floor as sorted",
+        "class sorted: pass",
+        "def f(x):\n    global sorted\n    for sorted in [f]: pass\n    return x",
+    ],
+)
+def test_code_cannot_redefine_what_the_tests_use(tricks: str) -> None:
+    code = f"def f(x): return x\n{tricks}"
+    result = checked([code], "assert sorted(f([3, 1, 2])) == [1, 2, 3]\nassert len(f([1])) == 3")
+    assert result.rejected
+    assert "The code redefines" in result.critiques[0].text
+    assert "sorted, which the tests use" in result.critiques[0].text.replace("len, ", "")
+
+
+def test_code_may_redefine_what_the_tests_do_not_use() -> None:
+    assert not checked(["sum = 0\n\ndef add(a, b):\n    return a + b"]).rejected
+
+
 @pytest.mark.parametrize(
     "trick",
     [
@@ -82,7 +110,6 @@ def test_a_name_may_be_redefined_that_the_tests_do_not_use_or_define_themselves(
     assert [c.score for c in checked([code], tests).candidates] == [1]
 
 
-@pytest.mark.parametrize("tests", ["", "x = 1", "assert ("])
-def test_a_spec_without_tests_is_told(tests: str) -> None:
-    with pytest.raises(ThinkgraphError, match="field `tests`"):
-        checked([GOOD], tests)
+def test_a_function_may_have_names_of_its_own() -> None:
+    code = "def add(a, b):\n    max = a\n    return max + b"
+    assert not checked([code], "assert max([add(1, 2)]) == 3").rejected

@@ -86,6 +86,8 @@ def test_a_written_option_is_read(text: str, options: list[str], index: int | No
         ("One is not sure at first. Correct", 0),
         ("It did not hold: correct", 0),
         ("Who knows?", None),
+        ("I can't say.", None),
+        ("At first wrong, in the end correct", 0),
     ],
 )
 def test_the_last_verdict_counts_and_what_is_negated_is_the_other(

@@ -7,6 +7,7 @@ import json
 from typing import ClassVar
 
 import pytest
+from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
@@ -102,6 +103,13 @@ class TestCalls:
         assert len(result.candidates[0].calls) == 1
         assert "no more calls" in model.calls[1].messages[-1].content
 
+    def test_without_parallel_calls_one_of_a_turn_is_made(self):
+        turn = call("add", a=1, b=1) + "\n" + call("add", a=2, b=2)
+        model = ScriptedModel([turn, "2"])
+        result = acting(parallel=False).run("?", model=model, tools=[add])
+        assert [c.result for c in result.candidates[0].calls] == ["2"]
+        assert model.calls[1].messages[-1].content == "error: make one call at a time"
+
     def test_trajectories_vote_and_each_has_tools_of_its_own(self):
         def counter():
             seen = []
@@ -177,22 +185,7 @@ class TestCode:
     def test_after_the_last_block_no_code_is_run(self):
         model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
         result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
-        (candidate,) = result.candidates
-        assert [c.result for c in candidate.calls] == ["1"]
-        assert "that was the last call" in model.calls[1].prefix
-        assert "```python\n2" not in candidate.text
-        assert result.answer.value == "1"
-
-    def test_no_answer_is_read_in_code_that_was_cut_short(self):
-        model = ScriptedModel(["So 7.\n```python\nx = 4\ny = 5\nz = 6"])
-        result = tg.load("tool-integrated").run("?", model=model, max_tokens=6)
-        assert result.candidates[0].text == "So 7.\n"
-
-    @pytest.mark.parametrize("label", ["Python", "python3", "py"])
-    def test_a_block_of_python_is_run_however_it_is_labelled(self, label):
-        model = ScriptedModel([f"```{label}\nprint(2+3)\n```", "It is 5"])
-        (candidate,) = tg.load("tool-integrated").run("?", model=model).candidates
-        assert [c.result for c in candidate.calls] == ["5"]
+        assert [c.result for c in result.candidates[0].calls] == ["1"]
 
     def test_a_program_is_executed_and_its_answer_votes(self):
         replies = [
@@ -204,11 +197,6 @@ class TestCode:
         assert [c.answer for c in result.candidates] == ["7", "7", None]
         assert (result.answer.value, result.answer.votes) == ("7", 2)
         assert result.candidates[2].calls[0].failed
-
-    def test_the_output_that_a_model_makes_up_is_no_part_of_its_program(self):
-        reply = "```Python\nprint(3 + 4)\n```\nThe output is\n```\n7 apples\n```\n"
-        result = tg.load("program-aided").run("?", model=ScriptedModel([reply]))
-        assert result.answer.value == "7"
 
     def test_react_calls_the_tool_of_its_param(self):
         model = ScriptedModel([call("python", code="6 * 7"), "The answer is 42"])
@@ -441,6 +429,41 @@ class TestApproval:
     def test_a_name_that_is_none_of_its_tools_is_refused(self):
         with pytest.raises(tg.ThinkgraphError, match="'x' is not one of its tools"):
             Act(tools=("add",), approve=("x",))
+
+
+def echo(code: str) -> str:
+    """Run code, which gives nine."""
+    return "nine: 9"
+
+
+class TestCodeThatIsNotRun:
+    @pytest.mark.parametrize("label", ["python", "Python", "python3"])
+    def test_a_block_is_run_whatever_the_case_of_its_label(self, label):
+        model = ScriptedModel([f"```{label}\nprint(2+3)\n```", "The answer is 9"])
+        result = acting(tools=("echo",), form="code").run("?", model=model, tools=[echo])
+        assert [c.arguments for c in result.candidates[0].calls] == [{"code": "print(2+3)"}]
+        assert result.answer.value == "9"
+
+    def test_code_beyond_the_last_call_gives_no_answer_and_the_last_call_is_told(self):
+        model = ScriptedModel(["```python\n1\n```", "```python\n2\n```"])
+        graph = acting(tools=("echo",), form="code", max_calls=1)
+        result = graph.run("?", model=model, tools=[echo])
+        (candidate,) = result.candidates
+        assert (candidate.answer, len(candidate.calls)) == ("9", 1)
+        assert candidate.text.endswith(
+            "```output\nnine: 9\n```\n[that was the last call; answer now]\n"
+        )
+
+    def test_a_tool_without_described_arguments_is_given_code(self):
+        async def run(**arguments: object) -> str:
+            return "9"
+
+        tool = StructuredTool(
+            name="run", description="Run.", args_schema={"type": "object"}, coroutine=run
+        )
+        model = ScriptedModel(["```python\n1\n```", "The answer is 9"])
+        result = acting(tools=("run",), form="code").run("?", model=model, tools=[tool])
+        assert result.candidates[0].calls[0].arguments == {"code": "1"}
 
 
 @pytest.mark.slow

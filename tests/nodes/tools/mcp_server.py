@@ -53,4 +53,15 @@ def die() -> str:
     os._exit(1)
 
 
+@server.tool()
+def freeze(q: str) -> str:
+    """Give what takes for ever to hold to the schemas below."""
+    return q
+
+
+ENDLESS = {"type": "string", "pattern": "^(a+)+$"}
+hostile = server._tool_manager.get_tool("freeze")
+hostile.parameters["properties"]["q"] = ENDLESS
+hostile.fn_metadata.output_schema = {"type": "object", "properties": {"result": ENDLESS}}
+
 server.run("stdio")

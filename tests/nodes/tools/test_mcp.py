@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,7 +70,7 @@ async def test_a_call_that_hangs_ends_at_its_limit():
     with mcp_tools({"mcpServers": {"tests": SERVER}}) as tools:
         began = time.monotonic()
         record = await called(tools, "hang", seconds=0.5)
-        assert "within the limit of 0.5 seconds" in record.result
+        assert "timed out after 0.5 seconds" in record.result
         assert time.monotonic() - began < 20
 
 
@@ -118,6 +120,39 @@ def test_a_server_that_never_answers_is_told_after_its_time(monkeypatch):
         mcp_tools({"mcpServers": {"a": silent}}),
     ):
         pass
+
+
+def test_a_server_is_ended_when_another_cannot_be_started(tmp_path):
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+    waiting = {"command": sys.executable, "args": ["-c", code]}
+    missing = {"url": "http://127.0.0.1:9/mcp"}
+    began = time.monotonic()
+    with (
+        pytest.raises(ThinkgraphError, match="server 'b' can't be"),
+        mcp_tools({"mcpServers": {"a": waiting, "b": missing}}),
+    ):
+        pass
+    assert time.monotonic() - began < room.STOP_S
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()) if pid.exists() else 2**22 - 1, 0)
+
+
+async def test_a_schema_of_a_hostile_server_does_not_stop_a_call(tools):
+    assert (await called(tools, "freeze", q="a" * 40 + "!")).result == "a" * 40 + "!"
+
+
+async def test_a_server_describes_up_to_its_limits(monkeypatch):
+    def page(*names, size=1):
+        of = [SimpleNamespace(name=name, input_schema={"title": "x" * size}) for name in names]
+        return SimpleNamespace(tools=of, next_cursor="more")
+
+    class Endless:
+        async def list_tools(self, cursor):
+            return page("a", "b") if cursor else page("large", size=room.LARGEST_SCHEMA)
+
+    monkeypatch.setattr(room, "MOST_TOOLS", 4)
+    assert [tool.name async for tool in room._listed(Endless())] == ["a", "b", "a"]
 
 
 def test_a_file_that_is_not_there_is_told():

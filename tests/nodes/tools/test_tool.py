@@ -11,14 +11,12 @@ from langchain_core.tools import BaseTool, tool
 from pydantic import BaseModel, Field
 
 from thinkgraph.models.arguments import ArgumentError
-from thinkgraph.nodes.python_file import load_python_file
 from thinkgraph.nodes.tools.tool import (
     ToolFactory,
     all_tools,
     bind_tools,
     offered_tools,
     shared_tools,
-    tools_of_file,
 )
 from thinkgraph.nodes.tools.verifier import all_verifiers, bind_verifiers, shared_verifiers
 
@@ -149,54 +147,3 @@ def test_a_package_offers_tools_and_verifiers_and_what_is_broken_is_logged(insta
 
 def test_what_the_host_gives_comes_before_what_is_installed(installed):
     assert all_tools(bind_tools({"shout": add}))["shout"].open().invoke({"a": 1, "b": 1}) == 2
-
-
-FILE = '''
-from langchain_core.tools import BaseTool, StructuredTool, tool
-from thinkgraph.nodes.tools.tool import ToolFactory
-from os.path import basename
-
-class Base(BaseTool):
-    """Others' base."""
-
-    def _run(self, line: str) -> str:
-        return line
-
-class Notebook(Base):
-    name: str = "notebook"
-    description: str = "Keeps lines."
-
-diary = Base(name="journal", description="Keeps days.")
-base = StructuredTool.from_function(basename, name="base", description="The last part.")
-make = ToolFactory(Notebook)
-
-@tool
-def search(query: str) -> str:
-    """Look something up."""
-    return query
-
-def plain(a: int) -> int:
-    return a
-
-_hidden = Notebook()
-THREE = 3
-'''
-
-
-def test_a_file_gives_its_functions_and_all_sorts_of_tools(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(FILE)
-    found = tools_of_file("--tools", file)
-    assert set(found) == {"notebook", "journal", "base", "make", "search", "plain"}
-    assert bind_tools(found)["journal"].open().invoke("a") == "a"
-    assert bind_tools(found)["notebook"].open().invoke("a") == "a"
-
-
-def test_files_of_one_name_are_modules_of_their_own(tmp_path):
-    modules = []
-    for folder in ("tools", "verifiers"):
-        (tmp_path / folder).mkdir()
-        file = tmp_path / folder / "a.py"
-        file.write_text("def f(a: int) -> int:\n    return a\n")
-        modules.append(load_python_file(folder, file))
-    assert [sys.modules[each.__name__] for each in modules] == modules

@@ -6,13 +6,16 @@ import asyncio
 import json
 import threading
 import time
+from contextlib import suppress
 
 import pytest
-from langchain_core.tools import ToolException, tool
+from langchain_core.tools import StructuredTool, ToolException, tool
 from pydantic import BaseModel
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import ToolCall
 from thinkgraph.nodes.tools import thread
+from thinkgraph.nodes.tools.arguments import TooManyReferences, fault
 from thinkgraph.nodes.tools.tool import ToolFactory, bind_tools
 from thinkgraph.nodes.tools.toolbox import Toolbox
 
@@ -193,8 +196,107 @@ async def test_a_tool_of_a_factory_is_closed():
 
     box = Toolbox([*bind_tools({"note": ToolFactory(Notes)}).values()], seconds=1, output=100)
     assert (await box.call(ToolCall(name="note", arguments={"line": "a"}))).result == "a"
-    box.close()
+    await box.close()
     assert closed == [True]
+
+
+async def test_what_the_host_shares_is_not_closed():
+    closed = []
+
+    class Client:
+        def search(self, word: str) -> str:
+            """Search."""
+            return word
+
+        def close(self) -> None:
+            closed.append(True)
+
+    await Toolbox([*bind_tools([Client().search]).values()], seconds=1, output=100).close()
+    assert closed == []
+
+
+async def test_a_close_may_be_a_coroutine_and_one_that_fails_ends_nothing(caplog):
+    closed = []
+
+    class Notes:
+        def __call__(self, line: str) -> str:
+            """Note a line."""
+            return line
+
+        async def close(self) -> None:
+            closed.append(True)
+            raise OSError("gone")
+
+    box = Toolbox([*bind_tools({"note": ToolFactory(Notes)}).values()], seconds=1, output=100)
+    await box.close()
+    assert closed == [True]
+    assert "the tool 'note' can't be closed" in caplog.text
+
+
+def test_a_factory_that_fails_is_told_by_the_tools_name():
+    def make():
+        raise OSError("no disk")
+
+    with pytest.raises(ThinkgraphError, match="the tool 'note' can't be made: OSError: no disk"):
+        Toolbox([*bind_tools({"note": ToolFactory(make)}).values()], seconds=1, output=100)
+
+
+def of_schema(schema):
+    """A tool as an MCP server gives it: with the server's schema."""
+
+    async def call(**arguments):
+        return "called"
+
+    made = StructuredTool(name="find", description="Find.", args_schema=schema, coroutine=call)
+    return Toolbox([*bind_tools([made]).values()], seconds=5, output=200)
+
+
+FORKED = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"q": {"type": "text"}}},
+        {"properties": {"q": {"pattern": r"^\p{L}+$"}}},
+        {"properties": {"q": {"pattern": "^(a+)+$"}}},
+        {"patternProperties": {"^(.+)+$": {}}, "additionalProperties": False},
+        {"patternProperties": {"^(.+)+$": {}}, "unevaluatedProperties": False},
+        {"properties": {"q": {"$dynamicRef": "#nowhere"}}},
+    ],
+)
+async def test_a_schema_that_cannot_be_checked_leaves_the_check_to_the_tool(schema):
+    box = of_schema({"type": "object"} | schema)
+    record = await box.call(ToolCall(name="find", arguments={"q": "a" * 40 + "!"}))
+    assert record.result == "called"
+
+
+def test_a_schemas_references_are_followed_up_to_a_limit():
+    with pytest.raises(TooManyReferences):
+        fault({"$defs": FORKED, "$ref": "#/$defs/d0"}, {"q": 1})
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
+def test_a_schema_makes_nothing_be_fetched(keyword, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *given, **_: fetched.append(given))
+    with suppress(Exception):
+        fault({"properties": {"q": {keyword: "http://127.0.0.1:9/secret"}}}, {"q": 1})
+    assert fetched == []
+
+
+async def test_a_schema_that_cannot_be_described_is_told_by_the_tools_name():
+    box = of_schema({"type": "object", "properties": {"q": {"$ref": "#/$defs/M"}}})
+    with pytest.raises(ThinkgraphError, match="the tool 'find' can't be used"):
+        _ = box.described
+
+
+async def test_a_time_out_of_the_tools_own_is_not_the_limits():
+    def late(text: str = "") -> str:
+        """Time out."""
+        raise TimeoutError("the database is slow")
+
+    assert (await called(late)).result == "error: TimeoutError: the database is slow"
 
 
 async def test_a_langchain_tool_with_an_artifact_gives_its_content():

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.thinkgraph.serve.conftest import Serve
 from thinkgraph.models.backends.scripted import ScriptedModel
@@ -130,6 +131,17 @@ def test_metrics_tell_tokens_votes_and_the_engines_cells(serve: Serve, tiny: Any
     assert 'thinkgraph_vote_share_sum{strategy="self-consistency"} 1.0' in text
     assert 'thinkgraph_engine_completion_tokens_total{model="tiny"}' in text
     assert 'thinkgraph_tokens_total{kind="completion",strategy="tiny"} 8.0' in text
+    for counted in ("callers", "sampling", "native", "step"):
+        assert f'thinkgraph_engine_{counted}_seconds_total{{model="tiny"}}' in text
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    for told in ("queue", "first_token", "total", "token"):
+        name = f"thinkgraph_engine_{told}_latency_seconds"
+        labels = {"model": "tiny"} if told == "token" else {"model": "tiny", "kind": "generate"}
+        own = [s for s in samples if labels.items() <= s.labels.items()]
+        buckets = [s.value for s in own if s.name == f"{name}_bucket"]
+        (count,) = [s.value for s in own if s.name == f"{name}_count"]
+        assert buckets == sorted(buckets)
+        assert buckets[-1] == count > 0
 
 
 def test_models_are_opened_on_demand_within_the_memory_limit(serve: Serve, tiny: Any) -> None:

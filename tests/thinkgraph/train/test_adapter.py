@@ -1,6 +1,7 @@
 """An adapter says in llama.cpp what it says in peft, and comes back as it was."""
 
 import json
+import re
 
 import gguf
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from tests.thinkgraph.train.conftest import write_family
 from thinkgraph.models.backends.local import open_model
-from thinkgraph.models.catalogue import load
+from thinkgraph.models.catalogue import find, load
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 from thinkgraph.train.errors import TrainError
@@ -21,6 +22,7 @@ from thinkgraph.train.weights.adapter import (
     to_gguf,
     write_gguf,
 )
+from thinkgraph.train.weights.merge import merge
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
 pytest.importorskip("peft", reason="needs thinkgraph[train]")
@@ -148,3 +150,111 @@ def test_a_full_disk_leaves_no_half_of_a_file(family, peft_model, tmp_path, monk
         to_gguf(tmp_path, family("llama"), out)
     assert out.read_bytes() == b"earlier"
     assert [each.name for each in tmp_path.glob("*.part")] == []
+
+
+@pytest.mark.model
+def test_no_output_replaces_what_is_read(cli, family, peft_model, tmp_path):
+    model, adapter = tmp_path / "m.gguf", tmp_path / "a.gguf"
+    model.write_bytes(family("llama").read_bytes())
+    (tmp_path / "link.gguf").symlink_to(model)
+    peft_model(model).save_pretrained(tmp_path / "peft")
+    to_gguf(tmp_path / "peft", model, adapter)
+    data = tmp_path / "d.jsonl"
+    data.write_text("".join(f'{{"question": "q{n}", "answer": "a"}}\n' for n in range(20)))
+    files = {each: each.read_bytes() for each in (model, adapter, data)}
+    train = ("train", "--data", data, "-m", model, "-s", "steps=1")
+    for words in (
+        ("adapter", tmp_path / "peft", "-m", model, "--out", model),
+        ("adapter", tmp_path / "peft", "-m", model, "--out", tmp_path / "link.gguf"),
+        ("adapter", adapter, "--merge", "-m", model, "--out", adapter),
+        (*train, "--out", model),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", tmp_path / "." / "new.gguf"),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", data),
+        ("distill", "direct", "--data", data, "-m", model, "--out", model, "--test", "8"),
+    ):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1), words
+        assert "would replace" in ended.err
+    for words in (
+        ("adapter", tmp_path / "peft", "-m", model, "--out", tmp_path / "new"),
+        (*train, "--out", tmp_path / "new.gguf", "--merge", tmp_path / "new"),
+    ):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1), words
+        assert "must end in .gguf" in ended.err
+    assert {each: each.read_bytes() for each in files} == files
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.gguf").exists()
+
+
+@pytest.mark.model
+def test_an_adapter_of_other_sizes_is_refused(family, peft_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.thinkgraph.train.conftest.FEED", 64)
+    other = write_family(tmp_path / "other.gguf", "llama")
+    peft_model(other).save_pretrained(tmp_path / "peft")
+    to_gguf(tmp_path / "peft", other, tmp_path / "a.gguf")
+    for write in (from_gguf, merge):
+        with pytest.raises(TrainError, match="changes a weight of"):
+            write(tmp_path / "a.gguf", family("llama"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.model
+def test_an_adapter_without_alpha_is_not_scaled(family, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
+    name = "model.layers.0.self_attn.v_proj"
+    monkeypatch.setattr(gguf.GGUFWriter, "add_float32", lambda self, key, value: None)
+    write_gguf(Adapter({name: pair}, {name: 1.0}), family("llama"), tmp_path / "a.gguf")
+    assert read_gguf(tmp_path / "a.gguf", family("llama")).scales == {name: 1.0}
+
+
+@pytest.mark.model
+def test_a_second_adapter_is_refused_and_a_folder_may_have_a_plus(family, peft_model, tmp_path):
+    path, folder = family("llama"), tmp_path / "c++"
+    folder.mkdir()
+    peft_model(path).save_pretrained(tmp_path)
+    to_gguf(tmp_path, path, folder / "a.gguf")
+    name = f"{path}+{folder / 'a.gguf'}"
+    assert load(f"{name}:0.5").scale == 0.5
+    with pytest.raises(ModelError, match="two adapters"):
+        find(f"{name}+{folder / 'a.gguf'}")
+    missing = folder / "b.gguf"
+    with pytest.raises(ModelError, match=re.escape(f"there is no adapter {missing}")):
+        find(f"{path}+{missing}")
+    with pytest.raises(ModelError, match="there is no file"):
+        find(f"{folder / 'm.gguf'}")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kind", ["F32", "BF16", "F16", "Q8_0", "Q4_1"])
+def test_a_merged_weight_keeps_its_type(kind, family, tmp_path):
+    """A model whose file_type says F32, and one weight of which has another type."""
+    path, wanted = family("llama"), gguf.GGMLQuantizationType[kind]
+    name, module = "blk.0.attn_v.weight", "model.layers.0.self_attn.v_proj"
+    random = np.random.default_rng(0)
+    pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
+    mixed, out = tmp_path / "mixed.gguf", tmp_path / "out.gguf"
+    reader, writer = gguf.GGUFReader(path), gguf.GGUFWriter(mixed, "llama")
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+            own, *of = field.types
+            writer.add_key_value(field.name, field.contents(), own, sub_type=of[-1] if of else None)
+    for each in reader.tensors:
+        data = gguf.quantize(each.data, wanted) if each.name == name else each.data
+        writer.add_tensor(each.name, data, raw_dtype=wanted if each.name == name else None)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    write_gguf(Adapter({module: pair}, {module: 1.0}), mixed, tmp_path / "a.gguf")
+
+    merge(tmp_path / "a.gguf", mixed, out)
+    before, after = ({t.name: t for t in gguf.GGUFReader(p).tensors} for p in (mixed, out))
+    assert {n: t.tensor_type for n, t in before.items()} == {
+        n: t.tensor_type for n, t in after.items()
+    }
+    wished = gguf.dequantize(before[name].data, wanted) + pair.b @ pair.a
+    found = gguf.dequantize(after[name].data, wanted)
+    assert np.abs(found - wished).max() < {"Q4_1": 1.0, "Q8_0": 0.1}.get(kind, 0.1)
+    open_model(out).close()

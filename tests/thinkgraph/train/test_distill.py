@@ -1,13 +1,24 @@
 """Distillation: its parts are apart, and nothing is written that the gate doesn't pass."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 
+from thinkgraph.evaluate.runs.variant import Variant, parse_variants
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.train.distill import Cost, divide_task, refuse_contaminated
+from thinkgraph.train.distillation import (
+    Cost,
+    Plan,
+    _competitors,
+    asked,
+    divide_task,
+    in_thread,
+)
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.example import refuse_shared
 
 
 def task(*texts):
@@ -18,9 +29,16 @@ def task(*texts):
 def test_no_question_is_drawn_from_and_tested_on():
     drawn, test = divide_task(task(*(f"Q{n // 2}" for n in range(40))), 5, seed=0)
     assert len(test.questions) == 10
-    refuse_contaminated(drawn, test)
-    with pytest.raises(TrainError, match="1 of 1 test questions are drawn from"):
-        refuse_contaminated(task("One  more", "two"), task("one MORE"))
+    parts = [[asked(each) for each in part.questions] for part in (drawn, test)]
+    refuse_shared(*parts)
+    with pytest.raises(TrainError, match="1 of 1 questions of the test data are trained on"):
+        refuse_shared(
+            [asked(each) for each in task("One  more", "two").questions],
+            [asked(each) for each in task("one MORE").questions],
+            "the test data",
+        )
+    with pytest.raises(TrainError, match="lower --test"):
+        divide_task(task("One  more", "one MORE"), 1, seed=0)
 
 
 def test_training_pays_for_itself_after_the_seconds_that_it_saves():
@@ -65,13 +83,72 @@ def test_an_adapter_that_is_not_better_is_not_the_result(cli, family, tmp_path):
         "--merge", model, "-s", "steps=80", "-s", "learning_rate=0.02", *quick,
     )  # fmt: skip
     assert (taught.status, taught.err) == (0, "")
+    out.write_bytes(b"earlier")
     ended = cli(
-        "distill", "self-consistency", "--data", data, "-m", model, "--out", out, "--test", 8,
-        "--rounds", 2, "-p", "samples=2", "-p", "max_tokens=8", "-s", "steps=2",
+        "distill", "direct", "--data", data, "-m", model, "--out", out, "--test", 8,
+        "--rounds", 2, "-p", "max_tokens=8", "-s", "steps=2",
         "-e", "threads=1", "--per-question", 1, *quick,
     )  # fmt: skip
     assert (ended.status, ended.err) == (1, "")
     assert "The gate is not passed" in ended.out
-    assert "round 2: 24 samples" in ended.out
-    assert not out.exists()
+    assert "round 2: 12 samples" in ended.out
+    assert f"{out} is an earlier run's" in ended.out
+    assert out.read_bytes() == b"earlier"
     assert (tmp_path / "a.gguf.distill" / "round-2.gguf").exists()
+
+
+def test_a_strategy_that_is_direct_itself_has_a_label_of_its_own(tmp_path):
+    strategy = Variant.parse("direct", {"temperature": 0.7}, {})
+    plan = Plan(
+        strategy=strategy, model="smollm2", out=tmp_path / "a.gguf",
+        beside=parse_variants("direct,arithmetic", {}, {}),
+    )  # fmt: skip
+    labels = [each.label for each in _competitors(plan, [])]
+    assert len(labels) == len(set(labels)) == 4
+
+
+async def test_a_training_that_is_cancelled_ends_at_its_next_step():
+    began, ended, free = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+    def train(tell):
+        try:
+            while True:
+                tell(1, 10, None)
+                free.call_soon_threadsafe(began.set)
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(in_thread(train, lambda step, of, point: None))
+    await began.wait()  # the loop is free while it trains
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended.wait, 60)
+
+
+def test_an_output_that_could_not_be_loaded_is_refused_before_anything_is_drawn(cli, tmp_path):
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    ended = cli("distill", "direct", "--data", "word-problems:20", "--test", 8, "--out", "words")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "must end in .gguf" in ended.err
+
+
+@pytest.mark.model
+def test_a_vote_needs_no_right_answers_in_the_data_that_is_drawn_from(cli, family, tmp_path):
+    pytest.importorskip("peft", reason="needs thinkgraph[train]")
+    data, gate = tmp_path / "d.jsonl", tmp_path / "gate.jsonl"
+    data.write_text("".join(json.dumps({"question": f"say {n}"}) + "\n" for n in range(4)))
+    gate.write_text(
+        "".join(json.dumps({"question": f"tell {n}", "answer": n}) + "\n" for n in range(8))
+    )
+    words = (
+        "distill", "self-consistency", "--data", data, "-m", family("llama"), "--out",
+        tmp_path / "a.gguf", "-p", "samples=2", "-p", "max_tokens=4", "-e", "threads=1", "-q",
+    )  # fmt: skip
+    ended = cli(*words, "--test-data", gate, "--verify", "vote")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "of a clear vote's answer" in ended.err  # drawn, and a random model agrees on nothing
+    for more in (("--test-data", gate), ("--verify", "vote", "--test", 8)):
+        ended = cli(*words, *more)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "no field looks like the answer" in ended.err

@@ -60,3 +60,10 @@ def test_an_answer_may_be_learnt_alone_or_behind_its_text():
     found = row(("answer = 2 + 2", "4", "stop"))
     assert said(chosen(found, learn="answer")[0]) == ["4"]
     assert said(chosen(found, learn="both")[0]) == ["answer = 2 + 2\n4"]
+
+
+def test_a_vote_of_a_few_samples_is_not_clear():
+    drafts = [("five", "5", "stop"), ("say 5", "5", "stop")]
+    found = row(*drafts, *[("hm", None, "stop")] * 6, votes={"5": 2}, answer="5")
+    assert chosen(found, verify="vote", clear=0.6)[1].verified == 0
+    assert chosen(found, verify="vote", clear=0.25)[1].verified == 2

@@ -1,25 +1,35 @@
 """Training from a data file to an adapter that the engine loads, on a tiny random model."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
+import thinkgraph.train as package
+from tests.thinkgraph.train.conftest import write_family
+from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.catalogue import load
 from thinkgraph.models.model import Message, ModelRequest, Sampling
+from thinkgraph.train.errors import TrainError
 from thinkgraph.train.example import Conversation, Example, divide, read_conversations
-from thinkgraph.train.fine_tune import read_report, working_folder
+from thinkgraph.train.fine_tuning import REPORT, Report, fine_tune, working_folder
+from thinkgraph.train.reinforcement import score, without_second_bos
+from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
+from thinkgraph.train.weights.base import load_base
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
 pytest.importorskip("peft", reason="needs thinkgraph[train]")
 pytest.importorskip("transformers", reason="needs thinkgraph[train]")
 
 QUICK = ("-s", "threads=1", "-s", "batch=4", "-s", "rank=8", "-s", "held_out=2", "-s", "patience=0")
+
+
+def read_report(out):
+    return Report.model_validate_json((working_folder(out) / REPORT).read_text("utf-8"))
 
 
 @pytest.fixture
@@ -68,10 +78,10 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(cli, family, data, t
     process = subprocess.Popen([sys.executable, "-m", "thinkgraph", *map(str, words)])
     folder = working_folder(out) / "checkpoints"
     for _ in range(1200):
-        if last_checkpoint(folder) or process.poll() is not None:
+        if list(folder.glob("*/trainer_state.json")) or process.poll() is not None:
             break
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     kept = last_checkpoint(folder)
     assert kept is not None and not out.exists()
@@ -165,8 +175,216 @@ def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
     pytest.importorskip("trl", reason="needs thinkgraph[train]")
     path, out = family("llama"), tmp_path / "grpo.gguf"
     more = ("-s", "batch=8", "-s", "steps=2", "-s", "threads=1", "-s", "rank=4")
-    words = ["train", "--data", data, "-m", path, "--out", out, "-q", "--reinforce", "contains"]
-    ended = cli(*words, *more)
+    words = ["train", "--data", data, "-m", path, "--out", out, "-q"]
+    ended = cli(*words, "--reinforce", "contains", *more, "--merge", tmp_path / "whole.gguf")
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("2 steps; the mean reward")
     load(f"{path}+{out}")
+    load(str(tmp_path / "whole.gguf"))
+    supervised = cli(*words, *QUICK, "-s", "steps=2")  # is another training, and not done
+    assert (supervised.status, supervised.err) == (0, "")
+    written = out.read_bytes()
+    ended = cli(*words, "--reinforce", "contains", *more)
+    assert ended.status == 2
+    assert "--replace" in ended.err
+    assert out.read_bytes() == written
+    again = cli(*words, "--reinforce", "contains", *more, "--replace", "--json")
+    assert (again.status, json.loads(again.out)["steps"]) == (0, 2)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--held-out", "d"), "--held-out"),
+        (("-s", "patience=2"), "patience"),
+        (("-s", "batch=12"), "try --set batch=8"),
+    ],
+)
+def test_flags_that_reinforcement_has_no_use_for_are_refused(
+    cli, family, data, tmp_path, words, said
+):
+    pytest.importorskip("trl", reason="needs thinkgraph[train]")
+    ended = cli(
+        "train", "--data", data, "-m", family("llama"), "--out", tmp_path / "a.gguf",
+        "--reinforce", "contains", *(data if each == "d" else each for each in words),
+    )  # fmt: skip
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+
+
+def test_any_right_answer_is_rewarded():
+    asked = Question(id="q", text="Who?", reference="Ada Lovelace", alternatives=("Ada",))
+    assert score(asked, "Ada", find_metric("exact")) == 1
+    assert score(asked, "Bob", find_metric("exact")) == 0
+
+
+def test_a_prompt_has_one_token_that_begins_it():
+    class Tokenizer:
+        bos_token, bos_token_id, adds = "<s>", 1, True
+
+        def __call__(self, text):
+            own = [1] if text.startswith("<s>") else []
+            return {"input_ids": [1] * self.adds + own + [7]}
+
+    tokenizer = Tokenizer()
+    assert without_second_bos("<s>hi", tokenizer) == "hi"
+    tokenizer.adds = False
+    assert without_second_bos("<s>hi", tokenizer) == "<s>hi"
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("targets", "said"), [("lm_head", "lm_head"), ("embed_tokens", "train only linear layers")]
+)
+def test_targets_that_no_adapter_holds_are_refused_before_the_training(
+    cli, family, data, tmp_path, targets, said
+):
+    ended = train(cli, family("llama"), data, tmp_path / "a.gguf", "-s", f"targets={targets}")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+    assert not (tmp_path / "a.gguf.train" / "checkpoints").exists()
+
+
+@pytest.mark.model
+def test_a_model_that_is_named_with_an_adapter_is_refused(cli, family, data, tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"")
+    name = f"{family('llama')}+{tmp_path / 'a.gguf'}"
+    more = ("--data", data, "-m", name, "--out", tmp_path / "b.gguf")
+    for words in (("train", *more), ("distill", "direct", *more, "--test", 8)):
+        ended = cli(*words)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "has an adapter" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("learning_rate=inf", "finite"),
+        ("epochs=inf", "finite"),
+        ("micro_batch=5", "micro_batch=5 doesn't divide batch=16"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_told_in_one_line(cli, data, tmp_path, setting, said):
+    ended = cli("train", "--data", data, "--out", tmp_path / "a.gguf", "-s", setting)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("held_out", [0, 2])
+def test_a_training_that_diverges_gives_no_adapter(cli, family, data, tmp_path, held_out):
+    more = ("-s", "steps=8", "-s", "learning_rate=1e30", "-s", "warmup=0")
+    out = tmp_path / "a.gguf"
+    ended = train(cli, family("llama"), data, out, *more, "-s", f"held_out={held_out}")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "diverged" in ended.err
+    assert not out.exists()
+
+
+@pytest.mark.model
+def test_seconds_and_patience_outlast_a_stop(cli, family, data, tmp_path, monkeypatch):
+    """Losses that only rise: two worse ones before a stop and one after it use up a patience."""
+    losses = iter(range(1, 100))
+
+    def evaluate(self, **more):
+        metrics = {"eval_loss": float(next(losses)), "eval_accuracy": 0.0}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    monkeypatch.setattr("transformers.Trainer.evaluate", evaluate)
+    path, out = family("llama"), tmp_path / "a.gguf"
+    conversations = read_conversations(data)
+    settings = TrainSettings(
+        steps=20, batch=4, rank=4, threads=1, patience=3, evaluate_every=1, held_out=2
+    )
+    parts = divide(conversations, 2, 0)
+
+    def stop(step, of, point):
+        if step == 4:  # after the checkpoints of steps 1 to 3
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(*parts, path, out, settings, tell=stop)
+    stopped = read_report(out)
+    assert stopped.seconds > 0
+    long = stopped.model_copy(update={"seconds": 1000.0})
+    (working_folder(out) / REPORT).write_text(long.model_dump_json(), "utf-8")
+    report = fine_tune(*parts, path, out, settings)
+    assert report.steps == 4
+    assert report.seconds > 1000
+
+
+def test_text_in_parts_is_read_and_tools_are_refused(tmp_path):
+    path = tmp_path / "d.jsonl"
+    asked = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
+    said = {"role": "assistant", "content": "ho"}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    path.write_text(json.dumps({"messages": [asked, said]}))
+    (read,) = read_conversations(path)
+    assert [each.content for each in read.messages] == ["hi", "ho"]
+    for turn in (call, {"role": "tool", "content": "2"}, {"role": "oracle", "content": "2"}):
+        lines = [{"messages": [asked, said]}, {"messages": [asked, turn, said]}]
+        path.write_text("\n".join(map(json.dumps, lines)))
+        with pytest.raises(TrainError, match="line 2"):
+            read_conversations(path)
+
+
+def test_the_turns_of_a_conversation_are_in_one_part(tmp_path):
+    path = tmp_path / "d.jsonl"
+    turns = [("user", "hello"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    rows = [
+        {
+            "messages": [
+                {"role": r, "content": f"{c} {n // 2 if c == 'hello' else n}"} for r, c in turns
+            ]
+        }
+        for n in range(20)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = divide(read_conversations(path), 3, seed=1)
+    assert len(parts.held_out) == 3 * 2 * 2  # two records share a question, each has two turns
+    assert not {each.record for each in parts.train} & {each.record for each in parts.held_out}
+
+
+def test_what_trains_is_had_from_the_package():
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name
+    assert package.fine_tune is fine_tune
+    with pytest.raises(AttributeError, match="fine_tuned"):
+        package.fine_tuned  # noqa: B018
+
+
+@pytest.mark.model
+def test_a_full_disk_of_safetensors_is_told_in_one_line(cli, family, data, tmp_path, monkeypatch):
+    from safetensors import SafetensorError  # noqa: PLC0415 (of the extra)
+
+    def full(*given, **more):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
+    for held_out in (2, 0):
+        out = tmp_path / f"{held_out}.gguf"
+        more = ("-s", "steps=1", "-s", f"held_out={held_out}")
+        ended = train(cli, family("llama"), data, out, *more)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "No space left on device" in ended.err
+        assert not out.exists()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("name", "value"), [("FEED", 64), ("LAYERS", 1)])
+def test_a_base_of_another_model_is_refused_before_the_training(
+    cli, family, data, tmp_path, monkeypatch, name, value
+):
+    path = family("llama")
+    monkeypatch.setattr(f"tests.thinkgraph.train.conftest.{name}", value)
+    other = write_family(tmp_path / "other.gguf", "llama")
+    load_base(other, None, precision="float32").save_pretrained(tmp_path / "hf")
+    ended = train(cli, path, data, tmp_path / "a.gguf", "--base", tmp_path / "hf")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "of another model" in ended.err
+    assert not (tmp_path / "a.gguf.train" / "checkpoints").exists()

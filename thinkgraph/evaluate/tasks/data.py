@@ -52,6 +52,7 @@ def read_questions(
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     seed: int = 0,
+    answers: bool = True,
 ) -> Task:
     """Read a task.
 
@@ -71,6 +72,7 @@ def read_questions(
             file is often sorted. A larger limit adds to a smaller one's questions. With a field
             for groups, each group has its share of the sample.
         seed: of the sample, and of the questions of built-in tasks.
+        answers: false: the questions need no right answers; those without have an empty one.
 
     Raises:
         DataError: the source doesn't exist or can't be read; a broken line, a missing field, an
@@ -85,7 +87,7 @@ def read_questions(
             raise DataError(f"{name} makes its questions itself: {SET} is for files")
         task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
     else:
-        task = _from_file(Path(source), fields or {})
+        task = _from_file(Path(source), fields or {}, answers)
     # By all right answers, before the sample: a larger limit leaves what is looked for as it was.
     questions = sampled(expecting(task.questions), limit, seed)
     return task.model_copy(update={"questions": questions})
@@ -137,7 +139,7 @@ def _counted(name: str, count: str) -> int:
     return int(count or COUNT)
 
 
-def _from_file(path: Path, given: Mapping[str, str]) -> Task:
+def _from_file(path: Path, given: Mapping[str, str], answers: bool) -> Task:
     near = None if path.suffix or path.parent.name else nearest(path.name, (WORD_PROBLEMS, GYM))
     if near and not path.exists():
         raise DataError(f"there is no file {path}; did you mean {near}?")
@@ -145,8 +147,8 @@ def _from_file(path: Path, given: Mapping[str, str]) -> Task:
     if not found.records:
         raise DataError(f"{path} is empty: it has no question")
     first = found.records[0]
-    fields = find_fields(given, first.values, f"{path}, {first.place}")
-    questions = _Reader(path, fields).read(found.records)
+    fields = find_fields(given, first.values, f"{path}, {first.place}", answers=answers)
+    questions = _Reader(path, fields, answers).read(found.records)
     notes = [*found.notes, *_read_as(fields, found.records)]
     return Task(
         name=path.stem, questions=tuple(questions), metric=_metric(questions), notes=tuple(notes)
@@ -173,15 +175,15 @@ def _metric(questions: Sequence[Question]) -> str:
     return "exact"
 
 
-class _Fault(Exception):
+class Fault(Exception):
     """What is wrong with one record, and the way out."""
 
 
 class _Reader:
     """Makes questions of records, and gathers what is wrong with them."""
 
-    def __init__(self, path: Path, fields: Fields) -> None:
-        self.path, self.fields = path, fields
+    def __init__(self, path: Path, fields: Fields, answers: bool) -> None:
+        self.path, self.fields, self._answers = path, fields, answers
         self._places: dict[str, list[str]] = defaultdict(list)
         self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)
 
@@ -190,7 +192,7 @@ class _Reader:
         for count, record in enumerate(records, 1):  # noqa: B007 (told below)
             try:
                 question = self._question(record.values)
-            except _Fault as fault:
+            except Fault as fault:
                 self._faults[fault.args[0], fault.args[1]].append(record.place)
                 continue
             self._places[question.id].append(record.place)
@@ -228,16 +230,17 @@ class _Reader:
             answer = last.content
         if text is None:
             if not messages or messages[-1].role != "user":
-                raise _Fault("messages that don't end with the user's", _ROLES)
+                raise Fault("messages that don't end with the user's", _ROLES)
             *messages, last = messages
             text = last.content
         if not text.strip():
-            raise _Fault("an empty question", "fill it in, or remove the record")
+            raise Fault("an empty question", "fill it in, or remove the record")
         text = "\n".join(filter(None, (self._plain(values, "context"), text)))
         options = self._options(values) or _options_within(text, answer)
         if options is not None:
             text = with_options(text, options.texts)
-        reference, *others = _references(answer, options)
+        told = self._answers or answer is not None or (options and options.right is not None)
+        reference, *others = _references(answer, options) if told else [""]
         return Question(
             id=self._id(values) or _digest(text, messages),
             text=text,
@@ -259,7 +262,7 @@ class _Reader:
         asked = self._value(values, self.fields.question) if self.fields.question else None
         if isinstance(asked, list):  # a conversation under the question's name
             said, asked = asked, None
-        return (None if asked is None else _text(asked, "question")), _messages(said)
+        return (None if asked is None else _text(asked, "question")), read_messages(said)
 
     def _options(self, values: Mapping[str, Any]) -> Options | None:
         if self.fields.choices is None:
@@ -271,7 +274,7 @@ class _Reader:
         else:
             options = read_options(self._value(values, self.fields.choices))
         if options is None:
-            raise _Fault(
+            raise Fault(
                 f"a {self.fields.choices!r} that isn't 2 to 26 different options",
                 f"it must be a list, or an object from label to text; {SET} choices= for none",
             )
@@ -282,14 +285,14 @@ class _Reader:
             return None
         found = _text(self._value(values, self.fields.id), "id").strip()
         if not found:
-            raise _Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
+            raise Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
         return found
 
     def _value(self, values: Mapping[str, Any], name: str) -> Any:
         found = lookup(values, name)
         if found is MISSING:
             has = ", ".join(values) or "none"
-            raise _Fault(f"no field {name!r}", f"the fields there are {has}; add it or remove them")
+            raise Fault(f"no field {name!r}", f"the fields there are {has}; add it or remove them")
         return found
 
 
@@ -309,23 +312,38 @@ def _text(value: Any, what: str) -> str:
             return json.dumps(value)
         case list() | dict():
             kind = "a list" if isinstance(value, list) else "an object"
-            raise _Fault(f"{kind} as {what}", f"name a field with a text by {SET} {what}=NAME")
+            raise Fault(f"{kind} as {what}", f"name a field with a text by {SET} {what}=NAME")
     text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _Fault("half a character (a lone surrogate)", "mend or remove it") from None
+        raise Fault("half a character (a lone surrogate)", "mend or remove it") from None
     return text
 
 
-def _messages(value: Any) -> list[Message]:
+def _joined(content: Any) -> Any:
+    """The text of `[{"type": "text", "text": …}, …]`; anything else as it is."""
+    match content:
+        case [{"type": "text", "text": str()}, *_] if all(
+            isinstance(part, dict) and part.get("type") == "text" for part in content
+        ):
+            return "".join(str(part.get("text", "")) for part in content)
+    return content
+
+
+def read_messages(value: Any) -> list[Message]:
+    """The messages of a conversation; a content may be text, or a list of parts that are text.
+
+    Raises:
+        Fault: they can't be read.
+    """
     try:
         return [
-            Message(role=each["role"], content=_text(each["content"], "message"))
+            Message(role=each["role"], content=_text(_joined(each["content"]), "message"))
             for each in value or ()
         ]
     except (KeyError, TypeError, ValueError):
-        raise _Fault("messages that can't be read", _ROLES) from None
+        raise Fault("messages that can't be read", _ROLES) from None
 
 
 def _label(column: str) -> str:
@@ -349,11 +367,11 @@ def _references(answer: Any, options: Options | None) -> list[str]:
     accepted = _accepted(answer)
     if options is not None:
         if len(accepted) > 1:
-            raise _Fault("several right options", "keep one of them")
+            raise Fault("several right options", "keep one of them")
         right = None if options.right is None or answer is not None else LETTERS[options.right]
         letter = right or options.letter(accepted[0] if accepted else None)
         if letter is None:
-            raise _Fault(
+            raise Fault(
                 "an answer that is none of the options",
                 "it must be a label, a letter, an option's words, or its place counted from 0",
             )
@@ -361,7 +379,7 @@ def _references(answer: Any, options: Options | None) -> list[str]:
     texts = [_text(each, "answer").strip() for each in accepted]
     found = list(dict.fromkeys(_final(text) for text in texts if text))
     if not found:
-        raise _Fault("an empty answer", "fill it in, or remove the record")
+        raise Fault("an empty answer", "fill it in, or remove the record")
     return found
 
 

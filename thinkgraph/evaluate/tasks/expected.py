@@ -51,7 +51,7 @@ def expected(question: Question) -> Any:
 
 
 def _short(right: Sequence[str], letters: str = "") -> Any:
-    short = expected_extractor(right, letters).short()
+    short = expected_extractor([each for each in right if each], letters).short()
     return None if short == "auto" else short
 
 

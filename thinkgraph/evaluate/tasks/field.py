@@ -69,7 +69,9 @@ def known_names() -> set[str]:
     return {name for names in GUESSES.values() for name in names}
 
 
-def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str) -> Fields:
+def find_fields(
+    given: Mapping[str, str], values: Mapping[str, Any], where: str, *, answers: bool = True
+) -> Fields:
     """Find the fields by the first record.
 
     Args:
@@ -78,6 +80,7 @@ def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str)
             choices stand with commas between them.
         values: the first record.
         where: what an error names.
+        answers: false: there need be no right answers.
 
     Raises:
         DataError: an unknown role, a name that the record doesn't have, or no field that could
@@ -99,7 +102,7 @@ def find_fields(given: Mapping[str, str], values: Mapping[str, Any], where: str)
     if found["question"] and "messages" not in given:
         found["messages"] = None
     scored = _has_scores(found["choices"], values)
-    needed = ("question",) if scored else ("question", "answer")
+    needed = ("question",) if scored or not answers else ("question", "answer")
     missing = [role for role in needed if found[role] is None and found["messages"] is None]
     if missing:
         way_out = " ".join(f"{SET} {role}=NAME" for role in missing)

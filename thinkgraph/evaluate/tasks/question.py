@@ -14,7 +14,9 @@ class Question(Frozen):
 
     id: str = Field(description="unique in its task")
     text: str = Field(description="the question, with its options where it has some")
-    reference: str = Field(description="the right answer; the letter of an option")
+    reference: str = Field(
+        description="the right answer; the letter of an option; empty where none is known"
+    )
     alternatives: tuple[str, ...] = Field((), description="further answers that are right too")
     messages: tuple[Message, ...] = Field(
         (), description="the conversation before it, oldest first: system prompt, earlier turns"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf, check_model
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.outputs import refuse_same, unwritten
 from thinkgraph.train.weights.base import check_family
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ def read_peft(folder: Path) -> Adapter:
             pairs[module] = Pair(a, b)
             scales[module] = _scale(config, module, a.shape[0])
         elif ".lora_B." not in name:
-            raise TrainError(f"{folder}: {name} is nothing that a GGUF adapter can hold")
+            raise TrainError(
+                f"{folder}: the tensor {name} can't be stored in a GGUF adapter; train only "
+                "linear layers (targets: all-linear)"
+            )
     if not pairs:
         raise TrainError(f"{folder} holds no LoRA matrices")
     return Adapter(pairs, scales)
@@ -138,6 +142,7 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
 def write_peft(adapter: Adapter, folder: Path) -> None:
     """Save an adapter as peft does, with every scale 1: it is in the matrices."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors, rank = {}, max(pair.a.shape[0] for pair in adapter.pairs.values())
@@ -161,23 +166,18 @@ def write_peft(adapter: Adapter, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(config, indent=2), "utf-8")
-    except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        raise unwritten(folder, error) from error
 
 
 def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
     """Write an adapter as a GGUF for a model; see :func:`to_gguf`."""
     import gguf
 
+    refuse_same(out, model)
     family = check_family(model)
     header, names = check_model(model), tensor_names(model)
-    shapes = tensor_shapes(model)
-    unknown = [name for name in adapter.pairs if name not in names]
-    if unknown:
-        raise TrainError(
-            f"the adapter is of another model: {model.name} has no {unknown[0]!r} that could be "
-            "adapted"
-        )
+    _refuse_unfit({name: (b.shape[0], a.shape[1]) for name, (a, b) in adapter.pairs.items()}, model)
     rank = max(pair.a.shape[0] for pair in adapter.pairs.values())
     part = out.with_name(out.name + ".part")
     try:
@@ -186,12 +186,6 @@ def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
         writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(rank))
         for name, (a, b) in adapter.pairs.items():
-            wanted, given = shapes[names[name]], (b.shape[0], a.shape[1])
-            if given != wanted:
-                raise TrainError(
-                    f"the adapter is of another model: its {name} changes a weight of "
-                    f"{given[0]} × {given[1]}, {model.name} has {wanted[0]} × {wanted[1]}"
-                )
             # llama.cpp's scale of each pair is alpha / its own rank.
             scaled = b * (adapter.scales[name] * a.shape[0] / rank)
             if heads := heads_of(header, name):
@@ -211,6 +205,47 @@ def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def check_adapted(weights: Any, model: Path) -> None:
+    """Refuse a peft model whose adapter could not be written for a GGUF, before it is trained.
+
+    Raises:
+        TrainError: it adapts something else than the GGUF's linear layers, or its base is another.
+    """
+    shapes: dict[str, dict[str, int]] = {}
+    for name, each in weights.named_parameters():
+        module, found, _ = name.removeprefix(PREFIX).partition(".lora_")
+        if found and name.endswith(".lora_A.default.weight"):
+            shapes.setdefault(module, {})["inputs"] = int(each.shape[1])
+        elif found and name.endswith(".lora_B.default.weight"):
+            shapes.setdefault(module, {})["outputs"] = int(each.shape[0])
+        elif each.requires_grad:
+            raise TrainError(
+                f"{module} can't be stored in a GGUF adapter; train only linear layers "
+                "(targets: all-linear)"
+            )
+    _refuse_unfit({name: (own["outputs"], own["inputs"]) for name, own in shapes.items()}, model)
+    modules = {name.removeprefix(PREFIX) for name, _ in weights.named_modules()}
+    if lacking := [name for name in tensor_names(model) if name not in modules]:
+        raise TrainError(f"the base is of another model: it has no {lacking[0]}, {model.name} has")
+
+
+def _refuse_unfit(adapted: Mapping[str, tuple[int, int]], model: Path) -> None:
+    """Refuse changes of weights that a GGUF doesn't have, or has in another shape."""
+    names, shapes = tensor_names(model), tensor_shapes(model)
+    for name, given in adapted.items():
+        if name not in names:
+            raise TrainError(
+                f"the adapter is of another model: {model.name} has no {name!r} that could be "
+                f"adapted; its layers have {', '.join(each.rpartition('.')[2] for each in MODULES)}"
+            )
+        wanted = shapes[names[name]]
+        if given != wanted:
+            raise TrainError(
+                f"the adapter is of another model: its {name} changes a weight of "
+                f"{given[0]} × {given[1]}, {model.name} has {wanted[0]} × {wanted[1]}"
+            )
+
+
 def read_gguf(file: Path, model: Path) -> Adapter:
     """An adapter in GGUF form, in the order and by the names of transformers.
 
@@ -221,13 +256,17 @@ def read_gguf(file: Path, model: Path) -> Adapter:
     import gguf
 
     if check_gguf(file).metadata.get("adapter.type") != "lora":
-        raise TrainError(f"{file} is no LoRA adapter")
+        raise TrainError(
+            f"{file} is a GGUF but not a LoRA adapter (its general.type isn't adapter); give the "
+            "file that `train` wrote"
+        )
     family, header = check_family(model), check_model(model)
     own = {gguf_name: name for name, gguf_name in tensor_names(model).items()}
     reader = gguf.GGUFReader(file)
     if check_gguf(file).architecture != family:
         raise TrainError(f"{file} is an adapter of another family than {model.name}")
-    alpha = reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents()
+    field = reader.fields.get(gguf.Keys.Adapter.LORA_ALPHA)
+    alpha = field.contents() if field else 0  # llama.cpp then takes a scale of 1
     tensors = {each.name: gguf.dequantize(each.data, each.tensor_type) for each in reader.tensors}
     pairs, scales = {}, {}
     for tensor, a in tensors.items():
@@ -239,11 +278,13 @@ def read_gguf(file: Path, model: Path) -> Adapter:
             raise TrainError(
                 f"{file} adapts {weight}, which {model.name} doesn't have or can't train"
             )
-        if heads := heads_of(header, name):
-            b = permuted(b, heads, back=True)
         rank = a.shape[0]
         pairs[name] = Pair(a, b)
         scales[name] = float(alpha) / rank if alpha else 1.0
+    _refuse_unfit({name: (b.shape[0], a.shape[1]) for name, (a, b) in pairs.items()}, model)
+    for name, (a, b) in pairs.items():
+        if heads := heads_of(header, name):
+            pairs[name] = Pair(a, permuted(b, heads, back=True))
     return Adapter(pairs, scales)
 
 

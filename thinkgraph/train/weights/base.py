@@ -7,10 +7,11 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from thinkgraph.models.catalogue import adapted, find
 from thinkgraph.models.engine.llama.gguf_file import check_model
 from thinkgraph.train.errors import TrainError, quietly
 
-FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+FAMILIES = ("llama", "qwen2", "qwen3")
 """Architectures whose weights are read back and whose adapters are written, by llama.cpp's name."""
 
 
@@ -30,6 +31,21 @@ def check_family(path: Path) -> str:
     if header.metadata.get("split.count"):
         raise TrainError(f"{path.name} is one of several files; join them with llama-gguf-split")
     return header.architecture
+
+
+def bare_model(name: str) -> Path:
+    """The file of a model that is named without an adapter.
+
+    Raises:
+        ModelError: the file can't be had.
+        TrainError: an adapter is named, too, which a training would drop.
+    """
+    if parts := adapted(name):
+        raise TrainError(
+            f"{name} has an adapter; name the model alone, or merge the adapter into it: "
+            f"thinkgraph adapter {parts.adapter} -m {parts.model} --merge --out WHOLE.gguf"
+        )
+    return find(name).path
 
 
 def load_base(path: Path, base: str | None, *, precision: str, quantize: str = "none") -> Any:

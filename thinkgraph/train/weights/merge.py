@@ -1,4 +1,4 @@
-"""An adapter merged into its model: a whole GGUF, quantized as the model was."""
+"""An adapter merged into its model: a whole GGUF, every weight in the type that it had."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.llama.gguf_file import check_model
-from thinkgraph.models.engine.llama.quantize import quantize
+from thinkgraph.models.engine.llama.quantize import quantized
 from thinkgraph.train.errors import TrainError
+from thinkgraph.train.outputs import refuse_same
 from thinkgraph.train.weights.adapter import heads_of, permuted, read_gguf, tensor_names
-
-PLAIN = (0, 1, 32)
-"""`general.file_type` of models that are not quantized: float32, float16, bfloat16."""
 
 
 def merge(adapter: Path, model: Path, out: Path) -> None:
     """Write a model with an adapter added to its weights.
 
-    The adapted weights are dequantized, added to, and quantized again to the type that llama.cpp
-    gives them in the model's quantization; the others are copied. What quantizing costs is paid a
-    second time, so the merged model is near the adapted one and not equal to it.
+    The adapted weights are dequantized, added to, and quantized again to their own types; the
+    others are copied. What quantizing costs is paid a second time, so the merged model is near the
+    adapted one and not equal to it.
 
     Args:
         adapter: a LoRA of the model, as a GGUF.
@@ -28,25 +26,21 @@ def merge(adapter: Path, model: Path, out: Path) -> None:
         out: written whole or not at all.
 
     Raises:
-        ModelError: a file is no whole GGUF, or llama.cpp can't quantize the result.
+        ModelError: a file is no whole GGUF.
         TrainError: the adapter is of another model, or the file can't be written.
     """
-    if out.exists() and out.samefile(model):
-        raise TrainError(f"{out} is the model itself; give the merged one another name")
-    header = check_model(model)
-    kind = header.metadata.get("general.file_type")
+    refuse_same(out, model, adapter)
     deltas = _deltas(adapter, model)
-    plain = out.with_name(out.name + ".merged")
+    part = out.with_name(out.name + ".part")
     try:
-        _write(plain, model, deltas)
-        if isinstance(kind, int) and kind not in PLAIN:
-            quantize(plain, out, kind)
-        else:
-            os.replace(plain, out)
+        _write(part, model, deltas)
+        os.replace(part, out)
+    except NotImplementedError as error:
+        raise TrainError(f"{model.name} has weights that can't be read back: {error}") from error
     except OSError as error:
         raise TrainError(f"{out} can't be written: {error.strerror or error}") from error
     finally:
-        plain.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _deltas(adapter: Path, model: Path) -> dict[str, Any]:
@@ -62,7 +56,7 @@ def _deltas(adapter: Path, model: Path) -> dict[str, Any]:
 
 
 def _write(out: Path, model: Path, deltas: dict[str, Any]) -> None:
-    """Copy a GGUF, with something added to some of its weights, which become float16."""
+    """Copy a GGUF, with something added to some of its weights."""
     import gguf
 
     reader = gguf.GGUFReader(model)
@@ -75,8 +69,10 @@ def _write(out: Path, model: Path, deltas: dict[str, Any]) -> None:
     for tensor in reader.tensors:
         if tensor.name in deltas:
             a, b = deltas[tensor.name]
-            whole = gguf.dequantize(tensor.data, tensor.tensor_type) + b @ a
-            writer.add_tensor(tensor.name, whole.astype("float16"))
+            kind, row_bytes = tensor.tensor_type, tensor.data.nbytes // len(tensor.data)
+            whole = gguf.dequantize(tensor.data, kind) + b @ a
+            made = quantized(whole, kind, row_bytes).view(tensor.data.dtype)
+            writer.add_tensor(tensor.name, made, raw_dtype=kind)
         else:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
     writer.write_header_to_file()

@@ -272,14 +272,14 @@ GRAMMAR = Sampling(grammar='root ::= "yes" | "no"', max_tokens=8)
 
 
 def test_the_first_constraint_of_a_model_is_compiled_beside_the_event_loop(opened, monkeypatch):
-    built, began = Grammars.plan, threading.Event()
+    built, began = Grammars.compile, threading.Event()
 
-    def slow(self, sampling):
+    def slow(self, plan):
         began.set()
         time.sleep(0.3)
-        return built(self, sampling)
+        return built(self, plan)
 
-    monkeypatch.setattr(Grammars, "plan", slow)
+    monkeypatch.setattr(Grammars, "compile", slow)
 
     async def run(model):
         asked = time.perf_counter()
@@ -296,10 +296,10 @@ def test_the_first_constraint_of_a_model_is_compiled_beside_the_event_loop(opene
 
 
 def test_a_fault_of_the_first_constraint_fails_its_request(opened, monkeypatch):
-    def fails(self, sampling):
+    def fails(self, plan):
         raise ModelError("it can't be compiled")
 
-    monkeypatch.setattr(Grammars, "plan", fails)
+    monkeypatch.setattr(Grammars, "compile", fails)
 
     async def run(model):
         return await model.generate(ModelRequest(ASK, GRAMMAR, [1])).completions()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from thinkgraph.models.engine.sampling.grammar import allows, check_constraint
+from thinkgraph.models.engine.sampling.json_schema import enforceable
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 
@@ -288,3 +289,16 @@ async def test_samples_are_json_of_the_schema(smollm2):
 def test_texts_in_json_have_no_raw_control_characters():
     assert not allows(Sampling(json_schema={"type": "string"}), b'"a\nb"')
     assert allows(Sampling(json_schema={"type": "string"}), b'"a\\nb"')
+
+
+def test_what_cannot_be_enforced_can_be_left_out_and_properties_keep_their_names():
+    schema = {
+        "type": "object",
+        "properties": {"not": {"type": "array", "uniqueItems": True, "maxItems": 3}},
+        "propertyNames": {"pattern": "^n"},
+    }
+    assert enforceable(schema) == {
+        "type": "object",
+        "properties": {"not": {"type": "array", "maxItems": 3}},
+    }
+    assert "propertyNames" in schema

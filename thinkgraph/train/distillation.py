@@ -9,9 +9,12 @@ than the model's own beyond doubt, or there is no adapter.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +29,17 @@ from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
-from thinkgraph.models.catalogue import find
-from thinkgraph.models.model import Frozen
+from thinkgraph.models.model import Frozen, Message
 from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
-from thinkgraph.train.example import divide
-from thinkgraph.train.fine_tune import ADAPTER, Report, fine_tune, working_folder
+from thinkgraph.train.example import Conversation, divide, refuse_shared
+from thinkgraph.train.fine_tuning import ADAPTER, Report, fine_tune, working_folder
+from thinkgraph.train.outputs import check_gguf_name, refuse_same
+from thinkgraph.train.progress import TrainProgress
 from thinkgraph.train.samples import Counts, Selection, select
 from thinkgraph.train.settings import TrainSettings
-from thinkgraph.train.supervised import Tell
+from thinkgraph.train.supervised import Point, Tell
+from thinkgraph.train.weights.base import bare_model
 
 DIRECT = "direct"
 ALWAYS = (
@@ -115,7 +120,8 @@ class Plan:
         seed: all randomness comes from it.
         at_once: runs side by side.
         base: a Hugging Face folder with the original weights; None takes the GGUF's.
-        host: the files of the tools and verifiers that the strategy names.
+        host: the files of the tools and verifiers that the strategies name.
+        beside: further strategies that the model itself is compared with on the test questions.
     """
 
     strategy: Variant
@@ -129,6 +135,7 @@ class Plan:
     at_once: int = 24
     base: str | None = None
     host: HostFiles = field(default_factory=HostFiles)
+    beside: tuple[Variant, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -142,41 +149,26 @@ def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
     Raises:
         TrainError: there are not so many different ones.
     """
-    from random import Random
-
-    texts = list(dict.fromkeys(key(each) for each in task.questions))
-    if tested >= len(texts):
+    conversations = [asked(each) for each in task.questions]
+    count = len({each.key for each in conversations})
+    if tested >= count:
         raise TrainError(
-            f"{tested} questions are to be tested on, and the data has {len(texts)} different ones"
+            f"--test {tested}: the data has only {count} different questions; lower --test or "
+            "give --test-data FILE"
         )
-    Random(seed).shuffle(texts)  # noqa: S311 (not for secrets)
-    apart = set(texts[:tested])
-    parts = [
-        tuple(each for each in task.questions if (key(each) in apart) is tests)
-        for tests in (False, True)
-    ]
-    drawn, test = (task.model_copy(update={"questions": part}) for part in parts)
-    return drawn, test
+    apart = {each.key for each in divide(conversations, tested, seed).held_out}
+    pairs = list(zip(task.questions, conversations, strict=True))
+    drawn = tuple(question for question, each in pairs if each.key not in apart)
+    test = tuple(question for question, each in pairs if each.key in apart)
+    return (
+        task.model_copy(update={"questions": drawn}), task.model_copy(update={"questions": test})
+    )  # fmt: skip
 
 
-def key(question: Question) -> str:
-    """The same for the same question, however it is spaced or capitalized."""
-    return " ".join(question.text.casefold().split())
-
-
-def refuse_contaminated(drawn: Task, test: Task) -> None:
-    """Refuse questions that are drawn from and tested on.
-
-    Raises:
-        TrainError: tells how many there are, and the first.
-    """
-    known = {key(each) for each in drawn.questions}
-    shared = [each for each in test.questions if key(each) in known]
-    if shared:
-        raise TrainError(
-            f"{len(shared)} of {len(test.questions)} test questions are drawn from, too: the "
-            f"first is {shared[0].text[:80]!r}; remove them from one of the two"
-        )
+def asked(question: Question) -> Conversation:
+    """A question as a conversation that isn't answered yet."""
+    turns = (Message(role="user", content=question.text), Message(role="assistant"))
+    return Conversation((*question.messages, *turns))
 
 
 async def distill(
@@ -186,7 +178,7 @@ async def distill(
     metric: Metric,
     *,
     tell: Callable[[str], None] = lambda line: None,
-    progress: Tell = lambda step, of, point: None,
+    progress: Callable[[], TrainProgress] = lambda: TrainProgress(shown=False),
     row: Callable[[Row, bool], None] = lambda row, kept: None,
 ) -> Distilled:
     """Draw, verify, train and compare, round by round; started again, it goes on where it was.
@@ -197,7 +189,7 @@ async def distill(
         test: the questions of the gate.
         metric: what is right.
         tell: told what begins, in words.
-        progress: told every training step.
+        progress: makes the display of a round's training.
         row: told every run.
 
     Raises:
@@ -205,7 +197,11 @@ async def distill(
         ModelError: the model can't be opened or trained.
     """
     need()
-    refuse_contaminated(drawn, test)
+    check_gguf_name(plan.out)
+    refuse_same(plan.out, bare_model(plan.model))
+    refuse_shared(
+        list(map(asked, drawn.questions)), list(map(asked, test.questions)), "the test data"
+    )
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):
         rounds.append(
@@ -234,7 +230,7 @@ async def _round(
     metric: Metric,
     *,
     tell: Callable[[str], None],
-    progress: Tell,
+    progress: Callable[[], TrainProgress],
     row: Callable[[Row, bool], None],
 ) -> Round:
     last = before[-1].adapter if before else None
@@ -247,14 +243,17 @@ async def _round(
     learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
     tell(
         f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
-        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions"
+        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions; "
+        f"{len(measured)} held out to measure on"
     )
     out = plan.folder / f"round-{number}.gguf"
     start = working_folder(last) / ADAPTER if last else None
-    report = fine_tune(
-        learnt, measured, find(plan.model).path, out, plan.settings,
-        base=plan.base, start=start, replace=True, tell=progress,
+    train = partial(
+        fine_tune, learnt, measured, bare_model(plan.model), out, plan.settings,
+        base=plan.base, start=start, replace=True,
     )  # fmt: skip
+    with progress() as shown:
+        report = await in_thread(lambda tell: train(tell=tell), shown.take)
     return Round(
         number=number,
         adapter=out,
@@ -269,34 +268,68 @@ async def _round(
     )
 
 
+class _Stopped(Exception):
+    """Ends a training at its next step."""
+
+
+async def in_thread(train: Callable[[Tell], Report], tell: Tell) -> Report:
+    """Train in a thread, so that the loop stays free; cancelled, it stops after its step.
+
+    Args:
+        train: given what is to be told every step.
+        tell: told every step, in that thread.
+    """
+    cancelled = threading.Event()
+
+    def told(step: int, of: int, point: Point | None) -> None:
+        if cancelled.is_set():
+            raise _Stopped
+        tell(step, of, point)
+
+    try:
+        return await asyncio.to_thread(train, told)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise
+
+
 def _check(counts: Counts, plan: Plan) -> None:
     if counts.questions >= 2:
         return
     how = "right" if plan.selection.verify == "metric" else "of a clear vote's answer"
     raise TrainError(
-        f"{counts.kept} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there is "
-        "nothing to learn from; take easier questions, more samples or a stronger strategy"
+        f"{counts.verified} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there "
+        "is nothing to learn from; take easier questions, more samples or a stronger strategy"
     )
 
 
 def _config(plan: Plan, model: str) -> Config:
-    return Config(model, plan.engine, {}, plan.seed, {}, plan.at_once, plan.host)
+    return Config(model, settings=plan.engine, seed=plan.seed, at_once=plan.at_once, host=plan.host)
 
 
 def _label(number: int) -> str:
     return f"{DIRECT} (round {number})" if number else f"{DIRECT} (model)"
 
 
+def _drawing_label(plan: Plan) -> str:
+    """Another label than those of direct answers, as the strategy may be `direct` itself."""
+    return f"{plan.strategy.label} (drawing)"
+
+
 def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
-    """Direct answers of the model, which are the baseline, and of each round; and the strategy."""
+    """Direct answers of the model, which are the baseline, and of each round; the strategies."""
     direct = Variant.parse(DIRECT, _shared_params(plan), {}, plan.strategy.extract)
     models = [plan.model, *(f"{plan.model}+{each.adapter}" for each in rounds)]
     found = [
         direct.model_copy(update={"label": _label(number), "model": model})
         for number, model in enumerate(models)
     ]
-    label = f"{plan.strategy.label} (model)"
-    return [*found, plan.strategy.model_copy(update={"label": label, "model": plan.model})]
+    drawing = {"label": _drawing_label(plan), "model": plan.model}
+    beside = [
+        each.model_copy(update={"label": f"{each.label} (beside)", "model": plan.model})
+        for each in plan.beside
+    ]
+    return [*found, plan.strategy.model_copy(update=drawing), *beside]
 
 
 def _shared_params(plan: Plan) -> dict[str, Any]:
@@ -317,13 +350,12 @@ def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
 
 def _cost(plan: Plan, rounds: Sequence[Round], summary: Summary, number: int) -> Cost:
     by_label = {each.label: each for each in summary.strategies}
-    before, after = by_label[f"{plan.strategy.label} (model)"], by_label[_label(number)]
-    until = rounds[:number]
+    before, after = by_label[_drawing_label(plan)], by_label[_label(number)]
     return Cost(
-        sampled_tokens=sum(each.sampled_tokens for each in until),
-        sampled_s=sum(each.sampled_s for each in until),
-        trained_tokens=sum(each.training.tokens for each in until),
-        trained_s=sum(each.training.seconds for each in until),
+        sampled_tokens=sum(each.sampled_tokens for each in rounds),
+        sampled_s=sum(each.sampled_s for each in rounds),
+        trained_tokens=sum(each.training.tokens for each in rounds),
+        trained_s=sum(each.training.seconds for each in rounds),
         before_tokens=before.tokens,
         before_s=before.seconds,
         after_tokens=after.tokens,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.errors import TrainError, need, quietly
 from thinkgraph.train.example import Conversation, refuse_shared, tokenized
+from thinkgraph.train.outputs import check_gguf_name, refuse_same, unwritten
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
-from thinkgraph.train.weights.adapter import CONFIG, to_gguf
+from thinkgraph.train.weights.adapter import CONFIG, check_adapted, to_gguf
 from thinkgraph.train.weights.base import check_family, load_base
 
 REPORT, CURVE, ADAPTER, CHECKPOINTS = "training.json", "curve.svg", "adapter", "checkpoints"
@@ -36,7 +37,7 @@ class Report(Frozen):
     points: tuple[Point, ...] = ()
     steps: int = Field(0, description="done; 0 while it isn't finished")
     best: int = Field(0, description="the step of the adapter that was kept")
-    seconds: float = Field(0.0, description="of the last start")
+    seconds: float = Field(0.0, description="of all starts, up to their last checkpoints")
     tokens: int = Field(0, description="that were read, all epochs together")
 
     @property
@@ -85,10 +86,13 @@ def fine_tune(
     """
     need()
     check_family(model)
-    if out.suffix != ".gguf":
-        raise TrainError(f"{out}: an adapter is a .gguf file")
+    check_gguf_name(out)
+    refuse_same(out, model)
     if not conversations:
-        raise TrainError("there is nothing to train on")
+        raise TrainError(
+            "no question is left to train on: all of --data is held out; lower --set held_out=N "
+            "or give --held-out FILE"
+        )
     refuse_shared(conversations, held_out)
     folder, rank = working_folder(out), settings.rank
     texts = [[m.model_dump() for m in each.messages] for each in (*conversations, *held_out)]
@@ -98,32 +102,34 @@ def fine_tune(
     )  # fmt: skip
     if (known := _known(folder, asked, replace)) and known.steps and out.exists():
         return known
-    opened = opened_vocabulary(model)
-    learnt, left_out = tokenized(conversations, opened, settings.max_length)
-    measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
-    opened.close()
+    with closing(opened_vocabulary(model)) as opened:
+        learnt, left_out = tokenized(conversations, opened, settings.max_length)
+        measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
     report = Report(
         digest=asked,
         settings=settings,
         examples=len(learnt),
         held_out=len(measured),
         left_out=left_out,
+        seconds=known.seconds if known else 0.0,
     )
     _keep(folder, report)
+
+    def saved(seconds: float) -> None:
+        _keep(folder, report.model_copy(update={"seconds": report.seconds + seconds}))
+
     with quietly():
         weights = _weights(model, base, start, settings)
-        trained = train(weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell)
-        try:
-            trained.model.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
-        except OSError as error:
-            raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
-        to_gguf(folder / ADAPTER, model, out)
+        trained = train(
+            weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell, saved=saved
+        )
+        save(trained.model, folder, model, out)
     report = report.model_copy(
         update={
             "points": tuple(trained.points),
             "steps": trained.steps,
             "best": trained.best,
-            "seconds": trained.seconds,
+            "seconds": report.seconds + trained.seconds,
             "tokens": trained.tokens,
         }
     )
@@ -135,14 +141,32 @@ def fine_tune(
 
 def _weights(model: Path, base: str | None, start: Path | None, settings: TrainSettings) -> Any:
     """The base with an adapter on it: one to go on from, or one that changes nothing yet."""
-    weights = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
-    if start is None:
-        return adapted(weights, settings)
     from peft import PeftModel
 
-    if not (start / CONFIG).is_file():
+    if start and not (start / CONFIG).is_file():
         raise TrainError(f"{start} is no adapter of peft to go on from")
-    return PeftModel.from_pretrained(weights, str(start), is_trainable=True)
+    weights = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
+    if start:
+        weights = PeftModel.from_pretrained(weights, str(start), is_trainable=True)
+    else:
+        weights = adapted(weights, settings)
+    check_adapted(weights, model)
+    return weights
+
+
+def save(weights: Any, folder: Path, model: Path, out: Path) -> None:
+    """Write an adapter in peft's form into a training's folder, and as a GGUF.
+
+    Raises:
+        TrainError: one can't be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        weights.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+    except (OSError, SafetensorError) as error:
+        raise unwritten(folder, error) from error
+    to_gguf(folder / ADAPTER, model, out)
 
 
 def opened_vocabulary(model: Path) -> LocalModel:
@@ -178,7 +202,7 @@ def _keep(folder: Path, report: Report) -> None:
         part.write_text(report.model_dump_json(indent=2), "utf-8")
         part.replace(folder / REPORT)
     except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
+        raise unwritten(folder, error) from error
 
 
 def _draw(folder: Path, report: Report, title: str) -> None:
@@ -187,17 +211,4 @@ def _draw(folder: Path, report: Report, title: str) -> None:
     try:
         (folder / CURVE).write_bytes(curve(report.points, report.best, title))
     except OSError as error:
-        raise TrainError(f"{folder} can't be written: {error.strerror or error}") from error
-
-
-def read_report(out: Path) -> Report:
-    """The report of an adapter's training.
-
-    Raises:
-        TrainError: there is none.
-    """
-    try:
-        text = (working_folder(out) / REPORT).read_text("utf-8")
-        return Report.model_validate(json.loads(text))
-    except (OSError, ValueError) as error:
-        raise TrainError(f"{working_folder(out)} has no report of a training") from error
+        raise unwritten(folder, error) from error
