@@ -6,10 +6,10 @@ code within the text, each followed by what it printed (ToRA, arXiv 2309.17452).
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from textwrap import dedent
 from typing import Any
 
 from thinkgraph.models.errors import PromptTooLong
@@ -24,7 +24,7 @@ from thinkgraph.models.model import (
     ToolUse,
     continued,
 )
-from thinkgraph.nodes.code_blocks import OPENING
+from thinkgraph.nodes.code_blocks import last_block
 from thinkgraph.nodes.event import TextDelta, ToolCalled
 from thinkgraph.nodes.person import ask_person
 from thinkgraph.nodes.population import CallRecord
@@ -35,8 +35,6 @@ FENCE = "```"
 CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
 """Where a model that has written a block of code is stopped, so that it doesn't make up what the
 block prints: at the end of the block, or where its output begins."""
-_OPEN = re.compile(rf"{OPENING}(?P<code>(?:(?!```).)*)\Z", re.S | re.I)
-"""A block of code at the end of a text, without its end."""
 HOW = (
     "true to make the call, false to refuse it, a text or {remark: TEXT} to refuse it with a "
     "remark for the model, or {arguments: {...}} to make it with these"
@@ -307,12 +305,10 @@ class CodeTrajectory(Trajectory):
     def _take(self, turn: Completion) -> bool:
         self._turns.append(turn)
         self.text += turn.text
-        # The end of the block, if the model has written it at the end of its turn.
-        begun = self.text.rstrip().removesuffix(FENCE) if _ends_block(self.text) else self.text
-        found = _OPEN.search(begun)
+        found = last_block(self.text)
         if found and turn.finish_reason == "stop" and self._left:
-            self._code = found["code"].rstrip()
-            self._add(begun.rstrip() + f"\n{FENCE}\n")
+            self._code = dedent(found["code"]).rstrip()
+            self._add(self.text[: found.end("code")].rstrip() + f"\n{FENCE}\n")
             return True
         if found:  # it isn't run, so that nothing in it is an answer
             self.text = self.text[: found.start()]
@@ -335,8 +331,3 @@ class CodeTrajectory(Trajectory):
         if more and more != text:
             self._step.emit(TextDelta(node=self._step.node, id=name, text=more, tokens=tokens))
         self.text = text
-
-
-def _ends_block(text: str) -> bool:
-    """Whether a text ends with the end of a block of code."""
-    return text.rstrip().endswith(FENCE) and text.count(FENCE) % 2 == 0

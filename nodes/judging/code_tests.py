@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from thinkgraph.models.errors import ThinkgraphError
@@ -36,12 +37,18 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
 
     from thinkgraph.nodes.tools.python import PythonSession  # noqa: PLC0415 (optional)
 
-    code = code_of(text)
-    if taken := _redefined(code, "\n".join(statement for statement, _ in statements)):
-        return Judgement(0.0, False, f"The code redefines {taken}, which the tests use.")
     session = PythonSession()
+
+    def runs(code: str) -> bool:
+        try:
+            session.run(code)
+        except ToolException:
+            return False
+        return True
+
+    redefined = _watched(_builtins(statement for statement, _ in statements), runs)
     try:
-        session.run(code)
+        session.run(code_of(text))
     except ToolException as error:
         return Judgement(0.0, False, f"The code fails: {_last_line(error)}")
     faults, asserted = list[str](), 0
@@ -51,6 +58,8 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
             session.run(statement)
         except ToolException as error:
             faults.append(f"{statement[:_SHOWN]}\n  {_last_line(error)}")
+    if taken := ", ".join(redefined()):
+        return Judgement(0.0, False, f"The code redefines {taken}, which the tests use.")
     passed = max(asserted - len(faults), 0)
     told = f"{passed} of {asserted} tests pass."
     reason = "\n".join([told, "These fail:", *faults]) if faults else told
@@ -74,30 +83,30 @@ def _statements(given: Any) -> list[tuple[str, bool]]:
     return found
 
 
-def _redefined(code: str, tests: str) -> str:
-    """The built-in names that the tests use and the code gives another meaning, in words."""
-    try:
-        bound = {name for node in ast.walk(ast.parse(code)) for name in _bound(node)}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""  # the sandbox tells what is wrong with it
-    used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
-    return ", ".join(sorted(bound & used & vars(builtins).keys()))
+def _builtins(statements: Iterable[str]) -> set[str]:
+    """The names of Python that tests use, but for those that they define themselves."""
+    nodes = [node for statement in statements for node in ast.walk(ast.parse(statement))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    defined = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    defined |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return {node.id for node in names if hasattr(builtins, node.id)} - defined
 
 
-def _bound(node: ast.AST) -> list[str]:
-    """The names that a node of a program binds, a parameter's aside."""
-    match node:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return [node.name]
-        case ast.Name(ctx=ast.Store() | ast.Del()):
-            return [node.id]
-        case ast.alias():
-            return [node.asname or node.name.partition(".")[0]]
-        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar() if node.name:
-            return [node.name]
-        case ast.MatchMapping() if node.rest:
-            return [node.rest]
-    return []
+def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], list[str]]:
+    """Keep what names stand for in a session; gives what tells those that were redefined since.
+
+    Args:
+        names: those of Python; the sandbox has not all of them.
+        runs: runs code in the session, and tells whether it succeeds.
+    """
+    kept = f"_{secrets.token_hex(8)}_"  # nothing that the code could name
+    known = {name: runs(f"{kept}{name} = {name}") for name in sorted(names)}
+
+    def redefined() -> list[str]:
+        same = {n: f"assert {kept}{n} is {n}" if is_known else n for n, is_known in known.items()}
+        return [name for name, is_known in known.items() if runs(same[name]) != is_known]
+
+    return redefined
 
 
 def _last_line(error: Exception) -> str:

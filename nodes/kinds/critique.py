@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -23,6 +22,7 @@ from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
 from thinkgraph.nodes.judging.judgement import LONGEST_REASON
 from thinkgraph.nodes.judging.verifying import hosted, verify
+from thinkgraph.nodes.judging.written import last_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
@@ -186,7 +186,10 @@ class Critique(SamplingNode):
             probability = await self._probability(messages, text, step)
             if probability is None:
                 return None
-        accepted = self._says_accept(text) if probability is None else self._passes(probability)
+        if probability is None:
+            accepted = last_option(text, self._verdicts) == 0
+        else:
+            accepted = self._passes(probability)
         return Criticism(
             id=step.id(first + review.sample),
             node=step.node,
@@ -244,13 +247,3 @@ class Critique(SamplingNode):
     def _verdicts(self) -> tuple[str, ...]:
         """The words that the review itself must end with."""
         return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
-
-    def _says_accept(self, text: str) -> bool:
-        """Whether the last verdict of a review accepts; a negated one is the other."""
-        words = "|".join(map(re.escape, self._verdicts))
-        said = re.findall(rf"(\bnot\s+|n['’]t\s+)?\b({words})\b", text, re.IGNORECASE)
-        if not said:
-            return False
-        negated, word = said[-1]
-        is_first: bool = word.lower() == self._verdicts[0].lower()
-        return is_first != bool(negated)

@@ -20,6 +20,8 @@ from simpleeval import (  # type: ignore[import-untyped]
     SimpleEval,
 )
 
+from thinkgraph.nodes.code_blocks import code_of
+
 LINES, LENGTH, BITS = 60, 300, 2048
 
 Number = int | float
@@ -65,7 +67,6 @@ _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "floor": _bounded(math.floor),
     "ceil": _bounded(math.ceil),
 }
-_FENCE = re.compile(r"```[a-z]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)\s*=(?!=)\s*(.+)$")
 _FOREIGN = re.compile(r"[\"'\[\]{}:]")
 _CALL = re.compile(r"^(?:print|return)\s*\(?(.*?)\)?$")
@@ -78,10 +79,9 @@ def calculate(text: str) -> str | None:
     sum is worked out here. Lines of prose are passed over. If a fence holds code, only that is
     read.
     """
-    found = _FENCE.search(text)
     names: dict[str, Number] = {}
     value: Number | None = None
-    for line in (found[1] if found else text).splitlines()[:LINES]:
+    for line in code_of(text).splitlines()[:LINES]:
         result = _line(line.strip(), names)
         value = value if result is None else result
     return None if value is None else _plain(value)

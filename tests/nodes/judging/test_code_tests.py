@@ -84,3 +84,32 @@ def test_code_cannot_redefine_what_the_tests_use(tricks: str) -> None:
 
 def test_code_may_redefine_what_the_tests_do_not_use() -> None:
     assert not checked(["sum = 0\n\ndef add(a, b):\n    return a + b"]).rejected
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "def sorted(x): return [1, 2, 3]",
+        "sorted = lambda x: [1, 2, 3]",
+        "eval('(sorted := lambda x: [1, 2, 3])')",
+        "def f(x):\n    global sorted\n    sorted = lambda x: [1, 2, 3]",
+        "def callable(x): return True",  # the sandbox has none
+    ],
+)
+def test_code_that_redefines_what_the_tests_use_is_rejected(trick: str) -> None:
+    tests = "assert sorted(f([3, 1, 2])) == [1, 2, 3]\nassert sorted([1]) == [1] or callable(f)"
+    code = f"def f(x): return 0\n{trick}"
+    result = checked([f"```python\n{code}\n```"], tests)
+    assert [c.score for c in result.candidates] == [0]
+    assert "redefines " in result.critiques[0].text
+
+
+def test_a_name_may_be_redefined_that_the_tests_do_not_use_or_define_themselves() -> None:
+    code = "def max(a): return a\ndef min(a): return 1\ndef add(a, b): return max(a) + b"
+    tests = "def max(a): return a\nassert add(1, max(2)) == 3"
+    assert [c.score for c in checked([code], tests).candidates] == [1]
+
+
+def test_a_function_may_have_names_of_its_own() -> None:
+    code = "def add(a, b):\n    max = a\n    return max + b"
+    assert not checked([code], "assert max([add(1, 2)]) == 3").rejected

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.nodes.judging.scale import Scale
-from thinkgraph.nodes.judging.written import written_option
+from thinkgraph.nodes.judging.written import last_option, written_option
 
 TEN = Scale(1, 10)
 
@@ -63,8 +63,39 @@ def test_a_scale_has_at_least_two_and_at_most_a_hundred_and_one_scores(
         ("(A)", ["A", "B"], 0),
         ("Answer A is better than a guess, so: A", ["A", "B"], 0),
         ("Nothing", ["Yes", "No"], None),
+        ("I would take B, not A", ["A", "B"], 1),
+        ("I would take B, not A", ["A", "B", "C"], 1),
         ("", ["Yes", "No"], None),
     ],
 )
 def test_a_written_option_is_read(text: str, options: list[str], index: int | None) -> None:
     assert written_option(text, options) == index
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [
+        ("Correct, at first. But then it is wrong.", 1),
+        ("This is not correct.", 1),
+        ("This isn't correct.", 1),
+        ("That is not entirely correct", 1),
+        ("It is not a correct one", 1),
+        ("Is it correct? It is incorrect.", 1),
+        ("This is not incorrect.", 0),
+        ("This is not wrong.", 0),
+        ("One is not sure at first. Correct", 0),
+        ("It did not hold: correct", 0),
+        ("Who knows?", None),
+        ("I can't say.", None),
+        ("At first wrong, in the end correct", 0),
+    ],
+)
+def test_the_last_verdict_counts_and_what_is_negated_is_the_other(
+    text: str, accepted: int | None
+) -> None:
+    assert last_option(text, ["correct", "wrong"]) == accepted
+
+
+def test_an_option_may_be_the_negation_of_another() -> None:
+    assert last_option("It is incorrect", ["correct", "incorrect", "unclear"]) == 1
+    assert last_option("It is not correct", ["correct", "incorrect", "unclear"]) is None
