@@ -79,8 +79,10 @@ export class History {
 
   // One run: its report in a frame that runs no script.
   async open(id, view) {
+    this.opened = id;
     view.replaceChildren();
     const run = await get(`/page/runs/${encodeURIComponent(id)}`);
+    if (this.opened !== id) return; // another run was opened meanwhile
     const again = h(
       "button",
       {
