@@ -46,6 +46,22 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 T = TypeVar("T")
 
 
+class CacheFault(Exception):
+    """A fault that leaves the scheduler and the KV cache in an unknown state.
+
+    It belongs to no request: the engine drops all of them and starts with an empty cache.
+    """
+
+
+@contextmanager
+def _changing_cache() -> Iterator[None]:
+    """What is thrown inside is a CacheFault."""
+    try:
+        yield
+    except BaseException as error:
+        raise CacheFault(f"the KV cache could not be changed: {error}") from error
+
+
 class Engine:
     """Runs requests on a model; thread-safe.
 
@@ -313,6 +329,8 @@ class Engine:
             return
         try:
             item()
+        except CacheFault:
+            raise
         except BaseException:
             _log.exception("what another thread asked for failed")
 
@@ -394,7 +412,8 @@ class Engine:
     def _account(self, chunk: Chunk) -> None:
         sequence, lease, count = chunk.sequences[0], chunk.lease, chunk.count
         request, counters, decoded = sequence.request, self._counters, sequence.is_decoding
-        self._pool.grow(lease, count)
+        with _changing_cache():
+            self._pool.grow(lease, count)
         if decoded:
             return
         if not request.admitted:
@@ -405,7 +424,8 @@ class Engine:
             counters.cached_tokens += lease.cached
         request.prefilled += count
         counters.prefilled_tokens += count
-        self._pool.commit(lease, sequence.tokens[: lease.length])
+        with _changing_cache():
+            self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
         """Sample or score a token for each row, and tell those who wait."""
@@ -593,7 +613,8 @@ class Engine:
             _log.exception("the caller of a request could not be woken")
 
     def _release(self, sequence: Sequence, *, keep: bool) -> None:
-        self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
+        with _changing_cache():
+            self._scheduler.retire(sequence, keep=keep and self.settings.idle_cells > 0)
         if sequence.sampler:
             sequence.sampler.close()
             sequence.sampler = None
@@ -609,6 +630,8 @@ class Engine:
         self, error: BaseException, request: Request, what: str = "the request failed"
     ) -> None:
         """Fail the request to which a fault belongs; its neighbours go on."""
+        if isinstance(error, CacheFault):
+            raise error
         _log.error("a request failed", exc_info=error)
         self._fail(request, ModelError(f"{what}: {error}"))
 
