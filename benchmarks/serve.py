@@ -131,8 +131,8 @@ async def over_http(url: str, asked: list[dict], clients: int, *, streams: bool 
                 async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
                     assert answer.status_code == 200, await answer.aread()
                     async for line in answer.aiter_lines():
-                        if '"usage": {' in line or '"usage":{' in line:
-                            usage = json.loads(line.removeprefix("data: "))["usage"]
+                        if line.startswith("data: {"):
+                            usage = json.loads(line.removeprefix("data: ")).get("usage") or usage
                 return usage["completion_tokens"]
             answer = await client.post(f"{url}/v1/chat/completions", json=ask)
             assert answer.status_code == 200, answer.text
