@@ -269,12 +269,14 @@ def measure(
     options: Job, rounds: int, tools: Path | None, tell: Callable[[Result, Result], None]
 ) -> None:
     """Run the rounds; ``tell`` is given each, and the peaks of memory so far."""
-    engine, same = Worker("engine", options), Worker("llama", options)
-    default = Worker("llama", {**options, "threads": None})
+    engine = Worker("engine", options)
+    llamas = {"": options, " default": {**options, "threads": None}} if options["llama"] else {}
+    llama = {name: Worker("llama", settings) for name, settings in llamas.items()}
     server = Server(tools, options) if tools else None
     one, many = [QUESTION], questions(16)
     length = int(engine(one, 1)["prompt"])
-    same(one, 1), default(one, 1)
+    for contestant in llama.values():
+        contestant(one, 1)
     for number in range(rounds):
         result: Result = {}
         for width in options["widths"]:
@@ -285,8 +287,7 @@ def measure(
                 turns["server 16"] = partial(server, one, 16, at_once=False)
                 turns["server n=16"] = partial(server, one, 16, at_once=True)
             if width in (1, 16):
-                turns[f"llama {width}"] = partial(same, one, width)
-                turns[f"llama default {width}"] = partial(default, one, width)
+                turns |= {f"llama{n} {width}": partial(c, one, width) for n, c in llama.items()}
             means = there_and_back(turns, 2 if width < 16 else 1)
             result |= {name: mean["rate"] for name, mean in means.items()}
             if width == 16:
@@ -295,12 +296,15 @@ def measure(
         result["engine parted"], result["prefilled"] = run["rate"], run["prefilled"]
         if server:
             result["server parted"] = server(many, 1, at_once=False)["rate"]
-        result["llama parted"] = same(many, 1)["rate"]
+        if llama:
+            result["llama parted"] = llama[""](many, 1)["rate"]
         result["engine warm"] = engine(many, 1, warm=True)["rate"]
         print(f"round {number + 1}:", {k: round(v, 3) for k, v in result.items()}, file=sys.stderr)
-        processes = {"engine": engine, "Llama": same} | ({"llama-server": server} if server else {})
+        processes = {"engine": engine}
+        processes |= {"Llama": llama[""]} if llama else {}
+        processes |= {"llama-server": server} if server else {}
         tell(result, {name: peak_memory(c.process.pid) for name, c in processes.items()})
-    for contestant in (engine, same, default, *([server] if server else [])):
+    for contestant in (engine, *llama.values(), *([server] if server else [])):
         contestant.close()
 
 
@@ -320,7 +324,8 @@ ROWS: list[Row] = [
 def settings_of(options: Job, *, tools: bool) -> Job:
     """What rounds must have in common for one table."""
     names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
-    usual = {"widths": list(WIDTHS), "cells": CELLS}  # of records that don't name them
+    # Of records that don't name them.
+    usual = {"widths": list(WIDTHS), "cells": CELLS, "llama": True}
     return {
         **{name: value for name, value in options.items() if usual.get(name) != value},
         "model": Path(str(options["model"])).name,
@@ -412,7 +417,8 @@ def report(record: Record) -> str:
         "",
         "Peak resident memory: "
         + ", ".join(f"{name} {size:.0f} MiB" for name, size in peaks.items())
-        + f" (a KV cache of {settings.get('cells', CELLS)} cells; `Llama`: one context of 2048).",
+        + f" (a KV cache of {settings.get('cells', CELLS)} cells"
+        + ("; `Llama`: one context of 2048)." if settings.get("llama", True) else ")."),
         "",
     ]
     return "\n".join(lines + by_run(record.runs, rows))
@@ -460,6 +466,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=CELLS, help="of the KV cache")
     parser.add_argument("--tools", type=Path, default=HERE / ".tools", help="where they are built")
     parser.add_argument("--without-tools", action="store_true")
+    parser.add_argument("--without-llama", action="store_true", help="one completion at a time")
     parser.add_argument("--record", type=Path, help="where rounds are kept, and added to")
     parser.add_argument("--output", type=Path, help="where to write the table")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -482,6 +489,7 @@ def main() -> None:
         "tokens": arguments.tokens,
         "widths": [int(width) for width in arguments.widths.split(",")],
         "cells": arguments.cells,
+        "llama": not arguments.without_llama,
     }
     record = Record(arguments.record, settings_of(options, tools=not arguments.without_tools))
 

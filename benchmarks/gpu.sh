@@ -3,13 +3,14 @@
 # tests, and benchmarks/engine.py with all layers offloaded at N = 1, 16, 64 and 128.
 #
 #   gpu.sh fetch FOLDER          with a network: the source and what builds it, into FOLDER
-#   gpu.sh build FOLDER          without one: llama-cpp-python and llama.cpp's tools, for CUDA
+#   gpu.sh build FOLDER          without one: llama.cpp and its tools for CUDA, llama-cpp-python
 #   gpu.sh test FOLDER           the tests of tests/models/engine, on the GPU
 #   gpu.sh bench FOLDER MODEL    rounds are added to FOLDER/engine.jsonl, the table is engine.md
 #   gpu.sh all FOLDER MODEL      build, test, bench; a test that fails is told, and it goes on
 #
 # MODEL is a GGUF file or a catalogue name; published numbers are of a 1.5B model. FOLDER/machine.txt
-# says which card, driver and toolkit. What is built stays, so that a step can be called again.
+# says which card, driver and toolkit. What is built stays, so that a step can be called again, and
+# FOLDER can be built on one machine and moved to another.
 # PYTHON (python) has thinkgraph with its dependencies; ARCHITECTURES is the card's (native);
 # JOBS is how many compile at once (all cores); ROUNDS (3); CMAKE_ARGS are further options. The
 # CUDA toolkit must have cuBLAS with its headers, and libcuda or -DGGML_CUDA_NO_VMM=ON.
@@ -22,7 +23,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$("$python" -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
 sdist=$folder/llama_cpp_python-$version.tar.gz
 site=$folder/site-$version
-cuda="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=${ARCHITECTURES:-native} ${CMAKE_ARGS:-}"
+tools=$folder/tools
+cuda="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=${ARCHITECTURES:-native}"
+cuda="$cuda -DCMAKE_BUILD_RPATH_USE_ORIGIN=on ${CMAKE_ARGS:-}"
 jobs=${JOBS:-$(nproc)}
 mkdir -p "$folder"
 
@@ -47,24 +50,27 @@ machine() {
 build() {
     machine
     [ -f "$sdist" ] || { echo "there is no $sdist; run: gpu.sh fetch $folder" >&2; exit 2; }
+    mkdir -p "$tools"
+    [ -d "$tools/llama_cpp_python-$version" ] || tar -xzf "$sdist" -C "$tools"
+    CMAKE_ARGS=$cuda JOBS=$jobs bash "$here/llama_cpp_tools.sh" "$tools" "$python"
     if [ ! -d "$site/llama_cpp" ]; then
         "$python" -m pip install --quiet --no-index --find-links "$folder/wheels" --upgrade \
             --target "$folder/backend" scikit-build-core ninja cmake
-        PYTHONPATH=$folder/backend PATH=$folder/backend/bin:$PATH CMAKE_ARGS="$cuda" \
-            CMAKE_BUILD_PARALLEL_LEVEL=$jobs "$python" -m pip install --verbose --no-index \
-            --no-deps --no-build-isolation --no-cache-dir --target "$site.part" "$sdist" \
-            >"$folder/build-python.log" 2>&1 || { tail -n 20 "$folder/build-python.log"; exit 1; }
+        PYTHONPATH=$folder/backend PATH=$folder/backend/bin:$PATH \
+            CMAKE_ARGS="-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF" "$python" -m pip install --verbose \
+            --no-index --no-deps --no-build-isolation --no-cache-dir --target "$site.part" \
+            "$sdist" >"$folder/build-python.log" 2>&1 ||
+            { tail -n 20 "$folder/build-python.log"; exit 1; }
+        # It loads the libraries that lie beside the tools: CUDA code is compiled once.
+        ln -s "../../tools/build-$version/bin" "$site.part/llama_cpp/lib"
         mv "$site.part" "$site"
     fi
-    mkdir -p "$folder/tools"
-    [ -d "$folder/tools/llama_cpp_python-$version" ] || tar -xzf "$sdist" -C "$folder/tools"
-    CMAKE_ARGS=$cuda JOBS=$jobs bash "$here/llama_cpp_tools.sh" "$folder/tools" "$python"
-    echo "llama-cpp-python and the tools are built"
+    echo "llama.cpp, its tools and llama-cpp-python are built"
 }
 
 offloaded() {
     # What is in PYTHONPATH comes before what is installed.
-    export PYTHONPATH=$site
+    export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH}
     "$python" - <<'PYTHON'
 import sys
 from llama_cpp import llama_cpp
@@ -89,7 +95,7 @@ import sys
 from thinkgraph.models.catalogue import load
 print(load(sys.argv[1]).engine.native.placement)' "$model" | tee -a "$folder/machine.txt"
     CMAKE_ARGS=$cuda "$python" "$here/engine.py" --model "$model" --gpu-layers 999 \
-        --widths 1,16,64,128 --cells 32768 --rounds "${ROUNDS:-3}" --tools "$folder/tools" \
+        --widths 1,16,64,128 --cells 32768 --rounds "${ROUNDS:-3}" --tools "$tools" --without-llama \
         --record "$folder/engine.jsonl" --output "$folder/engine.md"
 }
 

@@ -15,6 +15,8 @@ run() { # run LOG COMMAND: its output goes into the log, whose end is shown if i
     "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 }
 
+[ ! -x "$build/bin/llama-server" ] || [ ! -x "$build/bin/llama-batched-bench" ] ||
+    { echo "$build/bin"; exit; }
 mkdir -p "$folder"
 if [ ! -d "$source" ]; then
     "$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$folder" \

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -95,6 +96,7 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     words = ["--data", data, "--limit", str(table.limit)]
     words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
+    words += shlex.split(options.options)
     for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
         words += ["--params", str(file)]
     return [sys.executable, "-m", "thinkgraph", "compare", *words, *table.more, "--replace", *more]
@@ -242,6 +244,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path.home() / ".cache/gguf-for-tests")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--options", default="", help="further ones of compare, as text")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in TABLES]:
         parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")

@@ -132,6 +132,7 @@ def test_fitted_params_of_a_tables_model_compete_too(script, tmp_path, monkeypat
         (tmp_path / name).touch()
     parsed = type("Options", (), dict.fromkeys(["data", "models", "runs"], tmp_path))
     parsed.threads = 2
+    parsed.options = ""
     words = script.command("one", parsed)
     assert [words[n + 1] for n, word in enumerate(words) if word == "--params"] == [
         str(tmp_path / "tiny.vote.yaml")
