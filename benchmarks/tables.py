@@ -70,6 +70,7 @@ TREES = (
     "monte-carlo-tree-search,monte-carlo-tree-search:scorer=agreement,adaptive-branching"
 )
 GYM = "reasoning-gym:"
+EXACT = ("--metric", "exact")  # its answers are labels; a table is made again without the package
 
 TABLES = {
     "gsm8k-0.5b": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
@@ -80,10 +81,10 @@ TABLES = {
     "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, TREES),
     "gsm8k-1.5b-long": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
-    "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK),
-    "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK),
+    "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
+    "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
 }
-PICTURE = "gsm8k-0.5b"
+PICTURE = "gsm8k-1.5b"
 END = "<!-- end -->"
 EXAMPLES, LONGEST = 3, 400
 """How many examples are kept of a comparison, and characters of each of their texts at most."""

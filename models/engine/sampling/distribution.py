@@ -121,7 +121,16 @@ class Distribution:
         least = np.partition(maxima, -count)[-count]
         if not least > -np.inf:  # there are too few, or it is NaN
             return None
-        return Likeliest(np.flatnonzero(self.logits >= least), float(least))
+        return Likeliest(self._at_least(least), float(least))
+
+    def _at_least(self, least: np.float32) -> Tokens:
+        """The tokens whose logit is at least that, in order: only some groups have any."""
+        groups = np.flatnonzero(self._group_maxima >= least)
+        size = len(self._group_maxima)
+        held = self.logits[: size * _GROUP].reshape(_GROUP, size)[:, groups]
+        member, group = np.nonzero(held >= least)
+        rest = size * _GROUP + np.flatnonzero(self.logits[size * _GROUP :] >= least)
+        return np.concatenate([np.sort(member * size + groups[group]), rest])
 
     def covering(self, mass: float) -> Likeliest:
         """The likeliest tokens with at least ``mass`` of the probability, and some more.
@@ -145,7 +154,7 @@ class Distribution:
     def uncertainty(self) -> Uncertainty:
         """Entropy, self-certainty and confidence of the distribution."""
         size, log_total = len(self.logits), self.log_total
-        sum_of_logits, weighted = float(self.logits.sum(dtype=np.float64)), 0.0
+        sum_of_logits, weighted = float(self.logits.sum()), 0.0  # numpy sums in pairs
         if math.isfinite(sum_of_logits):
             weighted = float(self._exponentials @ self.logits)
         else:  # impossible tokens: 0 · -inf is 0 here

@@ -40,7 +40,7 @@ def gym_questions(name: str, count: int, seed: int) -> list[Question]:
 
 
 def gym_score(answer: str, reference: str, question: Question) -> bool:
-    """Whether the generator's own scorer gives an answer the full score.
+    """Whether an answer is the right one, or the generator's own scorer gives it the full score.
 
     Its partial scores are left out: several scorers give a little for any answer at all.
 
@@ -56,7 +56,9 @@ def gym_score(answer: str, reference: str, question: Question) -> bool:
                     f"{PREFIX} doesn't make question {question.id!r} again as it was: its version "
                     "has changed, or this generator isn't repeatable; take the metric exact"
                 )
-            return bool(dataset.score_answer(answer, entry) >= _FULL)
+            # What is read as a label is in lower case, and several scorers compare spellings.
+            same = answer.casefold() == reference.casefold() != ""
+            return same or bool(dataset.score_answer(answer, entry) >= _FULL)
     raise ThinkgraphError(
         f"the metric {PREFIX} judges only questions that {PREFIX} made, and {question.id!r} "
         f"is none; take --data {PREFIX}:NAME, or another metric"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkgraph.evaluate.metrics.find import find_metric
+from thinkgraph.evaluate.tasks import gym
 from thinkgraph.evaluate.tasks.data import read_questions, sampled
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.record import DataError
@@ -444,6 +445,19 @@ class TestReasoningGym:
         question = read_questions("word-problems:1").questions[0]
         with pytest.raises(ThinkgraphError, match="judges only questions that reasoning-gym made"):
             find_metric("reasoning-gym").score(question, "1", "")
+
+
+def test_a_label_that_reasoning_gym_spells_with_a_capital_is_right_in_lower_case(monkeypatch):
+    class Dataset(list):
+        def score_answer(self, answer, entry):
+            return float(answer == entry["answer"])
+
+    entries = Dataset([{"question": "Does it follow?", "answer": "Yes"}])
+    monkeypatch.setattr(gym, "_dataset", lambda name, size, seed: entries)
+    question = Question(id="reasoning-gym/syllogism/0/0", text="Does it follow?", reference="Yes")
+    judge = find_metric("reasoning-gym")
+    assert judge.score(question, "yes", "").right
+    assert not judge.score(question, "no", "").right
 
 
 def test_reasoning_gym_that_is_not_installed_says_how_to_get_it(monkeypatch):
