@@ -14,6 +14,9 @@ _DISPLAY = re.compile(
     r"|```\w*\n(?P<code>.{1,400}?)\n```)",
     re.DOTALL,
 )
+# The marker was words in a formula: \[ \text{The answer is } 16 \]
+_END_OF_WORDS = re.compile(r"\A\s*[:：]?\s*\}\s*")
+_END_OF_FORMULA = re.compile(r"\s*(?:\\[\])]|\$\$?)[\s.]*\Z")
 _ABBREVIATED = (
     "st|mr|mrs|ms|dr|prof|mt|ft|approx|ca|vs|etc|no|nr|fig|eq|vol|jr|sr|inc|ltd|co|gen|col|sgt|rev"
     "|hon|e\\.g|i\\.e|u\\.s|u\\.k|a\\.m|p\\.m|d\\.c"
@@ -88,7 +91,9 @@ def _phrases(text: str) -> Iterator[Phrase]:
         if display := _DISPLAY.match(after.lstrip(" *_:\t")):
             yield Phrase(next(part for part in display.groups() if part).strip(), marker.start())
             continue
-        phrase = sentence(after.lstrip(" \t*_:\n\r：")).strip(" *_\t:：")
+        inner = _END_OF_WORDS.sub("", after)
+        phrase = sentence(inner.lstrip(" \t*_:\n\r：")).strip(" *_\t:：")
+        phrase = _END_OF_FORMULA.sub("", phrase) if inner != after else phrase
         phrase = _REASON.sub("", _SUM.sub("", _FILLER.sub("", phrase))).strip(" *_\t,")
         phrase = phrase if _keeps_stop(phrase) else phrase.rstrip(".")
         if re.search(r"\w", phrase) and not _is_instruction(text[: marker.start()], phrase):

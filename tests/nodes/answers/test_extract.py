@@ -72,6 +72,9 @@ CHOICES = [
     ("The answer is F", None),
 ]
 FINALS = [
+    (r"So \[ \text{The answer is } 16 \]", "16"),
+    (r"So $\text{The answer is: } \frac{1}{2}$.", r"\frac{1}{2}"),
+    (r"\textbf{The final answer is} 7.", "7"),
     ("The answer is 42.", "42"),
     ("The answer is 3.14. Done.", "3.14"),
     ("The final answer is: $x^2$.", "x^2"),
