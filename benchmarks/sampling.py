@@ -2,6 +2,7 @@
 
     bash benchmarks/llama_cpp_tools.sh benchmarks/.tools python   # builds llama-server, once
     python benchmarks/sampling.py --tools benchmarks/.tools/build-*/bin [--rounds 3]
+    python benchmarks/sampling.py --threads 1,2,16   # the sampling threads alone, without a model
 
 The model is a tiny random GGUF with the vocabulary of Qwen2.5, 151,936 tokens, so that computing
 its logits costs little, as on a GPU. Each way of sampling is timed with 64 samples at once, in the
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gguf
@@ -27,6 +29,8 @@ import httpx
 import numpy as np
 
 from thinkgraph.models.backends.local import open_model
+from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
+from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 
@@ -123,6 +127,24 @@ async def by_engine(model: Any, way: dict[str, Any], samples: int = SAMPLES) -> 
     return sum(completion.tokens for completion in found) / (time.perf_counter() - began)
 
 
+def by_threads(threads: int, rounds: int, *, confidence: bool) -> list[float]:
+    """Milliseconds that sampling threads take for a step of random logits, each round."""
+    random = np.random.default_rng(0)
+    logits = 3 * random.standard_normal((SAMPLES, VOCABULARY)).astype(np.float32)
+    sampling, took = Sampling(confidence=confidence), []
+    vocabulary: Any = SimpleNamespace(size=VOCABULARY, ends=())
+    samplers = [Sampler(vocabulary, sampling, number, None) for number in range(SAMPLES)]
+    sequence: Any = SimpleNamespace(request=SimpleNamespace(sampling=sampling))
+    pool = SamplingPool(VOCABULARY, threads)
+    for _ in range(rounds + 1):
+        rows = [[Draw(sequence, sampler)] for sampler in samplers]
+        began = time.perf_counter()
+        pool.run(rows, logits)
+        took.append(1000 * (time.perf_counter() - began))
+    pool.close()
+    return took[1:]
+
+
 def middle(values: list[float], form: str = "{:,.0f}") -> str:
     """Median, and the least and most."""
     low, high = form.format(min(values)), form.format(max(values))
@@ -133,7 +155,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tools", type=Path, help="where llama-server is")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", help="measure so many sampling threads alone: 1,2,16")
     given = parser.parse_args()
+    if given.threads:
+        print(
+            f"| threads | ms a step of {SAMPLES} rows | with confidence |\n| ---: | ---: | ---: |"
+        )
+        for count in map(int, given.threads.split(",")):
+            plain, full = (
+                middle(by_threads(count, 3 * given.rounds, confidence=each), "{:.1f}")
+                for each in (False, True)
+            )
+            print(f"| {count} | {plain} | {full} |")
+        return
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         path = Path(folder) / "vocabulary.gguf"
         write_model(path)

@@ -43,12 +43,15 @@ class Distribution:
 
     Args:
         logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
+
+    Attributes:
         room: of the same shape, for the exponentials of the logits; it saves a thread that looks
             at one distribution after the other an allocation for each.
     """
 
-    def __init__(self, logits: Logits, room: Logits | None = None) -> None:
-        self.logits, self._room = logits, room
+    def __init__(self, logits: Logits) -> None:
+        self.logits = logits
+        self.room: Logits | None = None
 
     @cached_property
     def _group_maxima(self) -> Logits:
@@ -82,8 +85,8 @@ class Distribution:
     @cached_property
     def _exponentials(self) -> Logits:
         if not self.shift:
-            return np.exp(self.logits, out=self._room)
-        shifted = np.subtract(self.logits, np.float32(self.shift), out=self._room)
+            return np.exp(self.logits, out=self.room)
+        shifted = np.subtract(self.logits, np.float32(self.shift), out=self.room)
         return np.exp(shifted, out=shifted)
 
     @cached_property
@@ -151,16 +154,18 @@ class Distribution:
         return Likeliest(np.flatnonzero(self.logits >= np.float32(lowest)), lowest)
 
     @cached_property
+    def _moments(self) -> tuple[float, float]:
+        """The sum of the logits, and of their products with their exponentials."""
+        logits = self.logits
+        if not math.isfinite(float(logits.sum())):  # impossible tokens: 0 · -inf is 0 here
+            logits = np.maximum(logits, np.float32(self.log_total - 1e4))
+        return float(logits.sum()), float(self._exponentials @ logits)  # numpy sums in pairs
+
+    @cached_property
     def uncertainty(self) -> Uncertainty:
         """Entropy, self-certainty and confidence of the distribution."""
         size, log_total = len(self.logits), self.log_total
-        sum_of_logits, weighted = float(self.logits.sum()), 0.0  # numpy sums in pairs
-        if math.isfinite(sum_of_logits):
-            weighted = float(self._exponentials @ self.logits)
-        else:  # impossible tokens: 0 · -inf is 0 here
-            finite = np.maximum(self.logits, np.float32(log_total - 1e4))
-            sum_of_logits = float(finite.sum(dtype=np.float64))
-            weighted = float(self._exponentials @ finite)
+        sum_of_logits, weighted = self._moments
         best = self.top(min(TOP, size))
         least = -1e4  # of an impossible token
         return Uncertainty(
@@ -168,3 +173,32 @@ class Distribution:
             self_certainty=log_total - sum_of_logits / size - math.log(size),
             confidence=-math.fsum(max(logprob, least) for _, logprob in best) / len(best),
         )
+
+
+def distributions(logits: Logits, room: Logits, *, uncertain: bool) -> list[Distribution]:
+    """Those of several rows, with what most draws need computed for all rows at once.
+
+    A few long calls into numpy instead of many short ones: after each call a thread waits for the
+    GIL again, which takes longer than the call where many threads do so.
+
+    Args:
+        logits: (rows, vocabulary).
+        room: of at least that shape, overwritten.
+        uncertain: whether their uncertainty will be asked for.
+    """
+    count, size = logits.shape
+    groups = size // _GROUP
+    maxima = logits[:, : groups * _GROUP].reshape(count, _GROUP, groups).max(axis=1)
+    made = [Distribution(row) for row in logits]
+    for each, own in zip(made, maxima, strict=True):
+        vars(each)["_group_maxima"] = own  # where functools.cached_property keeps it
+    if any(not math.isfinite(each.peak) or each.shift for each in made):
+        return made  # each computes its own
+    exponentials = np.exp(logits, out=room[:count])
+    for each, total in zip(made, exponentials.sum(axis=1), strict=True):
+        vars(each)["total"] = float(total)
+    if uncertain and np.isfinite(sums := logits.sum(axis=1)).all():
+        weighted = np.matmul(exponentials[:, None, :], logits[:, :, None])[:, 0, 0]
+        for each, plain, product in zip(made, sums, weighted, strict=True):
+            vars(each)["_moments"] = float(plain), float(product)
+    return made

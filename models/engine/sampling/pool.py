@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from thinkgraph.models.engine.sampling.distribution import Distribution, Logits, Uncertainty
-from thinkgraph.models.engine.sampling.sampler import Candidates, Sampler
+from thinkgraph.models.engine.sampling.distribution import (
+    Distribution,
+    Logits,
+    Uncertainty,
+    distributions,
+)
+from thinkgraph.models.engine.sampling.sampler import BLOCK, Candidates, Sampler
 
 if TYPE_CHECKING:
     from thinkgraph.models.engine.sequence import Sequence
 
 WORTH_IT = 200_000
 """Logits in a step from which it is sampled by several threads: less is done before they start."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -39,6 +47,11 @@ class Draw:
     top: tuple[tuple[int, float], ...] = field(default=())
     error: BaseException | None = None
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes another pass over the vocabulary, or a constraint's mask."""
+        return self.sampler is not None and self.sampler.is_slow
+
     def run(self, distribution: Distribution, candidates: Candidates) -> None:
         """Draw the token, and compute what is wanted of it."""
         sampling = self.sequence.request.sampling
@@ -59,6 +72,10 @@ class Draw:
 class SamplingPool:
     """Threads that sample the rows of a step.
 
+    What is long is computed by all threads, for a few rows at once; the draws themselves are
+    short, and are made by the calling thread alone, as threads would only wait for the GIL. Draws
+    under a constraint, or without a top-k, are long again.
+
     Args:
         vocabulary: its size.
         threads: how many, the calling one included.
@@ -76,37 +93,62 @@ class SamplingPool:
             rows: the draws of each row.
             logits: (rows, vocabulary).
         """
-        left = iter(range(len(rows)))  # next() is atomic: each thread takes the next row
-        work = _work(rows, logits, left)
-        helpers = []
-        try:
-            if len(rows) * self._vocabulary >= WORTH_IT:
-                count = min(len(rows), len(self._candidates)) - 1
-                for candidates in self._candidates[1 : count + 1]:
-                    helpers.append(self._threads.submit(work, candidates))
-            work(self._candidates[0])
-        finally:
-            wait(helpers)  # they use samplers and logits that are gone after the step
-        for helper in helpers:
-            helper.result()
+        found: list[Distribution | None] = [None] * len(rows)
+        size = max(1, min(BLOCK, len(rows) // len(self._candidates)))
+        blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
+        self._share(blocks, size, partial(_prepare, rows, logits, found))
+        slow, quick = [], []
+        for row, distribution in zip(rows, found, strict=True):
+            if row and distribution:
+                (slow if any(draw.is_slow for draw in row) else quick).append((row, distribution))
+        for each in quick:
+            _draw(each, self._candidates[0])
+        self._share(slow, 1, _draw)
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown()
 
+    def _share(self, items: list[T], size: int, work: Callable[[T, Candidates], None]) -> None:
+        """Work on every item, each of so many rows, by as many threads as are worth it."""
+        left = iter(items)  # next() is atomic: each thread takes the next item
 
-def _work(
-    rows: list[list[Draw]], logits: Logits, left: Iterator[int]
-) -> Callable[[Candidates], None]:
-    def work(candidates: Candidates) -> None:
-        for index in left:
-            try:
-                distribution = Distribution(logits[index], candidates.exponentials)
-            except BaseException as error:  # it concerns the sequences of this row only
-                for draw in rows[index]:
-                    draw.error = error
-                continue
-            for draw in rows[index]:
-                draw.run(distribution, candidates)
+        def some(candidates: Candidates) -> None:
+            for item in left:
+                work(item, candidates)
 
-    return work
+        helpers = []
+        try:
+            if len(items) * size * self._vocabulary >= WORTH_IT:
+                for candidates in self._candidates[1 : len(items)]:
+                    helpers.append(self._threads.submit(some, candidates))
+            some(self._candidates[0])
+        finally:
+            wait(helpers)  # they use samplers and logits that are gone after the step
+        for helper in helpers:
+            helper.result()
+
+
+def _prepare(
+    rows: list[list[Draw]],
+    logits: Logits,
+    found: list[Distribution | None],
+    block: slice,
+    candidates: Candidates,
+) -> None:
+    draws = [draw for row in rows[block] for draw in row]
+    if not draws:
+        return
+    try:
+        uncertain = any(draw.sequence.request.sampling.confidence for draw in draws)
+        found[block] = distributions(logits[block], candidates.exponentials, uncertain=uncertain)
+    except BaseException as error:  # it concerns the sequences of these rows only
+        for draw in draws:
+            draw.error = error
+
+
+def _draw(row: tuple[list[Draw], Distribution], candidates: Candidates) -> None:
+    draws, distribution = row
+    distribution.room = candidates.exponentials[0]
+    for draw in draws:
+        draw.run(distribution, candidates)

@@ -22,6 +22,8 @@ from thinkgraph.models.engine.sampling.distribution import (
 from thinkgraph.models.engine.sampling.dry import dry_sampler, uses_dry
 from thinkgraph.models.model import Sampling
 
+BLOCK = 4
+"""Rows of a step that a thread looks at together."""
 _RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
 _IMPOSSIBLE = np.float32(-np.inf)
 _FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
@@ -46,14 +48,14 @@ class Candidates:
         size: most tokens it can hold, those of the vocabulary.
 
     Attributes:
-        exponentials: room for those of a distribution.
+        exponentials: room for those of :data:`BLOCK` distributions.
     """
 
     def __init__(self, size: int) -> None:
         self._room = np.empty(size, _CANDIDATE)
         self._ids, self._logits = self._room["id"], self._room["logit"]
         self._every = np.arange(size, dtype=np.int32)
-        self.exponentials: Logits = np.empty(size, np.float32)
+        self.exponentials: Logits = np.empty((BLOCK, size), np.float32)
         self._data = self._room.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         self._array = llama.llama_token_data_array(self._data, 0, -1, False)
         self._reference = ctypes.byref(self._array)
@@ -135,6 +137,11 @@ class Sampler:
         self._penalized: deque[int] = deque(maxlen=window)
         self._adjust = _new_chain(_adjusting(vocabulary, sampling, bias, window))
         self._choose = _new_chain(_choosing(sampling, native_seed(seed)))
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a draw may look at the whole vocabulary again, or at a constraint."""
+        return self._constraint is not None or not self._count
 
     @property
     def finished(self) -> bool:
