@@ -69,6 +69,10 @@ class Draw:
             self.error = error
 
 
+Drawn = tuple[list[Draw], Distribution]
+"""The draws of a row, and what they are drawn from."""
+
+
 class SamplingPool:
     """Threads that sample the rows of a step.
 
@@ -97,7 +101,8 @@ class SamplingPool:
         size = max(1, min(BLOCK, len(rows) // len(self._candidates)))
         blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
         self._share(blocks, size, partial(_prepare, rows, logits, found))
-        slow, quick = [], []
+        quick: list[Drawn] = []
+        slow: list[Drawn] = []
         for row, distribution in zip(rows, found, strict=True):
             if row and distribution:
                 (slow if any(draw.is_slow for draw in row) else quick).append((row, distribution))
@@ -147,7 +152,7 @@ def _prepare(
             draw.error = error
 
 
-def _draw(row: tuple[list[Draw], Distribution], candidates: Candidates) -> None:
+def _draw(row: Drawn, candidates: Candidates) -> None:
     draws, distribution = row
     distribution.room = candidates.exponentials[0]
     for draw in draws:
