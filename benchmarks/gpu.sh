@@ -89,6 +89,7 @@ tests() {
 
 bench() {
     offloaded
+    machine # it may not be the one that built
     : "${model:?usage: gpu.sh bench FOLDER MODEL}"
     "$python" -c '
 import sys

@@ -156,10 +156,11 @@ class Distribution:
     @cached_property
     def _moments(self) -> tuple[float, float]:
         """The sum of the logits, and of their products with their exponentials."""
-        logits = self.logits
-        if not math.isfinite(float(logits.sum())):  # impossible tokens: 0 · -inf is 0 here
+        logits, total = self.logits, float(self.logits.sum())  # numpy sums in pairs
+        if not math.isfinite(total):  # impossible tokens: 0 · -inf is 0 here
             logits = np.maximum(logits, np.float32(self.log_total - 1e4))
-        return float(logits.sum()), float(self._exponentials @ logits)  # numpy sums in pairs
+            total = float(logits.sum(dtype=np.float64))
+        return total, float(self._exponentials @ logits)
 
     @cached_property
     def uncertainty(self) -> Uncertainty:
