@@ -14,8 +14,8 @@ _DISPLAY = re.compile(
     r"|```\w*\n(?P<code>.{1,400}?)\n```)",
     re.DOTALL,
 )
-# The marker was words in a formula: \[ \text{The answer is } 16 \]
-_END_OF_WORDS = re.compile(r"\A\s*[:：]?\s*\}\s*")
+_BRACE = re.compile(r"(?<!\\)[{}]")
+_NOTHING = re.compile(r"[\s:：]*")
 _END_OF_FORMULA = re.compile(r"\s*(?:\\[\])]|\$\$?)[\s.]*\Z")
 _ABBREVIATED = (
     "st|mr|mrs|ms|dr|prof|mt|ft|approx|ca|vs|etc|no|nr|fig|eq|vol|jr|sr|inc|ltd|co|gen|col|sgt|rev"
@@ -91,13 +91,29 @@ def _phrases(text: str) -> Iterator[Phrase]:
         if display := _DISPLAY.match(after.lstrip(" *_:\t")):
             yield Phrase(next(part for part in display.groups() if part).strip(), marker.start())
             continue
-        inner = _END_OF_WORDS.sub("", after)
-        phrase = sentence(inner.lstrip(" \t*_:\n\r：")).strip(" *_\t:：")
-        phrase = _END_OF_FORMULA.sub("", phrase) if inner != after else phrase
+        before, behind = _closed(after)
+        words_alone = bool(behind) and _NOTHING.fullmatch(before) is not None
+        phrase = sentence((behind if words_alone else before).lstrip(" \t*_:\n\r：")).strip(
+            " *_\t:："
+        )
+        phrase = _END_OF_FORMULA.sub("", phrase) if words_alone else phrase
         phrase = _REASON.sub("", _SUM.sub("", _FILLER.sub("", phrase))).strip(" *_\t,")
         phrase = phrase if _keeps_stop(phrase) else phrase.rstrip(".")
         if re.search(r"\w", phrase) and not _is_instruction(text[: marker.start()], phrase):
             yield Phrase(_inline_math(phrase), marker.start())
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """What stands before and behind a brace that was opened before the text.
+
+    It ends the words around a marker: `\\text{The answer is } 16`, `\\textbf{The answer is 16}`.
+    """
+    depth = 0
+    for brace in _BRACE.finditer(text):
+        depth += 1 if brace[0] == "{" else -1
+        if depth < 0:
+            return text[: brace.start()], text[brace.end() :]
+    return text, ""
 
 
 def _is_instruction(before: str, phrase: str) -> bool:
