@@ -45,7 +45,7 @@ RESULTS = ROOT / "results"
 PARAMS = RESULTS / "params"
 VOTES = "self-consistency@1,2,4,8,16"
 SHARED = f"{VOTES},self-certainty@8,deepconf@8,best-of-n@8,adaptive-consistency@8"
-QUICK = f"direct,chain-of-thought,{SHARED},early-stopping@8:window=4"
+QUICK = f"direct,chain-of-thought,{SHARED},early-stopping@4:window=2,early-stopping@8:window=4"
 """The votes share their samples, so that all of them cost what the largest costs."""
 
 

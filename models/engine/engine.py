@@ -24,7 +24,7 @@ from thinkgraph.models.engine.kv_cache.kv_pool import KvPool
 from thinkgraph.models.engine.llama.native import NativeModel, adapter_names
 from thinkgraph.models.engine.runner import NO_ROOM, DecodeError, Row, Runner
 from thinkgraph.models.engine.sampling.constraint import Constraint, DeadEnd, Grammars
-from thinkgraph.models.engine.sampling.distribution import Logits
+from thinkgraph.models.engine.sampling.distribution import Logits, NotFinite
 from thinkgraph.models.engine.sampling.dry import is_dry_made, make_dry, uses_dry
 from thinkgraph.models.engine.sampling.pool import Draw, SamplingPool
 from thinkgraph.models.engine.sampling.sampler import Sampler
@@ -400,7 +400,6 @@ class Engine:
         self._counters.native_s += time.perf_counter() - began
         self._counters.steps += 1
         for chunk in chunks:
-            self._scheduler.suspects.difference_update(chunk.sequences)
             try:
                 self._account(chunk)
             except BaseException as error:
@@ -437,14 +436,19 @@ class Engine:
             for row in rows
         ]
         self._sampling.run(draws, logits)
-        touched = set()
+        touched, spoiled = set(), []
         for row, drawn in zip(rows, draws, strict=True):
             for draw in drawn:
                 touched.add(draw.sequence.request)
-                self._advance(draw)
+                if isinstance(draw.error, NotFinite):
+                    spoiled.append(draw)
+                else:
+                    self._advance(draw)
             if len(drawn) > 1:
                 sequences = [draw.sequence for draw in drawn]
                 self._scheduler.split_diverged(row.chunk.lease, sequences)
+        if spoiled:
+            self._quarantine(spoiled)
         for request in touched:
             self._notify(request)
         self._counters.rows += len(rows)
@@ -496,6 +500,7 @@ class Engine:
             if draw.error:
                 raise draw.error
             self._take(draw)
+            self._scheduler.suspects.discard(sequence)
             if reason := self._reason_to_end(sequence, draw.token):
                 self._finish(sequence, reason)
         except DeadEnd as error:
@@ -645,6 +650,27 @@ class Engine:
                 request.end(error)
                 self._notify(request)
         self._arrived.clear()
+
+    def _quarantine(self, spoiled: list[Draw]) -> None:
+        """After logits that are no numbers: find out alone whose fault it is, and fail only that.
+
+        NaN in one sequence's cells can spoil the rows of all others, even when it has ended: where
+        attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN. So all
+        start anew in a cache of zeros, each alone until it has a row.
+        """
+        scheduler = self._scheduler
+        _log.warning("%d rows of logits are no numbers", len(spoiled))
+        guilty = [draw for draw in spoiled if draw.sequence in scheduler.suspects]
+        for draw in guilty:
+            self._advance(draw)
+        with _changing_cache():
+            suspects = [] if guilty else list(scheduler.running)
+            scheduler.preempt_all()
+            scheduler.suspects.update(suspects)
+            self.native.memory.clear()
+        for draw in spoiled:
+            if draw.sequence.is_sampled and (budget := draw.sequence.request.budget):
+                budget.spend(tokens=-1)  # it drew nothing
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""

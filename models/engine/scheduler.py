@@ -39,7 +39,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
         self.suspects: set[Sequence] = set()
-        """Sequences of a batch that failed, each of which must next succeed alone."""
+        """Sequences of a batch that failed; each runs alone until it has a row of logits."""
         self.preemptions = 0
         self._adapter_steps = 0
 
@@ -92,9 +92,7 @@ class Scheduler:
         if sequence.lease:
             if keep:
                 self.pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
-            self.pool.release(sequence.lease)
-            sequence.lease = None
-            self.running.remove(sequence)
+            self._take_cells(sequence)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
 
@@ -113,15 +111,31 @@ class Scheduler:
     def preempt(self, sequence: Sequence) -> None:
         """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
         self.preemptions += 1
-        self.retire(sequence, keep=False)
+        self._take_cells(sequence)
         self.waiting.append(sequence, front=True)
+
+    def preempt_all(self) -> None:
+        """Preempt all that run, and drop the cached prefixes."""
+        for sequence in reversed(list(self.running)):
+            self.preempt(sequence)
+        self.pool.clear()
+
+    def _take_cells(self, sequence: Sequence) -> None:
+        if sequence.lease:
+            self.pool.release(sequence.lease)
+        sequence.lease = None
+        self.running.remove(sequence)
 
     @staticmethod
     def _adapter(sequence: Sequence) -> Adapter | None:
         return sequence.request.adapter
 
     def _choose_adapter(self) -> None:
-        wanted = list(dict.fromkeys([*map(self._adapter, self.running), *self.waiting.adapters]))
+        if self.suspects:
+            wanted = list(dict.fromkeys(map(self._adapter, self.suspects)))
+        else:
+            running = map(self._adapter, self.running)
+            wanted = list(dict.fromkeys([*running, *self.waiting.adapters]))
         if not wanted or wanted == [self.adapter]:
             return
         self._adapter_steps += 1
@@ -135,6 +149,8 @@ class Scheduler:
         for sequence in self.waiting.oldest(self.adapter, 2 * self.settings.sequences):
             if not self._has_place:
                 return
+            if self.suspects and sequence not in self.suspects:
+                continue
             if self._prefix_being_computed(sequence):
                 continue
             if not self._admit_one(sequence):

@@ -26,5 +26,5 @@ class LlamaMemory:
         return int(llama.llama_memory_seq_pos_min(self._pointer, sequence))
 
     def clear(self) -> None:
-        """Free every cell."""
-        llama.llama_memory_clear(self._pointer, False)
+        """Free every cell, and fill all of them with zeros."""
+        llama.llama_memory_clear(self._pointer, True)

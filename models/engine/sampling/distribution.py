@@ -28,6 +28,10 @@ class Likeliest(NamedTuple):
     least: float
 
 
+class NotFinite(FloatingPointError):
+    """The model's logits are no numbers."""
+
+
 class Uncertainty(NamedTuple):
     """How uncertain a distribution is, in nats."""
 
@@ -69,10 +73,10 @@ class Distribution:
         """Find out whether the model computed anything.
 
         Raises:
-            FloatingPointError: a logit is NaN or infinite, or all are minus infinity.
+            NotFinite: a logit is NaN or infinite, or all are minus infinity.
         """
         if not math.isfinite(self.peak):
-            raise FloatingPointError(
+            raise NotFinite(
                 "the model's logits are not finite numbers; its file or its adapter may be "
                 "damaged, or the adapter's scale too large"
             )
