@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,28 +11,26 @@ if TYPE_CHECKING:
 
 MOST_REFERENCES = 1000
 """References that one check follows: a schema can make their number exponential."""
-_UNCHECKED = (
-    "pattern",
-    "patternProperties",
-    "$dynamicRef",
-    "$recursiveRef",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-)
-"""Keywords that search by a regular expression, which may take exponential time, or that follow
-references in a way of their own."""
+_SHOWN = 60  # characters of a text in an error
+_UNCHECKED = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
+"""Keywords that follow references in a way of their own."""
 
 
 class TooManyReferences(Exception):
     """A schema's references lead on and on."""
 
+    def __init__(self) -> None:
+        super().__init__(f"its references lead to more than {MOST_REFERENCES} others")
+
 
 def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
     """How a value isn't as its schema says; None if it is.
 
-    Nothing is fetched, and no regular expression of the schema is run.
+    Nothing is fetched. Patterns are matched by RE2, in linear time; one that RE2 can't read, with
+    look-around or a back-reference, is not checked.
 
     Raises:
+        TooManyReferences: the schema's lead on and on.
         Exception: whatever an invalid schema makes ``jsonschema`` raise.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
@@ -51,13 +50,64 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
         yield from standard["$ref"](*given) or ()
 
     def additional(validator: Any, value: Any, instance: Any, inner: Any) -> Iterator[Any]:
-        if "patternProperties" not in inner:
-            yield from standard["additionalProperties"](validator, value, instance, inner) or ()
+        patterns = inner.get("patternProperties", {})
+        if isinstance(instance, Mapping) and patterns:
+            if any(_rule(pattern) is None for pattern in patterns):
+                return
+            instance = {
+                name: each
+                for name, each in instance.items()
+                if not any(_finds(pattern, name) for pattern in patterns)
+            }
+            inner = {name: each for name, each in inner.items() if name != "patternProperties"}
+        yield from standard["additionalProperties"](validator, value, instance, inner) or ()
 
     own: dict[str, Any] = dict.fromkeys(_UNCHECKED, _unchecked)
-    own |= {"$ref": reference, "additionalProperties": additional}
+    own |= {
+        "$ref": reference,
+        "additionalProperties": additional,
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+    }
     return best_match(extend(draft, own)(schema, registry=Registry()).iter_errors(value))
 
 
 def _unchecked(*_: Any) -> tuple[()]:
     return ()
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+
+    if isinstance(instance, str) and _rule(pattern) and not _finds(pattern, instance):
+        shown = f"{instance[:_SHOWN]}…" if len(instance) > _SHOWN else instance
+        yield ValidationError(f"{shown!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    validator: Any, patterns: Mapping[str, Any], instance: Any, _: Any
+) -> Iterator[ValidationError]:
+    named = instance.items() if isinstance(instance, Mapping) else ()
+    for pattern, schema in patterns.items():
+        for name, value in named:
+            if _finds(pattern, name):
+                yield from validator.descend(value, schema, path=name, schema_path=pattern)
+
+
+def _finds(pattern: str, text: str) -> bool:
+    rule = _rule(pattern)
+    # A surrogate can't be matched: RE2 works on UTF-8.
+    return bool(rule and rule.search(text.encode("utf-8", "replace").decode()))
+
+
+@lru_cache(maxsize=256)
+def _rule(pattern: str) -> Any:
+    """The pattern, compiled; None if RE2 can't read it."""
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error:
+        return None

@@ -11,6 +11,7 @@ from thinkgraph.graphs.language.spec import Output, Spec
 from thinkgraph.graphs.record import RunRecord
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen, Model
+from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.request import RequestRecord
 
@@ -163,17 +164,22 @@ def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
 
 def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
     """The first of the values, as JSON or as it is, that the schema allows."""
-    import jsonschema  # noqa: PLC0415 (only for an output that has a schema)
-
-    validator = jsonschema.validators.validator_for(schema)(schema)
     forms = [form for value in found for form in _forms(value)]
-    for form in forms:
-        if validator.is_valid(form):
-            return form
-    wrong = jsonschema.exceptions.best_match(validator.iter_errors(forms[0]))
+    try:
+        faults = []
+        for form in forms:
+            if (fault := mismatch(form, schema)) is None:
+                return form
+            faults.append(fault)
+    except Exception as error:  # of a schema that is none, or leads on and on
+        raise OutputMismatch(
+            f"the json_schema of graph {spec.name!r} can't be read: {_short(str(error))}"
+        ) from None
+    wrong = faults[0]
     place = "".join(f"[{step!r}]" for step in wrong.absolute_path)
     text = found[-1] if isinstance(found[-1], str) else json.dumps(found[-1], default=repr)
-    why = wrong.message if list(parsed(text)) else "it isn't JSON"
+    is_text = wrong.validator == "type" and not list(parsed(text))
+    why = "it isn't JSON" if is_text else wrong.message
     raise OutputMismatch(
         f"the output of graph {spec.name!r} doesn't match its json_schema: "
         f"{spec.output.field}{place}: {_short(why)}; it is {_short(text)!r}; a text that was cut "

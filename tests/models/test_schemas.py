@@ -33,16 +33,33 @@ def test_a_schema_makes_nothing_be_fetched(keyword, draft, monkeypatch):
     assert fetched == []
 
 
+SLOW = "^(a+)+$"  # exponential in Python's own matcher
+LOOKS_AHEAD = "^(?!x)"
+
+
 @pytest.mark.parametrize(
-    "schema",
+    ("schema", "wrong"),
     [
-        {"properties": {"q": {"pattern": "^(a+)+$"}}},
-        {"patternProperties": {"^(.+)+$": {}}, "additionalProperties": False},
-        {"patternProperties": {"^(.+)+$": {}}, "unevaluatedProperties": False},
+        ({"properties": {"q": {"pattern": SLOW}}}, "does not match"),
+        ({"properties": {"q": {"pattern": "!$"}}}, None),
+        ({"properties": {"q": {"pattern": "a", "maxLength": 9}}}, "is too long"),
+        ({"properties": {"q": {"pattern": LOOKS_AHEAD}}}, None),
+        ({"patternProperties": {"^(q+)+$": {"type": "integer"}}}, "not of type 'integer'"),
+        ({"patternProperties": {"^(q+)+$": {}}, "additionalProperties": False}, None),
+        ({"patternProperties": {SLOW: {}}, "additionalProperties": False}, "was unexpected"),
+        ({"patternProperties": {SLOW: {}}, "additionalProperties": {"type": "null"}}, "'null'"),
+        ({"patternProperties": {LOOKS_AHEAD: {}}, "additionalProperties": False}, None),
+        ({"patternProperties": {SLOW: {}}, "unevaluatedProperties": False}, None),
     ],
 )
-def test_no_regular_expression_of_a_schema_is_run(schema):
-    assert mismatch({"q": "a" * 40 + "!"}, schema) is None
+def test_patterns_are_matched_in_linear_time_and_unknown_ones_are_not_checked(schema, wrong):
+    found = mismatch({"q": "a" * 5000 + "!"}, schema)
+    assert (found is None) == (wrong is None)
+    assert wrong is None or wrong in found.message
+
+
+def test_a_text_that_is_no_unicode_is_matched_too():
+    assert mismatch("\ud800", {"pattern": "^[a-z]$"}).validator == "pattern"
 
 
 def test_a_value_is_held_to_the_draft_that_its_schema_names():

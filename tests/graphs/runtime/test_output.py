@@ -102,6 +102,15 @@ def test_a_mismatch_is_one_error_that_has_the_run(text, said):
         graph.compile(model=ScriptedModel([text])).invoke({"question": "Who?"})
 
 
+def test_a_pattern_of_the_schema_can_not_stop_a_run():
+    slow = {"type": "string", "pattern": "^(a+)+$"}
+    graph = tg.Graph("slow", output=tg.Output(json_schema=slow))
+    graph.add(all=tg.Expand(write="rest", samples=1))
+    graph.edge(tg.START, "all", tg.END)
+    with pytest.raises(tg.OutputMismatch, match="does not match"):
+        graph.run("?", model=ScriptedModel([f"{'a' * 5000}7"]))
+
+
 def test_a_pydantic_model_is_a_schema_and_yaml_keeps_it(tmp_path):
     class Person(BaseModel):
         name: str

@@ -139,7 +139,8 @@ def test_a_server_is_ended_when_another_cannot_be_started(tmp_path):
 
 
 async def test_a_schema_of_a_hostile_server_does_not_stop_a_call(tools):
-    assert (await called(tools, "freeze", q="a" * 40 + "!")).result == "a" * 40 + "!"
+    assert "does not match" in (await called(tools, "freeze", q="a" * 40 + "!")).result
+    assert (await called(tools, "freeze", q="a" * 40)).result == "a" * 40
 
 
 def test_a_tool_whose_schema_refers_to_nothing_or_to_too_much_is_left_out(tools):

@@ -13,7 +13,7 @@ MOST_PARTS = 5000
 DEEPEST = 64
 
 
-def check_schema(schema: Mapping[str, Any], param: str, *, patterns: bool = True) -> None:
+def check_schema(schema: Mapping[str, Any], param: str) -> None:
     """Refuse a schema that is too large, or that refers to something outside it.
 
     A validator would fetch a reference to a URL or a file of this machine.
@@ -21,8 +21,6 @@ def check_schema(schema: Mapping[str, Any], param: str, *, patterns: bool = True
     Args:
         schema: what a request brings.
         param: the field of the request.
-        patterns: whether it may have regular expressions. The engine matches them in linear time;
-            the validation of a strategy's output is Python's, which may take exponential time.
 
     Raises:
         RequestError: with the field of the request.
@@ -38,11 +36,6 @@ def check_schema(schema: Mapping[str, Any], param: str, *, patterns: bool = True
         found = [value] if key == "pattern" and isinstance(value, str) else []
         if key == "patternProperties" and isinstance(value, Mapping):
             found = list(value)
-        if found and not patterns:
-            raise RequestError(
-                f"{param}: the schema of a strategy's answer can't have {key}; a bare model's can",
-                param=param,
-            )
         for pattern in found:
             if isinstance(pattern, str) and not _is_pattern(pattern):
                 raise RequestError(

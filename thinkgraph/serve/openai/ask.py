@@ -167,7 +167,6 @@ def _ask_strategy(ask: Ask, graph: Graph, options: Options, asked: Asked) -> Ask
     """A request to a strategy: settings are its params of the same names."""
     _refuse(ask.chosen, asked.settings, ask.tools)
     if asked.schema is not None:
-        check_schema(asked.schema, "response_format", patterns=False)
         graph = graph.answering(asked.schema)
     settings, limits = dict(asked.settings), [asked.tokens, options.tokens]
     if asked.longest is not None and "max_tokens" in graph.spec.params:
