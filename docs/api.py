@@ -16,8 +16,10 @@ from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_ori
 from pydantic import BaseModel
 
 import thinkgraph
+import thinkgraph.train
 from thinkgraph import Node
 
+TRAINING = "Training"
 GROUPS = {
     "Graphs": ["Graph", "NodeSpec", "load", "use", "param", "START", "END"],
     "What a graph declares": ["Param", "Input", "StateField", "Limits", "Prompt", "Thinking"],
@@ -67,6 +69,11 @@ GROUPS = {
         *("Budget", "Context"),
     ],
     "Fitted params": ["for_model", "read_fitted", "Fitted"],
+    TRAINING: [
+        *("fine_tune", "read_conversations", "divide", "Conversation", "TrainSettings", "Report"),
+        *("distill", "Plan", "Selection", "Distilled", "reinforce"),
+        *("to_gguf", "from_gguf", "merge", "TrainError"),
+    ],
     "Specs and errors": [
         *("Spec", "Output"),
         *("ThinkgraphError", "SpecError", "ModelError", "OutputMismatch", "Interrupted"),
@@ -79,8 +86,9 @@ INTRO = """\
 
 # The Python API
 
-`from thinkgraph import NAME` gives each name of this page. Nothing else is promised: the
-modules that these names come from, and whatever isn't listed here, may change in any version.
+`from thinkgraph import NAME` gives each name of this page, except those of
+[training](#training). Nothing else is promised: the modules that these names come from, and
+whatever isn't listed here, may change in any version.
 """
 SECTIONS = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):$", re.MULTILINE)
 TABLE = "| field | type | default | what it is |\n| --- | --- | --- | --- |"
@@ -91,7 +99,10 @@ def page() -> str:
     parts, anchors = [INTRO], anchored()
     for title, names in GROUPS.items():
         links = ", ".join(f"[`{name}`](#{anchors[name]})" for name in names)
-        parts += [f"## {title}\n", f"{links}\n", *(described(name) for name in names)]
+        module = thinkgraph.train if title == TRAINING else thinkgraph
+        where = f"`from {module.__name__} import NAME`; see [training.md](training.md).\n"
+        parts += [f"## {title}\n", *([where] if title == TRAINING else []), f"{links}\n"]
+        parts += [described(name, getattr(module, name)) for name in names]
     return "\n".join(parts)
 
 
@@ -104,9 +115,8 @@ def anchored() -> dict[str, str]:
     return anchors
 
 
-def described(name: str) -> str:
+def described(name: str, thing: Any) -> str:
     """One name: its signature, what it is, its fields and its members."""
-    thing = getattr(thinkgraph, name)
     head = f"### {name}\n"
     if isinstance(thing, str):
         return f"{head}\nThe name `{thing}` in an edge: `graph.edge(START, draft, END)`.\n"

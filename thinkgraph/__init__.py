@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thinkgraph.fitted import Fitted as Fitted
-    from thinkgraph.fitted import for_model as for_model
     from thinkgraph.fitted import read_fitted as read_fitted
+    from thinkgraph.fitted_store import for_model as for_model
     from thinkgraph.graphs.graph import Graph as Graph
     from thinkgraph.graphs.graph import load as load
     from thinkgraph.graphs.graph import use as use
@@ -98,7 +98,8 @@ if TYPE_CHECKING:
     load_model = _catalogue.load
 
 _EXPORTS = {
-    "fitted": ["Fitted", "for_model", "read_fitted"],
+    "fitted": ["Fitted", "read_fitted"],
+    "fitted_store": ["for_model"],
     "graphs.graph": ["Graph", "load", "use"],
     "graphs.language.problem": ["SpecError"],
     "graphs.language.spec": [

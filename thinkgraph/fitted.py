@@ -1,21 +1,14 @@
-"""A strategy's fitted params and prompts: in a params file, or kept for a model.
-
-``thinkgraph fit`` finds them. What it keeps is applied by :func:`for_model` alone: by `run`, `plan`
-and the servers, and never by `compare`, `fit`, `distill` or ``load()``, whose defaults are the
-strategy's own.
-"""
+"""A strategy's fitted params and prompts, which ``thinkgraph fit`` finds, and their params file."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
 from pydantic import Field, ValidationError
 
 from thinkgraph.evaluate.runs.digest import digest
@@ -25,8 +18,6 @@ from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.models.catalogue import SERVER, adapted, find
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
-from thinkgraph.models.tuning.file_key import file_key
-from thinkgraph.models.tuning.json_store import JsonStore
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 FORMAT = 1
@@ -204,104 +195,3 @@ def model_digest(model: str) -> str:
     adapter = adapted(model)
     files = [find(model).path, *([adapter.adapter] if adapter else [])]
     return "+".join(file_digest(file) for file in files)
-
-
-def for_model(graph: Graph, model: str) -> tuple[Graph, Fitted | None]:
-    """The strategy with the params and prompts that are kept for a model as its defaults.
-
-    Args:
-        graph: a strategy with its own defaults.
-        model: the name or path of a model, as in ``load_model()``.
-
-    Returns:
-        The graph and what was applied to it; the same graph and None where nothing is kept for
-        this file of the model, or the strategy has changed since.
-    """
-    fitted = kept(graph, model)
-    if fitted is None or not fitted.is_current(graph):
-        return graph, None
-    try:
-        return fitted.apply(graph), fitted
-    except ThinkgraphError:  # a prompt or a value that there was
-        return graph, None
-
-
-def kept(graph: Graph, model: str) -> Fitted | None:
-    """What is kept for a strategy and a model, even if the strategy has changed since."""
-    entries = store().read()
-    if not any(key.endswith(f":{graph.name}") for key in entries):
-        return None  # without a look at the model, which may have to be downloaded
-    try:
-        return Fitted.model_validate(entries[_key(graph.name, model)])
-    except (OSError, KeyError, ThinkgraphError, ValidationError):
-        return None
-
-
-def keep(fitted: Fitted) -> None:
-    """Keep params for the file of their model on this machine, in place of what was kept before.
-
-    Raises:
-        ThinkgraphError: the model has no file here, or it can't be written.
-    """
-    path = Path(fitted.model).expanduser()
-    if path.is_file():  # runs may start in another folder
-        fitted = fitted.model_copy(update={"model": str(path.resolve())})
-    try:
-        forget(fitted.graph, fitted.model)
-        store().put(_key(fitted.graph, fitted.model), fitted.model_dump(mode="json"))
-    except OSError as error:
-        raise ThinkgraphError(f"{store().file} can't be written: {error}") from None
-
-
-def forget(name: str, model: str) -> bool:
-    """Forget what is kept for a strategy, by its name, and a model; whether there was any.
-
-    Raises:
-        ThinkgraphError: it can't be written.
-    """
-    try:
-        place = _place(_key(name, model))
-    except (OSError, ThinkgraphError):  # its file is gone
-        place = f"{Path(model).expanduser().resolve()}#:{name}"
-    ours = [key for key in store().read() if _place(key) == place]
-    try:
-        for key in ours:
-            store().put(key, None)
-    except OSError as error:
-        raise ThinkgraphError(f"{store().file} can't be written: {error}") from None
-    return bool(ours)
-
-
-def all_kept() -> Iterator[tuple[Fitted, bool]]:
-    """All that is kept, and whether the model's file is still the one that it is for."""
-    for key, entry in store().read().items():
-        try:
-            fitted = Fitted.model_validate(entry)
-        except ValidationError:
-            continue
-        try:
-            yield fitted, key == _key(fitted.graph, fitted.model)
-        except (OSError, ThinkgraphError):
-            yield fitted, False
-
-
-def store() -> JsonStore:
-    """Where it is kept: ``fitted.json`` in the user's configuration folder."""
-    return JsonStore(user_config_path("thinkgraph") / "fitted.json")
-
-
-def _place(key: str) -> str:
-    """A key without what tells a changed file from what it was before."""
-    return re.sub(r"#[0-9a-f]{16}", "#", key)
-
-
-def _key(name: str, model: str) -> str:
-    """A strategy for a model's file, as it is now, and its adapter's.
-
-    Raises:
-        ThinkgraphError: the model has no file here.
-        OSError: the file is gone.
-    """
-    adapter = adapted(model)
-    more = f"+{file_key(adapter.adapter)}:{adapter.scale:g}" if adapter else ""
-    return f"{file_key(find(model).path)}{more}:{name}"

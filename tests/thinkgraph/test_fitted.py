@@ -7,7 +7,8 @@ import pytest
 from thinkgraph.cli.options import NONE
 from thinkgraph.cli.serve import _service
 from thinkgraph.evaluate.runs import config
-from thinkgraph.fitted import Fitted, for_model, keep, model_digest, read_fitted, spec_digest, store
+from thinkgraph.fitted import Fitted, model_digest, read_fitted, spec_digest
+from thinkgraph.fitted_store import for_model, keep, store
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.serve.mcp.tools import input_model

@@ -151,7 +151,7 @@ def fit(
 
 
 def _undo(graph: str, model: str | None) -> None:
-    from thinkgraph.fitted import forget
+    from thinkgraph.fitted_store import forget
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
 
@@ -167,7 +167,7 @@ def _undo(graph: str, model: str | None) -> None:
 
 def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
     """Keep what was found, if it is worth it, and say so."""
-    from thinkgraph.fitted import keep, store
+    from thinkgraph.fitted_store import keep, store
     from thinkgraph.models.catalogue import SERVER
 
     if fitted.model.startswith(SERVER):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def models() -> None:
     """List the named models, whether they are installed, and what was tuned and fitted."""
-    from thinkgraph.fitted import all_kept
+    from thinkgraph.fitted_store import all_kept
     from thinkgraph.models.catalogue import known
     from thinkgraph.models.tuning.findings import finding, store, unused_copies
 

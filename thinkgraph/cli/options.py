@@ -139,7 +139,8 @@ def with_fitted(
     """
     if file == NONE:
         return strategy, None, []
-    from thinkgraph.fitted import for_model, kept, read_fitted
+    from thinkgraph.fitted import read_fitted
+    from thinkgraph.fitted_store import for_model, kept
     from thinkgraph.graphs.runtime.models import default_model
 
     name = model or default_model()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from thinkgraph.fitted import Fitted, for_model
+from thinkgraph.fitted import Fitted
+from thinkgraph.fitted_store import for_model
 from thinkgraph.graphs import catalogue
 from thinkgraph.graphs.graph import Graph, load
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
