@@ -436,19 +436,20 @@ class Engine:
             for row in rows
         ]
         self._sampling.run(draws, logits)
-        touched, spoiled = set(), []
+        touched: set[Request] = set()
+        spoiled: dict[Sequence, Draw] = {}
         for row, drawn in zip(rows, draws, strict=True):
             for draw in drawn:
                 touched.add(draw.sequence.request)
                 if isinstance(draw.error, NotFinite):
-                    spoiled.append(draw)
-                else:
+                    spoiled.setdefault(draw.sequence, draw)
+                elif draw.sequence not in spoiled:  # a scored text has several rows
                     self._advance(draw)
             if len(drawn) > 1:
                 sequences = [draw.sequence for draw in drawn]
                 self._scheduler.split_diverged(row.chunk.lease, sequences)
         if spoiled:
-            self._quarantine(spoiled)
+            self._find_spoiler(list(spoiled.values()))
         for request in touched:
             self._notify(request)
         self._counters.rows += len(rows)
@@ -500,7 +501,7 @@ class Engine:
             if draw.error:
                 raise draw.error
             self._take(draw)
-            self._scheduler.suspects.discard(sequence)
+            self._scheduler.suspects.pop(sequence, None)
             if reason := self._reason_to_end(sequence, draw.token):
                 self._finish(sequence, reason)
         except DeadEnd as error:
@@ -651,26 +652,26 @@ class Engine:
                 self._notify(request)
         self._arrived.clear()
 
-    def _quarantine(self, spoiled: list[Draw]) -> None:
+    def _find_spoiler(self, spoiled: list[Draw]) -> None:
         """After logits that are no numbers: find out alone whose fault it is, and fail only that.
 
         NaN in one sequence's cells can spoil the rows of all others, even when it has ended: where
-        attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN. So all
-        start anew in a cache of zeros, each alone until it has a row.
+        attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN.
         """
-        scheduler = self._scheduler
         _log.warning("%d rows of logits are no numbers", len(spoiled))
+        scheduler = self._scheduler
         guilty = [draw for draw in spoiled if draw.sequence in scheduler.suspects]
         for draw in guilty:
             self._advance(draw)
-        with _changing_cache():
-            suspects = [] if guilty else list(scheduler.running)
-            scheduler.preempt_all()
-            scheduler.suspects.update(suspects)
-            self.native.memory.clear()
+        if not guilty:
+            scheduler.isolate(scheduler.running)
         for draw in spoiled:
-            if draw.sequence.is_sampled and (budget := draw.sequence.request.budget):
-                budget.spend(tokens=-1)  # it drew nothing
+            request = draw.sequence.request
+            try:
+                if draw.sampler and request.budget:
+                    request.budget.spend(tokens=-1)  # nothing was drawn
+            except BaseException as error:
+                self._fail_by(error, request)
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
         """After a decode that failed: find out alone whose fault it is, and fail only that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from thinkgraph.models.engine.kv_cache.kv_pool import KvPool, Lease
@@ -38,7 +39,7 @@ class Scheduler:
         self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
-        self.suspects: set[Sequence] = set()
+        self.suspects: dict[Sequence, None] = {}
         """Sequences of a batch that failed; each runs alone until it has a row of logits."""
         self.preemptions = 0
         self._adapter_steps = 0
@@ -49,8 +50,11 @@ class Scheduler:
         Admits what fits, and when cells run out evicts idle prefixes, then preempts the
         newest sequences, which wait at the front and go on later where they were.
         """
-        self._choose_adapter()
-        self._admit()
+        if self.suspects:
+            self._admit_suspect()
+        else:
+            self._choose_adapter()
+            self._admit()
         chunks = self._build_chunks()
         while not self.pool.evict(sum(chunk.count for chunk in chunks)):
             self.preempt_newest()
@@ -59,7 +63,9 @@ class Scheduler:
 
     def admit_same_prompt(self, leader: Sequence) -> list[Sequence]:
         """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
-        admitted = []
+        admitted: list[Sequence] = []
+        if self.suspects:
+            return admitted
         for sequence in self.waiting.same_prompt(leader, self.settings.sequences):
             if not (leader.lease and self._has_place and self._has_room(sequence.num_targets + 1)):
                 break
@@ -88,19 +94,22 @@ class Scheduler:
 
     def retire(self, sequence: Sequence, *, keep: bool) -> None:
         """Let a sequence go; with ``keep`` its cells become a cached prefix."""
-        self.suspects.discard(sequence)
+        unproven = sequence in self.suspects and sequence.lease is not None
+        self.suspects.pop(sequence, None)
         if sequence.lease:
             if keep:
                 self.pool.commit(sequence.lease, sequence.tokens[: sequence.computed])
             self._take_cells(sequence)
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
+        if unproven:
+            self.pool.zero()
 
     def isolate(self, sequences: list[Sequence]) -> None:
-        """Have sequences of a failed batch start anew, each alone for a step."""
-        for sequence in reversed(sequences):
-            self.preempt(sequence)
-        self.suspects.update(sequences)
+        """After a batch that failed: have all start anew, and these first, each alone."""
+        self.suspects = dict.fromkeys(reversed(sequences))  # the oldest goes on first
+        self._preempt_all_but(())
+        self.pool.zero()
 
     def preempt_newest(self) -> None:
         """Preempt the newest sequence, with all that hold its lease: else no cell comes free."""
@@ -114,11 +123,10 @@ class Scheduler:
         self._take_cells(sequence)
         self.waiting.append(sequence, front=True)
 
-    def preempt_all(self) -> None:
-        """Preempt all that run, and drop the cached prefixes."""
+    def _preempt_all_but(self, kept: Container[Sequence]) -> None:
         for sequence in reversed(list(self.running)):
-            self.preempt(sequence)
-        self.pool.clear()
+            if sequence not in kept:
+                self.preempt(sequence)
 
     def _take_cells(self, sequence: Sequence) -> None:
         if sequence.lease:
@@ -131,11 +139,7 @@ class Scheduler:
         return sequence.request.adapter
 
     def _choose_adapter(self) -> None:
-        if self.suspects:
-            wanted = list(dict.fromkeys(map(self._adapter, self.suspects)))
-        else:
-            running = map(self._adapter, self.running)
-            wanted = list(dict.fromkeys([*running, *self.waiting.adapters]))
+        wanted = list(dict.fromkeys([*map(self._adapter, self.running), *self.waiting.adapters]))
         if not wanted or wanted == [self.adapter]:
             return
         self._adapter_steps += 1
@@ -149,12 +153,18 @@ class Scheduler:
         for sequence in self.waiting.oldest(self.adapter, 2 * self.settings.sequences):
             if not self._has_place:
                 return
-            if self.suspects and sequence not in self.suspects:
-                continue
             if self._prefix_being_computed(sequence):
                 continue
             if not self._admit_one(sequence):
                 return
+
+    def _admit_suspect(self) -> None:
+        """Let one suspect run, and nobody else."""
+        self._preempt_all_but(self.suspects)  # the last one, which has proved to be innocent
+        if not self.running:
+            suspect = next(iter(self.suspects))
+            self.adapter = self._adapter(suspect)
+            self._admit_one(suspect)
 
     def _admit_one(self, sequence: Sequence) -> bool:
         lease = self.pool.lease(self.adapter, sequence.tokens, sequence.next_output)
@@ -194,13 +204,10 @@ class Scheduler:
         return False
 
     def _by_lease(self) -> dict[Lease, list[Sequence]]:
-        """Leases of the adapter whose turn it is, or of one suspect, and the sequences of each."""
-        mine = [s for s in self.running if self._adapter(s) == self.adapter]
-        if suspect := next((s for s in mine if s in self.suspects), None):
-            mine = [s for s in mine if s.lease is suspect.lease]
+        """Leases of the adapter whose turn it is, and the sequences of each."""
         holders: dict[Lease, list[Sequence]] = {}
-        for sequence in mine:
-            if sequence.lease:
+        for sequence in self.running:
+            if sequence.lease and self._adapter(sequence) == self.adapter:
                 holders.setdefault(sequence.lease, []).append(sequence)
         return holders
 

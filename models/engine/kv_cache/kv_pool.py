@@ -32,6 +32,10 @@ class Memory(Protocol):
         """The least position of which ``sequence`` still has the cell, or -1."""
         ...
 
+    def clear(self) -> None:
+        """Free every cell, and fill all of them with zeros."""
+        ...
+
 
 class Lease:
     """A running sequence's hold on the cache: ``length`` cells, of which ``shared`` the tree's."""
@@ -205,6 +209,11 @@ class KvPool:
         """Drop every prefix that no lease uses."""
         while self._evict_one():
             pass
+
+    def zero(self) -> None:
+        """Fill the cells with zeros, while no lease uses any."""
+        self.clear()
+        self.memory.clear()
 
     def _slid_out(self, node: Node) -> bool:
         """Whether cells of the node have slid out of a window; an unused one is dropped."""

@@ -607,31 +607,6 @@ def test_a_scale_that_is_no_finite_number_is_refused(opened, adapters, scale):
         model.generate(ModelRequest(ask("x"), with_adapter(GREEDY, f"left:{scale}"), [1]))
 
 
-@pytest.mark.parametrize("flash_attention", ["on", "off"])
-@pytest.mark.parametrize("changes", [{}, {"temperature": 0}], ids=str)
-async def test_an_adapter_by_which_the_model_computes_nonsense_fails_its_request_alone(
-    opened, adapters, changes, flash_attention
-):
-    """Without flash attention, as on a GPU, its cells spoil the rows of every other sequence."""
-    model = opened("llama", adapters=adapters, flash_attention=flash_attention)
-    expected = await alone(model, ask("what comes next?"), GREEDY, [1])
-    nonsense = Sampling(adapter="left:1e38", max_tokens=3, **changes)
-    good = model.generate(ModelRequest(ask("what comes next?"), GREEDY, [1, 2]))
-    bad = [
-        model.generate(ModelRequest(ask(text), nonsense, [1, 2]))
-        for text in ("x", "what comes next?", "a prompt of several chunks " * 60)
-    ]
-    left = model.generate(ModelRequest(ask("y"), with_adapter(GREEDY, "left"), [1]))
-    for generation in bad:
-        with pytest.raises(ModelError, match="not finite numbers"):
-            await generation.completions()
-    found = [c.text for c in await good.completions()]
-    assert found == expected * 2
-    assert (await left.completions())[0].tokens == GREEDY.max_tokens
-    assert await texts(model, ask("what comes next?"), GREEDY, [1]) == expected
-    assert not model.engine.stats.running
-
-
 @pytest.mark.parametrize(
     "changes",
     [

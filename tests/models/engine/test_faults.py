@@ -15,7 +15,7 @@ from thinkgraph.models.engine.runner import Runner
 from thinkgraph.models.engine.sampling import pool
 from thinkgraph.models.engine.sampling.confidence import TokenConfidence
 from thinkgraph.models.engine.sampling.constraint import Constraint
-from thinkgraph.models.engine.sampling.distribution import Distribution, NotFinite
+from thinkgraph.models.engine.sampling.distribution import Distribution
 from thinkgraph.models.engine.sampling.pool import SamplingPool
 from thinkgraph.models.engine.sampling.sampler import Sampler
 from thinkgraph.models.engine.scheduler import Scheduler
@@ -154,26 +154,6 @@ def test_a_fault_at_any_point_of_a_step_fails_requests_and_never_the_worker(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "WORTH_IT", worth_it)  # whether helper threads take part
         asyncio.run(run())
-
-
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(after=st.integers(0, 60))
-def test_what_is_spoilt_by_another_sequence_is_computed_again_and_nothing_lost(opened, after):
-    model = opened("llama", sequences=4, threads=2)
-    requests = [asked(f"question {number}", sampling=SAMPLING) for number in range(4)]
-
-    async def run():
-        found = await asyncio.gather(*(model.generate(r).completions() for r in requests))
-        return [[c.text for c in completions] for completions in found]
-
-    expected = asyncio.run(run())
-    spent = [request.budget._spent_tokens for request in requests]
-    with Throwing(Distribution, "check", after, NotFinite):
-        assert asyncio.run(run()) == expected
-    assert [request.budget._spent_tokens for request in requests] == [2 * each for each in spent]
-    assert not model.engine.stats.running
 
 
 async def test_a_fault_in_a_question_of_another_thread_is_raised_there(opened):
