@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 MOST_REFERENCES = 1000
 """References that one check follows: a schema can make their number exponential."""
 _SHOWN = 60  # characters of a text in an error
+_MEMORY = 2**20  # bytes that RE2 keeps of a pattern
+_SPACES = r"\s\v\pZ\x{FEFF}"
 _UNCHECKED = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
 """Keywords that follow references in a way of their own."""
 
@@ -27,12 +30,13 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
     """How a value isn't as its schema says; None if it is.
 
     Nothing is fetched. Patterns are matched by RE2, in linear time; one that RE2 can't read, with
-    look-around or a back-reference, is not checked.
+    look-around, a back-reference or more than 1,000 repetitions, is not checked.
 
     Raises:
         TooManyReferences: the schema's lead on and on.
         Exception: whatever an invalid schema makes ``jsonschema`` raise.
     """
+    import attrs  # noqa: PLC0415
     from jsonschema import Draft202012Validator  # noqa: PLC0415 (slow to import)
     from jsonschema.exceptions import best_match  # noqa: PLC0415
     from jsonschema.validators import extend, validator_for  # noqa: PLC0415
@@ -52,7 +56,7 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
     def additional(validator: Any, value: Any, instance: Any, inner: Any) -> Iterator[Any]:
         patterns = inner.get("patternProperties", {})
         if isinstance(instance, Mapping) and patterns:
-            if any(_rule(pattern) is None for pattern in patterns):
+            if any(compiled(pattern) is None for pattern in patterns):
                 return
             instance = {
                 name: each
@@ -69,7 +73,40 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
     }
-    return best_match(extend(draft, own)(schema, registry=Registry()).iter_errors(value))
+    checker = extend(draft, own)
+    # jsonschema's own takes the standard validator for an inner schema that names a draft.
+    checker.evolve = attrs.evolve
+    return best_match(checker(schema, registry=Registry()).iter_errors(value))
+
+
+@lru_cache(maxsize=64)
+def compiled(pattern: str) -> Any:
+    """A pattern of a JSON schema for RE2; None if RE2 can't read it."""
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    options = re2.Options()
+    options.log_errors, options.max_mem = False, _MEMORY
+    try:
+        return re2.compile(_with_spaces(pattern), options)
+    except (re2.error, UnicodeError):
+        return None
+
+
+def _with_spaces(pattern: str) -> str:
+    r"""The pattern with all of ECMA-262's white space for its ``\s``: RE2 has ASCII's alone."""
+    inside = False
+
+    def put(found: re.Match[str]) -> str:
+        nonlocal inside
+        if (mark := found[0]) in "[]":
+            inside = mark == "["
+        elif mark == r"\s":
+            return _SPACES if inside else f"[{_SPACES}]"
+        elif mark == r"\S" and not inside:
+            return f"[^{_SPACES}]"
+        return mark
+
+    return re.sub(r"\\.|[\[\]]", put, pattern, flags=re.DOTALL)
 
 
 def _unchecked(*_: Any) -> tuple[()]:
@@ -79,7 +116,7 @@ def _unchecked(*_: Any) -> tuple[()]:
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
     from jsonschema.exceptions import ValidationError  # noqa: PLC0415
 
-    if isinstance(instance, str) and _rule(pattern) and not _finds(pattern, instance):
+    if isinstance(instance, str) and compiled(pattern) and not _finds(pattern, instance):
         shown = f"{instance[:_SHOWN]}…" if len(instance) > _SHOWN else instance
         yield ValidationError(f"{shown!r} does not match {pattern!r}")
 
@@ -95,19 +132,7 @@ def _pattern_properties(
 
 
 def _finds(pattern: str, text: str) -> bool:
-    rule = _rule(pattern)
-    # A surrogate can't be matched: RE2 works on UTF-8.
-    return bool(rule and rule.search(text.encode("utf-8", "replace").decode()))
-
-
-@lru_cache(maxsize=256)
-def _rule(pattern: str) -> Any:
-    """The pattern, compiled; None if RE2 can't read it."""
-    import re2  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error:
-        return None
+    rule = compiled(pattern)
+    # RE2 works on UTF-8, which has no lone surrogates.
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return bool(rule and rule.search(text))

@@ -162,6 +162,9 @@ def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
     return _valid(spec, found, schema)
 
 
+_OF_TEXTS = ("pattern", "minLength", "maxLength")
+
+
 def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
     """The first of the values, as JSON or as it is, that the schema allows."""
     forms = [form for value in found for form in _forms(value)]
@@ -178,7 +181,7 @@ def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
     wrong = faults[0]
     place = "".join(f"[{step!r}]" for step in wrong.absolute_path)
     text = found[-1] if isinstance(found[-1], str) else json.dumps(found[-1], default=repr)
-    is_text = wrong.validator == "type" and not list(parsed(text))
+    is_text = not list(parsed(text)) and wrong.validator not in _OF_TEXTS
     why = "it isn't JSON" if is_text else wrong.message
     raise OutputMismatch(
         f"the output of graph {spec.name!r} doesn't match its json_schema: "

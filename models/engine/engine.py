@@ -664,7 +664,8 @@ class Engine:
         for draw in guilty:
             self._advance(draw)
         if not guilty:
-            scheduler.isolate(scheduler.running)
+            # One that decodes has had a row of all its cells.
+            scheduler.isolate([s for s in scheduler.running if not s.is_decoding])
         for draw in spoiled:
             request = draw.sequence.request
             try:

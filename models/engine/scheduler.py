@@ -40,7 +40,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
         self.suspects: dict[Sequence, None] = {}
-        """Sequences of a batch that failed; each runs alone until it has a row of logits."""
+        """Those that a failed batch may be the fault of: each runs alone until it has a row."""
         self.preemptions = 0
         self._adapter_steps = 0
 
@@ -107,19 +107,20 @@ class Scheduler:
 
     def isolate(self, sequences: list[Sequence]) -> None:
         """After a batch that failed: have all start anew, and these first, each alone."""
-        self.suspects = dict.fromkeys(reversed(sequences))  # the oldest goes on first
+        # The newest first: what is found innocent waits in front, so that the oldest end up there.
+        self.suspects = dict.fromkeys(reversed(sequences)) | self.suspects
         self._preempt_all_but(())
         self.pool.zero()
 
     def preempt_newest(self) -> None:
         """Preempt the newest sequence, with all that hold its lease: else no cell comes free."""
         lease = self.running[-1].lease
+        self.preemptions += sum(s.lease is lease for s in self.running)
         for sequence in [s for s in reversed(self.running) if s.lease is lease]:
             self.preempt(sequence)
 
     def preempt(self, sequence: Sequence) -> None:
         """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
-        self.preemptions += 1
         self._take_cells(sequence)
         self.waiting.append(sequence, front=True)
 

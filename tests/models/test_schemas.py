@@ -34,6 +34,7 @@ def test_a_schema_makes_nothing_be_fetched(keyword, draft, monkeypatch):
 
 
 SLOW = "^(a+)+$"  # exponential in Python's own matcher
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 LOOKS_AHEAD = "^(?!x)"
 
 
@@ -50,16 +51,41 @@ LOOKS_AHEAD = "^(?!x)"
         ({"patternProperties": {SLOW: {}}, "additionalProperties": {"type": "null"}}, "'null'"),
         ({"patternProperties": {LOOKS_AHEAD: {}}, "additionalProperties": False}, None),
         ({"patternProperties": {SLOW: {}}, "unevaluatedProperties": False}, None),
+        ({"properties": {"q": {"$schema": DRAFT_7, "pattern": SLOW}}}, "does not match"),
+        (
+            {"$schema": DRAFT_7, "properties": {"q": {"pattern": SLOW}, "c": {"$ref": "#"}}},
+            "does not match",
+        ),
+        ({"properties": {"q": {"pattern": "(" * 2000}}}, None),
     ],
 )
 def test_patterns_are_matched_in_linear_time_and_unknown_ones_are_not_checked(schema, wrong):
-    found = mismatch({"q": "a" * 5000 + "!"}, schema)
+    text = "a" * 5000 + "!"
+    found = mismatch(
+        {"q": text, "c": {"q": text}} if "$ref" in str(schema) else {"q": text}, schema
+    )
     assert (found is None) == (wrong is None)
     assert wrong is None or wrong in found.message
 
 
-def test_a_text_that_is_no_unicode_is_matched_too():
+def test_a_text_or_a_pattern_that_is_no_unicode_is_no_fault_of_the_check():
     assert mismatch("\ud800", {"pattern": "^[a-z]$"}).validator == "pattern"
+    assert mismatch("\ud800", {"pattern": "^[^?]$"}) is None
+    assert mismatch("a", {"pattern": "\ud800"}) is None
+
+
+@pytest.mark.parametrize("space", " \t\v\u00a0\u3000\ufeff\u2028")
+def test_white_space_is_that_of_json_schemas_expressions(space):
+    for pattern in (r"^\s$", r"^[\sx]$"):
+        assert mismatch(space, {"pattern": pattern}) is None
+    assert mismatch(space, {"pattern": r"^\S$"}).validator == "pattern"
+    assert mismatch("a\\s", {"pattern": r"^a\\s$"}) is None
+
+
+def test_an_inner_schemas_draft_does_not_free_its_references_from_the_limit():
+    with pytest.raises(TooManyReferences):
+        marked = {name: {"$schema": DRAFT_7} | inner for name, inner in FORKED.items()}
+        mismatch({"q": 1}, {"$defs": marked, "$ref": "#/$defs/d0"})
 
 
 def test_a_value_is_held_to_the_draft_that_its_schema_names():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
-
+from thinkgraph.models.schemas import compiled
 from thinkgraph.serve.errors import RequestError
 
 MOST_PARTS = 5000
@@ -37,7 +36,7 @@ def check_schema(schema: Mapping[str, Any], param: str) -> None:
         if key == "patternProperties" and isinstance(value, Mapping):
             found = list(value)
         for pattern in found:
-            if isinstance(pattern, str) and not _is_pattern(pattern):
+            if isinstance(pattern, str) and compiled(pattern) is None:
                 raise RequestError(
                     f"{param}: {pattern!r} is not a regular expression of RE2", param=param
                 )
@@ -58,11 +57,3 @@ def _parts(value: Any, param: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 def _is_inner(reference: Any) -> bool:
     return not isinstance(reference, str) or reference.startswith("#")
-
-
-def _is_pattern(pattern: str) -> bool:
-    try:
-        re2.compile(pattern)
-    except re2.error:
-        return False
-    return True
