@@ -163,6 +163,7 @@ def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
 
 
 _OF_TEXTS = ("pattern", "minLength", "maxLength")
+"""Keywords by which a text can be wrong that needn't be JSON, as the schema's type is a string."""
 
 
 def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
@@ -181,8 +182,8 @@ def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
     wrong = faults[0]
     place = "".join(f"[{step!r}]" for step in wrong.absolute_path)
     text = found[-1] if isinstance(found[-1], str) else json.dumps(found[-1], default=repr)
-    is_text = not list(parsed(text)) and wrong.validator not in _OF_TEXTS
-    why = "it isn't JSON" if is_text else wrong.message
+    lacks_json = not list(parsed(text)) and wrong.validator not in _OF_TEXTS
+    why = "it isn't JSON" if lacks_json else wrong.message
     raise OutputMismatch(
         f"the output of graph {spec.name!r} doesn't match its json_schema: "
         f"{spec.output.field}{place}: {_short(why)}; it is {_short(text)!r}; a text that was cut "

@@ -653,12 +653,12 @@ class Engine:
         self._arrived.clear()
 
     def _find_spoiler(self, spoiled: list[Draw]) -> None:
-        """After logits that are no numbers: find out alone whose fault it is, and fail only that.
+        """After logits that aren't finite: try those in doubt one by one, and fail only the guilty.
 
         NaN in one sequence's cells can spoil the rows of all others, even when it has ended: where
         attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN.
         """
-        _log.warning("%d rows of logits are no numbers", len(spoiled))
+        _log.warning("%d rows of logits aren't finite", len(spoiled))
         scheduler = self._scheduler
         guilty = [draw for draw in spoiled if draw.sequence in scheduler.suspects]
         for draw in guilty:

@@ -40,7 +40,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
         self.suspects: dict[Sequence, None] = {}
-        """Those that a failed batch may be the fault of: each runs alone until it has a row."""
+        """Sequences that may have made a batch fail: each runs alone until it has a row."""
         self.preemptions = 0
         self._adapter_steps = 0
 
@@ -106,7 +106,7 @@ class Scheduler:
             self.pool.zero()
 
     def isolate(self, sequences: list[Sequence]) -> None:
-        """After a batch that failed: have all start anew, and these first, each alone."""
+        """After a batch that failed: zero the cells, and have all start anew, first these alone."""
         # The newest first: what is found innocent waits in front, so that the oldest end up there.
         self.suspects = dict.fromkeys(reversed(sequences)) | self.suspects
         self._preempt_all_but(())

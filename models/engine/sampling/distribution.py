@@ -29,7 +29,7 @@ class Likeliest(NamedTuple):
 
 
 class NotFinite(FloatingPointError):
-    """The model's logits are no numbers."""
+    """The model's logits aren't finite numbers."""
 
 
 class Uncertainty(NamedTuple):

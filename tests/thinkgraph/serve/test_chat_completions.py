@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,13 @@ def test_an_answers_schema_goes_with_tools(client: openai.OpenAI) -> None:
     assert len(asked_with(n=4)) == 4
     assert asked_with(tool_choice="required") == [True]
     assert asked_with(tool_choice="none") == [False]
+
+
+def test_a_strategys_answer_is_held_to_a_pattern(client: openai.OpenAI) -> None:
+    schema = {"type": "string", "pattern": "^(a+)+b$", "maxLength": 9}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "letters", "schema": schema}}
+    done = client.chat.completions.create(model="direct", messages=ASKED, response_format=form)
+    assert re.fullmatch("a+b", json.loads(done.choices[0].message.content or ""))
 
 
 def test_what_a_strategy_takes_comes_beside_openais_fields(client: openai.OpenAI) -> None:
