@@ -1,4 +1,4 @@
-"""``thinkgraph distill``: what a strategy finds, learnt so that one answer has it."""
+"""``thinkgraph distill``: a strategy into an adapter."""
 
 from __future__ import annotations
 
@@ -122,15 +122,15 @@ def distill(
     )
     if test_data:
         task = read_questions(data, limit=limit, seed=seed, answers=verify == "metric")
-        drawn, gate = task, read_questions(test_data, seed=seed + 1)
+        sampled, gate = task, read_questions(test_data, seed=seed + 1)
     else:
         task = read_questions(data, limit=limit, seed=seed)
-        drawn, gate = divide_task(task, test, seed)
+        sampled, gate = divide_task(task, test, seed)
     judged = gate if verify == "vote" else task
     scorer = find_metric(metric or judged.metric, judged.questions)
     scorer.check(gate.questions)
     if verify == "metric":
-        scorer.check(drawn.questions)
+        scorer.check(sampled.questions)
     plan = Plan(
         strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
         model=model or default_model(),
@@ -148,7 +148,7 @@ def distill(
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     try:
         running = run_all(
-            plan, drawn, gate, scorer,
+            plan, sampled, gate, scorer,
             tell=tell, progress=lambda: TrainProgress(shown=not quiet), row=_counting(tell),
         )  # fmt: skip
         found = asyncio.run(running)
@@ -178,7 +178,7 @@ def _selection(**given: object) -> Selection:
 
 
 def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:
-    """Tells now and then how many runs have been answered."""
+    """Report from time to time how many runs have been answered."""
     count, told = 0, time.perf_counter()
 
     def take(row: Row, kept: bool) -> None:
@@ -196,8 +196,8 @@ def _tell(found: Distilled, out: Path) -> None:
 
     for each in found.rounds:
         print(
-            f"round {each.number}: {each.drawn} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.learnt} trained on, of {each.questions} questions; "
+            f"round {each.number}: {each.samples} samples, {each.verified} verified, {each.copies} "
+            f"near-copies dropped, {each.kept} trained on, of {each.questions} questions; "
             f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
             f"{each.training.steps} steps in {each.training.seconds:.0f} s"
         )

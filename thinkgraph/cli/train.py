@@ -110,13 +110,13 @@ def train(
         return
     conversations = read_conversations(data, fields)
     if held_out:
-        learnt, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
+        trained, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
     else:
-        learnt, measured = divide(conversations, settings.held_out, settings.seed)
+        trained, measured = divide(conversations, settings.held_out, settings.seed)
     try:
         with TrainProgress(shown=not quiet) as progress:
             report = fine_tune(
-                learnt, measured, path, out, settings,
+                trained, measured, path, out, settings,
                 base=base, replace=replace, tell=progress.take,
             )  # fmt: skip
     except KeyboardInterrupt:

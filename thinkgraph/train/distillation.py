@@ -1,10 +1,10 @@
-"""Distillation: what a strategy finds with much inference, learnt so that one answer has it.
+"""Distillation: an adapter whose direct answers are as good as those of a strategy.
 
-Samples are drawn by the strategy, those that are verified are learnt, and the adapted model
-answers directly. It is the expectation and the maximization of ReST-EM (arXiv 2312.06585, section
-3), each round from the adapter of the last. Whether an adapter is worth having is settled by a
-gate: on questions that were never drawn from, the adapted model's direct answers must be better
-than the model's own beyond doubt, or there is no adapter.
+A strategy samples answers, an adapter is trained on those that are verified, and the adapted model
+answers directly. These are the expectation and the maximization step of ReST-EM (arXiv 2312.06585,
+section 3); each round samples from the adapter of the round before. A gate decides whether the
+adapter is kept: on held-out questions its direct answers must be significantly better than those of
+the original model.
 """
 
 from __future__ import annotations
@@ -42,23 +42,20 @@ from thinkgraph.train.supervised import Point, Tell
 from thinkgraph.train.weights.base import bare_model
 
 DIRECT = "direct"
-ALWAYS = (
-    "The adapter is written only if its direct answers are better than the model's own beyond doubt"
-)
 
 
 class Round(Frozen):
-    """One round: samples drawn, an adapter trained."""
+    """One round: answers sampled, an adapter trained."""
 
     number: int
     adapter: Path
-    drawn: int = Field(description="samples of the strategy")
+    samples: int = Field(description="of the strategy")
     verified: int
     copies: int = Field(description="verified near-copies that were dropped")
-    learnt: int = Field(description="samples in the training set")
+    kept: int = Field(description="samples in the training set")
     questions: int = Field(description="with a sample in the training set")
-    sampled_tokens: int = Field(description="that drawing took")
-    sampled_s: float = Field(description="seconds that drawing took")
+    sampled_tokens: int = Field(description="that sampling took")
+    sampled_s: float = Field(description="seconds that sampling took")
     training: Report
 
 
@@ -82,7 +79,7 @@ class Cost(Frozen):
 
 
 class Distilled(Frozen):
-    """A distillation that came to its end."""
+    """The result of a distillation."""
 
     rounds: tuple[Round, ...]
     comparison: Comparison
@@ -96,12 +93,12 @@ class Distilled(Frozen):
         label = _label(self.winner) if self.winner else _label(len(self.rounds))
         found = next(each for each in self.summary.differences if each.label == label)
         spread = f"{found.points:+.0f} points [{found.low:+.0f}, {found.high:+.0f}]"
-        on = f"on {found.questions} questions that were never drawn from"
+        on = f"on {found.questions} held-out questions"
         if self.winner:
             return f"The gate is passed: round {self.winner} is better by {spread} {on}."
         return (
-            f"The gate is not passed: no round is better than the model itself beyond doubt; the "
-            f"last differs by {spread} {on}. No adapter was written."
+            f"The gate is not passed: no round is significantly better than the original "
+            f"model; the last differs by {spread} {on}. No adapter was written."
         )
 
 
@@ -110,18 +107,18 @@ class Plan:
     """What is distilled, and how.
 
     Attributes:
-        strategy: draws the samples.
+        strategy: samples the answers.
         model: the name of the model.
         out: the adapter.
-        selection: which samples are learnt.
+        selection: which samples the adapter is trained on.
         settings: of each training.
-        rounds: each from the last one's adapter.
+        rounds: how many; each starts from the adapter of the one before.
         engine: settings of the engine.
-        seed: all randomness comes from it.
-        at_once: runs side by side.
+        seed: of all random numbers.
+        at_once: concurrent runs.
         base: a Hugging Face folder with the original weights; None takes the GGUF's.
         host: the files of the tools and verifiers that the strategies name.
-        beside: further strategies that the model itself is compared with on the test questions.
+        beside: further strategies of the original model, for the comparison at the end.
     """
 
     strategy: Variant
@@ -139,15 +136,20 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Of the database, the rounds' adapters and the report."""
+        """The folder of the database and of the rounds' adapters."""
         return self.out.with_name(f"{self.out.name}.distill")
 
 
 def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
-    """Questions to draw from, and questions to test on; no question is in both.
+    """The questions to sample from, and those of the gate; no question is in both.
+
+    Args:
+        task: all questions.
+        tested: how many of them the gate gets.
+        seed: of the random choice.
 
     Raises:
-        TrainError: there are not so many different ones.
+        TrainError: there are too few different questions.
     """
     conversations = [asked(each) for each in task.questions]
     count = len({each.key for each in conversations})
@@ -158,22 +160,22 @@ def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
         )
     apart = {each.key for each in divide(conversations, tested, seed).held_out}
     pairs = list(zip(task.questions, conversations, strict=True))
-    drawn = tuple(question for question, each in pairs if each.key not in apart)
+    sampled = tuple(question for question, each in pairs if each.key not in apart)
     test = tuple(question for question, each in pairs if each.key in apart)
     return (
-        task.model_copy(update={"questions": drawn}), task.model_copy(update={"questions": test})
+        task.model_copy(update={"questions": sampled}), task.model_copy(update={"questions": test})
     )  # fmt: skip
 
 
 def asked(question: Question) -> Conversation:
-    """A question as a conversation that isn't answered yet."""
+    """A question as a conversation whose answer is empty."""
     turns = (Message(role="user", content=question.text), Message(role="assistant"))
     return Conversation((*question.messages, *turns))
 
 
 async def distill(
     plan: Plan,
-    drawn: Task,
+    task: Task,
     test: Task,
     metric: Metric,
     *,
@@ -181,33 +183,37 @@ async def distill(
     progress: Callable[[], TrainProgress] = lambda: TrainProgress(shown=False),
     row: Callable[[Row, bool], None] = lambda row, kept: None,
 ) -> Distilled:
-    """Draw, verify, train and compare, round by round; started again, it goes on where it was.
+    """Sample, verify and train, round by round, then compare; a second call resumes the first.
 
     Args:
         plan: what is distilled.
-        drawn: the questions that samples are drawn of.
+        task: the questions to sample from.
         test: the questions of the gate.
         metric: what is right.
-        tell: told what begins, in words.
+        tell: called with a line of text at the beginning of each part.
         progress: makes the display of a round's training.
-        row: told every run.
+        row: called with every run, and whether it was kept from before.
 
     Raises:
-        TrainError: parts are contaminated, no sample is verified, or a file can't be written.
+        TrainError: a question is in both parts, no sample is verified, or a file can't be written.
         ModelError: the model can't be opened or trained.
     """
     need()
     check_gguf_name(plan.out)
     refuse_same(plan.out, bare_model(plan.model))
     refuse_shared(
-        list(map(asked, drawn.questions)), list(map(asked, test.questions)), "the test data"
+        list(map(asked, task.questions)), list(map(asked, test.questions)), "the test data"
     )
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):
+        last = rounds[-1].adapter if rounds else None
+        sampled = await _sample(plan, number, last, task, tell=tell, row=row)
         rounds.append(
-            await _round(plan, number, rounds, drawn, metric, tell=tell, progress=progress, row=row)
+            await _train(
+                plan, number, last, sampled, task=task, metric=metric, tell=tell, progress=progress
+            )
         )
-    tell(f"comparing on {len(test.questions)} questions that were never drawn from")
+    tell(f"comparing on {len(test.questions)} held-out questions")
     comparison = await compare(
         test, _competitors(plan, rounds), _config(plan, plan.model), plan.folder, tell=row
     )
@@ -222,48 +228,59 @@ async def distill(
     return result
 
 
-async def _round(
+async def _sample(
     plan: Plan,
     number: int,
-    before: Sequence[Round],
-    drawn: Task,
-    metric: Metric,
+    last: Path | None,
+    task: Task,
     *,
     tell: Callable[[str], None],
-    progress: Callable[[], TrainProgress],
     row: Callable[[Row, bool], None],
-) -> Round:
-    last = before[-1].adapter if before else None
+) -> Comparison:
+    """The strategy's samples of a round, from the adapter of the round before."""
+    tell(f"round {number}: {plan.strategy.label} samples from {len(task.questions)} questions")
     model = f"{plan.model}+{last}" if last else plan.model
-    tell(f"round {number}: {plan.strategy.label} draws from {len(drawn.questions)} questions")
     strategy = plan.strategy.model_copy(update={"model": model})
-    drawing = await compare(drawn, [strategy], _config(plan, model), plan.folder, tell=row)
-    conversations, counts = select(drawing.rows, drawn.questions, metric, plan.selection)
+    return await compare(task, [strategy], _config(plan, model), plan.folder, tell=row)
+
+
+async def _train(
+    plan: Plan,
+    number: int,
+    last: Path | None,
+    sampled: Comparison,
+    *,
+    task: Task,
+    metric: Metric,
+    tell: Callable[[str], None],
+    progress: Callable[[], TrainProgress],
+) -> Round:
+    """Train a round's adapter on the verified samples, from the adapter of the round before."""
+    conversations, counts = select(sampled.rows, task.questions, metric, plan.selection)
     _check(counts, plan)
-    learnt, measured = divide(conversations, plan.settings.held_out, plan.seed)
+    trained, measured = divide(conversations, plan.settings.held_out, plan.seed)
     tell(
-        f"round {number}: {counts.verified} of {counts.drawn} samples verified, {counts.copies} "
-        f"near-copies dropped, {counts.kept} learnt, of {counts.questions} questions; "
+        f"round {number}: {counts.verified} of {counts.samples} samples verified, {counts.copies} "
+        f"near-copies dropped, {counts.kept} kept, of {counts.questions} questions; "
         f"{len(measured)} held out to measure on"
     )
     out = plan.folder / f"round-{number}.gguf"
-    start = working_folder(last) / ADAPTER if last else None
     train = partial(
-        fine_tune, learnt, measured, bare_model(plan.model), out, plan.settings,
-        base=plan.base, start=start, replace=True,
+        fine_tune, trained, measured, bare_model(plan.model), out, plan.settings,
+        base=plan.base, start=working_folder(last) / ADAPTER if last else None, replace=True,
     )  # fmt: skip
     with progress() as shown:
         report = await in_thread(lambda tell: train(tell=tell), shown.take)
     return Round(
         number=number,
         adapter=out,
-        drawn=counts.drawn,
+        samples=counts.samples,
         verified=counts.verified,
         copies=counts.copies,
-        learnt=counts.kept,
+        kept=counts.kept,
         questions=counts.questions,
-        sampled_tokens=drawing.spent.completion_tokens,
-        sampled_s=drawing.seconds,
+        sampled_tokens=sampled.spent.completion_tokens,
+        sampled_s=sampled.seconds,
         training=report,
     )
 
@@ -273,11 +290,11 @@ class _Stopped(Exception):
 
 
 async def in_thread(train: Callable[[Tell], Report], tell: Tell) -> Report:
-    """Train in a thread, so that the loop stays free; cancelled, it stops after its step.
+    """Train in a thread, so that the event loop stays free; when cancelled, stop after the step.
 
     Args:
-        train: given what is to be told every step.
-        tell: told every step, in that thread.
+        train: called in the thread, with what it must call at every step.
+        tell: called at every step, in that thread.
     """
     cancelled = threading.Event()
 
@@ -298,8 +315,8 @@ def _check(counts: Counts, plan: Plan) -> None:
         return
     how = "right" if plan.selection.verify == "metric" else "of a clear vote's answer"
     raise TrainError(
-        f"{counts.verified} of {counts.drawn} samples of {plan.strategy.label} are {how}, so there "
-        "is nothing to learn from; take easier questions, more samples or a stronger strategy"
+        f"{counts.verified} of {counts.samples} samples of {plan.strategy.label} are {how}, "
+        "too few to train on; take easier questions, more samples or a stronger strategy"
     )
 
 
@@ -311,25 +328,25 @@ def _label(number: int) -> str:
     return f"{DIRECT} (round {number})" if number else f"{DIRECT} (model)"
 
 
-def _drawing_label(plan: Plan) -> str:
-    """Another label than those of direct answers, as the strategy may be `direct` itself."""
-    return f"{plan.strategy.label} (drawing)"
+def _strategy_label(plan: Plan) -> str:
+    """Another label than those of direct answers, because the strategy may be `direct` itself."""
+    return f"{plan.strategy.label} (strategy)"
 
 
 def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
-    """Direct answers of the model, which are the baseline, and of each round; the strategies."""
+    """Direct answers of the model (the baseline) and of each round's adapter; the strategies."""
     direct = Variant.parse(DIRECT, _shared_params(plan), {}, plan.strategy.extract)
     models = [plan.model, *(f"{plan.model}+{each.adapter}" for each in rounds)]
     found = [
         direct.model_copy(update={"label": _label(number), "model": model})
         for number, model in enumerate(models)
     ]
-    drawing = {"label": _drawing_label(plan), "model": plan.model}
+    sampling = {"label": _strategy_label(plan), "model": plan.model}
     beside = [
         each.model_copy(update={"label": f"{each.label} (beside)", "model": plan.model})
         for each in plan.beside
     ]
-    return [*found, plan.strategy.model_copy(update=drawing), *beside]
+    return [*found, plan.strategy.model_copy(update=sampling), *beside]
 
 
 def _shared_params(plan: Plan) -> dict[str, Any]:
@@ -337,7 +354,7 @@ def _shared_params(plan: Plan) -> dict[str, Any]:
 
 
 def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
-    """The round that passes the gate with the largest share; None is none."""
+    """The most accurate round among those that pass the gate; None if none passes."""
     differences = {each.label: each for each in summary.differences}
     shares = {each.label: each.share for each in summary.strategies}
     passed = [
@@ -350,7 +367,7 @@ def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
 
 def _cost(plan: Plan, rounds: Sequence[Round], summary: Summary, number: int) -> Cost:
     by_label = {each.label: each for each in summary.strategies}
-    before, after = by_label[_drawing_label(plan)], by_label[_label(number)]
+    before, after = by_label[_strategy_label(plan)], by_label[_label(number)]
     return Cost(
         sampled_tokens=sum(each.sampled_tokens for each in rounds),
         sampled_s=sum(each.sampled_s for each in rounds),

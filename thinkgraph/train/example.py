@@ -1,4 +1,4 @@
-"""Training examples: a prompt as the engine renders it, and the answer that is learnt."""
+"""Training examples: a prompt as the engine renders it, and the answer that is trained on."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _conversations(record: Record, roles: dict[str, str | None]) -> list[Convers
     name = roles.get("messages")
     told: Any = lookup(record.values, name) if name else None
     if any(_is_of_tools(each) for each in told or ()):
-        raise Fault("a call of a tool, or its result, can't be learnt", "remove the record")
+        raise Fault("a call of a tool, or its result, can't be trained on", "remove the record")
     messages = read_messages(told)
     if question := text("question"):
         asked = "\n".join(filter(None, (text("context"), question)))

@@ -63,21 +63,21 @@ def fine_tune(
     replace: bool = False,
     tell: Tell = lambda step, of, point: None,
 ) -> Report:
-    """Train an adapter for a GGUF, or go on where a training was interrupted.
+    """Train an adapter for a GGUF, or resume an interrupted training.
 
-    Beside the adapter stands its folder, `OUT.train`: the learning curve, the report, the adapter
-    in peft's form, and while it trains the last two checkpoints.
+    The folder `OUT.train` holds the learning curve, the report, the adapter in peft's form and,
+    during training, the last two checkpoints.
 
     Args:
-        conversations: whose answers are learnt.
-        held_out: measured on as it goes.
+        conversations: whose answers are trained on.
+        held_out: measured on during training.
         model: the GGUF.
         out: the adapter, a GGUF; written whole or not at all.
-        settings: how.
+        settings: of the training.
         base: a folder of Hugging Face with the weights before they were quantized.
-        start: an adapter of peft to go on from, in place of one that changes nothing.
-        replace: throw away another training in the same folder.
-        tell: told after every step.
+        start: a peft adapter to continue from; default: a new one.
+        replace: discard another training in the same folder.
+        tell: called after every step.
 
     Raises:
         ModelError: the model can't be opened.
@@ -103,12 +103,12 @@ def fine_tune(
     if (known := _known(folder, asked, replace)) and known.steps and out.exists():
         return known
     with closing(opened_vocabulary(model)) as opened:
-        learnt, left_out = tokenized(conversations, opened, settings.max_length)
+        examples, left_out = tokenized(conversations, opened, settings.max_length)
         measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
     report = Report(
         digest=asked,
         settings=settings,
-        examples=len(learnt),
+        examples=len(examples),
         held_out=len(measured),
         left_out=left_out,
         seconds=known.seconds if known else 0.0,
@@ -121,7 +121,7 @@ def fine_tune(
     with quietly():
         weights = _weights(model, base, start, settings)
         trained = train(
-            weights, learnt, measured, settings, folder / CHECKPOINTS, tell=tell, saved=saved
+            weights, examples, measured, settings, folder / CHECKPOINTS, tell=tell, saved=saved
         )
         save(trained.model, folder, model, out)
     report = report.model_copy(

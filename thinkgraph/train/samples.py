@@ -1,4 +1,4 @@
-"""The training set of a distillation: which samples of a strategy are learnt from."""
+"""The training set of a distillation: which samples of a strategy it holds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from thinkgraph.models.model import Frozen, Message
 from thinkgraph.nodes.answers.extract import Text
 from thinkgraph.train.example import Conversation
 
-Learnt = Literal["text", "answer", "both"]
-"""What of a sample is learnt: its text, its answer alone, or both, the answer on a last line."""
+Target = Literal["text", "answer", "both"]
+"""The training target: a sample's text, its answer alone, or both, the answer on a last line."""
 
 NOT_WHOLE = ("length", "cancelled", "error", "budget")
-"""Ends of samples that didn't come to theirs."""
+"""Finish reasons of incomplete samples."""
 ALIKE = 0.9
-"""From this ratio of equal characters on, two samples are near-copies."""
+"""The ratio of equal characters from which two samples are near-copies."""
 
 
 class Selection(Frozen):
@@ -37,13 +37,13 @@ class Selection(Frozen):
         2, ge=1, description="samples of a question at most, so that easy ones don't outweigh"
     )
     order: Literal["shortest", "first"] = Field("shortest", description="which of them")
-    learn: Learnt = Field("text", description="what of a sample is learnt")
+    learn: Target = Field("text", description="the training target")
 
 
 class Counts(NamedTuple):
     """What became of the samples."""
 
-    drawn: int = 0
+    samples: int = 0
     verified: int = 0
     """Right by the metric, or of the clear vote's answer."""
     copies: int = 0
@@ -56,11 +56,11 @@ class Counts(NamedTuple):
 def select(
     rows: Iterable[Row], questions: Sequence[Question], metric: Metric, how: Selection
 ) -> tuple[list[Conversation], Counts]:
-    """The conversations that are learnt, and what became of the samples.
+    """The conversations of the training set, and what became of the samples.
 
     Args:
-        rows: what a strategy made of the questions.
-        questions: asked; their answers verify the samples.
+        rows: the strategy's runs.
+        questions: of the runs; their right answers verify the samples.
         metric: what is right.
         how: which samples are taken.
     """
@@ -74,7 +74,7 @@ def select(
         kept, copies = _chosen(right, how)
         made += [_conversation(question, each, how.learn) for each in kept]
         counts = Counts(
-            counts.drawn + len(drafts),
+            counts.samples + len(drafts),
             counts.verified + len(right),
             counts.copies + copies,
             counts.kept + len(kept),
@@ -92,8 +92,8 @@ def _verified(question: Question, row: Row, draft: Draft, metric: Metric, how: S
         agreed = row.votes.get(row.answer or "", 0)
         clear = agreed > 1 and not row.tie and agreed >= how.clear * of
         return clear and draft.answer == row.answer
-    drawn = row.model_copy(update={"answer": draft.answer, "text": draft.text})
-    return metric.score_row(question, drawn).right
+    sample = row.model_copy(update={"answer": draft.answer, "text": draft.text})
+    return metric.score_row(question, sample).right
 
 
 def _chosen(drafts: Sequence[Draft], how: Selection) -> tuple[list[Draft], int]:
@@ -117,7 +117,7 @@ def alike(one: str, other: str) -> bool:
     return matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE
 
 
-def _conversation(question: Question, draft: Draft, learn: Learnt) -> Conversation:
+def _conversation(question: Question, draft: Draft, learn: Target) -> Conversation:
     text = (Text()(draft.text) or draft.text).strip()
     answer = draft.answer or ""
     said = {"text": text, "answer": answer, "both": f"{text}\n{answer}"}[learn]

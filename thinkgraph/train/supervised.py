@@ -87,7 +87,7 @@ def train(
 
     Args:
         model: a peft model; its adapter is trained.
-        examples: learnt.
+        examples: trained on.
         held_out: measured on as it goes; the adapter with the best loss there is the result.
             With none, it is the last one.
         settings: how.

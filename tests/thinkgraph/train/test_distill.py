@@ -64,7 +64,7 @@ def test_where_no_sample_is_right_it_is_said_and_nothing_is_written(cli, family,
     )  # fmt: skip
     assert ended.status == 2
     assert ended.err.count("\n") == 1
-    assert "nothing to learn from" in ended.err
+    assert "too few to train on" in ended.err
     assert not out.exists()
 
 

@@ -33,7 +33,7 @@ def test_right_samples_are_learnt_the_shortest_first():
     )
     conversations, counts = chosen(found, per_question=1)
     assert said(conversations) == ["It is 4."]
-    assert counts == Counts(drawn=3, verified=2, copies=0, kept=1, questions=1)
+    assert counts == Counts(samples=3, verified=2, copies=0, kept=1, questions=1)
 
 
 def test_near_copies_and_texts_that_were_cut_are_dropped():
