@@ -1,11 +1,12 @@
-"""How much of the work do samples share that begin alike?
+"""How many rows of logits do samples of one prompt share?
 
     python benchmarks/agreement.py ../shared/data/gsm8k_test.jsonl --output benchmarks/agreement.md
 
-Sixteen samples of each question, with the end of text heeded, in the ways that strategies ask:
-reasoning, a short answer, JSON. The seeds are the same each time. A sample has a row of logits
-for each of its tokens, of which the first, the prompt's, is one for all samples anyway; how many
-had to be computed?
+Draws sixteen samples of each question, up to the end-of-sequence token, with prompts as strategies
+use them: reasoning, a short answer, JSON. The seeds are the same each time. A sample needs a row of
+logits for each of its tokens; the first row, the prompt's, is shared by all samples anyway.
+Samples that have drawn the same tokens share further rows. The table has the number of rows that
+were computed.
 """
 
 import argparse
@@ -40,7 +41,7 @@ WAYS = [
 
 
 async def draw(model: LocalModel, asked: list[str], sampling: Sampling) -> tuple[int, int]:
-    """Tokens drawn in answer to the questions, and rows of logits computed for them."""
+    """The numbers of sampled tokens and of computed rows of logits, for all questions."""
     before = model.engine.stats
     for question in asked:
         messages = [Message(role="user", content=question)]

@@ -1,10 +1,10 @@
-"""Throughput of the engine in two checkouts of this repository, one divided by the other.
+"""Ratio of the engine's throughput in two checkouts of this repository.
 
     python benchmarks/before_after.py OLD NEW [--rounds 3] [--model smollm2]
 
-OLD and NEW are folders, each with its own `.venv` in which thinkgraph is installed. The worker of
-each one's `benchmarks/engine.py` runs in a process of its own; they take turns (old, new, new,
-old), so that a busy machine slows both. The ratios are medians of the rounds.
+OLD and NEW are folders, each with its own `.venv` in which thinkgraph is installed. The workers of
+their `benchmarks/engine.py` run in separate processes and take turns (old, new, new, old), so that
+other load on the machine affects both. The ratios are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thinkgraph.models.catalogue import find
 
 
 class Worker:
-    """The engine of a checkout, in a process of its own."""
+    """The engine of a checkout, in a separate process."""
 
     def __init__(self, checkout: Path, options: dict[str, object]) -> None:
         command = [checkout / ".venv/bin/python", checkout / "benchmarks/engine.py"]
@@ -36,7 +36,7 @@ class Worker:
             raise SystemExit(f"the engine of {checkout} did not start")
 
     def rate(self, samples: int) -> float:
-        """Tokens a second of so many samples of one question."""
+        """Tokens per second for a number of samples of one question."""
         self._process.stdin.write(json.dumps({"questions": [QUESTION], "samples": samples}) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())["rate"]

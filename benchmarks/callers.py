@@ -1,12 +1,12 @@
-"""What a busy event loop of a caller costs the engine: tokens a second, slow loop against quiet.
+"""Effect of a caller's busy event loop on the engine's throughput.
 
     python benchmarks/callers.py [--model smollm2] [--seconds 8] [--rounds 3] [--threads 1]
 
-Eight requests are always in flight, from one event loop. In the slow rounds that loop also works
-for half a millisecond in every turn, as an app does that has other things to do, and so takes a
-core for itself. With as many threads as cores, the engine loses to it what any program would; with
-a thread fewer (``--threads``), what is lost is lost by waiting. Slow and quiet rounds take turns;
-the table has the medians, and the ratio of each pair.
+Eight requests are always in flight, from one event loop. In the slow rounds, that loop also works
+for half a millisecond in every iteration, like an application with other work, and so occupies a
+core. If the engine has as many threads as there are cores, it competes with the loop for a core;
+with one thread less (``--threads``), any loss is due to waiting. Slow and quiet rounds take turns;
+the table has the medians, and the median ratio of the pairs.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from thinkgraph.models.catalogue import load
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 
 IN_FLIGHT = 8
-WORK_S = 0.0005  # of the slow loop, in each turn
+WORK_S = 0.0005  # work of the slow loop in each iteration
 SAMPLING = Sampling(max_tokens=32, ignore_eos=True, temperature=1, top_k=0, top_p=1, min_p=0)
 
 
 async def busy(until: float) -> None:
-    """Work for a while in every turn of the loop."""
+    """Work for `WORK_S` in every iteration of the event loop, until a point in time."""
     while time.perf_counter() < until:
         began = time.perf_counter()
         while time.perf_counter() - began < WORK_S:
@@ -34,7 +34,7 @@ async def busy(until: float) -> None:
 
 
 async def load_for(model, seconds: float, *, slow: bool) -> dict[str, float]:
-    """Keep some requests in flight for some seconds; what the engine did meanwhile."""
+    """Keep `IN_FLIGHT` requests in flight for some seconds, and return the engine's rates."""
     before, until = model.engine.stats, time.perf_counter() + seconds
 
     async def asks(first: int) -> None:

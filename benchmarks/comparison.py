@@ -1,11 +1,11 @@
-"""What one engine and shared samples save: a comparison against the same work one by one.
+"""Savings of a comparison in one engine with shared samples, against sequential runs.
 
     python benchmarks/comparison.py [--questions 24] [--max-tokens 64]
 
-Eight strategies answer word problems. Together: all questions and strategies side by side in one
-engine, samples shared (``thinkgraph compare``). One by one: a strategy after another, a question
-after another, as a script of one's own would run them. Blocks of questions are asked in both ways
-in turn, each time with an empty cache; every block has its ratio.
+Eight strategies answer word problems. Together: all questions and strategies run concurrently in
+one engine and share samples (``thinkgraph compare``). One by one: strategies and questions run in
+sequence, as in a simple script. The two ways take turns, block by block of questions, each time
+with an empty cache; every block has its ratio.
 """
 
 import argparse
@@ -29,7 +29,7 @@ GRAPHS = (
 
 
 async def one_by_one(model, questions, variants, seed):
-    """Every strategy alone, each on one question at a time; the tokens it sampled."""
+    """Run strategies and questions in sequence, and return the number of sampled tokens."""
     tokens = 0
     for variant in variants:
         graph = variant.load()
@@ -41,7 +41,7 @@ async def one_by_one(model, questions, variants, seed):
 
 
 async def together(model, questions, variants, seed):
-    """The comparison's way, with a database in memory; the tokens it sampled."""
+    """Run a comparison with an in-memory database, and return the number of sampled tokens."""
     with Store(":memory:") as store:
         await Runner(model, store, seed).run(questions, variants)
         return store.spent()[0].completion_tokens
@@ -55,7 +55,7 @@ def timed(model, work, *given):
 
 
 def ratio(rounds, what):
-    """Of the seconds (0) or the tokens (1) of all rounds: one by one over together."""
+    """The ratio of the total seconds (0) or tokens (1): one by one divided by together."""
     return round(sum(slow[what] for _, slow in rounds) / sum(fast[what] for fast, _ in rounds), 2)
 
 
@@ -73,7 +73,7 @@ def main():
         Question(id=str(place), text=problem.question, reference=problem.answer)
         for place, problem in enumerate(word_problems(args.questions, args.seed))
     ]
-    timed(model, together, questions[:1], variants, args.seed)  # the first steps are slow
+    timed(model, together, questions[:1], variants, args.seed)  # warm up
     rounds = []
     for first in range(0, len(questions), args.block):
         block = questions[first : first + args.block]

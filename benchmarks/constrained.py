@@ -1,21 +1,22 @@
-"""What is enforced of JSON Schema, and what a constrained step costs.
+"""How much of JSON Schema is enforced, and what constrained decoding costs per step.
 
     python benchmarks/constrained.py schemas JSON-Schema-Test-Suite [--reasons]
     python benchmarks/constrained.py llama.cpp llama.cpp/tests [--reasons]
     python benchmarks/constrained.py speed MODEL.gguf
 
-``schemas`` takes a checkout of https://github.com/json-schema-org/JSON-Schema-Test-Suite. Each
-schema of the drafts is compiled, and each instance of its tests is led through the grammar byte
-by byte. A schema is *enforced* if all instances are told apart, *narrower* if some valid instance
-can't be written, *refused* if there is an error, and *wrong* if an invalid instance is allowed.
-Beside it: what llama-cpp-python's converter to GBNF makes of the schema, as was used before, and
-xgrammar where it is installed.
+``schemas`` takes a checkout of https://github.com/json-schema-org/JSON-Schema-Test-Suite. It
+compiles each schema of the drafts, and matches each instance of its tests byte by byte against the
+grammar. A schema is *enforced* if all instances are classified correctly, *narrower* if some valid
+instance is not allowed, *refused* if there is an error, and *wrong* if an invalid instance is
+allowed. The same is measured for llama-cpp-python's converter to GBNF, which was used before, and
+for xgrammar if it is installed.
 
-``llama.cpp`` reads the schemas of llama.cpp's own tests and their texts, and judges as above, by
-what jsonschema says is valid: llama.cpp's tests are about its own grammar, and its blanks.
+``llama.cpp`` does the same with the schemas and texts of llama.cpp's own tests. jsonschema decides
+which texts are valid, since those tests depend on llama.cpp's grammar and its white space.
 
-``speed`` leads sixteen samples along a JSON text and draws each token from random logits with the
-right token far ahead; in every eighth step one that isn't allowed is further ahead.
+``speed`` decodes a JSON text in sixteen samples. Each token is drawn from random logits in which
+the right token is far ahead; in every eighth step, a token that isn't allowed is even further
+ahead.
 """
 
 import argparse
@@ -62,13 +63,13 @@ def by_xgrammar(schema: Any, text: bytes) -> bool:
     from xgrammar import Grammar  # noqa: PLC0415
     from xgrammar.testing import _is_grammar_accept_string  # noqa: PLC0415
 
-    # Its default writes no property that the schema doesn't name.
+    # By default, xgrammar allows no properties beyond those in the schema.
     grammar = Grammar.from_json_schema(json.dumps(schema), strict_mode=False)
     return bool(_is_grammar_accept_string(grammar, text.decode()))
 
 
 def outcome(case: dict[str, Any], allows_text: Allows) -> tuple[str, str]:
-    """What becomes of one schema and its instances, and why it was refused."""
+    """Classify one schema by its instances; also return why it was refused or is wrong."""
     missed = False
     for test in case["tests"]:
         text = json.dumps(test["data"], ensure_ascii=False).encode("utf-8", "replace")
@@ -96,7 +97,7 @@ def schemas(suite: Path, *, reasons: bool) -> None:
     for draft, meta in META.items():
         files = sorted((suite / "tests" / draft).glob("*.json"))
         cases = [case for file in files for case in json.loads(file.read_text(encoding="utf-8"))]
-        # A root that is true or false is no mapping, as json_schema asks for.
+        # Skip the schemas `true` and `false`: json_schema must be a mapping.
         cases = [case for case in cases if isinstance(case["schema"], dict)]
         for case in cases:
             case["schema"].setdefault("$schema", meta)
@@ -113,7 +114,7 @@ def schemas(suite: Path, *, reasons: bool) -> None:
 
 
 TEXTS = re.compile(r'R"""\((.*?)\)"""|"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
-"""C++'s texts, raw and in quotes."""
+"""Matches C++ string literals, raw and quoted."""
 
 
 def texts(source: str) -> list[str]:
@@ -121,7 +122,7 @@ def texts(source: str) -> list[str]:
 
 
 def llama_cpp(folder: Path, *, reasons: bool) -> None:
-    """The schemas of llama.cpp's own tests, each with its texts; jsonschema says what is valid."""
+    """Classify the schemas of llama.cpp's own tests, with jsonschema as the reference."""
     files = ("test-grammar-integration.cpp", "test-json-schema-to-grammar.cpp")
     calls = ("test_schema(", "test({")
     print("| llama.cpp's tests | schemas | " + " | ".join(COLUMNS) + " |")
@@ -151,7 +152,7 @@ def llama_cpp(folder: Path, *, reasons: bool) -> None:
 
 
 def judged(title: str, source: str, instances: list[str]) -> tuple[str, str]:
-    """What becomes of one of llama.cpp's schemas."""
+    """Classify one of llama.cpp's schemas."""
     from jsonschema import Draft7Validator, SchemaError  # noqa: PLC0415
     from jsonschema.validators import validator_for  # noqa: PLC0415
 
@@ -163,7 +164,7 @@ def judged(title: str, source: str, instances: list[str]) -> tuple[str, str]:
     kind, missed = validator_for(schema), False
     try:
         kind.check_schema(schema)
-    except SchemaError:  # it is of an older draft, and doesn't say so
+    except SchemaError:  # the schema is of an older draft without declaring it
         kind = Draft7Validator
     validator = kind(schema)
     for text in instances:
@@ -195,14 +196,14 @@ TEXT = json.dumps(
 
 
 class NativeGrammar:
-    """Constrained draws as they were: llama.cpp's sampler is asked about the drawn token, and
-    where it objects, about all of the vocabulary."""
+    """Constrained sampling as it was before: llama.cpp's grammar sampler checks the drawn token,
+    and if that isn't allowed, the whole vocabulary."""
 
     def __init__(self, vocabulary: Any, candidates: Candidates) -> None:
         self._candidates = candidates
         with vocabulary.open() as pointer:
             gbnf = json_schema_to_gbnf(json.dumps(SCHEMA))
-            gbnf = gbnf.replace(r'[^"\\] |', r'[^"\\\x7F\x00-\x1F] |')  # as JSON has it
+            gbnf = gbnf.replace(r'[^"\\] |', r'[^"\\\x7F\x00-\x1F] |')  # as JSON requires
             self._grammar = llama.llama_sampler_init_grammar(pointer, gbnf.encode(), b"root")
 
     def draw(self, sampler: Sampler, distribution: Distribution) -> int:
@@ -253,10 +254,10 @@ def speed(path: Path) -> None:
 def led(
     vocabulary: Vocabulary, constraints: list[Any], candidates: Candidates
 ) -> dict[bool, list[float]]:
-    """Seconds that each step along the text takes, by whether the likeliest token is refused."""
+    """The seconds of each step of the text, by whether the most likely token is refused."""
     dice = np.random.default_rng(1)
     rows = 3 * dice.standard_normal((ROWS, vocabulary.size)).astype(np.float32)
-    wrong = vocabulary.tokenize("\t")[0]  # neither in a text nor between values
+    wrong = vocabulary.tokenize("\t")[0]  # allowed neither in a string nor between values
     held = [c if isinstance(c, Constraint) else None for c in constraints]
     samplers = [Sampler(vocabulary, Sampling(), 1, c) for c in held]
     spent: dict[bool, list[float]] = {False: [], True: []}

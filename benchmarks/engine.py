@@ -1,19 +1,19 @@
-"""Speed and memory of the engine beside llama.cpp's own tools and llama-cpp-python.
+"""Speed and memory of the engine, compared with llama.cpp's own tools and llama-cpp-python.
 
-Every contestant runs in a process of its own, on the same GGUF with the same threads, flash
-attention and sampler, and draws as many tokens a sample with the end of text ignored. They take
-turns within a round, so that a busy machine slows them alike, there and back in reverse order, so
-that one that gets slower or faster favours nobody. What is reported are medians of the rounds and
-ratios within a round. Each run starts without a cached prefix, and a rate is tokens drawn over the
-seconds from asking to the last token, prompts included.
+Every contestant runs in a separate process, on the same GGUF with the same threads, flash attention
+and sampler, and draws the same number of tokens per sample, ignoring the end-of-sequence token.
+They take turns within a round, so that other load on the machine affects all, forward and then in
+reverse order, so that a drift of the machine's speed favours none. The report has medians of the
+rounds and ratios within a round. Each run starts without a cached prefix. A rate is the number of
+sampled tokens divided by the seconds from the request to the last token, including prompts.
 
     python benchmarks/engine.py --record benchmarks/engine.jsonl --output benchmarks/engine.md
 
-Rounds are added to the record, and the table is of all in it, so that no run is left out;
-with ``--rounds 0`` it is only written anew.
+Rounds are appended to the record, and the table covers the whole record, so that no run is left
+out; ``--rounds 0`` only writes the table again.
 
-llama-server and llama-batched-bench are built from llama-cpp-python's own source on the first
-run (``llama_cpp_tools.sh``; some twenty minutes on two cores). ``--without-tools`` leaves them out.
+llama-server and llama-batched-bench are built from llama-cpp-python's source on the first run
+(``llama_cpp_tools.sh``; about twenty minutes on two cores). ``--without-tools`` leaves them out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def questions(count: int) -> list[str]:
     ]
 
 
-# ---- workers: each reads a job a line and answers a result a line ----
+# ---- workers: each reads one job per line and writes one result per line ----
 
 
 def engine_worker(options: Job) -> Callable[[Job], Result]:
@@ -149,7 +149,7 @@ def serve(kind: str, options: Job) -> None:
 
 
 class Worker:
-    """A contestant in a process of its own."""
+    """A contestant in a separate process."""
 
     def __init__(self, kind: str, options: Job) -> None:
         command = [sys.executable, __file__, "--worker", kind, json.dumps(options)]
@@ -171,7 +171,7 @@ class Worker:
 
 
 class Server:
-    """llama-server, asked over HTTP."""
+    """llama-server, accessed over HTTP."""
 
     def __init__(self, tools: Path, options: Job) -> None:
         with socket.socket() as free:
@@ -230,7 +230,7 @@ class Server:
 
 
 def ceiling(tools: Path, options: Job, length: int, width: int) -> Result:
-    """Tokens a second of llama-batched-bench, which draws nothing."""
+    """Tokens per second of llama-batched-bench, which decodes without sampling."""
     threads = str(options["threads"])
     found = subprocess.run(
         [
@@ -255,7 +255,7 @@ def peak_memory(pid: int) -> float:
 
 
 def there_and_back(turns: dict[str, Callable[[], Result]], times: int) -> dict[str, Result]:
-    """What a contestant's turns have in the mean: some in order, and as many in reverse."""
+    """The harmonic means of each contestant's turns, which run in order and then in reverse."""
     found: dict[str, list[Result]] = {name: [] for name in turns}
     for name in [*turns, *reversed(turns)] * times:
         found[name].append(turns[name]())
@@ -268,7 +268,7 @@ def there_and_back(turns: dict[str, Callable[[], Result]], times: int) -> dict[s
 def measure(
     options: Job, rounds: int, tools: Path | None, tell: Callable[[Result, Result], None]
 ) -> None:
-    """Run the rounds; ``tell`` is given each, and the peaks of memory so far."""
+    """Run the rounds; ``tell`` is called with the result of each, and the peak memory so far."""
     engine = Worker("engine", options)
     llamas = {"": options, " default": {**options, "threads": None}} if options["llama"] else {}
     llama = {name: Worker("llama", settings) for name, settings in llamas.items()}
@@ -322,9 +322,9 @@ ROWS: list[Row] = [
 
 
 def settings_of(options: Job, *, tools: bool) -> Job:
-    """What rounds must have in common for one table."""
+    """The settings that all rounds of one table must share."""
     names = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x]
-    # Of records that don't name them.
+    # Values that older records imply.
     usual = {"widths": list(WIDTHS), "cells": CELLS, "llama": True}
     return {
         **{name: value for name, value in options.items() if usual.get(name) != value},
@@ -338,7 +338,7 @@ def settings_of(options: Job, *, tools: bool) -> Job:
 
 
 class Record:
-    """The rounds of all runs with the same settings, kept in a file if one is given."""
+    """The rounds of all runs with the same settings, stored in a file if one is given."""
 
     def __init__(self, file: Path | None, settings: Job) -> None:
         self.file, self.settings = file, settings
@@ -357,7 +357,7 @@ class Record:
 
     @property
     def runs(self) -> dict[str, list[Result]]:
-        """The results of the rounds of each run, by the time it began."""
+        """The results of each run's rounds, by the time when the run began."""
         runs: dict[str, list[Result]] = {}
         for one in self.rounds:
             runs.setdefault(one["run"], []).append(one["result"])
@@ -425,7 +425,7 @@ def report(record: Record) -> str:
 
 
 def show(record: Record, output: Path | None) -> str:
-    """The report, also written to ``output``, where other measurements below it stay."""
+    """The report, also written to ``output``, where later sections are preserved."""
     text = report(record)
     if output:
         earlier = output.read_text() if output.is_file() else ""
@@ -435,7 +435,7 @@ def show(record: Record, output: Path | None) -> str:
 
 
 def by_run(runs: dict[str, list[Result]], rows: list[Row]) -> list[str]:
-    """The ratios of each run apart: how much they move from day to day."""
+    """A table with the ratios of each run, to show how much they vary between runs."""
     if len(runs) == 1:
         return []
     titles = [f"{began}, {len(found)} rounds" for began, found in runs.items()]
@@ -471,7 +471,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="where to write the table")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    # One patience for all: what else runs on the machine must not stall some more than others.
+    # The same OpenMP spin count for all, so that other load doesn't stall some more than others.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if arguments.worker:
         serve(arguments.worker[0], json.loads(arguments.worker[1]))

@@ -1,17 +1,17 @@
-"""What the graph layer costs: a strategy beside the same graph written by hand in LangGraph.
+"""Overhead of the graph layer: a strategy compared with a hand-written LangGraph.
 
-Three strategies, each four ways on one model and one event loop:
+Three strategies run in four ways on one model and one event loop:
 
-- bare: the model calls that the strategy makes, one after the other, and nothing else;
+- bare: only the strategy's model calls, one after the other;
 - by hand: a plain LangGraph ``StateGraph`` with the same calls, prompts as f-strings, and the
-  same functions that find and count answers;
-- compiled: ``load(NAME).compile(model=…)`` once, then ``ainvoke``, as in the hand-written one;
-- run: ``Graph.arun``, which keeps what it compiled, and returns a whole result.
+  same functions that extract and count answers;
+- compiled: ``load(NAME).compile(model=…)`` once, then ``ainvoke``, as for the hand-written graph;
+- run: ``Graph.arun``, which caches the compiled graph and returns a whole result.
 
-The ways take turns within a round, so that a busy machine slows them alike; what is told are
-medians of the rounds, and the median of the ratios within a round. A model that answers at once
-shows the layer alone, in processor time, which a busy machine doesn't lengthen; the real one,
-with few tokens, shows what is left of it beside a model, in seconds of the clock.
+The ways take turns within a round, so that other load on the machine affects all. The report has
+medians of the rounds, and the median of the ratios within a round. A model that answers instantly
+shows the layer alone, in CPU time, which other load doesn't affect; the real model, with few
+tokens, shows the overhead relative to a model, in wall time.
 
     python benchmarks/graph.py --rounds 30 --output benchmarks/graph.md
 """
@@ -59,7 +59,7 @@ WAYS = ("bare", "by hand", "compiled", "run")
 LIMIT = 1.2
 
 
-# ---- a model that answers at once, and one that notes what it is asked ----
+# ---- a model that answers instantly, and one that records its calls ----
 
 
 class InstantGeneration:
@@ -97,7 +97,7 @@ class InstantModel:
 
 
 class Recorder:
-    """A model that notes its calls, so that they can be made again without a graph."""
+    """A model that records its calls, so that they can be replayed without a graph."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -276,7 +276,7 @@ def self_refine(model: Any, samples: int, max_tokens: int) -> Any:
 
 
 def graphs() -> list[tuple[Graph, Callable[..., Any], int]]:
-    """Each with the hand-written one and its size; every text is as long as it may be."""
+    """Each graph with its hand-written version and size; every text has the maximum length."""
     size = {"max_tokens": "$max_tokens", "ignore_eos": True}
     votes = Graph("self-consistency", params={"samples": 8, "max_tokens": 8})
     votes.add(sample=Generate(samples="$samples", temperature=0.7, **size), vote=Vote())
@@ -314,7 +314,7 @@ async def timed(job: Callable[[], Awaitable[Any]], clock: Callable[[], float]) -
 async def compare(
     model: Any, rounds: int, max_tokens: int, clock: Callable[[], float]
 ) -> list[dict[str, Any]]:
-    """Milliseconds of every way, strategy by strategy."""
+    """Measure the milliseconds of every way, strategy by strategy."""
     rows = []
     for graph, by_hand, samples in graphs():
         params = {"samples": samples, "max_tokens": max_tokens}
@@ -376,7 +376,7 @@ def ratio(
     theirs: Sequence[float],
     by: Callable[[float, float], float] = operator.truediv,
 ) -> float:
-    """The median over the rounds of what two ways have to each other within a round."""
+    """The median over the rounds of the ratio (or ``by``) of two ways within a round."""
     return statistics.median(by(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
@@ -390,7 +390,7 @@ STARTS = {
 
 
 def starts(rounds: int) -> dict[str, float]:
-    """Seconds of whole processes, in turns."""
+    """The median seconds of whole processes, which take turns."""
     spent: dict[str, list[float]] = {name: [] for name in STARTS}
     for _ in range(rounds + 1):
         for name, command in STARTS.items():

@@ -1,10 +1,10 @@
-"""What the types of the KV cache cost: perplexity, speed and memory, each against f16.
+"""Perplexity, speed and memory of the KV cache's types, each compared with f16.
 
     python benchmarks/kv_types.py [MODEL] [--tokens 2000] [--rounds 3]
 
-The text is the documentation of this project. Perplexity is that of one sequence as long as is
-asked for; speed is of 16 samples behind a prompt of so many tokens, and of that prompt's prefill.
-The types take turns, and ratios are medians of the rounds.
+The text is the documentation of this project. Perplexity is measured on one sequence; speed on the
+prefill of a prompt with the given number of tokens, and on decoding 16 samples after it. The types
+take turns, and ratios are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXT = "\n\n".join(
 
 
 def times(engine: Engine, tokens: int) -> tuple[float, float]:
-    """Seconds of a prompt's prefill, and of one step of samples behind it."""
+    """The seconds of a prompt's prefill, and of one decoding step of the samples after it."""
     engine.clear_cache()
     prompt = engine.vocabulary.tokenize(TEXT, bos=True)[:tokens]
     hot = Sampling(max_tokens=DECODED, ignore_eos=True, temperature=5, top_p=1, min_p=0)

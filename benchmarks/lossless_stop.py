@@ -1,11 +1,11 @@
-"""Does the lossless stop ever change a vote, and what does it save? From a comparison's results.
+"""Does the lossless stop ever change a vote, and what does it save? By a comparison's results.
 
     thinkgraph compare --data word-problems:200 \\
         --graphs self-consistency@8,self-consistency@8:stop=decided --out stop
     python benchmarks/lossless_stop.py stop/results.json
 
-Both strategies vote on the same samples of each question. With the stop, samples still being
-written are cancelled once no outcome of theirs could change the winner, or whether it is a tie.
+Both strategies vote on the same samples of each question. With the stop, unfinished samples are
+cancelled once none of their possible answers can change the winner, or whether it is a tie.
 """
 
 import argparse
@@ -19,7 +19,7 @@ STOP = ":stop=decided"
 
 
 def pairs(results):
-    """For each question that was voted on: the row of the full vote, and that with the stop."""
+    """For each question: the row of the full vote, and the row with the stop."""
     rows = {(row.strategy, row.question): row for row in results.comparison.rows}
     for (strategy, question), stopped in rows.items():
         full = rows.get((strategy.removesuffix(STOP), question))
@@ -28,7 +28,7 @@ def pairs(results):
 
 
 def alike(full, stopped, question):
-    """Whether two votes have the same winner, by value, and the same tie report."""
+    """Whether two votes have the same winner, by value, and agree on whether it is a tie."""
     answers = (full.answer, stopped.answer)
     same = answers[0] == answers[1] or (None not in answers and equal(*answers, question))
     return same and full.tie == stopped.tie

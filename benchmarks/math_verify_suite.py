@@ -1,11 +1,11 @@
-"""How far does equality by value agree with the test suite of Math-Verify?
+"""How well does equality by value agree with the test suite of Math-Verify?
 
     git clone https://github.com/huggingface/Math-Verify
     python benchmarks/math_verify_suite.py Math-Verify/tests
 
-Reads every parametrized pair (right answer, model's text, verdict) of the suite's files without
-running them, finds the answers in both texts as `compare` does, and compares them. Prints the
-agreement, and each pair on which we differ.
+Reads every parametrized case (right answer, model's text, verdict) of the suite's files without
+running them, extracts the answers from both texts as `compare` does, and compares them. Prints the
+agreement, and each case with a different verdict.
 """
 
 import argparse
@@ -20,7 +20,7 @@ FILES = ["all", "boxed", "numina_cases", "open_thoughts", "strict", "yujianll"]
 
 
 def pairs(path: Path) -> list[tuple[str, str, bool]]:
-    """The pairs of one file: `(gold, pred, expected)`, in whatever order it names them."""
+    """The cases of one file as `(gold, pred, expected)`, whatever their order there."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize"):
@@ -38,12 +38,12 @@ def pairs(path: Path) -> list[tuple[str, str, bool]]:
 
 
 def constant(node: ast.expr) -> Any:
-    """The value of a literal; of an f-string of the suite nothing can be known unrun."""
+    """The value of a literal; raises for f-strings, whose value isn't known without running."""
     return ast.literal_eval(node)
 
 
 def answer(text: str) -> str:
-    """The answer in a text; a right answer in dollars is bare already."""
+    """The answer in a text; a right answer between dollars is taken whole."""
     bare = re.fullmatch(r"\s*(?:\${1,2}[^$]*\${1,2}|[^a-z]*)\s*", text)
     return text if bare and "\\boxed" not in text else extract(text) or ""
 

@@ -1,12 +1,13 @@
-"""How fast tokens are sampled where sampling is nearly all there is, beside llama-server.
+"""Speed of sampling with a model of negligible cost, compared with llama-server.
 
     bash benchmarks/llama_cpp_tools.sh benchmarks/.tools python   # builds llama-server, once
     python benchmarks/sampling.py --tools benchmarks/.tools/build-*/bin [--rounds 3]
     python benchmarks/sampling.py --threads 1,2,16   # the sampling threads alone, without a model
 
-The model is a tiny random GGUF with the vocabulary of Qwen2.5, 151,936 tokens, so that computing
-its logits costs little, as on a GPU. Each way of sampling is timed with 64 samples at once, in the
-engine and in llama-server with 64 slots, which samples on one thread; they take turns.
+The model is a tiny random GGUF with as many tokens as Qwen2.5's vocabulary, 151,936, so that its
+logits cost little to compute, as on a GPU. Each sampling configuration is timed with 64 concurrent
+samples, in the engine and in llama-server with 64 slots, which samples on one thread; they take
+turns.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "repeat penalty 1.1": {"repeat_penalty": 1.1},
 }
 OURS = {"confidence": {"confidence": True}, "5 logprobs": {"top_logprobs": 5}}
-"""Ways that llama-server doesn't have, timed with 32 samples against the default."""
+"""Configurations that llama-server doesn't have, timed with 32 samples against the default."""
 
 
 def write_model(path: Path) -> None:
-    """A llama of one small layer with random weights, peaked as a language model's logits are."""
+    """Write a one-layer llama with random weights, whose logits are as peaked as a real model's."""
     random = np.random.default_rng(1)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(512)
@@ -86,7 +87,7 @@ def write_model(path: Path) -> None:
 
 @contextlib.contextmanager
 def served(tools: Path, model: Path) -> Iterator[str]:
-    """llama-server with a slot for each sample; gives its URL."""
+    """Run llama-server with a slot for each sample, and yield its URL."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -106,7 +107,7 @@ def served(tools: Path, model: Path) -> Iterator[str]:
 
 
 async def by_server(url: str, way: dict[str, Any]) -> float:
-    """Tokens a second of llama-server."""
+    """Tokens per second of llama-server."""
     names = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05} | way
     body = names | {"prompt": "abc", "n_predict": TOKENS, "ignore_eos": True}
     limits = httpx.Limits(max_connections=SAMPLES)
@@ -119,7 +120,7 @@ async def by_server(url: str, way: dict[str, Any]) -> float:
 
 
 async def by_engine(model: Any, way: dict[str, Any], samples: int = SAMPLES) -> float:
-    """Tokens a second of the engine."""
+    """Tokens per second of the engine."""
     sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, **way)
     request = ModelRequest([Message(role="user", content="abc")], sampling, range(samples))
     began = time.perf_counter()
@@ -128,7 +129,7 @@ async def by_engine(model: Any, way: dict[str, Any], samples: int = SAMPLES) -> 
 
 
 def by_threads(threads: int, rounds: int, *, confidence: bool) -> list[float]:
-    """Milliseconds that sampling threads take for a step of random logits, each round."""
+    """Milliseconds that a number of sampling threads takes for a step of random logits."""
     random = np.random.default_rng(0)
     logits = 3 * random.standard_normal((SAMPLES, VOCABULARY)).astype(np.float32)
     sampling, took = Sampling(confidence=confidence), []
@@ -146,7 +147,7 @@ def by_threads(threads: int, rounds: int, *, confidence: bool) -> list[float]:
 
 
 def middle(values: list[float], form: str = "{:,.0f}") -> str:
-    """Median, and the least and most."""
+    """The median with the minimum and maximum, as text."""
     low, high = form.format(min(values)), form.format(max(values))
     return f"{form.format(statistics.median(values))} ({low} to {high})"
 

@@ -1,18 +1,18 @@
-"""The same texts, scored by our metric, by lm-evaluation-harness and by Math-Verify.
+"""Agreement of our metric with lm-evaluation-harness and Math-Verify on the same texts.
 
     pip install "thinkgraph[lm-eval]"
     python benchmarks/scorers.py runs/gsm8k-0.5b      # the texts of a comparison
     python benchmarks/scorers.py math500_test.json    # the solutions in a file of questions
 
-Reads the whole texts of a comparison (``results.json``), every sample, of GSM8K or of MATH; or a
-file whose records hold a worked ``solution``, which is scored as if a model had written it. Prints
-how many each scorer finds right, and every text on which one of them differs from ours.
+Reads all complete samples of a comparison (``results.json``) on GSM8K or MATH; or a file whose
+records have a worked ``solution``, which is scored as if a model had written it. Prints how many
+texts each scorer finds right, and every text on which one of them differs from ours.
 
-lm-evaluation-harness is its own code, read from the installed package: for GSM8K the filters and
-the metric of ``gsm8k_cot_zeroshot``; for MATH ``hendrycks_math`` and ``minerva_math``. Those two
-find an answer only in the form that their own prompts ask for, so each is asked a second time
-whether the content of the last ``\\boxed`` equals the right answer. ``minerva_math`` needs
-an older ANTLR than Math-Verify brings; without it, it is left out:
+The scorers of lm-evaluation-harness are its own code in the installed package: for GSM8K, the
+filters and the metric of ``gsm8k_cot_zeroshot``; for MATH, ``hendrycks_math`` and ``minerva_math``.
+These two find answers only in the form that their own prompts request, so each also compares the
+content of the last ``\\boxed`` with the right answer. ``minerva_math`` needs an older ANTLR than
+Math-Verify installs; without it, it is left out:
 
     pip install --no-deps --target antlr "antlr4-python3-runtime==4.11.*"
     PYTHONPATH=antlr python benchmarks/scorers.py runs/math500-0.5b
@@ -40,11 +40,11 @@ from thinkgraph.nodes.answers import extract, parse_extractor
 
 GSM8K = "tasks/gsm8k/gsm8k-cot-zeroshot.yaml"
 Scorer = Callable[[str, str], tuple[bool, str]]
-"""From a text and the right answer to whether it is right, and what was read in the text."""
+"""From a text and the right answer to whether the text is right, and the extracted answer."""
 
 
 class Scored(NamedTuple):
-    """A text that answers a question, and the answer that we read in it."""
+    """A text that answers a question, and the answer that we extract from it."""
 
     question: Question
     text: str
@@ -52,7 +52,7 @@ class Scored(NamedTuple):
 
 
 def math_verify(text: str, reference: str) -> tuple[bool, str]:
-    """Math-Verify with its defaults."""
+    """Score with Math-Verify and its defaults."""
     from math_verify import parse, verify  # noqa: PLC0415 (optional)
 
     found = parse(text)
@@ -71,7 +71,7 @@ def _left_out(name: str, why: str = "it isn't installed") -> None:
 
 
 def gsm8k_scorers() -> dict[str, Scorer]:
-    """Math-Verify, and a scorer for each filter of the harness's task, where they are installed."""
+    """Math-Verify, and a scorer for each filter of the harness's task, as far as installed."""
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         _left_out("lm-evaluation-harness")
@@ -102,7 +102,7 @@ def _filtered(how: dict[str, Any], settings: dict[str, Any]) -> Scorer:
 
 
 def math_scorers() -> dict[str, Scorer]:
-    """Math-Verify, and two scorers for each of the harness's tasks, where they are installed."""
+    """Math-Verify, and two scorers for each of the harness's tasks, as far as installed."""
     found = _math_verify()
     for name in ("hendrycks_math", "minerva_math"):
         try:
@@ -117,7 +117,7 @@ def math_scorers() -> dict[str, Scorer]:
 
 
 def _as_the_task(task: ModuleType) -> Scorer:
-    """The task's own reading and comparison."""
+    """A scorer with the task's own extraction and comparison."""
     normalize = getattr(task, "normalize_final_answer", str)
 
     def score(text: str, reference: str) -> tuple[bool, str]:
@@ -130,7 +130,7 @@ def _as_the_task(task: ModuleType) -> Scorer:
 
 
 def _last_box(task: ModuleType) -> Scorer:
-    """The task's comparison, of the last box with the right answer."""
+    """A scorer that compares the last box with the right answer, by the task's comparison."""
     normalize = getattr(task, "normalize_final_answer", str)
 
     def score(text: str, reference: str) -> tuple[bool, str]:
@@ -145,7 +145,7 @@ SCORERS = {"gsm8k": gsm8k_scorers, "math": math_scorers}
 
 
 def of_comparison(folder: Path) -> tuple[str, str, list[Scored]]:
-    """The task, the metric and the whole texts of a comparison."""
+    """The task, the metric and the complete texts of a comparison."""
     text = (folder / "results.json").read_text(encoding="utf-8")
     comparison = Results.model_validate_json(text).comparison
     questions = {question.id: question for question in comparison.questions}
@@ -173,7 +173,7 @@ def of_solutions(file: Path) -> tuple[str, str, list[Scored]]:
 def compare(
     texts: Iterable[Scored], metric: str, scorers: Mapping[str, Scorer]
 ) -> tuple[dict[str, int], list[str]]:
-    """How many texts each scorer finds right, and a line for each verdict that isn't ours."""
+    """How many texts each scorer finds right, and a line for each verdict unlike ours."""
     texts = list(texts)
     ours = find_metric(metric, [each.question for each in texts])
     right = dict.fromkeys(["ours", *scorers], 0)

@@ -1,11 +1,11 @@
-"""The server against the engine alone: throughput with many clients, and a soak with disconnects.
+"""Throughput of the server with many clients against the engine alone, and a soak test.
 
     python benchmarks/serve.py                       # 64 clients, strategies and bare chat mixed
-    python benchmarks/serve.py --soak                # 2,000 requests, a third of them broken off
-    python benchmarks/serve.py --llama-server PATH   # bare chat only, beside llama-server
+    python benchmarks/serve.py --soak                # 2,000 requests, a third of them aborted
+    python benchmarks/serve.py --llama-server PATH   # bare chat only, against llama-server
 
-Each side has a process of its own, and they take turns, so that a busy machine slows both. The
-numbers are tokens a second, of all tokens sampled; the first round of each side is not counted.
+Each side runs in a separate process, and they take turns, so that other load on the machine affects
+both. The numbers are sampled tokens per second; the first round of each side is not counted.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ QUESTIONS = [
 ]
 WARM_TOKENS = 8
 PATIENCE_S = 120
-"""How long a server may take to start, and the soak's load to end."""
+"""Maximum seconds for a server to start, and for the soak test's load to end."""
 MIX = ("model", "direct", "self-consistency@4", "model", "best-of-n@4", "model", "self-refine")
 
 
 def requests(count: int, tokens: int, names: tuple[str, ...] = MIX) -> list[dict]:
-    """The same requests each time."""
+    """A number of requests, the same each time."""
     return [
         {
             "model": names[i % len(names)],
@@ -59,7 +59,7 @@ def requests(count: int, tokens: int, names: tuple[str, ...] = MIX) -> list[dict
 
 
 def warm_up(names: tuple[str, ...] = MIX) -> list[dict]:
-    """One short request for each name, before those that are timed."""
+    """One short request for each name, to send before the timed ones."""
     return requests(len(names), WARM_TOKENS, names)
 
 
@@ -67,9 +67,9 @@ def warm_up(names: tuple[str, ...] = MIX) -> list[dict]:
 
 
 async def alone(model: str, asked: list[dict], clients: int) -> dict:
-    """The requests on the engine of this process, as Python's callers make them."""
+    """Run the requests with the Python API, on an engine in this process."""
     opened = tg.load_model(model)
-    # Both sides compile their graphs and fill their caches before the clock starts.
+    # Both sides compile their graphs and fill their caches before the timed requests.
     graphs = {name: tg.load(name.partition("@")[0]) for name in MIX if name != "model"}
     slots = asyncio.Semaphore(clients)
 
@@ -102,7 +102,7 @@ async def alone(model: str, asked: list[dict], clients: int) -> dict:
 
 @contextmanager
 def serving(model: str, *options: str):
-    """A server in a process of its own: its address, its pid, and its log, whole at the end."""
+    """Run a server in a separate process; yield its address, its pid, and its log file."""
     log = Path(tempfile.mkdtemp()) / "log"
     command = [sys.executable, "-m", "thinkgraph", "serve", "--port", "0", "--no-page"]
     command += ["--running", "64"]
@@ -120,7 +120,7 @@ def serving(model: str, *options: str):
 
 
 async def over_http(url: str, asked: list[dict], clients: int, *, streams: bool = True) -> dict:
-    """The requests by HTTP; every second one streams."""
+    """Send the requests over HTTP; every second one streams."""
     slots, limits = asyncio.Semaphore(clients), httpx.Limits(max_connections=clients)
 
     async def one(number: int, ask: dict) -> int:
@@ -150,7 +150,7 @@ def rate(found: dict) -> float:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Rounds of both sides in turn."""
+    """Measure the server and the engine alone, in turn."""
     asked = requests(options.requests, options.tokens)
     here = [sys.executable, __file__, "--alone", "--model", options.model]
     numbers = ["--requests", str(options.requests), "--tokens", str(options.tokens)]
@@ -171,7 +171,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def beside(options: argparse.Namespace) -> None:
-    """Bare chat on both servers, in turn; their default sampling settings are the same."""
+    """Measure bare chat on both servers, in turn; they have the same default sampling settings."""
     asked = requests(options.requests, options.tokens, ("model",))
     path = find(options.model).path
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
@@ -220,13 +220,13 @@ def healthy(url: str) -> bool:
 
 
 def resident(pid: int) -> float:
-    """MiB that a process holds."""
+    """The resident memory of a process, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
 def gauges(url: str) -> dict[str, float]:
-    """All metrics of one moment that have no labels but the model's, by their names."""
+    """The current metrics without labels other than the model, by name."""
     text = httpx.get(f"{url}/metrics", timeout=60).text
     found = re.findall(r"^thinkgraph_(\w+)(?:\{model=\"\w+\"\})? (\S+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in found}
@@ -236,7 +236,7 @@ LOAD = ("running_requests", "waiting_requests", "engine_running", "engine_waitin
 
 
 def idle(url: str) -> dict[str, float]:
-    """The metrics once nothing has run for a second: a strategy pauses between its nodes."""
+    """Wait until nothing has run for a second, as strategies pause between nodes; the metrics."""
     quiet, limit = 0, time.monotonic() + PATIENCE_S
     while quiet < 5:
         found = gauges(url)
@@ -247,7 +247,7 @@ def idle(url: str) -> dict[str, float]:
 
 
 async def soak_part(url: str, asked: list[dict], clients: int, random_: random.Random) -> dict:
-    """Requests of which a third leave at a random time; what is left has to be answered."""
+    """Send requests, a third of which disconnect at a random time; the others must be answered."""
     counts = {"answered": 0, "left": 0, "lost": 0}
     slots = asyncio.Semaphore(clients)
 
@@ -279,7 +279,7 @@ async def soak_part(url: str, asked: list[dict], clients: int, random_: random.R
 
 
 def soak(options: argparse.Namespace) -> None:
-    """Parts of a tenth, with the memory after each."""
+    """Run the soak test in ten parts, and measure the memory after each."""
     random_, held, total = random.Random(7), [], {"answered": 0, "left": 0, "lost": 0}
     asked = requests(options.requests, options.tokens)
     part = max(len(asked) // 10, 1)

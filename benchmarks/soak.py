@@ -1,11 +1,11 @@
-"""Two thousand requests of mixed length, with random cancels and a KV cache far too small.
+"""Soak test: 2,000 requests of mixed length, with random cancellations and a tiny KV cache.
 
-All must end, or be refused with a reason; and the memory at the end must equal that after the
-first hundred within five per cent. Exits with 1 where either fails.
+All must end, or be refused with a reason, and the memory at the end must be within five per cent of
+that after the first hundred. Exits with 1 if either fails.
 
     python benchmarks/soak.py [--requests 2000] [--model PATH] [--shorter 4] [--slow-caller]
 
-With ``--slow-caller`` the callers' event loop works for half a millisecond in each of its turns.
+With ``--slow-caller``, the callers' event loop works for half a millisecond in each iteration.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def messages(dice: random.Random, shorter: int) -> list[Message]:
 
 
 async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
-    """Make one request of a random kind; how it ended."""
+    """Make one request of a random kind, and return how it ended."""
     asked, kind = messages(dice, shorter), dice.random()
     try:
         if kind < 0.1:
@@ -81,7 +81,7 @@ async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
         fate = dice.random()
         if fate < 0.15:
             async for _ in generation:
-                break  # goes away after the first words
+                break  # the caller leaves after the first event
             return "left"
         if fate < 0.3:
             await asyncio.sleep(dice.random() / 2)
@@ -95,7 +95,7 @@ async def one(model: LocalModel, dice: random.Random, shorter: int) -> str:
 async def soak(
     model: LocalModel, count: int, shorter: int, slow: bool
 ) -> tuple[Counter[str], int, int]:
-    """Run ``count`` requests; how they ended, and the memory after the first and the last."""
+    """Run the requests; return how they ended, and the memory after `FIRST` and at the end."""
     other = asyncio.create_task(busy(math.inf)) if slow else None
     dice, ended = random.Random(1), Counter[str]()
     early = 0

@@ -1,24 +1,23 @@
-r"""What the strategies are worth on models that people run: the comparisons behind docs/results.md.
+r"""Accuracy and cost of the strategies on commonly used models: the tables of docs/results.md.
 
-    python benchmarks/tables.py                 # tables and picture again, of results/*.json
-    python benchmarks/tables.py run             # all comparisons, one after the other
-    python benchmarks/tables.py run gsm8k-0.5b  # one of them
-    python benchmarks/tables.py keep            # what was answered so far, without running more
+    python benchmarks/tables.py                 # write tables and plot from results/*.json
+    python benchmarks/tables.py run             # run all comparisons, one after the other
+    python benchmarks/tables.py run gsm8k-0.5b  # run one of them
+    python benchmarks/tables.py keep            # use the answers so far, without running more
 
-A comparison goes on where it was: its database is ``RUNS/NAME`` (``--runs``). What it came to is
-kept in ``results/NAME.json``, without the texts but for three short examples of questions that the
-baseline answers and another strategy does not; a picture is drawn of a whole one alone. Strategies
-compete with their default params, and once more with those of each params file of the table's
-model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that are in no table:
+An interrupted comparison resumes from its database in ``RUNS/NAME`` (``--runs``). Its result is
+stored in ``results/NAME.json``, without texts except for three short examples of questions that
+the baseline answers and another strategy doesn't. Only finished comparisons are plotted.
+Strategies run with their default params, and additionally with those of each params file of the
+table's model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that are in no table:
 
     thinkgraph fit self-consistency --data gsm8k_train.jsonl --limit 200 \
         --model qwen-0.5b.gguf --out results/params/qwen-0.5b.self-consistency.yaml
 
-Models
-are read from ``--models``, as ``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf`` (Qwen2.5-Coder-Instruct,
-Q4_K_M, from ``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from ``--data``:
-``gsm8k_test.jsonl`` of github.com/openai/grade-school-math and ``math500_test.json`` of
-github.com/rasbt/reasoning-from-scratch.
+Models are read from ``--models``, as ``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf``
+(Qwen2.5-Coder-Instruct, Q4_K_M, from ``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from
+``--data``: ``gsm8k_test.jsonl`` of github.com/openai/grade-school-math and ``math500_test.json``
+of github.com/rasbt/reasoning-from-scratch.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ PARAMS = RESULTS / "params"
 VOTES = "self-consistency@1,2,4,8,16"
 SHARED = f"{VOTES},self-certainty@8,deepconf@8,best-of-n@8,adaptive-consistency@8"
 QUICK = f"direct,chain-of-thought,{SHARED},early-stopping@4:window=2,early-stopping@8:window=4"
-"""The votes share their samples, so that all of them cost what the largest costs."""
+"""The votes share their samples, so that together they cost as much as the largest."""
 
 
 class Table(NamedTuple):
@@ -70,7 +69,7 @@ TREES = (
     "monte-carlo-tree-search,monte-carlo-tree-search:scorer=agreement,adaptive-branching"
 )
 GYM = "reasoning-gym:"
-EXACT = ("--metric", "exact")  # its answers are labels; a table is made again without the package
+EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
 
 TABLES = {
     "gsm8k-0.5b": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
@@ -87,7 +86,7 @@ TABLES = {
 PICTURE = "gsm8k-1.5b"
 END = "<!-- end -->"
 EXAMPLES, LONGEST = 3, 400
-"""How many examples are kept of a comparison, and characters of each of their texts at most."""
+"""Maximum number of examples of a comparison, and of characters in each of their texts."""
 
 
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
@@ -104,7 +103,7 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
 
 
 def keep(name: str, folder: Path) -> None:
-    """Keep what a comparison came to, without its texts but for a few examples."""
+    """Store the result of a comparison, without texts except for a few examples."""
     found = Results.model_validate_json((folder / "results.json").read_text(encoding="utf-8"))
     comparison = found.comparison
     bare = comparison.model_copy(
@@ -124,9 +123,9 @@ def keep(name: str, folder: Path) -> None:
 
 
 def examples(found: Results) -> list[dict[str, str]]:
-    """The shortest of the questions that the baseline answers right and another strategy wrong.
+    """The shortest examples that the baseline answers right and another strategy wrong.
 
-    One for each strategy and question.
+    At most one for each strategy and each question.
     """
     comparison = found.comparison
     questions = {each.id: each.text for each in comparison.questions}
@@ -152,13 +151,13 @@ def examples(found: Results) -> list[dict[str, str]]:
 
 
 def short(text: str) -> str:
-    """A text in one line; of a long one the end, where the answer is."""
+    """A text in one line; a long one is cut to its end, which has the answer."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"… {line[-LONGEST:]}"
 
 
 def read(name: str) -> tuple[Comparison, Summary, list[dict[str, str]]]:
-    """A comparison that was kept, what it comes to, and its examples."""
+    """A stored comparison, its summary and its examples."""
     plain: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     shown = plain.pop("examples", [])
     for question in plain["questions"]:
@@ -171,15 +170,15 @@ def read(name: str) -> tuple[Comparison, Summary, list[dict[str, str]]]:
 
 
 def section(name: str) -> str:
-    """The table of a comparison, with what it can be repeated from."""
+    """The table of a comparison, with what is needed to repeat it."""
     comparison, summary, shown = read(name)
     made = comparison.provenance
     files = [*filter(None, [made.data, *made.models.values()])]
     digests = ", ".join(f"`{Path(f.path).name}` {f.sha256[:12]}" for f in files)
-    asked = max((each.questions for each in summary.strategies), default=0)
-    count = f"{asked} of {len(comparison.questions)} questions answered so far"
-    if is_whole(comparison, summary):
-        count = f"{asked} questions"
+    counts = [each.questions for each in summary.strategies]
+    count = f"{len(comparison.questions)} questions"
+    if not is_whole(comparison, summary):
+        count = f"not finished: {min(counts)} to {max(counts)} of {count} answered by each strategy"
     head = (
         f"{count}; {made.date[:10]}; SHA-256 {digests}; `python benchmarks/tables.py run {name}`."
     )
@@ -193,7 +192,7 @@ def section(name: str) -> str:
 
 
 def example(shown: Mapping[str, str]) -> str:
-    """An example as an item of a list."""
+    """An example as a list item."""
     texts = {name: text.replace("`", "'") for name, text in shown.items()}
     return (
         f"- `{texts['question']}` Right: `{texts['right']}` "
@@ -207,7 +206,7 @@ def is_whole(comparison: Comparison, summary: Summary) -> bool:
 
 
 def write(names: Iterable[str]) -> None:
-    """Put the tables that are kept, and the picture, in their places in docs/."""
+    """Write the stored tables, and the plot, to their places in docs/."""
     page, homeless = PAGE.read_text(encoding="utf-8"), []
     for name in names:
         if not (RESULTS / f"{name}.json").exists():
@@ -227,7 +226,7 @@ def write(names: Iterable[str]) -> None:
 
 
 def draw(name: str) -> None:
-    """Draw a comparison that is whole; what has only begun would draw a false picture."""
+    """Plot a finished comparison; a plot of an unfinished one would mislead, and is removed."""
     comparison, summary, _ = read(name)
     picture = PAGE.parent / f"{name}.svg"
     if is_whole(comparison, summary):
@@ -237,7 +236,7 @@ def draw(name: str) -> None:
 
 
 def main() -> None:
-    """Run, keep or write."""
+    """Run or keep comparisons, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["write", "run", "keep"], default="write")
     parser.add_argument("names", nargs="*", default=[], help=f"of {', '.join(TABLES)}")

@@ -1,11 +1,11 @@
-"""How often a small model's tool calls are valid, held to their schemas and not.
+"""How often a small model's tool calls are valid, with and without constrained decoding.
 
     python benchmarks/tool_calls.py MODEL.gguf [--tasks 40] [--temperature 0] [--out FILE.json]
 
-Each task takes LangChain's ``create_agent`` three steps: two prices are looked up and then
-combined. A call is valid if it names a tool and its arguments are of the tool's JSON schema. What
-stands where a call belongs and is none counts as an invalid call, and so does a text that spells
-one. A task is solved if the answer has the right number and a calculation gave it.
+Each task takes three steps of LangChain's ``create_agent``: two prices are looked up and then
+combined. A call is valid if it names a tool and its arguments match the tool's JSON schema.
+Malformed calls count as invalid, and so does a text that spells out a call. A task is solved if the
+answer contains the right number and a calculation returned it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OPERATIONS = {"add": "sum", "subtract": "difference", "multiply": "product"}
 Item = Literal["apple", "melon", "bread", "cheese", "lamp", "chair", "book"]
 SPELLED = re.compile(r"<tool_call>|\{\s*\"(?:name|function)\"\s*:")
 SYSTEM = "Use the tools. Look up every price before you calculate; never guess a number."
-STEPS = 20  # LangGraph's, two for each call of the model
+STEPS = 20  # LangGraph's recursion limit, two steps per model call
 
 
 @tool
@@ -53,18 +53,18 @@ TOOLS = {each.name: each for each in (price, calculate)}
 
 
 class Free(ChatGGUF):
-    """The model with calls that are not held to their schemas."""
+    """The model with unconstrained tool calls."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
         return super().bind_tools(tools, **{**kwargs, "constrained": False})
 
 
 def tasks(count: int) -> list[tuple[str, int]]:
-    """Questions and their answers."""
+    """A number of questions, with their right answers."""
     pairs = itertools.product(OPERATIONS.items(), itertools.combinations(PRICES, 2))
     made = []
     for (operation, word), (one, other) in pairs:
-        # The dearer first, so that a difference is positive.
+        # The more expensive item first, so that differences are positive.
         first, second = sorted((one, other), key=lambda item: -PRICES[item])
         asked = (
             f"Look up the price of the {first} and the price of the {second}. "
@@ -76,7 +76,7 @@ def tasks(count: int) -> list[tuple[str, int]]:
 
 
 def valid(call: dict[str, Any]) -> bool:
-    """Whether a call names a tool and has arguments of its schema."""
+    """Whether a call names a tool and its arguments match the tool's schema."""
     known = TOOLS.get(call["name"])
     if known is None:
         return False
@@ -85,7 +85,7 @@ def valid(call: dict[str, Any]) -> bool:
 
 
 def judged(messages: list[BaseMessage], right: int) -> Counter[str]:
-    """What came of one task."""
+    """Counts of one task: calls, valid calls, tokens, and whether it was solved."""
     found: Counter[str] = Counter(tasks=1)
     said = [message for message in messages if isinstance(message, AIMessage)]
     for message in said:
@@ -101,7 +101,7 @@ def judged(messages: list[BaseMessage], right: int) -> Counter[str]:
 
 
 async def run(chat: ChatGGUF, asked: list[tuple[str, int]], at_once: int) -> Counter[str]:
-    """All tasks, some at a time."""
+    """Run all tasks, ``at_once`` at a time, and sum their counts."""
     agent = create_agent(chat, [price, calculate], system_prompt=SYSTEM)
     free = asyncio.Semaphore(at_once)
 

@@ -1,4 +1,4 @@
-"""The catalogue of saved graphs: built-in strategies by name, your own by path."""
+"""The catalogue of saved graphs: built-in and shared ones by name, other files by path."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class GraphNotFound(ThinkgraphError):
-    """There is no built-in graph of this name, and no file at this path.
+    """There is no graph of this name, or no file at this path.
 
     Attributes:
-        nearest: the built-in name that looks most like it, or None.
+        nearest: the most similar name of a graph or file, or None.
     """
 
     def __init__(self, message: str, nearest: str | None = None) -> None:
@@ -30,22 +30,22 @@ class GraphNotFound(ThinkgraphError):
 
 @cache
 def builtin_names() -> tuple[str, ...]:
-    """The names of the built-in graphs, in their order."""
+    """The names of the built-in graphs, sorted."""
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _strategies()))
 
 
 GROUP = "thinkgraph.strategies"
-"""The group of entry points under which installed packages offer folders of strategies."""
+"""Entry point group through which installed packages provide folders of strategies."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of all graphs: the built-in ones, and then those that are shared."""
+    """The names of all graphs: the built-in ones, followed by shared ones."""
     return (*builtin_names(), *shared_graphs(setting()))
 
 
 @cache
 def shared_graphs(setting: tuple[str, str]) -> dict[str, Shared]:
-    """The graphs of packages and of ``THINKGRAPH_PATH``, by their names."""
+    """Shared graphs of packages and ``THINKGRAPH_PATH``, by name, cached per ``setting``."""
     return shared_files(GROUP, "", builtin_names())
 
 
@@ -55,10 +55,12 @@ def _strategies() -> list[Traversable]:
 
 
 def about(name: str) -> str:
-    """What a graph says of itself, in one line; read without checking the graph.
+    """The ``about`` text of a graph on one line, read without checking the graph.
 
     Raises:
-        ValueError: a shared one isn't YAML, or not UTF-8.
+        GraphNotFound: there is no such graph.
+        ValueError: the file is not UTF-8.
+        YAMLError: the text is not YAML.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to find a graph)
 
@@ -71,7 +73,7 @@ def find(source: str | Path) -> Traversable:
     """The file of a graph: a built-in or shared one by its name, or the path itself.
 
     Raises:
-        GraphNotFound: neither; the message has the nearest name.
+        GraphNotFound: there is neither; the message suggests the nearest name.
     """
     if isinstance(source, str) and source in builtin_names():
         return resources.files("thinkgraph.graphs").joinpath("strategies", f"{source}.yaml")
@@ -86,11 +88,11 @@ def find(source: str | Path) -> Traversable:
 
 
 def find_used(use: str, folder: Path | None) -> Traversable:
-    """The file that a spec's ``use:`` names: a built-in or shared graph, or a file beside it.
+    """The file of a spec's ``use``: a built-in or shared graph, or one below the spec's folder.
 
     Args:
-        use: what the spec says.
-        folder: where the spec lies; None if it isn't a file.
+        use: the name of a graph, or a path relative to the spec's folder.
+        folder: the spec's folder; None if the spec isn't a file.
 
     Raises:
         GraphNotFound: there is none, or the path leads out of the spec's folder.
@@ -119,7 +121,7 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _beside(path: Path) -> str:
-    """What was perhaps meant by the path of a spec that isn't there."""
+    """A hint for a missing file: the most similar spec in its folder, or where to find a list."""
     try:
         specs = [each.name for each in path.parent.iterdir() if each.suffix.lower() in SUFFIXES]
     except (OSError, ValueError):

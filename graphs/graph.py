@@ -1,4 +1,4 @@
-"""`Graph`: a strategy that is composed or loaded, saved, compiled, run and streamed."""
+"""`Graph`: compose or load a strategy, then save, compile, run or stream it."""
 
 from __future__ import annotations
 
@@ -56,28 +56,28 @@ if TYPE_CHECKING:
     from thinkgraph.graphs.runtime.run import Question
 
 KEPT = 16
-"""Compiled graphs that a graph caches, one per set of params and prompts."""
+"""Maximum number of entries in a graph's caches of compiled graphs and of requirements."""
 
 
 _making = threading.RLock()
-"""Held while a graph makes what it keeps. A run knows its context by the spec that both have, so
-threads that share a graph have to get the same object."""
+"""Guards the caches of all graphs: threads that share a graph must get the same spec object, by
+which a run recognises its context."""
 
 
 class Graph:
     """A reasoning strategy.
 
-    Compose one with :meth:`add` and :meth:`edge`, in the words of the YAML language, or
+    Compose one with :meth:`add` and :meth:`edge`, which take the fields of the YAML language, or
     :func:`load` a saved one.
 
     Args:
         name: letters, digits, `-` and `_`.
         about: what it does, its source and cost, when it helps and hurts.
-        params: values that a run may set, with their defaults; ``$name`` refers to one.
+        params: values that a run may set, with their defaults; settings refer to them as ``$name``.
         inputs: inputs in addition to the question.
         state: additional fields of the state, each with its reducer.
         budget: budget of one run.
-        output: the channel that is a run's result, and its JSON schema; the answer by default.
+        output: the channel of a run's result, and its JSON schema; ``answer`` by default.
     """
 
     @suggesting
@@ -110,7 +110,7 @@ class Graph:
 
     @classmethod
     def of(cls, spec: Spec, folder: Path | None = None) -> Self:
-        """The graph of a spec; ``folder`` contains the files that it uses."""
+        """Make a graph from a spec; ``folder`` contains the files that the spec uses."""
         graph = cls(spec.name)
         graph._data, graph._folder = spec.plain, folder
         return graph
@@ -145,10 +145,10 @@ class Graph:
         Args:
             path: the names of the nodes, in order.
             when: a condition in CEL, for a path of two nodes.
-            repeat: bounds a loop: the edge is followed until its target has run so often in all.
+            repeat: bounds a loop: the edge is followed until its target has run this many times.
             at_most: maximum number of times the edge is followed in a run.
-            each: ``"candidates"`` runs the target once per live candidate, the name of a list of
-                the state once per item.
+            each: ``"candidates"`` runs the target once per live candidate; the name of a list
+                field runs it once per item.
         """
         for name in path:
             if not isinstance(name, str | Sequence):
@@ -162,21 +162,21 @@ class Graph:
         return self
 
     def _changed(self) -> None:
-        """Forget what was made of the graph as it was."""
+        """Discard the cached spec, requirements and compiled graphs."""
         self._spec: Spec | None = None
         self._specs: dict[str, Spec] = {}
         self._required: dict[Hashable, Requirements] = {}
         self._apps: dict[Hashable, CompiledStateGraph[Any, Any]] = {}
 
     def __repr__(self) -> str:
-        """Its name, its nodes with their kinds, and its params with their defaults."""
+        """The name, the nodes with their kinds, and the params with their defaults."""
         nodes = [f"{name}={_word(node)}" for name, node in self._data["nodes"].items()]
         params = [f"{n}={_default(p)!r}" for n, p in (self._data.get("params") or {}).items()]
         shown = f"<Graph {self.name!r}; nodes: {', '.join(nodes) or 'none'}"
         return f"{shown}; params: {', '.join(params)}>" if params else f"{shown}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy has; it compiles for itself."""
+        """State for copying, without the compiled graphs, which each copy compiles itself."""
         return {**self.__dict__, "_apps": {}}
 
     @property
@@ -186,10 +186,10 @@ class Graph:
 
     @property
     def spec(self) -> Spec:
-        """The spec of the graph, checked.
+        """The checked spec of the graph.
 
         Raises:
-            SpecError: the report of every error that the checker finds, with the lines of Python.
+            SpecError: the checker found errors; the report lists all, with their lines of Python.
         """
         with _making:
             if self._spec is None:
@@ -202,10 +202,10 @@ class Graph:
 
     @property
     def specs(self) -> dict[str, Spec]:
-        """The specs of the graph (under the empty name) and of the graphs that it uses, by name.
+        """The specs of the graph (under the empty name) and of all graphs that it uses, by name.
 
-        A built-in graph or a file beside this one is read once, as this one is. A file that lies
-        beside a used graph in another folder has its whole path as its name.
+        Each graph is read once. The name is the one in ``use``, except for a file that a spec in
+        another folder than this graph's uses: its name is its full path.
         """
         with _making:
             if not self._specs:
@@ -232,7 +232,7 @@ class Graph:
 
     @property
     def roles(self) -> set[str]:
-        """The model roles of its nodes, and of the graphs that it uses."""
+        """The model roles that its nodes, and those of the graphs that it uses, refer to."""
         nodes = [node for spec in self.specs.values() for node in spec.nodes.values()]
         named = [node.settings.get("model") for node in nodes]
         for node in nodes:
@@ -241,31 +241,33 @@ class Graph:
         return {str(role) for role in named if role}
 
     def required(self, params: Mapping[str, Any] | None = None) -> Requirements:
-        """The tools and verifiers that its nodes name, those of the graphs that it uses included.
+        """The tools, verifiers and model capabilities that it and the graphs that it uses need.
 
         Args:
-            params: values of its params, which may be such names; the others have their defaults.
+            params: values of its params, which may name tools or verifiers; the others have their
+                defaults.
 
         Raises:
-            ThinkgraphError: an unknown param, or an invalid value of one.
+            ThinkgraphError: a param is unknown, or its value is invalid.
         """
         values = self.bind(params or {})
-        key = tuple(values.items())
-        if key not in self._required:
-            if len(self._required) >= KEPT:
-                self._required.clear()
-            self._required[key] = requirements(self.spec, values, self.specs.__getitem__)
-        return self._required[key]
+        key = (*values.items(), *node_kinds().values())
+        with _making:
+            if key not in self._required:
+                if len(self._required) >= KEPT:
+                    self._required.clear()
+                self._required[key] = requirements(self.spec, values, self.specs.__getitem__)
+            return self._required[key]
 
     def check_models(self, models: Roles, params: Mapping[str, Any] | None = None) -> None:
-        """Refuse models that are known not to give what its nodes need; none of them is opened.
+        """Check that the models have the capabilities that the nodes need, without loading any.
 
         Args:
-            models: by role.
+            models: the models by role.
             params: values of its params; the others have their defaults.
 
         Raises:
-            Incapable: with the params that make them do, if any one does.
+            Incapable: a model lacks a capability; the message says how to do without it.
         """
         values, found = self.bind(params or {}), self.required(params)
         check_models(self.spec, values, self.specs.__getitem__, models.lacks, found)
@@ -277,16 +279,16 @@ class Graph:
         tools: Tools | None = None,
         verifiers: Mapping[str, Verifier] | None = None,
     ) -> None:
-        """Refuse a run whose tools or verifiers are neither given nor shared nor built in.
+        """Check that all needed tools and verifiers are given, shared or built in.
 
         Args:
             params: values of its params; the others have their defaults.
             tools: as :meth:`run` takes them.
-            verifiers: the same.
+            verifiers: as :meth:`run` takes them.
 
         Raises:
-            Unbound: with every name that isn't bound.
-            ArgumentError: a tool or verifier isn't one.
+            Unbound: some names are not bound; the message lists all of them.
+            ArgumentError: a given object is not a valid tool or verifier.
         """
         known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
         self.required(params).check(self.name, *known)
@@ -320,33 +322,33 @@ class Graph:
         params: Mapping[str, Any] | None = None,
         **more_params: Any,
     ) -> CompiledStateGraph[Any, Any]:
-        """The strategy as an ordinary compiled LangGraph graph.
+        """Compile the strategy to an ordinary LangGraph graph.
 
         Invoke it with ``{"question": …}`` or ``{"messages": […]}``; the answer is in the channel
-        ``answer``, and in ``messages`` as an :class:`AIMessage` at the end. On a thread of a
-        checkpointer each such invocation is a new turn of the conversation; ``invoke(None)`` and
-        ``Command(resume=…)`` go on with an interrupted run. One invocation may have its own seed,
-        models and budget by LangGraph's ``context=``
-        (:class:`thinkgraph.graphs.runtime.context.Context`).
+        ``answer``, and in ``messages`` as the last :class:`AIMessage`. On a checkpointer's thread
+        each such invocation starts a new turn of the conversation; ``invoke(None)`` and
+        ``Command(resume=…)`` continue an interrupted run. LangGraph's ``context=``
+        (:class:`thinkgraph.graphs.runtime.context.Context`) sets the seed, models and budget of
+        one invocation.
 
         Args:
             checkpointer: any LangGraph checkpointer.
             model: a model name or path, an open model, or a LangChain chat model.
             models: models by role, for nodes with ``model: ROLE``.
             seed: random seed.
-            budget: what each run may spend, beside what the spec says.
+            budget: budget of each run, in addition to the spec's; the lower limit applies.
             prompts: prompts that replace built-in ones of the same name.
-            tools: what the spec's tools are, by name, or a list of such that have names: LangChain
+            tools: tools by the names in the spec, or a list of tools that have names: LangChain
                 tools, functions with typed arguments, or a :class:`ToolFactory`.
-            verifiers: what the spec's verifiers are: functions by name.
+            verifiers: verifier functions by the names in the spec.
             interrupt_before: the nodes before which a run stops, as in LangGraph.
-            interrupt_after: the nodes after which it stops.
-            store: a LangGraph store, for node kinds of one's own.
+            interrupt_after: the nodes after which a run stops.
+            store: a LangGraph store, for custom node kinds.
             cache: a LangGraph cache.
-            name: of the compiled graph; the graph's name by default.
-            debug: whether LangGraph prints what it does.
-            params: values of the graph's params; needed for one that is named as an argument here.
-            **more_params: the same, as keywords.
+            name: name of the compiled graph; the graph's name by default.
+            debug: whether LangGraph prints debug output.
+            params: values of the graph's params; use it for one named like an argument here.
+            **more_params: values of params as keyword arguments.
 
         Raises:
             ThinkgraphError: an unknown param or node, or an invalid value of a param.
@@ -375,18 +377,18 @@ class Graph:
         )
 
     def run(self, question: Question, **settings: Any) -> Result:
-        """Answer a question; takes what :meth:`stream` takes.
+        """Answer a question; takes the arguments of :meth:`stream`.
 
         Raises:
             ThinkgraphError: invalid input.
-            Interrupted: a node waits for somebody; it has a way to go on.
+            Interrupted: a node waits for input; the exception's ``resume()`` continues the run.
         """
         from thinkgraph.models.event_loop import wait_for  # noqa: PLC0415
 
         return wait_for(self.arun(question, **settings))
 
     async def arun(self, question: Question, **settings: Any) -> Result:
-        """Answer a question; takes what :meth:`stream` takes."""
+        """Answer a question; takes the arguments of :meth:`stream`."""
         from thinkgraph.graphs.runtime.run import result_of  # noqa: PLC0415
 
         return await result_of(self.stream(question, **settings))
@@ -413,15 +415,15 @@ class Graph:
             model: a model name or path, an open model, or a LangChain chat model.
             models: models by role, for nodes with ``model: ROLE``.
             seed: random seed; if None, a random one is used and reported in the result.
-            budget: what the run may spend: ``{"tokens": …, "seconds": …, "calls": …}``.
+            budget: budget of the run: ``{"tokens": …, "seconds": …, "calls": …}``.
             prompts: prompts that replace built-in ones of the same name.
-            tools: what the spec's tools are, by name, or a list of such that have names: LangChain
+            tools: tools by the names in the spec, or a list of tools that have names: LangChain
                 tools, functions with typed arguments, or a :class:`ToolFactory`.
-            verifiers: what the spec's verifiers are: functions by name.
-            config: LangChain's: callbacks, tags, metadata.
-            params: values of the graph's params and of its further inputs; needed for one that is
-                named as an argument here.
-            **more_params: the same, as keywords.
+            verifiers: verifier functions by the names in the spec.
+            config: a LangChain config: callbacks, tags, metadata.
+            params: values of the graph's params and additional inputs; use it for one named like
+                an argument here.
+            **more_params: values of params and inputs as keyword arguments.
         """
         from thinkgraph.graphs.runtime.run import asked, start  # noqa: PLC0415
 
@@ -453,33 +455,33 @@ class Graph:
         fixed: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> BaseTool:
-        """The strategy as a tool for an agent.
+        """Return the strategy as a tool for an agent.
 
-        The agent gives the question, the graph's further inputs, and the params that it is
-        allowed to set. It gets the answer as text; the tool message's artifact is the whole
-        :class:`Result`. Wrong arguments are answered with a ``ToolException``. In a
-        LangGraph graph the run's events go to its custom stream.
+        The agent passes the question, the graph's additional inputs, and the params that it may
+        set. It receives the answer as text; the tool message's artifact is the whole
+        :class:`Result`. Invalid arguments and errors of the run are returned as the tool's error
+        message. In a LangGraph graph the run's events go to its custom stream.
 
         Args:
-            name: what the agent calls it by; the graph's name by default.
-            description: when to use it; what the graph says of itself by default.
+            name: the tool's name; the graph's name by default.
+            description: when to use the tool; the graph's ``about`` text by default.
             params: the names of the params that the agent may set. None by default: small
                 models fill in every argument that they see.
-            fixed: values of params and inputs; needed for one that is named as an argument here.
-            **settings: what :meth:`stream` takes, fixed for every call.
+            fixed: values of params and inputs; use it for one named like an argument here.
+            **settings: arguments of :meth:`stream`, fixed for every call.
 
         Raises:
-            ThinkgraphError: an unknown param, or an invalid value of one.
+            ThinkgraphError: a param is unknown, or its value is invalid.
         """
-        from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (LangChain is slow to import)
+        from thinkgraph.graphs.runtime.tool import tool  # noqa: PLC0415 (slow to import)
 
         return tool(self, name, description, params=params, fixed=fixed or {}, settings=settings)
 
     def answering(self, json_schema: Mapping[str, Any]) -> Self:
-        """The same graph with answers of a JSON schema, as ``output: {json_schema: …}`` gives.
+        """Return a copy whose output has a JSON schema, as with ``output: {json_schema: …}``.
 
         Raises:
-            SpecError: the output can't be of this schema.
+            SpecError: the output can't have this schema.
         """
         spec = self.spec
         graph = self._copy()
@@ -492,9 +494,9 @@ class Graph:
         params: Mapping[str, Any] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
     ) -> Self:
-        """The same graph with other defaults, as those of a params file of ``thinkgraph fit``.
+        """Return a copy with other defaults, such as those of a params file of ``thinkgraph fit``.
 
-        Its YAML has the params and not the prompts.
+        Its YAML includes the params but not the prompts.
 
         Args:
             params: default values of its params; the others keep theirs.
@@ -520,11 +522,11 @@ class Graph:
     def writer(self, params: Mapping[str, Any] | None = None) -> str | None:
         """The node whose text is the answer from its first token on; None if there is none.
 
-        A stream can show its text as the answer while it is written; see
+        A stream can show the node's text as the answer while it is generated; see
         :class:`~thinkgraph.nodes.event.TextDelta`.
 
         Raises:
-            ThinkgraphError: an unknown param, or an invalid value of one.
+            ThinkgraphError: a param is unknown, or its value is invalid.
         """
         from thinkgraph.graphs.runtime.compile import ANSWER, BEGIN  # noqa: PLC0415
         from thinkgraph.graphs.runtime.routes import CONCLUDE  # noqa: PLC0415
@@ -538,7 +540,7 @@ class Graph:
         """The validated value of every param, given or default.
 
         Raises:
-            ThinkgraphError: an unknown param, or an invalid value of one.
+            ThinkgraphError: a param is unknown, or its value is invalid.
         """
         try:
             return self.spec.bind(dict(params))
@@ -580,11 +582,11 @@ class Graph:
         )
 
     def _app(self, binding: Binding) -> CompiledStateGraph[Any, Any]:
-        """The compiled graph of a run, kept for the next with the same params and prompts.
+        """The compiled graph for a run, cached for runs with the same params, prompts and kinds.
 
-        Models, tools, seed and budget come with each run's context, and none of them is kept.
-        Within another graph's run it leaves that one's checkpointer alone; a run that may be
-        interrupted has one of its own.
+        Models, tools, seed and budget come from each run's context and are not cached. A run within
+        another graph doesn't use that graph's checkpointer; a run that may be interrupted gets a
+        checkpointer of its own.
         """
         from thinkgraph.graphs.runtime.models import Roles  # noqa: PLC0415
         from thinkgraph.graphs.runtime.run import app, may_interrupt  # noqa: PLC0415
@@ -601,14 +603,14 @@ class Graph:
             return found
 
     def check_roles(self, given: Iterable[str]) -> None:
-        """Refuse roles that no node of it has.
+        """Check that each given role is the model role of a node.
 
         Raises:
-            ThinkgraphError: with what they could be.
+            ThinkgraphError: a role is unknown; the message suggests known ones.
         """
         known = self.roles
         if any(is_reference(role) for role in known):
-            return  # a param names it
+            return  # a param names the role, so any may be valid
         for role in given:
             if role not in known:
                 hint = did_you_mean(role, known) or f"it has {', '.join(sorted(known)) or 'none'}"
@@ -617,7 +619,7 @@ class Graph:
 
 def _check_prompts(prompts: Mapping[str, Prompt]) -> None:
     for name, prompt in prompts.items():
-        load_prompt(name)  # there has to be one to replace
+        load_prompt(name)  # raises an error if there is no prompt of this name to replace
         if not isinstance(prompt, Prompt):
             raise ArgumentError(f"prompt {name!r} should be a Prompt, not {prompt!r}")
 
@@ -644,7 +646,7 @@ def _default(param: Any) -> Any:
 
 
 def _caller() -> tuple[str, int]:
-    """The file and line that called a method of a graph."""
+    """The file and line of the code that called a method of a graph."""
     frame = sys._getframe(1)
     while frame.f_back and frame.f_code.co_filename in (__file__, arguments.__file__):
         frame = frame.f_back
@@ -652,7 +654,7 @@ def _caller() -> tuple[str, int]:
 
 
 def load(source: str | os.PathLike[str]) -> Graph:
-    """Load a strategy: a built-in one by its name, or a file by its path.
+    """Load a strategy: a built-in or shared one by its name, or a file by its path.
 
     Raises:
         ThinkgraphError: the graph doesn't exist, or the checker finds errors in it.
@@ -674,17 +676,18 @@ def use(
     params: Mapping[str, Any] | None = None,
     **more_params: Any,
 ) -> NodeSpec:
-    """A node that runs another graph.
+    """Return a node that runs another graph.
 
-    With neither ``inputs`` nor ``into`` it is given every field whose name one of its own has.
+    Without ``inputs`` and ``into``, the used graph gets every field of this graph whose name it
+    declares too.
 
     Args:
-        graph: a built-in one, or a file in the same folder.
-        inputs: what it is given, by its input or ``question``: a field of this graph.
-        into: what comes back, by this graph's field: a field of its state, its ``answer``, the
-            answer's ``text`` or its ``candidates``; the whole population if None.
-        params: values of its params; needed for one that is named as an argument here.
-        **more_params: the same, as keywords.
+        graph: the name of a built-in or shared graph, or a file in the same folder.
+        inputs: maps each input of the used graph, or ``question``, to a field of this graph.
+        into: maps a field of this graph to what it takes from the used graph: a field of its state,
+            its ``answer``, the answer's ``text`` or its ``candidates``; None takes the population.
+        params: values of the used graph's params; use it for one named like an argument here.
+        **more_params: values of params as keyword arguments.
     """
     if not isinstance(graph, str):
         raise ArgumentError(f"use() takes the name of a graph or the path of a file, not {graph!r}")

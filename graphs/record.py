@@ -13,14 +13,14 @@ from thinkgraph.nodes.request import RequestRecord
 
 
 class RunUsage(Usage):
-    """What a run, or one run of a node, spent, and how long it took."""
+    """The usage and duration of a run, or of one run of a node."""
 
     wall_s: float = Field(0.0, description="seconds from its start to its end")
     failures: tuple[str, ...] = Field((), description="requests that failed while others went on")
 
 
 class RunRecord(Frozen):
-    """What a report and a picture of a run are made from; a result is one, with its views."""
+    """The data of a finished run, from which reports and drawings are made; base of ``Result``."""
 
     graph: str
     model: str
@@ -34,6 +34,9 @@ class RunRecord(Frozen):
     nodes: dict[str, RunUsage] = Field(default_factory=dict, description="usage by NODE.ROUND")
     spec: Spec | None = Field(None, description="the graph that was run")
     params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
+    inputs: dict[str, Any] = Field(
+        default_factory=dict, description="with their values, without the question"
+    )
     counts: dict[str, int] = Field(
         default_factory=dict, description="runs of each node, and passes of each decided edge"
     )

@@ -1,4 +1,4 @@
-"""What a spec needs of its host: tools and verifiers by name, and models that can do its part."""
+"""Requirements of a spec: tools and verifiers by name, and capabilities of models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thinkgraph.nodes.tools.tool import BUILT_IN
 
 K = TypeVar("K")
 Lacks = Callable[[str], frozenset[Capability]]
-"""What the model of a role doesn't give."""
+"""Returns the capabilities that the model of a role lacks."""
 HOW = {
     "tool": "give it by tools={{{name!r}: …}}, or --tools FILE.py",
     "verifier": "give it by verifiers={{{name!r}: …}}, or --verifiers FILE.py",
@@ -28,25 +28,25 @@ HOW = {
 
 
 class Incapable(ModelError):
-    """A model doesn't give what a node needs."""
+    """A model lacks a capability that a node needs."""
 
 
 class Unbound(ThinkgraphError):
-    """A spec names tools or verifiers that nobody has given."""
+    """A spec names tools or verifiers that are not bound."""
 
 
 @dataclass
 class Requirements:
-    """What the nodes of a graph need of the host.
+    """What the nodes of a graph, and of the graphs that it uses, require of the host.
 
     Attributes:
-        tools: by name, the nodes that want it.
-        verifiers: the same.
-        capabilities: what the model of a role has to give, and the nodes that need it.
+        tools: by tool, the nodes that need it.
+        verifiers: by verifier, the nodes that need it.
+        capabilities: by model role and capability, the nodes that need it.
         persons: the nodes that ask a person.
-        prompts: built-in prompts by name, with the nodes that take them.
-        variables: by node, what its prompts may name.
-        undemanding: by node, settings with which it needs less, and what it needs then.
+        prompts: by built-in prompt, the nodes that use it.
+        variables: by node, the variables that its prompts may use.
+        undemanding: by node, settings that need fewer capabilities, and the ones still needed.
     """
 
     tools: dict[str, list[str]] = field(default_factory=dict)
@@ -58,10 +58,10 @@ class Requirements:
     undemanding: dict[str, tuple[str, frozenset[Capability]]] = field(default_factory=dict)
 
     def missing(self, lacks: Lacks) -> dict[tuple[str, Capability], list[str]]:
-        """What the models don't give that nodes need, by role, with those nodes.
+        """The needed capabilities that the models lack, by role, with the nodes that need them.
 
         Args:
-            lacks: what the model of a role doesn't give.
+            lacks: returns the capabilities that the model of a role lacks.
         """
         return {
             (role, capability): nodes
@@ -70,10 +70,10 @@ class Requirements:
         }
 
     def less_demanding(self, lacks: Lacks) -> list[str]:
-        """The settings of nodes with which the models do, as a spec has them; empty: none do.
+        """Node settings with which the models suffice, as in a spec; empty if there are none.
 
         Args:
-            lacks: what the model of a role doesn't give.
+            lacks: returns the capabilities that the model of a role lacks.
         """
         found: dict[str, str] = {}
         for (role, _), nodes in self.missing(lacks).items():
@@ -85,22 +85,22 @@ class Requirements:
         return list(found.values())
 
     def unbound(self, tools: Collection[str], verifiers: Collection[str]) -> list[str]:
-        """What is wanted and not there: a sentence for each name."""
+        """A message for each needed tool and verifier that is not available."""
         return [
             *_missing("tool", self.tools, tools),
             *_missing("verifier", self.verifiers, verifiers),
         ]
 
     def check(self, graph: str, tools: Collection[str], verifiers: Collection[str]) -> None:
-        """Refuse a run that wants what nobody has given.
+        """Check that all needed tools and verifiers are available.
 
         Args:
-            graph: its name.
-            tools: the names of those that there are.
-            verifiers: the same.
+            graph: the graph's name, for the message.
+            tools: names of the available tools.
+            verifiers: names of the available verifiers.
 
         Raises:
-            Unbound: with every such name.
+            Unbound: some are missing; the message lists all of them.
         """
         if missing := self.unbound(tools, verifiers):
             raise Unbound("\n".join(f"graph {graph!r}: {each}" for each in missing))
@@ -129,13 +129,13 @@ def requirements(
     *,
     sure: bool = False,
 ) -> Requirements:
-    """What a graph, and those that it uses, need of the host.
+    """Collect the requirements of a graph and of the graphs that it uses.
 
     Args:
         spec: the graph, checked.
         params: the values of its params.
-        used: the spec that a ``use`` names.
-        scope: goes before the names of its nodes.
+        used: returns the spec that a ``use`` names.
+        scope: prefix of the node names.
         sure: whether a graph that uses it measures candidates by their entropies.
     """
     found, kinds = Requirements(), node_kinds()
@@ -185,7 +185,7 @@ def measures_entropies(
 
 
 def with_confidence(node: Node) -> Node:
-    """A node that asks for what entropies are needed for, unless its spec says otherwise."""
+    """The node with ``confidence`` enabled, if it writes candidates and doesn't set it itself."""
     if not isinstance(node, CandidateNode) or "confidence" in node.model_fields_set:
         return node
     return node.model_copy(update={"confidence": True})
@@ -198,17 +198,17 @@ def check_models(
     lacks: Lacks,
     found: Requirements | None = None,
 ) -> None:
-    """Refuse a run whose models don't give what its nodes need.
+    """Check that the models have the capabilities that the nodes need.
 
     Args:
         spec: the graph, checked.
         params: the values of its params.
-        used: the spec that a ``use`` names.
-        lacks: what the model of a role doesn't give.
-        found: what the graph needs, if that is known.
+        used: returns the spec that a ``use`` names.
+        lacks: returns the capabilities that the model of a role lacks.
+        found: the graph's requirements, if already known.
 
     Raises:
-        Incapable: with the params, or the settings of its nodes, that make the models do.
+        Incapable: a model lacks a capability; the message says how to do without it.
     """
     if told := incapable(spec, params, used, lacks, found):
         raise Incapable(f"graph {spec.name!r}: " + "\n".join(told))
@@ -221,7 +221,7 @@ def incapable(
     lacks: Lacks,
     found: Requirements | None = None,
 ) -> list[str]:
-    """What :func:`check_models` refuses, a sentence for each capability; the last has a way out."""
+    """A message for each missing capability; the last one says how to do without them."""
     found = found or requirements(spec, params, used)
     missing = found.missing(lacks)
     if not missing:
@@ -246,7 +246,7 @@ def remedies(
     lacks: Lacks,
     found: Requirements,
 ) -> list[str]:
-    """What would make the models do: params, or else settings of nodes; empty: nothing known."""
+    """Params, or else node settings, with which the models suffice; empty if none are known."""
     options = [
         f"-p {name}={value}"
         for name, value in _alternatives(spec, params)
@@ -257,7 +257,7 @@ def remedies(
 
 
 def _alternatives(spec: Spec, params: Mapping[str, Scalar]) -> Iterator[tuple[str, Scalar]]:
-    """Other values of the params that have a choice."""
+    """The other values of all params that have ``choices``."""
     for name, param in spec.params.items():
         for value in param.choices or ():
             if value != params[name]:

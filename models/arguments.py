@@ -1,4 +1,4 @@
-"""Errors of arguments: messages with suggestions instead of bare pydantic errors and TypeErrors."""
+"""Argument errors: messages with suggestions instead of bare pydantic errors and TypeErrors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class ArgumentError(ThinkgraphError, TypeError, ValueError):
 class SuggestingModel(ModelMetaclass):
     """Metaclass of pydantic models whose constructors raise :class:`ArgumentError`.
 
-    ``Generate(temperture=0.7)`` names the nearest setting. ``model_validate`` still raises
-    pydantic's own error, with all that a caller needs to place it in a file.
+    The error of ``Generate(temperture=0.7)`` suggests the nearest setting. ``model_validate`` still
+    raises pydantic's own error, with the details that a caller needs to locate it in a file.
     """
 
     if not TYPE_CHECKING:  # type checkers read the fields instead
 
         def __call__(cls, *args: Any, **fields: Any) -> Any:
-            """Make one."""
+            """Create an instance."""
             if args:
                 raise ArgumentError(f"{cls.__name__} takes its fields by name: FIELD=VALUE")
             try:
@@ -45,11 +45,11 @@ class SuggestingModel(ModelMetaclass):
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Why values are none of a model's, a sentence for each; several stand below each other."""
+    """The validation errors of a model in words, one sentence per line."""
     details = error.errors(include_url=False)
     extra = [each for each in details if each["type"] == "extra_forbidden"]
-    # The field that a misspelt one stands for is missing, too; and of a union's members only
-    # the model that was meant says more than its type.
+    # A misspelt field is also reported as missing under its right name; and of a union's members,
+    # the one with an unknown field is the one that was meant.
     spelt = {_hint(each, model).partition("'")[2].partition("'")[0] for each in extra}
     meant = {each["loc"][0] for each in extra if len(each["loc"]) > 1}
     shown = [each for each in details if each in extra or not meant & set(each["loc"][:1])]
@@ -84,7 +84,7 @@ def _hint(detail: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _fields(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    """The fields of the model, or of the one inside it, in which the extra one stands."""
+    """The fields of the model, or of the nested model, that got the unknown field."""
     for name in detail["loc"][:-1]:
         field = model.model_fields.get(str(name))
         if field is not None and (inner := next(_models(field.annotation), None)):
@@ -100,13 +100,13 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _names(model: type[BaseModel]) -> set[str]:
-    """The fields of a model and of those inside it."""
+    """The fields of a model and of the models nested in it."""
     inner = [each for field in model.model_fields.values() for each in _models(field.annotation)]
     return set(model.model_fields).union(*(each.model_fields for each in inner))
 
 
 def suggesting(call: F) -> F:
-    """Have a function, or a class, answer an argument that it doesn't take with the nearest one."""
+    """Make a function or a class suggest the nearest name when it gets an unknown argument."""
     if inspect.isclass(call):
         call.__init__ = suggesting(call.__init__)  # type: ignore[method-assign]
         return call

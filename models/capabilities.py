@@ -1,4 +1,4 @@
-"""What a model can be asked for beyond text, by the words that nodes and models share for it."""
+"""Capabilities of models beyond plain text, under the names that nodes and models share."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ ABOUT: dict[Capability, str] = {
     "templates": "variables of a chat template (`template`)",
     "tools": "tool calls",
 }
-"""What a model with a capability gives."""
+"""What a model with each capability provides."""
 HOSTED: frozenset[Capability] = frozenset(ABOUT) - {"tools"}
-"""What no model behind a chat API gives."""
+"""Capabilities that no model behind a chat API has."""

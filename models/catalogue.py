@@ -2,9 +2,9 @@
 
 A name has one of three forms: a short name of :data:`SHORT_NAMES`, a path to a ``.gguf`` file,
 or ``hf:OWNER/REPO/FILE`` for a file on the Hugging Face Hub. Each may be followed by a LoRA
-adapter: ``NAME+ADAPTER.gguf``, or ``NAME+ADAPTER.gguf:SCALE``. :func:`load` knows a fourth, which
-is no file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.backends.endpoint`). Importing this module
-imports neither llama.cpp nor huggingface_hub.
+adapter: ``NAME+ADAPTER.gguf``, or ``NAME+ADAPTER.gguf:SCALE``. :func:`load` also accepts a model
+without a file: ``openai:MODEL@URL`` (:mod:`thinkgraph.models.backends.endpoint`). Importing this
+module imports neither llama.cpp nor huggingface_hub.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HUB = "hf:"
 SERVER = "openai:"
-_MOST_PARTS = 1000  # files of one model
+_MOST_PARTS = 1000  # maximum number of files of a split model
 FORMS = (
     "a short name (thinkgraph models lists them), a path to a .gguf file, hf:OWNER/REPO/FILE, "
     "or openai:MODEL@URL; the first three with +ADAPTER.gguf for a LoRA adapter"
@@ -40,9 +40,9 @@ class ShortName(NamedTuple):
 
     name: str
     package: str
-    """The package's import name; it is found but never imported."""
+    """The package's import name; it is located but never imported."""
     install: str
-    """What to give to ``pip install``."""
+    """The argument of ``pip install``."""
     about: str
 
 
@@ -60,7 +60,7 @@ class ModelFile(Frozen):
     """The GGUF file of a model name."""
 
     name: str
-    """The name as it was asked for."""
+    """The name that was looked up."""
     path: Path
     about: str
     """What the model is, or where its file comes from."""
@@ -85,7 +85,7 @@ class Entry(Frozen):
 
 
 class Adapted(NamedTuple):
-    """A model with a LoRA adapter, as it is named."""
+    """The parts of the name of a model with a LoRA adapter."""
 
     model: str
     adapter: Path
@@ -93,9 +93,9 @@ class Adapted(NamedTuple):
 
 
 def adapted(name: str) -> Adapted | None:
-    """The parts of ``NAME+ADAPTER.gguf`` or ``NAME+ADAPTER.gguf:SCALE``; None is another form.
+    """The parts of ``NAME+ADAPTER.gguf`` or ``NAME+ADAPTER.gguf:SCALE``; None for any other form.
 
-    A folder may have a + in its name, so the first + that a file's name follows is the one.
+    A folder's name may contain a +, so the first + before the path of an existing adapter counts.
 
     Raises:
         ModelError: there is no such adapter, or there are two.
@@ -122,7 +122,7 @@ def adapted(name: str) -> Adapted | None:
 
 
 def _is_model(name: str) -> bool:
-    """Whether a name without an adapter is a model's, as far as that costs nothing."""
+    """Whether a name without an adapter is a model's, as far as names and paths tell."""
     short = any(each.name == name for each in SHORT_NAMES)
     return short or name.startswith(HUB) or Path(name).expanduser().is_file()
 
@@ -130,10 +130,11 @@ def _is_model(name: str) -> bool:
 def find(name: str) -> ModelFile:
     """The file that ``name`` stands for; an ``hf:`` file is downloaded if it isn't cached.
 
-    Of a model with an adapter, the file is the model's.
+    For a model with an adapter, the file is the model's.
 
     Raises:
-        ModelError: the name has none of the three forms, or its file can't be had.
+        ModelError: the name has none of the three forms, or its file is missing or can't be
+            downloaded.
     """
     if parts := adapted(name):
         whole = find(parts.model)
@@ -158,27 +159,28 @@ def known() -> list[Entry]:
 
 
 def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: object) -> Model:
-    """Find the GGUF that ``name`` stands for and open it with llama.cpp, or ask a server for it.
+    """Open the GGUF that ``name`` stands for with llama.cpp, or connect to a model on a server.
 
     A file with a classification head is a
     :class:`~thinkgraph.models.backends.reward.RewardModel`, which scores answers.
 
     Args:
         name: see :func:`find`; or ``openai:MODEL@URL``.
-        template: variables of the chat template, such as ``enable_thinking``; those of a call win.
+        template: variables of the chat template, such as ``enable_thinking``; those of a call take
+            precedence.
         settings: fields of :class:`~thinkgraph.models.engine.settings.EngineSettings`; none for
-            a model of a server.
+            a model on a server.
 
     Raises:
-        ModelError: the file can't be had or opened, or a setting is unknown or out of range; or
-            see :class:`~thinkgraph.models.backends.endpoint.EndpointModel`.
+        ModelError: the file is missing or can't be downloaded or opened, or a setting is unknown
+            or out of range; or see :class:`~thinkgraph.models.backends.endpoint.EndpointModel`.
     """
     if name.startswith(SERVER):
         return _at_a_server(name, {**settings, **({"template": template} if template else {})})
     parts = adapted(name)
     called = parts.model if parts else name
     found = find(called)
-    from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - llama.cpp takes a while to import
+    from thinkgraph.models.backends.local import open_model  # noqa: PLC0415 - slow to import
     from thinkgraph.models.backends.reward import RewardModel, has_head  # noqa: PLC0415
     from thinkgraph.models.engine.llama.gguf_file import check_gguf  # noqa: PLC0415
 
@@ -193,7 +195,7 @@ def load(name: str, *, template: Mapping[str, Any] | None = None, **settings: ob
 
 
 def _at_a_server(name: str, settings: dict[str, object]) -> Model:
-    from thinkgraph.models.backends.endpoint import EndpointModel  # noqa: PLC0415 - LangChain is slow to import
+    from thinkgraph.models.backends.endpoint import EndpointModel  # noqa: PLC0415 - slow to import
 
     if settings:
         raise ModelError(f"{name} runs at its server, so {min(settings)!r} can't be set here")
@@ -201,7 +203,7 @@ def _at_a_server(name: str, settings: dict[str, object]) -> Model:
 
 
 def engine_settings(settings: dict[str, Any]) -> EngineSettings:
-    """The settings that a model is opened with, as they are given.
+    """Validate the settings that a model is opened with.
 
     Raises:
         ModelError: one is unknown or out of range.
@@ -292,7 +294,7 @@ def _download(repo: str, file: str) -> Path:
 
 
 def _hub_failure(error: Exception, repo: str) -> str:
-    """The reason and the way out; distinguishes gated from missing repositories."""
+    """Why a download failed and what to do; distinguishes gated from missing repositories."""
     from huggingface_hub import errors, is_offline_mode  # noqa: PLC0415
 
     page = f"https://huggingface.co/{repo}"

@@ -56,13 +56,13 @@ EXTRAS = {
     *("tools", "tool_choice", "parallel_tool_calls", "constrained", "response_format"),
 }
 LANGCHAINS = {"stream", "strict", "ls_structured_output_format"}
-"""What LangChain's own callers add; calls and answers are constrained in any case."""
+"""Arguments that LangChain's callers add; ``strict`` has no effect, as output is constrained."""
 SETTINGS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """A model whose tokenizer and template are known."""
+    """A model with a known tokenizer and chat template."""
 
     def token_ids(self, text: str) -> list[int]:
         """The tokens of a text."""
@@ -74,29 +74,29 @@ class TokenCounter(Protocol):
 
 
 class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
-    """A chat model that samples a GGUF with llama.cpp, in this process.
+    """A chat model that runs a GGUF with llama.cpp in this process.
 
     ``ChatGGUF(model="smollm2", temperature=0.7).invoke("Hello")``. A call takes the settings
     below by their names, every other field of :class:`~thinkgraph.models.model.Sampling`, and
-    ``seeds`` (one for each completion) and ``budget``; anything else is an error. Messages that
-    end with an :class:`AIMessage` are gone on from there: it begins the answer and is not part
-    of it. A model's thoughts are not in the content: ``additional_kwargs["reasoning_content"]``
-    has them, and so does a ``reasoning`` block of ``content_blocks``.
+    ``seeds`` (one for each completion) and ``budget``; anything else is an error. If the messages
+    end with an :class:`AIMessage`, the model continues it; its text is not repeated in the answer.
+    A model's reasoning is not in the content: ``additional_kwargs["reasoning_content"]`` has it,
+    and so does a ``reasoning`` block of ``content_blocks``.
 
-    :meth:`bind_tools` and :meth:`with_structured_output` work with every model: calls of tools and
+    :meth:`bind_tools` and :meth:`with_structured_output` work with every model: tool calls and
     structured answers are constrained to their JSON schemas during decoding.
 
-    ``generate`` gives ``n`` generations for each prompt. The ``generation_info`` of each has
+    ``generate`` returns ``n`` generations for each prompt. The ``generation_info`` of each has
     ``index``, ``finish_reason``, ``seed`` and ``mean_logprob``. Prompt tokens are counted in
     the usage of the first of the n messages only, so that the messages' usages add up.
 
-    A stream of ``n > 1`` samples interleaves them: a chunk names its sample as ``index`` in
-    its ``response_metadata``, its content is one text block of that index, and the facts of
-    finished samples stand under ``samples``. Chunks added together so keep them apart.
+    A stream of ``n > 1`` samples interleaves them: a chunk has its sample's number as ``index`` in
+    ``response_metadata`` and its text in a content block of that index; finished samples are
+    described under ``samples``. Samples therefore stay apart when chunks are added.
 
     Raises:
-        ModelError: a message or setting that the model doesn't take, a model that can't be
-            found or opened, or a prompt that is too long.
+        ModelError: the model doesn't accept a message or a setting, it can't be found or opened,
+            or a prompt is too long.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -106,9 +106,9 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     engine: dict[str, Any] = Field(default_factory=dict)
     """Settings for opening a model by name, such as ``gpu_layers``."""
     n: int = Field(1, ge=1)
-    """Completions of each prompt."""
+    """Completions per prompt."""
     seed: int | None = Field(None, ge=0)
-    """Seed of the first completion, from which the others' derive; None is a fresh one."""
+    """Seed of the first completion, from which the others derive; None draws a fresh one."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -117,7 +117,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     stop: list[str] | None = None
     template: dict[str, Any] = Field(default_factory=dict)
     """Variables of the chat template, such as ``enable_thinking`` or ``reasoning_effort``;
-    ``strftime_now`` pins the date that some templates write. A call's win over these."""
+    ``strftime_now`` pins the date that some templates write. A call's take precedence."""
     sampling: Sampling = Field(default_factory=Sampling)
     """All other settings, and the defaults of those above."""
     streaming: bool = False
@@ -152,7 +152,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         }
 
     def open(self) -> Model:
-        """The model itself, opened at the first use."""
+        """The underlying model, opened at the first use."""
         if not isinstance(self.model, str):
             return self.model
         with self._opening:
@@ -161,7 +161,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             return self._opened
 
     def given_sampling(self, bound: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of sampling that it was given, and of what was bound to it."""
+        """The sampling settings given to this chat model, overridden by those in ``bound``."""
         ours = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
         theirs = {name: value for name, value in bound.items() if name in Sampling.model_fields}
         settings = self.sampling.model_dump(exclude_unset=True) | ours | theirs
@@ -171,7 +171,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         return settings
 
     def _sampling(self, stop: list[str] | None, given: Mapping[str, Any]) -> Sampling:
-        """The settings of one call; those given to it win over those of the model."""
+        """The sampling settings of one call, which override those of the chat model."""
         stops = {} if stop is None else {"stop": stop}
         try:
             return Sampling.model_validate(self.given_sampling(stops | dict(given)))
@@ -221,17 +221,17 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         constrained: bool = True,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The chat model with tools that it may call.
+        """Bind tools that the model may call.
 
         Args:
             tools: functions, pydantic models, TypedDicts, LangChain tools, or dicts as in
                 OpenAI's API.
-            tool_choice: ``"auto"`` (the default) leaves it to the model whether it calls one,
-                ``"any"`` makes it, a name makes it call that one, and ``"none"`` keeps the tools
-                from it.
-            parallel_tool_calls: whether it may make several calls at once.
+            tool_choice: ``"auto"`` (the default) lets the model decide whether to call a tool,
+                ``"any"`` requires a call, a name requires a call of that tool, and ``"none"``
+                hides the tools from the model.
+            parallel_tool_calls: whether the model may make several calls in one turn.
             constrained: whether calls are constrained to the tools' JSON schemas during decoding.
-            kwargs: further settings of the calls.
+            kwargs: further settings of the model.
 
         Raises:
             ModelError: the choice is not one of the tools.
@@ -245,7 +245,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             "constrained": constrained,
             **kwargs,
         }
-        tool_use(bound)  # finds what is wrong before the first call
+        tool_use(bound)  # raises errors before the first call
         return cast("Runnable[LanguageModelInput, AIMessage]", self.bind(**bound))
 
     def with_structured_output(
@@ -257,22 +257,22 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """The chat model with answers of a schema.
+        """Constrain the model's answers to a schema.
 
         A reasoning model thinks first; then its answer is constrained to the schema.
 
         Args:
             schema: a pydantic model, a TypedDict, a dataclass, or a JSON schema. The answer is an
-                instance of the first and the third, and a dict of the others.
-            method: ``"json_schema"`` holds the answer to the schema, ``"function_calling"`` calls
-                a tool of that schema, and ``"json_mode"`` gives any JSON object, which is then
-                checked.
-            include_raw: give a dict with ``raw``, ``parsed`` and ``parsing_error``.
+                instance of a pydantic model or a dataclass, and otherwise a dict.
+            method: ``"json_schema"`` constrains the answer to the schema, ``"function_calling"``
+                calls a tool with that schema, and ``"json_mode"`` allows any JSON object, which
+                is then validated.
+            include_raw: return a dict with ``raw``, ``parsed`` and ``parsing_error``.
             strict: as in LangChain; answers are constrained to the schema in any case.
-            kwargs: further settings of the calls.
+            kwargs: further settings of the model.
 
         Raises:
-            ModelError: the method or the schema is not one of these.
+            ModelError: the method or the kind of schema is not one of these.
         """
         llm, parser = structured(self, schema, method, kwargs)
         if not include_raw:
@@ -307,14 +307,14 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         return model.count(ModelRequest(turns, self._sampling(None, {}), tools=use))
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        """The samples' deltas and completions as they come, and the usage at the end."""
+        """Yield the samples' deltas and completions as they arrive, and the usage at the end."""
         model = await asyncio.to_thread(self.open)
         generation = model.generate(request)
         try:
             async for event in generation:
                 yield event
             yield generation.usage
-        finally:  # whoever leaves early stops the model too
+        finally:  # a consumer that leaves early stops the model too
             generation.cancel()
 
     def _generate(
@@ -415,19 +415,19 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
 
 
 class _Chunks:
-    """The chunks of one call's stream.
+    """Converts the events of one call to the chunks of its stream.
 
     Args:
-        several: whether it has several samples, whose chunks are kept apart by an index.
+        several: whether the call has several samples, whose chunks are kept apart by an index.
         name: the model's name.
     """
 
     def __init__(self, several: bool, name: str) -> None:
         self._several, self._name = several, name
-        self._told: defaultdict[int, str] = defaultdict(str)  # arguments, by the call's index
+        self._told: defaultdict[int, str] = defaultdict(str)  # sent arguments, by call index
 
     def __call__(self, event: Event) -> ChatGenerationChunk:
-        """The chunk of an event."""
+        """Convert an event to a chunk."""
         empty: list[str | dict[str, Any]] | str = [] if self._several else ""
         match event:
             case Delta():
@@ -469,7 +469,7 @@ class _Chunks:
     def _invalid(self, completion: Completion) -> list[ToolCallChunk]:
         chunks = []
         for number, call in enumerate(completion.invalid_tool_calls, 1):
-            if call.index is None:  # nothing has been told of it
+            if call.index is None:  # none of it has been streamed
                 index = completion.sample * MOST_CALLS + MOST_CALLS - number
                 text = call.text + _spoiling(call.text)
                 chunks.append(tool_call_chunk(args=text, id=call_id(), index=index))
@@ -491,7 +491,7 @@ class _Chunks:
 
 
 def _spoiling(arguments: str) -> str:
-    """What makes cut-off arguments no JSON: LangChain would mend them, and a tool would be run."""
+    """A suffix that keeps cut-off arguments invalid, which LangChain would repair and run."""
     for ending in ("", "]", "}", '"]', '"}', '""]', '""}'):
         try:
             mended = parse_partial_json(arguments + ending) if arguments + ending else {}
@@ -503,7 +503,7 @@ def _spoiling(arguments: str) -> str:
 
 
 MOST_CALLS = 1000
-"""Calls of one sample, by which the indices of several samples' calls are kept apart."""
+"""Maximum calls of one sample; the call indices of consecutive samples are this far apart."""
 
 
 def _message(completion: Completion, usage: UsageMetadata) -> AIMessage:

@@ -1,4 +1,4 @@
-"""Errors that a caller can act on: one sentence each, with the way out."""
+"""Errors that a caller can act on; each message is one sentence that also says how to fix it."""
 
 import difflib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class ThinkgraphError(Exception):
         return f"{self.place}: {said}" if self.place else said
 
     def at(self, place: str) -> Self:
-        """The same error with its place, unless it has one; several requests may share this one."""
+        """A copy with its place, unless it has one; a copy because requests may share an error."""
         told = type(self).__new__(type(self), *self.args)
         told.__dict__.update(self.__dict__)
         told.place = self.place or place
@@ -31,15 +31,15 @@ class ModelError(ThinkgraphError):
 
 
 class NoProbabilities(ModelError):
-    """A model that gives no probabilities of given texts was asked for some."""
+    """A model was asked for probabilities of given texts, which it doesn't provide."""
 
 
 class PromptTooLong(ModelError):
-    """A prompt has more tokens than fit.
+    """A prompt has more tokens than fit in the context.
 
     Attributes:
         tokens: length of the prompt.
-        limit: the longest prompt that fits.
+        limit: length of the longest prompt that fits.
     """
 
     def __init__(self, tokens: int, limit: int, context: int) -> None:
@@ -51,7 +51,7 @@ class PromptTooLong(ModelError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The hint for a misspelt name, such as "did you mean 'samples'?"; empty if none is near."""
+    """The hint for a misspelt name, such as "did you mean 'samples'?"; empty if none is close."""
     spelt = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), spelt, n=1)
     return f"did you mean {spelt[near[0]]!r}?" if near else ""

@@ -1,12 +1,12 @@
 """The event loop that runs every synchronous call of this process.
 
-A client of an async API keeps its connections in the event loop that it was first used in, and
+A client of an async API binds its connections to the event loop in which it was first used, and
 fails in another ("Event loop is closed"). ``asyncio.run`` for each call, or for each node of a
-graph, would give it another every time, so synchronous calls share one loop, which runs in a
+graph, would create a new loop every time. Synchronous calls share one loop instead, which runs in a
 background thread for as long as the process does.
 
-A coroutine of that loop may itself call something synchronous, which then waits in the loop's own
-thread. Such a call is served by a further loop: the first whose thread isn't waiting.
+A coroutine of that loop may itself make a synchronous call, which blocks the loop's own thread.
+Such a call runs in a further loop: the first whose thread isn't blocked.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 CANCEL_S = 5.0
-"""How long an interrupted call waits for its coroutine to take note of the cancellation."""
+"""Seconds that an interrupted call waits for its coroutine to handle the cancellation."""
 
 
 class EventLoop:
     """An event loop in a daemon thread.
 
     Attributes:
-        waiting: how many synchronous calls made in its own thread have not ended.
+        waiting: number of unfinished synchronous calls that were made in the loop's own thread.
     """
 
     def __init__(self) -> None:
@@ -52,19 +52,19 @@ class EventLoop:
         return threading.current_thread() is self._thread
 
     def start(self, work: Coroutine[Any, Any, T]) -> Call[T]:
-        """Run a coroutine in the loop, with the context variables of the caller."""
+        """Start a coroutine in the loop, with the context variables of the caller."""
         call: Call[T] = Call(self._loop)
         self._loop.call_soon_threadsafe(call.begin, work)
         return call
 
     def stop(self) -> None:
-        """End the loop and its thread; for the end of the process."""
+        """Stop the loop and its thread, at the end of the process."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CANCEL_S)
 
 
 class Call(Future[T]):
-    """A coroutine's run in an event loop, for the thread that waits for it."""
+    """The future of a coroutine in an event loop, for the thread that waits for it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -79,14 +79,14 @@ class Call(Future[T]):
             self._task.cancel()
 
     async def _follow(self, work: Coroutine[Any, Any, T]) -> None:
-        # A task that raises SystemExit or KeyboardInterrupt would end the loop for everybody.
+        # A task that raises SystemExit or KeyboardInterrupt would stop the loop for all callers.
         try:
             self.set_result(await work)
         except BaseException as error:
             self.set_exception(error)
 
     def stop(self) -> None:
-        """Cancel the coroutine and wait, for a while, until it has ended."""
+        """Cancel the coroutine and wait up to :data:`CANCEL_S` seconds until it has ended."""
 
         def cancel() -> None:
             self._stopped = True
@@ -105,8 +105,8 @@ _choosing = threading.Lock()
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and return its result, from any thread.
 
-    It has the caller's context variables. A caller that is interrupted (``KeyboardInterrupt``)
-    cancels it. A caller that runs in an event loop holds that loop up until the end.
+    The coroutine has the caller's context variables, and is cancelled if the caller is interrupted
+    (``KeyboardInterrupt``). A caller that runs in an event loop blocks that loop until the end.
     """
     with _free_loop() as loop:
         call = loop.start(work)
@@ -117,7 +117,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
-    """The items of an async generator, from any thread; leaving early closes it."""
+    """Iterate over an async generator from any thread; leaving early closes it."""
     items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
 
     async def pump() -> None:
@@ -138,7 +138,7 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
 
 @contextmanager
 def _free_loop() -> Iterator[EventLoop]:
-    """A loop whose thread waits for nothing, for a call of this thread."""
+    """A loop whose thread isn't blocked, for a synchronous call from this thread."""
     with _choosing:
         own = next((loop for loop in _loops if loop.is_here), None)
         if own:
@@ -155,8 +155,8 @@ def _free_loop() -> Iterator[EventLoop]:
 
 
 def _forget() -> None:
-    """In a forked child: the threads have stayed behind in the parent."""
-    global _choosing  # noqa: PLW0603 - whoever held it is not here to release it
+    """Discard the loops in a forked child: their threads exist only in the parent."""
+    global _choosing  # noqa: PLW0603 - the thread that holds it doesn't exist here
     _loops.clear()
     _choosing = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Between LangChain's messages and ours, both ways; the one place that knows both."""
+"""Conversion between LangChain's messages and this package's, in both directions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, Role, ToolCall
 
 REASONING = "reasoning_content"
-"""The key of ``additional_kwargs`` that holds a thought, as other chat models have it."""
+"""The key of ``additional_kwargs`` that holds the reasoning text, as in other chat models."""
 
 _ROLES: list[tuple[type[BaseMessage], Role]] = [
     (SystemMessage, "system"),
@@ -28,17 +28,17 @@ _ROLES: list[tuple[type[BaseMessage], Role]] = [
     (ToolMessage, "tool"),
 ]
 _CALLS = {"tool_use", "tool_call", "tool_call_chunk", "input_json_delta", "function_call"}
-"""Content blocks that repeat what a message's ``tool_calls`` say."""
+"""Types of content blocks that repeat a message's ``tool_calls``."""
 
 
 def from_langchain(messages: Iterable[BaseMessage]) -> list[Message]:
-    """A conversation of LangChain's messages as ours.
+    """Convert LangChain's messages to this package's.
 
-    Text and reasoning blocks of a content are joined. A tool's result is given the name of the
-    tool whose call it answers, which some chat templates need.
+    The text blocks of a message are joined, and so are its reasoning blocks. A tool's result gets
+    the name of the tool whose call it answers, which some chat templates need.
 
     Raises:
-        ModelError: a message is of another kind, or holds something else than text.
+        ModelError: a message is of an unsupported kind, or has content other than text.
     """
     names: dict[str, str] = {}
     converted = []
@@ -52,7 +52,7 @@ def from_langchain(messages: Iterable[BaseMessage]) -> list[Message]:
 
 
 def to_langchain(messages: Iterable[Message]) -> list[BaseMessage]:
-    """A conversation of ours as LangChain's messages."""
+    """Convert this package's messages to LangChain's."""
     return [_to_langchain(message) for message in messages]
 
 
@@ -85,7 +85,7 @@ def _role(message: BaseMessage) -> Role:
 
 
 def _texts(content: str | Sequence[str | dict[str, Any]]) -> tuple[str, str]:
-    """The text of a content, and the thought in it."""
+    """The text and the reasoning text of a message's content."""
     text, reasoning = "", ""
     for part in [content] if isinstance(content, str) else content:
         if isinstance(part, str):

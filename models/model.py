@@ -1,7 +1,7 @@
 """The model interface: requests, completions, sampling settings, usage and budgets.
 
-The llama.cpp engine serves it (:mod:`thinkgraph.models.backends.local`), and so can anything that
-answers a list of messages. Nothing here knows of graphs, and nothing imports llama.cpp.
+The llama.cpp engine implements it (:mod:`thinkgraph.models.backends.local`), and so can any other
+backend that answers a list of messages. This module depends neither on graphs nor on llama.cpp.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from thinkgraph.models.arguments import SuggestingModel, suggesting
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled", "budget", "error"]
-"""Why a completion ended; ``error``: its request failed, and it has no text."""
+"""Why a completion ended; with ``error`` its request failed, and it has no text."""
 NOT_WRITTEN = frozenset({"budget", "error"})
-"""Ends of completions that the model didn't get to write as it would have."""
+"""Finish reasons of completions that a budget or an error ended before the model did."""
 
 
 class Frozen(BaseModel, metaclass=SuggestingModel):
-    """A value: immutable, and strict about the fields it knows."""
+    """Base of immutable models that reject unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ToolCall(Frozen):
-    """A call of a tool that the assistant asks for."""
+    """A tool call requested by the assistant."""
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -38,7 +38,7 @@ class ToolCall(Frozen):
 
 
 class InvalidToolCall(Frozen):
-    """What a model wrote where a tool's call belongs, and why it is none."""
+    """Text that a model wrote in place of a tool call, and why it is not a valid one."""
 
     text: str
     error: str
@@ -46,7 +46,7 @@ class InvalidToolCall(Frozen):
 
 
 class ToolCallPiece(Frozen):
-    """A piece of a tool's call, as it is written: the name first, then more of the arguments."""
+    """A streamed piece of a tool call: first the tool's name, then parts of the arguments."""
 
     index: int = Field(description="of the call among the sample's")
     id: str = Field(description="of the call; all its pieces have it")
@@ -77,23 +77,24 @@ class Message(Frozen):
 
 
 def continued(messages: Sequence[Message], text: str) -> list[Message]:
-    """The conversation with ``text`` as the beginning of what the assistant says next."""
+    """The conversation with ``text`` appended to the answer that the assistant has begun."""
     turns, begun = parted(messages)
     said = begun + text
     return [*turns, Message(role="assistant", content=said)] if said else turns
 
 
 def parted(messages: Sequence[Message]) -> tuple[list[Message], str]:
-    """A conversation without what the assistant has begun to say at its end, and that."""
+    """Split a conversation into its turns and the answer begun by the assistant at its end."""
     if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         return list(messages[:-1]), messages[-1].content
     return list(messages), ""
 
 
 class Written(Frozen):
-    """How an object's properties are written, one by one, where it is not as JSON.
+    """The syntax of an object's properties where the object is not written as JSON.
 
-    ``KEY`` in these texts is the property's name. Line breaks in them may be left out.
+    ``KEY`` in these texts stands for the property's name. Line breaks in them are optional in the
+    model's output.
     """
 
     begin: str = Field(description="before a value, which is JSON")
@@ -108,11 +109,12 @@ class Written(Frozen):
 class Tagged(Frozen):
     """A part of a text that is constrained to a JSON schema, such as a tool call.
 
-    Text is free until ``trigger`` was generated. Then the rest of the ``begin`` of a tag with
-    this trigger follows, JSON of its schema, and ``end``; then text is free again. Control
-    tokens are written as the vocabulary spells them. With an empty ``end``, the schema should
-    be of an object or array: of a number, nothing tells the end. One tag may have an empty
-    ``begin`` where tags are required: an answer instead of a call, with which the text ends.
+    Text is unconstrained until ``trigger`` has been generated. Then the rest of the ``begin`` of a
+    tag with this trigger must follow, JSON that matches its schema, and ``end``; after that, text
+    is unconstrained again. Control tokens are written as the vocabulary spells them. With an empty
+    ``end``, the schema should describe an object or an array, since nothing marks the end of a
+    number. Where tags are required, one tag may have an empty ``begin``: it is an answer instead
+    of a call, and the text ends with it.
     """
 
     begin: str
@@ -129,8 +131,9 @@ class Tagged(Frozen):
 
 
 class Sampling(Frozen):
-    """How the tokens of a completion are sampled. The defaults are those of llama.cpp, except for
-    ``max_tokens``, which llama.cpp leaves open.
+    """How the tokens of a completion are sampled.
+
+    The defaults are those of llama.cpp, except for ``max_tokens``, which llama.cpp leaves open.
     """
 
     temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
@@ -213,12 +216,13 @@ DEFAULT_SAMPLING = Sampling()
 
 
 class Confidence(Frozen):
-    """How sure the model was of a completion's tokens, as aggregates over them (in nats).
+    """The model's confidence in a completion's tokens, aggregated over them (in nats).
 
-    ``self_certainty`` is KL(U ‖ p) averaged over the tokens (arXiv 2502.18581); the group
-    and tail means are of DeepConf's token confidence (arXiv 2508.15260), over
-    windows of 2048 tokens or the whole completion where it is shorter. They and ``entropy``
-    are None unless :attr:`Sampling.confidence` asked for them.
+    ``self_certainty`` is KL(U ‖ p) averaged over the tokens (arXiv 2502.18581).
+    ``lowest_group`` and ``tail`` are means of DeepConf's token confidence (arXiv 2508.15260) over
+    windows of 2048 tokens, or over the whole completion if it is shorter: the lowest of all
+    windows, and the last one. These and ``entropy`` are None unless :attr:`Sampling.confidence`
+    is set.
     """
 
     mean_logprob: float
@@ -230,10 +234,10 @@ class Confidence(Frozen):
 
 
 class TokenLogprob(Frozen):
-    """One token, its log-probability, and the likeliest in its place, best first.
+    """One token, its log-probability, and the likeliest tokens at its position, best first.
 
-    An endpoint tells its tokens as texts, and no ids: ``token`` is then -1, ``raw`` has the
-    token's bytes, and ``others`` stands for ``top``.
+    An endpoint sends tokens as texts, without ids: ``token`` is then -1, ``raw`` has the token's
+    bytes, and ``others`` replaces ``top``.
     """
 
     token: int
@@ -245,13 +249,13 @@ class TokenLogprob(Frozen):
 
 
 class Usage(Frozen):
-    """What was spent. Counts add up over requests, nodes and runs.
+    """Tokens, model calls and time spent; all fields add up over requests, nodes and runs.
 
-    ``prompt_tokens`` were asked for (once a request, however many samples), of which
-    ``prefilled_tokens`` were computed and ``cached_tokens`` found in the KV cache.
-    ``completion_tokens`` were sampled, each sample's counted, also those that several drew
-    alike and that were computed once; ``cancelled_tokens`` of them belong to samples that
-    were cancelled. Times are in seconds and summed over requests.
+    ``prompt_tokens`` are the tokens of the prompts, counted once per request however many samples
+    it has. Of these, ``prefilled_tokens`` were computed and ``cached_tokens`` were found in the KV
+    cache. ``completion_tokens`` counts every sample's tokens, including those that several samples
+    have in common and that were computed once; ``cancelled_tokens`` of them belong to cancelled
+    samples. Times are in seconds, summed over requests.
     """
 
     prompt_tokens: int = 0
@@ -275,7 +279,7 @@ USAGE_FIELDS = tuple(Usage.model_fields)
 
 
 class Delta(Frozen):
-    """New text of one sample; ``tokens`` counts all of the sample's so far."""
+    """New text of one sample; ``tokens`` counts all of the sample's tokens so far."""
 
     sample: int
     text: str = Field("", description="of the answer")
@@ -309,8 +313,9 @@ class Completion(Frozen):
 class Budget:
     """What a run may still spend; shared by its requests and enforced between two steps.
 
-    Thread-safe. ``None`` is no limit. The clock of ``seconds`` starts at once. ``cut`` says what
-    was first cut short or refused for want of budget, here or in a budget below this one.
+    Thread-safe. ``None`` means no limit. The clock of ``seconds`` starts at construction. ``cut``
+    describes what was first cut short or refused for lack of budget, under this budget or one of
+    its children.
     """
 
     def __init__(
@@ -328,20 +333,20 @@ class Budget:
         self.cut: str | None = None
 
     def stop(self, reason: str) -> None:
-        """Allow nothing more: samples end at the next step, and a run gives its best answer so far.
+        """Allow no more spending: samples end at the next step, and a run returns its best answer.
 
         Args:
-            reason: why, in words; the first one counts.
+            reason: why, in words; a second call doesn't replace it.
         """
         self._stopped = self._stopped or reason
 
     @property
     def stopped(self) -> str | None:
-        """Why it, or a parent, was stopped, or None."""
+        """Why this budget or a parent was stopped; None if neither was."""
         return self._stopped or (self.parent.stopped if self.parent else None)
 
     def spend(self, *, tokens: int = 0, calls: int = 0) -> None:
-        """Take sampled tokens and model calls from this budget and its parents."""
+        """Charge sampled tokens and model calls to this budget and its parents."""
         with self._lock:
             self._spent_tokens += tokens
             self._spent_calls += calls
@@ -350,7 +355,7 @@ class Budget:
 
     @property
     def exhausted(self) -> str | None:
-        """Which limit is reached, or why it was stopped, in words, or None."""
+        """Which limit is reached, or why the budget was stopped, in words; None if neither."""
         if self._stopped is not None:
             return self._stopped
         if self.tokens is not None and self._spent_tokens >= self.tokens:
@@ -363,31 +368,31 @@ class Budget:
 
     @property
     def refusal(self) -> str | None:
-        """Why no further call may be made, in words, or None; those under way may go on."""
+        """Why no new call may start, in words, or None; for running calls see :attr:`exhausted`."""
         if self.calls is not None and self._spent_calls >= self.calls:
             return f"the budget of {self.calls} model calls is spent"
         return self.exhausted or (self.parent.refusal if self.parent else None)
 
     @property
     def may_cut(self) -> bool:
-        """Whether it, or a parent, may end a completion that is under way."""
+        """Whether this budget or a parent may end a completion that is in progress."""
         limited = self.tokens is not None or self.seconds is not None
         return limited or bool(self.parent and self.parent.may_cut)
 
     @property
     def tokens_left(self) -> int | None:
-        """Tokens that may still be sampled, by this budget and its parents; None is no limit."""
+        """Tokens that may still be sampled under this budget and its parents; None is no limit."""
         above = self.parent.tokens_left if self.parent else None
         return _least(self.tokens, self._spent_tokens, above)
 
     @property
     def calls_left(self) -> int | None:
-        """Calls that may still be made, by this budget and its parents; None is no limit."""
+        """Calls that may still be made under this budget and its parents; None is no limit."""
         above = self.parent.calls_left if self.parent else None
         return _least(self.calls, self._spent_calls, above)
 
     def tell_cut(self, reason: str) -> None:
-        """Note, here and in the parents, that something was cut short or refused."""
+        """Record in this budget and its parents that something was cut short or refused."""
         self.cut = self.cut or reason
         if self.parent:
             self.parent.tell_cut(reason)
@@ -403,10 +408,10 @@ class ToolUse:
     """The tools that a model may call, and how.
 
     Attributes:
-        tools: the tools; with none, the model is told of none.
-        choice: ``"auto"`` leaves it to the model whether it calls, ``"any"`` makes it call one,
-            and a tool's name makes it call that.
-        parallel: whether it may make several calls at once.
+        tools: the tools; if empty, the prompt lists none.
+        choice: ``"auto"`` lets the model decide whether to call a tool, ``"any"`` requires a
+            call, and a tool's name requires a call of that tool.
+        parallel: whether the model may make several calls in one turn.
         constrained: whether calls are constrained to their tools' JSON schemas during decoding.
     """
 
@@ -417,13 +422,13 @@ class ToolUse:
 
     @property
     def chosen(self) -> Sequence[Tool]:
-        """Those that may be called."""
+        """The tools that ``choice`` allows."""
         named = [tool for tool in self.tools if tool.name == self.choice]
         return named or self.tools
 
     @property
     def plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """All fields as plain data."""
         told = [tool.model_dump() for tool in self.tools]
         use = {"choice": self.choice, "parallel": self.parallel, "constrained": self.constrained}
         return {"tools": told, **use}
@@ -434,15 +439,15 @@ NO_TOOLS = ToolUse()
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What a model is asked.
+    """A request to a model.
 
     Attributes:
         messages: the conversation; an assistant message at its end is the beginning of the answer,
-            and is not part of a completion.
-        sampling: how to sample. ``choose`` reads its adapter only.
-        seeds: one for each completion, all of the same prompt. ``choose`` needs none.
-        budget: what may be spent; None is no limit.
-        tools: what the model may call. ``choose`` reads its tools only.
+            and is not repeated in a completion.
+        sampling: how to sample; ``choose`` uses only its adapter and template variables.
+        seeds: one for each completion, all of the same prompt; ``choose`` needs none.
+        budget: what may be spent; None means no limit.
+        tools: what the model may call; ``choose`` uses only its ``tools``.
     """
 
     messages: Sequence[Message]
@@ -453,45 +458,45 @@ class ModelRequest:
 
 
 class Generation(Protocol):
-    """The n samples of one prompt, under way.
+    """The n samples of one prompt, in progress.
 
-    Iterating yields a :class:`Delta` for each new piece of text and a :class:`Completion`
-    as each sample ends, in whatever order they do, and ends after the last. Leaving early
-    (``aclose``, or cancelling the task that iterates or awaits) cancels what still runs.
+    Iterating yields a :class:`Delta` for each new piece of text and a :class:`Completion` when a
+    sample ends, in the order in which they occur, and ends after the last sample. Leaving early
+    (``aclose``, or cancelling the task that iterates or awaits) cancels the running samples.
     """
 
     def __aiter__(self) -> AsyncIterator[Delta | Completion]: ...
 
     async def completions(self) -> list[Completion]:
-        """All samples, in their order, once the last has ended."""
+        """Wait for all samples, and return them in order."""
         ...
 
     def cancel(self, sample: int | None = None) -> None:
-        """Stop one sample, or all, at the next step; its text so far is its completion."""
+        """Stop one sample, or all, at the next step; the text so far becomes the completion."""
         ...
 
     @property
     def usage(self) -> Usage:
-        """What has been spent so far; final once the iteration has ended."""
+        """Usage so far; final once the iteration has ended."""
         ...
 
     @property
     def failures(self) -> Sequence[Exception]:
-        """What went wrong with samples whose finish reason is ``error``."""
+        """The exceptions of samples whose finish reason is ``error``."""
         ...
 
 
 class Model(Protocol):
-    """A language model that nodes can sample, and ask to choose among options."""
+    """A language model that nodes can sample from and use to choose among options."""
 
     @property
     def name(self) -> str:
-        """The name it was opened by."""
+        """The name by which the model was opened."""
         ...
 
     @property
     def context_length(self) -> int:
-        """Tokens that a prompt and one completion may have together."""
+        """Maximum number of tokens of a prompt and one completion together."""
         ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -502,13 +507,13 @@ class Model(Protocol):
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
-            ModelError: the prompt can't fit in the context, or a setting is not one this
-                model has.
+            ModelError: the prompt doesn't fit in the context, or the model doesn't support a
+                setting.
         """
         ...
 
     async def choose(
         self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
-        """The probability of each option as the answer's beginning, summing to one."""
+        """The probability that the answer begins with each option; they sum to one."""
         ...

@@ -1,4 +1,4 @@
-"""A value against a JSON schema that may be a stranger's, such as that of a tool's arguments."""
+"""Validation against untrusted JSON schemas, such as those of a tool's arguments."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 MOST_REFERENCES = 1000
-"""References that one check follows: a schema can make their number exponential."""
-_SHOWN = 60  # characters of a text in an error
-_MEMORY = 2**20  # bytes that RE2 keeps of a pattern
+"""Maximum references that one check follows; a schema can make their number exponential."""
+_SHOWN = 60  # characters of a text that an error shows
+_MEMORY = 2**20  # memory limit of RE2 for one pattern, in bytes
 _SPACES = r"\s\v\pZ\x{FEFF}"
 _UNCHECKED = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
-"""Keywords that follow references in a way of their own."""
+"""Keywords that resolve references by rules of their own; they are not checked."""
 
 
 class TooManyReferences(Exception):
-    """A schema's references lead on and on."""
+    """A check follows more than :data:`MOST_REFERENCES` references."""
 
     def __init__(self) -> None:
         super().__init__(f"its references lead to more than {MOST_REFERENCES} others")
 
 
 def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
-    """How a value isn't as its schema says; None if it is.
+    """How a value violates its schema; None if it is valid.
 
-    Nothing is fetched. Patterns are matched by RE2, in linear time; one that RE2 can't read, with
-    look-around, a back-reference or more than 1,000 repetitions, is not checked.
+    Remote references are not fetched. Patterns are matched by RE2, in linear time; a pattern that
+    RE2 doesn't support (look-around, a back-reference or more than 1,000 repetitions) is not
+    checked.
 
     Raises:
-        TooManyReferences: the schema's lead on and on.
+        TooManyReferences: the check follows more than :data:`MOST_REFERENCES` references.
         Exception: whatever an invalid schema makes ``jsonschema`` raise.
     """
     import attrs  # noqa: PLC0415
@@ -74,14 +75,14 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> ValidationError | None:
         "patternProperties": _pattern_properties,
     }
     checker = extend(draft, own)
-    # jsonschema's own takes the standard validator for an inner schema that names a draft.
+    # jsonschema's own evolve() takes the standard validator for an inner schema with a $schema.
     checker.evolve = attrs.evolve
     return best_match(checker(schema, registry=Registry()).iter_errors(value))
 
 
 @lru_cache(maxsize=64)
 def compiled(pattern: str) -> Any:
-    """A pattern of a JSON schema for RE2; None if RE2 can't read it."""
+    """A pattern of a JSON schema compiled by RE2; None if RE2 doesn't support it."""
     import re2  # type: ignore[import-untyped]  # noqa: PLC0415
 
     options = re2.Options()
@@ -93,7 +94,7 @@ def compiled(pattern: str) -> Any:
 
 
 def _with_spaces(pattern: str) -> str:
-    r"""The pattern with all of ECMA-262's white space for its ``\s``: RE2 has ASCII's alone."""
+    r"""Expand ``\s`` (and ``\S`` outside classes) to ECMA-262's white space; RE2's is ASCII."""
     inside = False
 
     def put(found: re.Match[str]) -> str:
@@ -133,6 +134,6 @@ def _pattern_properties(
 
 def _finds(pattern: str, text: str) -> bool:
     rule = compiled(pattern)
-    # RE2 works on UTF-8, which has no lone surrogates.
+    # RE2 works on UTF-8, which can't encode lone surrogates.
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return bool(rule and rule.search(text))

@@ -1,4 +1,4 @@
-"""Tools and answers of a schema: from what LangChain's callers give to what a model is asked."""
+"""Tools and structured answers: from the arguments of LangChain's callers to a model request."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _tool(tool: Any) -> Tool:
 
 
 def _choice(given: Any, names: Sequence[str]) -> str:
-    """``auto``, ``any``, ``none``, or the name of a tool."""
+    """Normalize a tool choice to ``auto``, ``any``, ``none``, or the name of a tool."""
     if isinstance(given, dict):
         given = given.get("function", given).get("name", given.get("type"))
     simple = {None: "auto", False: "auto", True: "any", "required": "any"}
@@ -68,7 +68,7 @@ def _choice(given: Any, names: Sequence[str]) -> str:
 
 
 def answer_schema(response_format: Any) -> dict[str, Any] | None:
-    """The JSON schema of an answer, or None if it is free.
+    """The JSON schema of an answer, or None if the answer is unconstrained.
 
     Args:
         response_format: as in OpenAI's API (``json_schema``, ``json_object``, ``text``), a JSON
@@ -116,7 +116,7 @@ def json_schema(schema: Any) -> dict[str, Any]:
 
 
 def asked_for(schema: dict[str, Any], messages: Sequence[Message]) -> list[Message]:
-    """The conversation with the schema in it, so that the model knows the constraint."""
+    """Add the schema to the conversation's system message, so that the model knows it."""
     text = f"{ASKED}\n{json.dumps(schema, ensure_ascii=False)}"
     if messages and messages[0].role == "system":
         first = messages[0].model_copy(update={"content": f"{messages[0].content}\n\n{text}"})
@@ -127,10 +127,10 @@ def asked_for(schema: dict[str, Any], messages: Sequence[Message]) -> list[Messa
 def structured(
     chat: BaseChatModel, schema: Any, method: str, settings: dict[str, Any]
 ) -> tuple[Runnable[Any, AIMessage], Runnable[AIMessage, Any]]:
-    """A chat model with answers of a schema, and what parses them.
+    """A chat model constrained to a schema, and the parser of its answers.
 
     Raises:
-        ModelError: the method or the schema is not one that there is.
+        ModelError: the method or the kind of schema is unknown.
     """
     if method not in get_args(Method):
         raise ModelError(f"method is {method!r}; it is one of {', '.join(get_args(Method))}")

@@ -1,9 +1,9 @@
 """Tracing: a model request as a LangChain chat-model run, for callbacks and streams.
 
 LangChain's tools (LangSmith, Langfuse, OpenTelemetry, LangGraph's ``stream_mode="messages"``)
-learn of a model through callbacks: ``on_chat_model_start``, ``on_llm_new_token``, ``on_llm_end``.
-A LangChain model calls them itself; for every other model this module does, under the run of the
-node that asks. Where nobody listens, it does nothing.
+observe a model through callbacks: ``on_chat_model_start``, ``on_llm_new_token``, ``on_llm_end``.
+A LangChain model invokes them itself; for every other model this module does, under the run of
+the node that makes the request. Without callbacks it does nothing.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from thinkgraph.models.messages import REASONING, to_langchain
 from thinkgraph.models.model import Completion, Delta, Model, ModelRequest, Usage
 
 NO_STREAM = "nostream"
-"""LangGraph's tag of runs whose text doesn't belong in ``stream_mode="messages"``."""
+"""LangGraph's tag for runs whose text is left out of ``stream_mode="messages"``."""
 
 
 class Untraced:
-    """A request that nobody listens to."""
+    """The recorder of a request that no callback observes: it does nothing."""
 
     async def token(self, delta: Delta) -> None:
-        """New text of one sample."""
+        """Report new text of one sample."""
 
     async def end(self, completions: Sequence[Completion], usage: Usage) -> None:
-        """The finished samples, and what they cost together."""
+        """Report the finished samples and their total usage."""
 
     async def chosen(
         self, options: Sequence[str], probabilities: Sequence[float], usage: Usage
     ) -> None:
-        """The probability of each option."""
+        """Report the probability of each option."""
 
     async def rated(self, scores: Sequence[float], usage: Usage) -> None:
-        """The score of each answer."""
+        """Report the score of each answer."""
 
 
 UNTRACED = Untraced()
 
 
 class ChatModelRun(Untraced):
-    """A request as one LangChain run, with a generation for each sample."""
+    """Reports a request as one LangChain run, with a generation for each sample."""
 
     def __init__(
         self, run: AsyncCallbackManagerForLLMRun, model: str, message_ids: Sequence[str]
@@ -70,7 +70,7 @@ class ChatModelRun(Untraced):
         self._streamed: set[int] = set()
 
     async def token(self, delta: Delta) -> None:
-        """Tell those who take tokens."""
+        """Pass new text to the handlers that take tokens."""
         if self._listeners is None:
             return
         self._streamed.add(delta.sample)
@@ -84,21 +84,21 @@ class ChatModelRun(Untraced):
         await self._listeners.on_llm_new_token(delta.text, chunk=chunk)
 
     async def end(self, completions: Sequence[Completion], usage: Usage) -> None:
-        """Tell that the samples have ended."""
+        """End the run with all samples."""
         for done in completions:
-            if done.text and done.sample not in self._streamed:  # it came in one piece
+            if done.text and done.sample not in self._streamed:  # it arrived in one piece
                 await self.token(Delta(sample=done.sample, text=done.text, tokens=done.tokens))
         await self._end([self._generation(done, usage) for done in completions], usage)
 
     async def chosen(
         self, options: Sequence[str], probabilities: Sequence[float], usage: Usage
     ) -> None:
-        """Tell the likeliest option, with all probabilities beside it."""
+        """End the run with the likeliest option as text and all probabilities as metadata."""
         found = dict(zip(options, probabilities, strict=True))
         await self._tell(max(found, key=found.__getitem__), {"probabilities": found}, usage)
 
     async def rated(self, scores: Sequence[float], usage: Usage) -> None:
-        """Tell the scores."""
+        """End the run with the scores, one per line."""
         text = "\n".join(f"{score:g}" for score in scores)
         await self._tell(text, {"scores": list(scores)}, usage)
 
@@ -112,7 +112,7 @@ class ChatModelRun(Untraced):
         await self._end([ChatGeneration(message=message)], usage)
 
     async def fail(self, error: BaseException) -> None:
-        """Tell that the request failed or was cancelled."""
+        """Report that the request failed or was cancelled."""
         await self._run.on_llm_error(error)
 
     async def _end(self, generations: list[ChatGeneration], usage: Usage) -> None:
@@ -152,17 +152,17 @@ async def traced(
     options: Sequence[str] = (),
     message_ids: Sequence[str] = (),
 ) -> AsyncIterator[Untraced]:
-    """A run for one request, under the LangChain run that is under way.
+    """Open a run for one request, as a child of the current LangChain run.
 
-    A LangChain model makes its own runs, which get the metadata and tags.
+    A LangChain model opens its own runs, which get the metadata and tags.
 
     Args:
-        model: who is asked.
-        request: what it is asked.
-        metadata: of the run, beside what it inherits.
-        tags: the same.
-        options: those to choose from, where the request is a choice.
-        message_ids: the id of each sample's message; by default one of the run's.
+        model: the model that answers the request.
+        request: the request.
+        metadata: metadata of the run, added to what it inherits.
+        tags: tags of the run, added to what it inherits.
+        options: the options to choose from, if the request is a choice.
+        message_ids: the id of each sample's message; by default derived from the run's id.
     """
     config = var_child_runnable_config.get()
     if config is None or not _is_listened_to(config):
@@ -195,7 +195,7 @@ def _thought(reasoning: str) -> dict[str, str]:
 
 
 def usage_metadata(prompt: Usage, output: int) -> UsageMetadata:
-    """Tokens as LangChain counts them: the prompt of one usage, and the tokens drawn."""
+    """LangChain's usage metadata from a prompt's usage and the number of sampled tokens."""
     return UsageMetadata(
         input_tokens=prompt.prompt_tokens,
         output_tokens=output,
@@ -250,7 +250,7 @@ _TOKEN_METHODS = (BaseCallbackHandler.on_llm_new_token, AsyncCallbackHandler.on_
 
 
 def _takes_tokens(handler: BaseCallbackHandler) -> bool:
-    """Whether a handler does something with each token; tracers only note when it came."""
+    """Whether a handler processes each token; tracers only record when tokens arrive."""
     if isinstance(handler, BaseTracer | AsyncBaseTracer):
         return False
     return type(handler).on_llm_new_token not in _TOKEN_METHODS
@@ -259,7 +259,7 @@ def _takes_tokens(handler: BaseCallbackHandler) -> bool:
 def _for_handlers(
     run: AsyncCallbackManagerForLLMRun, handlers: list[BaseCallbackHandler]
 ) -> AsyncCallbackManagerForLLMRun:
-    """A run's manager that calls some of its handlers only."""
+    """A callback manager of the same run with only the given handlers."""
     return AsyncCallbackManagerForLLMRun(
         run_id=run.run_id,
         parent_run_id=run.parent_run_id,

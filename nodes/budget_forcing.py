@@ -1,13 +1,14 @@
-"""Budget forcing: limits and extends how long a model thinks before it answers.
+"""Budget forcing: limit and extend how long a model thinks before it answers.
 
-After s1 (arXiv 2501.19393, section 3.1): a thought that has used up its tokens is closed by force
-and the answer is asked for; one that ends too early is extended with "Wait". What was thought is
-the prefix of what follows, so each part goes on from the KV cache of the one before.
+This follows s1 (arXiv 2501.19393, section 3.1): a thought that has used up its tokens is closed by
+force, and the model is prompted for the answer; a thought that ends too early is extended with
+"Wait". Each part has the text before it as its prefix, so it reuses the KV cache of that text.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from thinkgraph.nodes.event import TextDelta
 from thinkgraph.nodes.step import Step
 
 RESCUE_TOKENS = 24
+_TAG = re.compile(r"<[^<>]*>|\[/[^\[\]]*\]|◁[^▷]*▷")
 
 
 class Thinking(Frozen):
@@ -47,34 +49,39 @@ class Thinking(Frozen):
     )
 
     @property
+    def announces(self) -> str:
+        """The words of ``close`` that begin the answer, such as "Final answer:"; none in a tag."""
+        return _TAG.split(self.close)[-1].lstrip()
+
+    @property
     def longest(self) -> int:
-        """Tokens that the thoughts of a candidate have at most, with what is put between them."""
+        """Maximum tokens of a candidate's thoughts, including the texts inserted between them."""
         put = token_bound(
             self.open, *[self.wait] * self.waits, self.close, "\n", self.lead, self.lead
         )
         return self.tokens + put + RESCUE_TOKENS
 
     def requests(self, answer: RequestBounds) -> list[RequestBounds]:
-        """The requests of the thoughts, the answer, and the rescue of an answer without one."""
+        """The requests for the thoughts, the answer, and the rescue if no answer is extracted."""
         after = replace(answer, prefix=answer.prefix + self.longest)
         rescue = replace(after, prefix=after.prefix + answer.max_tokens, max_tokens=RESCUE_TOKENS)
         first = replace(
             answer, prefix=answer.prefix + token_bound(self.open), max_tokens=self.tokens
         )
-        # What goes on after a wait has only the tokens that were left: all, if nothing was said.
+        # A continuation after a wait gets only the tokens that the parts before it left over.
         more = replace(after, turns=answer.turns * self.waits, max_tokens=0)
         return [*([first, more] if self.tokens else []), after, rescue]
 
 
 class Thought:
-    """One candidate's text, written in parts that each go on from the last.
+    """The text of one candidate, generated in parts that each continue the one before.
 
     Args:
-        messages: the prompt, with what the text begins with.
-        sampling: how to sample; its ``max_tokens`` is for the answer.
-        sample: the candidate's number among what the node's run writes.
+        messages: the prompt, including the prefix of the text.
+        sampling: the sampling settings; ``max_tokens`` applies to the answer.
+        sample: index of the candidate among the samples of the node's run.
         step: the node's run.
-        role: whose model is asked.
+        role: role of the model.
     """
 
     def __init__(
@@ -93,21 +100,21 @@ class Thought:
         self._parts: list[Completion] = []
 
     async def think(self, how: Thinking, extractor: Extract) -> Completion:
-        """Think, then answer; the completion is the answer, and has the thought beside it."""
+        """Think, then answer; return the answer as a completion, with the thought as reasoning."""
         self._insert(how.open)
         forced = await self._ponder(how)
         self._insert(how.close)
-        thought, self._answer_at = self._text, len(self._text)
+        thought, self._answer_at = self._text, len(self._text) - len(how.announces)
         self._insert(how.lead if forced else "")
         await self._write(self._sampling)
         ended = self._parts[-1].finish_reason in ("stop", "length")
-        if ended and extract(self._text, extractor) is None:
+        if ended and extract(self._text[self._answer_at :], extractor) is None:
             self._insert("\n" + how.lead)
             await self._write(self._sampling.model_copy(update={"max_tokens": RESCUE_TOKENS}))
         return self._whole(thought.removeprefix(how.open).removesuffix(how.close).strip())
 
     async def _ponder(self, how: Thinking) -> bool:
-        """Think until the budget is spent (true) or the thought has ended by itself."""
+        """Think; return whether the thought was cut off instead of ending by itself."""
         stop = (*self._sampling.stop, how.close.strip() or how.close)
         for waits in range(how.waits + 1):
             left = how.tokens - self._spent
@@ -141,7 +148,7 @@ class Thought:
 
     async def _write(self, sampling: Sampling) -> None:
         (part,) = await self._step.sample(self._so_far, sampling, **self._rest)
-        self._late += part.reasoning  # thought again, behind the forced thought: no answer
+        self._late += part.reasoning  # a thought after the forced one is not part of the answer
         self._add(part.model_copy(update={"reasoning": ""}))
 
     def _add(self, part: Completion) -> None:
@@ -149,7 +156,7 @@ class Thought:
         self._parts.append(part)
         if (
             part.text or part.reasoning
-        ):  # what was only inserted, and nothing followed, is no part of the text
+        ):  # an inserted text that nothing follows is not part of the text
             self._written = self._text
 
     def _whole(self, thought: str) -> Completion:
@@ -165,9 +172,9 @@ class Thought:
 
 
 def joined(parts: Sequence[tuple[Confidence | None, int]]) -> Confidence | None:
-    """The confidence of a text written in parts, each with its count of tokens.
+    """The confidence of a text generated in parts, from each part's confidence and token count.
 
-    Means are weighted by the tokens, minima are the least, and the tail is the last part's.
+    Means are weighted by tokens, minima are the smallest, and the tail is that of the last part.
     """
     known = [(confidence, tokens) for confidence, tokens in parts if confidence and tokens]
     if not known:

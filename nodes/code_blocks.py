@@ -6,7 +6,7 @@ import re
 from textwrap import dedent
 
 PYTHON = frozenset({"python", "py", "python3", "py3", "tool_code"})
-"""How a block of Python is labelled, in lower case."""
+"""Labels of Python code blocks, in lower case."""
 _BLOCK = re.compile(
     r"```[ \t]*(?P<label>\w*)[^\n`]*\n"
     r"(?P<code>.*?)"
@@ -16,27 +16,27 @@ _BLOCK = re.compile(
 
 
 def code_of(text: str) -> str:
-    """The code of a text: its blocks of Python, or all of it if it has none.
+    """The code in a text: its Python blocks, or the whole text if it has none.
 
-    Blocks are those that are labelled as Python, in any case of letters, or the ones without a
-    label if none is. The last one may lack its end.
+    Python blocks are those labelled as Python (case-insensitive) or, if there are none, those
+    without a label. The last block may lack its closing fence.
     """
-    blocks = list(_BLOCK.finditer(text))
-    labelled = [block for block in blocks if _is_python(block)]
-    found = labelled or [block for block in blocks if not block["label"]]
-    return "\n".join(dedent(block["code"]) for block in found) or text
+    return "\n".join(dedent(block["code"]) for block in _python_blocks(text)) or text
 
 
 def last_block(text: str) -> re.Match[str] | None:
-    """The block labelled as Python that a text ends with, with or without its end.
+    """The Python block at the end of a text, with or without its closing fence.
+
+    Python blocks are those of :func:`code_of`.
 
     Returns:
         A match whose group ``code`` is the code, or None.
     """
-    blocks = list(_BLOCK.finditer(text.rstrip()))
-    found = blocks[-1] if blocks else None
-    return found if found and found.end() == len(text.rstrip()) and _is_python(found) else None
+    text = text.rstrip()
+    return next((block for block in _python_blocks(text) if block.end() == len(text)), None)
 
 
-def _is_python(block: re.Match[str]) -> bool:
-    return block["label"].lower() in PYTHON
+def _python_blocks(text: str) -> list[re.Match[str]]:
+    blocks = list(_BLOCK.finditer(text))
+    labelled = [block for block in blocks if block["label"].lower() in PYTHON]
+    return labelled or [block for block in blocks if not block["label"]]

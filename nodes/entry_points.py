@@ -1,4 +1,4 @@
-"""What installed packages offer by entry points."""
+"""Entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _logger = logging.getLogger(__name__)
 
 
 def load_entry_points(group: str, take: Callable[[str, Any], None]) -> None:
-    """Load what installed packages offer under a group of entry points.
+    """Load the entry points of a group from all installed packages.
 
-    What can't be loaded or taken is left out, and logged: a stranger's package must not stop
-    the rest.
+    One that can't be loaded or is refused is skipped with a warning: a third-party package must
+    not break the others.
 
     Args:
         group: the group, such as ``thinkgraph.tools``.
-        take: is given each name with what it stands for, in the order of the names; it may
+        take: called with each name and the loaded object, in the order of the names; it may
             refuse one by raising an exception.
     """
     for entry in sorted(metadata.entry_points(group=group), key=lambda each: each.name):
@@ -30,7 +30,7 @@ def load_entry_points(group: str, take: Callable[[str, Any], None]) -> None:
 
 
 def origin(group: str, name: str) -> str:
-    """The package that offers a name under a group of entry points, with its version."""
+    """The name and version of the package that provides an entry point."""
     for entry in metadata.entry_points(group=group, name=name):
         if entry.dist is not None:
             return f"{entry.dist.name} {entry.dist.version}"

@@ -47,7 +47,7 @@ class CritiqueAdded(Frozen):
 
 
 class ToolCalled(Frozen):
-    """A tool has been called on the way to the candidate ``id``."""
+    """A tool was called for the candidate ``id``."""
 
     event: Literal["tool"] = "tool"
     node: str
@@ -56,7 +56,7 @@ class ToolCalled(Frozen):
 
 
 class AnswerReached(Frozen):
-    """A node has reached an answer; a later one may replace it."""
+    """A node has reached an answer; a later answer may replace it."""
 
     event: Literal["answer"] = "answer"
     node: str

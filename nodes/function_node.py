@@ -24,7 +24,7 @@ def node_kind(
     output_channels: Iterable[str] = (),
     variables: Iterable[str] = (),
 ) -> Callable[[Work], type[Node]]:
-    """Make a function a node kind that specs can name.
+    """Register a function as a node kind that specs can use.
 
     The function takes the :class:`State` and the :class:`Step`, and as keyword arguments its
     settings, with their types and defaults; ``Annotated[int, Field(ge=1)]`` gives ranges. It
@@ -37,13 +37,13 @@ def node_kind(
             ...
 
     Args:
-        name: what specs call it.
-        input_channels: the channels that must have been written before it runs.
-        output_channels: the channels that it writes.
-        variables: what its prompts may name, beyond what every prompt may.
+        name: name of the kind in specs.
+        input_channels: channels that must have been written before the node runs.
+        output_channels: channels that the node writes.
+        variables: variables of its prompts, beside those that every prompt has.
 
     Returns:
-        A decorator that gives the class of node, which Python uses as ``Shorten(words=20)``.
+        A decorator that returns the node class, used in Python as ``Shorten(words=20)``.
 
     Raises:
         ValueError: an argument has no type, or another kind has the name.
@@ -72,7 +72,7 @@ def node_kind(
 
 
 def _settings(function: Work) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The types and the defaults of the settings that a function's keyword arguments are."""
+    """The types and the defaults of a function's keyword arguments, which are its settings."""
     hints = get_type_hints(function, include_extras=True)
     settings = list(inspect.signature(function).parameters.values())[2:]
     for each in settings:
@@ -90,7 +90,7 @@ def _running(function: Work, names: list[str]) -> Callable[..., Awaitable[Update
         settings = {name: getattr(self, name) for name in names}
         if inspect.iscoroutinefunction(function):
             update: Update | Awaitable[Update] = function(state, step, **settings)
-        else:  # other runs share the event loop, and would wait for it
+        else:  # it would block other runs in the same event loop
             update = await asyncio.to_thread(function, state, step, **settings)
         return await update if inspect.isawaitable(update) else update
 

@@ -1,4 +1,4 @@
-"""A person in a run: what a node asks of somebody, and how the answer comes back."""
+"""Human in the loop: how a node asks a person, and how the reply comes back."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 
 def ask_person(request: Mapping[str, Any]) -> Any:
-    """Wait for somebody, by LangGraph's ``interrupt()``.
+    """Interrupt the run with LangGraph's ``interrupt()`` and wait for a person's reply.
 
-    The run stops here, and its node begins again when it is resumed; so a node asks before it does
-    anything that can't be done twice. A kind that calls this sets ``waits``.
+    When the run is resumed, the node starts again from its beginning; so a node asks before any
+    work that must not be repeated. A kind that calls this sets ``waits``.
 
     Args:
-        request: what is asked, as JSON: what a user interface shows.
+        request: the question as JSON data, for a user interface to show.
 
     Returns:
-        What the run is resumed with, as by ``Command(resume=...)``.
+        The value that the run is resumed with, as by ``Command(resume=...)``.
     """
     from langgraph.types import interrupt  # noqa: PLC0415 (slow to import)
 

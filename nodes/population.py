@@ -1,9 +1,8 @@
 """The population: candidate answers, their critiques, and the answer.
 
-A candidate is never deleted, only retired: the live ones are the population that the next
-node works on, and the retired ones stay to be read, checkpointed and reported. All merges
-are by identifier and idempotent, so that parallel nodes, subgraphs and resumed runs may write
-the same thing twice and nothing changes.
+A candidate is never deleted, only retired: the next node works on the live candidates, and the
+retired ones can still be read, and are checkpointed and reported. All merges are by identifier
+and idempotent, so that parallel nodes, subgraphs and resumed runs may write the same value twice.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ __all__ = [
 
 
 class CallRecord(Frozen):
-    """One call of a tool: as it was made, and what came of it."""
+    """One call of a tool, with its result."""
 
     tool: str
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -69,7 +68,7 @@ class Candidate(Frozen):
     calls: tuple[CallRecord, ...] = Field((), description="of tools, before the answer")
 
     def retired(self) -> Candidate:
-        """The same candidate, out of the population."""
+        """A copy of the candidate that is not live."""
         return self.model_copy(update={"live": False})
 
 
@@ -109,7 +108,7 @@ class Answer(Frozen):
 
 
 class State(Frozen):
-    """What a node reads."""
+    """The state that a node reads."""
 
     question: str
     messages: tuple[Message, ...] = Field((), description="the conversation before the question")
@@ -122,7 +121,7 @@ class State(Frozen):
 
     @property
     def live(self) -> list[Candidate]:
-        """The population, oldest first."""
+        """The live candidates, oldest first."""
         return [candidate for candidate in self.candidates.values() if candidate.live]
 
     @property
@@ -137,12 +136,12 @@ class State(Frozen):
         return [c for c in self.critiques.values() if c.candidate == candidate.id]
 
     def last_critiques(self, candidate: Candidate) -> list[Criticism]:
-        """Those of the last round in which it was criticised."""
+        """The critiques of a candidate from the node run that criticised it last."""
         found = self.critiques_of(candidate)
         return [c for c in found if (c.node, c.round) == (found[-1].node, found[-1].round)]
 
     def lineage(self, candidate: Candidate | None) -> list[Candidate]:
-        """A candidate and those it was written from, oldest first; of None, none."""
+        """A candidate and its ancestors by first parents, oldest first; empty for None."""
         found: list[Candidate] = []
         while candidate is not None:
             found.append(candidate)
@@ -151,18 +150,18 @@ class State(Frozen):
         return found[::-1]
 
     def accepts(self, candidate: Candidate) -> bool:
-        """Whether most of the last round's critiques of a candidate accept it."""
+        """Whether most of a candidate's last critiques accept it."""
         last = [critique.accepted for critique in self.last_critiques(candidate)]
         return sum(last) * 2 > len(last)
 
     def passes(self, candidate: Candidate) -> bool:
-        """Whether a candidate has critiques, and all those of the last round accept it."""
+        """Whether a candidate has critiques, and all of the last ones accept it."""
         last = self.last_critiques(candidate)
         return bool(last) and all(critique.accepted for critique in last)
 
     @property
     def is_rejected(self) -> bool:
-        """Whether no candidate is left since none was accepted."""
+        """Whether no candidate is live because none was accepted."""
         return not self.live and any(candidate.rejected for candidate in self.candidates.values())
 
     @property
@@ -172,7 +171,10 @@ class State(Frozen):
 
 
 class Update(Frozen):
-    """What a node writes: candidates and critiques are merged by id, the rest replaced."""
+    """The update that a node writes.
+
+    Candidates and critiques are merged by id, fields by their reducers; the answer is replaced.
+    """
 
     candidates: tuple[Candidate, ...] = ()
     critiques: tuple[Criticism, ...] = ()

@@ -1,4 +1,4 @@
-"""A Python file of a user's own: the functions and tools that it defines."""
+"""Python files of users: the functions and tools that they define."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     """Run a Python file as a module.
 
     Args:
-        what: who asks for it, such as an option, for the errors.
+        what: label for errors, such as the option that names the file.
         path: the file.
 
     Raises:
@@ -32,7 +32,7 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ThinkgraphError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where pydantic looks for the types of its functions
+    sys.modules[spec.name] = module  # pydantic resolves annotations of the file there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -44,7 +44,7 @@ def load_python_file(what: str, path: str | Path) -> ModuleType:
 
 
 def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
-    """The functions that a file defines, by name, but for those that begin with ``_``.
+    """The functions that a file defines, by name, except those that begin with ``_``.
 
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
@@ -57,7 +57,7 @@ def functions(what: str, path: str | Path) -> dict[str, Callable[..., Any]]:
 def tools(what: str, path: str | Path) -> dict[str, Any]:
     """The tools that a file defines, by name: functions, LangChain tools and ``ToolFactory``.
 
-    Of what it imports, functions and classes are no tools of its own; an object that is a tool is.
+    Functions and classes that the file imports don't count; imported tool objects do.
 
     Raises:
         ThinkgraphError: the file can't be loaded, or defines none.
@@ -68,14 +68,14 @@ def tools(what: str, path: str | Path) -> dict[str, Any]:
 
 
 def _name(tool: Any) -> str:
-    """The name that a tool has itself; a class's is the default of its field."""
+    """The tool's own name; for a class, the default of its field ``name``."""
     field = getattr(tool, "model_fields", {}).get("name") if inspect.isclass(tool) else None
     own = field.default if field else getattr(tool, "name", "")
     return own if isinstance(own, str) else ""
 
 
 def _public(module: ModuleType) -> list[tuple[str, Any]]:
-    """What a module offers itself, and not what it imports."""
+    """The public tools and functions of a module, without imported functions and classes."""
     return [
         (name, each)
         for name, each in vars(module).items()

@@ -10,7 +10,7 @@ from thinkgraph.nodes.answers import tally
 from thinkgraph.nodes.population import Candidate, State
 
 OF_ENTROPIES = frozenset({"certainty", "tail", "lowest_group"})
-"""Measures of what a model tells only if it is asked for a completion's confidence."""
+"""Measures that are computed only with the setting ``confidence`` of :class:`Sampling`."""
 
 Quality = Literal[
     "logprob", "certainty", "tail", "lowest_group", "heuristic", "verdict", "agreement", "score"
@@ -18,7 +18,7 @@ Quality = Literal[
 
 
 def logprob(candidate: Candidate, state: State) -> float:
-    """The mean log-probability of its tokens, in nats."""
+    """The mean log-probability of the candidate's tokens, in nats."""
     return candidate.confidence.mean_logprob if candidate.confidence else -math.inf
 
 
@@ -28,36 +28,36 @@ def certainty(candidate: Candidate, state: State) -> float:
 
 
 def tail(candidate: Candidate, state: State) -> float:
-    """DeepConf's confidence of the text's end (arXiv 2508.15260)."""
+    """DeepConf's tail confidence: that of the end of the text (arXiv 2508.15260)."""
     return _known(candidate.confidence.tail if candidate.confidence else None)
 
 
 def lowest_group(candidate: Candidate, state: State) -> float:
-    """DeepConf's confidence of the least sure stretch (arXiv 2508.15260)."""
+    """DeepConf's lowest group confidence: that of the least confident window (arXiv 2508.15260)."""
     return _known(candidate.confidence.lowest_group if candidate.confidence else None)
 
 
 def heuristic(candidate: Candidate, state: State) -> float:
-    """Form alone: an answer was found (1), the text ended by itself (1), and is brief (0 to 1).
+    """Score of the form: an answer was found (1), the text ended by itself (1), brevity (0 to 1).
 
-    After the heuristic score of "Build a Reasoning Model (From Scratch)", chapter 5.
+    Follows the heuristic score of "Build a Reasoning Model (From Scratch)", chapter 5.
     """
     brevity = 1 / (1 + candidate.tokens / 500)
     return (candidate.answer is not None) + (candidate.finish_reason == "stop") + brevity
 
 
 def verdict(candidate: Candidate, state: State) -> float:
-    """What its critics think: the mean of the probabilities with which they accept it."""
+    """The mean probability with which the critics accept the candidate."""
     found = state.critiques_of(candidate)
     given = [float(c.accepted) if c.probability is None else c.probability for c in found]
     return math.fsum(given) / len(given) if given else -math.inf
 
 
 def agreement(candidate: Candidate, state: State) -> float:
-    """The share of the live candidates that give its answer."""
+    """The share of the live candidates that give the same answer."""
     if candidate.answer is None:
         return 0.0
-    # The tally is of the whole population, so that equality is by value.
+    # Tally the whole population, so that answers are compared by value.
     live = state.live
     votes = tally([c.answer for c in live], question=state.question)
     ids = [c.id for c in live]
@@ -66,7 +66,7 @@ def agreement(candidate: Candidate, state: State) -> float:
 
 
 def score(candidate: Candidate, state: State) -> float:
-    """What the last score node gave it."""
+    """The score from the last score node."""
     return _known(candidate.score)
 
 
@@ -84,21 +84,21 @@ QUALITIES: dict[str, Callable[[Candidate, State], float]] = {
     "agreement": agreement,
     "score": score,
 }
-"""Each gives minus infinity for a candidate that lacks what it measures."""
+"""Measures by name; each returns minus infinity for a candidate that lacks the measured value."""
 
 
 def unknown(
     by: str, candidates: Sequence[Candidate], state: State, params: Mapping[str, object]
 ) -> list[str]:
-    """That a measure is known of none of the candidates, as a failure to be noted; else nothing.
+    """A failure message if a measure is unknown for all candidates; empty otherwise.
 
-    A model without log-probabilities gives none, and then the first candidate would be the best.
+    A model may give no log-probabilities, for example; then the first candidate would always win.
 
     Args:
-        by: the measure.
-        candidates: those that are compared.
+        by: name of the measure.
+        candidates: the candidates to compare.
         state: the population.
-        params: the graph's; one that chose the measure is named.
+        params: params of the graph; the message names the one that chose the measure.
     """
     written = [candidate for candidate in candidates if candidate.text]
     if not written or any(math.isfinite(QUALITIES[by](each, state)) for each in written):

@@ -29,11 +29,11 @@ _TAKEN = frozenset({"kind", "use", "params", "budget"})
 
 
 def node_kinds() -> dict[str, type[Node]]:
-    """Every kind by its name: built-in ones, those of installed packages, and registered ones.
+    """All node kinds by name: built-in ones, those of installed packages, and registered ones.
 
-    A package offers a kind by an entry point of the group ``thinkgraph.nodes`` that names the
-    class, or a module that registers some; a folder of ``THINKGRAPH_PATH`` has Python files of them
-    in ``kinds/``. What can't be loaded is left out, and logged.
+    A package offers kinds by an entry point of the group ``thinkgraph.nodes``, which names a class
+    or a module that registers kinds. A folder of ``THINKGRAPH_PATH`` has Python files with kinds in
+    ``kinds/``. What can't be loaded is skipped with a warning.
     """
     _load_files(sharing.setting())
     return {**built_in_kinds(), **_installed(), **_registered}
@@ -51,9 +51,9 @@ def _load_files(setting: tuple[str, str]) -> None:
 
 
 def import_kinds(file: str | Path) -> list[str]:
-    """Register the node kinds of a Python file; returns their names.
+    """Register the node kinds of a Python file and return their names.
 
-    A kind is a class of it that sets ``kind``, or what it registers itself.
+    These are the classes of the file that set ``kind``, and those that it registers itself.
 
     Raises:
         ThinkgraphError: the file can't be run, or a name is taken.
@@ -62,7 +62,7 @@ def import_kinds(file: str | Path) -> list[str]:
     if path in _imported:
         return _imported[path]
     before = dict(_registered)
-    _imported[path] = []  # for a file that asks for the kinds itself
+    _imported[path] = []  # the file may list the kinds while it is loaded
     try:
         module = load_python_file("node kinds", path)
         for _, member in inspect.getmembers(module, inspect.isclass):
@@ -80,10 +80,10 @@ def import_kinds(file: str | Path) -> list[str]:
 
 
 def register(kind: K) -> K:
-    """Register a class as a node kind; returns it, so it can be a decorator.
+    """Register a class as a node kind and return it, so that it can be used as a decorator.
 
     Raises:
-        ValueError: it lacks a name or its line, or another kind has its name.
+        ValueError: the class is not a valid node kind, or another kind has its name.
     """
     _check(kind, built_in_kinds())
     known = _registered.get(kind.kind)
@@ -94,7 +94,7 @@ def register(kind: K) -> K:
 
 
 def shared_kinds() -> dict[str, tuple[type[Node], str]]:
-    """The kinds that aren't built in, each with where it is from."""
+    """The kinds that aren't built in, each with its origin."""
     known = {n: kind for n, kind in node_kinds().items() if n not in built_in_kinds()}
     files = {name: str(file) for file, names in _imported.items() for name in names}
     packages = {name: origin(GROUP, name) for name in known if name in _installed()}
@@ -137,7 +137,7 @@ def _installed() -> dict[str, type[Node]]:
     found: dict[str, type[Node]] = {}
 
     def take(name: str, offered: Any) -> None:
-        if not inspect.ismodule(offered):  # a module has registered its kinds by now
+        if not inspect.ismodule(offered):  # importing a module has registered its kinds
             _check(offered, built_in_kinds() | found | _registered)
             found[offered.kind] = offered
 

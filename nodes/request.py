@@ -1,4 +1,4 @@
-"""One request that a node made of a model: as it was sent, and what came of it."""
+"""The record of one model request of a node: what was sent, and the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from thinkgraph.models.model import Completion, Frozen, Message, Sampling, Tool,
 
 
 class RequestRecord(Frozen):
-    """What one request sent to a model, and what the model gave."""
+    """One model request with its result."""
 
     node: str
     round: int = 0

@@ -1,8 +1,8 @@
-"""What others share: files of packages and of the folders of ``THINKGRAPH_PATH``.
+"""Shared files: those of installed packages and of the folders in ``THINKGRAPH_PATH``.
 
-A folder of ``THINKGRAPH_PATH`` holds strategies (``*.yaml``), prompts (``prompts/*.yaml``), and
-Python files with node kinds, tools and verifiers (``kinds/*.py`` and so on). A package offers a
-folder of strategies or prompts by an entry point that names the package which holds them.
+A folder in ``THINKGRAPH_PATH`` holds strategies (``*.yaml``), prompts (``prompts/*.yaml``), and
+Python files with node kinds, tools and verifiers (``kinds/*.py`` and so on). An installed package
+offers strategies or prompts by an entry point that names the package with the files.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.entry_points import load_entry_points, origin
 
 PATH = "THINKGRAPH_PATH"
-"""The environment variable that lists folders, with the system's separator between them."""
+"""Environment variable that lists folders, separated by ``os.pathsep``."""
 IMPORT = "THINKGRAPH_IMPORT"
-"""The same for Python files with node kinds: what ``--import`` sets, and processes inherit."""
+"""The same for Python files with node kinds; set by ``--import``, so that processes inherit it."""
 SUFFIX = ".yaml"
 
 _logger = logging.getLogger(__name__)
 
 
 class Shared(NamedTuple):
-    """A file that somebody shares."""
+    """A shared file."""
 
     name: str
     file: Traversable
     origin: str
-    """Where it is from: a package with its version, or a folder."""
+    """Source of the file: a package with its version, or a folder."""
 
 
 def setting() -> tuple[str, str]:
-    """What the environment says; what is found is kept for as long as it says the same."""
+    """The values of both environment variables: the key of caches of what was found."""
     return os.environ.get(PATH, ""), os.environ.get(IMPORT, "")
 
 
 def folders() -> list[Path]:
-    """The folders of ``THINKGRAPH_PATH``; one that isn't there is left out, and logged."""
+    """The folders of ``THINKGRAPH_PATH``; a missing one is skipped with a warning."""
     return list(_existing(PATH, Path.is_dir, "folder"))
 
 
@@ -52,14 +52,15 @@ def imported_files() -> list[Path]:
 
 
 def shared_files(group: str, within: str, taken: Collection[str]) -> dict[str, Shared]:
-    """The YAML files that are shared, by the names that they have without their suffix.
+    """The shared YAML files, by file name without suffix.
 
-    Of two of one name the first is taken, folders before packages; the other is logged.
+    Of several files with the same name the first is used (folders come before packages); the
+    others are skipped with a warning.
 
     Args:
-        group: the entry points of packages.
-        within: where such files lie in a folder of ``THINKGRAPH_PATH``; empty: in itself.
-        taken: names that are built in.
+        group: group of the packages' entry points.
+        within: subfolder of each folder in ``THINKGRAPH_PATH``; empty for the folder itself.
+        taken: built-in names, which shared files can't have.
     """
     found: dict[str, Shared] = {}
     for each in [*_in_folders(within), *_in_packages(group)]:
@@ -75,13 +76,14 @@ def shared_files(group: str, within: str, taken: Collection[str]) -> dict[str, S
 def shared_objects(
     within: str, read: Callable[[str, Path], Mapping[str, Any]]
 ) -> dict[str, tuple[Any, str]]:
-    """What the Python files in a part of the folders of ``THINKGRAPH_PATH`` define, by name.
+    """The objects that Python files in the folders of ``THINKGRAPH_PATH`` define, by name.
 
-    Each comes with its file. Of two of one name the first is taken. A file that fails is logged.
+    Each comes with its file. Of several objects with the same name the first is used. A file that
+    can't be loaded is skipped with a warning.
 
     Args:
-        within: the part: ``tools`` or ``verifiers``.
-        read: what a file defines; it is given who asks, and the file.
+        within: the subfolder: ``tools`` or ``verifiers``.
+        read: returns the objects of a file, given a label for errors and the file.
     """
     found: dict[str, tuple[Any, str]] = {}
     for file in [f for folder in folders() for f in sorted((folder / within).glob("*.py"))]:

@@ -41,26 +41,26 @@ T = TypeVar("T")
 @suggesting
 @dataclass
 class Step:
-    """What one run of a node may use, and what it has used.
+    """The context of one run of a node: the resources that it may use, and its usage so far.
 
     Attributes:
-        node: the node's name, with those of the graphs it is used in before it.
+        node: name of the node; in a subgraph, after the keys of the runs that contain it.
         round: which run of the node this is, from 0.
         seed: the seed of the whole run.
-        params: the graph's params, with their values.
-        models: a model by its role; loads it at the first call.
+        params: values of the graph's params, by name.
+        models: returns the model of a role; loads it on the first call.
         emit: sends an event to the listeners of the run.
         budget: the remaining budget.
         prompts: prompts that replace built-in ones of the same name.
-        branch: the candidate that this run is for, where the graph fans out over them.
-        tags: of its model requests, in LangChain's traces and streams.
-        record: is called with each model request, once it has ended.
-        tools: those that the host has bound, by name.
-        verifiers: the same.
-        keep: does work whose result outlives an interrupt, where the run can be interrupted.
-        turn: the id of the question's turn; with a candidate's it is the id of a message.
-        usage: usage so far, of this run of the node.
-        failures: what went wrong with requests, while others went on.
+        branch: the candidate or item that this run is for, where the graph fans out.
+        tags: tags of its model requests in LangChain's traces and streams.
+        record: called with the record of each model request, once it has ended.
+        tools: tools that the run may use, by name.
+        verifiers: verifiers that the run may use, by name.
+        keep: runs work and checkpoints the result, for kinds that may be interrupted.
+        turn: id of the conversation turn; see :func:`message_id`.
+        usage: usage of this run of the node so far.
+        failures: messages about failures that did not end the run.
     """
 
     node: str
@@ -84,7 +84,7 @@ class Step:
     _error: ModelError | None = None
 
     def may_ask_person(self) -> bool:
-        """Whether a person may be asked; not in a run that was stopped, which notes that."""
+        """Whether a person may be asked; a stopped run records the cut and returns False."""
         if self.budget is None or (reason := self.budget.stopped) is None:
             return True
         self.budget.tell_cut(reason)
@@ -96,16 +96,16 @@ class Step:
         return f"{self.node}.{self.round}{self.branch and f'({self.branch})'}"
 
     def id(self, sample: int) -> str:
-        """The identifier of what this run writes as its number ``sample``."""
+        """The identifier of the candidate or critique with index ``sample`` of this run."""
         return f"{self.key}.{sample}"
 
     def seeds(self, n: int, start: int = 0, part: int = 0) -> list[int]:
-        """Seeds for the samples ``start`` to ``start + n``, or for a later ``part`` of them."""
+        """Seeds for ``n`` samples from index ``start``, or for a later ``part`` of their texts."""
         name = f"{self.node}{self.branch and f'({self.branch})'}{(part and f'+{part}') or ''}"
         return [derive_seed(self.seed, name, self.round, start + i) for i in range(n)]
 
     def messages(self, prompt: str | Prompt, state: State, **variables: Any) -> list[Message]:
-        """Render a prompt for the state's question, with its conversation before it."""
+        """Render a prompt for the state's question, after the conversation before it."""
         if isinstance(prompt, str):
             prompt = self.prompts.get(prompt) or load_prompt(prompt)
         known = {**state.fields, **self.params, "round": self.round, "question": state.question}
@@ -123,21 +123,21 @@ class Step:
         tools: ToolUse = NO_TOOLS,
         done: Callable[[Completion, Generation], None] | None = None,
     ) -> list[Completion]:
-        """Sample ``n`` completions of one prompt in one batch, telling them as they grow.
+        """Sample ``n`` completions of one prompt in one batch, and emit their text as it grows.
 
-        With no budget left for a call, none is made: the completions are empty, and their
-        finish reason is ``budget``. If the request fails, they are empty and end with ``error``;
-        the node's run continues with what its other requests give, and fails if all have failed.
+        If the budget allows no further call, no request is made: the completions are empty with the
+        finish reason ``budget``. If the request fails, they are empty with the finish reason
+        ``error``; the node continues with its other requests, and fails if all of them failed.
 
         Args:
-            messages: the prompt; of what the assistant says at its end, the completions go on.
-            sampling: how to sample.
-            n: how many completions.
-            first: the number of the first among what this run writes.
-            part: which part of those texts this is, from 0, where they are sampled in several.
-            role: whose model is asked.
-            tools: what the model may call; its calls are in the completions.
-            done: called with each completion as it ends; may cancel others of the generation.
+            messages: the prompt; the completions continue an assistant message at its end.
+            sampling: the sampling settings.
+            n: number of completions.
+            first: index of the first sample within this run of the node.
+            part: index of the part, from 0, where the texts are sampled in several parts.
+            role: role of the model.
+            tools: tools that the model may call; the completions contain its calls.
+            done: called with each completion as it ends; may cancel the rest of the generation.
         """
         seeds = self.seeds(n, first, part)
         if self._refused():
@@ -161,14 +161,14 @@ class Step:
         return completions
 
     async def once(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Do work once, though the node begins again when a person has answered it.
+        """Run work once, even if the node is restarted after an interrupt.
 
-        A node that waits for a person in the middle of its run puts what comes before into this.
-        Whatever it does so must come in the same order each time. What the work spends is counted
-        again from what is kept.
+        A node that waits for a person in the middle of its run wraps the work before that in this.
+        The calls must come in the same order in each restart. If the result comes from the
+        checkpoint, the usage of the work is added again from there.
 
         Args:
-            work: gives what JSON can hold.
+            work: returns a JSON-serializable value.
         """
         did, before = False, self.usage
 
@@ -191,7 +191,7 @@ class Step:
         first: int,
         done: Callable[[Completion, Generation], None] | None,
     ) -> None:
-        """Collect a generation's completions, and tell of each piece of them."""
+        """Collect the completions of a generation, and emit each piece of their text."""
         try:
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
@@ -208,7 +208,7 @@ class Step:
             self.usage += generation.usage
 
     def _record(self, role: str, model: Model, request: ModelRequest, **result: Any) -> None:
-        """Tell who records requests of one that has ended."""
+        """Pass the record of an ended request to ``record``, if that is set."""
         if self.record is not None:
             record = RequestRecord(
                 node=self.node,
@@ -224,12 +224,12 @@ class Step:
             self.record(record)
 
     def raise_if_failed(self) -> None:
-        """Raise the first failure, if no request of this run has been answered."""
+        """Raise the error of the first failed request, if no request of this run succeeded."""
         if self._error is not None and not self._answered:
             raise self._error
 
     def _failed(self, error: ModelError) -> None:
-        """Note a failed request, which costs only itself; what would fail any is raised."""
+        """Record a failed request; ``NoProbabilities`` and ``PromptTooLong`` are raised."""
         if isinstance(error, NoProbabilities | PromptTooLong):
             raise error
         self._error = self._error or error
@@ -243,9 +243,9 @@ class Step:
         role: str = "",
         adapter: str | None = None,
     ) -> list[float] | None:
-        """The probability of each option as what the assistant says next.
+        """The probability of each option as the assistant's next text.
 
-        None if the budget ran out first, or the request failed while others went on.
+        None if the budget ran out or the request failed.
         """
         if self._refused():
             return None
@@ -270,12 +270,12 @@ class Step:
     async def rate(
         self, question: Sequence[Message], answers: Sequence[str], *, role: str = ""
     ) -> list[float] | None:
-        """The scores that a reward model gives answers.
+        """The scores that a reward model gives to answers.
 
-        None if no call may be made, or the request failed while others went on.
+        None if the budget allows no call or the request failed.
 
         Raises:
-            ModelError: the model of the role isn't one.
+            ModelError: the model of the role is not a reward model.
         """
         if self._refused():
             return None
@@ -311,10 +311,10 @@ class Step:
         texts: int = 1,
         **rest: Any,
     ) -> Completion:
-        """Sample one of ``texts`` texts that come before an answer, which must stay affordable.
+        """Sample one of ``texts`` intermediate texts, and keep enough of the budget for an answer.
 
-        Together they may take half of the tokens that the budget has left, and all its calls but
-        the last. The other arguments are those of :meth:`sample`.
+        Together the texts may take half of the remaining tokens, and all remaining calls but one.
+        The other arguments are those of :meth:`sample`.
         """
         calls = self.budget.calls_left if self.budget else None
         if self.budget and calls is not None and calls <= 1:
@@ -331,7 +331,7 @@ class Step:
     def _traced(
         self, model: Model, request: ModelRequest, first: int = 0, options: Sequence[str] = ()
     ) -> AbstractAsyncContextManager[Untraced]:
-        """A LangChain run for a request; sample ``i`` is told as ``thinkgraph_ids[i]``."""
+        """A LangChain run for a request; ``thinkgraph_ids[i]`` is the id of sample ``i``."""
         from thinkgraph.models.tracing import traced  # noqa: PLC0415 (LangChain is slow to import)
 
         ids = [self.id(first + i) for i in range(len(request.seeds))]
@@ -362,7 +362,7 @@ class Step:
         )
 
     def _refused(self) -> bool:
-        """Whether the budget allows no further call; records that one was refused."""
+        """Whether the budget allows no further call; if so, record that a call was refused."""
         refusal = self.budget and self.budget.refusal
         if self.budget and refusal:
             self.budget.tell_cut(refusal)
@@ -378,12 +378,12 @@ def _unasked(sample: int, seed: int, reason: FinishReason = "budget") -> Complet
 
 
 def message_id(turn: str, candidate: str) -> str:
-    """The id of the message that a candidate's text is, in streams and, if it wins, for good."""
+    """The message id of a candidate's text: in streams and, if it wins, in the conversation."""
     return f"{turn}/{candidate}"
 
 
 async def gather(*work: Coroutine[Any, Any, T]) -> list[T]:
-    """Run coroutines side by side; the first failure cancels the others and is raised."""
+    """Run coroutines concurrently; the first failure cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(item) for item in work]

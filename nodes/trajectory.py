@@ -1,7 +1,7 @@
-"""A trajectory: one candidate's way to its answer, on which it calls tools.
+"""Trajectories: the turns and tool calls that lead to one candidate's answer.
 
-The calls are written in the model's own tool format (ReAct, arXiv 2210.03629), or as blocks of
-code within the text, each followed by what it printed (ToRA, arXiv 2309.17452).
+The calls are written in the model's own tool format (ReAct, arXiv 2210.03629), or as code blocks
+within the text, each followed by its output (ToRA, arXiv 2309.17452).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from thinkgraph.nodes.tools.toolbox import Toolbox
 
 FENCE = "```"
 CODE_STOPS = (f"{FENCE}\n", f"{FENCE}output")
-"""Where a model that has written a block of code is stopped, so that it doesn't make up what the
-block prints: at the end of the block, or where its output begins."""
+"""Stop texts after a code block, so that the model doesn't invent the output: the end of the block,
+or the beginning of its output."""
 HOW = (
     "true to make the call, false to refuse it, a text or {remark: TEXT} to refuse it with a "
     "remark for the model, or {arguments: {...}} to make it with these"
@@ -45,23 +45,23 @@ LAST = "[that was the last call; answer now]"
 
 
 class Trajectory(ABC):
-    """One candidate's turns with the model, and its calls between them.
+    """The turns of one candidate, and the tool calls between them.
 
     Args:
         messages: the prompt.
-        sampling: how each turn is sampled.
-        sample: the candidate's number among what the node's run writes.
+        sampling: sampling settings of each turn.
+        sample: index of the candidate among the samples of the node's run.
         step: the node's run.
         toolbox: the tools.
-        max_calls: how many calls it may make.
-        role: whose model is asked.
+        max_calls: maximum number of calls.
+        role: role of the model.
         parallel: whether a turn may have several calls.
-        approve: the names of the tools whose calls a person is asked about first.
+        approve: names of the tools whose calls a person has to approve.
         required: whether the first turn has to call a tool.
 
     Attributes:
-        text: what the candidate has written so far, as its answer.
-        calls: its calls so far.
+        text: text of the candidate's answer so far.
+        calls: the calls so far.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class Trajectory(ABC):
 
     @property
     def first(self) -> tuple[list[Message], Sampling, ToolUse]:
-        """What all trajectories of one prompt ask first, so that it can be one request."""
+        """The first request; all trajectories of a prompt share it, so that it can be one batch."""
         return self._messages, self._turn_sampling, self._tools
 
     async def go_on(self, turn: Completion) -> Completion:
-        """Call tools and ask for further turns until there are no more calls.
+        """Call tools and sample further turns until there are no more calls.
 
         Args:
             turn: the first turn.
 
         Returns:
-            All of it as one completion, with the text of the answer.
+            The whole trajectory as one completion, with the text of the answer.
         """
         try:
             while self._take(turn) and turn.finish_reason not in NOT_WRITTEN:
@@ -138,7 +138,7 @@ class Trajectory(ABC):
         return turn
 
     async def _call(self, call: ToolCall | CallRecord) -> CallRecord:
-        """Make a call, unless it has been refused."""
+        """Make a call; return the given record of one that was refused."""
         if isinstance(call, CallRecord):
             record = call
         elif self._approve:
@@ -154,7 +154,7 @@ class Trajectory(ABC):
         return record
 
     def _approved(self, call: ToolCall) -> ToolCall | CallRecord:
-        """The call as a person lets it be made, or the record of a refusal."""
+        """The call as a person approved it, or the record of a refusal."""
         if call.name not in self._approve:
             return call
         if not self._step.may_ask_person():
@@ -180,7 +180,7 @@ class Trajectory(ABC):
 
     @property
     def _left(self) -> int:
-        """How many calls may still be made."""
+        """Number of calls that may still be made."""
         return max(self._max_calls - len(self.calls), 0)
 
     @property
@@ -194,11 +194,11 @@ class Trajectory(ABC):
     @property
     @abstractmethod
     def _prompt(self) -> list[Message]:
-        """What the model is asked next."""
+        """The messages of the next request."""
 
     @abstractmethod
     def _take(self, turn: Completion) -> bool:
-        """Take in what the model has said; whether it wants something called."""
+        """Add a turn of the model; return whether the trajectory goes on after its calls."""
 
     @abstractmethod
     async def _act(self, turn: Completion) -> None:
@@ -218,8 +218,8 @@ async def sampled(
     Args:
         step: the node's run.
         messages: the prompt.
-        sampling: how to sample.
-        once: whether they are kept for when the node begins again, as a person is waited for.
+        sampling: the sampling settings.
+        once: whether to keep the completions for a restart of the node after an interrupt.
         rest: the other arguments.
     """
     if not once:
@@ -241,7 +241,7 @@ def _not_made(call: ToolCall, said: str) -> CallRecord:
 
 
 class ToolTrajectory(Trajectory):
-    """Calls in the model's own tool format; their results are messages."""
+    """A trajectory with calls in the model's own tool format; the results are messages."""
 
     @property
     def _tools(self) -> ToolUse:
@@ -262,8 +262,8 @@ class ToolTrajectory(Trajectory):
     async def _act(self, turn: Completion) -> None:
         named = [c if c.id else c.model_copy(update={"id": call_id()}) for c in turn.tool_calls]
         calls = named[: self._left if self._parallel else 1]
-        allowed = [self._approved(call) for call in calls]  # all, before any is made
-        # A person's arguments stand in the turn, so that the model takes no result for another's.
+        allowed = [self._approved(call) for call in calls]  # all of them before any is made
+        # The turn shows the arguments as a person changed them, so that calls and results match.
         made = [a if isinstance(a, ToolCall) else c for a, c in zip(allowed, calls, strict=True)]
         shown = (*made, *named[len(calls) :])
         said = "\n".join([turn.text, *(bad.text for bad in turn.invalid_tool_calls)]).strip()
@@ -281,7 +281,7 @@ class ToolTrajectory(Trajectory):
             Message(role="tool", content=result, tool_call_id=call.id, name=call.name)
             for call, result in zip(named, results, strict=True)
         ]
-        if not named:  # what stands where a call belongs is none: it counts as one
+        if not named:  # the turn has only an invalid call, which counts as a call
             bad = turn.invalid_tool_calls[0]
             self.calls.append(CallRecord(tool="", result=f"error: {bad.error}", failed=True))
             told = f"That is no valid call: {bad.error}. Call a tool again, or answer."
@@ -289,9 +289,14 @@ class ToolTrajectory(Trajectory):
 
 
 class CodeTrajectory(Trajectory):
-    """Calls of one tool as blocks of code; what they print follows them in the same text."""
+    """A trajectory that calls one tool by code blocks; their output follows in the same text.
+
+    A fence that ends no Python block stops the model as well: it is put back, and the model goes
+    on, at most as often as there may be calls.
+    """
 
     _code: str | None = None
+    _fences = 0
 
     @property
     def _turn_sampling(self) -> Sampling:
@@ -305,19 +310,26 @@ class CodeTrajectory(Trajectory):
     def _take(self, turn: Completion) -> bool:
         self._turns.append(turn)
         self.text += turn.text
+        self._code = None
         found = last_block(self.text)
         if found and turn.finish_reason == "stop" and self._left:
             self._code = dedent(found["code"]).rstrip()
             self._add(self.text[: found.end("code")].rstrip() + f"\n{FENCE}\n")
             return True
-        if found:  # it isn't run, so that nothing in it is an answer
+        if found:  # the block isn't executed, so nothing in it may be taken for an answer
             self.text = self.text[: found.start()]
+        elif turn.stop_text in CODE_STOPS and self._fences < self._max_calls:
+            self._fences += 1
+            self._add(self.text + turn.stop_text)
+            return True
         return False
 
     async def _act(self, turn: Completion) -> None:
+        if self._code is None:
+            return
         (tool,) = self._toolbox.described
         (argument,) = list(tool.parameters.get("properties", {}))[:1] or ["code"]
-        call = ToolCall(name=tool.name, arguments={argument: self._code or ""}, id=call_id())
+        call = ToolCall(name=tool.name, arguments={argument: self._code}, id=call_id())
         record = await self._call(self._approved(call))
         self.calls.append(record)
         output = record.result.replace(FENCE, "'''") or SILENT
@@ -325,9 +337,9 @@ class CodeTrajectory(Trajectory):
         self._add(f"{self.text}{FENCE}output\n{output}\n{FENCE}\n{last}")
 
     def _add(self, text: str) -> None:
-        """The text with more behind it, told to who listens."""
+        """Set the text, and emit an event with what was appended to it."""
         name, tokens = self._step.id(self._sample), sum(turn.tokens for turn in self._turns)
         more = text.removeprefix(self.text)
-        if more and more != text:
+        if more and text.startswith(self.text):
             self._step.emit(TextDelta(node=self._step.node, id=name, text=more, tokens=tokens))
         self.text = text

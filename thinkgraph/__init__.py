@@ -1,7 +1,7 @@
 """The public API of thinkgraph: reasoning strategies as graphs, run on a local GGUF model.
 
-Only the names in ``__all__`` are promised; docs/api.md describes them. Each is imported when it is
-first used, so that importing the package costs little.
+Only the names in ``__all__`` are stable API; docs/api.md describes them. Each is imported at its
+first use, so that importing the package is fast.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ _EXPORTS = {
 }
 _MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 _ELSEWHERE = {"load_model": "load"}
-"""Names that are others in their modules."""
+"""Names that differ in their modules."""
 __all__ = sorted(_MODULES)  # noqa: PLE0605 (the names above)
 
 
@@ -184,7 +184,7 @@ def __getattr__(name: str) -> Any:
     from thinkgraph.models.errors import did_you_mean  # noqa: PLC0415 (only for a misspelt name)
 
     hint = did_you_mean(name, _MODULES)
-    # `from thinkgraph import NAME` drops an AttributeError's message, and looks for a submodule.
+    # `from thinkgraph import NAME` discards an AttributeError's message and tries a submodule.
     importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
     if hint and importing and not find_spec(f"{__name__}.{name}"):
         raise ImportError(f"cannot import name {name!r} from {__name__!r}; {hint}", name=__name__)

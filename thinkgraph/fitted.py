@@ -1,4 +1,4 @@
-"""A strategy's fitted params and prompts, which ``thinkgraph fit`` finds, and their params file."""
+"""Fitted params and prompts of a strategy, found by ``thinkgraph fit``, and their params file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FORMAT = 1
 
 
 class Fitted(Frozen):
-    """Params and prompts of one strategy, and how they were judged.
+    """Fitted params and prompts of one strategy, and their evaluation.
 
-    In YAML, and read by `run`, `plan`, `compare`, `serve` and `mcp` with ``--params FILE``.
+    Stored as YAML; `run`, `plan`, `compare`, `serve` and `mcp` read it with ``--params FILE``.
     """
 
     fitted: int = Field(FORMAT, ge=1, le=FORMAT, description="version of the file's format")
@@ -51,24 +51,31 @@ class Fitted(Frozen):
     )
 
     def is_for(self, graph: Graph) -> bool:
-        """Whether a graph is the strategy that was fitted, by its spec's name."""
+        """Whether a graph is the fitted strategy, by the name in its spec."""
         return graph.name == self.graph
 
     @property
     def graph(self) -> str:
-        """The strategy's name; where the file doesn't say it, that of the spec's file."""
+        """The strategy's name; if the file has none, the stem of the spec's file name."""
         return self.name or Path(self.strategy).stem
 
     def is_current(self, graph: Graph) -> bool:
-        """Whether the strategy is as it was, except for the defaults of its params."""
+        """Whether the strategy is unchanged, except for the defaults of its params."""
         return self.spec in ("", spec_digest(graph))
 
-    def doubts(self, graph: Graph, model: str) -> Iterator[str]:
-        """What differs from what they were fitted for, in words: the strategy, or the model."""
+    def doubts(self, graph: Graph, model: str, data: str = "") -> Iterator[str]:
+        """Warnings about a changed strategy, another model, or data that the fit has seen."""
         if not self.is_current(graph):
             yield f"the strategy {graph.name} has changed since its params were fitted"
         if self.model and not self._is_of(model):
             yield f"the params were fitted for the model {self.model}, and not for {model}"
+        fitted_on = self.found.get("data")
+        known = fitted_on.get("sha256") if isinstance(fitted_on, dict) else None
+        if data and known and known == file_digest(Path(data)):
+            yield (
+                f"the params of {graph.name} were fitted on questions of this file, so that its "
+                "accuracy on those is too high; compare on other questions"
+            )
 
     def _is_of(self, model: str) -> bool:
         if not self.sha256:
@@ -76,11 +83,11 @@ class Fitted(Frozen):
         try:
             return self.sha256 == model_digest(model)
         except ThinkgraphError:
-            return True  # said when the model is opened
+            return True  # reported when the model is opened
 
     @property
     def gain(self) -> str:
-        """When they were found, and what was gained: ``on 2026-11-25, +6 points [+1, +11] …``."""
+        """The date of the fit and the gain: ``on 2026-11-25, +6 points [+1, +11] …``."""
         date = f"on {self.date}" if self.date else "by hand"
         if self.points is None:
             return date
@@ -90,27 +97,27 @@ class Fitted(Frozen):
 
     @property
     def setting(self) -> str:
-        """The params and prompts in words: ``temperature 0.2, samples 8``."""
+        """The params and prompts as text: ``temperature 0.2, samples 8``."""
         values = [f"{name} {value}" for name, value in self.params.items()]
         return ", ".join([*values, *(f"the prompt {name}" for name in self.prompts)])
 
     @property
     def told(self) -> str:
-        """What is kept, in words, and how it is forgotten."""
+        """A description of the kept params, with the command to undo them."""
         found = f"{self.graph} as fitted for {self.model} {self.gain}"
         return f"{found}: {self.setting} (undo: {self.undo})"
 
     @property
     def undo(self) -> str:
-        """The command that forgets what is kept."""
+        """The command that removes the kept params."""
         return shlex.join(["thinkgraph", "fit", self.graph, "--undo", "--model", self.model])
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with the fitted params and prompts as its defaults.
+        """Return the graph with the fitted params and prompts as its defaults.
 
         Raises:
-            ThinkgraphError: the file is another strategy's, or has params or prompts that there
-                aren't.
+            ThinkgraphError: the params are for another strategy, or a param or prompt doesn't
+                exist.
         """
         if not self.is_for(graph):
             raise ThinkgraphError(
@@ -120,14 +127,14 @@ class Fitted(Frozen):
         return graph.with_defaults(self.params, self.prompts)
 
     def save(self, path: str | os.PathLike[str], comment: str = "") -> None:
-        """Write the file.
+        """Write the params file.
 
         Args:
-            path: where to.
-            comment: its first lines.
+            path: the path of the file.
+            comment: a comment at the start of the file.
 
         Raises:
-            ThinkgraphError: it can't be written.
+            ThinkgraphError: the file can't be written.
         """
         from ruamel.yaml import YAML  # noqa: PLC0415 (not needed to read a name)
 
@@ -147,10 +154,10 @@ class Fitted(Frozen):
 
 
 def read_fitted(path: str | os.PathLike[str]) -> Fitted:
-    """The params file at a path.
+    """Read a params file.
 
     Raises:
-        ThinkgraphError: it can't be read, or is no such file.
+        ThinkgraphError: the file can't be read, or is no params file.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
@@ -174,7 +181,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
 
 
 def spec_digest(graph: Graph) -> str:
-    """The digest of a strategy and those that it uses, without texts and its params' defaults."""
+    """A digest of a strategy and its subgraphs, without descriptions and its params' defaults."""
     specs = {name: spec.plain for name, spec in graph.specs.items()}
     for spec in specs.values():
         spec.pop("about", None)
@@ -189,7 +196,7 @@ def spec_digest(graph: Graph) -> str:
 
 
 def model_digest(model: str) -> str:
-    """The SHA-256 of a model's file, and of its adapter's; empty if there is none here."""
+    """The SHA-256 of a model's file, and of its adapter's; empty for a model at an endpoint."""
     if model.startswith(SERVER):
         return ""
     adapter = adapted(model)

@@ -1,8 +1,8 @@
-"""What is kept of fitted params on this machine, by strategy and model.
+"""The store of fitted params on this machine, by strategy and model.
 
-``thinkgraph fit --keep`` keeps them. They are applied by :func:`for_model` alone: by `run`, `plan`
-and the servers, and never by `compare`, `fit`, `distill` or ``load()``, whose defaults are the
-strategy's own.
+``thinkgraph fit --keep`` stores params. Only :func:`for_model` applies them: for `run`, `plan` and
+the servers, but never for `compare`, `fit`, `distill` or ``load()``, which use the strategy's own
+defaults.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from thinkgraph.models.tuning.json_store import JsonStore
 
 
 def for_model(graph: Graph, model: str) -> tuple[Graph, Fitted | None]:
-    """The strategy with the params and prompts that are kept for a model as its defaults.
+    """The strategy with the params and prompts kept for a model as its defaults.
 
     Args:
         graph: a strategy with its own defaults.
         model: the name or path of a model, as in ``load_model()``.
 
     Returns:
-        The graph and what was applied to it; the same graph and None where nothing is kept for
-        this file of the model, or the strategy has changed since.
+        The new graph and the applied params; the same graph and None if nothing is kept for this
+        file of the model, or the strategy has changed since.
     """
     fitted = kept(graph, model)
     if fitted is None or not fitted.is_current(graph):
         return graph, None
     try:
         return fitted.apply(graph), fitted
-    except ThinkgraphError:  # a prompt or a value that there was
+    except ThinkgraphError:  # a prompt or value no longer exists
         return graph, None
 
 
 def kept(graph: Graph, model: str) -> Fitted | None:
-    """What is kept for a strategy and a model, even if the strategy has changed since."""
+    """The params kept for a strategy and a model, even if the strategy has changed since."""
     entries = store().read()
     if not any(key.endswith(f":{graph.name}") for key in entries):
-        return None  # without a look at the model, which may have to be downloaded
+        return None  # don't resolve the model, which may have to be downloaded
     try:
         return Fitted.model_validate(entries[_key(graph.name, model)])
     except (OSError, KeyError, ThinkgraphError, ValidationError):
@@ -54,10 +54,10 @@ def kept(graph: Graph, model: str) -> Fitted | None:
 
 
 def keep(fitted: Fitted) -> None:
-    """Keep params for the file of their model on this machine, in place of what was kept before.
+    """Keep params for their model's file on this machine, replacing those kept before.
 
     Raises:
-        ThinkgraphError: the model has no file here, or it can't be written.
+        ThinkgraphError: the model has no file here, or the store can't be written.
     """
     path = Path(fitted.model).expanduser()
     if path.is_file():  # runs may start in another folder
@@ -70,10 +70,10 @@ def keep(fitted: Fitted) -> None:
 
 
 def forget(name: str, model: str) -> bool:
-    """Forget what is kept for a strategy, by its name, and a model; whether there was any.
+    """Remove the params kept for a strategy's name and a model; return whether there were any.
 
     Raises:
-        ThinkgraphError: it can't be written.
+        ThinkgraphError: the store can't be written.
     """
     try:
         place = _place(_key(name, model))
@@ -89,7 +89,7 @@ def forget(name: str, model: str) -> bool:
 
 
 def all_kept() -> Iterator[tuple[Fitted, bool]]:
-    """All that is kept, and whether the model's file is still the one that it is for."""
+    """All kept params, each with whether the model's file is unchanged since."""
     for key, entry in store().read().items():
         try:
             fitted = Fitted.model_validate(entry)
@@ -102,17 +102,17 @@ def all_kept() -> Iterator[tuple[Fitted, bool]]:
 
 
 def store() -> JsonStore:
-    """Where it is kept: ``fitted.json`` in the user's configuration folder."""
+    """The store: ``fitted.json`` in the user's configuration folder."""
     return JsonStore(user_config_path("thinkgraph") / "fitted.json")
 
 
 def _place(key: str) -> str:
-    """A key without what tells a changed file from what it was before."""
+    """A key without the parts that distinguish versions of a file."""
     return re.sub(r"#[0-9a-f]{16}", "#", key)
 
 
 def _key(name: str, model: str) -> str:
-    """A strategy for a model's file, as it is now, and its adapter's.
+    """The key of a strategy with a model's file and adapter, in their current versions.
 
     Raises:
         ThinkgraphError: the model has no file here.

@@ -16,7 +16,7 @@ from thinkgraph.terminal import console as make_console
 
 
 def forecast(plan: Plan, speed: Speed | None = None) -> None:
-    """Print a plan: each node, all together, and whether it fits."""
+    """Print a plan: the costs per node and in total, and whether the run fits."""
     console = make_console(soft_wrap=True)
     console.print(_table(plan))
     for line in _lines(plan, speed):
@@ -26,13 +26,13 @@ def forecast(plan: Plan, speed: Speed | None = None) -> None:
 def sources(
     graph: Graph, given: Mapping[str, object], fitted: Fitted | None, file: str | None = None
 ) -> Iterator[str]:
-    """Where the values come from of the params that `thinkgraph fit` searches.
+    """A line for each param that `thinkgraph fit` searches: its value, and the value's source.
 
     Args:
-        graph: the strategy, with what was applied to it as its defaults.
+        graph: the strategy, with the fitted params as its defaults.
         given: values that the run sets.
-        fitted: what was applied.
-        file: the params file that it comes from; None: it is kept for the model.
+        fitted: the fitted params, if there are any.
+        file: the params file of ``fitted``; None: the params are kept for the model.
     """
     for name, param in graph.spec.params.items():
         if not param.fit:
@@ -64,7 +64,7 @@ def _table(plan: Plan) -> Table:
 
 
 def _cells(spent: Spent, *, tools: bool) -> Iterator[str]:
-    """Numbers that are bounds with a sign before them; tokens always are."""
+    """The cells of a row, with ≤ before upper bounds; tokens are always bounds."""
     for count in (spent.runs, spent.calls, spent.samples):
         yield f"{count:,}" if spent.exact or not count else f"≤ {count:,}"
     for tokens in (spent.tokens, spent.prompt_tokens):

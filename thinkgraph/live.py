@@ -1,4 +1,4 @@
-"""The live display that the views of runs and comparisons share, on standard error."""
+"""The base class of live displays on standard error, for runs, comparisons and trainings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thinkgraph import terminal
 
 
 class LiveView(ABC):
-    """A picture that is redrawn in a terminal, and lines in a pipe.
+    """A live picture in a terminal, or plain lines in a pipe.
 
     Args:
         shown: whether to show anything.
-        console: where; standard error, unless given.
-        rate: redraws a second.
+        console: where to show it; standard error if None.
+        rate: redraws per second.
     """
 
     def __init__(self, *, shown: bool, console: Console | None, rate: float) -> None:
@@ -30,17 +30,17 @@ class LiveView(ABC):
 
     @abstractmethod
     def picture(self) -> RenderableType:
-        """What the terminal shows now."""
+        """The current content of the terminal."""
 
     def ending(self) -> RenderableType:
-        """What stays in the terminal when it is over."""
+        """The content that stays in the terminal at the end."""
         return self.picture()
 
-    def close(self) -> None:  # noqa: B027 (nothing, unless a view has something to say)
-        """Say what a pipe gets at the end."""
+    def close(self) -> None:  # noqa: B027 (optional for subclasses)
+        """Print the last lines if there is no terminal."""
 
     def say(self, line: str) -> None:
-        """Print a line, if anybody reads it."""
+        """Print a line; if the reader has closed the pipe, print nothing from then on."""
         try:
             self.console.print(Text(line), soft_wrap=True)
         except BrokenPipeError:
@@ -52,7 +52,7 @@ class LiveView(ABC):
         return self._live is not None
 
     def redraw(self) -> None:
-        """Bring the terminal up to date."""
+        """Update the terminal."""
         if self._live:
             self._live.update(self.picture())
 

@@ -1,7 +1,7 @@
-"""A person at the command line: shows what a run waits for, and reads the reply.
+"""Questions to a person at the command line: shows what a run waits for, and reads the reply.
 
-What is asked is shown on standard error, and the reply is a line of standard input, so that a
-script can answer too.
+The question goes to standard error, and the reply is a line of standard input, so that scripts can
+answer too.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ HOW = """\
 def reply_to(request: Any) -> Any:
     """Show what a node waits for, and read a person's reply.
 
-    A ``review`` shows its candidates; a request with ``approve`` takes yes or no, a remark, which
-    refuses, or ``{"arguments": {...}}``; any other is shown as it is, and takes JSON or a text.
+    A ``review`` shows its candidates. A request with ``approve`` takes yes or no, a remark, which
+    refuses, or ``{"arguments": {...}}``. Any other is shown as JSON, and takes JSON or a text.
 
     Raises:
         ThinkgraphError: standard input has ended.
@@ -41,7 +41,7 @@ def reply_to(request: Any) -> Any:
 
 
 def _asked(prompt: str, read: Callable[[str], Any], forms: str) -> Any:
-    """A line of standard input that can be read, in one of these forms."""
+    """Prompt until a line of standard input has one of the expected forms, and return its value."""
     while True:
         print(f"{prompt}> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
@@ -97,5 +97,5 @@ def _value(line: str) -> Any:
 
 
 def _printable(text: str) -> str:
-    """A text without what a terminal would take for a command."""
+    """A text without control characters, except for newlines and tabs."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -1,8 +1,8 @@
-"""What is written to standard output and standard error: it fits the stream, whatever that is.
+"""Output to standard output and standard error, adapted to the kind of stream.
 
-A stream may be a terminal, a pipe that closes early (``| head``), or a file in an encoding that
-lacks characters (cp1252, ASCII: what Windows gives a redirected program). None of these may end a
-run whose result is at hand.
+A stream may be a terminal, a pipe that closes early (``| head``), or a file whose encoding lacks
+characters (cp1252 or ASCII, as for redirected output on Windows). None of these may make a run fail
+after its result is computed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _PLAIN = str.maketrans(
         **{"◀": "<", "┄": "-", "┆": "|", "═": "=", "║": "|", "ß": "ss", "€": "EUR"},
     }
 )
-"""What stands for a character that a stream's encoding doesn't have."""
+"""Replacements of characters that a stream's encoding lacks."""
 
 
 class Console(rich.console.Console):
-    """A console whose reader may go away: that is an error as of any other stream."""
+    """A console that raises BrokenPipeError if its reader closes the pipe, as other streams do."""
 
     def on_broken_pipe(self) -> None:
-        """Raise what Rich would turn into an exit."""
+        """Raise the error, which Rich would turn into an exit."""
         raise BrokenPipeError
 
 
@@ -47,7 +47,7 @@ def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
 
 
 def fit_streams() -> None:
-    """Let both streams replace the characters that their encodings don't have."""
+    """Make both streams replace the characters that their encodings lack."""
     codecs.register_error("thinkgraph.fit", _fit)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -74,7 +74,7 @@ def _fitting(character: str, encoding: str) -> str:
 
 @contextmanager
 def reader() -> Iterator[None]:
-    """Print to standard output; a reader that goes away ends the printing and nothing else."""
+    """A context for printing to standard output; a closed pipe ends it without an error."""
     try:
         yield
         sys.stdout.flush()
@@ -83,7 +83,7 @@ def reader() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Print a line to standard error, if anybody reads it."""
+    """Print a line to standard error; a closed pipe is no error."""
     try:
         print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
@@ -91,7 +91,7 @@ def say(text: str) -> None:
 
 
 def print_json(text: str) -> None:
-    """Print JSON: where the stream isn't in UTF-8, in ASCII with escapes, so that none is lost."""
+    """Print JSON, with escapes instead of non-ASCII characters if the stream isn't in UTF-8."""
     print(text if _is_utf8() else _NOT_ASCII.sub(_escape, text))
 
 
@@ -103,7 +103,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def print_document(text: str) -> None:
-    """Print a YAML file or a drawing: a file or a pipe gets it in UTF-8, as it is read again."""
+    """Print a YAML file or a drawing; always in UTF-8 to a file or pipe, where it may be reread."""
     stream = sys.stdout
     if _is_utf8() or stream.isatty() or not isinstance(stream, TextIOWrapper):
         print(text.rstrip("\n"))

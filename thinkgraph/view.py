@@ -39,8 +39,8 @@ class View(LiveView):
 
     Args:
         title: the name of the graph.
-        shown: whether to show anything; what was spent is counted all the same.
-        console: where; standard error, unless given.
+        shown: whether to show anything; usage is counted in any case.
+        console: where to show it; standard error by default.
     """
 
     def __init__(self, title: str, *, shown: bool = True, console: Console | None = None) -> None:
@@ -53,12 +53,12 @@ class View(LiveView):
 
     @property
     def spent(self) -> str:
-        """Tokens and seconds so far, in words."""
+        """The tokens and seconds so far, as text."""
         tokens = sum(row.tokens for row in self._rows.values())
         return f"{tokens} tokens sampled in {time.perf_counter() - self._began:.1f} s"
 
     def show(self, event: NodeEvent) -> None:
-        """Take in one event."""
+        """Process and show one event."""
         self._take(event)
         if self.alive:
             self.redraw()
@@ -91,7 +91,7 @@ class View(LiveView):
             self._answer = event.answer
 
     def _line(self, event: NodeEvent) -> str:
-        """What a pipe gets of an event."""
+        """The line of an event for a pipe; empty for none."""
         if isinstance(event, NodeStarted):
             return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
         if isinstance(event, CandidateUpdated):
@@ -116,11 +116,11 @@ class View(LiveView):
         return Group(*parts, Text(self.spent, style="dim"))
 
     def ending(self) -> RenderableType:
-        """All candidates; the report tells the rest."""
+        """All candidates; the report has the rest."""
         return self.candidates()
 
     def candidates(self, most: int = 0) -> Table:
-        """The last ``most`` candidates and critiques, a line each; 0 is all."""
+        """The last ``most`` candidates and critiques, one per line; 0 for all."""
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="dim")
         table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
@@ -145,7 +145,7 @@ def _verdict(accepted: bool) -> str:
 
 
 def _call(call: CallRecord) -> str:
-    """A call of a tool and its result, in a line."""
+    """A tool call and its result, in one line."""
     given = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
     return f"[{call.tool}({_short(given)}) → {_short(call.result)}, {call.seconds:.1f} s]"
 
@@ -156,7 +156,7 @@ def _short(text: str, most: int = 120) -> str:
 
 
 def _told(candidate: Candidate, before: Candidate | None) -> str:
-    """What a pipe gets of a candidate: all of it once, and then what has changed."""
+    """The line of a candidate for a pipe: the whole candidate first, and then changes only."""
     gone = "rejected" if candidate.rejected else "retired"
     if before is None or before.text != candidate.text:
         found = gone if not candidate.live else candidate.answer or "no answer"
@@ -185,7 +185,7 @@ def bars(tally: Tally) -> Table:
 
 
 def show_requests(requests: Sequence[RequestRecord], console: Console | None = None) -> None:
-    """Print what was sent to the models: messages, settings, seeds and what came of each."""
+    """Print the requests to the models: messages, settings, seeds and results."""
     console = console or make_console(soft_wrap=True)
     for number, request in enumerate(requests, 1):
         settings = request.sampling.model_dump(exclude_defaults=True, mode="json")
@@ -211,7 +211,7 @@ def show_requests(requests: Sequence[RequestRecord], console: Console | None = N
 
 
 def report(result: Result, console: Console | None = None) -> None:
-    """Print a result for a person, to standard output: the answer, the vote, the cost."""
+    """Print a result in readable form to standard output: the answer, the vote and the cost."""
     console = console or make_console(soft_wrap=True)
     answer = result.answer
     style = "bold yellow" if result.accepted is False else "bold"
@@ -249,7 +249,7 @@ def _sentence(answer: Answer, tally: Tally) -> str:
 
 
 def cost(result: Result) -> str:
-    """Tokens, calls and seconds, in one line."""
+    """The tokens, calls and seconds of a run, in one line."""
     spent = result.usage
     parts: list[Any] = [
         f"{spent.prompt_tokens} prompt tokens ({spent.cached_tokens} from the cache)",

@@ -20,7 +20,7 @@ from thinkgraph.graphs.language.spec import Spec
 
 
 def load(source: str | Path | Traversable) -> Spec:
-    """A graph by its built-in name or its file's path, checked.
+    """Load a graph by its built-in name or the path of its file, and check it.
 
     Raises:
         GraphNotFound: there is no such graph.
@@ -39,15 +39,15 @@ def check(
     tools: Collection[str] | None = None,
     verifiers: Collection[str] | None = None,
 ) -> list[Problem]:
-    """Everything that is wrong with a spec and with the graphs that it uses.
+    """All problems of a spec and of the graphs that it uses.
 
     Args:
         document: the spec, read by :meth:`Document.read` or :meth:`Document.parse`.
-        tools: the names of those that a run would be given; None checks none.
-        verifiers: the same.
+        tools: the names of the tools that a run would be given; None skips the check.
+        verifiers: the same for verifiers.
 
     Returns:
-        Errors and warnings in the order of the text, those of used graphs behind; empty if
+        Errors and warnings in the order of the text, followed by those of used graphs; empty if
         there are none.
     """
     return _Check(tools, verifiers).problems(document)
@@ -58,13 +58,13 @@ def check_spec(
     locations: Mapping[DataPath, tuple[str, int]] | None = None,
     folder: Path | None = None,
 ) -> list[Problem]:
-    """Everything that is wrong with a graph made in Python.
+    """All problems of a graph composed in Python.
 
     Args:
         spec: the graph; plain data need not be a valid :class:`Spec`.
         locations: the file and line of Python that made each part, by its path in the spec, such
             as ``("nodes", "draft")``, ``("edges", 0)`` or ``()`` for the whole.
-        folder: where the files lie that it uses.
+        folder: the folder of the files that it uses.
     """
     data = spec.plain if isinstance(spec, Spec) else dict(spec)
     return check(PythonDocument(data, locations, folder))
@@ -80,8 +80,8 @@ def check_files(
 
     Args:
         paths: the files, or names of built-in graphs.
-        tools: the names of those that a run would be given; None checks none.
-        verifiers: the same.
+        tools: the names of the tools that a run would be given; None skips the check.
+        verifiers: the same for verifiers.
     """
     found: dict[Problem, None] = {}
     for path in paths:

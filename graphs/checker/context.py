@@ -32,17 +32,17 @@ M = TypeVar("M", bound=BaseModel)
 
 
 MAX_PROBLEMS = 100
-"""How many problems of one spec are reported."""
+"""Maximum number of reported problems of one spec."""
 MAX_LINKS = 2048
-"""How many arrows between two nodes a spec may have."""
+"""Maximum number of arrows of a spec, each from one node to one node."""
 
 
 class TooManyProblems(Exception):
-    """There are more problems than are reported."""
+    """The maximum number of reported problems is reached."""
 
 
 class Link(NamedTuple):
-    """One arrow of an edge; ``sources`` are those of the join that it is part of."""
+    """One arrow of an edge; ``sources`` are all sources of the join that it is part of."""
 
     edge: int
     source: str
@@ -52,16 +52,16 @@ class Link(NamedTuple):
 
 @dataclass
 class CheckContext:
-    """A spec under check: its well-formed parts, and the problems that were found so far.
+    """A spec under check: its well-formed parts, and the problems found so far.
 
     Attributes:
-        source: its text, or the Python that made it.
-        nodes: the nodes whose form is right, by name.
-        kinds: of those, the ones whose kind is known and whose settings it accepts.
-        edges: the edges whose form is right, by their number in the text.
-        found: the problems, as they are found.
-        tools: the names of those that a run would be given; None where they aren't checked.
-        verifiers: the same.
+        source: the spec's text, or the graph composed in Python.
+        nodes: the well-formed nodes, by name.
+        kinds: the node kinds with their settings, of nodes whose kind is known and accepts them.
+        edges: the well-formed edges, by their index in the text.
+        found: the problems found so far.
+        tools: the names of the tools that a run would be given; None if they aren't checked.
+        verifiers: the same for verifiers.
     """
 
     source: Document
@@ -83,7 +83,7 @@ class CheckContext:
         tools: Collection[str] | None = None,
         verifiers: Collection[str] | None = None,
     ) -> CheckContext:
-        """The context of a source, with the problems of its form still to be reported."""
+        """The context of a source; :meth:`check_schema` then reports the problems of its form."""
         problems = list(source.problems)
         context = cls(source, found=problems, tools=tools, verifiers=verifiers)
         data = source.data or {}
@@ -96,7 +96,7 @@ class CheckContext:
         return context
 
     def check_schema(self) -> None:
-        """Report what the models of the language refuse."""
+        """Report violations of the models of the language."""
         if self.source.data is not None:
             for violation in violations(Spec, self.source.data):
                 self.report_violation(violation)
@@ -127,7 +127,7 @@ class CheckContext:
             raise TooManyProblems
 
     def report_violation(self, violation: Violation, prefix: DataPath = ()) -> None:
-        """Report what a model refuses, its data lying at ``prefix``."""
+        """Report a violation of a model, whose data is at the path ``prefix``."""
         path = prefix + violation.path
         location = self.source.locate(path, key=violation.key)
         if violation.line:
@@ -148,7 +148,7 @@ class CheckContext:
 
     @property
     def output_path(self) -> DataPath:
-        """Where its name stands."""
+        """The path of the name of the output."""
         long = isinstance(self.source.at(("output",)), dict)
         return ("output", "field") if long else ("output",)
 
@@ -159,7 +159,7 @@ class CheckContext:
 
     @property
     def targets(self) -> set[str]:
-        """What an edge may name."""
+        """The names that an edge may use."""
         return self.declared("nodes") | {START, END}
 
     def edge_path(self, number: int) -> DataPath:
@@ -184,7 +184,7 @@ class CheckContext:
 
     @cached_property
     def links(self) -> list[Link]:
-        """The arrows, with a misspelt name read as the one that it looks like."""
+        """The arrows, with each misspelt name replaced by the most similar known one."""
         found = (
             Link(number, source, target, tuple(map(self._corrected, sources)))
             for number, edge in self.edges.items()
@@ -196,7 +196,7 @@ class CheckContext:
 
     @property
     def fanned(self) -> set[str]:
-        """The nodes that an edge runs once for each item of a list."""
+        """The nodes to which an edge fans out over a list."""
         over = {n for n, edge in self.edges.items() if edge.each not in (None, "candidates")}
         return {link.target for link in self.links if link.edge in over}
 
@@ -209,7 +209,7 @@ class CheckContext:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every node and edge is there, so that the paths through them can be judged."""
+        """Whether all nodes and edges are well-formed, so that their paths can be analysed."""
         data = self.source.data or {}
         edges = data.get("edges")
         count = len(edges) if isinstance(edges, list) else 1
@@ -242,7 +242,7 @@ class CheckContext:
 
 
 NODE_SETTINGS = frozenset({"budget", "retry", "fallback"})
-"""What a node may be checked without, where it is refused."""
+"""Settings that are left out if they are invalid, so that the rest of a node is still checked."""
 
 
 def _well_formed(
@@ -255,9 +255,9 @@ def _well_formed(
 
 
 def _mended(model: type[M], data: Any, optional: Collection[str]) -> M | None:
-    """The data as a model, without those of the optional fields that are refused.
+    """The data as a model, without invalid ones of the optional fields.
 
-    So what is right of it is checked in the same round; None if it is refused without them too.
+    So the valid rest is still checked; None if the rest is invalid too.
     """
     try:
         return model.model_validate(data)

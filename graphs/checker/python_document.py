@@ -12,13 +12,13 @@ from thinkgraph.graphs.language.problem import Location
 
 
 class PythonDocument(Document):
-    """What a graph made in Python would be as a spec, with the lines that made it.
+    """The spec of a graph composed in Python, with the source lines that made its parts.
 
     Args:
         data: the spec as plain data.
         locations: the file and line of Python that made a part, by its path in the spec, such as
-            ``("nodes", "draft")`` or ``("edges", 0)``; of the whole, by ``()``.
-        folder: where the files lie that it uses.
+            ``("nodes", "draft")``, ``("edges", 0)`` or ``()`` for the whole.
+        folder: the folder of the files that it uses.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class PythonDocument(Document):
         self._locations = locations or {}
 
     def locate(self, path: DataPath, *, key: bool = False) -> Location:
-        """The line that made a part, or what holds it."""
+        """The line that made a part, or else the line that made the part around it."""
         while path and path not in self._locations:
             path = path[:-1]
         if path not in self._locations:

@@ -25,7 +25,7 @@ def render(problems: Iterable[Problem], format: Format = "text") -> str:
             SARIF 2.1.0.
 
     Raises:
-        ValueError: another format.
+        ValueError: the format is unknown.
     """
     found = list(problems)
     if format == "text":

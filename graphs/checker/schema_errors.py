@@ -15,7 +15,7 @@ from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import nearest, suggestion
 
 MAX_VIOLATIONS = 100
-"""The most violations of one value that are reported."""
+"""Maximum number of reported violations of one value."""
 
 
 class Violation(NamedTuple):
@@ -27,11 +27,11 @@ class Violation(NamedTuple):
     hint: str = ""
     key: bool = False
     line: int = 0
-    """The line in the text at the path, from 1; 0 is all of it."""
+    """The line within the text at the path, from 1; 0 is the whole text."""
 
 
 def violations(model: type[BaseModel], data: Any) -> list[Violation]:
-    """Why plain data isn't a model; empty if it is."""
+    """The violations of a model by plain data; empty if the data is valid."""
     try:
         model.model_validate(data)
     except ValidationError as error:
@@ -43,7 +43,7 @@ def violations(model: type[BaseModel], data: Any) -> list[Violation]:
 
 
 def _follows(detail: ErrorDetails, data: Any) -> bool:
-    """Whether something seems too short only because its items are refused themselves."""
+    """Whether a value only seems too short because its items are invalid themselves."""
     return detail["type"] == "too_short" and bool(_at(data, _path(detail["loc"], data)))
 
 
@@ -84,7 +84,7 @@ class _Detail(NamedTuple):
     message: str
     context: Mapping[str, Any]
     siblings: list[str]
-    """The fields of the model that the value is, or belongs to."""
+    """The fields of the model in which the error is."""
 
 
 def _violation(detail: ErrorDetails, model: type[BaseModel], data: Any) -> Violation | None:
@@ -151,7 +151,7 @@ def _invalid_name(found: _Detail) -> Violation:
 
 
 def _custom_error(found: _Detail) -> Violation:
-    """One of the errors that the models of the language raise themselves."""
+    """The violation for an error that the models of the language raise themselves."""
     message, _, hint = found.message.partition("; ")
     if found.kind == "node" and not {"kind", "use"} & set(found.value or ()):
         meant = {name: nearest(name, ("kind", "use")) for name in found.value}
@@ -225,7 +225,7 @@ def _at(data: Any, path: DataPath) -> Any:
 
 
 def _path(location: DataPath, data: Any) -> DataPath:
-    """The location in the data; pydantic's also names the members of unions."""
+    """The path in the data for pydantic's location, which also names the members of unions."""
     path: list[str | int] = []
     for step in location:
         data, inside = _inside(data, step, path)
@@ -285,7 +285,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _without_other_branches(found: list[Violation]) -> Iterator[Violation]:
-    """Those of the union's member that was meant; if none was, one for all members."""
+    """The violations of the intended member of a union; if unclear, one for all its members."""
     types_wanted: dict[DataPath, list[Violation]] = {}
     for violation in found:
         if violation.code == "TG103":
@@ -301,7 +301,7 @@ def _without_other_branches(found: list[Violation]) -> Iterator[Violation]:
 
 
 def _is_said_better(violation: Violation, found: list[Violation]) -> bool:
-    """Whether another violation is about the same value's form or lies within it."""
+    """Whether another violation is more specific: of the value's form, or of a part of it."""
     return any(
         (other.path[: len(violation.path)] == violation.path and other.code != "TG103")
         or (other.path != violation.path and other.path[: len(violation.path)] == violation.path)

@@ -1,8 +1,8 @@
 """Conditions on edges: CEL expressions, type-checked against the variables of a state.
 
 CEL (the Common Expression Language) has no loops, no assignments and no calls but its own
-functions, so a condition ends and touches nothing. Its checker finds unknown names and types
-that don't fit before anything runs. `not`, `and` and `or` may stand for CEL's signs.
+functions, so a condition terminates and has no side effects. Its type checker finds unknown names
+and mismatched types before a run. `not`, `and` and `or` may be used for CEL's operators.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _CEL_TYPES = {
 
 
 class ConditionError(ThinkgraphError):
-    """A condition can't be read, or is not a boolean.
+    """A condition can't be compiled or evaluated, or is not a boolean.
 
     Attributes:
-        issues: everything that is wrong with it.
+        issues: all errors of the condition.
     """
 
     def __init__(self, message: str, issues: Sequence[ConditionIssue] = ()) -> None:
@@ -65,13 +65,13 @@ class Variable(NamedTuple):
 
 
 def _agreement(state: State) -> float:
-    """The share of the live candidates that the largest class of answers has."""
+    """The share of live candidates whose answers are in the largest class of answers."""
     votes = tally([candidate.answer for candidate in state.live], question=state.question)
     return votes.winner.votes / len(state.live) if votes.winner else 0.0
 
 
 def _repeated(state: State) -> bool:
-    """Whether every live candidate was written from others and repeats an answer of theirs."""
+    """Whether every live candidate has parents and repeats the answer of one of them."""
     for candidate in state.live:
         before = [state.candidates[p].answer for p in candidate.parents if p in state.candidates]
         votes = tally([candidate.answer, *before], question=state.question)
@@ -112,11 +112,11 @@ VARIABLES: dict[str, Variable] = {
         "string", lambda state: (state.answer and state.answer.value) or "", "the answer so far"
     ),
 }
-"""What every state offers; `round`, the params, inputs and the spec's own state come on top."""
+"""Variables of every state, besides `round`, the params, inputs and the spec's own state."""
 
 
 def variable_types(spec: Spec) -> dict[str, str]:
-    """The name and type of everything that a condition in this spec may name."""
+    """The types of all variables that a condition in this spec may use, by name."""
     return {
         "round": "integer",
         **{name: variable.type for name, variable in VARIABLES.items()},
@@ -130,7 +130,7 @@ class Condition:
 
     Args:
         text: the expression.
-        types: what it may name, from :func:`variable_types`.
+        types: the types of the variables that it may use, from :func:`variable_types`.
 
     Raises:
         ConditionError: it doesn't parse, names an undefined variable, or isn't a boolean.
@@ -155,10 +155,10 @@ class Condition:
         return value
 
     def decide(self, known: Mapping[str, Any]) -> bool | None:
-        """Whether it is true, as far as that follows from the values of some names alone.
+        """Evaluate the condition with the values of only some names; None if they don't decide it.
 
-        ``false && x`` and ``true || x`` are decided without x, as CEL defines it; None if the
-        value depends on another name, or if the evaluation fails.
+        ``false && x`` and ``true || x`` are decided without x, as CEL defines. None is returned
+        too if the evaluation fails.
         """
         data = {name: known[name] for name in self.names & known.keys()}
         value = self._expression.eval(data=data).value()
@@ -184,7 +184,7 @@ def _compile(text: str, types: tuple[tuple[str, str], ...]) -> cel.Expression:
 
 
 MAX_MACROS = 2
-"""How many loops over lists a condition may have; each multiplies its work."""
+"""Maximum number of loops over lists in a condition; each multiplies its work."""
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _NO_OPERATORS = {
@@ -192,14 +192,14 @@ _NO_OPERATORS = {
     **{word.upper(): f"`{word}`" for word in SIGNS},
     "not in": "`not (x in y)`",
 }
-"""What is taken for an operator, and what to write."""
+"""Words mistaken for operators, and what to write instead."""
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 
 
 def _issues(
     report: str, translation: Translation, text: str, types: Mapping[str, str]
 ) -> Iterator[ConditionIssue]:
-    """The issues in a report of CEL's; of its syntax errors only the first, which causes them."""
+    """The issues in CEL's error report; of syntax errors only the first, which causes the rest."""
     found = _ERROR.findall(report)
     if not found:
         yield ConditionIssue(
@@ -248,7 +248,7 @@ def _mismatch(
 
 
 def _operator(sign: str, location: tuple[int, int], text: str) -> str:
-    """An operator as it was written: a sign of CEL, or a word."""
+    """An operator as it was written: as a symbol of CEL, or as a word."""
     written = text.split("\n")[location[0] - 1][location[1] - 1 :]
     return next((w for w, s in SIGNS.items() if s == sign and written.startswith(w)), sign)
 

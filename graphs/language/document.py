@@ -1,8 +1,8 @@
 """The parser: a spec's text as data, with the source location of every key and value.
 
-YAML 1.2 or JSON. What makes YAML surprising or dangerous is refused rather than interpreted:
-tags, anchors and aliases (with them alias bombs), duplicate keys, several documents. The text
-is read event by event, so that a deep or huge file is refused before it is built.
+It parses YAML 1.2 or JSON. Surprising or dangerous features of YAML are refused: tags, anchors and
+aliases (and with them alias bombs), duplicate keys, several documents. The text is parsed event by
+event, so that a deep or huge file is refused before its data is built.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from thinkgraph.graphs.language.rules import problem
 
 BEGINNING = "`thinkgraph show direct --format yaml` prints one to begin with"
 MAX_BYTES = 128 * 1024
-"""The longest file that is read; the built-in graphs have about 1 KiB."""
+"""Maximum size of a file in bytes; the built-in graphs have about 1 KiB."""
 MAX_DEPTH = 32
-"""How deep collections may nest."""
+"""Maximum depth of nested collections."""
 
 MAX_PROBLEMS = 100
-"""After how many problems a file is read no further."""
+"""Number of problems after which a file is not parsed further."""
 
 DataPath = tuple[str | int, ...]
 """The path of a value in a spec: its keys and indices, as the ``loc`` of a pydantic error."""
@@ -62,17 +62,17 @@ _BREAK = re.compile("\r\n|\n|\r")
 
 @dataclass
 class Document:
-    """The text of a spec, read.
+    """The parsed text of a spec.
 
-    :class:`~thinkgraph.graphs.checker.python_document.PythonDocument` is the same for
+    :class:`~thinkgraph.graphs.checker.python_document.PythonDocument` is its counterpart for
     a graph composed in Python.
 
     Attributes:
-        file: its name, as problems show it.
-        text: all of it.
-        folder: where it lies; None if it isn't a file.
+        file: the name of the file, as shown in problems.
+        text: the whole text.
+        folder: the folder of the file; None if it isn't a file.
         data: the plain data in it; None if it could not be parsed.
-        problems: what is wrong with the text itself.
+        problems: the problems of the text itself.
         broken: paths whose values could not be parsed; no check reports on them.
     """
 
@@ -103,7 +103,7 @@ class Document:
 
     @classmethod
     def parse(cls, text: str, file: str = "<text>", folder: Path | None = None) -> Document:
-        """Read a text."""
+        """Parse a text; its errors are in :attr:`problems`."""
         document = cls(file, folder=folder)
         document._decode(text.encode("utf-8", "surrogatepass"))
         return document
@@ -123,7 +123,7 @@ class Document:
     def add(
         self, code: str, message: str, location: Location | None = None, hint: str = ""
     ) -> None:
-        """Note a problem with the text, at its beginning unless a place is given."""
+        """Add a problem of the text, at its beginning by default."""
         self.problems.append(problem(code, message, location or Location(self.file), hint))
 
     @cached_property
@@ -133,19 +133,19 @@ class Document:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where each line begins, as an index into the text."""
+        """The index into the text at which each line begins."""
         return [0, *(found.end() for found in _BREAK.finditer(self.text))]
 
     def _position(self, index: int) -> tuple[int, int]:
         """The line and column, from 1, of an index into the text.
 
-        The YAML parser has its own, older idea of what ends a line.
+        The line numbers of the YAML parser are not used, since it has older rules for line breaks.
         """
         line = bisect_right(self._starts, index)
         return line, min(index - self._starts[line - 1], len(self.lines[line - 1])) + 1
 
     def span(self, start: int, end: int) -> Location:
-        """The place between two indices into the text."""
+        """The location between two indices into the text."""
         (line, column), (end_line, end_column) = self._position(start), self._position(end)
         return Location(self.file, line, column, end_line, end_column, self.lines[line - 1])
 
@@ -179,9 +179,9 @@ class Document:
         return Location(self.file, number, start, number, start + length, source)
 
     def _text_lines(self, event: ScalarEvent, whole: Location) -> list[tuple[int, int, str]]:
-        """The line, first column and content of each line of a text, where the file has them so.
+        """The line number, first column and content of each line of a text, if the file has it so.
 
-        Folded and escaped texts have none, but what stands on one line.
+        Empty for a text that differs from its source, as folded and escaped ones do.
         """
         content = str(event.value).split("\n")
         if event.style == "|":
@@ -227,7 +227,7 @@ def plain(text: str) -> Any:
 
 
 class _Stop(Exception):
-    """The text can't be read any further."""
+    """The text can't be parsed any further."""
 
 
 class _Reader:
@@ -256,7 +256,7 @@ class _Reader:
             document.data = None
 
     def _source(self) -> str:
-        """The text for the YAML parser, which refuses the tabs that JSON allows."""
+        """The text for the YAML parser; tabs in JSON become spaces, since YAML refuses them."""
         text = self.document.text
         if "\t" in text and text.lstrip().startswith("{"):
             try:
@@ -363,7 +363,7 @@ class _Reader:
         return value
 
     def _text(self, value: str) -> str:
-        """Text without the surrogate pairs that JSON writes rare characters with."""
+        """The text with surrogate pairs, which JSON uses for rare characters, joined."""
         try:
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 from thinkgraph.models.errors import ThinkgraphError
 
 WIDTH = 100
-"""How long a line may become before it is broken."""
+"""Maximum length of a line before it is broken."""
 _ODD = re.compile(
     "[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]"
 )
@@ -24,11 +24,11 @@ def dump(data: Any) -> str:
     """The data as YAML; short mappings on one line, texts of several lines as blocks.
 
     Raises:
-        ThinkgraphError: a text is none that a file can hold.
+        ThinkgraphError: a text can't be written to a file.
     """
     yaml = YAML()
     styled = _styled(data, 0)
-    # ruamel.yaml loses signs where it breaks such texts.
+    # ruamel.yaml loses characters where it breaks the lines of such texts.
     yaml.width = 1 << 30 if _is_odd(data) else WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()
@@ -49,7 +49,7 @@ def _styled(data: Any, depth: int) -> Any:
 
 
 def _is_odd(data: Any) -> bool:
-    """Whether a text in the data has signs that are written as escapes, or a key is long."""
+    """Whether a text in the data has characters that need escapes, or a key is long."""
     if isinstance(data, dict):
         return any(len(key) > WIDTH // 2 or _is_odd(key) or _is_odd(data[key]) for key in data)
     if isinstance(data, list | tuple):

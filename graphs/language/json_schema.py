@@ -1,7 +1,7 @@
 """The JSON Schema of the language, generated from its models and the node kinds.
 
-Editors complete and underline with it. It says what the form of a spec is; what its names,
-conditions and paths mean is the checker's matter.
+Editors use it for completion and validation. It describes the form of a spec; the checker checks
+its names, conditions and paths.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """The schema, in draft 2020-12: valid for every spec whose form is right."""
+    """The schema, in draft 2020-12, which accepts every well-formed spec."""
     kinds = node_kinds()
     models = [(model, "validation") for model in (Spec, *kinds.values())]
     refs, definitions = models_json_schema(models)  # type: ignore[arg-type]
@@ -45,14 +45,14 @@ def schema() -> Schema:
     field = parts["Output"]["properties"]["field"]
     parts["Output"] = {"anyOf": [parts["Output"], {**field, "title": "name"}]}
     for section in ("inputs", "params", "state", "nodes"):
-        spec["properties"][section]["additionalProperties"] = False  # of names that are none
+        spec["properties"][section]["additionalProperties"] = False  # refuse invalid names
     edges = spec["properties"]["edges"]
     spec["properties"]["edges"] = {"anyOf": [edges, {"type": "string", "pattern": CHAIN}]}
     return {"$schema": DIALECT, **spec, "title": "thinkgraph", "$defs": parts}
 
 
 BESIDE = ("budget", "retry", "fallback")
-"""What a node of any kind may have."""
+"""Fields that a node of any kind may have."""
 
 
 def _name(ref: Schema) -> str:
@@ -60,7 +60,7 @@ def _name(ref: Schema) -> str:
 
 
 def _node(parts: dict[str, Schema], definition: str, name: str, about: str) -> Schema:
-    """A node of one kind: the kind's settings, its name, and a budget."""
+    """A node of one kind: the kind's settings, its name, and the fields of any node."""
     settings = parts[definition]
     kind = {"const": name, "description": about}
     settings["properties"] = {
@@ -106,7 +106,7 @@ def _edge(edge: Schema) -> Schema:
 
 
 def _one(key: str, value: Schema) -> Schema:
-    """A mapping of one key, which matches a pattern, to a value."""
+    """A mapping with one key, which matches the pattern ``key``, to a value."""
     return {
         "type": "object",
         "patternProperties": {key: value},

@@ -22,10 +22,10 @@ class Rule(NamedTuple):
     Attributes:
         title: what it is, in a few words.
         why: why it is wrong.
-        bad: the smallest spec that has it, without the sections that don't matter; empty where
-            no text can show it.
-        good: the same, mended.
-        whole: whether ``bad`` is all of a file as it stands.
+        bad: the smallest spec with the problem, without irrelevant sections; empty if no text can
+            show it.
+        good: the same spec, corrected.
+        whole: whether the examples are complete files.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Rule(NamedTuple):
     whole: bool = False
 
     def file(self, example: str) -> str:
-        """An example as a whole file: with the head, nodes and edges that it leaves out."""
+        """An example as a complete file, with the head, nodes and edges that it leaves out."""
         if self.whole or not example:
             return example
         parts = [
@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 
 
 def problem(code: str, message: str, location: Location, hint: str = "") -> Problem:
-    """A problem with a rule's severity."""
+    """A problem with the severity of its rule."""
     return Problem(
         code=code,
         severity=RULES[code].severity,

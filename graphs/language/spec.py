@@ -53,20 +53,20 @@ CHANNELS = frozenset(
 )
 """The channels of the state that every graph has; no node and no field can have their names."""
 ITEM = "item"
-"""What a node runs for where the graph fans out over a list: a variable of its prompts."""
+"""Variable of a node's prompts: the item of a run, where the graph fans out over a list."""
 RUN_SETTINGS = frozenset(
     {
         *("question", "model", "models", "seed", "budget", "prompts", "tools", "verifiers"),
         *("checkpointer", "self"),
     }
 )
-"""What a run takes beside the params and inputs, which therefore can't have these names."""
+"""Arguments of a run besides params and inputs, which therefore can't have these names."""
 
 _TYPES: dict[type, ParamType] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def _fault(kind: str, message: str) -> PydanticCustomError:
-    """An error of a model, of a kind that the checker has a code for."""
+    """A validation error of a type for which the checker has a code."""
     return PydanticCustomError(kind, "{said}", {"said": message})
 
 
@@ -105,11 +105,11 @@ class Param(Frozen):
 
     @property
     def kind(self) -> ParamType:
-        """Its type, stated or that of its default."""
+        """The declared type, or else the type of the default."""
         return self.type or _TYPES[type(self.default)]
 
     def accept(self, value: Any) -> Scalar:
-        """The value, checked; text (as from a command line) is converted.
+        """Validate a value; text (as from a command line) is converted.
 
         Raises:
             ValueError: it is not of the type, or outside the range or the choices.
@@ -200,7 +200,7 @@ class Limits(Frozen):
 
 
 class Retry(Frozen):
-    """How often a node that fails is run again, and how long is waited before: LangGraph's own."""
+    """LangGraph's retry policy for a node that fails: number of attempts and waiting times."""
 
     max_attempts: int = Field(3, ge=1, le=100, description="runs at most, the first included")
     initial_interval: float = Field(0.5, ge=0, description="seconds before the second run")
@@ -216,17 +216,17 @@ class Retry(Frozen):
 
 
 class Use(Frozen):
-    """Another graph as a node, with explicit names both ways.
+    """Another graph as a node, with explicit inputs and outputs.
 
     The used graph sees the question, the conversation and the candidates, and of this graph's
     fields only what `inputs` names: ``inputs: {topic: principle}`` gives its input `topic` the
     value of this graph's field `principle`. ``question: FIELD`` asks it another question; then it
-    begins without the conversation and without candidates, and `into` is required.
+    starts without the conversation and without candidates, and `into` is required.
 
-    Without `into` its candidates, critiques and answer are this graph's afterwards. With it only
-    what it names comes back: ``into: {fact: answer}`` writes its answer to this graph's field
-    `fact`. ``use: NAME`` with `params` beside it is the older, short form: every field of this
-    graph that has the name of one of the used graph's is given to it.
+    Without `into` its candidates, critiques and answer become this graph's. With `into` only what
+    it names is returned: ``into: {fact: answer}`` writes its answer to this graph's field `fact`.
+    ``use: NAME`` with `params` beside it is the older, short form: the used graph gets every field
+    of this graph whose name it declares too.
     """
 
     graph: str = Field(description="a built-in graph, or a file in this file's folder")
@@ -244,17 +244,17 @@ class Use(Frozen):
 
     @property
     def asks_anew(self) -> bool:
-        """Whether the used graph has another question."""
+        """Whether the used graph is asked another question."""
         return "question" in self.inputs
 
     @property
     def gives_population(self) -> bool:
-        """Whether the used graph's candidates, critiques and answer are the user's afterwards."""
+        """Whether the used graph's candidates, critiques and answer become this graph's."""
         return self.into is None or "candidates" in self.into
 
     @property
     def fields_written(self) -> dict[str, str]:
-        """By the state field that is written, the channel of the used graph."""
+        """By written state field, the channel of the used graph."""
         return {outer: inner for outer, inner in (self.into or {}).items() if outer != "candidates"}
 
 
@@ -299,7 +299,7 @@ class NodeSpec(BaseModel, metaclass=SuggestingModel):
 
     @property
     def shares_fields(self) -> bool:
-        """Whether it uses a graph in the short form, which is given all fields of its names."""
+        """Whether it uses a graph in the short form, which passes all fields of equal names."""
         return isinstance(self.use, str)
 
     @property
@@ -386,22 +386,22 @@ class Edge(Frozen):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it may be left unfollowed, or fans out."""
+        """Whether it has a condition or a bound, or fans out."""
         return self.when is not None or self.is_bounded or self.each is not None
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it is followed only so often, whatever the state is."""
+        """Whether the number of times it is followed is bounded, whatever the state is."""
         return self.bound is not None
 
     @property
     def bound(self) -> int | str | None:
-        """The number of its `repeat` or `at_most`, or the reference to a param."""
+        """The value of `repeat` or `at_most`: a number, or a reference to a param."""
         return self.at_most if self.repeat is None else self.repeat
 
     @property
     def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """The pairs of neighbouring stages."""
+        """The pairs of adjacent stages."""
         found = stages(self.path)
         return pairwise(found)
 
@@ -463,11 +463,11 @@ class Spec(Frozen):
         return self.model_copy(update={"nodes": nodes})
 
     def bind(self, given: dict[str, Any]) -> dict[str, Scalar]:
-        """The value of every param: those given, checked, and the defaults.
+        """The value of every param: the given ones, validated, and the defaults.
 
         Raises:
-            KeyError: a param that the graph doesn't have (the name).
-            ValueError: a param is missing, or has a value that it can't have.
+            KeyError: the graph has no such param (the argument is the name).
+            ValueError: a required param is missing, or a value is invalid.
         """
         for name in given:
             if name not in self.params:

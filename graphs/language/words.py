@@ -1,8 +1,8 @@
-"""Conditions in words: `not`, `and` and `or` beside the signs of CEL.
+"""Word operators in conditions: `not`, `and` and `or` as other forms of CEL's operators.
 
-The text is read in CEL's own tokens, so a string, a comment and a field of an object keep their
-words. As in Python, and unlike CEL's `!`, `not` applies to a whole comparison: ``not live > 1`` is
-``!(live > 1)``.
+The text is split into CEL's tokens, so strings, comments and fields of objects with these words
+stay unchanged. As in Python, and unlike CEL's `!`, `not` applies to a whole comparison:
+``not live > 1`` is ``!(live > 1)``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _TOKEN = re.compile(
 _COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">=", "in"})
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _LIMITS = frozenset({"and", "or", "&&", "||", "?", ":", ","})
-"""What ends the operand of a `not`, beside a bracket that it doesn't open."""
+"""Tokens that end the operand of a `not`, as an unmatched closing bracket does."""
 
 
 class Token(NamedTuple):
-    """A token of a condition; ``kind`` is `name`, `sign`, `string` or `number`."""
+    """A token of a condition; ``kind`` is `name`, `field`, `sign`, `string` or `number`."""
 
     kind: str
     text: str
@@ -40,12 +40,12 @@ class Token(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind it."""
+        """The offset after the token."""
         return self.start + len(self.text)
 
 
 class Translation:
-    """A condition in CEL's signs alone.
+    """A condition translated to CEL's operators.
 
     Attributes:
         text: the condition in CEL.
@@ -67,7 +67,7 @@ class Translation:
         self.text = "".join(pieces)
 
     def origin(self, line: int, column: int) -> tuple[int, int]:
-        """The line and column of the condition that a place of the translation is from, from 1."""
+        """Map a line and column of the translation, from 1, to those of the condition."""
         lines = self.text.split("\n")
         offset = sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
         before = self._condition[: self._origins[min(offset, len(self.text))]]
@@ -84,7 +84,7 @@ def tokens_of(condition: str) -> list[Token]:
 
 
 def _fields_marked(tokens: list[Token]) -> list[Token]:
-    """The tokens, with the names behind a dot as fields, which no word stands for."""
+    """The tokens, with names after a dot marked as fields, which are not translated."""
     before = ["", *(token.text for token in tokens)]
     return [
         token._replace(kind="field") if token.kind == "name" and previous == "." else token
@@ -93,7 +93,7 @@ def _fields_marked(tokens: list[Token]) -> list[Token]:
 
 
 def _edits(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
-    """What is put in the place of the words: start, end, sign."""
+    """The replacements for words: start, end, and the new text."""
     for number, token in enumerate(tokens):
         if token.kind != "name" or token.text not in SIGNS:
             continue
@@ -106,7 +106,7 @@ def _edits(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
 
 
 def _operand(tokens: list[Token]) -> list[Token]:
-    """The operand of a `not` that these tokens follow."""
+    """The operand of a `not` that precedes these tokens."""
     depth = 0
     for number, token in enumerate(tokens):
         depth += (token.text in _OPENING) - (token.text in _CLOSING)

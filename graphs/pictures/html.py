@@ -12,7 +12,7 @@ from thinkgraph.graphs.pictures.prose import formula, is_plain, prose
 
 @cache
 def page_template(package: str, name: str) -> Template:
-    """The template ``name`` of a package: escaping, strict about names, in Jinja's sandbox."""
+    """The template ``name`` of a package, with autoescape and strict names, in Jinja's sandbox."""
     environment = ImmutableSandboxedEnvironment(
         loader=PackageLoader(package, "."),
         autoescape=True,

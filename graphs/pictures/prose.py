@@ -1,8 +1,8 @@
-"""What a model wrote, as a reader wants it: Markdown set as Markdown, mathematics as MathML.
+"""A model's text as HTML: Markdown rendered as HTML, and mathematics as MathML.
 
-Both come from libraries, and neither is trusted with the text: Markdown's own HTML, links and
-images are off, and of a formula only the elements and attributes of presentation MathML are kept,
-written by Python's serializer, which escapes what stands in them.
+Libraries convert both, but their output for untrusted text is restricted: HTML, links and images in
+Markdown are disabled, and of a formula only the elements and attributes of presentation MathML are
+kept, written by Python's serializer, which escapes their contents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
 LONGEST_TEXT, LONGEST_FORMULA, MOST_FORMULAS = 40_000, 1_000, 300
-"""Beyond these a text stays as it was written: a page must open at once."""
+"""Limits above which a text is not converted, since a page must open at once."""
 
 _ELEMENTS = frozenset(
     """
@@ -47,17 +47,17 @@ def prose(text: str) -> Markup:
         return Markup('<p class="plain">{}</p>').format(text)
     try:
         return Markup(_markdown().render(text))  # noqa: S704 (its HTML is off, see above)
-    except RecursionError:  # nested beyond all bounds
+    except RecursionError:  # nested too deeply
         return Markup('<p class="plain">{}</p>').format(text)
 
 
 def is_plain(text: str) -> bool:
-    """Whether `prose` would give the text itself, but for its line breaks."""
+    """Whether `prose` leaves the text unchanged, except for line breaks."""
     return _PLAIN.sub("", str(prose(text))) == str(escape(text)).replace("\n", "")
 
 
 def formula(text: str) -> Markup:
-    """A short answer: as mathematics if it is LaTeX, else as text."""
+    """A short answer as HTML: as MathML if it is LaTeX, else as escaped text."""
     bare = re.sub(r"\A\$(.*)\$\Z", r"\1", text.strip(), flags=re.DOTALL)
     set_ = _mathml(bare, block=False) if _LATEX.search(bare) else None
     return Markup(set_) if set_ else escape(text)  # noqa: S704 (made of allowed elements only)
@@ -87,14 +87,14 @@ def _render(_: Any, tokens: Any, index: int, options: Any, env: dict[str, Any]) 
 
 @lru_cache(maxsize=4096)
 def _mathml(latex: str, *, block: bool) -> str | None:
-    """A formula; None if it can't be set."""
+    """A formula in LaTeX as MathML; None if it can't be converted."""
     if not latex.strip() or len(latex) > LONGEST_FORMULA or _CONTROL.search(latex):
         return None
     try:
         found = convert_to_element(latex, display="block" if block else "inline")
     except (Exception, RecursionError):
         return None
-    if any("\\" in (each.text or "") for each in found.iter()):  # a command that it doesn't know
+    if any("\\" in (each.text or "") for each in found.iter()):  # an unknown command
         return None
     return tostring(_allowed(found), encoding="unicode", short_empty_elements=False)
 

@@ -1,11 +1,12 @@
 """The HTML report of a run: one page that loads nothing else, for debugging a strategy.
 
-Whatever a user or a model wrote is a value that Jinja escapes, and never a template. The page
+Text of users and models is always a value that Jinja escapes, and never a template. The page
 has no script: candidates open as ``<details>``, and filters are radio buttons.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -25,24 +26,24 @@ class Bar(NamedTuple):
     value: str
     votes: int
     weight: float | None
-    """Of the votes together, where they don't weigh one each."""
+    """Total weight of the votes; None if each weighs one."""
     share: float
-    """Of the longest bar, 0 to 1."""
+    """Length relative to the longest bar, 0 to 1."""
     wins: bool
     abstains: bool = False
 
 
 class Card(NamedTuple):
-    """A candidate with what belongs to it."""
+    """A candidate with its parents, children, critiques and vote."""
 
     anchor: str
     candidate: Candidate
     parents: list[tuple[str, str]]
-    """Name and anchor of those it was written from; the anchor is empty if one is missing."""
+    """Id and anchor of each candidate it was written from; the anchor of a missing one is empty."""
     children: list[tuple[str, str]]
     critiques: list[Criticism]
     bar: int | None
-    """The bar that counts it, if it is in the vote."""
+    """Index of the bar that counts it; None if it is not in the vote."""
     wins: bool
 
 
@@ -55,12 +56,12 @@ class Filter(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one run of a node spent."""
+    """The usage of one run of a node."""
 
     name: str
     usage: RunUsage
     share: float
-    """Its sampled tokens over those of the run that sampled most, 0 to 1."""
+    """Its sampled tokens relative to those of the run that sampled most, 0 to 1."""
 
 
 def to_html(result: RunRecord, command: str | None = None) -> str:
@@ -68,7 +69,7 @@ def to_html(result: RunRecord, command: str | None = None) -> str:
 
     Args:
         result: a finished run; one without a spec has no drawing.
-        command: what asks it again; see `reproduce`, which makes one unless it is given.
+        command: the command that repeats the run; made by `reproduce` by default.
     """
     counted = _counted(result)
     bars = _bars(result, counted)
@@ -85,16 +86,25 @@ def to_html(result: RunRecord, command: str | None = None) -> str:
 
 
 def reproduce(result: RunRecord) -> str:
-    """The command that asks the same again; the seed and the params make it the same run."""
+    """The command that repeats a run, with the same models, seed, params and inputs."""
     known = result.graph in builtin_names()
     words = ["thinkgraph", "run", result.graph if known else f"{result.graph}.yaml"]
-    words += [result.question, "--model", result.model, "--seed", str(result.seed)]
-    declared = result.spec.params if result.spec else {}
-    for name, value in result.params.items():
+    options = ["--model", result.model, "--seed", str(result.seed)]
+    roles = {each.role: each.model for each in result.requests if each.role}
+    for role, model in roles.items():
+        if model != result.model:
+            options += ["--role", f"{role}={model}"]
+    declared = {**result.spec.params, **result.spec.inputs} if result.spec else {}
+    for name, value in {**result.params, **result.inputs}.items():
         if name not in declared or declared[name].default != value:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            words += ["-p", f"{name}={shown}"]
-    return shlex.join(words)
+            options += ["-p", f"{name}={_shown(value)}"]
+    if result.question.startswith("-"):  # not an option
+        return shlex.join([*words, *options, "--", result.question])
+    return shlex.join([*words, result.question, *options])
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _drawing(result: RunRecord) -> Markup:
@@ -126,7 +136,7 @@ def _bars(result: RunRecord, counted: Mapping[str, int]) -> list[Bar]:
 
 
 def _counted(result: RunRecord) -> dict[str, int]:
-    """The bar that counts each voter; in a record without voters, by the words of the answer."""
+    """Index of the bar of each voter; in a record without voters, found by the answer's text."""
     tally, voters = result.answer.tally, result.answer.voters
     if tally is None:
         return {}

@@ -1,7 +1,7 @@
-"""The cost model: what requests cost, with their prompts rendered and their tokens counted.
+"""The cost model: the cost of requests, with their prompts rendered and their tokens counted.
 
-With a model and a question the prompts are rendered, and their tokens counted, with as many
-tokens for a text that isn't written yet as it may have. Rare characters stand for such texts.
+Prompts are rendered and their tokens counted only with a model and a question. A text that isn't
+generated yet counts as its maximum number of tokens; rare characters stand for such texts.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from thinkgraph.models.tuning.speed import Speed
 
 SEAM = 2
-"""Tokens that a text may have more within a prompt than by itself, where it meets its own."""
+"""Additional tokens that a text may have within a prompt, where it joins the prompt's words."""
 FIRST_PLACEHOLDER = 0x2A700
 """The first of the rare characters that stand for texts while a prompt is rendered."""
 
 
 class Overflow(Frozen):
-    """A prompt that can't fit in the context with what is to be written after it."""
+    """A prompt that can't or may not fit in the context together with its completion."""
 
     node: str
     prompt: int = Field(description="tokens of the prompt at most")
@@ -36,12 +36,12 @@ class Overflow(Frozen):
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """The greater, the worse."""
+        """Sort key: the greater, the worse."""
         return self.certain, self.prompt + self.written
 
 
 class CostModel:
-    """Counts what requests come to.
+    """Computes the cost of requests.
 
     Attributes:
         overflows: by node, the worst prompt that doesn't fit.
@@ -62,7 +62,7 @@ class CostModel:
         population: PopulationBounds,
         params: Mapping[str, Any],
     ) -> Spent:
-        """What one run of a node asks for."""
+        """The cost of the requests of one run of a node."""
         total = self._spent(RequestBounds(""), 0, 0)
         for each in requests:
             calls = each.prompts * each.calls * each.turns
@@ -96,7 +96,7 @@ class CostModel:
         population: PopulationBounds,
         params: Mapping[str, Any],
     ) -> int:
-        """Tokens of a prompt at most; it is noted where they don't fit."""
+        """The maximum number of tokens of a prompt; records an overflow if they don't fit."""
         if self._counter is None:
             return 0
         own, texts = self._tokens(self._counter, asked, population, params)
@@ -123,7 +123,7 @@ class CostModel:
         population: PopulationBounds,
         params: Mapping[str, Any],
     ) -> tuple[int, int]:
-        """Tokens of a prompt's own words, and of the texts in it at most."""
+        """The tokens of a prompt's own words, and the maximum tokens of the texts in it."""
         prompt = load_prompt(asked.prompt) if isinstance(asked.prompt, str) else asked.prompt
         texts = {**population.fields, **asked.shows}
         texts = {name: text for name, text in texts.items() if name in prompt.variables}
@@ -139,7 +139,7 @@ class CostModel:
 def rendered_tokens(
     model: Model, prompt: Prompt, texts: Mapping[str, TextBound], values: Mapping[str, Any]
 ) -> tuple[int, int]:
-    """Tokens of a prompt without the texts that it shows, and of those at most."""
+    """The tokens of a prompt without the texts that it shows, and the maximum tokens of those."""
     placeholders = Placeholders()
     shown = {name: placeholders.put(text) for name, text in texts.items()}
     try:
@@ -158,7 +158,7 @@ class Placeholders:
         self._sizes: list[int] = []
 
     def put(self, shown: TextBound) -> Any:
-        """What a template is given for a text or a list; no text at all stays none."""
+        """The value that a template gets for a text or a list; an empty text stays empty."""
         if isinstance(shown, tuple):
             return [self.put(item) for item in shown]
         if isinstance(shown, str) or shown == 0:
@@ -168,7 +168,7 @@ class Placeholders:
         return chr(FIRST_PLACEHOLDER + self._sizes.index(shown))
 
     def tokens(self, text: str) -> int:
-        """Tokens of the texts that the placeholders in a text stand for."""
+        """Maximum tokens of the texts that the placeholders in a text stand for."""
         found = enumerate(self._sizes)
         return sum(text.count(chr(FIRST_PLACEHOLDER + i)) * (size + SEAM) for i, size in found)
 

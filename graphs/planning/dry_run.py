@@ -1,10 +1,10 @@
 """A dry run: an abstract interpretation of the graph, superstep by superstep, without a model.
 
-Texts that no model has written yet are counts of tokens. What a model would write decides where
-some edges lead, so all branches that a run may take are followed side by side. Branches that
-meet at the same nodes in the same superstep are merged, with the greater of their bounds; so the
+Texts that no model has generated yet are represented by token counts. Some conditions depend on
+what a model would write, so all branches that a run may take are followed in parallel. Branches
+that reach the same nodes in the same superstep are merged, with the greater of their bounds, so the
 work grows with the length of a run and not with the number of paths through it. A condition that
-follows from the round and the params is decided as it will be in the run.
+depends only on the round and the params is decided as in the run.
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.registry import node_kinds
 
 MAX_STEPS = 10_000
-"""Supersteps after which a dry run ends; a run's own bound is no greater."""
+"""Maximum number of supersteps of a dry run; a run's own limit is no greater."""
 MAX_BRANCHES = 64
-"""Branches out of one superstep, beyond which they are followed together as one."""
+"""Maximum number of branches out of one superstep; more are merged into one."""
 MAX_TRIED = 64
-"""Values that a condition is tried with, where only their bounds are known."""
+"""Maximum number of combinations of values with which a condition is tried."""
 
 Price = Callable[[str, Iterable[RequestBounds], PopulationBounds, Mapping[str, Any]], Spent]
-"""What a node's requests come to, with the population and the graph's params that it has."""
+"""Returns the cost of a node's requests, for a population and the graph's params."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """Where runs may be after some supersteps, and what they may have spent by then."""
+    """Where runs may be after some supersteps, with bounds of what they have spent."""
 
     active: Mapping[str, int]
-    """The nodes of the next superstep, and how many runs of each."""
+    """The nodes of the next superstep, with the maximum number of runs of each."""
     population: PopulationBounds
     arrived: frozenset[tuple[int, str]] = frozenset()
-    """Of joins by their numbers, the nodes that have come."""
+    """Pairs of a join's number and a source that has reached the join."""
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """The least and the most runs of each node, and passes of each decided edge."""
+    """Minimum and maximum number of runs of each node, and of passes of each decided edge."""
     passed: int = 0
-    """Passes of bounded edges, at least."""
+    """Minimum number of passes of bounded edges."""
     nodes: Mapping[str, Spent] = field(default_factory=dict)
-    """What each node spent; their sum may be more than any run can reach."""
+    """Bound of what each node spent; their sum may be more than any run can reach."""
     total: Spent = NOTHING
     certain: bool = True
-    """Whether every run that comes here runs all the active nodes."""
+    """Whether every run of this branch runs all the active nodes."""
 
     @property
     def key(self) -> Any:
-        """Where it is: branches of the same key are merged."""
+        """Where the branch is; branches with the same key are merged."""
         return frozenset(self.active), self.arrived
 
     def count(self, key: str) -> tuple[int, int]:
-        """The least and the most runs of a node, or passes of an edge."""
+        """The minimum and maximum number of runs of a node, or passes of an edge."""
         return self.counts.get(key, (0, 0))
 
     def __or__(self, other: Branch) -> Branch:
-        """Either, with the greater bounds."""
+        """Merge two branches, with the greater of their bounds."""
         keys = self.counts.keys() | other.counts.keys()
         both = {key: (self.count(key), other.count(key)) for key in keys}
         return Branch(
@@ -88,12 +88,12 @@ class Branch:
 def _greater(
     one: Mapping[str, Any], other: Mapping[str, Any], join: Callable[..., Any], missing: Any
 ) -> dict[str, Any]:
-    """The joined values of two mappings, in the order of their keys."""
+    """Two mappings with the values of each key joined, in the order of their keys."""
     return {k: join(one.get(k, missing), other.get(k, missing)) for k in {**one, **other}}
 
 
 class Choice(NamedTuple):
-    """The links that a node follows in one case, and how many candidates can be live in it."""
+    """The links that a node follows in one case, and the maximum number of live candidates then."""
 
     links: list[Link]
     live: int
@@ -104,9 +104,9 @@ class DryRun:
 
     Args:
         spec: the graph, checked.
-        params: the values.
-        used: the spec that a ``use`` names.
-        price: what requests come to.
+        params: the values of its params.
+        used: returns the spec that a ``use`` names.
+        price: returns the cost of requests.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class DryRun:
         return replace(end, total=total, nodes=nodes)
 
     def _superstep(self, branch: Branch) -> Iterator[Branch]:
-        """All that may come of one superstep."""
+        """All branches that may follow from one superstep."""
         nodes, counts, step = dict(branch.nodes), dict(branch.counts), NOTHING
         populations = []
         for name, times in branch.active.items():
@@ -171,7 +171,7 @@ class DryRun:
         )
 
     def _run_node(self, name: str, times: int, branch: Branch) -> tuple[Spent, PopulationBounds]:
-        """What the runs of one node spend in a superstep, and the population after it."""
+        """What the runs of one node in a superstep spend, and the population after them."""
         whole = replace(branch.population, node=name, round=branch.count(name)[1])
         if name == CONCLUDE:
             return NOTHING, whole
@@ -194,7 +194,7 @@ class DryRun:
                 self._after(cost, times),
             )
         after = replace(after, fields={k: v for k, v in after.fields.items() if k != ITEM})
-        if limits is not None:  # what it cuts short leaves the old population alive
+        if limits is not None:  # a run that is cut short leaves the old population live
             spent = spent.capped(_limits(limits, self._params))
             live = max(after.live, before.live + after.made - before.made)
             after = replace(after, live=live, exact=False)
@@ -211,7 +211,7 @@ class DryRun:
     def _run_used(
         self, node: DryRun, spec: NodeSpec, before: PopulationBounds, times: int
     ) -> tuple[Spent, PopulationBounds]:
-        """What one run of a used graph spends, and what it leaves to this one."""
+        """What one run of a used graph spends, and this graph's population after it."""
         use = None if spec.shares_fields else spec.used
         begins = replace(before, fields={})
         if use is not None:
@@ -243,14 +243,14 @@ class DryRun:
         return replace(cost.after, fields=fields)
 
     def _write(self, fields: dict[str, TextBound], name: str, text: TextBound, times: int) -> None:
-        """Write a field of the state, by its reducer, so many times."""
+        """Write a field of the state ``times`` times, by its reducer."""
         declared = self._spec.state.get(name)
         reducer = declared.reducer if declared else "replace"
         for _ in range(1 if reducer == "replace" else times):
             fields[name] = _reduced(reducer, fields.get(name, ()), text)
 
     def _branches(self, done: Branch) -> Iterator[Branch]:
-        """Where the nodes of a superstep may lead, all together."""
+        """One branch for each combination of what the nodes of a superstep may choose."""
         fixed: dict[str, int] = {}
         arrived, certain = done.arrived, done.certain
         for name in done.active:
@@ -289,7 +289,7 @@ class DryRun:
     def _follow_fixed(
         self, branch: Branch, name: str
     ) -> tuple[dict[str, int], frozenset[tuple[int, str]]]:
-        """Where fixed edges lead from a node; those of joins only when all have come."""
+        """Targets of a node's fixed edges; of joins only once all sources have arrived."""
         targets, arrived = {}, branch.arrived
         for number, (sources, target) in enumerate(self._routes.fixed):
             if name not in sources:
@@ -304,7 +304,7 @@ class DryRun:
         return targets, arrived
 
     def _choices(self, name: str, done: Branch) -> Iterator[Choice]:
-        """What a deciding node may choose."""
+        """The choices that a deciding node may make."""
         links = self._routes.decisions(name)
         low, high = done.count(name)
         for link in links:
@@ -318,7 +318,7 @@ class DryRun:
         yield Choice([link for link in links if not link.conditional], done.population.live)
 
     def _open(self, link: Link, rounds: range, done: Branch) -> tuple[bool | None, int]:
-        """Whether a link is open, None if that can't be told; and the most live candidates then."""
+        """Whether a link is open (None if unknown), and the maximum of live candidates if it is."""
         counted = [done.count(key) for key in (link.key, *([link.target] * link.repeats))]
         low, high = map(max, zip(*counted, strict=True))
         live, most = done.population.live, link.at_most
@@ -337,14 +337,14 @@ class DryRun:
         return holds, live
 
     def _targets(self, link: Link, population: PopulationBounds) -> int:
-        """How many runs of its target a link that fans out may start."""
+        """The maximum number of runs that a link with a fan-out starts."""
         if link.each == "candidates":
             return population.live
         return len(_items(population.fields.get(str(link.each))))
 
 
 def _items(bound: TextBound | None) -> tuple[TextBound, ...]:
-    """The items of a list, as far as there are any."""
+    """The items of a list; empty if the field is not a list."""
     return bound if isinstance(bound, tuple) else ()
 
 
@@ -354,10 +354,10 @@ def decided(
     rounds: range,
     population: PopulationBounds,
 ) -> tuple[bool | None, int]:
-    """Whether a condition holds, None if that depends on the model; the most live candidates then.
+    """Whether a condition holds (None if unknown), and the maximum of live candidates if it does.
 
-    Tried with all the rounds, numbers of live candidates and lengths of lists that there can be,
-    as far as these are few.
+    It is tried with all possible rounds, numbers of live candidates and lengths of lists. If there
+    are more than ``MAX_TRIED`` combinations, the names with the most values are left unknown.
     """
     values: dict[str, list[Any]] = {"round": list(rounds), "live": list(range(population.live + 1))}
     for name, items in population.fields.items():
@@ -380,7 +380,7 @@ def _is_only_measured(name: str, text: str) -> bool:
 
 
 def text_bound(value: Any, kind: str = "string") -> TextBound:
-    """What a prompt shows of a value that is known."""
+    """What a prompt shows for a known value."""
     if isinstance(value, list | tuple):
         return tuple(text_bound(item) for item in value)
     if value is None:

@@ -1,8 +1,8 @@
 """The plan: what a run may cost, exact where possible and an upper bound elsewhere.
 
 Calls and samples follow from the graph, the params and the loops' bounds; tokens are bounded by
-``max_tokens``. With a model and a question the prompts are rendered and counted too, with as
-many tokens for a text that isn't written yet as it may have.
+``max_tokens``. With a model and a question, prompts are rendered and their tokens counted too; a
+text that isn't generated yet counts as its maximum number of tokens.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 
 class TooLarge(ThinkgraphError):
-    """What a plan found can't fit in the model's context."""
+    """A prompt and its completion can't fit in the model's context."""
 
 
 class Plan(Frozen):
-    """What a run may cost at most."""
+    """Upper bounds of the cost of a run."""
 
     graph: str
     params: dict[str, Scalar]
@@ -60,21 +60,21 @@ class Plan(Frozen):
 
     @property
     def fits(self) -> bool:
-        """Whether it can fit in the context."""
+        """Whether the run can fit in the model's context."""
         return not any(overflow.certain for overflow in self.overflows)
 
     def check(self) -> None:
-        """Refuse what can't fit.
+        """Check that the run can fit in the model's context.
 
         Raises:
-            TooLarge: with the param to lower.
+            TooLarge: it can't; the message names the param to lower, if there is one.
         """
         if not self.fits:
             raise TooLarge(self.warning)
 
     @property
     def warning(self) -> str:
-        """What can't fit or may not, in one line; empty if all fits."""
+        """What can't fit, or may not fit, in one line; empty if everything fits."""
         if not self.overflows:
             return ""
         worst = max(self.overflows, key=attrgetter("rank"))
@@ -99,20 +99,21 @@ def plan(
     tools: Tools | None = None,
     verifiers: Mapping[str, Verifier] | None = None,
 ) -> Plan:
-    """What a run of a graph may cost.
+    """Compute upper bounds of the cost of a run.
 
     Args:
         graph: the strategy.
-        params: values of its params and further inputs; the others have their defaults.
-        model: for every role; its context is checked and, with a question, prompts are counted.
-        models: others by their roles; of these only what they can't do is told.
-        question: what would be asked.
-        speed: the machine's with this model, for an estimate of the time.
-        tools: those that the run would be given; the plan says which are missing.
-        verifiers: the same.
+        params: values of its params and additional inputs; the others have their defaults.
+        model: the model of every role; its context is checked and, with a question, prompts are
+            counted.
+        models: other models by role; the plan only reports the capabilities that they lack.
+        question: the question that would be asked.
+        speed: the speed of the model on this machine, for an estimate of the time.
+        tools: the tools that the run would be given; the plan reports missing ones.
+        verifiers: the verifiers that the run would be given; the plan reports missing ones.
 
     Raises:
-        ThinkgraphError: the graph has errors, or no such param or role, or the param no such value.
+        ThinkgraphError: the graph has errors, a param or role is unknown, or a value is invalid.
     """
     graph.check_roles(models or {})
     spec, given = graph.spec, dict(params or {})
@@ -152,9 +153,9 @@ def _remedies(
     found: Plan,
     planned: Callable[[Mapping[str, Any]], Plan],
 ) -> Iterator[tuple[str, int]]:
-    """The params of which one alone, if lowered, makes everything fit, with the highest value.
+    """The params that make everything fit if lowered alone, each with the highest such value.
 
-    What can't fit for certain is mended first: then the rest may still be too long.
+    If something certainly can't fit, only that has to fit; the rest may still be too long.
     """
 
     def good(name: str, value: int) -> bool:
@@ -189,6 +190,6 @@ def _incapable(
 
 
 def _cells(model: Model | None) -> int | None:
-    """The cells of the KV cache, where the model is of an engine of this process."""
+    """The number of KV cells, if the model runs on an engine of this process."""
     settings = getattr(getattr(model, "engine", None), "settings", None)
     return getattr(settings, "kv_cells", None)

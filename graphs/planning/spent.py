@@ -1,4 +1,4 @@
-"""An amount spent: calls, samples, tokens, KV cells and seconds, and how amounts add up."""
+"""Amounts spent: calls, samples, tokens, KV cells and seconds, and how they are combined."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Spent(Frozen):
     known: bool = Field(True, exclude=True, description="whether every kind defines its cost")
 
     def __add__(self, other: Spent) -> Spent:
-        """One after the other."""
+        """Both in sequence: amounts add up, and the cells are the greater number."""
         return self._joined(other, lambda a, b: a + b, max)
 
     def beside(self, other: Spent) -> Spent:
-        """Both at once, so that both need their cells."""
+        """Both in parallel: all amounts add up, the cells included."""
         return self._joined(other, lambda a, b: a + b, lambda a, b: a + b)
 
     def __or__(self, other: Spent) -> Spent:
-        """The greater of either; exact where they are as many."""
+        """Either of two: the greater amounts; exact only if runs, calls and samples are equal."""
         alike = (self.runs, self.calls, self.samples) == (other.runs, other.calls, other.samples)
         greater = self._joined(other, max, max)
         return greater if alike else greater.updated(exact=False)
@@ -52,12 +52,12 @@ class Spent(Frozen):
         return Spent.model_construct(**data, exact=exact, known=known)
 
     def times(self, count: int) -> Spent:
-        """So many of it at once."""
+        """``count`` times this in parallel."""
         names = [name for name in (*SUMMED, "cells") if getattr(self, name) is not None]
         return self.updated(**{name: count * getattr(self, name) for name in names})
 
     def capped(self, limits: Limits | None) -> Spent:
-        """What is left of it under a budget."""
+        """This, limited by a budget; not exact if the budget may cut it."""
         caps = limits.model_dump(exclude_none=True) if limits else {}
         capped = {
             name: min(getattr(self, name), cap)
@@ -68,12 +68,12 @@ class Spent(Frozen):
         return left if left == self and "seconds" not in caps else left.updated(exact=False)
 
     def updated(self, **changes: Any) -> Spent:
-        """The same with other values of some fields."""
+        """A copy with other values of some fields."""
         return self.model_copy(update=changes)
 
 
 def _join(one: Any, other: Any, join: Callable[..., Any]) -> Any:
-    """Both amounts as one; what isn't counted counts as nothing."""
+    """Combine two amounts; one that isn't counted (None) gives the other."""
     if one is None or other is None:
         return other if one is None else one
     return join(one, other)

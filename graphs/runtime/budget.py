@@ -15,13 +15,13 @@ from thinkgraph.models.model import Budget
 from thinkgraph.nodes.base.param import bind
 
 MOST_RUNS = 1024
-"""Runs whose budgets are kept at hand; that of another is made again from its checkpoint."""
+"""Maximum number of cached run budgets; any other is restored from the run's checkpoint."""
 
 
 class RunBudget(Budget):
     """The budget of a run; its clock pauses while none of its nodes runs.
 
-    So a run that waits for a human, or was killed and is resumed, has the time that it had.
+    So a run that waits for a human, or is resumed after it was killed, keeps its remaining time.
     """
 
     def __init__(self, limits: Limits, parent: Budget | None = None) -> None:
@@ -32,12 +32,12 @@ class RunBudget(Budget):
 
     @property
     def elapsed(self) -> float:
-        """Seconds in which at least one node has run."""
+        """Seconds during which at least one node was running."""
         return time.monotonic() - self._began if self._active else self._elapsed
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The run of one node."""
+        """Let the clock run during the run of a node."""
         with self._clock:
             if not self._active:
                 self._began = time.monotonic() - self._elapsed
@@ -50,7 +50,7 @@ class RunBudget(Budget):
                 self._active -= 1
 
     def restore(self, values: Mapping[str, Any]) -> None:
-        """Take up where the channels say that the run was."""
+        """Restore the spent tokens, calls and time from the channels of a run."""
         spent, turn = total_usage(values), values.get("turn") or {}
         self._spent_tokens, self._spent_calls = spent.completion_tokens, spent.model_calls
         self._elapsed = turn.get("elapsed_s", 0.0)
@@ -61,7 +61,7 @@ class RunBudgets:
     """The budgets of a compiled graph's runs, each shared by the run's nodes.
 
     Args:
-        limits: of every run.
+        limits: the limits of every run.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -72,12 +72,12 @@ class RunBudgets:
     def of(
         self, values: Mapping[str, Any], limits: Limits | None, above: Budget | None
     ) -> RunBudget:
-        """The budget of the run that the channels are of.
+        """The budget of the run to which the channels belong.
 
         Args:
-            values: the channels.
-            limits: what the invocation itself sets.
-            above: a budget of the caller's own, which this one is part of.
+            values: the values of the channels.
+            limits: limits that the invocation sets.
+            above: a budget of the caller, as the parent of this one.
         """
         key = values["turn"]["id"], limits, above
         with self._lock:
@@ -90,21 +90,21 @@ class RunBudgets:
             return self._kept[key]
 
     def forget(self, budget: Budget | None) -> None:
-        """The run of a budget is over; who goes back to a checkpoint of it has what was left."""
+        """Drop a finished run's budget; resuming one of its checkpoints restores what was left."""
         with self._lock:
             for key in [key for key, kept in self._kept.items() if kept is budget]:
                 del self._kept[key]
 
 
 def bound(limits: Limits | None, params: Mapping[str, Scalar]) -> Limits:
-    """Limits with the values of the params that they refer to."""
+    """Limits with the references to params replaced by their values."""
     if limits is None:
         return Limits()
     return Limits.model_validate(bind(limits.model_dump(mode="json"), params))
 
 
 def least(one: Limits, other: Limits | None) -> Limits:
-    """What both allow."""
+    """The lower of both limits, for each amount."""
     if other is None:
         return one
     values = {name: (getattr(one, name), getattr(other, name)) for name in Limits.model_fields}
@@ -116,5 +116,5 @@ def least(one: Limits, other: Limits | None) -> Limits:
 def limited(
     limits: Limits, params: Mapping[str, Scalar], parent: Budget | None = None
 ) -> RunBudget:
-    """The budget that limits give, within another."""
+    """A new budget with these limits, within a parent."""
     return RunBudget(bound(limits, params), parent)

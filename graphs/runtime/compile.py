@@ -1,9 +1,9 @@
 """The compiler: from a checked spec to a LangGraph ``StateGraph``.
 
-Chains without conditions become LangGraph's edges. A node that decides where to go returns a
-``Command`` with its update and its destinations, since how often an edge was followed is part
-of the state and has to be written with it. Before the spec's nodes a turn begins, and after
-them it is concluded.
+Chains without conditions become LangGraph edges. A node with conditional edges returns a
+``Command`` with its update and its destinations, since the number of times that an edge was
+followed is part of the state and has to be written with the update. One node before the spec's
+nodes begins the turn, and one after them concludes it.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from thinkgraph.nodes.prompts.prompt import load_prompt, prompts_in
 from thinkgraph.nodes.registry import node_kinds
 
 BEGIN = "_begin"
-"""The node before all others; no node of a spec can have its name."""
+"""The first node of a run; no node of a spec can have this name."""
 ANSWER = "thinkgraph_answer"
-"""The key of a node's metadata that tells whether the text it streams is the answer."""
+"""Key of a node's metadata: whether the text that the node streams is the answer."""
 
 
 def build(
     spec: Spec, binding: Binding, *, stores: bool = True, within: bool = False
 ) -> StateGraph[Any, Any, Any, Any]:
-    """The LangGraph graph of a spec, to be compiled.
+    """Build the LangGraph graph of a spec, to be compiled.
 
     Args:
         spec: the graph.
         binding: what it is compiled with.
-        stores: whether the graphs that it uses have its checkpointer; else they have none.
-        within: whether it is a node's work in another, and so begins with that one's population.
+        stores: whether the graphs that it uses share its checkpointer; else they have none.
+        within: whether it is used by another graph, and so starts with that graph's population.
     """
     if measures_entropies(spec, binding.params, binding.used):
         binding = replace(binding, confidence=True)
@@ -98,10 +98,10 @@ def build(
 
 
 def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
-    """The node whose text is the answer from its first token on, if there is such a one.
+    """The node whose text is the answer from its first token on, as a set; empty if there is none.
 
-    It writes one candidate, all the others are its own or it reads and replaces them, and
-    nothing follows.
+    It writes one candidate as the answer, all other candidates are its own or it reads and replaces
+    them, and no node follows it.
     """
     kinds = {name: each.node for name, each in work.items() if isinstance(each, KindWork)}
     reads = {name for name, kind in kinds.items() if "candidates" in kind.input_channels}
@@ -112,14 +112,14 @@ def _writers(work: Mapping[str, Work], routes: Routes) -> frozenset[str]:
 
 
 def _read_prompts(node: Node) -> None:
-    """Read the files of a node's prompts, which a run in an event loop shouldn't wait for."""
+    """Read the files of a node's prompts now, so that a run doesn't block its event loop."""
     for _, prompt in prompts_in(node):
         if isinstance(prompt, str):
             load_prompt(prompt)
 
 
 def _work(graph: Spec, name: str, binding: Binding, stores: bool) -> Work:
-    """What a node does: its kind's run, or the whole of another graph."""
+    """The work of a node: a run of its kind, or of another graph."""
     node = graph.nodes[name]
     use = node.used
     if use is None:

@@ -1,4 +1,4 @@
-"""What a graph is compiled with, and what one run of it has: LangGraph's ``context=``."""
+"""What a graph is compiled with, and the context of one run: LangGraph's ``context=``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,8 +20,10 @@ from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.runtime.models import AnyModel
+from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Budget, Model
+from thinkgraph.nodes.base.param import is_reference
 from thinkgraph.nodes.event import NodeEvent
 from thinkgraph.nodes.prompts.prompt import Prompt
 from thinkgraph.nodes.request import RequestRecord
@@ -28,21 +31,36 @@ from thinkgraph.nodes.tools.tool import BoundTool, bind_tools
 from thinkgraph.nodes.tools.verifier import Verifier, bind_verifiers
 
 Allowance = Budget | Limits | Mapping[str, float]
-"""What a run may spend, such as ``{"tokens": 2000}``."""
+"""The budget of a run, such as ``{"tokens": 2000}``."""
 
 _UNION = ("Limits", "is-instance[Budget]")
-"""What pydantic calls the kinds of a budget in the place of an error."""
+"""The names of the budget's union members in the ``loc`` of a pydantic error."""
 _HOSTS = frozenset(
     {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id", "assistant_id"}
 )
-"""Keys of a config's ``configurable``, which some hosts (ag-ui-langgraph) hand on as context."""
+"""Keys of a config's ``configurable``, which some hosts (ag-ui-langgraph) pass as context."""
 _NAMED = WithJsonSchema({"type": "string"})
 
 
-class Context(BaseModel):
-    """What one invocation may set; a ``dict`` of the same keys does as well.
+def in_numbers(budget: Limits | Budget | None) -> Any:
+    """Check a budget that a caller gives, and return it.
 
-    As a subgraph a strategy is handed its parent's context, which it leaves alone.
+    Raises:
+        ArgumentError: it refers to a param.
+    """
+    for name, value in budget if isinstance(budget, Limits) else ():
+        if is_reference(value):
+            raise ArgumentError(
+                f"the budget's {name} is {str(value)!r}, which is no number; "
+                "only the budget of a graph may refer to its params"
+            )
+    return budget
+
+
+class Context(BaseModel):
+    """The settings of one invocation; a ``dict`` with the same keys works too.
+
+    A strategy that runs as a subgraph receives its parent's context, and ignores it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -52,9 +70,11 @@ class Context(BaseModel):
         None, description="a name of the catalogue; in Python also a model or a chat model"
     )
     models: dict[str, Annotated[Any, _NAMED]] | None = Field(None, description="the same by role")
-    budget: Annotated[Limits | Budget | None, WithJsonSchema(Limits.model_json_schema())] = Field(
-        None, description="what the run may spend: tokens, seconds, calls"
-    )
+    budget: Annotated[
+        Limits | Budget | None,
+        AfterValidator(in_numbers),
+        WithJsonSchema(Limits.model_json_schema()),
+    ] = Field(None, description="what the run may spend: tokens, seconds, calls")
     tools: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_tools)]] = Field(
         None, description="tools by name, in Python alone; they come before the graph's own"
     )
@@ -74,11 +94,12 @@ class Context(BaseModel):
             named = [str(part) for part in first["loc"] if part not in _UNION]
             place = ".".join(["context", *named])
             known = ", ".join(cls.model_fields)
-            raise ThinkgraphError(f"{place}: {first['msg']}; a context has {known}") from None
+            said = first["msg"].removeprefix("Value error, ")
+            raise ThinkgraphError(f"{place}: {said}; a context has {known}") from None
 
 
 Models = Callable[[str], Model]
-"""A model by its role; the empty role is the run's model."""
+"""Returns the model of a role; the empty role is the run's model."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +108,14 @@ class Binding:
 
     Attributes:
         params: the value of every param.
-        models: of runs whose context has none.
-        used: the spec that a ``use`` names.
-        seed: of runs whose context has none.
+        models: the models of runs whose context sets none.
+        used: returns the spec that a ``use`` names.
+        seed: the seed of runs whose context sets none.
         prompts: prompts that replace built-in ones of the same name.
-        budget: what a run may spend, beside what its spec says.
-        tools: those that the host has bound, by name.
-        verifiers: the same.
-        confidence: whether candidates are measured by their entropies, in a graph that uses it.
+        budget: budget of a run, in addition to the spec's.
+        tools: the tools that the host has bound, by name.
+        verifiers: the verifiers that the host has bound, by name.
+        confidence: whether the graph, or one that uses it, measures candidates by their entropies.
     """
 
     params: Mapping[str, Scalar]
@@ -112,18 +133,18 @@ class Binding:
 class RunContext:
     """The context of a run that this package starts itself.
 
-    A graph that a node's own code runs is handed it too, and leaves it alone.
+    A graph that is run by a node's own code receives it too, and ignores it.
 
     Attributes:
-        graph: whose run it is.
-        seed: all randomness comes from it.
-        models: of the run.
-        budget: what the run may spend, its spec's budget included.
-        emit: is told the run's events in place of LangGraph's custom stream.
-        scope: goes before the names of the nodes.
+        graph: the graph that is run.
+        seed: the seed of all randomness.
+        models: the models of the run.
+        budget: the budget of the run, which includes that of its spec.
+        emit: receives the run's events in place of LangGraph's custom stream.
+        scope: prefix of the node names.
         record: is called with each model request, once it has ended.
-        tools: those that the host has bound, by name.
-        verifiers: the same.
+        tools: the tools that the host has bound, by name.
+        verifiers: the verifiers that the host has bound, by name.
     """
 
     graph: Spec

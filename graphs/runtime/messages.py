@@ -1,7 +1,7 @@
 """Message conversion: from LangChain's messages to the plain turns of prompts.
 
-What a turn of text can't carry (a tool's call, a tool's result, an image, who of several users
-speaks) is put into words, so that any chat template takes any history.
+What a plain text turn can't hold (tool calls, tool results, images, names of users) is written as
+text, so that any chat template accepts any history.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CALLS = {"tool_use", "tool_call", "tool_call_chunk", "input_json_delta", "funct
 
 
 def history(messages: Iterable[AnyMessage]) -> list[Message]:
-    """The turns of a conversation; neighbours of one role are one turn, and empty ones none."""
+    """Non-empty turns of a conversation; adjacent ones of a role other than system are merged."""
     names: dict[str, str] = {}
     turns: list[Message] = []
     for message in messages:
@@ -46,23 +46,23 @@ def history(messages: Iterable[AnyMessage]) -> list[Message]:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content; blocks that are no text are named."""
+    """The text of a message's content; other blocks are named by their type, as ``[image]``."""
     parts = [content] if isinstance(content, str) else content or ()
     return "".join(part if isinstance(part, str) else _block(part) for part in parts).strip()
 
 
 def is_from_user(message: BaseMessage) -> bool:
-    """Whether the user wrote it."""
+    """Whether the message is from a user."""
     return _role(message) == "user" and not is_from_tool(message)
 
 
 def is_from_tool(message: BaseMessage) -> bool:
-    """Whether it is the result of a tool."""
+    """Whether the message is the result of a tool."""
     return _kind(message) in _TOOLS
 
 
 def _kind(message: BaseMessage) -> str:
-    """Its type; of a ``ChatMessage``, which may be of any, its role."""
+    """The type of a message; for a ``ChatMessage`` its role."""
     return getattr(message, "role", "") if message.type == "chat" else message.type
 
 
@@ -83,7 +83,7 @@ def _said(message: AnyMessage, names: Mapping[str, str]) -> str:
 
 
 def _calls(message: AIMessage) -> list[str]:
-    """Its calls of tools; one that LangChain hasn't parsed is in its content or beside it."""
+    """The tool calls of a message; those that LangChain didn't parse are taken from its content."""
     calls = [(c["name"], c["args"]) for c in (*message.tool_calls, *message.invalid_tool_calls)]
     if not calls:
         blocks = message.content if isinstance(message.content, list) else []

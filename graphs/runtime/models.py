@@ -1,4 +1,4 @@
-"""The models of a run, by the roles of its nodes, loaded at their first use."""
+"""The models of a run, by the roles of its nodes, loaded on first use."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ AnyModel = str | Model | Runnable[Any, Any]
 
 
 def default_model() -> str:
-    """The model of a run that names none."""
+    """The model of a run for which none is given."""
     return os.environ.get("THINKGRAPH_MODEL") or DEFAULT_MODEL
 
 
 REWARDS: frozenset[Capability] = frozenset({"rewards"})
-"""What no model gives that writes text."""
+"""The capabilities that models that generate text lack."""
 
 
 class Roles:
-    """The models of a run by role, each loaded at its first use.
+    """The models of a run by role, each loaded on first use.
 
     Args:
-        model: of every role that ``models`` doesn't name; None is THINKGRAPH_MODEL, or smollm2.
-        models: a model by its role.
+        model: the model of all roles that ``models`` doesn't name; None is THINKGRAPH_MODEL, or
+            smollm2.
+        models: models by role.
     """
 
     def __init__(self, model: AnyModel | None, models: Mapping[str, AnyModel] | None) -> None:
@@ -50,14 +51,14 @@ class Roles:
         self._opening: WeakKeyDictionary[AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def lacks(self, role: str) -> frozenset[Capability]:
-        """What the model of a role doesn't give, as far as its name or class tells."""
+        """The capabilities that the model of a role lacks, as far as its name or class shows."""
         return lacking(self._models.get(role, self._model))
 
     async def open(self, role: str) -> None:
-        """Load the model of a role, which may take seconds, without holding up the event loop.
+        """Load the model of a role, which may take seconds, without blocking the event loop.
 
-        Nodes that wait for one go on in the order in which they came, so that a run is the same
-        each time.
+        Nodes that wait for a model continue in the order of their calls, so that runs are
+        reproducible.
         """
         if self._is_open(role):
             return
@@ -69,7 +70,7 @@ class Roles:
         return role in self._loaded or not isinstance(self._models.get(role, self._model), str)
 
     def __call__(self, role: str) -> Model:
-        """The model of a role."""
+        """The model of a role, loaded on first use."""
         with self._lock:
             if role not in self._loaded:
                 self._loaded[role] = _loaded(self._models.get(role, self._model))
@@ -99,15 +100,15 @@ def _loaded(model: AnyModel) -> Model:
 
 
 def lacking(model: Any) -> frozenset[Capability]:
-    """What a model doesn't give, as far as its name or its class tells.
+    """The capabilities that a model lacks, as far as its name or class shows.
 
     Args:
-        model: a name of the catalogue, an open model or a LangChain chat model. It isn't opened.
+        model: a name of the catalogue, an open model or a LangChain chat model; it isn't loaded.
     """
     if isinstance(model, str):
         if model.startswith(SERVER):
             return HOSTED
-        # The short names are of chat models; another file may have a head that scores.
+        # The short names are of chat models; another file may have a classification head.
         return REWARDS if any(model == short.name for short in SHORT_NAMES) else frozenset()
     found: frozenset[Capability] | None = getattr(model, "lacks", None)
     if found is not None:

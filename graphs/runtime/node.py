@@ -36,8 +36,8 @@ from thinkgraph.nodes.tools.verifier import all_verifiers
 class NodeRunnable(Runnable[Any, Any]):
     """A node as LangGraph calls it.
 
-    LangGraph traces a node itself; a ``RunnableLambda`` would do so once more, which takes
-    longer than the rest of the layer.
+    LangGraph traces a node itself; a ``RunnableLambda`` would trace it a second time, which takes
+    longer than the rest of this layer.
     """
 
     def __init__(self, runner: NodeRunner | Beginning) -> None:
@@ -45,11 +45,11 @@ class NodeRunnable(Runnable[Any, Any]):
         self._runner = runner
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Run the node to its end."""
+        """Run the node, without an event loop."""
         return self._runner.invoke(input)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Run the node."""
+        """Run the node within an event loop."""
         return await self._runner.ainvoke(input)
 
 
@@ -58,14 +58,14 @@ class NodeRunner:
     """A node in its graph.
 
     Args:
-        name: the node's.
-        work: what it does.
+        name: the name of the node.
+        work: the work of the node.
         spec: the graph.
         binding: what the graph is compiled with.
-        routes: where its nodes lead.
-        budgets: of the graph's runs.
-        fallback: does the work in its place if it has failed for good.
-        in_place_of: the node whose edges are followed, where this is a fallback.
+        routes: the edges of the graph.
+        budgets: the budgets of the graph's runs.
+        fallback: the node that runs in its place when it fails and isn't retried.
+        in_place_of: if this is a fallback, the node whose edges are followed.
     """
 
     name: str
@@ -78,11 +78,11 @@ class NodeRunner:
     in_place_of: str = ""
 
     def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
-        """Run once on the channels' values; what it writes, or a command that also leads on.
+        """Run once; returns the channel updates, or a ``Command`` that also routes.
 
         Args:
-            values: the channels.
-            before: why the node failed in whose place this one runs.
+            values: the values of the channels.
+            before: if this is a fallback, why the node that it replaces failed.
         """
         try:
             with self._run(values, before) as run:
@@ -92,7 +92,7 @@ class NodeRunner:
         return self._written(run, values)
 
     async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
-        """The same, within an event loop."""
+        """Run once within an event loop; see :meth:`invoke`."""
         try:
             with self._run(values, before) as run:
                 run.update = await self.work.ainvoke(run.state, run.step)
@@ -101,7 +101,7 @@ class NodeRunner:
         return self._written(run, values)
 
     def _other(self, error: ModelError) -> NodeRunner:
-        """What does the work in place of this node, once it isn't tried again."""
+        """The fallback; raises the error if there is none, or if the node is to be retried."""
         if self.fallback is None:
             raise error
         policy = self.spec.nodes[self.name].retry
@@ -113,7 +113,7 @@ class NodeRunner:
 
     @contextmanager
     def _run(self, values: Json, before: Sequence[str]) -> Iterator[Run]:
-        """One run of the node, while it works."""
+        """Time one run of the node, and name the node in its errors."""
         step, total = self._step(values)
         step.failures += before
         run = Run(channels.read(self.spec, values), step, total)
@@ -131,7 +131,7 @@ class NodeRunner:
         run.wall_s = round(time.perf_counter() - began, 3)
 
     def _step(self, values: Json) -> tuple[Step, Budget | None]:
-        """What the node's run may use, and the budget of the graph's whole run."""
+        """The step of this run of the node, and the budget of the graph's whole run."""
         context = self._context(values)
         limits = self.spec.nodes[self.name].budget if self.name in self.spec.nodes else None
         total, params = context.budget, self.binding.params
@@ -153,7 +153,7 @@ class NodeRunner:
         return step, total
 
     def _context(self, values: Json) -> RunContext:
-        """The run's context, whoever started it; one that isn't ours is a parent's."""
+        """The run's ``RunContext``, or one made from its ``Context`` and the binding."""
         given = own_context(self.spec)
         if isinstance(given, RunContext):
             return given
@@ -191,7 +191,7 @@ class NodeRunner:
         return written
 
     def _progress(self, run: Run, after: Json) -> Json:
-        """What the turn's record takes of the run of a node."""
+        """The update of the turn's channel after a run of the node."""
         turn: Json = {"id": after["turn"]["id"]}
         if isinstance(run.total, RunBudget):
             turn |= {"elapsed_s": run.total.elapsed, "cut": run.total.cut}
@@ -212,21 +212,21 @@ class NodeRunner:
 
 
 def retry_policy(retry: Retry) -> RetryPolicy:
-    """LangGraph's policy of a node's ``retry``."""
+    """LangGraph's retry policy for a node's ``retry``."""
     return RetryPolicy(**retry.model_dump(), retry_on=is_transient)
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same request may succeed at another time."""
+    """Whether the same request may succeed when it is retried."""
     hopeless = isinstance(error, PromptTooLong | NoProbabilities)
     return isinstance(error, ModelError) and not hopeless
 
 
 @dataclass(frozen=True)
 class Conclusion(NodeRunner):
-    """The end of a run: votes if nothing has answered since the population last changed.
+    """The last node of a run: votes if no node has answered since the population last changed.
 
-    The answer then goes into the conversation.
+    It then adds the answer to the conversation.
 
     Args:
         writers: the nodes whose text is the answer.
@@ -235,12 +235,12 @@ class Conclusion(NodeRunner):
     writers: frozenset[str] = frozenset()
 
     def invoke(self, values: Json, before: Sequence[str] = ()) -> Any:
-        """Vote if need be, and say the answer."""
+        """Vote if needed, and add the answer to the conversation."""
         written = {} if self._is_answered(values) else super().invoke(values)
         return self._said(written, values)
 
     async def ainvoke(self, values: Json, before: Sequence[str] = ()) -> Any:
-        """Vote if need be, and say the answer."""
+        """Vote if needed, and add the answer to the conversation, within an event loop."""
         written = {} if self._is_answered(values) else await super().ainvoke(values)
         return self._said(written, values)
 
@@ -249,7 +249,8 @@ class Conclusion(NodeRunner):
 
     def _said(self, written: Json, values: Json) -> Json:
         after = {**channels.updated(self.spec, values, written), "turn": values["turn"]}
-        if not isinstance(get_runtime(Context).context, RunContext):  # of a run, its result has it
+        # A run started by this package checks the output itself when it makes the result.
+        if not isinstance(get_runtime(Context).context, RunContext):
             output(self.spec, channels.read(self.spec, after), after)
         total = self._context(values).budget
         self.budgets.forget(total)
@@ -259,7 +260,7 @@ class Conclusion(NodeRunner):
 
 @dataclass(frozen=True)
 class Beginning:
-    """The beginning of a turn, before the first nodes of a spec."""
+    """The first node of a turn, before the spec's own nodes."""
 
     name: str
     spec: Spec
@@ -267,14 +268,14 @@ class Beginning:
     required: Requirements
 
     def invoke(self, values: Json) -> Json:
-        """Take the question into the conversation, and empty what the last turn has left.
+        """Add the question to the conversation, and empty the channels of the last turn.
 
         Raises:
-            Unbound: the graph wants tools or verifiers that nobody has given.
-            Incapable: a model doesn't give what a node needs.
+            Unbound: the graph needs tools or verifiers that are not bound.
+            Incapable: a model lacks a capability that a node needs.
         """
         given = own_context(self.spec)
-        if isinstance(given, Context):  # what starts a run itself has looked before
+        if isinstance(given, Context):  # with a RunContext this was checked before
             tools = all_tools({**self.binding.tools, **(given.tools or {})})
             verifiers = all_verifiers({**self.binding.verifiers, **(given.verifiers or {})})
             self.required.check(self.spec.name, tools, verifiers)
@@ -282,7 +283,7 @@ class Beginning:
         return begin(self.spec, values)
 
     async def ainvoke(self, values: Json) -> Json:
-        """The same."""
+        """Begin the turn within an event loop; see :meth:`invoke`."""
         return self.invoke(values)
 
     def _check_models(self, given: Context) -> None:
@@ -294,7 +295,7 @@ class Beginning:
 
 
 def own_context(spec: Spec) -> RunContext | Context:
-    """The context of a graph's run, whoever started it; one that isn't ours is a parent's."""
+    """The graph's ``RunContext``, or a ``Context``; any other is a parent's and is ignored."""
     given: Any = get_runtime(Context).context
     if isinstance(given, RunContext) and given.graph is spec:
         return given
@@ -302,12 +303,12 @@ def own_context(spec: Spec) -> RunContext | Context:
 
 
 def live(values: Json) -> list[str]:
-    """The live candidates, by their ids."""
+    """The ids of the live candidates."""
     return [key for key, candidate in (values.get("candidates") or {}).items() if candidate["live"]]
 
 
 def _fan_out(link: Link, state: State, values: Json) -> list[Send]:
-    """One run of the target for each item; of the candidates it sees only its own."""
+    """One run of the target for each item; with ``candidates``, each run sees only its own."""
     if link.each == "candidates":
         candidates = values["candidates"]
         return [

@@ -1,4 +1,4 @@
-"""Work that is done once, though its node begins again after an interrupt: LangGraph's tasks."""
+"""Work that is done once although its node restarts after an interrupt, by LangGraph tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Work = Callable[[], Coroutine[Any, Any, Any]]
 
 
 async def keep(work: Work) -> Any:
-    """Do work as a task of LangGraph, whose result is checkpointed; in a run with an event loop."""
+    """Do work as a LangGraph task, whose result is checkpointed, in a run with an event loop."""
 
     @task(name="once")  # type: ignore[arg-type]  # its overloads lose the types
     async def kept() -> Any:
@@ -22,7 +22,7 @@ async def keep(work: Work) -> Any:
 
 
 async def keep_sync(work: Work) -> Any:
-    """The same in a run without an event loop, whose tasks are threads."""
+    """Do work as a LangGraph task in a run without an event loop, whose tasks are threads."""
     loop = asyncio.get_running_loop()
 
     @task(name="once")  # type: ignore[arg-type]  # its overloads lose the types

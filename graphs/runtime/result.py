@@ -29,12 +29,12 @@ class Result(RunRecord):
 
     @property
     def failures(self) -> dict[str, tuple[str, ...]]:
-        """What went wrong without ending the run, by NODE.ROUND."""
+        """Failures that didn't end the run, by NODE.ROUND."""
         return {key: usage.failures for key, usage in self.nodes.items() if usage.failures}
 
     @property
     def rejected(self) -> bool:
-        """Whether there is no answer since no candidate was accepted."""
+        """Whether there is no answer because no candidate was accepted."""
         return State(
             question=self.question, candidates={each.id: each for each in self.candidates}
         ).is_rejected
@@ -43,7 +43,7 @@ class Result(RunRecord):
     def accepted(self) -> bool | None:
         """Whether most of the last critiques of the answer accept it; None without critiques.
 
-        False if there is no answer since every candidate was rejected.
+        False if there is no answer because every candidate was rejected.
         """
         if self.rejected:
             return False
@@ -57,7 +57,7 @@ class Result(RunRecord):
     def output_text(self) -> str:
         """The output as text; as JSON where the spec gives it a schema.
 
-        Where no candidate was accepted, it says so.
+        If no candidate was accepted, the text says so.
         """
         if self.rejected and self.output in (None, ""):
             return self.answer.note
@@ -65,31 +65,31 @@ class Result(RunRecord):
         return json.dumps(self.output, ensure_ascii=False) if has_schema else str(self.output)
 
     def to_html(self, command: str | None = None) -> str:
-        """The run as one page of HTML that needs nothing else: for who debugs a strategy.
+        """The run as one self-contained HTML page, for debugging a strategy.
 
         Args:
-            command: the command line that asked it, for "run it again"; made of the graph, the
-                model, the seed and the params, unless given.
+            command: the command line to show for repeating the run; by default it is made from
+                the graph, the question, the model, the seed and the params.
         """
         from thinkgraph.graphs.pictures.report import to_html  # noqa: PLC0415 (only for a report)
 
         return to_html(self, command)
 
     def with_rendered_prompts(self, models: Callable[[str], Model]) -> Self:
-        """The result with each prompt's text and tokens, where its model renders prompts itself.
+        """The result with the rendered text and tokens of each prompt whose model renders prompts.
 
         Args:
-            models: a model by its role; the empty role is the run's model.
+            models: returns the model of a role; the empty role is the run's model.
         """
         return self.model_copy(
             update={"requests": tuple(_rendered(one, models(one.role)) for one in self.requests)}
         )
 
     def summary(self, *, requests: bool = False) -> dict[str, Any]:
-        """The run as one JSON object: what ``thinkgraph run --json`` prints.
+        """The run as one JSON object, as ``thinkgraph run --json`` prints it.
 
         Args:
-            requests: whether what was sent to the models is part of it.
+            requests: whether to include the model requests.
         """
         shown = {"id", "node", "text", "answer", "seed", "tokens", "finish_reason"}
         told = {"value", "text", "votes", "of", "tie", "cancelled", "note"}
@@ -132,10 +132,10 @@ class Finished(Frozen):
 
 
 class OutputMismatch(ThinkgraphError):
-    """The output of a run isn't a JSON value of its schema.
+    """The output of a run doesn't match its JSON schema.
 
     Attributes:
-        result: the run, without its output; None where the graph was compiled for LangGraph, whose
+        result: the run, without its output; None if the graph was compiled for LangGraph, whose
             state has the answer.
     """
 
@@ -143,12 +143,12 @@ class OutputMismatch(ThinkgraphError):
 
 
 def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
-    """The value of the channel that the spec says is its result, parsed if it has a schema.
+    """The value of the spec's output channel, parsed if it has a JSON schema.
 
-    With a schema it is None where no candidate was accepted.
+    With a schema the value is None if no candidate was accepted.
 
     Raises:
-        OutputMismatch: it isn't a JSON value of its schema.
+        OutputMismatch: the value doesn't match the schema.
     """
     field, schema, answer = spec.output.field, spec.output.json_schema, state.answer
     if field == "answer" and answer is not None:
@@ -163,11 +163,11 @@ def output(spec: Spec, state: State, values: Mapping[str, Any]) -> Any:
 
 
 _OF_TEXTS = ("pattern", "minLength", "maxLength")
-"""Keywords by which a text can be wrong that needn't be JSON, as the schema's type is a string."""
+"""Schema keywords for strings; a text that fails one of them need not be JSON."""
 
 
 def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
-    """The first of the values, as JSON or as it is, that the schema allows."""
+    """The first of the values, parsed as JSON or unchanged, that matches the schema."""
     forms = [form for value in found for form in _forms(value)]
     try:
         faults = []
@@ -175,7 +175,7 @@ def _valid(spec: Spec, found: list[Any], schema: dict[str, Any]) -> Any:
             if (fault := mismatch(form, schema)) is None:
                 return form
             faults.append(fault)
-    except Exception as error:  # of a schema that is none, or leads on and on
+    except Exception as error:  # the schema is invalid, or recurses without end
         raise OutputMismatch(
             f"the json_schema of graph {spec.name!r} can't be read: {_short(str(error))}"
         ) from None
@@ -202,6 +202,6 @@ def _forms(value: Any) -> Iterator[Any]:
 
 
 def parsed(text: str) -> Iterator[Any]:
-    """The value of a text that is JSON."""
+    """Yield the value of a text if it is JSON."""
     with suppress(ValueError, RecursionError):
         yield json.loads(text)

@@ -14,11 +14,11 @@ from thinkgraph.nodes.base.param import bind
 from thinkgraph.nodes.population import State
 
 CONCLUDE = "conclude"
-"""The node that every path leads to: it votes if need be, and says the answer."""
+"""The node at the end of every path: it votes if needed, and writes the answer's message."""
 
 
 class Routes:
-    """Where each node leads: the fixed edges, and the decisions of the nodes that have some."""
+    """The edges of a graph: fixed ones, and the links among which deciding nodes choose."""
 
     def __init__(self, spec: Spec, params: Mapping[str, Scalar]) -> None:
         self._types = variable_types(spec)
@@ -49,7 +49,7 @@ class Routes:
         )
 
     def ends_after(self, node: str) -> bool:
-        """Whether the run can only end after a node, as far as its path goes."""
+        """Whether all edges from a node lead to the end of the run."""
         targets = {target for sources, target in self.fixed if node in sources}
         targets |= {link.target for link in self.decisions(node)}
         return targets == {CONCLUDE}
@@ -59,15 +59,15 @@ class Routes:
         return node in self._decisions
 
     def decisions(self, node: str) -> list[Link]:
-        """The arrows among which a deciding node chooses, in their order."""
+        """The links among which a deciding node chooses, in their order."""
         return self._decisions.get(node, [])
 
     def destinations(self, node: str) -> dict[str, str]:
-        """Where a deciding node may go, with a label for the drawing."""
+        """The targets of a deciding node, each with a label for drawings."""
         return {link.target: link.label for link in self.decisions(node)}
 
     def follow(self, node: str, state: State, round: int, counts: Mapping[str, int]) -> list[Link]:
-        """The edges that a deciding node follows now."""
+        """The links that a deciding node follows in a state."""
         links = self._decisions[node]
         for link in links:
             if link.conditional and link.open(state, round, self._params, counts):
@@ -77,17 +77,17 @@ class Routes:
 
 @dataclass(frozen=True)
 class Link:
-    """One arrow out of a deciding node."""
+    """One arrow from a deciding node to a target."""
 
     key: str
     target: str
     conditional: bool
     when: Condition | None
     at_most: int | None
-    """The most passes; of an edge that repeats its target, the most runs of that too."""
+    """Maximum number of passes; if ``repeats``, also of runs of the target."""
     repeats: bool
     each: str | None
-    """What the target runs for: ``candidates``, or a list of the state."""
+    """What the link fans out over: ``candidates``, or a list field."""
 
     @property
     def label(self) -> str:
@@ -98,16 +98,16 @@ class Link:
         return ", ".join(filter(None, words))
 
     def items(self, state: State) -> Sequence[Any]:
-        """What the target would run for, one run each."""
+        """The items that the link fans out over, with one run of the target for each."""
         if self.each == "candidates":
             return state.live
         found = state.fields.get(self.each or "")
         return found if isinstance(found, list) else ()
 
     def passes(self, counts: Mapping[str, int]) -> int:
-        """How much of its bound is used up.
+        """How much of the bound is used: the greater of both counts.
 
-        A target may have run without this edge, and another node in a target's place.
+        The target may also run by other edges, and a fallback may run in its place.
         """
         runs = counts.get(self.target, 0) if self.repeats else 0
         return max(runs, counts.get(self.key, 0))
@@ -115,7 +115,7 @@ class Link:
     def open(
         self, state: State, round: int, params: Mapping[str, Scalar], counts: Mapping[str, int]
     ) -> bool:
-        """Whether it may be followed: its bound isn't reached and its condition holds."""
+        """Whether the link may be followed: bound not reached, items to run for, condition true."""
         if self.at_most is not None and self.passes(counts) >= self.at_most:
             return False
         if self.each and not self.items(state):
@@ -124,7 +124,7 @@ class Link:
 
 
 def _arrows(sources: tuple[str, ...], target: str) -> list[tuple[tuple[str, ...], str]]:
-    """Several sources of a node are waited for; of the run's end, each leads there by itself."""
+    """The fixed edges of one stage: a join of all sources, but one edge per source to the end."""
     if target == END:
         return [((source,), CONCLUDE) for source in sources]
     return [(tuple(LANGGRAPH_START if s == START else s for s in sources), target)]

@@ -20,7 +20,7 @@ from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
-from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext
+from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext, in_numbers
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import NO_RESULT, Finished, OutputMismatch, Result, output
 from thinkgraph.graphs.runtime.routes import CONCLUDE
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
 STEPS = 10_000
-"""LangGraph's own bound; the loops of a checked spec end by theirs."""
+"""LangGraph's recursion limit; high, since the loops of a checked spec have their own bounds."""
 
 Question = str | Sequence[Message | BaseMessage | Mapping[str, Any]]
 """A text, or a conversation whose last turn is the question."""
 
 
 class Interrupted(ThinkgraphError):
-    """A node waits for somebody: a ``review``, or a kind of one's own that calls ``interrupt()``.
+    """A node waits for input: a ``review``, or a custom kind that calls ``interrupt()``.
 
     Attributes:
-        interrupts: what it waits for, as LangGraph has it: each with a ``value`` and an ``id``.
+        interrupts: LangGraph's pending interrupts, each with a ``value`` and an ``id``.
     """
 
     def __init__(self, interrupts: Sequence[Interrupt], run: Run) -> None:
@@ -55,22 +55,22 @@ class Interrupted(ThinkgraphError):
         super().__init__(f"the run is interrupted and waits for an answer to {waits}; resume() it")
 
     def resume(self, value: Any) -> Result:
-        """Go on with the run: the value is what ``interrupt()`` returns.
+        """Continue the run; ``interrupt()`` returns the value.
 
         Args:
-            value: the answer; of several interrupts, a mapping from their ids to their answers.
+            value: the answer; for several interrupts, a mapping from their ids to their answers.
 
         Raises:
-            Interrupted: the run waits once more.
+            Interrupted: the run waits for input again.
         """
         return wait_for(self.aresume(value))
 
     async def aresume(self, value: Any) -> Result:
-        """Go on with the run; see :meth:`resume`."""
+        """Continue the run; see :meth:`resume`."""
         return await result_of(self.stream(value))
 
     def stream(self, value: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """Go on with the run, telling what happens; the last event is :class:`Finished`."""
+        """Continue the run and stream its events; the last one is :class:`Finished`."""
         return self._run.stream(Command(resume=value))
 
 
@@ -82,9 +82,10 @@ class Run:
         app: the compiled graph.
         spec: its spec.
         binding: its params and models.
-        context: the run's seed, models and budget, whatever the graph was compiled with.
-        config: callbacks, tags, metadata: LangChain's config.
-        requests: those that the nodes have made so far.
+        context: the run's seed, models and budget, in place of those that the graph was compiled
+            with.
+        config: LangChain's config: callbacks, tags, metadata.
+        requests: the model requests made so far.
     """
 
     app: CompiledStateGraph[Any, Any]
@@ -95,7 +96,7 @@ class Run:
     requests: list[RequestRecord]
 
     async def stream(self, given: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """Run, or go on; the last event is :class:`Finished`."""
+        """Run, or continue a run, and stream its events; the last one is :class:`Finished`."""
         began = time.perf_counter()
         values: dict[str, Any] = {}
         pieces = self.app.astream(
@@ -121,10 +122,10 @@ class Run:
     async def _wait(
         self, interrupts: Sequence[Interrupt]
     ) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """Within a node of another graph its run waits, and this one goes on with the answers."""
+        """Interrupt the enclosing graph's run, if any, and continue this one with the answers."""
         try:
             answers = {waiting.id: interrupt(waiting.value) for waiting in interrupts}
-        except (RuntimeError, KeyError):  # this is no node of another graph
+        except (RuntimeError, KeyError):  # there is no enclosing graph
             raise Interrupted(interrupts, self) from None
         async with aclosing(self.stream(Command(resume=answers))) as events:
             async for event in events:
@@ -149,6 +150,7 @@ class Run:
             nodes=values.get("usage", {}),
             spec=spec,
             params=dict(self.binding.params),
+            inputs={name: state.fields[name] for name in spec.inputs},
             counts=values.get("counts", {}),
             requests=tuple(self.requests),
             cut=self.context.budget.cut if self.context.budget else None,
@@ -163,7 +165,7 @@ class Run:
 def app(
     spec: Spec, binding: Binding, checkpointer: Any = None, **options: Any
 ) -> CompiledStateGraph[Any, Any]:
-    """A spec as an ordinary compiled LangGraph graph; ``options`` are of LangGraph's compile."""
+    """Compile a spec to a LangGraph graph; ``options`` go to LangGraph's ``compile()``."""
     options["name"] = options.get("name") or spec.name
     graph = build(spec, binding, stores=checkpointer is not False)
     compiled = graph.compile(checkpointer=checkpointer, **options)
@@ -171,7 +173,7 @@ def app(
 
 
 def stops(spec: Spec, option: str, given: Sequence[str] | None) -> Any:
-    """The nodes before or after which a run is interrupted, as LangGraph takes them."""
+    """Check the nodes before or after which a run is interrupted, and return them for LangGraph."""
     if given is None or given == "*":
         return given
     if isinstance(given, str) or not isinstance(given, Sequence):
@@ -193,15 +195,15 @@ def start(
     budget: Allowance | None = None,
     config: RunnableConfig | None = None,
 ) -> Run:
-    """A run of a compiled spec.
+    """Prepare a run of a compiled spec.
 
     Args:
-        app: the compiled spec, with no checkpointer.
-        specs: the spec, and those that it uses.
+        app: the compiled spec, without a checkpointer.
+        specs: the spec, followed by those that it uses.
         binding: its params, and the run's models.
-        seed: all randomness comes from it; drawn if there is none.
-        budget: what the run may spend, beside what the spec says.
-        config: callbacks, tags, metadata.
+        seed: the seed of all randomness; a random one if None.
+        budget: budget of the run, in addition to the spec's.
+        config: LangChain's config: callbacks, tags, metadata.
     """
     spec, *used = specs
     if config is not None and not isinstance(config, Mapping):
@@ -226,14 +228,14 @@ def start(
 
 
 def may_interrupt(specs: Iterable[Spec]) -> bool:
-    """Whether one has a kind that can wait for somebody, as any of the user's own can."""
+    """Whether a spec has a kind that can interrupt the run; every custom kind counts as one."""
     names = {node.kind for spec in specs for node in spec.nodes.values() if node.kind}
     kinds = [node_kinds()[name] for name in names]
     return any(k.waits or not k.__module__.startswith("thinkgraph.nodes.") for k in kinds)
 
 
 async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Result:
-    """The result of a run whose events are not wanted."""
+    """The result of a run; all other events are dropped."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Finished):
@@ -242,7 +244,7 @@ async def result_of(events: AsyncGenerator[NodeEvent | Finished, None]) -> Resul
 
 
 def asked(question: Question) -> dict[str, Any]:
-    """What a compiled graph is given."""
+    """The input of a compiled graph for a question."""
     if isinstance(question, str):
         return {"question": question}
     if not isinstance(question, Sequence):
@@ -255,17 +257,18 @@ def _plain(turn: Message) -> dict[str, Any]:
 
 
 def seed_of(given: int | None) -> int:
-    """A seed as it may be given; one is drawn for None."""
+    """Check a seed; None gives a random one."""
     if not isinstance(given, int | None):
         raise ArgumentError(f"a seed is an integer, not {given!r}")
     return secrets.randbits(31) if given is None else given
 
 
 def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
-    """Limits as they may be given; numbers, since a run's params are a graph's own matter."""
+    """A budget as limits; numbers, since only a graph's own budget may refer to its params."""
     if not isinstance(given, Limits | Mapping | None):
         raise ArgumentError(f'a budget is such as {{"tokens": 2000}}, not {given!r}')
-    return given if isinstance(given, Limits) else Limits(**(given or {}))
+    limits = given if isinstance(given, Limits) else Limits(**(given or {}))
+    return cast(Limits, in_numbers(limits))
 
 
 def _allowed(

@@ -1,9 +1,9 @@
 """The channels of a compiled graph, and the reducers that merge parallel writes.
 
-Channels hold plain JSON, so that any checkpointer stores them and none has to import a class
-of ours to read them back; ``messages`` holds LangChain's own. Every reducer of the engine's own
-channels is idempotent: a subgraph that returns what it was given, or a resumed run that writes
-again, changes nothing. Writing None empties a channel, as the beginning of a new turn does.
+Channels hold plain JSON, so that any checkpointer can store and load them without importing a
+class of this package; ``messages`` holds LangChain messages. Every reducer of the built-in channels
+is idempotent: a subgraph that returns its input, or a resumed run that writes again, changes
+nothing. Writing None empties a channel, as the start of a new turn does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from langchain_core.prompt_values import PromptValue
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
 from pydantic import Field, create_model
-from typing_extensions import TypedDict  # pydantic has no JSON Schema of typing's before 3.12
+from typing_extensions import TypedDict  # pydantic accepts typing's only from Python 3.12
 
 from thinkgraph.graphs.language.spec import ITEM, FieldType, Spec
 from thinkgraph.graphs.record import RunUsage
@@ -35,7 +35,7 @@ def replace(old: Any, new: Any) -> Any:
 
 
 def append(old: list[Any] | None, new: Any) -> list[Any]:
-    """The list with the new items behind it; one that isn't a list is one item."""
+    """The list with the new items appended; a new value that isn't a list is one item."""
     return [*(old or []), *(new if isinstance(new, list) else [new])]
 
 
@@ -45,23 +45,23 @@ def add(old: Any, new: Any) -> Any:
 
 
 def merge(old: Json | None, new: Json) -> Json:
-    """Both, by key; the new value where both have one."""
+    """Both mappings merged; the new value replaces an old one."""
     return {**(old or {}), **new}
 
 
 def greatest(old: Any, new: Any) -> Any:
-    """The greater."""
+    """The greater value."""
     return new if old is None else max(old, new)
 
 
 def merge_greatest(old: dict[str, int] | None, new: dict[str, int]) -> dict[str, int]:
-    """Both, by key; the greater count where both have one."""
+    """Both mappings merged, with the greater count of each key."""
     old = old or {}
     return {**old, **{key: max(count, old.get(key, 0)) for key, count in new.items()}}
 
 
 def merge_turn(old: Turn | None, new: Turn) -> Turn:
-    """A new turn as it is; of the same turn both, with the longer time."""
+    """A new turn unchanged; two values of the same turn merged, with the longer elapsed time."""
     if not old or new.get("id", old.get("id")) != old.get("id"):
         return new
     elapsed = max(old.get("elapsed_s", 0.0), new.get("elapsed_s", 0.0))
@@ -69,10 +69,10 @@ def merge_turn(old: Turn | None, new: Turn) -> Turn:
 
 
 def join_messages(old: Any, new: Any) -> Any:
-    """The conversation with new messages, or a prompt's, by LangGraph's ``add_messages``.
+    """The conversation with new messages, or those of a prompt value, by ``add_messages``.
 
     Raises:
-        ThinkgraphError: something among them is no message.
+        ThinkgraphError: a value is not a chat message.
     """
     if isinstance(new, PromptValue):
         new = new.to_messages()
@@ -103,18 +103,18 @@ _MERGED, _COUNTED = emptied(merge, dict), emptied(merge_greatest, dict)
 
 
 class Turn(TypedDict, total=False):
-    """One question of a conversation, and how far its run has come."""
+    """One question of a conversation, and the progress of its run."""
 
     id: str
     question: str
     asked: str
-    """The id of the message that asks it."""
+    """The id of the message with the question."""
     inputs: Json
-    """The graph's further inputs."""
+    """The graph's additional inputs."""
     answered: list[str]
-    """The live candidates when the answer was given."""
+    """Ids of the candidates that were live when the answer was written."""
     elapsed_s: float
-    """How long nodes have run."""
+    """Seconds in which at least one node was running."""
     cut: str | None
     """Why the run was cut short, if it was."""
 
@@ -134,7 +134,7 @@ class Channels(TypedDict, total=False):
 
 CHANNELS = frozenset(Channels.__annotations__)
 RUN = ("candidates", "critiques", "answer", "usage", "counts")
-"""What a turn begins without, beside the state of a spec."""
+"""Channels that a new turn empties, in addition to the spec's own state."""
 
 _TYPES: dict[FieldType, Any] = {
     "boolean": bool,
@@ -147,13 +147,13 @@ _TYPES: dict[FieldType, Any] = {
 
 
 class Schemas:
-    """The state schemas that LangGraph gets for a graph.
+    """The state schemas of a graph for LangGraph.
 
     Attributes:
         state: all channels.
-        input: the question or the conversation, and the spec's further inputs.
-        output: what the run has made: it never holds what was given, so that two graphs side by
-            side in one parent don't both write that back.
+        input: the question or the conversation, and the spec's additional inputs.
+        output: what the run writes. It excludes the inputs, so that two parallel subgraphs of one
+            parent don't both write them back.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -163,13 +163,13 @@ class Schemas:
             for name, field in spec.inputs.items()
         }
         state = {
-            # LangGraph begins a channel of a plain type with that type's zero, not the default.
+            # LangGraph initialises a channel of a plain type with the type's zero: hence None.
             name: Annotated[_TYPES[field.type] | None, REDUCERS[field.reducer]]
             for name, field in spec.state.items()
         }
         made = {name: known[name] for name in (*RUN, "messages")} | state
         self.state = _schema("State", known | inputs | state)
-        # A pydantic model, since LangChain takes every key of a TypedDict for a required one.
+        # A pydantic model, since LangChain treats every key of a TypedDict as required.
         self.input = create_model(
             "Input",
             question=(known["question"], Field("", description="what is asked")),
@@ -184,17 +184,17 @@ def _schema(name: str, fields: Mapping[str, Any]) -> Any:
 
 
 def written(spec: Spec, fields: Mapping[str, Any]) -> Json:
-    """What a node writes to a spec's own state, as the channels take it.
+    """A node's writes to the spec's own state, in the form that the channels take.
 
-    LangGraph stores a channel's first write without asking the reducer, so a single item for a
-    list must be a list from the start.
+    LangGraph stores a channel's first write without calling the reducer, so a single item for an
+    appended list is wrapped in a list here.
     """
     appended = {name for name, field in spec.state.items() if field.reducer == "append"}
     return {k: append(None, v) if k in appended else v for k, v in fields.items()}
 
 
 def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
-    """The channels' values after a node's write, which LangGraph applies only once it returns."""
+    """The channel values after a node's writes, which LangGraph applies only when it returns."""
     reducers = {name: REDUCERS[field.reducer] for name, field in spec.state.items()}
     reducers |= dict.fromkeys(("candidates", "critiques", "usage"), merge)
     reducers["counts"] = merge_greatest
@@ -206,7 +206,7 @@ def updated(spec: Spec, values: Mapping[str, Any], written: Json) -> Json:
 
 
 def read(spec: Spec, values: Mapping[str, Any]) -> State:
-    """The typed view that nodes and conditions have of the channels' values."""
+    """The channel values as the typed state that nodes and conditions see."""
     turn = values.get("turn") or Turn()
     given = turn.get("inputs") or {}
     declared = spec.inputs | spec.state
@@ -234,7 +234,7 @@ def before(values: Mapping[str, Any]) -> list[AnyMessage]:
 
 
 def plain(state: State, fields: Mapping[str, Any]) -> Json:
-    """The channels' values that give a state of the population's live part, and these fields."""
+    """The channel values of a state with only its live candidates, and with these fields."""
     data = state.model_dump(mode="json", include={"question", "messages", "answer"})
     live = [candidate.id for candidate in state.live]
     return {
@@ -254,12 +254,12 @@ def _models(kind: type[Any], values: Mapping[str, Json] | None) -> dict[str, Any
 
 
 def total_usage(values: Mapping[str, Any]) -> Usage:
-    """What all the nodes have spent."""
+    """The total usage of all nodes."""
     parts = (values.get("usage") or {}).values()
     return sum((RunUsage.model_validate(part) for part in parts), Usage())
 
 
 def failures(values: Mapping[str, Any]) -> list[str]:
-    """What went wrong in the nodes without ending the run."""
+    """Failures in the nodes that didn't end the run."""
     parts = (values.get("usage") or {}).values()
     return [failure for part in parts for failure in part.get("failures", ())]

@@ -32,24 +32,24 @@ STREAM_SETTINGS = frozenset(
 
 
 class Strategy(Protocol):
-    """What a tool needs of a graph."""
+    """The part of a graph's interface that a tool uses."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the graph."""
         ...
 
     @property
     def spec(self) -> Spec:
-        """Its spec."""
+        """The spec of the graph."""
         ...
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of its params, checked."""
+        """The validated values of the graph's params."""
         ...
 
     def stream(self, question: str, **settings: Any) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """The events of a run, and its result."""
+        """Run the graph and stream its events; the last one has the result."""
         ...
 
 
@@ -68,7 +68,7 @@ def tool(
     _check(graph, params, values)
 
     def answer(question: str, **given: Any) -> tuple[str, Result]:
-        # The stream's writer is found by the thread that calls, not by the event loop's.
+        # The stream's writer is found from the calling thread, not from the event loop's.
         return wait_for(told(question, given, _listener()))
 
     async def aanswer(question: str, **given: Any) -> tuple[str, Result]:
@@ -101,7 +101,7 @@ def tool(
 
 
 def _listener() -> Callable[[Any], None]:
-    """The custom stream of the LangGraph run that calls, if one does."""
+    """The writer of the calling LangGraph run's custom stream; outside a run it does nothing."""
     try:
         return get_stream_writer()
     except (RuntimeError, KeyError):
@@ -109,7 +109,7 @@ def _listener() -> Callable[[Any], None]:
 
 
 def _check(graph: Strategy, params: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Raise errors when the tool is made that would otherwise fail at each call."""
+    """Raise errors of params when the tool is made, rather than at each call."""
     spec = graph.spec
     fixed = {name: value for name, value in values.items() if name not in spec.inputs}
     for name in params:
@@ -126,7 +126,7 @@ def _check(graph: Strategy, params: Sequence[str], values: Mapping[str, Any]) ->
 def arguments(
     spec: Spec, params: Sequence[str] = (), fixed: Container[str] = ()
 ) -> type[BaseModel]:
-    """What an agent may set: the question, the named params, and the inputs that aren't fixed."""
+    """The tool's arguments: the question, the named params, and the inputs that aren't fixed."""
     fields: dict[str, Any] = {"question": (str, Field(description="the question to answer"))}
     fields |= {name: _input(field) for name, field in spec.inputs.items() if name not in fixed}
     fields |= {name: _param(spec.params[name]) for name in params}
@@ -148,7 +148,7 @@ def _input(field: Input) -> tuple[Any, Any]:
 
 
 def _first(error: Any) -> str:
-    """The first error of the arguments, in one sentence, for the agent."""
+    """The first error of the arguments, as one sentence for the agent."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

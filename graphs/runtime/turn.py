@@ -1,8 +1,8 @@
-"""Turns of a conversation: how a question enters the messages, and how the answer does.
+"""Turns of a conversation: adding the question, and then the answer, to the messages.
 
-A thread is a conversation. Whatever comes in at its start begins a new turn: the run's channels
-are emptied, the messages stay. What goes on with an interrupted run (``invoke(None)``,
-``Command(resume=...)``) doesn't come by here.
+A thread is a conversation. New input starts a new turn: the run's channels are emptied, the
+messages are kept. Continuing an interrupted run (``invoke(None)``, ``Command(resume=...)``) starts
+no turn.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from thinkgraph.nodes.step import message_id
 EMPTY = "the question is empty; set `question`, or end `messages` with a user message"
 
 _VOTE = {"value", "votes", "of", "tie", "candidate", "cancelled", "note"}
-"""What the message tells of the answer."""
+"""Fields of the answer that the message has in its metadata."""
 
 
 def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
-    """What the first node of a turn writes.
+    """The channel updates that start a turn.
 
-    The question is the one that was given, else the last message of the user's; tools may have
-    been called since then, and what they said is part of the conversation before it.
+    The question is the given one, else the last user message. Only tool calls and their results may
+    follow that message; they count as part of the conversation before it.
 
     Raises:
-        ThinkgraphError: nothing is asked.
+        ThinkgraphError: there is no question, or it is not a text.
     """
     messages = list(values.get("messages") or ())
     question = values.get("question") or ""
@@ -58,7 +58,7 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
 
 
 def _is_open(messages: list[Any]) -> bool:
-    """Whether nothing but calls of tools and their results follows the user's last message."""
+    """Whether only tool calls and their results follow the last user message."""
     for message in reversed(messages):
         if is_from_user(message):
             return True
@@ -83,10 +83,10 @@ def reply(
 
     Args:
         spec: the graph.
-        values: its channels.
+        values: the values of its channels.
         cut: why the run was cut short, if it was.
-        writers: the nodes whose text is the answer; a stream has shown it already, and the
-            message has the id that it had there.
+        writers: the nodes whose text is the answer; if it was streamed, the message has the id
+            that it had in the stream.
     """
     state, usage = channels.read(spec, values), channels.total_usage(values)
     failures = channels.failures(values)

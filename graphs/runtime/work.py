@@ -1,4 +1,4 @@
-"""What a node does: what its kind does, or the whole of another graph."""
+"""The work of a node: a run of its kind, or of another graph."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from thinkgraph.nodes.step import Step
 
 
 class Work(Protocol):
-    """What a node does, with or without an event loop."""
+    """The work of a node, with or without an event loop."""
 
     def invoke(self, state: State, step: Step) -> Update:
-        """Work to the end."""
+        """Do the work, without an event loop."""
         ...
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Work."""
+        """Do the work within an event loop."""
         ...
 
 
@@ -46,13 +46,13 @@ class KindWork:
     node: Node
 
     def invoke(self, state: State, step: Step) -> Update:
-        """Run it to its end."""
+        """Run the kind, without an event loop."""
         if self.node.waits:
             step.keep = keep_sync
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run it, once its model is open."""
+        """Load the node's model, then run the kind within an event loop."""
         role = getattr(self.node, "model", None)
         if isinstance(role, str) and isinstance(step.models, Roles):
             await step.models.open(role)
@@ -63,26 +63,26 @@ class KindWork:
 
 @dataclass(frozen=True)
 class GraphWork:
-    """Another graph as the work of a node: it works on the population as a node does."""
+    """Another graph as the work of a node; it works on the population as a node kind does."""
 
     spec: Spec
     params: Mapping[str, Scalar]
     app: CompiledStateGraph[Any, Any]
     names: Use | None = None
-    """What it is given and what comes back; None: all fields, and the population."""
+    """Names of its inputs and outputs; None passes all fields and takes the population."""
 
     def invoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
+        """Run the graph on the state; its usage counts as the node's."""
         given: Any = self._given(state, step)
         return self._update(self.app.invoke(given, context=self._context(step)), step)
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Run the graph on the state; what it spends is the node's."""
+        """Run the graph on the state; its usage counts as the node's."""
         given: Any = self._given(state, step)
         return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
 
     def _given(self, state: State, step: Step) -> channels.Json:
-        """The channels' values that it begins with."""
+        """The channel values that the graph starts with."""
         if self.names is None:
             return channels.plain(state, state.fields)
         known = {
@@ -128,7 +128,7 @@ class GraphWork:
         )
 
     def _found(self, name: str, after: State) -> object:
-        """What the used graph has under a name, once it has run."""
+        """The value of a name in ``into`` after the graph has run."""
         if name in self.spec.state:
             return after.fields[name]
         if name == "candidates":
@@ -139,26 +139,26 @@ class GraphWork:
 
 
 OWN = frozenset({"json_schema", "grammar", "tagged", "thinking", "prefix"})
-"""Settings by which a node says itself how its text is formed."""
+"""Settings by which a node constrains its own text; the output's schema is not applied then."""
 STEPWISE = frozenset({"expand"})
 """Kinds whose texts are parts of an answer."""
 REPLACING = frozenset({"synthesize"})
-"""Kinds whose candidates take the place of all others, which then need no form."""
+"""Kinds whose candidates replace all others, which then need not match the schema."""
 
 
 class JsonText(Extractor):
-    """All of a text that is JSON, spelt one way, so that votes compare values."""
+    """The whole text as JSON in one notation, so that votes compare values."""
 
     name = "text"
     about = "the whole text as JSON"
 
     def find(self, text: str) -> str:
-        """Give the value back as JSON, or a text that isn't JSON as it is."""
+        """Return the value of the text as JSON, or the unchanged text if it isn't JSON."""
         return next((json.dumps(form, ensure_ascii=False) for form in parsed(text)), text)
 
 
 def held(spec: Spec, name: str, node: Node) -> Node:
-    """A node of a spec, held to the schema of the spec's output if it samples that output."""
+    """A spec's node, constrained to the schema of the spec's output if it samples that output."""
     schema = spec.output.json_schema
     if schema is None or not _samples_output(spec, name, node) or OWN & node.model_fields_set:
         return node
@@ -169,7 +169,7 @@ def held(spec: Spec, name: str, node: Node) -> Node:
 
 
 def held_graph(spec: Spec, name: str, inner: Spec) -> Spec:
-    """A graph that a node uses, held to the schema of the spec's output if it gives that output."""
+    """A used graph, with the schema of the spec's output if it produces that output."""
     use = spec.nodes[name].used
     answers = spec.output.field == inner.output.field == "answer"
     if spec.output.json_schema is None or inner.output.json_schema is not None or not answers:
@@ -194,7 +194,7 @@ def _writes_text(node: Node, field: str) -> bool:
 
 
 def _lasts(spec: Spec, name: str) -> bool:
-    """Whether a candidate of a node may be left at the end of a run."""
+    """Whether a node's candidates may remain at the end of a run: no later node replaces them."""
     forward: dict[str, set[str]] = defaultdict(set)
     for edge in spec.edges:
         for sources, targets in edge.links:

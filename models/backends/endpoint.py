@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible endpoint: llama-server, vLLM, SGLang, a hosted one.
 
 ``openai:MODEL@URL`` names it, for example ``openai:qwen3@http://127.0.0.1:8080/v1``. The server
-batches the samples, each of which is a request of its own. Such an endpoint can't go on from
-a given beginning of an answer, read the probabilities of given texts or options, tell entropies,
-fork a prefix in the KV cache, or change adapters: what needs one of these says so.
+batches the samples, each of which is a request of its own. Such an endpoint can't continue a
+given beginning of an answer, give the probabilities of given texts or options, report entropies,
+fork a prefix in the KV cache, or change adapters: whatever needs one of these raises an error.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ KEY = "OPENAI_API_KEY"
 FORM = "openai:MODEL@URL, for example openai:qwen3@http://127.0.0.1:8080/v1"
 INSTALL = 'a model at an endpoint needs langchain-openai; run: pip install "thinkgraph[openai]"'
 RETRIES = 2
-"""How often a request is sent again after a broken connection, a 429 or a 5xx."""
+"""How often a request is retried after a broken connection, a 429 or a 5xx."""
 SILENCE_S = 600.0
-"""The longest wait for the next word, queueing at the server included."""
+"""Maximum seconds to wait for the next chunk, including queueing at the server."""
 CONNECT_S = 10.0
 STANDARD = ("temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "seed")
-"""Settings that are in OpenAI's own API."""
+"""Settings of OpenAI's own API."""
 BESIDE = ("top_k", "min_p", "ignore_eos", "json_schema")
-"""Settings that llama-server, vLLM and SGLang take too, passed on only where they were changed."""
+"""Further settings of llama-server, vLLM and SGLang, passed on only if they were changed."""
 
 
 WEIGHTS = ("root", "n_params", "size", "n_vocab", "n_embd", "ftype")
-"""What a server's list may tell of a model's weights, in vLLM's words and in llama-server's."""
+"""Keys of a server's model list that describe the weights, as vLLM and llama-server name them."""
 
 
 class Endpoint(NamedTuple):
-    """A model of a server."""
+    """A model on a server."""
 
     model: str
     url: str
@@ -53,7 +53,7 @@ class Endpoint(NamedTuple):
         """Read ``openai:MODEL@URL``.
 
         Raises:
-            ModelError: it has another form, or there is a key or a password in the URL.
+            ModelError: the name has another form, or the URL contains a key or a password.
         """
         found = re.fullmatch(r"openai:(\S+?)@(https?://[^\s/?#]+[^\s?#]*)", name)
         if not found:
@@ -65,22 +65,23 @@ class Endpoint(NamedTuple):
 
 
 class EndpointModel(LangChainModel):
-    """A model of an OpenAI-compatible server.
+    """A model on an OpenAI-compatible server.
 
-    The key is that of the environment's ``OPENAI_API_KEY``, and goes to this server; a local one
-    needs none. A completion has the log-probabilities of its tokens, and their mean, where the
-    server sends ``logprobs``; ``top_logprobs`` asks for the likeliest in each place too.
+    The key is read from the environment variable ``OPENAI_API_KEY`` and sent to this server; a
+    local server needs none. If the server sends ``logprobs``, a completion has the
+    log-probabilities of its tokens and their mean; ``top_logprobs`` also requests the likeliest
+    tokens at each position.
 
     Args:
         name: ``openai:MODEL@URL``.
 
     Attributes:
-        weights: what the server tells of the model's weights, if anything: another model that it
-            serves under the same name later differs in it.
+        weights: what the server reports about the model's weights, if anything; it differs for
+            another model that is later served under the same name.
 
     Raises:
-        ModelError: the name has another form, nobody listens there, the server refuses the
-            key or doesn't know the model, or langchain-openai isn't installed.
+        ModelError: the name has another form, the server can't be reached, refuses the key or
+            doesn't know the model, or langchain-openai isn't installed.
     """
 
     about: ClassVar[str] = "a model behind an OpenAI-compatible endpoint"
@@ -122,7 +123,7 @@ class EndpointModel(LangChainModel):
 
 
 def _logprobs(told: Any) -> tuple[TokenLogprob, ...]:
-    """Log-probabilities as OpenAI's API has them; none where a server sends another form."""
+    """Log-probabilities in the form of OpenAI's API; empty if a server sends another form."""
     entries = told.get("content") if isinstance(told, dict) else None
     try:
         return tuple(_logprob(each, each.get("top_logprobs") or ()) for each in entries or ())
@@ -149,7 +150,7 @@ def _client(endpoint: Endpoint) -> BaseChatOpenAI:
         from pydantic import SecretStr  # noqa: PLC0415
     except ImportError as error:
         raise ModelError(INSTALL) from error
-    # Not ChatOpenAI: it renames max_tokens, to a name that not every server knows.
+    # Not ChatOpenAI: it renames max_tokens to a name that not every server knows.
     return BaseChatOpenAI(
         model=endpoint.model,
         base_url=endpoint.url,
@@ -157,7 +158,7 @@ def _client(endpoint: Endpoint) -> BaseChatOpenAI:
         timeout=openai.Timeout(SILENCE_S, connect=CONNECT_S),
         stream_chunk_timeout=SILENCE_S,
         max_retries=RETRIES,
-        # A connection can't be used again by another event loop, and a model may serve several.
+        # A connection can't be reused by another event loop, and a model may serve several.
         default_headers={"Connection": "close"},
         stream_usage=True,
         logprobs=True,
@@ -166,7 +167,7 @@ def _client(endpoint: Endpoint) -> BaseChatOpenAI:
 
 
 def _listed(client: BaseChatOpenAI, endpoint: Endpoint) -> dict[str, Any]:
-    """What the server's list of models says of this one.
+    """The entry of this model in the server's list of models.
 
     Raises:
         ModelError: the server can't be asked, or the model isn't in its list.
@@ -178,7 +179,7 @@ def _listed(client: BaseChatOpenAI, endpoint: Endpoint) -> dict[str, Any]:
         listed = [model.model_dump() for model in server.models.list().data]
     except openai.OpenAIError as error:
         raise _failure(error, endpoint) from error
-    except (AttributeError, TypeError, ValueError) as error:  # a page, or other JSON
+    except (AttributeError, TypeError, ValueError) as error:  # an HTML page, or other JSON
         raise ModelError(f"{endpoint.url} lists no models; most such URLs end in /v1") from error
     for model in listed:
         if endpoint.model in (model["id"], *(model.get("aliases") or ())):
@@ -188,7 +189,7 @@ def _listed(client: BaseChatOpenAI, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _failure(error: Exception, endpoint: Endpoint) -> ModelError:
-    """What went wrong at the server, and the way out."""
+    """Convert a client's exception to an error that says what to do."""
     import openai  # noqa: PLC0415 - slow to import, and optional
 
     match error:
@@ -219,7 +220,7 @@ def _overflow(error: openai.BadRequestError, endpoint: Endpoint) -> ModelError:
 
 
 def _brief(error: BaseException) -> str:
-    """The server's own words, in one line."""
+    """The server's own error message, in one line."""
     body = getattr(error, "body", None)
     said = body.get("message") if isinstance(body, dict) else None
     return " ".join(str(said or error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""A LangChain chat model, or a Runnable around one, as a model: with its default settings."""
+"""Adapts a LangChain chat model, or a Runnable around one, with its settings as defaults."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from thinkgraph.models.model import Generation, Message, Model, ModelRequest, Us
 
 
 def from_langchain(model: Runnable[Any, Any]) -> Model:
-    """A LangChain chat model as a model that nodes can ask.
+    """Adapt a LangChain chat model for use by nodes.
 
-    It may be within ``bind()``, ``with_config()``, ``with_retry()`` or ``with_fallbacks()``. A
-    :class:`~thinkgraph.models.chat.ChatGGUF` is the engine that it is; what was bound to it, and
-    its own sampling settings, hold where a node doesn't give the setting.
+    It may be wrapped by ``bind()``, ``with_config()``, ``with_retry()`` or ``with_fallbacks()``. A
+    :class:`~thinkgraph.models.chat.ChatGGUF` is replaced by its underlying model; what was bound to
+    it, and its own sampling settings, are the defaults for settings that a node doesn't give.
     """
     bound: dict[str, Any] = {}
     for layer in _bindings(model):
@@ -31,7 +31,7 @@ def from_langchain(model: Runnable[Any, Any]) -> Model:
 
 
 def innermost(model: Any) -> Any:
-    """The chat model within ``bind()`` and ``with_config()``."""
+    """The chat model wrapped by ``bind()`` and ``with_config()``."""
     bindings = list(_bindings(model))
     return bindings[-1].bound if bindings else model
 
@@ -43,10 +43,10 @@ def _bindings(model: Any) -> Iterator[RunnableBindingBase[Any, Any]]:
 
 
 class ModelWithDefaults:
-    """A model whose sampling settings hold wherever a request doesn't give its own.
+    """A model with default sampling settings for what a request doesn't set.
 
     Args:
-        model: who is asked.
+        model: the underlying model.
         defaults: fields of :class:`~thinkgraph.models.model.Sampling`.
     """
 
@@ -60,7 +60,7 @@ class ModelWithDefaults:
 
     @property
     def context_length(self) -> int:
-        """Tokens that a prompt and one completion may have together."""
+        """Maximum number of tokens of a prompt and one completion together."""
         return self._model.context_length
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -68,13 +68,13 @@ class ModelWithDefaults:
         return self._model.count_tokens(messages)
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the model has."""
+        """Return any other attribute of the model."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._model, name)
 
     def generate(self, request: ModelRequest) -> Generation:
-        """Sample with the request's settings, and the defaults beside them."""
+        """Sample with the request's settings, completed by the defaults."""
         return self._model.generate(self._completed(request))
 
     async def choose(

@@ -36,36 +36,36 @@ from thinkgraph.models.model import (
     parted,
 )
 
-CUT = {"length", "max_tokens"}  # what providers call a completion that met its limit
+CUT = {"length", "max_tokens"}  # providers' finish reasons of a completion that met its limit
 TRIES = 32
-"""How often a sample is asked for that meets connections of another event loop."""
+"""Maximum attempts for a sample that meets connections of another event loop."""
 
 
 class LangChainModel:
     """Samples a chat model with one concurrent ``astream`` for each seed.
 
-    Such a model gives no probabilities of texts of others, so :meth:`choose` refuses; of its own
-    tokens it may send ``logprobs``, as OpenAI's API does, and then a completion has its mean.
-    Tokens are counted by its ``usage_metadata`` where it sends that, and else estimated, with one
-    for each chunk of text. A budget is checked as chunks come: one under way is paid for and
-    dropped.
+    Such a model gives no probabilities of given texts, so :meth:`choose` refuses. If it sends
+    ``logprobs`` of its own tokens, as OpenAI's API does, a completion has their mean. Tokens are
+    counted by its ``usage_metadata`` if it sends that, and otherwise estimated as one for each
+    chunk of text. A budget is checked as chunks arrive: a chunk that arrives after it has run out
+    is paid for and dropped.
 
     Args:
-        model: the chat model, or a Runnable around one. One with ``with_retry()`` can't be tried
-            again in the middle of a stream, so each of its answers comes in one piece.
-        name: what to call it; its class's name by default.
+        model: the chat model, or a Runnable around one. A stream can't be retried halfway, so the
+            answers of a model with ``with_retry()`` arrive in one piece.
+        name: the model's name; by default that of its class.
         accepts: settings of :class:`~thinkgraph.models.model.Sampling` that the provider
-            takes by the same name; ``seed`` too where it takes one. ``stop`` always is.
+            accepts by the same name, and ``seed`` if it accepts one; ``stop`` is always accepted.
             Only settings that were given are passed on.
         context_length: in tokens; by default what the model's profile says, or 8192.
     """
 
     about: ClassVar[str] = "a LangChain model"
-    """What its errors call it."""
+    """How error messages describe the model."""
     lacks: ClassVar[frozenset[Capability]] = HOSTED
-    """What it doesn't give."""
+    """Capabilities that the model lacks."""
     is_langchain: ClassVar[bool] = True
-    """It calls LangChain's callbacks itself."""
+    """Whether the model invokes LangChain's callbacks itself."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class LangChainModel:
         self._accepts = {*accepts, "stop"}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """An estimate: the provider's tokenizer is not known here."""
+        """Estimate the number of tokens: the provider's tokenizer is not known here."""
         return count_tokens_approximately(to_langchain(messages))
 
     def generate(self, request: ModelRequest) -> Streams:
-        """Ask for one completion a seed; see :class:`~thinkgraph.models.model.Model`.
+        """Request one completion per seed; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
-            ModelError: a setting, or the beginning of an answer, that the model doesn't take.
+            ModelError: the model doesn't accept a setting, or the beginning of an answer.
                 The iteration raises one if the model fails.
         """
         if parted(request.messages)[1]:
@@ -121,7 +121,7 @@ class LangChainModel:
         )
 
     def _bound(self, use: ToolUse) -> dict[str, Any]:
-        """Tools as the chat model takes them, with its own ``bind_tools``."""
+        """The arguments by which the chat model's own ``bind_tools`` passes tools."""
         if not use.tools:
             return {}
         chat = _layers(self._model)[-1]
@@ -171,9 +171,9 @@ class LangChainModel:
     async def _chunks(
         self, turns: list[BaseMessage], settings: dict[str, Any], config: RunnableConfig | None
     ) -> AsyncGenerator[AIMessageChunk, None]:
-        """The chunks of an answer, asked for again where a connection was another loop's.
+        """Stream the chunks of an answer, with a retry if a connection belongs to another loop.
 
-        A client drops such a connection as it fails, so each is met once.
+        A client drops such a connection when it fails, so each is met only once.
         """
         for tries_left in reversed(range(TRIES)):
             began = False
@@ -212,7 +212,7 @@ class LangChainModel:
         return ModelError(f"{self.name} failed: {reason}")
 
     def _last_step(self, whole: AIMessageChunk, counted: int, prompt: int) -> Step:
-        """The end of a stream: its reason, and what the provider says that it took."""
+        """The last step of a stream: finish reason, usage and calls as reported by the provider."""
         told = {whole.response_metadata.get(key) for key in ("finish_reason", "stop_reason")}
         finish: FinishReason = "length" if told & CUT else "stop"
         sure = _confidence(whole.response_metadata.get("logprobs"))
@@ -241,23 +241,23 @@ class LangChainModel:
 
 
 def _layers(model: Any) -> list[Any]:
-    """A Runnable and what it is around, the chat model last."""
+    """A Runnable and those that it wraps, with the chat model last."""
     inner = getattr(model, "bound", None) or getattr(model, "runnable", None)
     return [model, *(_layers(inner) if inner else ())]
 
 
 def _retries(model: Any) -> bool:
-    """Whether a Runnable, or one that it falls back to, tries again what failed."""
+    """Whether a Runnable, or one that it falls back to, retries failed calls."""
     layers = _layers(model)
     others = [other for layer in layers for other in getattr(layer, "fallbacks", ())]
     return any(isinstance(layer, RunnableRetry) for layer in layers) or any(map(_retries, others))
 
 
 def _is_of_another_loop(error: BaseException | None) -> bool:
-    """Whether a client has used a connection of an event loop that isn't this one.
+    """Whether an error is due to a connection that belongs to another event loop.
 
-    Clients keep their connections for all of a process's event loops, and fail with those of
-    another: synchronous calls have a loop of their own, and each ``asyncio.run`` has.
+    Clients share their connections between all event loops of a process, and fail with those of
+    another loop: synchronous calls have a loop of their own, and each ``asyncio.run`` has one.
     """
     while error is not None:
         if isinstance(error, RuntimeError) and "loop" in str(error):
@@ -267,13 +267,13 @@ def _is_of_another_loop(error: BaseException | None) -> bool:
 
 
 def _of_sample(sample: int) -> RunnableConfig | None:
-    """The config of the run that is under way, with the sample's number in the metadata."""
+    """The config of the current run with the sample's number in the metadata, if there is a run."""
     config = var_child_runnable_config.get()
     return merge_configs(config, {"metadata": {"thinkgraph_sample": sample}}) if config else None
 
 
 def _confidence(logprobs: Any) -> Confidence | None:
-    """The mean and the least of ``logprobs`` as OpenAI's API gives them, where it does."""
+    """The mean and minimum of ``logprobs`` in the form of OpenAI's API; None if there are none."""
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     found = [token["logprob"] for token in tokens or ()]
     if not found:

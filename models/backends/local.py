@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import copy
 import math
+import operator
 import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,13 +42,13 @@ _SCORING = Sampling()
 
 
 class LocalGeneration:
-    """The samples of one prompt, under way in an engine; see :class:`.model.Generation`."""
+    """The samples of one prompt, in progress in an engine; see :class:`.model.Generation`."""
 
     def __init__(self, engine: Engine, request: Request) -> None:
         self._engine, self._request = engine, request
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Pieces of text and finished samples, as they come."""
+        """Yield pieces of text and finished samples as they arrive."""
         request, loop, ready = self._request, asyncio.get_running_loop(), asyncio.Event()
         self._check_process()
 
@@ -75,7 +76,7 @@ class LocalGeneration:
             self.cancel()
 
     async def completions(self) -> list[Completion]:
-        """All samples, in their order, once the last has ended.
+        """Wait for all samples, and return them in order.
 
         Raises:
             ModelError: the engine was closed or failed.
@@ -84,22 +85,22 @@ class LocalGeneration:
         return [self._request.completions[s.index] for s in self._request.sequences]
 
     async def scored(self) -> list[list[TokenLogprob]]:
-        """For each given text, its tokens with their log-probabilities."""
+        """Wait for all scores, and return each given text's tokens with their log-probabilities."""
         await self._ended()
         return [list(sequence.logprobs) for sequence in self._request.sequences]
 
     def cancel(self, sample: int | None = None) -> None:
-        """Stop one sample, or all, at the next step; its text so far is its completion."""
+        """Stop one sample, or all, at the next step; the text so far becomes the completion."""
         if not self._engine.forked and not self._request.done.done():
             self._engine.cancel(self._request, sample)
 
     @property
     def usage(self) -> Usage:
-        """What has been spent so far; final once all samples have ended."""
+        """Usage so far; final once all samples have ended."""
         return self._request.usage
 
     failures: tuple[Exception, ...] = ()
-    """None: what fails in the engine fails the whole request."""
+    """Always empty: a failure in the engine fails the whole request."""
 
     async def _ended(self) -> None:
         self._check_process()
@@ -118,9 +119,9 @@ class LocalGeneration:
 
 
 class LocalModel:
-    """A model served by an engine of this process; made by :func:`open_model`. Thread-safe.
+    """A model served by an engine of this process; created by :func:`open_model`. Thread-safe.
 
-    A forked child opens an engine of its own when it first asks.
+    A forked child opens an engine of its own at its first request.
     """
 
     def __init__(
@@ -151,14 +152,14 @@ class LocalModel:
     def with_adapter(
         self, path: str | os.PathLike[str], scale: float = 1.0, *, name: str | None = None
     ) -> LocalModel:
-        """The same model with a LoRA adapter, on the same engine: it is loaded while that runs.
+        """The same model with a LoRA adapter on the same engine, which loads it while running.
 
-        A request that names an adapter of its own gets that one.
+        A request that names an adapter of its own uses that one instead.
 
         Args:
             path: the adapter, as a GGUF file.
             scale: how strongly it applies.
-            name: what this model is called; None is the model's name, a plus and the file's.
+            name: name of the returned model; None is this model's name, a plus and the file's.
 
         Raises:
             ModelError: there is no such file, or it is not a LoRA of this model.
@@ -171,7 +172,7 @@ class LocalModel:
 
     @property
     def adapter(self) -> Path | None:
-        """The adapter that it has unless a request names another."""
+        """The adapter that applies unless a request names another."""
         return self._adapter
 
     @property
@@ -180,7 +181,7 @@ class LocalModel:
         return self._scale
 
     def _applied(self, sampling: Sampling) -> Adapter | None:
-        """The adapter of a request, loaded."""
+        """The adapter of a request, loaded if it wasn't."""
         if sampling.adapter is not None or self._adapter is None:
             return _adapter(sampling.adapter)
         try:
@@ -197,7 +198,7 @@ class LocalModel:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process, shared by all with the same file and settings.
+        """The engine of this process, shared by all models with the same file and settings.
 
         Raises:
             ModelError: it can't be opened in this process, a forked child.
@@ -208,16 +209,18 @@ class LocalModel:
 
     def with_template(self, variables: Mapping[str, Any]) -> LocalModel:
         """The same model on the same engine, with variables of its chat template."""
-        return LocalModel(self._file, self._settings, self._name, {**self._variables, **variables})
+        model = LocalModel(self._file, self._settings, self._name, {**self._variables, **variables})
+        model._adapter, model._scale = self._adapter, self._scale
+        return model
 
     @property
     def name(self) -> str:
-        """The name it was opened by."""
+        """The name by which the model was opened."""
         return self._name
 
     @property
     def context_length(self) -> int:
-        """Tokens that a prompt and one completion may have together."""
+        """Maximum number of tokens of a prompt and one completion together."""
         return self._engine.context_length
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -267,7 +270,7 @@ class LocalModel:
         return [token for token in tokens if token is not None]
 
     def render(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
-        """The prompt's text, by the model's chat template, and its tokens."""
+        """The prompt's text, as the chat template renders it, and its tokens."""
         text = "".join(piece.text for piece in self._template.pieces(messages))
         return text, self.tokenize(messages)
 
@@ -275,8 +278,8 @@ class LocalModel:
         """Sample one completion per seed, all of the same prompt.
 
         Raises:
-            ModelError: the prompt can't fit in the context, or a setting is not one this
-                model has.
+            ModelError: the prompt doesn't fit in the context, or the model doesn't support a
+                setting.
         """
         if not request.seeds:
             raise ModelError("no sample was asked for; give at least one seed")
@@ -302,7 +305,7 @@ class LocalModel:
         )
 
     def _constrained(self, request: ModelRequest, prompt: Rendered) -> Sampling:
-        """The request's sampling, with what holds its calls and its answer to their schemas."""
+        """The request's sampling with the constraints on its calls and its answer."""
         sampling, use = request.sampling, request.tools
         changed: dict[str, Any] = {}
         if use.tools and sampling.json_schema is not None:
@@ -320,7 +323,7 @@ class LocalModel:
             required = use.choice != "auto" and bool(tagged)
             thought = self._template.answer_after(prompt) if required else None
             if thought and not self._format.channels:
-                # Required behind the thought: its end leads to a call, and to nothing else.
+                # A call is required after the thought, so the thought's end must lead to one.
                 tagged += [_behind(thought, tag) for tag in tagged]
                 required = False
             changed = {
@@ -333,17 +336,17 @@ class LocalModel:
         return sampling.model_copy(update=changed) if changed else sampling
 
     def _last(self, tag: Tagged) -> Tagged:
-        """A call without delimiters as the last of a text: nothing else tells a second one."""
+        """End the text after a call without delimiters: nothing else prevents a second call."""
         end = self.engine.vocabulary.eos_text
         return tag.model_copy(update={"end": tag.end + end}) if tag.begin[:1] == "{" else tag
 
     def _called_or_answered(
         self, use: ToolUse, schema: dict[str, Any], prompt: Rendered
     ) -> dict[str, Any]:
-        """What holds a text to be calls, or an answer of a schema.
+        """Changes of the sampling that constrain a text to calls, or to an answer of a schema.
 
         Raises:
-            ModelError: the model writes in channels, where calls are no part of the answer.
+            ModelError: the model writes in channels, where calls are not part of the answer.
         """
         if self._format.channels:
             raise ModelError(
@@ -378,20 +381,22 @@ class LocalModel:
 
     async def score(self, request: ModelRequest, text: str) -> tuple[list[TokenLogprob], Usage]:
         """The log-probability of each token of ``text`` as the answer."""
-        scored, usage = await self._score(request, [text])
+        scored, usage, _ = await self._score(request, [text])
         return scored[0], usage
 
     async def choose(
         self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
-        """The probability of each option as the answer's beginning, summing to one.
+        """The probability that the answer begins with each option; they sum to one.
 
-        Of an option that begins another one, as 1 begins 10, what leads on to the other doesn't
-        count. Options that were not scored, because the budget was spent, are equally likely.
+        If an option is the beginning of another one, as 1 is of 10, the other's probability is
+        subtracted. If the budget ends before all options are scored, they are equally likely.
         """
         if not options:
             raise ModelError("there is nothing to choose from; give at least one option")
-        scored, usage = await self._score(request, options)
+        scored, usage, complete = await self._score(request, options)
+        if not complete:
+            return [1 / len(options)] * len(options), usage
         totals = [sum(token.logprob for token in tokens) for tokens in scored]
         best = max(totals)
         weights = [math.exp(total - best) for total in totals]
@@ -401,29 +406,33 @@ class LocalModel:
 
     async def _score(
         self, request: ModelRequest, texts: Sequence[str]
-    ) -> tuple[list[list[TokenLogprob]], Usage]:
+    ) -> tuple[list[list[TokenLogprob]], Usage, bool]:
+        """The scored tokens of each text, the usage, and whether no token is missing."""
         if not all(texts):
             raise ModelError("an empty text can't be scored: it has no tokens")
-        # Together with the prompt, as the model would have written them: by itself, a text may
-        # become other tokens.
+        # Tokenize each text together with the prompt, as the model would have written it: by
+        # itself, it may become other tokens.
         asked = [replace(request, messages=continued(request.messages, text)) for text in texts]
         whole = [self._tokens(self._render(each)) for each in asked]
         begins = [self._beginning(tokens, text) for tokens, text in zip(whole, texts, strict=True)]
         shared = min(common_prefix(whole[0], tokens) for tokens in whole)
         length = min(shared, *begins)
+        targets = [tokens[length:] for tokens in whole]
         generation = self._submit(
             Request(
                 whole[0][:length],
                 _SCORING,
-                targets=[tokens[length:] for tokens in whole],
+                targets=targets,
                 adapter=self._applied(request.sampling),
                 budget=request.budget,
             )
         )
-        return await generation.scored(), generation.usage
+        scored = await generation.scored()
+        complete = all(map(operator.eq, map(len, scored), map(len, targets)))
+        return scored, generation.usage, complete
 
     def _beginning(self, tokens: Sequence[int], text: str) -> int:
-        """Where in ``tokens``, which end with a text, the token is that it begins in."""
+        """The index of the token in which ``text`` begins, at the end of ``tokens``."""
         left, at = len(text.encode("utf-8", "replace")), len(tokens)
         while left > 0 and at > 1:
             at -= 1
@@ -443,9 +452,9 @@ class LocalModel:
 
 
 def _disjoint(weights: Sequence[float], options: Sequence[Sequence[int]]) -> list[float]:
-    """The weights of options, each without those of the options that go on from its tokens.
+    """The weights of options, each without those of the options that continue its tokens.
 
-    Rounding may leave an option less than nothing; then nothing is left, unless that is so for all.
+    Weights that rounding makes negative become zero; if all are zero, they are returned unchanged.
     """
     own = list(weights)
     for index in sorted(range(len(options)), key=lambda index: -len(options[index])):
@@ -460,7 +469,7 @@ def _disjoint(weights: Sequence[float], options: Sequence[Sequence[int]]) -> lis
 
 
 def constrained(sampling: Sampling) -> bool:
-    """Whether all of an answer is held to a grammar or a JSON schema."""
+    """Whether the whole answer is constrained to a grammar or a JSON schema."""
     return sampling.json_schema is not None or sampling.grammar is not None
 
 
@@ -469,7 +478,7 @@ def _behind(thought: str, tag: Tagged) -> Tagged:
 
 
 def _adapter(name: str | None) -> Adapter | None:
-    """An adapter written ``NAME`` or ``NAME:SCALE``."""
+    """Parse an adapter written ``NAME`` or ``NAME:SCALE``."""
     if name is None:
         return None
     head, _, scale = name.rpartition(":")
@@ -494,9 +503,9 @@ def open_model(
 
     Args:
         path: the file.
-        name: what the model is called; None is the file's name.
-        settings: None is the defaults. What they leave open is as
-            :func:`~thinkgraph.models.tuning.tune.tune` found it best, if it was asked.
+        name: the model's name; None is the file's name.
+        settings: None is the defaults. Settings that are not given are those that
+            :func:`~thinkgraph.models.tuning.tune.tune` found best for the file, if it was run.
         template: variables of the chat template, such as ``enable_thinking``.
 
     Raises:
@@ -514,7 +523,7 @@ def _engine(file: Path, settings: EngineSettings) -> Engine:
         try:
             name = file_key(file)
         except OSError:
-            name = str(file)  # opening it says what is wrong
+            name = str(file)  # opening it raises the error
         key = name, repr(settings)
         _forget_closed()
         if key not in _engines:
@@ -528,7 +537,7 @@ def _forget_closed() -> None:
 
 
 def _forget_parents() -> None:
-    """In a forked child: the engines' threads, and whoever held the lock, are not here."""
+    """Discard engines and lock in a forked child: their threads exist only in the parent."""
     global _opening  # noqa: PLW0603
     _engines.clear()
     _opening = threading.Lock()

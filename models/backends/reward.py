@@ -1,7 +1,7 @@
 """The reward backend: a GGUF with a classification head, which scores answers and writes none.
 
-llama.cpp pools such a model's last layer into the head's outputs (``LLAMA_POOLING_TYPE_RANK``):
-rerankers such as Qwen3-Reranker, and cross-encoders such as BERT and ModernBERT.
+llama.cpp pools such a model's last layer into the head's outputs (``LLAMA_POOLING_TYPE_RANK``).
+Examples are rerankers such as Qwen3-Reranker, and cross-encoders such as BERT and ModernBERT.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from thinkgraph.models.formats.template import ChatTemplate
 from thinkgraph.models.model import Generation, Message, ModelRequest, Usage
 
 MOST_CONTEXT = 8192
-"""Tokens of a question and an answer at most, unless more are asked for."""
+"""Maximum tokens of a question and an answer together, unless a larger context is set."""
 HEADS = ("cls.output.weight", "cls.weight")
 """The tensors of a classification head, by llama.cpp's names."""
 YES = "yes"
-"""The label whose probability is the score, where a head has several."""
+"""The label whose probability is the score, if a head has several."""
 
 
 def has_head(header: GgufHeader) -> bool:
@@ -40,18 +40,19 @@ def has_head(header: GgufHeader) -> bool:
 class RewardModel:
     """A model that scores answers; thread-safe, one text at a time.
 
-    A question and an answer are put together by the file's own rerank template, or else by its
-    chat template, or else as a cross-encoder's pair of texts. The score is the head's output; of a
-    head with labels, the probability of ``yes``.
+    A question and an answer are combined by the file's own rerank template, or else by its chat
+    template, or else as a cross-encoder's pair of texts. The score is the head's output or, for a
+    head with several labels, the probability of ``yes``.
 
     Args:
         path: the file.
-        name: what it is called; None is the file's name.
-        context: tokens of a question and an answer at most; None is the model's, up to 8,192.
+        name: the model's name; None is the file's name.
+        context: maximum tokens of a question and an answer together; None is the model's context,
+            up to 8,192.
         threads: CPU threads; None is one for each core that may be used.
 
     Raises:
-        ModelError: the file is no such model, or llama.cpp can't open it.
+        ModelError: the file is not such a model, or llama.cpp can't open it.
     """
 
     lacks: ClassVar[frozenset[Capability]] = frozenset(ABOUT) - {"rewards"}
@@ -89,7 +90,7 @@ class RewardModel:
             raise
 
     def _find_output(self) -> int:
-        """Which output of the head is the score."""
+        """The index of the head's output that is the score."""
         count = int(llama.llama_model_n_cls_out(self._model))
         found = [llama.llama_model_cls_label(self._model, i) for i in range(count)]
         labels = [(label or b"").decode("utf-8", "replace") for label in found]
@@ -107,7 +108,7 @@ class RewardModel:
 
     def _open(self, threads: int) -> Any:
         params = llama.llama_context_default_params()
-        # A text is pooled within one micro-batch.
+        # Pooling requires the whole text in one micro-batch.
         params.n_ctx = params.n_batch = params.n_ubatch = self.context_length
         params.n_seq_max = 1
         params.n_threads = params.n_threads_batch = threads
@@ -123,7 +124,7 @@ class RewardModel:
     async def rate(
         self, question: Sequence[Message], answers: Sequence[str]
     ) -> tuple[list[float], Usage]:
-        """The score of each answer to a question, and what was spent.
+        """The score of each answer to a question, and the usage.
 
         Args:
             question: the conversation that ends with the question.
@@ -166,7 +167,7 @@ class RewardModel:
         return found.decode("utf-8", "replace") if found else ""
 
     def _filled(self, template: str, texts: dict[str, str]) -> list[int]:
-        """A template's own text, in which control tokens count, around texts in which none does."""
+        """Fill a template with texts; control tokens count in the template, not in the texts."""
         parts = re.split(r"\{(query|document)\}", template)
         return self._pieces(
             [(texts[p], False) if i % 2 else (p, True) for i, p in enumerate(parts)]
@@ -217,13 +218,13 @@ class RewardModel:
         return sum(len(self.vocabulary.tokenize(message.content)) for message in messages)
 
     def generate(self, request: ModelRequest) -> Generation:
-        """Refuse: such a model writes nothing."""
+        """Refuse: a reward model generates no text."""
         raise ModelError(f"{self.name} is a reward model: it scores answers and writes none")
 
     async def choose(
         self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
-        """Refuse: such a model writes nothing."""
+        """Refuse: a reward model generates no text."""
         raise ModelError(f"{self.name} is a reward model: it scores answers and chooses no words")
 
     def close(self) -> None:

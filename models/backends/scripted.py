@@ -23,15 +23,15 @@ from thinkgraph.models.model import (
 T = TypeVar("T")
 
 Reply = str | Exception
-"""A text to answer with, or a fault to raise."""
+"""A text to answer with, or an exception to raise."""
 
 
 class Call(NamedTuple):
-    """What a scripted model was asked."""
+    """A recorded request to a scripted model."""
 
     messages: list[Message]
     prefix: str
-    """What the answers were to go on from."""
+    """The given beginning of the answers."""
     sampling: Sampling
     seeds: list[int]
 
@@ -43,18 +43,18 @@ class ScriptedModel:
     can be cancelled. Stop strings, ``max_tokens`` and budgets are honoured.
 
     Args:
-        replies: one for each sample, used up in the order of asking (a prompt's samples in
-            their order); or a function from messages and seed to the text.
+        replies: one for each sample, used up in the order of the requests (and of the samples
+            of each request); or a function from messages and seed to the text.
         choices: for each :meth:`choose` in turn, a weight for each option; they are scaled
             to sum to one. Or a function from messages and options to the weights.
-        logprobs: for each reply in turn, the mean log-probability of its tokens, in nats, or all
-            that is known of how sure the model was; replies beyond them have neither. Entropies
-            are told only to a request that asks for ``confidence``.
+        logprobs: for each reply in turn, the mean log-probability of its tokens, in nats, or a
+            whole :class:`~thinkgraph.models.model.Confidence`; further replies have neither.
+            Entropies are reported only to a request that asks for ``confidence``.
         name: the model's name.
         context_length: in words.
 
     Attributes:
-        calls: what :meth:`generate` was asked, in order.
+        calls: the requests to :meth:`generate`, in order.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class ScriptedModel:
         self._used: dict[str, int] = {}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """The words of all the messages."""
+        """Number of words in all messages."""
         return sum(len(m.content.split()) for m in messages)
 
     def generate(self, request: ModelRequest) -> Streams:
         """Answer with the next replies; see :class:`~thinkgraph.models.model.Model`.
 
         Raises:
-            ModelError: the script has too few replies, or the prompt is too long. A fault in
-                the script is raised by the iteration instead.
+            ModelError: the script has too few replies, or the prompt is too long. An exception
+                in the script is raised by the iteration instead.
         """
         if (words := self.count_tokens(request.messages)) >= self.context_length:
             raise PromptTooLong(words, self.context_length - 1, self.context_length)
@@ -185,7 +185,7 @@ async def _words(
 
 
 def _until_stop(text: str, sampling: Sampling) -> tuple[str, str]:
-    """A text up to the first text of ``stop`` in it, and that, if there is one."""
+    """The text before the first stop string in it, and that string; empty if there is none."""
     blank = len(text) - len(text.lstrip()) if sampling.stop_after_text else 0
     found = ((at, stop) for stop in sampling.stop if stop and (at := text.find(stop, blank)) >= 0)
     at, stop = min(found, default=(len(text), ""))

@@ -1,7 +1,7 @@
 """Independent streams of text, joined into one generation of several samples.
 
-What answers one prompt at a time (a hosted model, a script) becomes a
-:class:`~thinkgraph.models.model.Generation` here: its samples run side by side, and each can be
+A backend that gives one answer per call (a hosted model, a script) becomes a
+:class:`~thinkgraph.models.model.Generation` here: its samples run concurrently, and each can be
 cancelled, or stopped by a budget, without the others.
 """
 
@@ -32,28 +32,28 @@ from thinkgraph.models.model import (
 class Step(NamedTuple):
     """An item of a stream: new text, and its usage.
 
-    ``tokens`` may correct an earlier count. A ``finish`` names the sample's end, and is
-    ``"stop"`` where a stream ends without one.
+    ``tokens`` may correct an earlier count. ``finish`` ends the sample; a stream that ends without
+    it counts as ``"stop"``.
     """
 
     text: str = ""
     tokens: int = 0
     finish: FinishReason | None = None
     stop_text: str | None = None
-    """The text of ``stop`` that ended the sample, or an empty text, where the stream tells it."""
+    """The text of ``stop`` that ended the sample, or an empty text; None if unknown."""
     prompt: Usage | None = None
-    """The prompt's part of the usage, where the stream learns it."""
+    """The prompt's part of the usage, if the stream reports it."""
     confidence: Confidence | None = None
-    """How sure the model was of the whole text, where the stream learns it."""
+    """The confidence in the whole text, if the stream reports it."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the tokens of the whole text, where the stream learns them."""
+    """Log-probabilities of the tokens of the whole text, if the stream reports them."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """Calls that the stream tells of beside its text."""
+    """Calls that the stream reports apart from its text."""
     invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
 
 
 News = Delta | Completion | tuple[int, Exception]
-"""What a sample tells: text, its end, or its failure with its number."""
+"""An event of a sample: text, its end, or its index with the exception by which it failed."""
 
 
 class Streams:
@@ -62,9 +62,9 @@ class Streams:
     Args:
         streams: one for each seed; each is started when the iteration starts.
         seeds: the samples' seeds, in order.
-        spent: what asking has cost already.
-        budget: checked before a step is taken; a step's tokens are taken from it.
-        tools: those whose calls are looked for in the texts.
+        spent: what the request has cost already.
+        budget: checked before a step is taken; a step's tokens are charged to it.
+        tools: the tools whose calls are parsed from the texts.
 
     Raises:
         ModelError: there is no seed.
@@ -90,9 +90,9 @@ class Streams:
         self.failures: list[Exception] = []
 
     async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
-        """Run the samples side by side.
+        """Run the samples concurrently.
 
-        One that fails ends with the finish reason ``error``, and the others go on.
+        A sample that fails ends with the finish reason ``error``, and the others continue.
 
         Raises:
             ModelError: the first failure, if every sample has failed.
@@ -113,7 +113,7 @@ class Streams:
                         if len(self.failures) == len(self._samples):
                             raise self.failures[0]
                         yield self._samples[index].failed()
-                    case (_, failure):  # a fault of the program
+                    case (_, failure):  # a bug rather than a failure of the model
                         raise failure
                     case event:
                         running -= isinstance(event, Completion)
@@ -123,7 +123,7 @@ class Streams:
             await asyncio.gather(*(s.task for s in self._samples if s.task))
 
     async def completions(self) -> list[Completion]:
-        """All samples, in their order, once the last has ended."""
+        """Wait for all samples, and return them in order."""
         if not self._started:
             async with aclosing(aiter(self)) as events:  # type: ignore[type-var]
                 async for _ in events:
@@ -137,12 +137,12 @@ class Streams:
 
     @property
     def usage(self) -> Usage:
-        """What has been spent so far."""
+        """Usage so far."""
         return sum((sample.usage for sample in self._samples), self._spent)
 
 
 class _Sample:
-    """One stream, and what came of it."""
+    """One stream and its results so far."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Sample:
         self.completion: Completion | None = None
 
     async def run(self, news: asyncio.Queue[News]) -> None:
-        """Follow the stream to its end, and tell of each step and of the end or failure."""
+        """Follow the stream to its end, and report each step and the end or failure."""
         self._following = True
         try:
             async with aclosing(self._stream) as steps:
@@ -193,7 +193,7 @@ class _Sample:
         news.put_nowait(self.completion)
 
     def failed(self) -> Completion:
-        """The sample as one that failed; what it had written is no answer."""
+        """Complete the sample as failed, without its text so far."""
         self.completion = Completion(
             sample=self._index,
             seed=self._seed,
@@ -211,7 +211,7 @@ class _Sample:
         if reason := self._stopped:
             return reason
         async for step in steps:
-            # A step without text only completes the account, so it is taken in any case.
+            # A step without text only completes the usage, so it is taken even when stopped.
             if step.text and (reason := self._stopped):
                 return reason
             self._take(step)
@@ -253,15 +253,15 @@ class _Sample:
             self._budget.spend(tokens=step.tokens)
 
     def cancel(self) -> None:
-        """Stop, even where the stream is waiting for something."""
+        """Stop the sample, even while its stream is waiting for something."""
         self._cancelled = True
-        # A task that hasn't begun would be cancelled without telling of its end.
+        # A task that is cancelled before it has begun would not report its end.
         if self.task and self._following:
             self.task.cancel()
 
     @property
     def usage(self) -> Usage:
-        """This sample's part of what has been spent."""
+        """This sample's part of the usage."""
         cut = self.completion is not None and self.completion.finish_reason == "cancelled"
         spent = Usage(completion_tokens=self._tokens, cancelled_tokens=self._tokens if cut else 0)
         return self._prompt + spent

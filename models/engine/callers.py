@@ -1,14 +1,14 @@
-"""The event loops of callers: the engine gives them a moment before a step.
+"""The event loops of callers, for which the engine waits briefly before a step.
 
-Which requests meet in a batch decides the last bits of the logits. So that a run alone gives the
-same text each time, the engine doesn't race its callers: after a sample ended, and after a request
-reached an idle engine, it waits until their event loops are idle, that is, until everything that
-follows has been requested.
+The last bits of the logits depend on which requests share a batch. For a run that has the engine to
+itself to give the same text each time, the engine must not race its callers: after a sample ended,
+and after a request reached an idle engine, it waits until their event loops are idle, that is,
+until all requests that follow have been submitted.
 
 The wait delays all callers, so it is bounded. While there is work, all loops together delay a step
 by :data:`LIMIT_S` at most. An idle engine waits longer for the loop whose request woke it
-(:data:`IDLE_LIMIT_S`), but only as long as nobody else asks; a loop that doesn't become idle is
-waited for half as long the next time, down to :data:`LIMIT_S`.
+(:data:`IDLE_LIMIT_S`), but only while no other caller sends a request; if a loop doesn't become
+idle, the next wait for it is half as long, down to :data:`LIMIT_S`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 LIMIT_S = 0.002
-"""Seconds that one step waits for all loops together, while there is work."""
+"""Maximum seconds that one step waits for all loops together, while there is work."""
 IDLE_LIMIT_S = 0.05
-"""Seconds that an idle engine waits for a loop that has always become idle so far."""
+"""Maximum seconds that an idle engine waits for a loop that has always become idle so far."""
 IDLE_TURNS = 100
-"""Turns of a loop in a row without any other callback, after which it counts as idle."""
+"""Consecutive turns of a loop without any other ready callback after which it counts as idle."""
 TURNS = 300
-"""Turns of a loop that doesn't show its ready callbacks: more than the next node needs."""
+"""Turns after which a loop that hides its ready callbacks counts as idle; a node needs fewer."""
 GLANCE_S = 0.0005
-"""How often to look whether a loop still runs: one that has ended requests nothing more."""
+"""Seconds between checks that a loop still runs; one that has ended sends no requests."""
 
 
 class Callers:
@@ -49,7 +49,7 @@ class Callers:
             self._loops.add(loop)
 
     def forget(self) -> None:
-        """Expect nothing more of the noted loops."""
+        """Clear the noted loops."""
         self._loops.clear()
 
     def wait(self) -> None:
@@ -59,11 +59,12 @@ class Callers:
     def wait_idle(
         self, prepared: Callable[[float], bool], others: Callable[[], bool] = lambda: False
     ) -> None:
-        """The same for an engine with nothing else to do: :data:`IDLE_LIMIT_S` at most.
+        """Like :meth:`wait`, for an engine with nothing else to do: :data:`IDLE_LIMIT_S` at most.
 
         Args:
-            prepared: whether nothing that was requested is still being prepared, within seconds.
-            others: whether somebody else is kept waiting, which ends it.
+            prepared: waits up to the given seconds for requests in preparation; true if none is
+                left.
+            others: whether another caller is kept waiting, which ends the wait.
         """
         if not self._loops:
             return
@@ -78,7 +79,7 @@ class Callers:
         prepared: Callable[[float], bool] = lambda _: True,
         others: Callable[[], bool] = lambda: False,
     ) -> list[asyncio.AbstractEventLoop]:
-        """Wait for the noted loops; those that did not become idle."""
+        """Wait for the noted loops, and return those that did not become idle."""
         if not self._loops:
             return []
         began = time.perf_counter()
@@ -104,7 +105,7 @@ class Callers:
 
 
 class _IdleProbe:
-    """Turns with an event loop until no other callback is ready."""
+    """A callback that reschedules itself in an event loop until no other one is ready."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -114,11 +115,11 @@ class _IdleProbe:
         self.abandoned = False
         try:
             loop.call_soon_threadsafe(self._turn)
-        except RuntimeError:  # it has been closed
+        except RuntimeError:  # the loop has been closed
             self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether the loop is idle or has ended, within ``seconds``."""
+        """Wait up to ``seconds``; True if the loop is idle or has ended."""
         return self._done.wait(seconds) or not self._loop.is_running()
 
     def _turn(self) -> None:

@@ -39,7 +39,7 @@ _log = logging.getLogger("thinkgraph.engine")
 _log.addHandler(logging.NullHandler())
 
 BUDGETS_CHECKED = 256
-"""Requests of which a step looks whether their budget is spent. A spent one samples nothing."""
+"""Number of requests whose budget a step checks in advance; sampling checks every budget."""
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
@@ -47,15 +47,16 @@ T = TypeVar("T")
 
 
 class CacheFault(Exception):
-    """A fault that leaves the scheduler and the KV cache in an unknown state.
+    """An error that leaves the scheduler and the KV cache in an unknown state.
 
-    It belongs to no request: the engine drops all of them and starts with an empty cache.
+    It is not attributed to a request: the engine drops all requests and restarts with an empty
+    cache.
     """
 
 
 @contextmanager
 def _changing_cache() -> Iterator[None]:
-    """What is thrown inside is a CacheFault."""
+    """Turn any exception inside the block into a :class:`CacheFault`."""
     try:
         yield
     except BaseException as error:
@@ -65,7 +66,7 @@ def _changing_cache() -> Iterator[None]:
 class Engine:
     """Runs requests on a model; thread-safe.
 
-    It belongs to the process that opened it: a forked child has none of its threads.
+    An engine belongs to the process that opened it: a forked child has none of its threads.
 
     Raises:
         ModelError: the file can't be opened. Every method but :meth:`close` and :meth:`cancel`
@@ -101,10 +102,10 @@ class Engine:
         """Start a request.
 
         Raises:
-            ModelError: it can never run here, or the engine is closed.
+            ModelError: the request can never run here, or the engine is closed.
         """
         self._check(request)
-        # Samplers make room for as many tokens as they may have to remember.
+        # Samplers allocate memory for max_tokens tokens.
         most = max(1, self.context_length - len(request.prompt))
         if request.sampling.max_tokens > most:
             request.sampling = request.sampling.model_copy(update={"max_tokens": most})
@@ -121,27 +122,27 @@ class Engine:
                 preparing.add_done_callback(self._preparing.discard)
 
     def _is_prepared(self, request: Request) -> bool:
-        """Whether nothing has to be made for it that takes long, for callers and for a step."""
+        """Whether a request needs no preparation that would block its caller or a step."""
         plan, sampling = request.plan, request.sampling
         return (plan is None or self._grammars.are_compiled(plan)) and (
             not uses_dry(sampling) or is_dry_made(self.vocabulary, sampling)
         )
 
     def _prepare(self, request: Request) -> None:
-        """In a thread: start a request once what takes long has been made for it.
+        """On the builder's thread: prepare a request, then start it.
 
-        A grammar takes milliseconds, the first of a model seconds.
+        Compiling a grammar takes milliseconds, and the first grammar of a model seconds.
         """
         try:
             with self._open():
-                pass  # those of a closed engine fail at once
+                pass  # raises an error at once if the engine is closed
             if request.plan:
                 self._grammars.compile(request.plan)
             if uses_dry(request.sampling):
                 make_dry(self.vocabulary, request.sampling)
             with self._open():
                 self._inbox.put(request)
-        except BaseException as error:  # a panic of llguidance is no Exception
+        except BaseException as error:  # a panic of llguidance is not an Exception
             message = f"the request could not be prepared: {error}"
             request.end(error if isinstance(error, ModelError) else ModelError(message))
             self._notify(request)
@@ -153,21 +154,21 @@ class Engine:
         self._inbox.put(lambda: self._cancel(request, index))
 
     def add_adapter(self, name: str, path: Path) -> None:
-        """Load a LoRA adapter between two steps, so that requests can name it from then on.
+        """Load a LoRA adapter between two steps; requests can name it from then on.
 
-        What runs goes on. A name keeps its adapter for as long as the engine is open, so a file
-        that has changed needs another name.
+        Running requests continue. A name keeps its adapter for as long as the engine is open, so a
+        file that has changed needs another name.
 
         Raises:
-            ModelError: it is not a LoRA of this model.
+            ModelError: the file is not a LoRA of this model.
         """
         self._on_worker(lambda: self.native.add_adapter(name, path))
 
     def clear_cache(self) -> None:
-        """Forget the prefixes that no request is using."""
+        """Drop the cached prefixes that no request is using."""
 
         def clear() -> None:
-            self._pool.clear()  # of whichever pool there is by then
+            self._pool.clear()  # the current pool: a restart replaces it
 
         self._on_worker(clear)
 
@@ -179,7 +180,7 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Fail what still runs, join the worker and free the model; may be called again."""
+        """Fail the running requests, join the worker and free the model; may be called again."""
         if self.forked:
             return  # its memory is the parent's to free
         with self._closing:
@@ -190,18 +191,18 @@ class Engine:
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed."""
+        """Whether the engine has been closed."""
         return self._closed
 
     @property
     def forked(self) -> bool:
-        """Whether this process is a forked child of the one that opened it."""
+        """Whether this process is a forked child of the one that opened the engine."""
         return self._process != os.getpid()
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        """Keeps it from being closed for as long as the block runs."""
-        if self.forked:  # nobody is left to release its locks
+        """Keep the engine from being closed while the block runs; it must be open."""
+        if self.forked:  # a lock may be held by a thread that doesn't exist here
             raise ModelError("the engine belongs to the parent process; open the model again")
         with self._closing:
             if self._closed:
@@ -218,7 +219,7 @@ class Engine:
                 answer.set_exception(error)
 
         with self._open():
-            self._inbox.put(run)  # the worker takes in everything before it ends
+            self._inbox.put(run)  # the worker handles its whole inbox before it ends
         return answer.result()
 
     def _check(self, request: Request) -> None:
@@ -259,17 +260,17 @@ class Engine:
             try:
                 self._receive()
                 self.step()
-            except BaseException as error:  # a panic of llguidance is no Exception
+            except BaseException as error:  # a panic of llguidance is not an Exception
                 self._restart(error)
         self._drain()
         self._fail_all(ModelError("the model was closed before the request had ended"))
-        self._builder.shutdown(wait=False)  # whose requests fail there
+        self._builder.shutdown(wait=False)  # requests in preparation fail there
         self._sampling.close()
         self.native.close()
         switch_interval.restore()
 
     def _restart(self, error: BaseException) -> None:
-        """After a step that failed: fail its requests, and go on with an empty cache."""
+        """After a failed step: fail all requests, and continue with an empty cache."""
         _log.error("a step failed", exc_info=error)
         self._fail_all(ModelError(f"the engine failed and dropped its requests: {error}"))
         try:
@@ -281,7 +282,7 @@ class Engine:
                 self._closed = True
 
     def _reset(self) -> None:
-        """Start with an empty cache and nothing to do."""
+        """Start with an empty cache and an idle scheduler."""
         settings, native = self.settings, self.native
         self._pool = KvPool(
             native.memory,
@@ -294,27 +295,27 @@ class Engine:
         self._scheduler = Scheduler(self._pool, settings, native.outputs)
 
     def _receive(self) -> None:
-        """Take in what has arrived; with nothing to do, wait for it."""
+        """Queue the requests that have arrived; an idle engine waits for the first."""
         if self._scheduler.running or self._scheduler.waiting or self._arrived or self._closed:
             self._callers.wait()
         else:
             self._callers.forget()
             self._handle(self._inbox.get())
-            for request in self._arrived:  # others of the same run are about to follow
+            for request in self._arrived:  # further requests of the same run may follow
                 self._callers.expect(request.loop)
             self._callers.wait_idle(self._prepared, self._others_wait)
         self._drain()
-        # In an order that doesn't depend on what had to be prepared for which.
+        # The order must not depend on which requests had to be prepared.
         for request in sorted(self._arrived, key=lambda request: request.number):
             self._queue(request)
         self._arrived.clear()
 
     def _prepared(self, seconds: float) -> bool:
-        """Whether all requests have been prepared, within some seconds."""
+        """Wait up to ``seconds`` for requests in preparation; True if none is left."""
         return not wait(list(self._preparing), seconds).not_done
 
     def _others_wait(self) -> bool:
-        """Whether somebody else waits than the caller that an idle engine has heard of."""
+        """Whether requests of several callers have arrived, or the engine is being closed."""
         self._drain()
         return self._closed or len({request.loop for request in self._arrived}) > 1
 
@@ -323,7 +324,7 @@ class Engine:
             self._handle(self._inbox.get())
 
     def _handle(self, item: Request | Callable[[], object]) -> None:
-        """Note a request that has arrived, or run what another thread wants to have run here."""
+        """Collect a request that has arrived, or run another thread's function."""
         if isinstance(item, Request):
             self._arrived.append(item)
             return
@@ -335,9 +336,9 @@ class Engine:
             _log.exception("what another thread asked for failed")
 
     def _queue(self, request: Request) -> None:
-        """Let a request's sequences wait for admission."""
+        """Add a request's sequences to the waiting queue."""
         if request.done.done():
-            return  # cancelled before it came
+            return  # ended before it arrived
         try:
             self._requests.add(request)
             self._counters.requests += 1
@@ -355,7 +356,7 @@ class Engine:
                 self._end_early(sequence, "cancelled")
 
     def _end_early(self, sequence: Sequence, reason: Literal["cancelled", "budget"]) -> None:
-        """End a sequence that has not ended; a fault fails its request, and no other."""
+        """End a sequence that has not ended; an error fails only its own request."""
         try:
             if not sequence.finish:
                 self._finish(sequence, reason)
@@ -373,7 +374,7 @@ class Engine:
         self._counters.step_s += time.perf_counter() - began
 
     def _end_over_budget(self) -> None:
-        """End the sequences of requests with no budget left; of many requests, some each step."""
+        """End the sequences of requests whose budget is spent; a step checks a limited number."""
         for _ in range(min(BUDGETS_CHECKED, len(self._budgeted))):
             request = self._budgeted.popleft()
             if request.done.done():
@@ -417,9 +418,9 @@ class Engine:
             return
         if not request.admitted:
             request.admitted = time.monotonic()
+            request.cached = lease.cached  # of further samples it is the same prompt
         if not sequence.admitted:
             sequence.admitted = True
-            request.cached += lease.cached
             counters.cached_tokens += lease.cached
         request.prefilled += count
         counters.prefilled_tokens += count
@@ -427,7 +428,7 @@ class Engine:
             self._pool.commit(lease, sequence.tokens[: lease.length])
 
     def _postprocess(self, rows: list[Row], logits: Logits) -> None:
-        """Sample or score a token for each row, and tell those who wait."""
+        """Sample or score a token for each row, and notify the waiting callers."""
         if not rows:
             return
         began = time.perf_counter()
@@ -456,7 +457,7 @@ class Engine:
         self._counters.sampling_s += time.perf_counter() - began
 
     def _sequences(self, row: Row) -> list[Sequence]:
-        """Those that the row is for; at the end of a prompt also those that wait for the same."""
+        """The sequences of a row; at the end of a prompt also waiting ones of the same prompt."""
         leader = row.chunk.sequences[0]
         if leader.finish:
             return []  # its request has failed
@@ -471,7 +472,7 @@ class Engine:
         return [leader, *admitted]
 
     def _draw(self, sequence: Sequence, row: Row) -> Draw | None:
-        """What a sequence of a row has to draw; None if it has ended, or ends here."""
+        """The draw of a row's sequence; None if the sequence has ended, or ends here."""
         if sequence.finish:
             return None
         if not sequence.is_sampled:
@@ -497,7 +498,7 @@ class Engine:
         sequence = draw.sequence
         try:
             if sequence.finish:
-                return  # its request has failed with another of its sequences
+                return  # its request has failed because of another sequence
             if draw.error:
                 raise draw.error
             self._take(draw)
@@ -544,7 +545,7 @@ class Engine:
 
     @staticmethod
     def _tell(sequence: Sequence) -> None:
-        """Emit what a sequence has newly said, where somebody listens."""
+        """Emit the new output of a sequence, if its request is streamed."""
         if sequence.request.streams and (said := sequence.stream.take()):
             delta = Delta.model_construct(
                 sample=sequence.index,
@@ -612,7 +613,7 @@ class Engine:
         self._counters.latencies[kind].add(request)
 
     def _notify(self, request: Request) -> None:
-        """Wake the waiter of a request; an exception of the callback affects nobody else."""
+        """Wake the waiter of a request; an exception of its callback affects no other request."""
         try:
             request.notify()
         except BaseException:
@@ -626,7 +627,7 @@ class Engine:
             sequence.sampler = None
 
     def _fail(self, request: Request, error: ModelError) -> None:
-        """End a request for which nothing more can be done; the others go on."""
+        """End a request with an error; the others continue."""
         for sequence in request.sequences:
             self._release(sequence, keep=False)
             sequence.finish = sequence.finish or "cancelled"
@@ -635,7 +636,7 @@ class Engine:
     def _fail_by(
         self, error: BaseException, request: Request, what: str = "the request failed"
     ) -> None:
-        """Fail the request to which a fault belongs; its neighbours go on."""
+        """Fail the request that caused an error; a :class:`CacheFault` is raised again."""
         if isinstance(error, CacheFault):
             raise error
         _log.error("a request failed", exc_info=error)
@@ -653,10 +654,10 @@ class Engine:
         self._arrived.clear()
 
     def _find_spoiler(self, spoiled: list[Draw]) -> None:
-        """After logits that aren't finite: try those in doubt one by one, and fail only the guilty.
+        """After non-finite logits: run the suspects one by one, and fail only those at fault.
 
-        NaN in one sequence's cells can spoil the rows of all others, even when it has ended: where
-        attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN.
+        NaN in one sequence's cells can corrupt the rows of all others, even after it has ended:
+        where attention adds its mask (on a GPU, or without flash attention), NaN - inf is NaN.
         """
         _log.warning("%d rows of logits aren't finite", len(spoiled))
         scheduler = self._scheduler
@@ -664,7 +665,7 @@ class Engine:
         for draw in guilty:
             self._advance(draw)
         if not guilty:
-            # One that decodes has had a row of all its cells.
+            # A decoding sequence has already had a finite row over all its cells.
             scheduler.isolate([s for s in scheduler.running if not s.is_decoding])
         for draw in spoiled:
             request = draw.sequence.request
@@ -675,11 +676,11 @@ class Engine:
                 self._fail_by(error, request)
 
     def _recover(self, sequences: list[Sequence], error: DecodeError) -> None:
-        """After a decode that failed: find out alone whose fault it is, and fail only that."""
+        """After a failed decode: free cells, or run sequences alone to fail only the bad one."""
         _log.warning("%s with %d sequences", error, len(sequences))
         running = self._scheduler.running
         if error.code == NO_ROOM and len({s.lease for s in running}) > 1:
-            self._scheduler.preempt_newest()  # what the pool counts as free was not
+            self._scheduler.preempt_newest()  # cells that the pool counts as free were not
         elif len(sequences) > 1:
             self._scheduler.isolate(sequences)
         else:

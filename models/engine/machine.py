@@ -1,4 +1,4 @@
-"""What this machine, or the container that the process runs in, has: cores and memory."""
+"""The cores and memory of this machine, or of the container that the process runs in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path("/")
 
 
 def available_threads(root: Path = ROOT) -> int:
-    """Threads that can run at once: one a core that the process may use, within its CPU quota.
+    """Threads that can run at once: one per core that the process may use, within its CPU quota.
 
     Args:
         root: where ``/proc`` and ``/sys`` are, for tests.
@@ -28,7 +28,7 @@ def available_threads(root: Path = ROOT) -> int:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Cores' worth of time that the cgroup, of version 1 or 2, may use; None is no limit."""
+    """The CPU quota of the cgroup (version 1 or 2) in cores; None means no limit."""
     quotas = []
     for folder in _cgroups(root, "cpu"):
         quota, _, period = _read(folder / "cpu.max").partition(" ")
@@ -41,7 +41,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def available_memory(root: Path = ROOT) -> int | None:
-    """Bytes that can be had without swapping, by the machine and its cgroup; None if unknown."""
+    """Bytes available without swapping on the machine and in its cgroup; None if unknown."""
     free = []
     for line in _read(root / "proc/meminfo").splitlines():
         name, _, value = line.partition(":")
@@ -59,7 +59,7 @@ def available_memory(root: Path = ROOT) -> int | None:
 
 
 def _file_cache(folder: Path) -> int:
-    """Bytes of files that a cgroup holds in memory and can give back."""
+    """Bytes of a cgroup's file cache that can be reclaimed."""
     for line in _read(folder / "memory.stat").splitlines():
         name, _, value = line.partition(" ")
         if name in ("inactive_file", "total_inactive_file") and value.isdigit():
@@ -68,7 +68,7 @@ def _file_cache(folder: Path) -> int:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the process's cgroup and of those above it, whose limits hold as well."""
+    """The folders of the process's cgroup and of those above it, whose limits apply too."""
     mount = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]

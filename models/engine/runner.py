@@ -17,19 +17,19 @@ NO_ROOM = 1  # llama_decode's code for a full KV cache
 
 @dataclass(slots=True, frozen=True)
 class Row:
-    """A row of logits: what comes after the token at ``position`` of a chunk's sequences."""
+    """A row of logits: what follows the token at ``position`` of a chunk's sequences."""
 
     chunk: Chunk
     position: int
     index: int
-    """The token's place in the batch, by which llama.cpp finds the row."""
+    """The token's index in the batch."""
 
 
 class DecodeError(Exception):
     """llama.cpp could not compute a batch.
 
     Attributes:
-        code: what llama_decode returned; 1 is no room in the KV cache.
+        code: what llama_decode returned; 1 means that the KV cache has no room.
     """
 
     def __init__(self, code: int) -> None:
@@ -38,12 +38,12 @@ class DecodeError(Exception):
 
 
 class Runner:
-    """One context and the arrays of its batch, which are made once.
+    """One context and the arrays of its batch, which are allocated once.
 
     Args:
         context: the llama_context.
-        batch: tokens a batch may have.
-        vocabulary: tokens there are, the width of a row.
+        batch: maximum tokens of a batch.
+        vocabulary: size of the vocabulary, the width of a row.
     """
 
     def __init__(self, context: Any, batch: int, vocabulary: int) -> None:
@@ -56,7 +56,7 @@ class Runner:
         # The array type is created once: ctypes caches every array type.
         self._room: Any = ctypes.c_float * (batch * vocabulary)
         self.no_logits = self._logits = np.empty((0, vocabulary), np.float32)
-        self._address = 0  # of the logits: llama.cpp moves them only to make them larger
+        self._address = 0  # of the logits, which llama.cpp moves only when they grow
         ids = (ctypes.POINTER(llama.llama_seq_id) * batch)()
         base, width = self._sequences.ctypes.data, self._sequences.itemsize
         for i in range(batch):
@@ -73,12 +73,12 @@ class Runner:
         )
 
     def run(self, chunks: list[Chunk]) -> tuple[list[Row], Logits]:
-        """Compute the chunks; the rows asked for, and their logits (rows, vocabulary).
+        """Compute the chunks, and return the requested rows and their logits (rows, vocabulary).
 
         The logits are llama.cpp's own memory, valid until the next run.
 
         Raises:
-            DecodeError: nothing was computed, or not all.
+            DecodeError: the batch was not computed, or only in part.
         """
         rows = self._fill(chunks)
         if code := llama.llama_decode(self.context, self._batch):

@@ -11,9 +11,9 @@ from thinkgraph.models.engine.sequence import Adapter, Sequence
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.engine.waiting import WaitingQueue
 
-HEADROOM = 16  # cells kept free for each running sample when another is let in
+HEADROOM = 16  # cells kept free for each running sample when another is admitted
 ADAPTER_STEPS = 16  # steps an adapter has the batch to itself while others wait
-LEAST_CHUNK = 32  # tokens of a prompt worth computing in one step
+LEAST_CHUNK = 32  # least share of a step for each prompt, in tokens
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,12 +26,12 @@ class Chunk:
 
 
 class Scheduler:
-    """Decides which sequences run. It knows sequences and the pool, but no model.
+    """Decides which sequences run. It depends on sequences and the pool, but on no model.
 
     Args:
         pool: the KV cache.
         settings: limits of a step.
-        outputs: rows of logits that one step may ask for.
+        outputs: rows of logits that one step may request.
     """
 
     def __init__(self, pool: KvPool, settings: EngineSettings, outputs: int) -> None:
@@ -40,15 +40,15 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
         self.suspects: dict[Sequence, None] = {}
-        """Sequences that may have made a batch fail: each runs alone until it has a row."""
+        """Sequences that may have made a batch fail; each runs alone until it has a row."""
         self.preemptions = 0
         self._adapter_steps = 0
 
     def schedule(self) -> list[Chunk]:
         """Plan the chunks of the next step, all of one adapter; empty if there is nothing to do.
 
-        Admits what fits, and when cells run out evicts idle prefixes, then preempts the
-        newest sequences, which wait at the front and go on later where they were.
+        Admits the sequences that fit. If cells run out, it evicts idle prefixes, then preempts the
+        newest sequences, which wait at the front of the queue and resume where they were.
         """
         if self.suspects:
             self._admit_suspect()
@@ -62,7 +62,7 @@ class Scheduler:
         return chunks
 
     def admit_same_prompt(self, leader: Sequence) -> list[Sequence]:
-        """Waiting sequences of the leader's prompt, let in with its cells of the prompt."""
+        """Admit waiting sequences of the leader's prompt, which share its cells of the prompt."""
         admitted: list[Sequence] = []
         if self.suspects:
             return admitted
@@ -82,7 +82,7 @@ class Scheduler:
         return admitted
 
     def split_diverged(self, lease: Lease, sequences: list[Sequence]) -> None:
-        """Leave the lease to those that drew what the first did, and part it for the others."""
+        """Branch the lease for all sequences that drew another token than the first."""
         alike: dict[int, list[Sequence]] = {}
         for sequence in sequences:
             if sequence.lease is lease:
@@ -93,7 +93,7 @@ class Scheduler:
                 sequence.lease = branch
 
     def retire(self, sequence: Sequence, *, keep: bool) -> None:
-        """Let a sequence go; with ``keep`` its cells become a cached prefix."""
+        """Remove a sequence; with ``keep`` its cells become a cached prefix."""
         unproven = sequence in self.suspects and sequence.lease is not None
         self.suspects.pop(sequence, None)
         if sequence.lease:
@@ -106,21 +106,21 @@ class Scheduler:
             self.pool.zero()
 
     def isolate(self, sequences: list[Sequence]) -> None:
-        """After a batch that failed: zero the cells, and have all start anew, first these alone."""
-        # The newest first: what is found innocent waits in front, so that the oldest end up there.
+        """After a failed batch: zero the cells and restart all sequences, these first and alone."""
+        # Newest first: a cleared suspect goes to the front of the queue, so the oldest end there.
         self.suspects = dict.fromkeys(reversed(sequences)) | self.suspects
         self._preempt_all_but(())
         self.pool.zero()
 
     def preempt_newest(self) -> None:
-        """Preempt the newest sequence, with all that hold its lease: else no cell comes free."""
+        """Preempt the newest sequence and all that share its lease; otherwise no cell is freed."""
         lease = self.running[-1].lease
         self.preemptions += sum(s.lease is lease for s in self.running)
         for sequence in [s for s in reversed(self.running) if s.lease is lease]:
             self.preempt(sequence)
 
     def preempt(self, sequence: Sequence) -> None:
-        """Take a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
+        """Release a sequence's cells; it keeps its tokens and its sampler, and waits in front."""
         self._take_cells(sequence)
         self.waiting.append(sequence, front=True)
 
@@ -160,8 +160,8 @@ class Scheduler:
                 return
 
     def _admit_suspect(self) -> None:
-        """Let one suspect run, and nobody else."""
-        self._preempt_all_but(self.suspects)  # the last one, which has proved to be innocent
+        """Admit one suspect, and no other sequence."""
+        self._preempt_all_but(self.suspects)  # the last suspect, which has been cleared
         if not self.running:
             suspect = next(iter(self.suspects))
             self.adapter = self._adapter(suspect)
@@ -195,7 +195,7 @@ class Scheduler:
                 continue
             common = common_prefix(other.prompt, sequence.tokens)
             if common == len(other.prompt) == len(sequence.prompt) and sequence.is_new:
-                return True  # it will be let in with its cells
+                return True  # it will be admitted with the other's cells
             if not self.pool.can_share:
                 continue
             if found is None:
@@ -205,7 +205,7 @@ class Scheduler:
         return False
 
     def _by_lease(self) -> dict[Lease, list[Sequence]]:
-        """Leases of the adapter whose turn it is, and the sequences of each."""
+        """The leases of the current adapter, with the sequences of each."""
         holders: dict[Lease, list[Sequence]] = {}
         for sequence in self.running:
             if sequence.lease and self._adapter(sequence) == self.adapter:
@@ -223,7 +223,7 @@ class Scheduler:
         outputs = self.outputs - len(chunks)
         share = max(LEAST_CHUNK, left // max(1, len(prompts)))
         for lease, sequence in prompts:
-            silent = max(0, sequence.next_output - lease.length)  # those ask for no logits
+            silent = max(0, sequence.next_output - lease.length)  # positions without logits
             count = min(sequence.pending, share, left, silent + outputs)
             if count > 0:
                 chunks.append(Chunk(lease, [sequence], count))

@@ -42,13 +42,13 @@ class Sequence:
     """Tokens to compute: a prompt, then sampled tokens or, in scoring, the target text's.
 
     ``lease.length`` of ``tokens`` are in the KV cache; the others are yet to be computed.
-    Samples of one prompt have one lease for as long as they have drawn the same tokens.
+    Samples of one prompt share a lease for as long as they have drawn the same tokens.
     """
 
     def __init__(
         self, request: Request, index: int, prompt: list[int], targets: Tokens[int], seed: int
     ) -> None:
-        # A strong reference would be a cycle, and hold memory until Python looks for those.
+        # A strong reference would be a cycle, which holds memory until garbage collection.
         self._request = weakref.ref(request)
         self.index = index
         self.prompt = prompt
@@ -70,7 +70,7 @@ class Sequence:
 
     @property
     def request(self) -> Request:
-        """What it belongs to; the engine keeps it until it has ended."""
+        """The request that the sequence belongs to; the engine keeps it until it has ended."""
         if (request := self._request()) is None:
             raise ReferenceError("the request has ended")
         return request
@@ -92,7 +92,7 @@ class Sequence:
 
     @property
     def is_decoding(self) -> bool:
-        """Whether it goes on by one drawn token a step."""
+        """Whether the sequence advances by one sampled token per step."""
         return self.is_sampled and len(self.tokens) - self.computed == 1 and self.drawn > 0
 
     @property
@@ -112,7 +112,7 @@ class Sequence:
 
 
 class Request:
-    """Sequences that were asked for together; results leave it for whatever thread waits.
+    """Sequences that were requested together; any thread can wait for their results.
 
     Args:
         prompt: tokens that all the sequences begin with, at least one.
@@ -121,14 +121,14 @@ class Request:
         targets: the texts to score after the prompt, each of at least one token.
         adapter: a LoRA adapter, or None.
         budget: what may be spent, or None.
-        parser: makes what reads a completion.
+        parser: creates the parser of a completion.
         spelled: control tokens that stay in the text, with their spellings.
 
     Attributes:
         prompt_hash: equal for requests of equal prompts.
-        loop: the event loop that it was made in, if there is one.
-        plan: what its samples' text is held to; the engine makes it of the sampling.
-        number: its place among the engine's requests, in the order of their submission.
+        loop: the event loop in which the request was created, if there is one.
+        plan: the constraint on its samples' text, which the engine derives from the sampling.
+        number: its number in the order of submission to the engine.
     """
 
     def __init__(
@@ -168,12 +168,12 @@ class Request:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether it asks for samples, and not for the scores of texts."""
+        """Whether samples are requested rather than scores of texts."""
         return self.sequences[0].is_sampled
 
     @property
     def usage(self) -> Usage:
-        """What it has cost so far."""
+        """Usage so far."""
         now = self.ended or time.monotonic()
         return Usage(
             prompt_tokens=len(self.prompt) + sum(s.num_targets for s in self.sequences),
@@ -188,12 +188,12 @@ class Request:
         )
 
     def emit(self, event: Event) -> None:
-        """Put an event where :meth:`drain` finds it."""
+        """Add an event to those that :meth:`drain` takes."""
         with self._lock:
             self._events.append(event)
 
     def drain(self, wake: Callable[[], None]) -> list[Event]:
-        """Take the events so far; if there are none, ``wake`` is called when there is news."""
+        """Take the events so far; if there are none, ``wake`` is called once there is one."""
         with self._lock:
             events = list(self._events)
             self._events.clear()
@@ -204,7 +204,7 @@ class Request:
     def notify(self) -> None:
         """Wake the waiter, if there is something new."""
         if not self._wake:
-            return  # seen without the lock: whoever begins to wait looks for news after
+            return  # read without the lock: drain() sets it, and then calls this method
         with self._lock:
             wake = self._wake if self._events or self.done.done() else None
             self._wake = None if wake else self._wake
@@ -212,7 +212,7 @@ class Request:
             wake()
 
     def end(self, error: Exception | None = None) -> None:
-        """Nothing more will come."""
+        """End the request, with an error if it has failed."""
         if self.done.done():
             return
         self.ended = time.monotonic()

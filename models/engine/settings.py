@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from thinkgraph.models.model import Frozen
 
-MAX_SEQUENCES = 256  # what llama.cpp is compiled for
+MAX_SEQUENCES = 256  # llama.cpp's limit at compile time
 
 
 def _read_adapters(given: object) -> object:
-    """Adapters as a command line gives them."""
+    """Parse adapters in the form of a command line."""
     if not isinstance(given, str):
         return given
     pairs = [part.partition("=") for part in given.split(",")]
@@ -23,7 +23,7 @@ def _read_adapters(given: object) -> object:
 
 
 def _read_split(given: object) -> object:
-    """Proportions as a command line gives them."""
+    """Parse proportions in the form of a command line."""
     return tuple(given.split(",")) if isinstance(given, str) else given
 
 
@@ -31,7 +31,7 @@ CacheType = Literal["f16", "q8_0", "q4_0"]
 
 
 class EngineSettings(Frozen):
-    """Settings of one engine; two equal ones of one file share the engine."""
+    """Settings of one engine; models of one file with equal settings share an engine."""
 
     context: int | None = Field(
         None,

@@ -18,8 +18,7 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Histogram(Frozen):
-    """How long something took: one count per bucket; Prometheus's ``le`` buckets are their
-    running sums."""
+    """Durations, counted by bucket; Prometheus's ``le`` buckets are the running sums."""
 
     bounds: tuple[float, ...] = BOUNDS_S
     counts: tuple[int, ...]
@@ -27,7 +26,7 @@ class Histogram(Frozen):
 
     @property
     def count(self) -> int:
-        """How often it was measured."""
+        """Number of durations."""
         return sum(self.counts)
 
 
@@ -37,7 +36,7 @@ class Latencies(Frozen):
     queue: Histogram
     """From the submission to the admission; only of requests that were admitted."""
     first_token: Histogram
-    """From the submission to the first token that is sampled or scored, if there was one."""
+    """From the submission to the first sampled or scored token, if there was one."""
     total: Histogram
     """From the submission to the end of the request."""
 
@@ -48,7 +47,7 @@ class EngineStats(Frozen):
     requests: int
     steps: int
     rows: int
-    """Rows of logits that were drawn from or scored; samples that agree so far share theirs."""
+    """Rows of logits that were drawn from or scored; samples with equal tokens share a row."""
     prefilled_tokens: int
     cached_tokens: int
     completion_tokens: int
@@ -60,7 +59,7 @@ class EngineStats(Frozen):
     cells: int
     cells_used: int
     cells_idle: int
-    """Of those used, the cells of prefixes that are kept for later."""
+    """Used cells of cached prefixes that no running sequence uses."""
     cells_peak: int
     native_s: float
     """Seconds in llama.cpp's decoding."""
@@ -69,15 +68,15 @@ class EngineStats(Frozen):
     step_s: float
     """Seconds in steps altogether."""
     callers_s: float
-    """Seconds of waiting for callers' event loops before steps."""
+    """Seconds spent waiting for callers' event loops before steps."""
     token_s: Histogram
-    """Time between two tokens of a sample, with all that it waited for in between."""
+    """Time between two tokens of a sample, including all waiting in between."""
     latencies: dict[Literal["generate", "score"], Latencies]
     """By kind of request."""
 
 
 class Recorder:
-    """A histogram under way."""
+    """A histogram that is being recorded."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS_S) + 1)
@@ -89,18 +88,18 @@ class Recorder:
         self._sum += seconds
 
     def result(self) -> Histogram:
-        """What was counted so far."""
+        """The histogram so far."""
         return Histogram(counts=tuple(self._counts), sum=self._sum)
 
 
 class LatencyRecorder:
-    """The latencies of one kind of request, under way."""
+    """The latencies of one kind of request that are being recorded."""
 
     def __init__(self) -> None:
         self._queue, self._first_token, self._total = Recorder(), Recorder(), Recorder()
 
     def add(self, request: Request) -> None:
-        """Count a request that has ended, by as far as it came."""
+        """Count a request that has ended, with the stages that it reached."""
         if request.admitted:
             self._queue.add(request.admitted - request.submitted)
         if request.first_token:
@@ -108,7 +107,7 @@ class LatencyRecorder:
         self._total.add(request.ended - request.submitted)
 
     def result(self) -> Latencies:
-        """What was counted so far."""
+        """The latencies so far."""
         return Latencies(
             queue=self._queue.result(),
             first_token=self._first_token.result(),
@@ -138,7 +137,7 @@ class Counters:
     )
 
     def stats(self, scheduler: Scheduler, callers_s: float) -> EngineStats:
-        """A snapshot, with what the scheduler and its pool hold."""
+        """A snapshot of the counters, the scheduler and its pool."""
         pool = scheduler.pool
         special = {"peak", "token_s", "latencies"}
         counts = {name: value for name, value in vars(self).items() if name not in special}

@@ -1,7 +1,7 @@
-"""Python's switch interval, which is lower for as long as an engine is open.
+"""Lowers Python's switch interval while an engine is open.
 
-A step goes into llama.cpp and back some hundred times. Each way back waits for the GIL, which a
-busy thread of the caller keeps for one switch interval.
+A step calls into llama.cpp some hundred times. Each return waits for the GIL, which a busy thread
+of the caller holds for one switch interval.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _usual = 0.0  # before the first engine was opened
 
 
 def lower() -> None:
-    """Lower it for an engine that is being opened."""
-    global _engines, _usual  # noqa: PLW0603 - the interval is the process's, too
+    """Lower the interval for an engine that is being opened."""
+    global _engines, _usual  # noqa: PLW0603 - the interval is the process's too
     with _lock:
         _engines += 1
         if _engines == 1:
@@ -28,7 +28,7 @@ def lower() -> None:
 
 
 def restore() -> None:
-    """Set it back when the last engine has been closed."""
+    """Restore the interval when the last engine has been closed."""
     global _engines  # noqa: PLW0603
     with _lock:
         _engines -= 1
@@ -37,7 +37,7 @@ def restore() -> None:
 
 
 def _forget() -> None:
-    """In a forked child, which has none of the engines."""
+    """Reset the state in a forked child, which has none of the engines."""
     global _lock, _engines  # noqa: PLW0603
     _lock = threading.Lock()
     if _engines:

@@ -13,16 +13,16 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextStream:
-    """Turns the bytes of tokens into what a model says: thoughts, calls of tools, an answer.
+    """Turns the bytes of tokens into a model's output: thoughts, tool calls and the answer.
 
-    Bytes that begin a character are held back until the rest is there, and text of the answer
-    that may begin a stop string until it is clear that it doesn't. A character that the
-    completion leaves unfinished is dropped.
+    Incomplete UTF-8 is held back until the rest arrives, and text of the answer that may begin a
+    stop string until it is clear that it doesn't. A character that the completion leaves
+    incomplete is dropped.
 
     Args:
-        stop: texts that end the answer; in a thought they are text, but for the thought's end.
-        parser: tells thoughts, calls and the answer apart.
-        after_text: a text of ``stop`` is one only behind visible text.
+        stop: texts that end the answer; within a thought only the thought's end delimiter counts.
+        parser: separates thoughts, calls and the answer.
+        after_text: whether stop strings count only after visible text.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class TextStream:
         return bool(self.stop_text)
 
     def close(self) -> None:
-        """Show what was held back, once no more text will come."""
+        """Release the text that was held back, once the completion has ended."""
         self.parser.close()
         self._take(final=True)
 
     def take(self) -> Said:
-        """What has become final since the last call."""
+        """Return the output that has become final since the last call."""
         new, self._new = self._new, Said()
         return new
 
@@ -83,12 +83,12 @@ class TextStream:
         self.text += text
 
     def _blank(self, text: str) -> int:
-        """How many of the characters of a text come before anything visible, if it matters."""
+        """Length of the leading blanks in which a stop string doesn't count, if any."""
         if not self._after_text or self.text.strip():
             return 0
         return len(text) - len(text.lstrip())
 
 
 def first_stop(text: str, stop: Iterable[str], start: int = 0) -> int | None:
-    """Where the first of the stop strings begins in a text, from ``start`` on."""
+    """The position of the first stop string in a text, from ``start`` on; None without one."""
     return min((at for s in stop if (at := text.find(s, start)) >= 0), default=None)

@@ -1,7 +1,7 @@
 """The waiting queue: sequences that wait for admission, oldest first.
 
-Every operation costs the same however many sequences wait: they are indexed by their adapter and
-by their prompt.
+The cost of an operation doesn't depend on how many sequences wait: they are indexed by their
+adapter and by their prompt.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WaitingQueue:
 
     @property
     def adapters(self) -> list[Adapter | None]:
-        """The adapters that somebody waits for."""
+        """The adapters of the waiting sequences."""
         return list(self._by_adapter)
 
     def append(self, sequence: Sequence, *, front: bool = False) -> None:
@@ -53,10 +53,10 @@ class WaitingQueue:
         self._size += 1
 
     def remove(self, sequence: Sequence) -> None:
-        """Take a sequence out.
+        """Remove a sequence.
 
         Raises:
-            KeyError: it doesn't wait.
+            KeyError: the sequence is not waiting.
         """
         adapter = sequence.request.adapter
         _take(self._by_adapter, adapter, sequence)

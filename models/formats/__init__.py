@@ -1,1 +1,1 @@
-"""Chat formats: how a model's prompt is written, and how what it writes is read."""
+"""Chat formats: rendering prompts, and parsing what models write."""

@@ -1,8 +1,8 @@
-"""How models write the calls of tools, and how a call is read from what they wrote.
+"""The syntaxes in which models write tool calls.
 
-Each way of writing is a class with two methods: ``read`` gives the calls in the text between a
-call's delimiters, and ``tagged`` what holds them to the tools' JSON schemas while they are decoded,
-if a JSON schema can say it.
+Each syntax is a class with three methods: ``read`` parses the calls in the text between a call's
+delimiters, ``pieces`` streams them while they are written, and ``held`` gives the constraints that
+enforce the tools' JSON schemas during decoding.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from thinkgraph.models.schemas import mismatch
 
 QUOTED = r'(?P<name>"(?:[^"\\]|\\.)*")'
 MAX_TEXT = 1 << 18
-"""Characters of one call that are looked at; one that is longer is invalid."""
+"""Maximum characters of one call; a longer one is invalid."""
 
 
 class Found(NamedTuple):
-    """One call as it was written: a name and its arguments."""
+    """A parsed call: the tool's name and the arguments."""
 
     name: str
     arguments: dict[str, Any]
 
 
 class Body(Protocol):
-    """A way of writing what stands between the delimiters of a call."""
+    """The syntax of the text between the delimiters of a call."""
 
     shows_end: ClassVar[bool]
-    """Whether the text itself shows that it has been cut short."""
+    """Whether the text itself shows that it is truncated."""
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The calls in ``text``.
+        """Parse the calls in ``text``.
 
         Raises:
-            ValueError: it is no call; the message says why.
+            ValueError: the text is not a call; the message says why.
         """
         ...
 
     def pieces(self, tools: Mapping[str, Tool]) -> Pieces | None:
-        """What reads calls while they are written; None where they are read once they are whole."""
+        """A reader of calls while they are written; None if only whole calls can be read."""
         ...
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """What holds calls of these tools to their schemas; none where JSON can't say it."""
+        """The tagged parts that constrain calls of these tools to their schemas."""
         ...
 
 
 @dataclass(frozen=True)
 class JsonObjects:
-    """An object, or several, each with a tool's name and its arguments."""
+    """One or several JSON objects, each with a tool's name and its arguments."""
 
     shows_end: ClassVar[bool] = True
     name: str = "name"
@@ -67,16 +67,16 @@ class JsonObjects:
     """Whether a model writes them as a list."""
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The objects of ``text``, or of the list in it."""
+        """Parse the objects in ``text``, or in the list in it."""
         return [self._found(value) for value in _values(text)]
 
     def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
-        """The calls that give the name before the arguments, as models are asked to."""
+        """A reader of calls that give the name before the arguments, as prompts request."""
         call = rf'\{{\s*"{self.name}"\s*:\s*{QUOTED}\s*,\s*"{self.arguments}"\s*:\s*'
         return JsonPieces(rf"(?:\s*```(?:json)?)?\s*\[?\s*{call}", rf"\s*\}}\s*[,;]?\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """One schema for all the tools, by whose names the calls differ."""
+        """One tagged part for all tools, whose schema tells the calls apart by name."""
         calls = [self._schema(tool) for tool in tools]
         one = calls[0] if len(calls) == 1 else {"anyOf": calls}
         if not self.listed:
@@ -113,31 +113,31 @@ class NamedJson:
     separator: str
     """What the model writes between them."""
     before: str = ""
-    """What it writes before the name."""
+    """What the model writes before the name."""
     pattern: str = r"(?:functions[.])?(?P<name>[\w.\-]+?)(?::\d+)?"
-    """The name, with what belongs to no name."""
+    """A pattern of the name, with parts that don't belong to it."""
     after: str = ""
-    """What it writes behind the arguments."""
+    """What the model writes after the arguments."""
 
     @property
     def _head(self) -> str:
-        """A pattern of what stands before the arguments."""
+        """A pattern of the text before the arguments."""
         separator = r"\s*".join(map(re.escape, self.separator.split())) or r"\s*"
         return rf"\s*(?:{re.escape(self.before)})?\s*{self.pattern}\s*{separator}\s*"
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The one call in ``text``."""
+        """Parse the single call in ``text``."""
         whole = re.match(rf"{self._head}(?=[{{\[\"]|$)", text[:1000])
         if not whole:
             raise ValueError("a call has no name")
         return [Found(whole["name"], read_arguments(text[whole.end() :]))]
 
     def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
-        """The one call, from where its arguments begin."""
+        """A reader of the single call, from the beginning of its arguments."""
         return JsonPieces(rf"{self._head}(?=\{{)")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """The arguments' schema, behind the tool's name."""
+        """For each tool, its name followed by arguments of its schema."""
         return [
             _tagged(
                 f"{begin}{self.before}{tool.name}{self.separator}",
@@ -150,12 +150,12 @@ class NamedJson:
 
 @dataclass(frozen=True)
 class Keyed:
-    """An object, or a list of objects, whose one key is the tool's name."""
+    """An object, or a list of objects, with the tool's name as the only key."""
 
     shows_end: ClassVar[bool] = True
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The calls of ``text``."""
+        """Parse the calls in ``text``."""
         found = []
         for value in _values(text):
             if not isinstance(value, dict):
@@ -164,12 +164,12 @@ class Keyed:
         return found
 
     def pieces(self, tools: Mapping[str, Tool]) -> Pieces:
-        """The calls, each from where its name is known."""
+        """A reader of the calls, each from its name on."""
         call = rf"{QUOTED}\s*:\s*"
         return JsonPieces(rf"\s*\[?\s*\{{\s*{call}", rf"\s*(?:\}}\s*,\s*\{{|,)\s*{call}")
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """A list of objects."""
+        """One tagged part for all tools: a list of such objects."""
         calls = [
             {
                 "type": "object",
@@ -187,23 +187,23 @@ class Keyed:
 class Tags:
     """XML-like tags: one that names the tool, and one for each argument.
 
-    A value is text where its schema says so, and JSON elsewhere.
+    A value is plain text where its schema allows a string, and JSON elsewhere.
     """
 
     shows_end: ClassVar[bool] = False
     name: str
-    """A pattern with the group ``name``; its text runs to the next match, or to the end."""
+    """A pattern with the group ``name``; a call's text runs to the next match, or to the end."""
     argument: str
     """A pattern with the groups ``key`` and ``value``."""
     head: str
-    """What is written before the arguments, with ``NAME`` for the tool's."""
+    """What is written before the arguments, with ``NAME`` for the tool's name."""
     tail: str
-    """What is written behind them."""
+    """What is written after the arguments."""
     written: Written
     """How an argument is written."""
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """Each named part of ``text``."""
+        """Parse the calls in ``text``."""
         pieces = self.pieces(tools)
         pieces.feed(text)
         pieces.close()
@@ -212,7 +212,7 @@ class Tags:
         return [Found(call.name, json.loads(call.arguments)) for call in pieces.calls]
 
     def pieces(self, tools: Mapping[str, Tool]) -> TagPieces:
-        """The calls, argument by argument."""
+        """A reader that streams the calls argument by argument."""
 
         def typed(name: str, key: str, text: str) -> Any:
             root = tools[name].parameters if name in tools else {}
@@ -221,7 +221,7 @@ class Tags:
         return TagPieces(self.name, self.argument, typed)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """The arguments' schema, written in tags."""
+        """For each tool, arguments of its schema written in tags."""
         return [
             Tagged(
                 begin=begin + self.head.replace("NAME", tool.name),
@@ -241,7 +241,7 @@ class PythonCalls:
     shows_end: ClassVar[bool] = True
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The calls of ``text``; values are literals, and nothing is evaluated."""
+        """Parse the calls in ``text``; values are literals, and nothing is evaluated."""
         text = text.strip()
         try:
             parsed = ast.parse(text if text.startswith("[") else f"[{text}]", mode="eval").body
@@ -251,7 +251,7 @@ class PythonCalls:
             raise ValueError(f"it is not a list of calls: {error}") from error
 
     def pieces(self, tools: Mapping[str, Tool]) -> None:
-        """None: Python is read once it is whole."""
+        """None: Python can only be parsed as a whole."""
 
     @staticmethod
     def _found(node: ast.expr) -> Found:
@@ -261,7 +261,7 @@ class PythonCalls:
         return Found(ast.unparse(node.func), arguments)
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """One call a list, its arguments' schema written as keyword arguments."""
+        """For each tool, a list of one call with keyword arguments of its schema."""
         if wrong := next((n for t in tools for n in _names(t) if not _is_python(n)), None):
             raise ModelError(
                 f"{wrong!r} is not a name in Python, which this model writes calls in; rename it, "
@@ -281,13 +281,13 @@ class PythonCalls:
 
 @dataclass(frozen=True)
 class BareKeys:
-    """``call:NAME{key:VALUE,…}`` with texts between marks, as Gemma 4 writes it."""
+    """``call:NAME{key:VALUE,…}`` with strings between special quotes, as Gemma 4 writes it."""
 
     shows_end: ClassVar[bool] = True
     quote: str = '<|"|>'
 
     def read(self, text: str, tools: Mapping[str, Tool]) -> list[Found]:
-        """The one call in ``text``."""
+        """Parse the single call in ``text``."""
         head = re.match(r"\s*call:(?P<name>[\w.\-]+)\s*(?=\{)", text)
         if not head:
             raise ValueError("a call has no name")
@@ -302,10 +302,10 @@ class BareKeys:
         return [Found(head["name"], _object(value))]
 
     def pieces(self, tools: Mapping[str, Tool]) -> None:
-        """None: it is read once it is whole."""
+        """None: a call can only be parsed as a whole."""
 
     def held(self, begin: str, end: str, tools: Sequence[Tool], parallel: bool) -> list[Tagged]:
-        """The arguments' schema, with bare keys and texts between marks."""
+        """For each tool, arguments of its schema with bare keys and specially quoted strings."""
         written = Written(
             begin="KEY:",
             end="",
@@ -330,31 +330,31 @@ def _tagged(begin: str, schema: dict[str, Any], end: str) -> Tagged:
 
 
 def read_arguments(text: str) -> dict[str, Any]:
-    """A call's arguments, as JSON; none are an empty object.
+    """Parse a call's arguments from JSON; an empty text is an empty object.
 
     Raises:
-        ValueError: the text is no JSON object.
+        ValueError: the text is not a JSON object.
     """
     return _object(_value(text.strip() or "{}")[0])
 
 
 def fault(arguments: dict[str, Any], tool: Tool) -> str | None:
-    """What of a call's arguments is not as the tool's JSON schema says; None if nothing is."""
+    """How a call's arguments violate the tool's JSON schema; None if they are valid."""
     try:
         wrong = mismatch(arguments, tool.parameters)
-    except Exception as error:  # of a schema that is none, or refers to another document
+    except Exception as error:  # the schema is invalid, or refers to another document
         return f"the tool's schema can't be read: {error}"
     return wrong.message if wrong else None
 
 
 def fenced(text: str) -> str:
-    """What stands in a Markdown fence that is all of ``text``, or the text."""
+    """The content of a Markdown fence that spans all of ``text``, or the text itself."""
     found = re.fullmatch(r"\s*```(?:json|tool_call|python)?\s*\n(.*?)\n?\s*(?:```\s*)?", text, re.S)
     return found[1] if found else re.sub(r"\n\s*```\s*\Z", "", text)
 
 
 def _values(text: str) -> Iterator[Any]:
-    """The JSON values in a text, one behind the other or in a list."""
+    """The JSON values in a text, one after the other or in a list."""
     rest = fenced(text).strip()
     if not rest:
         raise ValueError("a call is empty")
@@ -367,7 +367,7 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _value(text: str) -> tuple[Any, int]:
-    """The JSON value at a text's beginning, and where it ends."""
+    """The JSON value at the beginning of a text, and where it ends."""
     if len(text) > MAX_TEXT:
         raise ValueError(f"a call has more than {MAX_TEXT} characters")
     try:
@@ -382,7 +382,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """Arguments as an object; some models write it as a text once more."""
+    """Arguments as an object; some models encode the object as a JSON string."""
     if isinstance(value, str):
         value, _ = _value(value.strip() or "{}")
     if value is None:
@@ -396,7 +396,7 @@ _BARE_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|([{,]\s*)([\w$.\-]+)\s*:')
 
 
 def _quoted_key(found: re.Match[str]) -> str:
-    return f'{found[1]}"{found[2]}":' if found[2] else found[0]  # a text stays as it is
+    return f'{found[1]}"{found[2]}":' if found[2] else found[0]  # a quoted string stays as it is
 
 
 def _names(tool: Tool) -> Iterator[str]:
@@ -409,7 +409,7 @@ def _is_python(name: str) -> bool:
 
 
 class _JsonNames(ast.NodeTransformer):
-    """JSON's constants as Python's."""
+    """Replaces JSON's constants by Python's."""
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         known = {"true": True, "false": False, "null": None}
@@ -421,7 +421,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _joined(value: Any) -> Any:
-    """The value with JSON's pairs of surrogates, as Python leaves them, as characters."""
+    """The value with JSON's surrogate pairs, which Python leaves apart, joined to characters."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

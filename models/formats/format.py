@@ -1,8 +1,8 @@
-"""The formats that models write in: where thoughts begin and end, and how tools are called.
+"""The formats in which models write: how thoughts are delimited, and how tools are called.
 
-This is data. A model's format is found by what its chat template and its vocabulary spell:
-the first row of each table whose marks are there. Sources: the templates themselves, as published
-with the models, and where a template only shows half, llama.cpp's and vLLM's parsers.
+This is data. A model's format is recognised by texts in its chat template and its vocabulary: of
+each table, the first row whose marks occur. Sources: the templates themselves, as published with
+the models, and llama.cpp's and vLLM's parsers where a template shows only half.
 """
 
 from __future__ import annotations
@@ -25,76 +25,74 @@ from thinkgraph.models.model import Written
 
 @dataclass(frozen=True)
 class Thought:
-    """What a thought stands between."""
+    """The delimiters of a thought."""
 
     begin: str
     end: str
     marks: tuple[str, ...] = ()
-    """What a template spells that has it; empty is its ``end``."""
+    """Texts of the template or vocabulary by which it is recognised; empty means ``end``."""
     opened: str = ""
-    """How the model is made to think: ``begin`` with the line break that belongs to it."""
+    """Text that opens a thought in a prompt: ``begin`` and its line break; empty is ``begin``."""
     closed: str = ""
-    """How a thought is ended by force, and the answer begun."""
+    """Text that ends a thought by force and begins the answer; empty means ``end``."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """What a tool's call stands between, and how it is written."""
+    """The delimiters of tool calls, and how calls are written."""
 
     name: str
     marks: tuple[str, ...]
-    """What a template spells that has it: all of them."""
+    """Texts by which a template is recognised; all must occur."""
     begin: str
     """What the model writes before a call, line breaks included."""
     end: str
-    """What it writes behind it; empty is the end of its turn, or the next call."""
+    """What the model writes after a call; empty if the turn's end or the next call ends it."""
     body: Body
     around: tuple[str, ...] = ()
-    """What stands around several calls, and is dropped."""
+    """Delimiters around several calls, which are dropped."""
 
 
 @dataclass(frozen=True)
 class Channels:
     """A turn of several messages, each with a header that says what it is (gpt-oss, functionary).
 
-    A header is matched against patterns: ``thought``, ``call`` (with the group ``name``), and all
-    else is the answer.
+    A header is matched against the patterns ``thought`` and ``call`` (with the group ``name``); any
+    other header is the answer's.
     """
 
     begins: tuple[str, ...]
-    """What a header begins with."""
+    """Texts that begin a header."""
     header_end: str
     ends: tuple[str, ...]
-    """What a message ends with, besides the next header."""
+    """Texts that end a message, besides the next header."""
     thought: str
     call: str
     answer: str
-    """The header that leads to the answer, as it is written behind the generation prompt."""
+    """The header of the answer, as it follows the generation prompt."""
     call_begin: str = ""
     """The header of a call, with ``NAME`` for the tool's name."""
     call_trigger: str = ""
-    """What ``call_begin`` begins with that no other message does; empty is all of it."""
+    """The beginning of ``call_begin`` that no other message has; empty means all of it."""
     call_end: str = ""
-    """What ends a call."""
+    """Text that ends a call."""
     body: Tags | None = None
-    """How a call's message is written; None is its arguments as JSON."""
-    starts_in_header: bool = True
-    """Whether the generation prompt ends within a header."""
+    """How a call's message is written; None means its arguments as JSON."""
 
 
 @dataclass(frozen=True)
 class ChatFormat:
-    """How one model writes: its thoughts, its calls, and what else stands around its answer."""
+    """The format of one model: its thoughts, its calls, and other texts around its answer."""
 
     thought: Thought | None = None
     calls: Calls | None = None
     channels: Channels | None = None
     around: tuple[str, ...] = ()
-    """What stands around the answer, and is dropped."""
+    """Texts around the answer, which are dropped."""
     tells_tools: bool = True
-    """Whether its own way of calling tools is read; if not, they are told in words."""
+    """Whether the model's own calls can be parsed; if not, tools are described in words."""
     literals: tuple[str, ...] = field(init=False)
-    """All that the parser looks for: control tokens spelled in them must be kept in the output."""
+    """All texts that the parser looks for; control tokens in them must be kept in the output."""
 
     def __post_init__(self) -> None:
         found = [*self.around]
@@ -131,11 +129,11 @@ THOUGHTS = (
     ),
     Thought("<think>", "</think>", opened="<think>\n", closed="\n</think>\n\n"),
 )
-"""Ways to mark a thought; the last is also tried where a model has none of them."""
+"""Delimiters of thoughts; the last pair is also used for a model that shows none of them."""
 
 
 def tags(begin: str, end: str) -> Written:
-    """Arguments between tags, whatever their type."""
+    """The syntax of arguments between tags that don't depend on their type."""
     return Written(begin=begin, end=end, text_begin=begin, text_end=end)
 
 
@@ -148,7 +146,7 @@ PARAMETERS = Tags(
 )
 
 
-# Kimi K3 tells a value's type; which of them doesn't change how it is read.
+# Kimi K3 writes a value's type; which type doesn't change how the value is read.
 KIMI_ARGUMENTS = Written(
     begin='<|open|>argument key="KEY" type="number"<|sep|>',
     end="<|close|>argument<|sep|>",
@@ -158,7 +156,7 @@ KIMI_ARGUMENTS = Written(
 
 
 def invokes(prefix: str, types: bool = False) -> Tags:
-    """``invoke`` and ``parameter`` with a prefix; ``types`` tells which values are texts."""
+    """Tags ``invoke`` and ``parameter`` with a prefix; ``types`` marks which values are strings."""
     name = rf"<{re.escape(prefix)}parameter name=\"(?P<key>[^\">]+)\"[^>]*>"
     begin = f'<{prefix}parameter name="KEY"'
     end = f"</{prefix}parameter>\n"
@@ -177,7 +175,7 @@ def invokes(prefix: str, types: bool = False) -> Tags:
 
 
 def arg_keys(mark: str = "") -> Tags:
-    """``arg_key`` and ``arg_value``, each with a mark in its tag."""
+    """Tags ``arg_key`` and ``arg_value``, with a mark appended to their names."""
     key, value = f"arg_key{mark}", f"arg_value{mark}"
     separator = f"<tool_sep{mark}>" if mark else ""
     return Tags(
@@ -390,7 +388,7 @@ CALLS = (
         JsonObjects(arguments="parameters"),
     ),
 )
-"""Ways to write a call, those with more marks before those whose marks they share."""
+"""Formats of calls; a format stands before those that have only some of its marks."""
 
 HARMONY = Channels(
     begins=("<|start|>", "<|channel|>"),
@@ -438,23 +436,23 @@ AROUND = (
     ("<response>", "</response>"),
     ("<|content|>",),
 )
-"""What some models put around their answers."""
+"""Texts that some models put around answers; a row applies if its first text occurs."""
 
 GIGACHAT = "function descriptions"
-"""What GigaChat 3's template spells, whose calls are turns of their own and are not read."""
+"""Text in GigaChat 3's template, whose calls are turns of their own and are not parsed."""
 
 PLAIN = ChatFormat(thought=THOUGHTS[-1], calls=HERMES)
-"""Of models whose template says nothing of thoughts and tools."""
+"""The format of models whose template mentions neither thoughts nor tools."""
 
 
 def format_of(template: str | None, vocabulary: Collection[str] = ()) -> ChatFormat:
-    """The format that a chat template and the special tokens of a vocabulary speak of.
+    """Recognise the format of a model by its chat template and its special tokens.
 
     Args:
         template: the Jinja text, or None.
         vocabulary: spellings of control tokens and the like.
     """
-    source = (template or "").replace("{}>", ">")  # Hunyuan's, which formats its tags
+    source = (template or "").replace("{}>", ">")  # Hunyuan's template formats its tags
     for marks, channels in CHANNELS:
         if all(mark in source for mark in marks):
             return ChatFormat(channels=channels)

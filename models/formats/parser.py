@@ -1,8 +1,8 @@
-"""Reads what a model writes, piece by piece: thoughts, the answer, and calls of tools.
+"""Parses a model's output incrementally: thoughts, the answer, and tool calls.
 
-The pieces may be cut anywhere. Text is handed on as soon as it is clear that it begins no
-delimiter; a call is handed on in pieces where its format allows it, and once more when it is
-whole. The result doesn't depend on where the cuts are.
+The input may be split anywhere. Text is emitted as soon as it can't be the beginning of a
+delimiter; a call is emitted in pieces where its format allows it, and once more when it is
+complete. The result doesn't depend on where the input is split.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from thinkgraph.models.model import InvalidToolCall, Tool, ToolCall, ToolCallPie
 
 Place = Literal["answer", "thought", "call", "header", "between"]
 BARE = re.compile(r"\s*(?:\{|\[\s*\{|```)")
-"""How an answer begins that may be a call without delimiters."""
+"""The beginning of an answer that may be a call without delimiters."""
 BARE_BODY = JsonObjects()
 ID_LETTERS = string.ascii_letters + string.digits
 ID_LENGTH = 9
-"""Of a call's identifier; Mistral's templates take no other length."""
+"""Length of a call's id; Mistral's templates accept no other."""
 
 
 def call_id() -> str:
-    """A fresh identifier of a call."""
+    """A new random id of a call."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
 
 
 @dataclass
 class Said:
-    """What has become clear since the last time it was asked."""
+    """The output parsed since the last time it was taken."""
 
     text: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCall] = field(default_factory=list)
     pieces: dict[int, ToolCallPiece] = field(default_factory=dict)
-    """What is new of calls, by their index."""
+    """New pieces of calls, by the call's index."""
 
     def __bool__(self) -> bool:
         return bool(self.text or self.reasoning or self.tool_calls or self.pieces)
 
     def add_piece(self, piece: ToolCallPiece) -> None:
-        """Add to what is new of a call."""
+        """Add a new piece of a call."""
         if known := self.pieces.get(piece.index):
             more = {"arguments": known.arguments + piece.arguments}
             piece = known.model_copy(update=more)
         self.pieces[piece.index] = piece
 
     def add_calls(self, said: Said) -> None:
-        """Add what another has of calls."""
+        """Add another object's calls and pieces of calls."""
         self.tool_calls += said.tool_calls
         for piece in said.pieces.values():
             self.add_piece(piece)
@@ -64,7 +64,7 @@ class Said:
 
 @dataclass
 class _Told:
-    """A call of which pieces have been told."""
+    """A call of which pieces have been emitted."""
 
     index: int
     id: str
@@ -73,22 +73,23 @@ class _Told:
 
 
 class ResponseParser:
-    """One completion, as it grows.
+    """Parses one completion while it is generated.
 
     Args:
-        format: how the model writes.
-        tools: those it was offered. Only with tools are calls looked for.
+        format: the model's format.
+        tools: the tools that the model may call; without tools, calls are not parsed.
         place: where in a turn the completion begins; see :class:`.template.Rendered`.
-        begun: whether something of the answer precedes it. White space is kept then.
-        checked: whether a call without delimiters, which may have been written in a way that
-            isn't held to its schema, is an invalid one if it doesn't match.
+        begun: whether the beginning of the answer precedes the completion. White space is kept
+            then.
+        checked: whether a call without delimiters is invalid if it doesn't match its schema;
+            decoding may not have constrained it.
 
     Attributes:
         text: the answer so far.
         reasoning: the thought so far.
         tool_calls: the calls so far that name a tool and have arguments.
-        invalid_tool_calls: what stands where a call belongs and is none.
-        thought_ended: whether a thought has come to its end.
+        invalid_tool_calls: texts in place of a call that are not a valid one.
+        thought_ended: whether a thought has ended.
     """
 
     def __init__(
@@ -106,14 +107,14 @@ class ResponseParser:
         self._begun = begun
         self._checked = checked
         self._cut = False  # white space that follows a thought or a call is dropped
-        self._rest = ""  # not yet known what it is
+        self._rest = ""  # not yet classified
         self._space = ""  # white space that is dropped if a delimiter follows
-        self._body = ""  # of the header or the call that is under way
-        self._name = ""  # of the tool, where a header said it
+        self._body = ""  # of the current header or call
+        self._name = ""  # of the tool, if a header gave it
         self._bare = False
-        self._pieces: Pieces | None = None  # what reads the call that is under way
-        self._told: list[_Told] = []  # of the body that is under way
-        self._calls = 0  # that have been told, wholly or in pieces
+        self._pieces: Pieces | None = None  # streams the current call
+        self._told: list[_Told] = []  # of the current body
+        self._calls = 0  # emitted, as a whole or in pieces
         self._said = Said()
         self.thought_ended = False
         self.text = self.reasoning = ""
@@ -122,22 +123,22 @@ class ResponseParser:
 
     @property
     def thought_end(self) -> str:
-        """What ends a thought, or nothing."""
+        """The delimiter that ends a thought; empty if there is none."""
         return self._format.thought.end.strip() if self._format.thought else ""
 
     @property
     def thinks(self) -> bool:
-        """Whether what comes next belongs to a thought."""
+        """Whether the next text belongs to a thought."""
         return self._place == "thought"
 
     def feed(self, text: str) -> None:
-        """Take more of the completion."""
+        """Parse more text of the completion."""
         self._rest += text
         while self._step(final=False):
             pass
 
     def close(self) -> None:
-        """No more will come."""
+        """Parse what is left, once the completion has ended."""
         while self._step(final=True):
             pass
         if self._place == "call":
@@ -154,20 +155,20 @@ class ResponseParser:
         self._space = ""
 
     def take(self) -> Said:
-        """What has become clear since the last call."""
+        """Return the output parsed since the last call."""
         said, self._said = self._said, Said()
         return said
 
     @property
     def _is_cut(self) -> bool:
-        """Whether a call is under way that only its end delimiter tells to be whole."""
+        """Whether a call without its end delimiter is incomplete, whatever its text."""
         calls = self._format.calls
         return bool(calls and calls.end.strip() and not calls.body.shows_end)
 
     # ---- one step: up to the next delimiter ----
 
     def _step(self, *, final: bool) -> bool:
-        """Take the text before the next delimiter, and that; false if there is none."""
+        """Consume the text up to and including the next delimiter; False if there is none."""
         if not self._rest:
             return False
         if self._may_be_bare(final):
@@ -188,7 +189,7 @@ class ResponseParser:
         self._take(self._rest[:at])
         self._rest = self._rest[at + len(delimiter) :]
         if delimiters[delimiter] in (self._begin_thought, self._begin_answer) and self._begun:
-            self._take(delimiter)  # behind the beginning of an answer it is part of it
+            self._take(delimiter)  # once the answer has begun, it is part of it
         else:
             delimiters[delimiter]()
         return True
@@ -198,13 +199,13 @@ class ResponseParser:
         return any(len(d) > len(rest) and d.startswith(rest) for d in among if d != delimiter)
 
     def _may_be_bare(self, final: bool) -> bool:
-        """Begin a call without delimiters, or wait until it is clear whether it is one."""
+        """Begin a call without delimiters; True if it is not yet clear whether the text is one."""
         if self._place != "answer" or not self._tools or self._begun or self._format.channels:
             return False
         begins = bool(BARE.match(self._rest))
         if begins:
             self._place, self._bare = "call", True
-            self._follow(None)  # it may be the answer after all
+            self._follow(None)  # not streamed: it may be the answer after all
             return False
         stripped = self._rest.lstrip()
         unclear = stripped in ("", "[", "`", "``") or re.fullmatch(r"\[\s*", stripped)
@@ -281,7 +282,7 @@ class ResponseParser:
         self._place, self._cut, self._begun = "answer", True, False
 
     def _end_bare(self) -> None:
-        """A call without delimiters, if it is one of a tool that was offered; else the answer."""
+        """End a call without delimiters; text that calls no given tool is the answer."""
         body, self._body, self._place = self._body, "", "answer"
         own = self._format.calls.body if self._format.calls else BARE_BODY
         for reader in (own, BARE_BODY):
@@ -333,7 +334,7 @@ class ResponseParser:
         self._body = self._space = ""
         self._place = "between"
 
-    # ---- what stands between delimiters ----
+    # ---- text between delimiters ----
 
     def _take(self, text: str) -> None:
         if not text:
@@ -388,7 +389,7 @@ class ResponseParser:
         self._end_calls(found, text)
 
     def _read_arguments(self, name: str, text: str) -> None:
-        """A call whose header has named the tool."""
+        """Read the arguments of a call whose header has named the tool."""
         try:
             arguments = read_arguments(text)
         except ValueError as error:
@@ -397,19 +398,19 @@ class ResponseParser:
         self._end_calls([Found(name, arguments)], text)
 
     def _refuse(self, text: str, error: str) -> None:
-        """What stands where a call belongs is none."""
+        """Record a text in place of a call as an invalid call."""
         told, self._told = self._told, []
         whole = InvalidToolCall(text=text.strip(), error=error)
         begun = [whole.model_copy(update={"index": call.index}) for call in told]
         self.invalid_tool_calls += begun or [whole]
 
-    # ---- calls that are under way ----
+    # ---- streaming of calls ----
 
     def _follow(self, pieces: Pieces | None) -> None:
         self._pieces, self._told = pieces, []
 
     def _tell(self) -> None:
-        """Tell what is new of the calls that are under way."""
+        """Emit the new pieces of the current calls."""
         for number, call in enumerate(self._pieces.calls if self._pieces else ()):
             if number == len(self._told):
                 self._begin_telling(call.name)
@@ -430,7 +431,7 @@ class ResponseParser:
             self._said.add_piece(piece)
 
     def _end_calls(self, calls: Sequence[Found], text: str) -> None:
-        """The calls of a body are whole: tell what hasn't been told of them."""
+        """Complete the calls of a body: emit the pieces that are left, and the whole calls."""
         if self._pieces:
             self._pieces.close()
             self._tell()
@@ -450,7 +451,7 @@ class ResponseParser:
 
 
 def _agrees(told: _Told, found: Found) -> bool:
-    """Whether a call was told as it is read now that it is whole."""
+    """Whether the emitted pieces of a call agree with the whole call."""
     if told.name != found.name:
         return False
     return not told.arguments or json.dumps(json.loads(told.arguments)) == json.dumps(
@@ -459,6 +460,6 @@ def _agrees(told: _Told, found: Found) -> bool:
 
 
 def _first(text: str, delimiters: Iterable[str]) -> tuple[int, str] | None:
-    """The delimiter that stands first in a text, the longest of those at one place."""
+    """The position and text of the first delimiter; the longest if several begin there."""
     found = [(at, -len(d), d) for d in delimiters if (at := text.find(d)) >= 0]
     return (min(found)[0], min(found)[2]) if found else None

@@ -1,7 +1,7 @@
-"""Calls of tools while they are written: the name as soon as it is known, then the arguments.
+"""Streaming of tool calls: the name as soon as it is known, then the arguments.
 
-What is told is never taken back, so a call is followed only where what comes can't change what
-it has begun with. What isn't followed is told once the whole call has been read.
+Emitted pieces can't be withdrawn, so a call is streamed only where later text can't change its
+beginning. Other calls are emitted once they have been read as a whole.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 VALUE = r"(?P<value>.*?)"
-"""An argument's text in a pattern: all up to the tag that ends it."""
+"""The part of a pattern that matches an argument's text, up to the tag that ends it."""
 MAX_HEAD = 1000
-"""Characters in which a call's name is looked for."""
+"""Maximum length of the text up to a call's arguments; a longer one is not streamed."""
 
 
 @dataclass
 class Begun:
-    """A call that is under way."""
+    """A call that is being written."""
 
     name: str
     arguments: str = ""
-    """JSON text of the arguments, as much as is known."""
+    """JSON text of the arguments so far."""
 
 
 class Pieces(Protocol):
-    """Reads the calls of one body as it grows."""
+    """Reads the calls of one body while it is generated."""
 
     calls: list[Begun]
 
     def feed(self, text: str) -> None:
-        """Take more of the body."""
+        """Read more text of the body."""
         ...
 
     def close(self) -> None:
-        """No more will come."""
+        """Finish, once the body is complete."""
         ...
 
 
 class JsonPieces:
-    """Calls whose arguments are a JSON object behind something that names the tool.
+    """Reads calls whose arguments are a JSON object after a head that names the tool.
 
     Args:
-        head: a pattern of what precedes the first call's arguments, with the group ``name``,
-            which may be a JSON text.
-        following: the same of further calls; without it there is one.
-        name: of the only call, if it is known already; there is no head then.
+        head: a pattern for the text before the first call's arguments, with the group ``name``,
+            which may be a JSON string.
+        following: the same for further calls; None allows one call only.
+        name: the name of the only call, if it is already known; there is no head then.
     """
 
     def __init__(self, head: str = "", following: str | None = None, *, name: str = "") -> None:
@@ -62,18 +62,18 @@ class JsonPieces:
             self._begin(name)
 
     def feed(self, text: str) -> None:
-        """Take more of the body."""
+        """Read more text of the body."""
         self._rest += text
         while self._rest and self._step():
             pass
 
     def close(self) -> None:
-        """No more will come: an object has shown its own end."""
+        """Do nothing: an object shows its own end."""
 
     def _step(self) -> bool:
         if self._depth:
             self._follow()
-        elif self._head is None:  # the arguments begin, as an object or in some other way
+        elif self._head is None:  # the arguments begin; only an object is streamed
             self._rest = self._rest.lstrip()
             if not self._rest.startswith("{"):
                 return False
@@ -96,7 +96,7 @@ class JsonPieces:
             self._head = re.compile("(?!)")
 
     def _follow(self) -> None:
-        """Take the arguments up to their end; line breaks within texts as JSON has them."""
+        """Consume the arguments up to their end, with control characters in strings escaped."""
         taken = []
         for at, char in enumerate(self._rest):
             if self._quoted:
@@ -117,12 +117,12 @@ class JsonPieces:
 
 
 class TagPieces:
-    """Calls in tags, told argument by argument.
+    """Reads calls in tags, streamed argument by argument.
 
     Args:
         name: a pattern with the group ``name``.
         argument: a pattern with the groups ``key`` and ``value``, the latter as :data:`VALUE`.
-        typed: an argument's value, of the tool's name, the key and the text.
+        typed: returns an argument's value, given the tool's name, the key and the text.
     """
 
     def __init__(self, name: str, argument: str, typed: Callable[[str, str, str], Any]) -> None:
@@ -133,14 +133,14 @@ class TagPieces:
         self._text, self._at, self._closed = "", 0, False
 
     def feed(self, text: str) -> None:
-        """Take more of the body."""
+        """Read more text of the body."""
         self._text += text
-        if ">" in text or not self.calls:  # nothing else ends a tag
+        if ">" in text or not self.calls:  # only > ends a tag
             while self._step():
                 pass
 
     def close(self) -> None:
-        """No more will come: the last call is whole.
+        """Finish the last call, once the body is complete.
 
         Raises:
             ValueError: an argument has no end.
@@ -159,7 +159,7 @@ class TagPieces:
                 raise ValueError(f"the argument {begun['key'].strip()!r} has no end")
             return False
         if head and head.end() == len(self._text) and not self._closed:
-            head = None  # it may grow
+            head = None  # the name may continue
         if head and (not found or head.start() < found.start()):
             self._end()
             self.calls.append(Begun(head["name"].strip(), "{"))

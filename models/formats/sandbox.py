@@ -1,8 +1,8 @@
 """A Jinja sandbox with a work limit, for templates from untrusted files.
 
-Jinja's immutable sandbox keeps a template from the interpreter's insides, but not from using
-up its time and memory: loops nest, texts double, and one multiplication can ask for a terabyte.
-Here whatever can grow pays from an allowance first.
+Jinja's immutable sandbox keeps a template away from the interpreter's internals, but doesn't limit
+its time and memory: loops can nest, strings can double, and one multiplication can request a
+terabyte. Here every operation that can grow is first charged to an allowance.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-ALLOWANCE = 1 << 24  # units of work of one rendering: a character made or looked at is one
-PER_CHARACTER = 1000  # units more for each character of the variables
-ELEMENT = 16  # units of one value, whatever it holds
-TURN = 128  # units of one turn of a loop, one call, one filter
+ALLOWANCE = 1 << 24  # units of work per rendering: one for each character written or read
+PER_CHARACTER = 1000  # additional units per character of the variables
+ELEMENT = 16  # units per value, whatever it contains
+TURN = 128  # units per loop iteration, call or filter
 
 Made = TypeVar("Made", bound=nodes.Node)
 
-# What can make of its arguments as much as the product of their sizes.
+# Functions whose result can be as large as the product of their arguments' sizes.
 MULTIPLIERS = {"batch", "expandtabs", "format", "indent", "join", "replace", "slice", "tojson"}
 
-# Filters put into the parsed template, by names that no template can write.
+# Filters inserted into the parsed template, under names that no template can write.
 MEASURED, TURNS, TEXT = "(measured)", "(turns)", "(text)"
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """A Jinja environment for untrusted templates, with the block rules of chat templates.
+    """A Jinja environment for untrusted templates, with the block settings of chat templates.
 
-    Formatting a text with a width or any other such specification is refused, since a width
-    can ask for any amount of memory; ``{}`` and ``%s`` are there.
+    String formatting with a width or any other format specification is refused, since a width
+    can request any amount of memory; plain ``{}`` and ``%s`` are allowed.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -64,10 +64,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= {MEASURED: self._measure_filter, TURNS: self._turns, TEXT: _text}
 
     def render(self, template: Template, variables: Mapping[str, Any]) -> str:
-        """What ``template``, of this environment, makes of ``variables``.
+        """Render a template of this environment.
 
         Raises:
-            SecurityError: it does something forbidden, or too much.
+            SecurityError: the template does something forbidden, or too much work.
         """
         with self._lock:
             self._left = ALLOWANCE
@@ -75,24 +75,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return template.render(variables)
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
-        """Give templates a filter of ours, metered as Jinja's own are."""
+        """Add a filter that is metered like Jinja's own."""
         self.filters[name] = self._metered(name, function)
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call for a template; a text's method pays for the text too."""
+        """Call a function for a template; for a string's method, the string is charged too."""
         owner = getattr(function, "__self__", None)
         self._pay_for(getattr(function, "__name__", ""), owner, *args, **kwargs)
         return self._measured(super().call(context, function, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """The safe form of a text's ``format``, where it asks for no width."""
+        """The safe form of a string's ``format``; refuses format specifications."""
         wrapped = super().wrap_str_format(value)
         if wrapped and any(spec for _, _, spec, _ in Formatter().parse(value.__self__)):
             raise SecurityError("it formats text with a specification, which is refused")
         return wrapped
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Compute ``+ * ** %``, which can make something large of something small."""
+        """Compute ``+ * ** %``, whose results can be much larger than their operands."""
         if operator == "%" and isinstance(left, str):
             _refuse_width(left)
             self._pay_for("format", left, right)
@@ -109,7 +109,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def _metered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)  # keeps Jinja's marks of what a filter is passed
+        @functools.wraps(function)  # keeps Jinja's attributes on what to pass to a filter
         def metered(*args: Any, **kwargs: Any) -> Any:
             if name == "format":
                 _refuse_width(str(args[0]))
@@ -120,7 +120,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return metered
 
     def _pay_for(self, name: str, /, *args: Any, **kwargs: Any) -> None:
-        """Pay for a function's arguments before it takes them, and so before it is too late."""
+        """Charge for a function's arguments before it is called."""
         match [arg for arg in args if isinstance(arg, str)]:
             case [text, old, new] if name == "replace" and not kwargs:
                 cost = len(text) + text.count(old) * len(new)
@@ -134,7 +134,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._pay(_size(value, at_most=self._left))
         return value
 
-    @pass_context  # which also keeps Jinja from computing it when it compiles
+    @pass_context  # also keeps Jinja from evaluating the filter at compile time
     def _measure_filter(self, _: Context, value: Any) -> Any:
         return self._measured(value)
 
@@ -159,7 +159,7 @@ def _bits(number: Any) -> int:
 
 
 def _extent(value: Any, at_most: int) -> int:
-    """By how much a value, as an argument, can multiply the work of a function."""
+    """The factor by which a value, as an argument, can multiply the work of a function."""
     match value:
         case int():
             return max(1, abs(value))
@@ -170,10 +170,10 @@ def _extent(value: Any, at_most: int) -> int:
 
 
 def _size(value: Any, at_most: int) -> int:
-    """Characters and elements in a value, those of nested ones again at each place they stand.
+    """The size of a value in units, with shared parts counted at each occurrence.
 
-    Counting stops soon after ``at_most``: a list that nests itself twice over, forty deep, has
-    more elements than could ever be counted.
+    Counting stops soon after ``at_most``: lists that each contain the next one twice, forty deep,
+    have more elements than could ever be counted.
     """
     size, pending = 0, [value]
     while pending and size <= at_most:
@@ -187,7 +187,7 @@ def _size(value: Any, at_most: int) -> int:
             case Mapping():
                 pending += [*one.keys(), *one.values()]
             case Namespace():
-                pending.append(getattr(one, "_Namespace__attrs"))  # noqa: B009 - else the name is mangled
+                pending.append(getattr(one, "_Namespace__attrs"))  # noqa: B009 - avoids mangling
             case list() | tuple() | set() | frozenset():
                 pending += one
             case KeysView() | ValuesView() | ItemsView():
@@ -196,14 +196,14 @@ def _size(value: Any, at_most: int) -> int:
 
 
 class _Meters(NodeTransformer):
-    """Puts the filters that pay into a parsed template, where no hook of Jinja's reaches."""
+    """Inserts the charging filters into a parsed template where Jinja has no hooks."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         node.iter = _through(TURNS, node.iter)
         return self.generic_visit(node)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
-        """``a ~ b`` as additions of texts, which are metered."""
+        """Rewrite ``a ~ b`` as additions of strings, which are metered."""
         self.generic_visit(node)
         texts: list[nodes.Expr] = [_through(TEXT, part) for part in node.nodes]
         return functools.reduce(lambda left, right: _at(left, nodes.Add(left, right)), texts)
@@ -221,9 +221,9 @@ class _Meters(NodeTransformer):
         return _through(MEASURED, node) if node.ctx == "load" else node
 
 
-@pass_context  # which also keeps Jinja from computing it when it compiles
+@pass_context  # also keeps Jinja from evaluating the filter at compile time
 def _text(_: Context, value: Any) -> str:
-    """Plain text, also of what was marked safe: ``~`` escapes nothing, and ``+`` would."""
+    """A value as a plain string, even if it is marked safe: ``+`` would escape, ``~`` doesn't."""
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
@@ -239,7 +239,7 @@ def _at(place: nodes.Node, node: Made) -> Made:
 
 
 class _GenerationTag(Extension):
-    """Ignores ``{% generation %}``, with which templates mark what a training loss counts."""
+    """Ignores ``{% generation %}``, which marks the text that counts in a training loss."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 

@@ -1,4 +1,4 @@
-"""Looking for delimiters in a text that comes in pieces."""
+"""Search for delimiters in streamed text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 def held_back(text: str, delimiters: Collection[str]) -> int:
-    """Length of the longest end of ``text`` that begins one of the delimiters, but isn't whole."""
+    """Length of the longest suffix of ``text`` that is a proper prefix of a delimiter."""
     longest = max(map(len, delimiters), default=1) - 1
     return next(
         (

@@ -30,13 +30,13 @@ MAX_TEXT = 1 << 20  # characters a template may write beyond those of the messag
 Told = TypeVar("Told", Message, Tool)
 
 SWITCHES = ("enable_thinking", "thinking")
-"""Template variables by which a model is told whether to think."""
+"""Template variables that turn thinking on or off."""
 
 REASONING = ("reasoning_content", "thinking")
-"""What templates call a message's thought."""
+"""Names under which templates read a message's thought."""
 
 MARK = "\U0010fffe"
-"""Stands for an answer while its template is asked what it puts before one."""
+"""A placeholder answer, to find out what a template writes before an answer."""
 
 THOUGHT_HEADER = "<|channel|>analysis<|message|>"
 
@@ -46,7 +46,7 @@ FALLBACK = (
 
 
 class Piece(NamedTuple):
-    """Text to tokenize; where ``special`` is false, control tokens in it are mere text."""
+    """Text to tokenize; if ``special`` is false, control tokens in it are plain text."""
 
     text: str
     special: bool
@@ -57,28 +57,28 @@ class Rendered(NamedTuple):
 
     pieces: list[Piece]
     place: Place
-    """What comes next: the answer, a thought, or the header of a message."""
+    """What follows the prompt: the answer, a thought, or the header of a message."""
     begun: bool
-    """Whether something of the answer has been said."""
+    """Whether the prompt contains the beginning of the answer."""
 
 
 class ChatTemplate:
-    """A chat template, ready to render.
+    """A compiled chat template.
 
     Args:
         source: the Jinja text of the GGUF's ``tokenizer.chat_template``. None is a model
             without one, which gets plain turns: ``System: …``, ``User: …`` and
-            ``Assistant: …`` with an empty line between, ending in ``Assistant:``.
-        bos: text of the token that begins a sequence, which a template may write.
-        eos: text of the token that ends one.
-        special_tokens: spellings of the vocabulary's control tokens, which a message can't
-            spell to forge a turn. ``bos`` and ``eos`` always belong to them.
-        variables: of the template, for all prompts: ``enable_thinking``, ``reasoning_effort``
-            and others. ``strftime_now`` pins the date: an ISO 8601 text.
-        format: how the model writes; None is what the template says.
+            ``Assistant: …``, separated by empty lines and ending in ``Assistant:``.
+        bos: text of the BOS token, which a template may write.
+        eos: text of the EOS token, which a template may write.
+        special_tokens: spellings of the vocabulary's control tokens, which stay plain text in
+            messages so that these can't forge a turn. ``bos`` and ``eos`` are always included.
+        variables: variables of the template for all prompts: ``enable_thinking``,
+            ``reasoning_effort`` and others. ``strftime_now`` pins the date, in ISO 8601.
+        format: the model's format; None derives it from the template.
 
     Attributes:
-        format: how the model writes.
+        format: the model's format.
         knows_tools: whether the template shows tools to the model; if not, they are described
             in words.
 
@@ -109,7 +109,7 @@ class ChatTemplate:
         self._source = text
         self.format = format or format_of(source)
         self.knows_tools = "tools" in self._names and self.format.tells_tools
-        if not self.knows_tools:  # what is told in words is of this form
+        if not self.knows_tools:  # the description in words asks for this form
             self.format = replace(self.format, calls=HERMES)
 
     def pieces(
@@ -118,7 +118,7 @@ class ChatTemplate:
         tools: Sequence[Tool] = (),
         variables: Mapping[str, Any] | None = None,
     ) -> list[Piece]:
-        """The prompt alone; see :meth:`render`."""
+        """The pieces of the prompt; see :meth:`render`."""
         return self.render(messages, tools, variables).pieces
 
     def render(
@@ -129,25 +129,24 @@ class ChatTemplate:
         *,
         thinks: bool = False,
     ) -> Rendered:
-        """The prompt that asks for the assistant's next message.
+        """Render the prompt for the assistant's next message.
 
-        Normally one piece. Where a message spells a control token, that spelling is a piece
-        of its own with ``special`` false; no other border of a message splits the text, so
-        it is tokenized as in training. A template that has no system turn, or wants the
-        roles to alternate, gets the system's text at the head of the first user message and
-        neighbours of one role as one message.
+        The prompt is normally one piece. A control token that a message spells is a piece of its
+        own with ``special`` false; nothing else splits the text, so it is tokenized as in training.
+        If the template has no system turn, or requires alternating roles, the system text goes in
+        front of the first user message, and adjacent messages of one role are merged.
 
-        What the assistant has begun to say goes where its answer goes: after a closed thought,
-        behind the header that its template writes. A thought that has begun (``reasoning``
-        without ``content``) is gone on from.
+        The beginning of an answer goes where the template puts answers: after a closed thought,
+        and after the header that the template writes. A thought that has begun (``reasoning``
+        without ``content``) is continued.
 
         Args:
-            messages: the conversation so far. What the assistant says at its end is put after
-                the generation prompt, to be gone on from; there is a message before that.
+            messages: the conversation so far. An assistant message at its end is put after the
+                generation prompt, to be continued; at least one message must precede it.
             tools: what the model may call.
-            variables: of the template; they win over those it was made with.
-            thinks: open the thought of a model that would think, so that it is known where
-                its answer begins.
+            variables: variables of the template, which override those of the constructor.
+            thinks: open the thought of a model that would think, so that the beginning of its
+                answer is known.
 
         Raises:
             ModelError: the template refuses the messages, fails, or writes too much.
@@ -184,17 +183,9 @@ class ChatTemplate:
             place = "thought"
         return Rendered(list(guard.reveal(text)), place, bool(begun))
 
-    @staticmethod
-    def _own_thought(begun: str, marks: Thought, place: Place) -> tuple[str, Place]:
-        """What the assistant has begun to say with a thought, and where that ends."""
-        left: Place = "answer" if marks.end.strip() in begun else "thought"
-        if place == "thought":  # the prompt has opened it
-            begun = begun.removeprefix(marks.begin.strip()).lstrip("\n")
-        return begun, left
-
     @property
     def _silent(self) -> dict[str, bool]:
-        """The variables by which the model is told not to think."""
+        """The template variables that turn thinking off."""
         return {name: False for name in SWITCHES if name in self._names}
 
     def _opening(
@@ -207,7 +198,7 @@ class ChatTemplate:
         thought: str,
         answers: bool,
     ) -> str:
-        """What stands between the generation prompt and what the assistant has begun to say."""
+        """The text between the generation prompt and the beginning of the answer."""
         form = self.format
         if form.channels:
             if not answers:
@@ -228,15 +219,15 @@ class ChatTemplate:
 
     @property
     def _thinks_unasked(self) -> bool:
-        """Whether the model thinks though its template neither opens a thought nor can be told."""
+        """Whether the model thinks though its template neither opens a thought nor has a switch."""
         marks = self.format.thought
         told = self._names & {*SWITCHES, "reasoning_effort"}
-        if marks is None or told or marks.begin == "[THINK]":  # which a system prompt asks for
+        if marks is None or told or marks.begin == "[THINK]":  # a system prompt requests it
             return False
         return marks.end in self._source
 
     def answer_after(self, prompt: Rendered) -> str | None:
-        """The text behind which the answer to a prompt begins; None is at once."""
+        """The text after which the answer to a prompt begins; None if it begins at once."""
         if self.format.channels and prompt.place == "header":
             return self.format.channels.answer
         marks = self.format.thought
@@ -254,7 +245,7 @@ class ChatTemplate:
         tools: Sequence[Tool],
         variables: Mapping[str, Any],
     ) -> bool:
-        """Whether the model begins a thought by itself behind this prompt."""
+        """Whether the model begins a thought by itself after this prompt."""
         if self._names.isdisjoint(SWITCHES):
             return self._thinks_unasked
         return self._render_or_fold(turns, tools, {**variables, **self._silent}) != text
@@ -266,7 +257,7 @@ class ChatTemplate:
         tools: Sequence[Tool],
         variables: Mapping[str, Any],
     ) -> str:
-        """What the template writes before an answer and not in its generation prompt."""
+        """What the template writes before an answer in addition to its generation prompt."""
         answer = Message(role="assistant", content=MARK)
         try:
             whole = self._render(
@@ -278,7 +269,7 @@ class ChatTemplate:
         return head[len(text) :] if found and head.startswith(text) else ""
 
     def _place(self, text: str) -> Place:
-        """Where a prompt ends."""
+        """The place in the assistant's turn where a prompt ends."""
         if self.format.channels:
             return "header"
         marks = self.format.thought
@@ -300,10 +291,10 @@ class ChatTemplate:
     def _render(
         self, messages: Sequence[Message], tools: Sequence[Tool], variables: Mapping[str, Any]
     ) -> str:
-        """The first of the forms of tool calls that the template takes."""
+        """Render with the first form of tool calls that the template accepts."""
         calls = any(message.tool_calls for message in messages)
         shown = [described(tool) for tool in tools]
-        # transformers gives None where there is nothing; some templates fail at that.
+        # transformers passes None for missing values; some templates fail at that.
         given = [{"tools": shown or None, "documents": None}, {"tools": shown} if shown else {}]
         failure: ModelError | None = None
         for form, rest in product(CALL_FORMS if calls else CALL_FORMS[:1], given):
@@ -338,17 +329,17 @@ class ChatTemplate:
 
 
 class _CallForm(NamedTuple):
-    """One of the forms in which templates want an assistant's calls."""
+    """One of the forms in which templates expect an assistant's calls."""
 
     content: str | None
-    """Of a message that only calls."""
+    """The content of a message that consists of calls alone."""
     as_text: bool
     """Whether arguments are JSON text."""
     thinks: bool = True
-    """Whether such a message may have a thought beside its content."""
+    """Whether a message with calls may have a thought beside its content."""
 
     def variables(self, message: Message) -> dict[str, Any]:
-        """A message as a template's variable, without what it doesn't have."""
+        """A message as a template's variable, without the fields that it lacks."""
         data: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.reasoning:
             data |= dict.fromkeys(REASONING, message.reasoning)
@@ -406,7 +397,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _texts(told: Sequence[Message | Tool]) -> Iterator[str]:
-    """All that a user, a model or a tool may have written."""
+    """All text that a user, a model or a tool may have written."""
     for one in told:
         yield from _strings(one.model_dump())
 
@@ -434,7 +425,7 @@ def _fold(messages: Sequence[Message]) -> list[Message]:
 
 
 class _Guard:
-    """Carries spellings of control tokens through a template as characters nobody wrote."""
+    """Carries spellings of control tokens through a template as otherwise unused characters."""
 
     def __init__(self, specials: Sequence[str], texts: Sequence[str]) -> None:
         self._specials = re.compile("|".join(map(re.escape, specials)) or r"(?!)")
@@ -445,7 +436,7 @@ class _Guard:
         self._spellings = {sentinel: text for text, sentinel in self._sentinels.items()}
 
     def hidden(self, told: Told) -> Told:
-        """A message or a tool whose texts spell no control token."""
+        """A message or a tool with its spellings of control tokens replaced."""
         if not self._spellings:
             return told
         return type(told).model_validate(self._hide_all(told.model_dump()))

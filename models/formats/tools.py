@@ -1,4 +1,4 @@
-"""How tools are put to a model: to its template, in words, and to the decoder as constraints."""
+"""Presenting tools to a model: in its template, in words, and to the decoder as constraints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ The results come in the next message. When no tool is needed, answer in plain te
 
 
 def described(tool: Tool) -> dict[str, Any]:
-    """A tool as OpenAI's API describes it, which is what chat templates take."""
+    """A tool in the form of OpenAI's API, which chat templates expect."""
     return {
         "type": "function",
         "function": {
@@ -35,7 +35,7 @@ def described(tool: Tool) -> dict[str, Any]:
 def in_words(
     messages: Sequence[Message], tools: Sequence[Tool], format: ChatFormat
 ) -> list[Message]:
-    """A conversation for a template that knows no tools: what they are and say as mere text."""
+    """Write tools, calls and results as plain text, for a template without tools."""
     turns = [_in_words(message) for message in messages]
     if not tools:
         return turns
@@ -72,14 +72,15 @@ def held(
     parallel: bool,
     bare: bool = False,
 ) -> list[Tagged]:
-    """What holds calls of these tools to their schemas while they are decoded.
+    """The tagged parts that constrain calls of these tools to their schemas during decoding.
 
-    Arguments that a tool's schema doesn't name are not allowed, unless it says that they are.
-    What of a schema can't be enforced isn't: the tool checks it. ``bare`` holds also calls without
-    their delimiters, which small models leave out; it is for calls that are not required.
+    Arguments that a tool's schema doesn't name are disallowed, unless the schema allows them.
+    Parts of a schema that can't be enforced are left to the tool to check. ``bare`` also constrains
+    calls without delimiters, which small models leave out; it is for calls that are not required.
 
     Raises:
-        ModelError: the model writes calls in a way in which a tool's name can't be written.
+        ModelError: a tool's name can't be written in the model's format of calls, or a tool's
+            schema is not JSON or too large.
     """
     tools = [_enforceable(tool) for tool in tools]
     if format.channels and knows_tools:
@@ -104,7 +105,7 @@ def _enforceable(tool: Tool) -> Tool:
 
 
 def _in_channel(channels: Channels, tool: Tool, *, required: bool) -> Tagged:
-    """A call as a message of its own: from its header on, or from within it where that is free."""
+    """The tagged part of a call's message; an optional call in tags begins after its header."""
     begin = channels.call_begin.replace("NAME", tool.name)
     trigger = channels.call_trigger
     if channels.body is None:
@@ -118,7 +119,7 @@ def _in_channel(channels: Channels, tool: Tool, *, required: bool) -> Tagged:
 
 
 def _bare(tools: Sequence[Tool], arguments: str = "arguments") -> list[Tagged]:
-    """Calls without delimiters, from where it is clear which tool is called."""
+    """Tagged parts for calls without delimiters, each triggered once the tool's name is written."""
     return [
         Tagged(begin=begin, json_schema=tool.parameters, end=end, trigger=begin)
         for tool in tools
@@ -135,10 +136,10 @@ _STYLES = [
     ("{{", ", ", ": ", "}}"),  # as the template of Qwen2.5-Coder shows it
     *(("{\n" + blank, ",\n" + blank, ": ", "\n}") for blank in ("  ", "    ", "\t")),
 ]
-"""How models lay out JSON: what is before the name, commas, colons, and the end."""
+"""Layouts of JSON: the text before the name, the comma, the colon, and the end."""
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without properties that it doesn't name, unless it says that it has some."""
+    """Disallow properties that a schema doesn't name, unless it allows them or is composed."""
     composed = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"} & schema.keys()
     return schema if composed else {"additionalProperties": False, **schema}

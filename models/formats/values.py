@@ -1,4 +1,4 @@
-"""How a value of a JSON schema is written where a format has texts without quotes, and read."""
+"""Spelling and reading values of a JSON schema in formats with unquoted strings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Spelling = Literal["text", "json"] | tuple[str, ...]
 
 MAX_REFERENCES = 8
 _ASSERTIONS = {"pattern", "minLength", "maxLength", "format", "allOf", "not"}
-"""Keywords that say more of a text than that it is one."""
+"""Keywords that restrict a string further than its type."""
 
 
 def spelling(schema: Any, root: Schema) -> Spelling:
-    """How a value is written: as any text, as one of some texts, or as JSON.
+    """How a value is written: as any text, as one of several texts, or as JSON.
 
-    A text about which the schema says more than that it is one is written as JSON, in quotes, as
-    only JSON can be held to all of a schema. Where a text is allowed, so is every other type of
-    it in JSON; it is a text then.
+    A string that the schema restricts further is written as JSON, in quotes, since only JSON can
+    be constrained to a whole schema. If a schema allows a string among other types, every value
+    is written and read as a text.
 
     Args:
-        schema: of the value.
-        root: the schema that its references are in.
+        schema: the value's schema.
+        root: the schema in which its references are resolved.
     """
     choices: list[str] = []
     is_text = False
@@ -43,7 +43,7 @@ def spelling(schema: Any, root: Schema) -> Spelling:
 
 
 def read_value(text: str, schema: Any, root: Schema) -> Any:
-    """The value that a text stands for, by its schema; the text itself if it is not JSON."""
+    """The value that a text represents under its schema; the text itself if it is not JSON."""
     text = text.removeprefix("\n").removesuffix("\n")
     spelled = spelling(schema, root)
     if spelled == "text" and not _is_free(schema, root):
@@ -57,7 +57,7 @@ def read_value(text: str, schema: Any, root: Schema) -> Any:
 
 
 def _is_free(schema: Any, root: Schema) -> bool:
-    """Whether a schema names no type at all, so that what looks like JSON is JSON."""
+    """Whether a schema names no type at all, so that a text is read as JSON if possible."""
     return all(
         "type" not in alternative and _values(alternative) is None
         for alternative in _alternatives(schema, root, MAX_REFERENCES)
@@ -65,7 +65,7 @@ def _is_free(schema: Any, root: Schema) -> bool:
 
 
 def _alternatives(schema: Any, root: Schema, left: int) -> Iterator[dict[str, Any]]:
-    """The schemas of which one holds, references resolved."""
+    """The alternatives of a schema (``anyOf``, ``oneOf``), with references resolved."""
     if not isinstance(schema, dict) or not left:
         yield {}
         return

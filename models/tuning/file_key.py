@@ -1,4 +1,4 @@
-"""What tells one model's file from another, and from itself once it has changed."""
+"""Keys of model files, which change with the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def file_key(path: Path) -> str:
-    """A file by its place, size and time: another file, or a changed one, has another key.
+    """A key from a file's path, size and modification time; a changed file has another key.
 
     Raises:
         OSError: there is no such file.

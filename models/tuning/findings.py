@@ -1,4 +1,4 @@
-"""What tuning found for each model on this machine, where the next opening looks for it."""
+"""The stored results of tuning for each model on this machine, used when it is opened."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.models.tuning.json_store import JsonStore
 
-_TRIAL = ".trial.gguf"  # how the name of a copy ends that is not used yet
+_TRIAL = ".trial.gguf"  # suffix of a copy that is only being tried
 
 
 class Finding(Frozen):
-    """What runs one model fastest on this machine."""
+    """The fastest way found to run one model on this machine."""
 
     use: Path
-    """The file to open: the model's own, or a copy quantized otherwise."""
+    """The file to open: the model's own, or a copy in another quantization."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Fields of :class:`EngineSettings` that differ from their defaults."""
 
@@ -34,20 +34,20 @@ class Finding(Frozen):
         return self.use if other else None
 
     def beside(self, settings: EngineSettings) -> EngineSettings:
-        """Its settings with those that are set, which come first.
+        """These settings combined with those set explicitly, which take precedence.
 
         Raises:
-            ValidationError: they don't go together.
+            ValidationError: the combination is invalid.
         """
         given = settings.model_dump(include=settings.model_fields_set)
         return EngineSettings.model_validate(self.settings | given)
 
     def is_nothing(self, model: Path) -> bool:
-        """Whether it leaves everything as it is by default."""
+        """Whether nothing differs from the defaults."""
         return not self.settings and self.copied(model) is None
 
     def tell(self, model: Path) -> str:
-        """It in words: ``threads 2, its copy FILE (144 MB)``."""
+        """The finding in words: ``threads 2, the copy FILE (144 MB)``."""
         parts = [f"{name} {value}" for name, value in self.settings.items()]
         if copy := self.copied(model):
             parts.append(f"the copy {copy} ({copy.stat().st_size / 1e6:.0f} MB)")
@@ -55,7 +55,7 @@ class Finding(Frozen):
 
 
 def config_file() -> Path:
-    """Where findings are kept: ``tuned.json`` in the user's configuration folder."""
+    """The file of findings: ``tuned.json`` in the user's configuration folder."""
     return user_config_path("thinkgraph") / "tuned.json"
 
 
@@ -65,20 +65,20 @@ def copies() -> Path:
 
 
 def trial_copy(model: Path, quantization: str) -> Path:
-    """Where a copy is made to be tried; :func:`keep` gives it the name under which it stays."""
+    """The path of a copy to be tried; :func:`keep` renames it to its final name."""
     return copies() / f"{_copy_prefix(model)}{quantization}{_TRIAL}"
 
 
 def unused_copies() -> list[Path]:
-    """Copies that no finding uses: of a search that runs, or was killed."""
+    """Copies that no finding uses, left by a running or a killed search."""
     used = {str(entry.get("use")) for entry in store().read().values() if isinstance(entry, dict)}
     return sorted(file for file in copies().glob("*.gguf*") if str(file) not in used)
 
 
 def finding(model: Path) -> Finding | None:
-    """What was found for a model's file.
+    """The stored finding for a model's file.
 
-    None if nothing was, or the file has changed since, or the copy that was found is gone.
+    None if there is none, the file has changed since, or the copy to use is gone.
     """
     try:
         found = Finding.model_validate(store().read()[file_key(model)])
@@ -89,9 +89,9 @@ def finding(model: Path) -> Finding | None:
 
 
 def in_use(model: Path, settings: EngineSettings) -> Finding | None:
-    """What of a model's tuning holds beside these settings, which outweigh it.
+    """The part of a model's finding that applies with these settings, which take precedence.
 
-    None if nothing was tuned, or what was doesn't go with what is set.
+    None if the model was not tuned, or its finding is incompatible with the settings.
     """
     if (found := finding(model)) is None:
         return None
@@ -105,17 +105,17 @@ def in_use(model: Path, settings: EngineSettings) -> Finding | None:
 
 
 def tuned(path: Path, settings: EngineSettings) -> tuple[Path, EngineSettings]:
-    """The file and settings to use for a model: what was tuned, unless it is set otherwise."""
+    """The file and settings to use for a model: tuned values for what is not set explicitly."""
     if (held := in_use(path, settings)) is None:
         return path, settings
     return held.copied(path) or path, held.beside(settings)
 
 
 def keep(model: Path, found: Finding) -> Finding:
-    """Keep what was found, in place of what was before; a trial's copy gets its lasting name.
+    """Store a finding in place of the previous one; a trial's copy gets its final name.
 
     Raises:
-        ModelError: it can't be written.
+        ModelError: the finding can't be written.
     """
     model = model.expanduser().resolve()
     try:
@@ -130,12 +130,12 @@ def keep(model: Path, found: Finding) -> Finding:
 
 
 def forget(model: Path) -> list[Finding]:
-    """Undo all tuning of a model's file, even if the file is gone; gives what is undone.
+    """Undo all tuning of a model's file, even if the file is gone, and return what was removed.
 
-    Every copy is removed, also one that a killed search has left.
+    Every copy is removed, including those left by a killed search.
 
     Raises:
-        ModelError: it can't be undone.
+        ModelError: the tuning can't be undone.
     """
     try:
         return _remove(model.expanduser().resolve())
@@ -144,7 +144,7 @@ def forget(model: Path) -> list[Finding]:
 
 
 def _remove(model: Path, but: Finding | None = None) -> list[Finding]:
-    """Take away all findings of a path but one, and all copies but the one that it uses."""
+    """Remove all findings of a path except ``but``, and all copies except the one that it uses."""
     kept, removed = file_key(model) if but else None, []
     for key, entry in store().read().items():
         if key == kept or key.rpartition("#")[0] != str(model):
@@ -158,7 +158,7 @@ def _remove(model: Path, but: Finding | None = None) -> list[Finding]:
     left = {*copies().glob(f"{glob.escape(_copy_prefix(model))}*")} - named
     removed += [Finding(use=file) for file in sorted(left)]
     for file in named | left:
-        # Only what is ours, whatever the file of findings names.
+        # Delete only files in our own folder, whatever path a finding names.
         ours = file != model and file.parent.resolve() == copies().resolve()
         if ours and not (but and file == but.use):
             file.unlink(missing_ok=True)
@@ -166,11 +166,11 @@ def _remove(model: Path, but: Finding | None = None) -> list[Finding]:
 
 
 def _copy_prefix(model: Path) -> str:
-    """What the names of all copies of a path begin with, though its file may be gone."""
+    """The common prefix of the names of a path's copies; the file itself may be gone."""
     digest = hashlib.sha256(os.fsencode(model.expanduser().resolve())).hexdigest()
     return f"{model.stem}.{digest[:8]}."
 
 
 def store() -> JsonStore:
-    """The file of findings."""
+    """The store of findings."""
     return JsonStore(config_file())

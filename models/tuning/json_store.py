@@ -9,15 +9,15 @@ from typing import Any
 
 from filelock import FileLock
 
-PATIENCE = 10  # seconds to wait for another process that writes
+PATIENCE = 10  # seconds to wait while another process writes
 
 
 class JsonStore:
-    """Entries by name. A file that can't be read is as empty.
+    """Entries by name. A file that can't be read counts as empty.
 
     Args:
-        file: where; it need not exist. Beside it are a lock, and, once it was no JSON object and
-            had to be replaced, what it was before, in ``FILE.broken``.
+        file: the file, which need not exist. A lock file lies beside it. If it is not a JSON
+            object, the next write moves it to ``FILE.broken``.
     """
 
     def __init__(self, file: Path) -> None:
@@ -31,20 +31,20 @@ class JsonStore:
             return {}
 
     def check(self) -> None:
-        """See that it can be written.
+        """Check that the file can be written.
 
         Raises:
-            OSError: it can't.
+            OSError: it can't be written.
         """
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.file.parent):
             pass
 
     def put(self, name: str, entry: Any) -> None:
-        """Set one entry; ``None`` takes it away. Nobody ever reads half a file.
+        """Set one entry; ``None`` removes it. The file is replaced atomically.
 
         Raises:
-            OSError: it can't be read or written.
+            OSError: the file can't be read or written.
         """
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._beside(".lock"), timeout=PATIENCE, poll_interval=0.01):
@@ -59,7 +59,7 @@ class JsonStore:
             self._write(entries)
 
     def _load(self) -> dict[str, Any] | None:
-        """The entries; None if there is something else in the file."""
+        """The entries; None if the file has other content."""
         try:
             found = json.loads(self.file.read_text("utf-8"))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""How fast an engine samples, and what it thinks of a text: measured by a few requests."""
+"""Measurements by a few requests: an engine's sampling speed, and the perplexity of a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thinkgraph.models.engine.engine import Engine
 from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.model import Sampling
 
-PROMPT = 64  # tokens of the text that is gone on with
+PROMPT = 64  # tokens of the text that serve as the prompt
 TEXT = (
     "The river was low that summer, and the stones of the old ford lay dry. Anna counted the "
     "barges as they passed: three before noon, five after it, and one, late in the evening, "
@@ -28,17 +28,17 @@ TEXT = (
     "gone, eleven barges lay below the lock, and nobody spoke of the canal until next summer."
 )
 SAMPLING = Sampling(max_tokens=24, ignore_eos=True, temperature=5, top_p=1, min_p=0)
-"""Hot, so that samples differ at once: while they agree, the engine computes one for all."""
+"""A high temperature, so that samples differ at once: equal samples are computed only once."""
 
 
 class Timing(NamedTuple):
-    """Of some samples of one prompt.
+    """Timing of several samples of one prompt.
 
     Attributes:
         prefilled: prompt tokens computed.
         prefill_s: seconds until the first token.
-        step_s: seconds of each further token of all samples.
-        tokens_per_s: of all samples together, the prompt's time included.
+        step_s: seconds of each further token of all samples together.
+        tokens_per_s: tokens per second of all samples together, including the prompt's time.
     """
 
     prefilled: int
@@ -48,7 +48,7 @@ class Timing(NamedTuple):
 
 
 def measure(engine: Engine, width: int) -> Timing:
-    """Time ``width`` samples of a prompt that the cache doesn't have."""
+    """Time ``width`` samples of a prompt that is not cached."""
     engine.clear_cache()
     prompt = engine.vocabulary.tokenize(TEXT, bos=True)[:PROMPT]
     request = Request(prompt, SAMPLING, range(width))
@@ -65,7 +65,7 @@ def measure(engine: Engine, width: int) -> Timing:
 
 
 def perplexity(engine: Engine, text: str = TEXT) -> float:
-    """Of a text, or of its beginning where it is longer than the context."""
+    """The perplexity of a text, or of its beginning if it is longer than the context."""
     tokens = engine.vocabulary.tokenize(text, bos=True)[: engine.context_length]
     request = Request(tokens[:1], Sampling(), targets=[tokens[1:]])
     engine.submit(request)

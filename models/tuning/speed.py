@@ -1,7 +1,7 @@
 """Speed measurement: tokens per second of a model on this machine, measured once and stored.
 
-A step of decoding takes about as long as its fixed part and a part for each sequence in it, so
-two measurements, of one sequence and of sixteen, give the time of any number.
+A decoding step takes a fixed time plus a time for each sequence in it, so two measurements, with
+one sequence and with sixteen, give an estimate for any number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MANY = 16
 
 
 class Speed(Frozen):
-    """What was measured."""
+    """The measured speed of a model."""
 
     prefill: float = Field(gt=0, description="prompt tokens a second")
     alone: float = Field(gt=0, description="seconds of a step with one sequence")
@@ -33,12 +33,12 @@ class Speed(Frozen):
     measured: date
 
     def seconds(self, prompt: int, completion: int, sequences: int) -> float:
-        """About how long it takes to read a prompt and write completions side by side.
+        """Estimate the seconds to prefill a prompt and to decode completions in parallel.
 
         Args:
-            prompt: tokens to read.
+            prompt: tokens to prefill.
             completion: tokens of each completion.
-            sequences: how many completions; more than fit in a step are written in turns.
+            sequences: number of completions; those that don't fit in a step are decoded in turns.
         """
         turns, rest = divmod(sequences, self.sequences)
         steps = turns * self._step(self.sequences) + self._step(rest)
@@ -55,7 +55,7 @@ class Speed(Frozen):
 
 
 def measured(engine: Engine) -> Speed:
-    """Measure: one completion, then sixteen, of a prompt that the cache doesn't have."""
+    """Measure one completion, then sixteen, of a prompt that is not cached."""
     measure(engine, 1)  # the first step of a model is slow
     alone, many = measure(engine, 1), measure(engine, MANY)
     return Speed(
@@ -68,13 +68,13 @@ def measured(engine: Engine) -> Speed:
 
 
 def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> Speed:
-    """The speed of a model on this machine: as measured before, or measured now and kept.
+    """The speed of a model on this machine: as stored before, or measured now and stored.
 
     Args:
-        engine: the model's.
-        file: where speeds are kept; None is ``speed.json`` in the user's cache folder. One that
-            can't be read or written is ignored.
-        again: measure it even if it is known.
+        engine: the model's engine.
+        file: the file of stored speeds; None is ``speed.json`` in the user's cache folder. A file
+            that can't be read or written is ignored.
+        again: measure even if a speed is stored.
     """
     store, key = JsonStore(file or user_cache_path("thinkgraph") / "speed.json"), _key(engine)
     kept = store.read()
@@ -82,7 +82,7 @@ def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> S
         try:
             return Speed.model_validate(kept[key])
         except ValidationError:
-            pass  # an older form
+            pass  # written by an older version
     found = measured(engine)
     with suppress(OSError):
         store.put(key, found.model_dump(mode="json"))
@@ -90,7 +90,7 @@ def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> S
 
 
 def _key(engine: Engine) -> str:
-    """What a speed is of: the file and how it is run, whatever the memory that is free."""
+    """The key of a speed: the file and its settings, except adapters and memory-dependent sizes."""
     others = {"context", "kv_cells", "adapters"}
     settings = engine.settings.model_dump_json(exclude=others, exclude_defaults=True)
     return f"{file_key(engine.native.header.path)}:{settings}:{os.cpu_count()}"

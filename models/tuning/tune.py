@@ -32,10 +32,10 @@ WIDTHS = (8, 16, 32, 64)
 WORTH_IT = 1.03  # a gain that is more than noise
 ALMOST = 0.97  # a loss that is no more than noise
 LOSSLESS = 0.005  # relative change of perplexity that counts as none
-BUSY = 0.5  # load of each of the machine's cores before anything was tried
-UNSTEADY = 1.25  # the fastest and the slowest of rounds with the same settings, on a quiet machine
+BUSY = 0.5  # load per core before the first trial above which the machine counts as busy
+UNSTEADY = 1.25  # ratio of the fastest to the slowest of equal rounds on a quiet machine
 QUANTIZATIONS = {"Q8_0": (llama.LLAMA_FTYPE_MOSTLY_Q8_0, 8.5)}
-"""By name, llama.cpp's number and the bits of a weight."""
+"""llama.cpp's file type and the bits per weight, by name."""
 LOSSY = {
     "Q4_K_M": (llama.LLAMA_FTYPE_MOSTLY_Q4_K_M, 4.9),
     "Q4_0": (llama.LLAMA_FTYPE_MOSTLY_Q4_0, 4.6),
@@ -47,37 +47,37 @@ class Trial(Frozen):
 
     name: str
     tokens_per_s: float | None = None
-    """None where it is only told what will be done, or why something was not tried."""
+    """None for a mere notice of what will be done, or why something was not tried."""
     ratio: float | None = None
-    """To the best before it, the two taking turns."""
+    """Speed relative to the best so far, measured alternately."""
     perplexity: float | None = None
-    """Of a short text, where the weights were changed."""
+    """Perplexity of a short text, if it was measured."""
 
 
 class Tuning(Finding):
-    """What was found for a model on this machine, and how."""
+    """The finding for a model on this machine, with the trials that led to it."""
 
     model: Path
     before: float
-    """Tokens a second with the defaults, 16 samples at once."""
+    """Tokens per second with the defaults, with 16 samples at once."""
     after: float
     trials: tuple[Trial, ...]
     busy: bool
-    """Whether other programs wanted the cores too; then nothing was kept."""
+    """Whether other programs used the cores too; then nothing was stored."""
 
     @property
     def gain(self) -> float:
-        """How many times as fast it has become."""
+        """Speed-up factor over the defaults."""
         return self.after / self.before
 
 
 def tune(
     path: Path, *, lossy: bool = False, tell: Callable[[Trial], None] = lambda _: None
 ) -> Tuning:
-    """Try settings on a GGUF, keep the best in :func:`.findings.config_file`, and return them.
+    """Try settings on a GGUF, store the best in :func:`.findings.config_file`, and return them.
 
-    A copy in another quantization is made to be tried, and stays only if it is used.
-    On a machine that other programs keep busy, nothing is kept.
+    A copy in another quantization is made for the trial and removed unless it is used.
+    If other programs keep the machine busy, nothing is stored.
 
     Args:
         path: the model's file.
@@ -93,7 +93,7 @@ def tune(
         store().check()  # fails now rather than after minutes of trying
     except OSError as error:
         raise ModelError(f"what is found can't be written to {config_file()}: {error}") from error
-    busy = _busy()  # before this has a load of its own
+    busy = _busy()  # before the trials add load of their own
     search = _Search(path, tell)
     try:
         search.run(lossy=lossy)
@@ -115,7 +115,7 @@ def tune(
 
 
 class _Search:
-    """The best so far; every trial takes turns with it, for a fair ratio."""
+    """The best so far; every trial is measured alternately with it, for a fair ratio."""
 
     def __init__(self, path: Path, tell: Callable[[Trial], None]) -> None:
         self.path = self.use = path
@@ -130,11 +130,11 @@ class _Search:
 
     @property
     def unsteady(self) -> bool:
-        """Whether the same settings were not equally fast each time."""
+        """Whether the speed of equal settings varied too much between rounds."""
         return bool(self.spreads) and statistics.median(self.spreads) > UNSTEADY
 
     def run(self, *, lossy: bool) -> None:
-        """Try all there is."""
+        """Run all trials."""
         with _opened(self.path, {}) as engine:
             self.weights = llama.llama_model_n_params(engine.native.model)
             self.perplexity = perplexity(engine)
@@ -161,7 +161,7 @@ class _Search:
             self.settings |= change
 
     def _try_quantization(self, name: str, *, lossy: bool) -> None:
-        """Use a copy if it is faster, and its perplexity the model's or ``lossy`` is set."""
+        """Use a copy if it is faster, and it keeps the model's perplexity or ``lossy`` is set."""
         kind, bits = (QUANTIZATIONS | LOSSY)[name]
         size = int(self.weights * bits / 8)
         file = trial_copy(self.path, name)
@@ -184,13 +184,13 @@ class _Search:
         return None
 
     def _stays_the_model(self, found: float, *, lossy: bool) -> bool:
-        """Whether a copy's perplexity is about the model's; if ``lossy``, whether it has one."""
+        """Whether a copy keeps the model's perplexity; if ``lossy``, whether it is finite."""
         if lossy:
             return math.isfinite(found)
         return abs(found / self.perplexity - 1) <= LOSSLESS
 
     def _try_widths(self) -> None:
-        """Keep the least number of sequences at once that is about as fast as any."""
+        """Keep the smallest number of sequences at once that is about as fast as the best."""
         with _opened(self.use, self.settings) as engine:
             rates = {n: _rate(engine, n) for n in WIDTHS}
         for n, rate in rates.items():
@@ -202,7 +202,7 @@ class _Search:
     def _faster(
         self, name: str, file: Path, settings: dict[str, Any], found: float | None = None
     ) -> bool:
-        """Whether it is faster than the best so far, the two taking turns."""
+        """Measure a candidate alternately with the best so far; True if it is faster."""
         new, old = [], []
         for _ in range(ROUNDS):
             with _opened(file, settings) as engine:
@@ -235,18 +235,18 @@ def _opened(path: Path, settings: dict[str, Any]) -> Iterator[Engine]:
 
 
 def _rate(engine: Engine, width: int) -> float:
-    """Tokens a second of ``width`` samples, once warm."""
+    """Tokens per second of ``width`` samples, after a warm-up."""
     measure(engine, 1)
     return measure(engine, width).tokens_per_s
 
 
 def _busy() -> bool:
-    """Whether other programs want the cores: the load is the machine's, whatever the quota."""
+    """Whether other programs use the cores, by the load of the machine, whatever the quota."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return load > BUSY * (os.cpu_count() or 1)
 
 
 def _disk_left(folder: Path) -> int:
-    """Bytes free where a folder is or would be."""
+    """Free bytes on the disk where a folder is or would be created."""
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     return shutil.disk_usage(there).free

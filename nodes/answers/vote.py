@@ -25,7 +25,7 @@ class AnswerClass(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     value: str
-    """The spelling that stands for the class: the commonest, shortest, first by letter."""
+    """The representative spelling: the most frequent, then the shortest, then by alphabet."""
     votes: int
     """How many candidates gave it."""
     weight: float
@@ -37,26 +37,26 @@ class AnswerClass(BaseModel):
 
 
 class Tally(BaseModel):
-    """What a vote came to."""
+    """The result of a vote."""
 
     model_config = ConfigDict(frozen=True)
 
     classes: tuple[AnswerClass, ...]
-    """The classes, heaviest first; equal weights by whose first member came first."""
+    """The classes by descending weight, equal ones in the order of their first members."""
     winner: AnswerClass | None
-    """The heaviest class; of tied ones that whose first member came first; else None."""
+    """The class with the highest weight, among tied ones the earliest; None without answers."""
     tie: bool
-    """Whether more than one class is heaviest."""
+    """Whether more than one class has the highest weight."""
     tied: tuple[str, ...]
-    """The values of the classes that tie, the winner's first; empty without a tie."""
+    """The values of the tied classes, the winner's first; empty without a tie."""
     margin: float
-    """The winner's weight less that of the runner-up (0 where there is none)."""
+    """The winner's weight minus that of the runner-up (0 if there is none)."""
     abstentions: int
     """How many candidates gave no answer."""
     of: int
     """How many candidates there were, abstentions included."""
     confidence: float
-    """The probability that the winner is what the model answers most; see `confidence`."""
+    """The probability that the winner is the model's most frequent answer; see `confidence`."""
 
     @property
     def note(self) -> str:
@@ -79,15 +79,15 @@ def tally(
 ) -> Tally:
     """Count a vote over answers that are compared by value.
 
-    The order of the candidates changes nothing but the tie-break: among tied classes the one
-    whose first member came first wins. None abstains: counted apart, and never wins. With a
+    The order of the candidates affects only the tie-break: among tied classes the one whose first
+    member came first wins. None abstains: it is counted separately, and never wins. With a
     tolerance, answers form one class when a chain of answers, each within the tolerance of the
     next, joins them.
 
     Args:
-        answers: one per candidate; None where there was none to extract.
+        answers: one per candidate; None where none was extracted.
         weights: one per candidate, finite and at least 0; default 1 each.
-        question: what was asked; see `canonical`.
+        question: the question; see `canonical`.
         tolerance: how far apart two equal numbers may be; see `equal`.
 
     Raises:
@@ -147,10 +147,10 @@ def _class(
 def group(
     answers: Sequence[str | None], *, question: str = "", tolerance: Tolerance | None = None
 ) -> list[list[int]]:
-    """Sort answers into classes that are equal by value.
+    """Group answers into classes that are equal by value.
 
     Returns:
-        The indices of each class, ascending, in the order of their first members; None is in none.
+        The ascending indices of each class, in the order of first members; None is left out.
 
     Raises:
         ValueError: a bad tolerance.
@@ -160,8 +160,9 @@ def group(
     for index, answer in enumerate(answers):
         if answer is not None:
             places.setdefault(canonical(answer, question), []).append(index)
-    # Every value meets every class, so that no order of the candidates changes what joins. What
-    # leaves its unit or left side out comes last, and joins nothing where it could mean several.
+    # Every value is compared with every class, so that the classes don't depend on the order of the
+    # candidates. Values without a unit or left side come last, and join no class if they match
+    # classes that exclude each other.
     classes: list[list[Value]] = []
     for value in sorted(
         places, key=lambda each: (not isinstance(each, Named | Quantity), repr(each))
@@ -179,11 +180,11 @@ def _exclude(ones: Sequence[Value], others: Sequence[Value]) -> bool:
 
 
 def confidence(leader: int, rivals: Sequence[int]) -> float:
-    """How probable it is that the leading class is the answer that the model gives most often.
+    """The probability that the leading class is the answer that the model gives most often.
 
-    The posterior, under a uniform Dirichlet prior over the classes seen, that the leader's share
-    is the largest. For two classes this is the Beta tail with which adaptive-consistency stops
-    (arXiv 2305.11860); more rivals make it less sure. It says how well the vote
+    This is the posterior probability, under a uniform Dirichlet prior over the classes seen, that
+    the leader's share is the largest. For two classes it is the Beta tail of the stopping criterion
+    of adaptive-consistency (arXiv 2305.11860); more rivals lower it. It says how well the vote
     measured the model, not whether the model is right.
 
     Args:
@@ -228,15 +229,15 @@ def _log_below(x: float, counts: Counter[int]) -> float:
 
 
 def decided(votes: Sequence[int], remaining: int) -> bool:
-    """Whether no outcome of the samples still to come can change the winner or the tie report.
+    """Whether the remaining samples can't change the winner or the tie of a vote.
 
-    Each may join any class, found a new one, or abstain. So the vote is decided when the leader
-    is ahead by more than what remains: level would already be a tie, and a tie can be broken.
-    For a vote of equal weights, compared without a tolerance.
+    Each sample may join any class, start a new one, or abstain. So the vote is decided when the
+    leader is ahead by more than the number of remaining samples: with exactly that many, they could
+    cause a tie. This holds for a vote with equal weights and without a tolerance.
 
     Args:
         votes: votes of each class so far, in any order.
-        remaining: how many samples are still to come.
+        remaining: number of samples that are still to come.
 
     Raises:
         ValueError: `remaining` is negative.
@@ -248,7 +249,7 @@ def decided(votes: Sequence[int], remaining: int) -> bool:
 
 
 class Median(BaseModel):
-    """The middle one of numeric answers."""
+    """The median of numeric answers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -263,7 +264,7 @@ class Median(BaseModel):
     numeric: int
     """How many answers were numbers."""
     abstentions: int
-    """How many were missing or no numbers."""
+    """How many were missing or not numbers."""
     of: int
     """How many candidates there were."""
 
@@ -273,12 +274,12 @@ def median(
 ) -> Median:
     """Take the median of the answers that are numbers; all others abstain.
 
-    The median is an answer that somebody gave: of an even number the lower middle one.
+    The median is always one of the answers: of an even number, the lower of the two middle ones.
 
     Args:
-        answers: one per candidate; None where there was none to extract.
+        answers: one per candidate; None where none was extracted.
         weights: one per candidate, finite and at least 0; default 1 each.
-        question: what was asked; see `canonical`.
+        question: the question; see `canonical`.
 
     Raises:
         ValueError: weights of the wrong number, negative, or not finite.
@@ -304,7 +305,7 @@ def median(
 def _quantile(
     ranked: Sequence[tuple[Fraction, int]], weights: Sequence[float], part: float
 ) -> int | None:
-    """The first candidate with the least number that `part` of the weight doesn't exceed."""
+    """The first candidate with the least number at which `part` of the weight is reached."""
     total = fsum(weights[index] for _, index in ranked)
     for place, (number, _) in enumerate(ranked):
         reached = fsum(weights[index] for _, index in ranked[: place + 1])

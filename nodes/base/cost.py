@@ -1,8 +1,8 @@
-"""Upper bounds of a node's cost: its requests, and the population that it leaves.
+"""Upper bounds of the cost of a node: its requests, and the population after its run.
 
-Each kind tells it by :meth:`~thinkgraph.nodes.base.node.Node.cost`, from bounds of the
-population in place of the population. Every number is an upper bound; texts that nobody has
-written yet are counts of tokens.
+Each kind implements :meth:`~thinkgraph.nodes.base.node.Node.cost`, which gets bounds of the
+population instead of the population itself. Every number is an upper bound. A text that has not
+been generated yet is represented by its number of tokens.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
 
 TextBound = int | str | tuple["TextBound", ...]
-"""What a prompt shows: a text, the most tokens of one not yet written, or a list of them."""
+"""A value in a prompt: a text, the maximum tokens of one not yet generated, or a list of these."""
 
 
 def token_bound(*texts: TextBound) -> int:
-    """The most tokens that texts can have together: no token is less than a byte."""
+    """The maximum tokens of texts together: a token has at least one byte."""
     return sum(
         text
         if isinstance(text, int)
@@ -33,7 +33,7 @@ def token_bound(*texts: TextBound) -> int:
 
 
 def longer(one: TextBound, other: TextBound) -> TextBound:
-    """A bound of either of two texts or lists."""
+    """A bound that holds for both of two texts or lists."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         short, long = sorted((one, other), key=len)
         return (*map(longer, short, long), *long[len(short) :])
@@ -47,17 +47,17 @@ def longer(one: TextBound, other: TextBound) -> TextBound:
 @suggesting
 @dataclass(frozen=True)
 class PopulationBounds:
-    """How large a population can be, for one run of a node.
+    """Upper bounds of the population at the beginning of one run of a node.
 
     Attributes:
-        node: the node that is to run.
-        live: live candidates at most.
-        exact: whether there are that many for certain.
-        made: candidates of the run so far, the retired ones too.
+        node: name of the node that is about to run.
+        live: maximum number of live candidates.
+        exact: whether there are exactly that many.
+        made: candidates created so far, retired ones included.
         longest: tokens of the longest live candidate.
-        critique_tokens: of what the last critics say about one candidate.
-        unjudged: by the nodes that judged the population, how many were made since.
-        fields: the state that the spec declares.
+        critique_tokens: tokens of the last critiques of one candidate.
+        unjudged: for each node that has judged the population, the candidates created since.
+        fields: the state fields that the spec declares.
         round: which run of the node this is, from 0.
     """
 
@@ -78,11 +78,14 @@ class PopulationBounds:
 
     @property
     def first(self) -> bool:
-        """Whether the node has judged none so far."""
+        """Whether this node has not judged any candidate yet."""
         return self.node not in self.unjudged
 
     def added(self, count: int, longest: int, *, live: int, exact: bool) -> PopulationBounds:
-        """With new candidates of at most ``longest`` tokens, after which ``live`` are alive."""
+        """The bounds after adding ``count`` candidates of at most ``longest`` tokens.
+
+        ``live`` and ``exact`` describe the population afterwards.
+        """
         return replace(
             self,
             live=live,
@@ -93,7 +96,7 @@ class PopulationBounds:
         )
 
     def judged(self, critique_tokens: int = 0) -> PopulationBounds:
-        """After this node judged all live candidates, in at most so many tokens each."""
+        """The bounds after this node judged all live candidates, in ``critique_tokens`` each."""
         return replace(
             self,
             critique_tokens=max(self.critique_tokens, critique_tokens),
@@ -101,16 +104,16 @@ class PopulationBounds:
         )
 
     def kept(self, count: int) -> PopulationBounds:
-        """With at most ``count`` candidates alive."""
+        """The bounds with at most ``count`` live candidates."""
         return replace(self, live=min(count, self.live), exact=self.exact or count == 1)
 
     def revived(self, count: int) -> PopulationBounds:
-        """With ``count`` alive of all candidates that were ever made."""
+        """The bounds with ``count`` live candidates, chosen from all that were ever created."""
         unjudged = dict.fromkeys(self.unjudged, self.made)
         return replace(self, live=min(count, self.made), exact=False, unjudged=unjudged)
 
     def __or__(self, other: PopulationBounds) -> PopulationBounds:
-        """Bounds of either of two populations."""
+        """Bounds that cover both of two alternative populations."""
         judges = self.unjudged.keys() | other.unjudged.keys()
         names = self.fields.keys() | other.fields.keys()
         return PopulationBounds(
@@ -127,7 +130,7 @@ class PopulationBounds:
         )
 
     def after(self, results: Sequence[PopulationBounds]) -> PopulationBounds:
-        """What nodes that ran side by side on this population leave together."""
+        """Merge the results of nodes that ran in parallel on this population."""
         if len(results) == 1:
             return results[0]
         grown = [max(each.made - self.made, each.live - self.live) for each in results]
@@ -156,22 +159,22 @@ class PopulationBounds:
 @suggesting
 @dataclass(frozen=True)
 class RequestBounds:
-    """Requests of one shape.
+    """A group of requests of the same shape.
 
-    ``prompts`` different prompts are asked ``calls`` times each, all side by side, and that
-    ``turns`` times one after the other.
+    ``prompts`` different prompts are sent ``calls`` times each, all in parallel. This is repeated
+    ``turns`` times in sequence.
 
     Attributes:
-        prompt: what is asked.
-        shows: what the node supplies to the prompt's templates.
-        prompts: how many prompts.
-        calls: requests of each prompt.
-        turns: how often.
-        samples: completions of each request; none where only probabilities are read.
-        max_tokens: of each completion.
-        prefix: tokens that begin the completion.
-        options: tokens whose probabilities are read.
-        room: where the texts are shortened until the prompt fits, the tokens left free for more.
+        prompt: the prompt, or the name of one.
+        shows: variables that the node supplies to the prompt's templates.
+        prompts: number of different prompts.
+        calls: requests per prompt.
+        turns: number of sequential repetitions.
+        samples: completions per request; 0 where only probabilities are read.
+        max_tokens: maximum tokens of each completion.
+        prefix: tokens of the text that the completion continues.
+        options: tokens of the options whose probabilities are read.
+        room: where the texts are truncated until the prompt fits, the tokens to leave free.
     """
 
     prompt: str | Prompt
@@ -189,15 +192,15 @@ class RequestBounds:
 @suggesting
 @dataclass(frozen=True)
 class Cost:
-    """The requests of one run of a node, at most, and the population that it leaves.
+    """The maximum requests of one run of a node, and the population after it.
 
     Attributes:
-        after: the population.
-        requests: one shape after the other.
-        exact: whether it makes that many requests for certain.
-        known: whether the kind tells its cost.
-        written: fields of the state that it writes.
-        tool_calls: calls of tools, at most.
+        after: bounds of the population after the run.
+        requests: groups of requests, in sequence.
+        exact: whether the node makes exactly that many requests.
+        known: False if the kind doesn't implement ``cost``.
+        written: state fields that the node writes, with bounds of their values.
+        tool_calls: maximum number of tool calls.
     """
 
     after: PopulationBounds

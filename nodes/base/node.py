@@ -1,7 +1,7 @@
 """The base class of node kinds: settings, channels, `run` and `cost`.
 
-A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, with
-the same words; its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
+A kind is one class in one file of ``nodes/kinds/``. Its fields are its settings in a spec, under
+the same names. Its :meth:`Node.run` reads a :class:`State` and returns an :class:`Update`.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from thinkgraph.nodes.step import Step
 
 
 class Node(BaseModel, metaclass=SuggestingModel):
-    """Base of the node kinds; a subclass that sets ``kind`` is one.
+    """Base class of the node kinds. A subclass that sets ``kind`` is a node kind.
 
-    Any setting may hold a reference to a param; :meth:`bound` replaces them before a run.
+    Any setting may be a reference to a param; :meth:`bound` replaces the references before a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
-    """The word that names the kind in a spec."""
+    """Name of the kind in a spec."""
     about: ClassVar[str]
-    """One line that says what it does to the population."""
+    """One line on what the kind does to the population."""
     input_channels: ClassVar[frozenset[str]] = frozenset({"question"})
-    """The channels that must have been written before it runs."""
+    """Channels that must have been written before the node runs."""
     output_channels: ClassVar[frozenset[str]] = frozenset()
-    """The channels that it writes."""
+    """Channels that the node writes."""
     variables: ClassVar[frozenset[str]] = frozenset()
-    """What its prompts may name, beyond the question, the params and the spec's own state."""
+    """Variables of its prompts, beside the question, the params and the spec's state fields."""
 
     waits: ClassVar[bool] = False
-    """Whether it may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
+    """Whether the node may wait for a person; see :func:`thinkgraph.nodes.person.ask_person`."""
 
     undemanding: ClassVar[Mapping[str, Any]] = {}
-    """Settings with which it needs fewer capabilities of its model, such as ``verdict: text``.
+    """Settings that require fewer capabilities of the model, such as ``verdict: text``.
 
-    An error names them where the model lacks a capability.
+    The error about a missing capability suggests them.
     """
     input_settings: ClassVar[tuple[str, ...]] = ("reads", "each")
-    """Its settings that name a field of the spec's state, or an input, that it reads."""
+    """Settings whose value names a state field or an input that the node reads."""
     output_settings: ClassVar[tuple[str, ...]] = ("writes", "into")
-    """Its settings that name a field of the spec's state that it writes."""
+    """Settings whose value names a state field that the node writes."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -63,12 +63,12 @@ class Node(BaseModel, metaclass=SuggestingModel):
 
     @property
     def channels_read(self) -> frozenset[str]:
-        """The channels that it needs with these settings, fields of the spec's state included."""
+        """Channels that the node needs with these settings, including the spec's state fields."""
         return self.input_channels | self._named(*self.input_settings)
 
     @property
     def channels_written(self) -> frozenset[str]:
-        """The channels that it writes with these settings, fields of the spec's state included."""
+        """Channels that the node writes with these settings, including the spec's state fields."""
         return self.output_channels | self._named(*self.output_settings)
 
     def _named(self, *settings: str) -> frozenset[str]:
@@ -77,61 +77,61 @@ class Node(BaseModel, metaclass=SuggestingModel):
 
     @property
     def field_types(self) -> dict[str, str]:
-        """The type of what it writes to, or reads from, fields of the spec's state, where known.
+        """Types of the state fields that the node writes or reads, by field name, where known.
 
-        A type is one of the language's: `string`, `list`.
+        A type is one of the graph language: `string`, `list`.
         """
         return {}
 
     @property
     def prompts_used(self) -> frozenset[str]:
-        """The names of the built-in prompts that it takes with these settings."""
+        """Names of the built-in or shared prompts that the node uses with these settings."""
         return frozenset(prompt for _, prompt in prompts_in(self) if isinstance(prompt, str))
 
     @property
     def tools_wanted(self) -> tuple[str, ...]:
-        """The names of the tools that it calls with these settings."""
+        """Names of the tools that the node calls with these settings."""
         return ()
 
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:
-        """The names of the verifiers that it asks with these settings."""
+        """Names of the verifiers that the node needs from the host with these settings."""
         return ()
 
     @property
     def asks_person(self) -> bool:
-        """Whether it asks a person, or may do so, with these settings."""
+        """Whether the node asks a person, or may do so, with these settings."""
         return False
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What its model has to give beyond text, with these settings."""
+        """Capabilities that the model needs beyond text, with these settings."""
         return frozenset()
 
     @property
     def writes_answer(self) -> bool:
-        """Whether it writes one text that is the answer, if the run ends after it.
+        """Whether the node generates a single text, which is the answer if the run ends after it.
 
-        Then the text can be shown as the answer while it is written.
+        Such a text can be streamed as the answer.
         """
         return False
 
     @abstractmethod
     async def run(self, state: State, step: Step) -> Update:
-        """Do what the kind does, once."""
+        """Run the node once."""
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """What one run may cost at most; a kind that doesn't say so makes a plan incomplete."""
+        """Upper bound of the cost of one run; without an override, the plan is incomplete."""
         return Cost(before, exact=False, known=False)
 
     def settings(self) -> dict[str, Any]:
-        """The settings that were given, as plain data."""
+        """The settings that were set explicitly, as plain data."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def bound(self, params: dict[str, Any]) -> Self:
-        """The same node with the params' values in place of their references.
+        """A copy of the node in which references are replaced by the values of the params.
 
         Raises:
-            ValidationError: a param has a value that its setting doesn't allow.
+            ValidationError: a setting doesn't allow the value of its param.
         """
         return type(self).model_validate(bind(self.settings(), params))

@@ -1,7 +1,7 @@
 """Param references such as `$rounds`, which may stand for the value of any setting.
 
-In a spec a reference is the text ``$rounds``; in Python it is ``param("rounds")``. It takes the
-place of any setting's value and is replaced by the param's own before a node runs.
+In a spec a reference is the text ``$rounds``; in Python it is ``param("rounds")``. It may stand
+for the value of any setting, and is replaced by the value of the param before a node runs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def is_reference(value: object) -> bool:
 
 
 def bind(value: Any, params: Mapping[str, Any]) -> Any:
-    """The same plain data with every reference replaced by its param's value.
+    """A copy of plain data in which every reference is replaced by the value of its param.
 
     Raises:
         KeyError: a reference names an undefined param.
@@ -57,7 +57,7 @@ def bind(value: Any, params: Mapping[str, Any]) -> Any:
 class AllowsParam:
     """Annotation that lets a field hold a :class:`Param` in place of its own type.
 
-    It also keeps text from passing for a number, and true for 1.
+    It also rejects values that pydantic would convert between strings, numbers and booleans.
     """
 
     def __get_pydantic_core_schema__(
@@ -84,7 +84,7 @@ class AllowsParam:
 
 
 def _alike(value: Any, accepted: Any) -> Any:
-    """What was accepted for a value, if it is of its type."""
+    """Return the validated value; raise if it was converted from a string, or from or to a bool."""
     wanted = type(accepted)
     if isinstance(value, str | bool) and wanted in _NUMBERS and type(value) is not wanted:
         raise PydanticKnownError(_NUMBERS[wanted])

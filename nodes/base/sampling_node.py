@@ -18,7 +18,7 @@ from thinkgraph.nodes.step import Step
 
 
 class SamplingNode(Node, Sampling):
-    """A node that samples a model; every field of :class:`Sampling` is a setting of it."""
+    """A node that samples from a model; every field of :class:`Sampling` is one of its settings."""
 
     prompt: PromptSetting
     model: str = Field("", description="role of the model; empty: the run's model")
@@ -26,10 +26,10 @@ class SamplingNode(Node, Sampling):
 
     @property
     def sampling(self) -> Sampling:
-        """How to sample, apart from the node's other settings.
+        """The sampling settings of the node, without its other settings.
 
-        What neither the spec nor the kind sets is left to the model, but for ``max_tokens``:
-        plans and budgets count on it.
+        Settings that neither the spec nor the kind sets are left out, so that the defaults of the
+        model apply. ``max_tokens`` is always included: plans and budgets rely on it.
         """
         return Sampling(
             **{
@@ -43,7 +43,7 @@ class SamplingNode(Node, Sampling):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What its settings ask of the model."""
+        """Capabilities that the settings require of the model."""
         asked: dict[Capability, object] = {
             "beginnings": self.prefix,
             "confidence": self.confidence,
@@ -53,14 +53,21 @@ class SamplingNode(Node, Sampling):
         }
         return frozenset(capability for capability, setting in asked.items() if setting)
 
+    def without_thinking(self, step: Step) -> Sampling:
+        """The sampling settings, without thinking unless the node's ``template`` turns it on."""
+        if "templates" in getattr(step.models(self.model), "lacks", ()):
+            return self.sampling
+        template = {"enable_thinking": False, **self.template}
+        return self.sampling.model_copy(update={"template": template})
+
     def requests(self, **shape: Any) -> RequestBounds:
-        """Requests of this node's prompt; ``shape`` is fields of :class:`RequestBounds`."""
+        """Requests of this node's prompt; ``shape`` sets fields of :class:`RequestBounds`."""
         known = {"max_tokens": self.max_tokens, "prefix": token_bound(self.prefix)}
         return RequestBounds(self.prompt, **{**known, **shape})
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest text that it writes, its beginning included."""
+        """Maximum tokens of a text that the node writes, including the prefix."""
         return token_bound(self.prefix) + self.max_tokens
 
 
@@ -77,7 +84,7 @@ class CandidateNode(SamplingNode):
         first: int = 0,
         parents: Sequence[Candidate] = (),
     ) -> Candidate:
-        """The candidate that a completion is, with its answer extracted."""
+        """Make a candidate of a completion, with the extracted answer."""
         text = self.prefix + completion.text
         return Candidate(
             id=step.id(first + completion.sample),

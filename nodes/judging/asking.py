@@ -1,4 +1,4 @@
-"""What asks a model to judge: yes or no, a scale, or pairs; in probabilities or in words."""
+"""Judging by a model: yes or no, on a scale, or in pairs; by probabilities or written answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from thinkgraph.nodes.step import Step, gather
 ASKING = frozenset({"judge", "scale", "pairwise"})
 """Scores that ask a model."""
 LEAD = "Score:"
-"""What goes before the score that a judge gives on a scale."""
+"""Default text before the score on a scale."""
 
 
 class ModelJudge(SamplingNode):
@@ -60,12 +60,12 @@ class ModelJudge(SamplingNode):
 
     @property
     def scorer(self) -> str:
-        """What gives the score: one of :data:`ASKING`, where a model is asked."""
+        """The kind of score: one of :data:`ASKING` if a model is asked."""
         return self.by
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """Probabilities of the options, where a model is asked and not read in its words."""
+        """Probabilities of the options, where a model is asked and the logits are read."""
         if self.scorer not in ASKING:
             return frozenset()
         return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
@@ -76,17 +76,17 @@ class ModelJudge(SamplingNode):
         return self.scorer == "scale" and self.reason
 
     def asking_cost(self, before: PopulationBounds) -> Cost:
-        """A question for each candidate, or two for each match of the knockout."""
+        """One request per candidate, or two per match of the tournament; more with reasons."""
         text = before.longest
         if self.scorer == "pairwise":
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
             asked = replace(asked, prompt=self.versus, room=16)
-            # A reply in which no preference can be read ends the knockout.
+            # A reply without a readable preference ends the tournament.
             exact = before.exact and self.verdict == "logits"
             return Cost(before, (self._answered(asked, self.labels),), exact=exact)
         shows = {"candidate": text, "answer": text, **self._terms}
-        # Another score node may have judged some since; then it judges them again.
+        # Another score node may have scored some candidates since; this node scores them again.
         asked = self.requests(shows=shows, prompts=before.live)
         asked = replace(asked, prompt=self._question)
         after = before.judged(self.samples * self.longest if self.has_reasons else 0)
@@ -98,7 +98,7 @@ class ModelJudge(SamplingNode):
         return Cost(after, (reasons, self._answered(scores, self._options)), exact=exact)
 
     def _answered(self, asked: RequestBounds, options: Sequence[str]) -> RequestBounds:
-        """A request whose answer is one of some options."""
+        """The requests, with an answer that is one of the options."""
         if self.verdict == "text":
             return replace(asked, samples=self.samples)
         prefix = asked.prefix + token_bound(self._lead)
@@ -118,13 +118,13 @@ class ModelJudge(SamplingNode):
 
     @property
     def _question(self) -> str | Prompt:
-        """The prompt, by default that of the score."""
+        """The prompt; the default depends on the score."""
         is_default = "prompt" not in self.model_fields_set
         return "rate" if self.scorer == "scale" and is_default else self.prompt
 
     @property
     def prompts_used(self) -> frozenset[str]:
-        """Those of its settings, and that of the scale."""
+        """Names of the prompts of the settings, and of the default prompt of the scale."""
         own = self._question
         return super().prompts_used | (frozenset({own}) if isinstance(own, str) else frozenset())
 
@@ -135,7 +135,7 @@ class ModelJudge(SamplingNode):
 
     @property
     def _terms(self) -> dict[str, str]:
-        """What the prompt of a scale shows beside the candidate."""
+        """Variables of the prompt of a scale, beside the candidate."""
         low, high = self.scale
         flags = {"reason": self.reason, "written": self.verdict == "text"}
         return {"rubric": self.rubric, "low": str(low), "high": str(high)} | {
@@ -145,7 +145,7 @@ class ModelJudge(SamplingNode):
     async def judge(
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> tuple[float | None, list[Criticism]]:
-        """A candidate's score, None if none could be read; and the reasons for it."""
+        """A candidate's score (None if none could be read), and the reasons for it as critiques."""
         messages = step.messages(
             self._question,
             state,
@@ -167,10 +167,10 @@ class ModelJudge(SamplingNode):
         return score, [self._criticism(text, first, each, candidate, step) for text, each in read]
 
     async def _written(self, messages: list[Message], first: int, step: Step) -> list[Completion]:
-        """What the model writes, without what the budget or a fault kept it from writing."""
+        """Sample the model's texts, without those that the budget or an error prevented."""
         sampling: Sampling = self.sampling
         if self.verdict == "logits" and self._lead.strip():
-            # A score that it writes after its reason by itself would be read before it is asked.
+            # Stop before a score that the model writes itself: it is read from the logits.
             stop = (*sampling.stop, self._lead.strip())
             sampling = sampling.model_copy(update={"stop": stop})
         texts = await step.sample(
@@ -183,7 +183,7 @@ class ModelJudge(SamplingNode):
         return [text for text in texts if text.finish_reason not in NOT_WRITTEN]
 
     async def _read(self, text: Completion, messages: list[Message], step: Step) -> float | None:
-        """The score that a text states, or that follows it as a reason."""
+        """The score stated in a text or, with ``verdict: logits``, the score that follows it."""
         said = self.prefix + text.text
         if self.verdict == "logits":
             return await self._chosen(messages, f"{said.rstrip()}\n\n{self._lead}", step)
@@ -192,7 +192,7 @@ class ModelJudge(SamplingNode):
         return _first(said, self._options)
 
     async def _chosen(self, messages: list[Message], begun: str, step: Step) -> float | None:
-        """The score by the probabilities of the options; None if the budget ran out first."""
+        """The score from the probabilities of the options; None if the budget ran out first."""
         found: list[float] | None = await self._probabilities(messages, begun, self._options, step)
         if found is None:
             return None
@@ -228,7 +228,7 @@ class ModelJudge(SamplingNode):
     async def match(
         self, first: Candidate, second: Candidate, number: int, state: State, step: Step
     ) -> float | None:
-        """The probability that the first is better, over both orders."""
+        """The probability that ``first`` is better than ``second``, averaged over both orders."""
         there = await self._prefers(first, second, 2 * number, state, step)
         back = await self._prefers(second, first, 2 * number + 1, state, step)
         return None if there is None or back is None else (there + 1 - back) / 2
@@ -256,7 +256,7 @@ def _first(text: str, options: Sequence[str]) -> float | None:
 
 
 def _mean(scores: Sequence[float], texts: Sequence[Completion], step: Step) -> float | None:
-    """The mean of the scores that could be read in texts; that none could is noted."""
+    """The mean of the scores that could be read in texts; if none could, record a failure."""
     if scores:
         return math.fsum(scores) / len(scores)
     if texts:

@@ -18,15 +18,15 @@ from thinkgraph.nodes.code_blocks import code_of
 from thinkgraph.nodes.judging.judgement import Judgement
 
 FIELD = "tests"
-"""The input, or state field, that holds the tests."""
+"""The input or state field with the tests."""
 _SHOWN = 300
 
 
 def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
-    """Judge a candidate by the share of the tests that its code passes; all are accepted.
+    """Judge a candidate by the share of tests that its code passes; it is accepted if all pass.
 
     Args:
-        text: the candidate's; its code is what stands in its Markdown fences, or all of it.
+        text: the candidate's text; the code is in its Markdown fences, or else the whole text.
         fields: the spec's inputs and state.
 
     Raises:
@@ -67,7 +67,7 @@ def tests(text: str, fields: Mapping[str, Any]) -> Judgement:
 
 
 def _statements(given: Any) -> list[tuple[str, bool]]:
-    """The statements of the tests, each with whether it is one that can pass or fail."""
+    """The statements of the tests, each with whether it is an assertion."""
     source = "\n".join(map(str, given)) if isinstance(given, list | tuple) else str(given or "")
     try:
         body = ast.parse(source).body
@@ -84,7 +84,7 @@ def _statements(given: Any) -> list[tuple[str, bool]]:
 
 
 def _builtins(statements: Iterable[str]) -> set[str]:
-    """The names of Python that tests use, but for those that they define themselves."""
+    """The Python builtins that tests use, except names that they define themselves."""
     nodes = [node for statement in statements for node in ast.walk(ast.parse(statement))]
     names = [node for node in nodes if isinstance(node, ast.Name)]
     defined = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
@@ -93,13 +93,13 @@ def _builtins(statements: Iterable[str]) -> set[str]:
 
 
 def _watched(names: Iterable[str], runs: Callable[[str], bool]) -> Callable[[], list[str]]:
-    """Keep what names stand for in a session; gives what tells those that were redefined since.
+    """Save builtins of a session; return a function that lists those redefined since.
 
     Args:
-        names: those of Python; the sandbox has not all of them.
-        runs: runs code in the session, and tells whether it succeeds.
+        names: names of the builtins; the sandbox doesn't have all of them.
+        runs: runs code in the session, and returns whether it succeeded.
     """
-    kept = f"_{secrets.token_hex(8)}_"  # nothing that the code could name
+    kept = f"_{secrets.token_hex(8)}_"  # a name that the code can't know
     known = {name: runs(f"{kept}{name} = {name}") for name in sorted(names)}
 
     def redefined() -> list[str]:

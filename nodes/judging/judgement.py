@@ -1,4 +1,4 @@
-"""What a verifier says of a candidate."""
+"""The judgement of a verifier on a candidate."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from thinkgraph.nodes.population import Candidate, Criticism
 from thinkgraph.nodes.step import Step
 
 LONGEST_REASON = 4000
-"""Characters of a reason; it may enter a prompt."""
+"""Maximum characters of a reason, since it may be part of a prompt."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a verifier says of a candidate.
+    """The judgement of a verifier on a candidate.
 
     Attributes:
         score: higher is better; 1 and 0 for true and false.
-        accepted: what it says itself; None where it gives a number.
-        reason: its reason, if it gives one.
+        accepted: the verifier's verdict; None if it returned a number.
+        reason: the verifier's reason, if it gave one.
     """
 
     score: float
@@ -29,12 +29,12 @@ class Judgement:
 
     @classmethod
     def of(cls, returned: Any) -> Judgement | None:
-        """What a verifier returned: a boolean, a number, or a pair of that and a reason.
+        """Convert what a verifier returned: a boolean, a number, or a pair of that and a reason.
 
-        None, alone or in the pair, is no judgement.
+        None, alone or in the pair, means no judgement.
 
         Raises:
-            TypeError: it returned something else.
+            TypeError: the verifier returned something else.
             ValueError: the number is not finite.
         """
         if isinstance(returned, cls):
@@ -57,7 +57,7 @@ class Judgement:
     def criticism(
         self, candidate: Candidate, verifier: str, index: int, least: float, step: Step
     ) -> Criticism:
-        """The critique that it is; without a verdict of its own, ``least`` is accepted."""
+        """The judgement as a critique; without a verdict it accepts scores from ``least`` on."""
         accepted = self.score >= least if self.accepted is None else self.accepted
         said = "accepts this answer" if accepted else "rejects this answer"
         return Criticism(

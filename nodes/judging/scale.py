@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_SCORES = 101
-"""Scores of a scale at most: 0 to 100."""
+"""Maximum number of scores of a scale: 0 to 100."""
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _AFTER_WORD = re.compile(rf"\b(?:score|rating)\b[^\w\n-]*(?:is|of)?[^\w\n-]*({_NUMBER})", re.I)
 _ANYWHERE = re.compile(rf"(?<![\w./-])({_NUMBER})(?:\s*(?:/|out of)\s*\d+)?(?![\w%])")
@@ -56,8 +56,8 @@ class Scale:
     def written(self, text: str) -> float | None:
         """The score that a text states, or None if it states none on the scale.
 
-        It is the number behind the last "Score:" or "Rating:", else the last number of the text;
-        in "8/10" and "8 out of 10" it is the 8.
+        It is the number after the last "Score:" or "Rating:", else the last number of the text; in
+        "8/10" and "8 out of 10" it is the 8.
         """
         for pattern in (_AFTER_WORD, _ANYWHERE):
             found = [float(number) for number in pattern.findall(text)]

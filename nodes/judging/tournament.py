@@ -13,11 +13,12 @@ preference could be read."""
 
 
 async def knock_out(candidates: Sequence[Candidate], match: Match) -> dict[str, float]:
-    """The number of matches that each candidate wins, by its id.
+    """The number of rounds that each candidate survives, by its id; the winner survives most.
 
-    Neighbours meet, all matches of a round side by side; one without an opponent advances.
+    Neighbours play each other, all matches of a round concurrently; a candidate without an opponent
+    advances. The tournament ends when a match has no result.
     """
-    wins = {candidate.id: 0.0 for candidate in candidates}
+    survived = {candidate.id: 0.0 for candidate in candidates}
     field = list(candidates)
     while len(field) > 1:
         pairs = list(zip(field[::2], field[1::2], strict=False))
@@ -28,10 +29,10 @@ async def knock_out(candidates: Sequence[Candidate], match: Match) -> dict[str, 
             second if chance is not None and chance < 0.5 else first
             for (first, second), chance in zip(pairs, chances, strict=True)
         ]
-        for winner in winners:
-            wins[winner.id] += 1
         field = [*winners, *field[2 * len(pairs) :]]
-    return wins
+        for candidate in field:
+            survived[candidate.id] += 1
+    return survived
 
 
 async def _played(match: Match, first: Candidate, second: Candidate) -> float | None:

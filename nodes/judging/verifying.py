@@ -1,4 +1,4 @@
-"""Verifiers at work: functions of the host's judge candidates, and can't hold up or break a run."""
+"""Verification: functions of the host judge candidates, and can't block or break a run."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from thinkgraph.nodes.step import Step, gather
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 
 AT_ONCE = 8
-"""Calls of one verifier that run at the same time."""
+"""Maximum concurrent calls of a verifier in one run of a node."""
 BUILT_IN: Mapping[str, Callable[..., Any]] = {"tests": tests}
-"""Verifiers that need no host; one of the host's of the same name comes first."""
+"""Built-in verifiers; a verifier of the host with the same name takes precedence."""
 
 
 FIELDS: Mapping[str, str] = {"tests": FIELD}
-"""By the built-in verifier, the input or state field that it needs."""
+"""The input or state field that each built-in verifier needs."""
 
 
 def hosted(verifier: str) -> tuple[str, ...]:
-    """The names that a host has to bind for a node with this verifier."""
+    """The names that the host has to bind for this verifier; empty if it is built in."""
     return (verifier,) if verifier and verifier not in BUILT_IN else ()
 
 
 async def verify(
     candidates: Sequence[Candidate], verifier: str, state: State, step: Step, timeout: float
 ) -> dict[str, Judgement]:
-    """The judgements of a verifier on candidates, by their ids.
+    """The judgements of a verifier on candidates, by candidate id.
 
-    The verifier gives no judgement on a candidate where it fails, takes too long or returns
-    nothing; the first two are noted among the failures of the step.
+    A candidate has no judgement if the verifier fails, times out or returns None; failures and
+    time-outs are added to the failures of the step.
 
     Args:
-        candidates: what is judged, side by side.
-        verifier: its name.
-        state: what the candidates answer, and the fields of the spec.
+        candidates: the candidates to judge, concurrently.
+        verifier: name of the verifier.
+        state: the question, and the fields of the spec.
         step: the run of the node, which has the verifiers.
         timeout: seconds for one candidate.
 
     Raises:
-        ThinkgraphError: the function has an argument that no verifier is given.
+        ThinkgraphError: the function requires an argument that verifiers don't get.
     """
     function = step.verifiers.get(verifier) or BUILT_IN[verifier]
     places = asyncio.Semaphore(AT_ONCE)
@@ -67,9 +67,9 @@ async def verify(
                     return Judgement.of(await _called(function, given))
             except TooManyLeft as error:
                 fault = f"failed: {error}"
-            except ThinkgraphError:  # the user's to mend, for all candidates alike
+            except ThinkgraphError:  # a mistake of the user, the same for all candidates
                 raise
-            except Exception as error:  # of a stranger's code
+            except Exception as error:  # third-party code can raise anything
                 fault = f"failed: {type(error).__name__}: {error!s:.300}"
                 fault = f"took longer than {timeout:g} s" if limit.expired() else fault
         step.failures.append(f"the verifier {verifier!r} {fault} ({candidate.id})")
@@ -81,7 +81,7 @@ async def verify(
 
 
 def _arguments(function: Callable[..., Any], name: str, known: dict[str, Any]) -> dict[str, Any]:
-    """What a function is given of what is known, by the names of its arguments."""
+    """The values in ``known`` that a function takes, by the names of its arguments."""
     try:
         declared = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -99,7 +99,7 @@ def _arguments(function: Callable[..., Any], name: str, known: dict[str, Any]) -
 
 
 async def _called(function: Callable[..., Any], given: dict[str, Any]) -> Any:
-    """What a function returns; one that isn't a coroutine runs in a thread of its own."""
+    """Call a function; one that isn't a coroutine function runs in a thread of its own."""
     call = functools.partial(function, **given)
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         return await call()

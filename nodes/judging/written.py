@@ -10,10 +10,10 @@ _UN = r"(?P<un>(?:in|un)(?=\w{4}))"
 
 
 def written_option(text: str, options: Sequence[str]) -> int | None:
-    """Which option a text names, by its index, or None.
+    """The index of the option that a text names, or None.
 
-    An option that the text consists of, or that a punctuation mark or a new line follows at its
-    beginning, counts first ("A.", "Yes, it is"); else the last one, as :func:`last_option` says.
+    An option at the beginning counts if it is the whole text, or if a punctuation mark or a line
+    break follows it ("A.", "Yes, it is"). Otherwise the last one counts; see :func:`last_option`.
     """
     words = [option.strip() for option in options]
     begins = re.match(rf"[\W_]*({_any_of(words)})\b(?=\s*(?:$|[^\w\s]|\n))", text, re.IGNORECASE)
@@ -21,10 +21,10 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
 
 
 def last_option(text: str, options: Sequence[str]) -> int | None:
-    """Which option a text names last, by its index, or None.
+    """The index of the option that a text names last, or None.
 
-    What is negated ("not correct", "isn't quite correct", "incorrect") names the other one of two
-    options, and none of several.
+    A negated option ("not correct", "isn't quite correct", "incorrect") names the other one of two
+    options; if there are more options, it is ignored.
     """
     words = [option.strip() for option in options]
     found = None

@@ -23,15 +23,15 @@ ToolName = Annotated[str, Field(pattern=rf"^(?:{NAME}|\$[A-Za-z_][A-Za-z0-9_]*)$
 
 
 class Act(CandidateNode):
-    """Sample candidates that call tools in a loop with a bound, and end with an answer.
+    """Sample candidates that call tools in a bounded loop and end with an answer.
 
-    The tools are named, and bound by the host of the run. With ``form: calls`` they are called in
-    the model's own tool format, with arguments constrained to their JSON schemas (ReAct,
+    The spec names the tools, and the host of the run binds them. With ``form: calls`` the model
+    calls them in its own tool format, with arguments constrained to their JSON schemas (ReAct,
     arXiv 2210.03629); for a model without such a format, the prompt describes the tools. With
-    ``form: code`` one tool runs the blocks of code that the model writes in its text, and what they
-    print follows them (ToRA, arXiv 2309.17452, algorithm 1). Each trajectory has tools of its own
-    where these are made by a factory, such as the variables of ``python``. A tool error is returned
-    to the model and doesn't end the run.
+    ``form: code`` one tool executes the code blocks that the model writes in its text, and each is
+    followed by its output (ToRA, arXiv 2309.17452, algorithm 1). A tool that comes from a factory
+    is created anew for each trajectory, such as ``python`` with its variables. A tool error is
+    returned to the model and doesn't end the run.
     """
 
     kind: ClassVar[str] = "act"
@@ -74,12 +74,12 @@ class Act(CandidateNode):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """Calls of tools; code is run, and the text goes on from what it printed."""
+        """Tool calls or, with ``form: code``, continuing a text after the output of its code."""
         return super().needs | {"tools" if self.form == "calls" else "beginnings"}
 
     @property
     def asks_person(self) -> bool:
-        """Whether a person approves calls."""
+        """Whether a person has to approve calls."""
         return bool(self.approve)
 
     @property
@@ -88,7 +88,7 @@ class Act(CandidateNode):
         return self.tools
 
     async def run(self, state: State, step: Step) -> Update:
-        """The first turns in one batch, then each trajectory by itself, side by side."""
+        """Sample the first turns in one batch, then continue the trajectories concurrently."""
         messages = step.messages(self.prompt, state)
         if self.prefix:
             messages.append(Message(role="assistant", content=self.prefix))
@@ -103,7 +103,7 @@ class Act(CandidateNode):
             tools=tools,
             once=bool(self.approve),
         )
-        if self.approve:  # one after the other, so that each time they ask in the same order
+        if self.approve:  # in sequence, so that they ask in the same order after each interrupt
             pairs = zip(ways, turns, strict=True)
             return Update(candidates=tuple([await self._finished(*p, step) for p in pairs]))
         work = [self._finished(way, turn, step) for way, turn in zip(ways, turns, strict=True)]
@@ -136,10 +136,11 @@ class Act(CandidateNode):
         return found
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A first request for all, and one behind each call of each trajectory."""
-        grown = self.max_calls * (self.max_tokens + self.output)
+        """One request for all first turns, one after each call, and with code after a fence."""
+        turns = self.max_calls * (2 if self.form == "code" else 1)
+        grown = turns * self.max_tokens + self.max_calls * self.output
         asked = self.requests(samples=self.samples)
-        more = self.requests(calls=self.samples, turns=self.max_calls, prefix=grown)
+        more = self.requests(calls=self.samples, turns=turns, prefix=grown)
         longest = self.longest + (grown if self.form == "code" else 0)
         alive = before.live + self.samples
         after = before.added(self.samples, longest, live=alive, exact=before.exact)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import Sampling, continued
+from thinkgraph.models.model import NOT_WRITTEN, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
@@ -20,7 +20,7 @@ class Ask(SamplingNode):
 
     The completion is written to the state field ``into`` by that field's reducer, and later prompts
     can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
-    list is written. It leaves enough of the budget for an answer. Thinking is off here, unless
+    list is written. The node leaves enough of the budget for an answer. Thinking is off by default;
     ``template: {enable_thinking: true}`` turns it on.
     """
 
@@ -34,18 +34,21 @@ class Ask(SamplingNode):
     lines: bool = Field(
         False, description="write a list of the lines, or of those with a bullet or number"
     )
+    conversation: bool = Field(
+        True, description="whether the model sees the conversation before the question"
+    )
     most: int = Field(8, ge=1, le=64, description="with `lines`: maximum number of lines")
 
     @property
     def field_types(self) -> dict[str, str]:
-        """A text, or a list with `each` and `lines`; `each` is a list."""
+        """``into`` is a string, or a list with ``each`` or ``lines``; ``each`` is a list."""
         written = {self.into: "list" if self.lines or self.each else "string"}
         return written | ({self.each: "list"} if self.each else {})
 
     async def run(self, state: State, step: Step) -> Update:
-        """One completion, or one for each item."""
+        """Sample one completion, or one for each item."""
         if self.each is None:
-            item = str(state.fields.get("item", ""))  # of an edge that fans out over a list
+            item = str(state.fields.get("item", ""))  # set by an edge that fans out over a list
             text = await self._asked(item, 0, 1, state, step)
             return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
         found = state.fields.get(self.each)
@@ -73,6 +76,9 @@ class Ask(SamplingNode):
 
     async def _asked(self, item: str, index: int, of: int, state: State, step: Step) -> str:
         draft = next(iter(state.live), None)
+        if not self.conversation:
+            kept = tuple(turn for turn in state.messages if turn.role == "system")
+            state = state.model_copy(update={"messages": kept})
         messages = step.messages(
             self.prompt,
             state,
@@ -82,30 +88,27 @@ class Ask(SamplingNode):
         )
         completion = await step.prepare(
             continued(messages, self.prefix),
-            self._direct(step),
+            self.without_thinking(step),
             texts=of,
             first=index,
             role=self.model,
         )
-        return (self.prefix + completion.text).strip()
-
-    def _direct(self, step: Step) -> Sampling:
-        """The sampling, without a thought that eats its tokens, unless the node asks for one."""
-        if "templates" in getattr(step.models(self.model), "lacks", ()):
-            return self.sampling
-        template = {"enable_thinking": False, **self.template}
-        return self.sampling.model_copy(update={"template": template})
+        text = (self.prefix + completion.text).strip()
+        if not text and completion.finish_reason not in NOT_WRITTEN:
+            step.failures.append(f"the model wrote nothing for {self.into!r}")
+        return text
 
 
 _NUMBER = re.compile(
     r"^\s*(?:(?:Q|Step|Question)?\s*\d{1,3}\s*[.:)](?=\s|[^\W\d])|[-*•](?=\s))\s*", re.IGNORECASE
-)  # no number or sign of the line itself: 12.5% of 80, 3:30 pm, -5
+)  # not the numbers and signs of the item itself: 12.5% of 80, 3:30 pm, -5
 
 
 def listed(text: str) -> list[str]:
     """The items of a list, without bullets and numbers.
 
-    These are the lines that have one; if none has, all but those that introduce others.
+    Items are the lines with a bullet or number; if there are none, all lines except those that end
+    with a colon.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     items = [line for line in lines if _NUMBER.match(line)]

@@ -23,13 +23,13 @@ _CALLED = re.compile(r"^(?!def ).*\bsolution\(", re.MULTILINE)
 
 
 class Calculate(Node):
-    """Work out what each live candidate wrote; the result is its answer.
+    """Evaluate the program that each live candidate wrote; the result is its answer.
 
-    Without a tool it is arithmetic, of names and numbers, and evaluated here. A tool such as
-    ``python`` runs it as a program, and the last line of the output is the answer. A function
-    ``solution()`` that the program only defines is called, as in program-aided language models
-    (arXiv 2211.10435). Of a text with several blocks of code all are run, in their order, as one
-    program. A candidate whose program fails has no answer: it abstains.
+    Without a tool the program is arithmetic with names and numbers, and evaluated by the built-in
+    calculator. A tool such as ``python`` executes it, and the last line of the output is the
+    answer. A function ``solution()`` that the program defines without calling it is called, as in
+    program-aided language models (arXiv 2211.10435). The code blocks of a text are executed in
+    order, as one program. A candidate whose program fails has no answer: it abstains.
     """
 
     kind: ClassVar[str] = "calculate"
@@ -49,7 +49,7 @@ class Calculate(Node):
         return (self.tool,) if self.tool else ()
 
     async def run(self, state: State, step: Step) -> Update:
-        """Work all out, by a tool side by side; asks no model."""
+        """Evaluate all candidates without a model; calls of a tool run concurrently."""
         if self.tool:
             worked = await gather(*(self._executed(c, self.tool, step) for c in state.live))
         else:
@@ -74,12 +74,12 @@ class Calculate(Node):
         return candidate.model_copy(update=changes)
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """No model call; one of the tool for each candidate."""
+        """No requests; one call of the tool, if there is one, per candidate."""
         return Cost(before, tool_calls=before.live if self.tool else 0)
 
 
 def program(text: str) -> str:
-    """The program of a text: its blocks of code, or all of it if it has none."""
+    """The program in a text: its code blocks, or the whole text if it has none."""
     code = code_of(text)
     if _SOLUTION.search(code) and not _CALLED.search(code):
         code = f"{code.rstrip()}\nprint(solution())"
@@ -87,7 +87,7 @@ def program(text: str) -> str:
 
 
 def printed(output: str) -> str | None:
-    """The last line of an output, as an answer: a float that is whole is an integer."""
+    """The last line of an output as an answer; a whole float is written as an integer."""
     lines = output.strip().splitlines()
     if not lines:
         return None

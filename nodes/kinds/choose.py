@@ -27,7 +27,7 @@ LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Choose(SamplingNode):
-    """The model reads all live candidates, labelled A, B, C …, and chooses one; the others retire.
+    """Let the model choose one of the live candidates, labelled A, B, C …; the others are retired.
 
     The choice is the label with the highest probability, read from the logits; the probability
     becomes the candidate's score. With ``verdict: text`` it is the label that the model writes,
@@ -64,7 +64,7 @@ class Choose(SamplingNode):
         return super().needs | ({"probabilities"} if self.verdict == "logits" else frozenset())
 
     async def run(self, state: State, step: Step) -> Update:
-        """Choose until one is left; where the budget ends first, those still there stay."""
+        """Choose until one candidate is left; if the budget ends first, several stay live."""
         field = [candidate for candidate in state.live if candidate.text.strip()]
         seen = {candidate.id: candidate for candidate in state.live}
         seen_groups = 0
@@ -85,7 +85,7 @@ class Choose(SamplingNode):
         return Update(candidates=tuple(after))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A question for each group, until one candidate is left; empty ones need none."""
+        """One request per group and order, until one candidate is left; empty ones need none."""
         asked, left = list[RequestBounds](), before.live
         while left > 1:
             size, groups = min(left, self.group), -(-left // self.group)
@@ -102,7 +102,7 @@ class Choose(SamplingNode):
     async def _scored(
         self, group: list[Candidate], number: int, state: State, step: Step
     ) -> list[Candidate] | None:
-        """The group with the mean probability of each; None if the budget ended first."""
+        """The group with mean probabilities as scores; None if a probability is missing."""
         if len(group) == 1:
             return group
         orders = min(self.orders, len(group))
@@ -114,7 +114,7 @@ class Choose(SamplingNode):
         found = [chances for chances in await gather(*work) if chances is not None]
         if len(found) < orders:
             return None
-        # Turned back, the chances of each candidate stand at its place.
+        # Rotate the probabilities back, so that their order is that of the candidates.
         turned = [_turned(c, len(group) - start) for c, start in zip(found, starts, strict=True)]
         means = [math.fsum(chances) / orders for chances in zip(*turned, strict=True)]
         return [
@@ -125,7 +125,7 @@ class Choose(SamplingNode):
     async def _shown(
         self, group: list[Candidate], number: int, state: State, step: Step
     ) -> list[float] | None:
-        """The probability of each candidate, in one order."""
+        """The probability of each candidate when the group is shown in this order."""
         messages = truncate_texts(
             lambda texts: step.messages(
                 self.prompt, state, drafts=list(zip(LABELS, texts, strict=False))
@@ -138,7 +138,7 @@ class Choose(SamplingNode):
     async def _chances(
         self, messages: list[Message], labels: str, number: int, step: Step
     ) -> list[float] | None:
-        """The probability of each label; None if the budget ran out first, or none was written."""
+        """The probability of each label; None if the budget ran out or no label was written."""
         if self.verdict == "logits":
             begun = continued(messages, self.lead)
             try:
@@ -161,5 +161,5 @@ class Choose(SamplingNode):
 
 
 def _turned(items: Sequence[T], start: int) -> list[T]:
-    """The items from one on, and then those before it."""
+    """The items rotated so that the one at index ``start`` comes first."""
     return [*items[start:], *items[:start]]

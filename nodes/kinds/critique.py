@@ -22,13 +22,13 @@ from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
 from thinkgraph.nodes.judging.judgement import LONGEST_REASON
 from thinkgraph.nodes.judging.verifying import hosted, verify
-from thinkgraph.nodes.judging.written import last_option
+from thinkgraph.nodes.judging.written import last_option, written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.step import Step, gather
 
 META = ("Yes", "No")
-META_TOKENS = 8
+META_TOKENS = 64
 
 
 class Critique(SamplingNode):
@@ -37,13 +37,13 @@ class Critique(SamplingNode):
     The critic writes a review. The probabilities of the two verdicts, as continuations of the
     review, are read from the logits, so that the wording of a small model can't be misread.
     ``verdict: text`` reads the last verdict in the review instead, for models without logits; the
-    prompt then asks for one of the ``verdicts``.
+    prompt then asks for one of the ``verdicts``, and a review without one rejects.
 
-    With ``meta`` the critic is itself checked: for each critique that rejects, a model is asked
-    whether the faults that it names are there. A fault counts as much as that is probable.
+    With ``meta`` the critiques are checked: for each one that rejects, the model is asked whether
+    the faults that it names are real. The rejection is weighted by the probability of a yes.
 
-    With ``verifier`` a function of the host's judges in place of the model: its verdict, or its
-    score from ``threshold`` on, accepts a candidate, and its reason is the review.
+    With ``verifier`` a function of the host judges instead of the model: its verdict, or a score of
+    at least ``threshold``, accepts a candidate, and its reason is the text of the critique.
     """
 
     kind: ClassVar[str] = "critique"
@@ -77,11 +77,11 @@ class Critique(SamplingNode):
 
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:
-        """The verifier, if there is one."""
+        """The verifier, if there is one that the host has to bind."""
         return hosted(self.verifier)
 
     async def run(self, state: State, step: Step) -> Update:
-        """All reviews of all candidates side by side."""
+        """Review all new candidates concurrently."""
         fresh = [c for c in state.live if not self._has_reviewed(c, state, step)]
         if self.verifier:
             return Update(critiques=await self._verified(fresh, state, step))
@@ -89,7 +89,7 @@ class Critique(SamplingNode):
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """The reviews of what it has not reviewed, and a verdict on each; nothing of a verifier."""
+        """The reviews of new candidates, and a verdict for each; no requests with a verifier."""
         if self.verifier:
             return Cost(before.judged(LONGEST_REASON))
         shows: dict[str, TextBound] = {
@@ -115,7 +115,7 @@ class Critique(SamplingNode):
         return Cost(before.judged(said), tuple(asked), exact=certain)
 
     def _meta_cost(self, review: RequestBounds, shows: Mapping[str, TextBound]) -> RequestBounds:
-        """A question for each review, if all reject."""
+        """One request per review, since all may reject."""
         asked = replace(review, prompt=self.meta or "", shows=shows, prefix=0)
         prompts = review.prompts * self.samples
         if self.verdict == "text":
@@ -126,7 +126,7 @@ class Critique(SamplingNode):
     async def _verified(
         self, fresh: list[Candidate], state: State, step: Step
     ) -> tuple[Criticism, ...]:
-        """What a verifier says of the candidates."""
+        """The judgements of a verifier as critiques."""
         found = await verify(fresh, self.verifier, state, step, self.timeout)
         critiques = tuple(
             found[candidate.id].criticism(candidate, self.verifier, i, self.threshold, step)
@@ -179,7 +179,7 @@ class Critique(SamplingNode):
         messages: list[Message],
         step: Step,
     ) -> Criticism | None:
-        """The critique that a review is; None if the budget ran out before its verdict."""
+        """Make a critique of a review; None if the budget ran out before its verdict."""
         text = self.prefix + review.text
         probability = None
         if self.verdict == "logits":
@@ -187,7 +187,10 @@ class Critique(SamplingNode):
             if probability is None:
                 return None
         if probability is None:
-            accepted = last_option(text, self._verdicts) == 0
+            said = last_option(text, self._verdicts)
+            if said is None:
+                step.failures.append(f"{text.strip()[-80:]!r} has no verdict, so it rejects")
+            accepted = said == 0
         else:
             accepted = self._passes(probability)
         return Criticism(
@@ -217,7 +220,7 @@ class Critique(SamplingNode):
     async def _checked(
         self, found: Criticism, candidate: Candidate, sample: int, state: State, step: Step
     ) -> Criticism | None:
-        """A critique that rejects, as far as its faults are there; None without budget."""
+        """A rejecting critique, weighted by whether its faults are real; None without budget."""
         known = {"candidate": candidate.text, "answer": candidate.answer or ""}
         messages = step.messages(
             self.meta or "", state, critique=found.text, verdicts=self._verdicts, **known
@@ -230,20 +233,23 @@ class Critique(SamplingNode):
         return found.model_copy(update=changed)
 
     async def _valid(self, messages: list[Message], sample: int, step: Step) -> float | None:
-        """The probability of Yes; None without budget."""
+        """The probability of Yes: the faults are real; None without budget."""
         if self.verdict == "logits":
             found = await step.choose(messages, META, role=self.model, adapter=self.adapter)
             return found[0] if found else None
-        sampling = self.sampling.model_copy(update={"max_tokens": META_TOKENS})
+        sampling = self.without_thinking(step).model_copy(update={"max_tokens": META_TOKENS})
         (reply,) = await step.sample(messages, sampling, first=sample, part=1, role=self.model)
         if reply.finish_reason in NOT_WRITTEN:
             return None
-        return float(reply.text.strip().lower().startswith(META[0].lower()))
+        said = written_option(reply.text, META)
+        if said is None:
+            step.failures.append(f"{reply.text.strip()[-80:]!r} says neither Yes nor No")
+        return float(said != 1)  # what can't be read leaves the critique as it is
 
     def _passes(self, probability: float) -> bool:
         return probability >= self.threshold
 
     @property
     def _verdicts(self) -> tuple[str, ...]:
-        """The words that the review itself must end with."""
+        """The verdicts with which a review may end; empty with ``verdict: logits``."""
         return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()

@@ -21,18 +21,19 @@ from thinkgraph.nodes.step import Step, gather
 
 Rule = Literal["never", "decided", "confident", "unanimous"]
 WAVE = {"confident": 1, "unanimous": 5}
-"""How many are sampled between two looks, where a rule has a custom of its own."""
+"""Default number of samples per wave, for the rules that have one."""
 
 
 class Generate(CandidateNode):
     """Sample new candidate answers to the question; they join the population.
 
     ``until`` may stop the sampling early. ``decided`` is lossless: once the samples in progress
-    can't change the winner or the tie of an unweighted majority vote, they are cancelled. They stay
-    on record with their tokens, outside the population. They could still change another vote, and
-    its note says so. ``confident`` samples in waves until the leading answer is more frequent than
-    the next with a probability of ``threshold`` (adaptive-consistency, arXiv 2305.11860).
-    ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480, figure 1).
+    can't change the winner or the tie of an unweighted majority vote, they are cancelled. They are
+    recorded with their tokens, outside the population. They could have changed another kind of
+    vote, whose note then says so. ``confident`` samples in waves until the leading answer is more
+    frequent than the next with a probability of ``threshold`` (adaptive-consistency,
+    arXiv 2305.11860). ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480,
+    figure 1).
     """
 
     kind: ClassVar[str] = "generate"
@@ -58,16 +59,16 @@ class Generate(CandidateNode):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """A thought of a set length goes on from its own beginning."""
+        """The capability to continue a given text as well, with ``thinking``."""
         return super().needs | (frozenset({"beginnings"}) if self.thinking else frozenset())
 
     @property
     def writes_answer(self) -> bool:
-        """With one sample, if there are no other candidates."""
+        """True for one sample without thinking or prefix, if there are no other candidates."""
         return self.samples == 1 and self.thinking is None and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
-        """One prompt; a candidate for each completion."""
+        """Sample one prompt, in waves if there is a stopping rule; completions are candidates."""
         messages = continued(step.messages(self.prompt, state), self.prefix)
         size = self.wave or WAVE.get(self.until, self.samples)
         drafts: list[Candidate] = []
@@ -80,7 +81,7 @@ class Generate(CandidateNode):
         return Update(candidates=tuple(drafts))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A request for each wave, or the parts of each thought."""
+        """One request per wave, or per part of each thought."""
         size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
         waves, rest = divmod(self.samples, size)
         thinking, asked, longest = self.thinking, list[RequestBounds](), self.longest
@@ -132,13 +133,13 @@ class Generate(CandidateNode):
         return self.until == "decided" and self.is_decided(drafts, state.question)
 
     def is_decided(self, drafts: Sequence[Candidate], question: str) -> bool:
-        """Whether nothing that is still to be sampled can change the vote's winner or tie."""
+        """Whether the remaining samples can't change the winner or the tie of the vote."""
         remaining = self.samples - sum(not _is_cancelled(draft) for draft in drafts)
         return decided(_votes(drafts, question), remaining)
 
 
 class _Poll:
-    """The vote while samples are still being written; ends it when it is decided."""
+    """The vote while samples are still being generated; cancels them once it is decided."""
 
     def __init__(
         self, node: Generate, question: str, before: Sequence[Candidate], step: Step
@@ -148,7 +149,7 @@ class _Poll:
         self.drafts: dict[int, Candidate] = {}
 
     def take(self, completion: Completion, generation: Generation) -> None:
-        """Count one more completion; cancel the others once they can change nothing."""
+        """Count a completion; cancel the others once they can't change the vote."""
         draft = self.drafts[completion.sample] = self.draft(completion)
         self._step.emit(CandidateUpdated(candidate=draft))
         if self._node.until != "decided" or self._over:
@@ -158,7 +159,7 @@ class _Poll:
             generation.cancel()
 
     def draft(self, completion: Completion) -> Candidate:
-        """The candidate of a completion; one that ended after the decision was cancelled by it."""
+        """The candidate of a completion; one that ends after the decision counts as cancelled."""
         if self._over and completion.finish_reason not in NOT_WRITTEN:
             completion = completion.model_copy(update={"finish_reason": "cancelled"})
         candidate = self._node.candidate(completion, self._step, first=len(self._before))
@@ -166,7 +167,7 @@ class _Poll:
 
 
 def _votes(drafts: Sequence[Candidate], question: str) -> list[int]:
-    """How many give each answer, most first; those cut short have no vote."""
+    """The votes of each answer in descending order; candidates cut short don't vote."""
     answers = [None if _is_cut(draft) or not draft.live else draft.answer for draft in drafts]
     return sorted((len(members) for members in group(answers, question=question)), reverse=True)
 

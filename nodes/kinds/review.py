@@ -29,9 +29,9 @@ CHOSEN, EDITED, ACCEPTED, REJECTED = (
 
 
 class Reply(Frozen):
-    """What a person says of candidates.
+    """A person's reply about candidates.
 
-    ``accept`` is whether they are accepted: by default so, unless there is a remark.
+    ``accept`` says whether they are accepted; by default they are, unless there is a remark.
     """
 
     choose: str | int | None = Field(None, description="a candidate's id, or its number from 1")
@@ -47,12 +47,12 @@ class Reply(Frozen):
 
     @property
     def accepts(self) -> bool:
-        """Whether it accepts what it is about."""
+        """Whether the reply accepts the candidates that it is about."""
         return self.remark is None if self.accept is None else self.accept
 
     @property
     def words(self) -> str:
-        """The critique that it is."""
+        """The text of the reply as a critique."""
         if self.remark is not None:
             return self.remark
         if not self.accepts:
@@ -63,13 +63,13 @@ class Reply(Frozen):
 
     @classmethod
     def parse(cls, given: Any, candidates: Sequence[Candidate]) -> Reply:
-        """A reply in one of its forms.
+        """Parse a reply.
 
-        A boolean accepts or rejects all; a number, or an id, chooses; another text that is more
-        than one word is a remark.
+        A boolean accepts or rejects all candidates, a number or an id chooses one, and a text of
+        more than one word is a remark. A mapping has the fields of this class.
 
         Raises:
-            ValueError: it has another form, or names no candidate.
+            ValueError: the reply has another form, or names no candidate.
         """
         if isinstance(given, bool):
             return cls(accept=given)
@@ -110,11 +110,11 @@ class Review(Node):
     """Show the live candidates to a person, and wait for a choice, an edit or a remark.
 
     The run is interrupted (LangGraph's ``interrupt()``) with the candidates, and resumes with the
-    reply: ``Command(resume=...)``, ``Interrupted.resume()``, or what is typed in a terminal. A
-    choice keeps one candidate and retires the others. An edit replaces its text by a new candidate.
-    A remark becomes a critique that rejects, which a revise node can use. Every reply is a critique
-    of what stays, so that ``accepted`` tells whether the person is content. A reply that can't be
-    understood is answered with what is wrong with it, and the run waits again.
+    reply: ``Command(resume=...)``, ``Interrupted.resume()``, or input in a terminal. A choice keeps
+    one candidate and retires the others. An edit replaces a candidate by a new one with the edited
+    text. A remark becomes a rejecting critique, which a revise node can use. Every reply adds a
+    critique to the candidates that stay live, so that ``accepted`` says whether the person accepts
+    them. After an invalid reply the run is interrupted again, with an error message.
     """
 
     kind: ClassVar[str] = "review"
@@ -130,13 +130,13 @@ class Review(Node):
 
     @property
     def asks_person(self) -> bool:
-        """It does."""
+        """Always True."""
         return True
 
     async def run(self, state: State, step: Step) -> Update:
-        """Ask, and do what the reply says; with no live candidate there is nothing to ask.
+        """Ask a person and apply the reply; do nothing without live candidates.
 
-        Nobody is asked in a run that has been stopped: it ends with its best answer so far.
+        In a stopped run nobody is asked: it ends with its best answer so far.
         """
         if not state.live or not step.may_ask_person():
             return Update()
@@ -157,12 +157,12 @@ class Review(Node):
         return Update(candidates=tuple(changed), critiques=tuple(critiques))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """No request; what a person writes isn't counted."""
+        """No requests; the text that a person writes isn't counted."""
         after = before.added(1, before.longest, live=before.live, exact=False)
         return Cost(after.judged())
 
     def _reply(self, state: State, step: Step) -> Reply:
-        """What the person says, asked for until it can be understood."""
+        """Ask the person until the reply is valid."""
         request: dict[str, Any] = {
             "review": step.node,
             "question": state.question,
@@ -205,7 +205,7 @@ class Review(Node):
 
 
 def _shown(candidate: Candidate, state: State) -> dict[str, Any]:
-    """What a person sees of a candidate."""
+    """The data of a candidate that a person is shown."""
     critiques = [
         {"text": each.text, "accepted": each.accepted} for each in state.critiques_of(candidate)
     ]

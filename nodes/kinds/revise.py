@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from thinkgraph.models.model import NOT_WRITTEN, continued
+from thinkgraph.models.errors import PromptTooLong
+from thinkgraph.models.model import NOT_WRITTEN, Message, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step, gather
 
@@ -21,12 +23,13 @@ class Revise(CandidateNode):
 
     The new candidate replaces its parent in the population. With ``keep: better`` it does so only
     if it scores higher; otherwise it is retired, but still reported and counted. ``keep: both``
-    keeps both, for a critic and a select node to choose.
+    keeps both, so that a critic and a select node can choose.
 
-    With ``pairs`` a candidate is rewritten several times, each time with one of its last critiques,
-    those that reject it first, unless all of them accept it; without, unless most do. A prompt may
-    also show the ``history``: the answers that led to the candidate, oldest first, each with what
-    its critics said.
+    A candidate is not rewritten if most of its last critiques accept it. With ``pairs`` it is
+    rewritten several times, each time with one of its last critiques (rejecting ones first), unless
+    all of them accept it. A prompt may also show the ``history``: the answers that led to the
+    candidate, oldest first, each with its critiques. A prompt that doesn't fit in the model's
+    context leaves out the oldest history first, and then shortens the texts of the peers.
     """
 
     kind: ClassVar[str] = "revise"
@@ -50,14 +53,14 @@ class Revise(CandidateNode):
     )
 
     async def run(self, state: State, step: Step) -> Update:
-        """All rewritings side by side."""
+        """Rewrite all candidates concurrently."""
         done = state.passes if self.pairs else state.accepts
         parents = [candidate for candidate in state.live if not done(candidate)]
         work = [self._rewrite(parent, i, state, step) for i, parent in enumerate(parents)]
         return Update(candidates=tuple(c for family in await gather(*work) for c in family))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A request for each live candidate, or pair; those that critics accept need none."""
+        """One request per live candidate or pair; accepted candidates need none."""
         shows = {
             "candidate": before.longest,
             "answer": before.longest,
@@ -79,7 +82,7 @@ class Revise(CandidateNode):
     async def _rewrite(
         self, parent: Candidate, index: int, state: State, step: Step
     ) -> list[Candidate]:
-        """A candidate and its rewrites, those that aren't kept retired."""
+        """A candidate and its rewrites; those that aren't kept are retired."""
         told = self._told(parent, state)
         first = index * max(self.pairs, 1)
         known = {
@@ -92,7 +95,7 @@ class Revise(CandidateNode):
             self._child(parent, {**known, "critique": critique}, first + i, state, step)
             for i, critique in enumerate(told)
         ]
-        children = await gather(*work)
+        children = [child for child in await gather(*work) if child is not None]
         if self.keep == "better":
             step.failures += unknown(self.by, children, state, step.params)
         family = self._kept(parent, children, state)
@@ -101,7 +104,7 @@ class Revise(CandidateNode):
         return family
 
     def _told(self, parent: Candidate, state: State) -> list[str]:
-        """What its critics say of a candidate, in the pieces that a rewrite is given each."""
+        """The critique texts of a candidate, one for each rewrite."""
         last = state.last_critiques(parent)
         if not self.pairs or not last:
             return [_said(parent, state)]
@@ -110,10 +113,30 @@ class Revise(CandidateNode):
 
     async def _child(
         self, parent: Candidate, known: dict[str, Any], sample: int, state: State, step: Step
-    ) -> Candidate:
-        messages = continued(step.messages(self.prompt, state, **known), self.prefix)
-        (completion,) = await step.sample(messages, self.sampling, first=sample, role=self.model)
+    ) -> Candidate | None:
+        """A rewrite; None if its prompt doesn't fit in the model's context."""
+        messages = self._fitted(known, state, step)
+        try:
+            (completion,) = await step.sample(
+                messages, self.sampling, first=sample, role=self.model
+            )
+        except PromptTooLong as error:
+            step.failures.append(f"{parent.id} is kept as it is: {error}")
+            return None
         return self.candidate(completion, step, first=sample, parents=[parent])
+
+    def _fitted(self, known: dict[str, Any], state: State, step: Step) -> list[Message]:
+        """The messages, without the oldest history and with shorter peers where they don't fit."""
+        model, peers, history = step.models(self.model), known["peers"], known["history"]
+
+        def render(peers: list[str]) -> list[Message]:
+            shown = {**known, "peers": peers, "history": history}
+            return continued(step.messages(self.prompt, state, **shown), self.prefix)
+
+        limit = model.context_length - self.max_tokens
+        while history and model.count_tokens(render(peers)) > limit:
+            history = history[1:]
+        return truncate_texts(render, peers, model, room=self.max_tokens)
 
     def _kept(self, parent: Candidate, children: list[Candidate], state: State) -> list[Candidate]:
         cut = (*NOT_WRITTEN, "cancelled")
@@ -130,7 +153,7 @@ class Revise(CandidateNode):
 
 
 def _said(candidate: Candidate, state: State) -> str:
-    """What the last critics found wrong with a candidate; all they said if they accept it."""
+    """The last critiques that reject a candidate as one text; all the last ones if none rejects."""
     last = state.last_critiques(candidate)
     against = [critique for critique in last if not critique.accepted] or last
     return "\n\n".join(critique.text.strip() for critique in against)

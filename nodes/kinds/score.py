@@ -44,21 +44,21 @@ class Score(ModelJudge):
     ``judge``, ``scale`` and ``pairwise`` ask a model and read the probabilities of its answer from
     the logits. ``judge`` is the probability of ``accept`` against ``reject``, with one call per
     candidate. ``pairwise`` is a knockout tournament: in each match the model sees two candidates in
-    both orders, to cancel its position bias; the score is the number of matches won.
+    both orders, to cancel its position bias; the score is the number of rounds survived.
 
-    ``scale`` is the expected score on the integers from the first of ``scale`` to the second, as in
-    G-Eval (arXiv 2303.16634): the mean of the scores, weighted by their probabilities. With
-    ``reason`` the model first writes a reason, which becomes a critique of the candidate; it
-    accepts the candidate from the score ``threshold`` on.
+    ``scale`` is the expected score on a scale of integers, from the first value of ``scale`` to the
+    second, as in G-Eval (arXiv 2303.16634): the mean of the scores, weighted by their
+    probabilities. With ``reason`` the model first writes a reason, which becomes a critique of the
+    candidate; the critique accepts a candidate whose score is at least ``threshold``.
 
-    ``verifier`` is a function of the host's, by its name in ``verifier``, or the built-in
-    ``tests``: the share of the tests in the field ``tests`` that the candidate's code passes. What
-    it says becomes a critique of the candidate; a score without a verdict is accepted from
-    ``threshold`` on. ``reward`` is the score of a reward model: a GGUF with a classification head,
-    in the role ``model``. The other scores need no model.
+    ``verifier`` is the score of a function that the host binds to the name in ``verifier``, or of
+    the built-in ``tests``: the share of the tests in the field ``tests`` that the candidate's code
+    passes. The judgement becomes a critique of the candidate; without a verdict, it accepts scores
+    of at least ``threshold``. ``reward`` is the score of a reward model: a GGUF with a
+    classification head, in the role ``model``. The other scores need no model.
 
-    With ``verdict: text`` the answer is read from what the model writes, for models that give no
-    probabilities; ``samples`` such answers are averaged.
+    With ``verdict: text`` the answer is read from the text that the model writes, for models that
+    give no probabilities; ``samples`` such answers are averaged.
     """
 
     kind: ClassVar[str] = "score"
@@ -90,30 +90,30 @@ class Score(ModelJudge):
 
     @property
     def scorer(self) -> str:
-        """What gives the score."""
+        """The effective value of ``by``: ``verifier`` alone implies ``by: verifier``."""
         implied = self.verifier and "by" not in self.model_fields_set
         return "verifier" if implied else self.by
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What a model judge needs, or a head that scores."""
+        """Capabilities that a model judge needs, or a classification head for ``reward``."""
         if self.scorer == "reward":
             return frozenset({"rewards"})
         return super().needs
 
     @property
     def verifiers_wanted(self) -> tuple[str, ...]:
-        """The verifier, if the score is its."""
+        """The verifier, if it gives the score and the host has to bind it."""
         return hosted(self.verifier) if self.scorer == "verifier" else ()
 
     @property
     def channels_written(self) -> frozenset[str]:
-        """Critiques too, where there are reasons."""
+        """The channels that the node writes: critiques as well, where there are reasons."""
         criticises = self.has_reasons or self.scorer == "verifier" or is_reference(self.by)
         return super().channels_written | ({"critiques"} if criticises else frozenset())
 
     async def run(self, state: State, step: Step) -> Update:
-        """All candidates side by side; those that the budget left unscored stay as they were."""
+        """Score the candidates concurrently; those without a new score stay unchanged."""
         critiques: list[Criticism] = []
         if self.scorer == "verifier":
             scores, critiques = await self._verified(state, step)
@@ -140,7 +140,7 @@ class Score(ModelJudge):
         return Update(candidates=tuple(scored), critiques=tuple(critiques))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """A question for each candidate, or two for each match of the knockout, or none."""
+        """One request per candidate, two per match of the tournament, or none."""
         if self.scorer == "verifier":
             return Cost(before.judged(LONGEST_REASON))
         if self.scorer == "reward":
@@ -163,7 +163,7 @@ class Score(ModelJudge):
         return dict(zip((candidate.id for candidate in fresh), scores or [], strict=False))
 
     async def _verified(self, state: State, step: Step) -> tuple[dict[str, float], list[Criticism]]:
-        """The scores of a verifier, and what it says."""
+        """The scores of a verifier, and its judgements as critiques."""
         fresh = self._fresh(state, step)
         found = await verify(fresh, self.verifier, state, step, self.timeout)
         least = 0.5 if self.threshold is None else self.threshold
@@ -186,6 +186,6 @@ class Score(ModelJudge):
 
 
 def _all_live(state: State) -> State:
-    """The state as if every complete candidate were in the population."""
+    """A copy of the state in which every complete candidate is live."""
     whole = {c.id: c.model_copy(update={"live": True}) for c in state.whole}
     return state.model_copy(update={"candidates": whole})

@@ -1,9 +1,9 @@
 """search: all candidates, as a tree → the one to grow next.
 
 The population is the tree: a candidate's parent is the one it was written from, and the question
-is the root. What a search algorithm keeps count of (visits, rewards, posteriors) is a function
-of the candidates and their scores, so there is no other state: a checkpoint holds the whole
-search, and the same seed draws the same tree.
+is the root. The statistics of a search algorithm (visits, rewards, posteriors) are computed from
+the candidates and their scores. There is no other state, so a checkpoint holds the whole search,
+and the same seed gives the same tree.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from thinkgraph.nodes.step import Step
 
 ROOT = ""
 PRIOR = 0.5
-"""Both parameters of the Beta prior: Jeffreys'."""
+"""Both parameters of the Beta prior (Jeffreys prior)."""
 
 
 class Search(Node):
-    """Choose the candidate to expand next: it alone is live; if the root is chosen, none is.
+    """Choose the candidate to expand next: only it is live afterwards, or none for the root.
 
     ``uct`` descends from the root to the child with the highest upper confidence bound, until it
-    reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). Below a child of which every leaf is
-    ``terminal`` there is nothing to grow, so it is passed over; where that is true of all, the root
-    is chosen and the tree grows wider. ``thompson`` is AB-MCTS-A
-    (arXiv 2503.04412, section 3.4): at each candidate it decides by Thompson sampling, from Beta
-    posteriors of the scores, whether to expand it again (wider) or to descend to one of its
-    children (deeper). Scores outside 0 to 1 are rescaled.
+    reaches a leaf (UCT, as in arXiv 2305.14992, section 3.3). A child whose leaves are all
+    ``terminal`` can't be expanded and is skipped; if that is true of all children, the root is
+    chosen and the tree grows wider. ``thompson`` is AB-MCTS-A (arXiv 2503.04412, section 3.4): at
+    each candidate it decides by Thompson sampling, from Beta posteriors of the scores, whether to
+    expand it again (wider) or to descend to one of its children (deeper). Scores outside 0 to 1
+    are rescaled.
     """
 
     kind: ClassVar[str] = "search"
@@ -46,7 +46,7 @@ class Search(Node):
     exploration: float = Field(math.sqrt(2), ge=0, description="exploration constant of `uct`")
 
     async def run(self, state: State, step: Step) -> Update:
-        """Go down the tree."""
+        """Descend the tree, and make only the chosen candidate live."""
         tree = Tree(state)
         random = np.random.default_rng(step.seeds(1)[0])
         chosen = self._uct(tree) if self.rule == "uct" else _thompson(tree, random)
@@ -60,7 +60,7 @@ class Search(Node):
         return Update(candidates=tuple(changed))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """Nothing."""
+        """No requests."""
         return Cost(before.revived(1))
 
     def _uct(self, tree: Tree) -> str:
@@ -78,11 +78,11 @@ class Search(Node):
 
 
 class Tree:
-    """The candidates of a state by their parents; those that were cut short are left out.
+    """The candidates of a state as a tree, without those that were cut short.
 
     Attributes:
-        children: of each candidate's id, and of the root, the ids of those written from it.
-        reward: of each candidate, its score between 0 and 1.
+        children: ids of the children of each candidate and of the root, by id.
+        reward: score of each candidate, scaled to 0 to 1, by id.
     """
 
     def __init__(self, state: State) -> None:
@@ -96,7 +96,7 @@ class Tree:
         self._terminal = {candidate.id for candidate in grown if candidate.terminal}
 
     def open(self, at: str) -> list[str]:
-        """The children below which something can be grown."""
+        """The children whose subtree can still be expanded."""
         return [child for child in self.children[at] if self._is_open(child)]
 
     def _is_open(self, at: str) -> bool:
@@ -104,7 +104,7 @@ class Tree:
         return any(map(self._is_open, children)) if children else at not in self._terminal
 
     def below(self, at: str) -> list[str]:
-        """A candidate and all that was written from it; of the root, all."""
+        """The ids of a candidate and its descendants; for the root, of all candidates."""
         found = [] if at == ROOT else [at]
         for child in self.children[at]:
             found += self.below(child)
@@ -112,7 +112,9 @@ class Tree:
 
 
 def _scaled(candidates: list[Candidate]) -> dict[str, float]:
-    scores = [candidate.score or 0.0 for candidate in candidates]
+    known = [candidate.score for candidate in candidates if candidate.score is not None]
+    least = min(known, default=0.0)  # an unknown score must not be the best of negative ones
+    scores = [least if each.score is None else each.score for each in candidates]
     low, high = min([0.0, *scores]), max([1.0, *scores])
     if low < 0 or high > 1:
         low, high = min(scores), max(scores)
@@ -132,7 +134,7 @@ def _thompson(tree: Tree, random: np.random.Generator) -> str:
 
 
 def _draw(tree: Tree, seen: list[str], random: np.random.Generator) -> float:
-    """A draw from the posterior of the reward, given those of the candidates seen."""
+    """Draw from the posterior of the reward, given the rewards of the candidates in ``seen``."""
     rewards = [tree.reward[each] for each in seen]
     won = math.fsum(rewards)
     return float(random.beta(PRIOR + won, PRIOR + len(rewards) - won))

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.event import CandidateUpdated
@@ -18,11 +19,12 @@ from thinkgraph.nodes.step import Step
 class Select(Node):
     """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates without the measure rank last. By ``verdict`` those come first that all critiques of
-    their last round accept. With ``accepted`` those are dropped that the last
-    critiques don't accept, and with ``at_least`` those whose measure is lower, or unknown. If none
-    is left, the population is empty (`live == 0` in a condition); a run that ends so has no answer
-    and says that nothing was accepted.
+    Candidates without the measure rank last, after them those that the budget cut short. With
+    ``by: verdict`` those whose last critiques all
+    accept them rank first. ``accepted`` drops candidates that most of their last critiques don't
+    accept, and those without critiques. ``at_least`` drops those whose measure is lower or unknown.
+    If none is left, the population is empty (`live == 0` in a condition); a run that ends so has no
+    answer, and reports that nothing was accepted.
     """
 
     kind: ClassVar[str] = "select"
@@ -51,7 +53,7 @@ class Select(Node):
 
     @property
     def channels_read(self) -> frozenset[str]:
-        """Critiques too, where they decide."""
+        """The channels that the node needs: critiques as well, with ``accepted``."""
         return super().channels_read | ({"critiques"} if self.accepted is True else frozenset())
 
     async def run(self, state: State, step: Step) -> Update:
@@ -60,7 +62,7 @@ class Select(Node):
         passing = [candidate for candidate in pool if self._passes(candidate, state)]
         ranked = sorted(passing, key=lambda candidate: self._rank(candidate, state))
         kept = {c.id for c in (ranked if self.best == "all" else ranked[: self.best])}
-        if len(kept) < len(ranked) and self.by != "score":  # a score node has told of its own
+        if len(kept) < len(ranked) and self.by != "score":  # the score node has reported that
             step.failures += unknown(self.by, ranked, state, step.params)
         dropped = {candidate.id for candidate in pool} - {candidate.id for candidate in passing}
         changed = [
@@ -72,9 +74,10 @@ class Select(Node):
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
 
-    def _rank(self, candidate: Candidate, state: State) -> tuple[bool, float]:
+    def _rank(self, candidate: Candidate, state: State) -> tuple[bool, bool, float]:
+        is_cut = candidate.finish_reason in NOT_WRITTEN
         passes = self.by == "verdict" and state.passes(candidate)
-        return not passes, -QUALITIES[self.by](candidate, state)
+        return is_cut, not passes, -QUALITIES[self.by](candidate, state)
 
     def _passes(self, candidate: Candidate, state: State) -> bool:
         if self.accepted and not (state.critiques_of(candidate) and state.accepts(candidate)):
@@ -82,7 +85,7 @@ class Select(Node):
         return self.at_least is None or QUALITIES[self.by](candidate, state) >= self.at_least
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """Nothing."""
+        """No requests."""
         most = before.made if self.best == "all" else self.best
         after = before.kept(most) if self.among == "live" else before.revived(most)
         if self.accepted or self.at_least is not None:

@@ -17,7 +17,7 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Synthesize(CandidateNode):
-    """Write new candidates from all live candidates together; they replace them."""
+    """Write new candidates from all live candidates together, which they replace."""
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"
@@ -33,7 +33,7 @@ class Synthesize(CandidateNode):
 
     @property
     def writes_answer(self) -> bool:
-        """With one sample, which takes the place of all candidates before it."""
+        """True for a single sample without a prefix: it replaces all candidates before it."""
         return self.samples * len(self._roles) == 1 and not self.prefix
 
     @property
@@ -41,7 +41,7 @@ class Synthesize(CandidateNode):
         return self.models or (self.model,)
 
     async def run(self, state: State, step: Step) -> Update:
-        """One prompt that holds every candidate; what the budget cuts short replaces none."""
+        """Sample from one prompt with all candidates; they stay live if no sample was written."""
         read = [candidate for candidate in state.live if candidate.text.strip()]
         work = [self._write(i, role, read, state, step) for i, role in enumerate(self._roles)]
         written = [candidate for family in await gather(*work) for candidate in family]
@@ -57,7 +57,7 @@ class Synthesize(CandidateNode):
     async def _write(
         self, index: int, role: str, read: list[Candidate], state: State, step: Step
     ) -> list[Candidate]:
-        """What one model writes."""
+        """The new candidates of one model."""
         messages = truncate_texts(
             lambda texts: continued(step.messages(self.prompt, state, drafts=texts), self.prefix),
             [candidate.text for candidate in read],
@@ -71,7 +71,7 @@ class Synthesize(CandidateNode):
         return [self.candidate(each, step, first=first, parents=read) for each in completions]
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """One request of each model, of all candidates."""
+        """One request per model, with all candidates in the prompt."""
         drafts = (before.longest,) * before.live
         asked = self.requests(
             shows={"drafts": drafts},

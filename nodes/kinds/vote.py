@@ -31,14 +31,14 @@ class Vote(Node):
 
     Candidates without an answer abstain: they are counted separately and never win. A tie goes to
     the answer that came first, and is reported. Candidates that the budget cut short vote only if
-    no other has an answer. If a run was cut and no live candidate has an answer, the retired ones
-    vote, so that no answer is lost; but not those that a select node dropped as not accepted.
+    no other has an answer. If a run was cut short and no live candidate has an answer, the retired
+    ones vote, so that no answer is lost, except those that a select node dropped as not accepted.
 
     Votes may be weighted: by the probability of a candidate's text (arXiv 2203.11171, section 2),
     by self-certainty with ``borda`` (arXiv 2502.18581, section 4), or by DeepConf's ``tail`` or
-    ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260). If a candidate lacks
-    the measure, all votes weigh the same. The note says so, and also if cancelled samples could
-    have changed the vote.
+    ``lowest_group`` confidence with ``keep`` (arXiv 2508.15260). If an answer lacks the measure,
+    all votes weigh the same, and the note of the answer says so. It also says how many texts were
+    cut off at ``max_tokens``, and whether cancelled samples could have changed the vote.
     """
 
     kind: ClassVar[str] = "vote"
@@ -51,7 +51,7 @@ class Vote(Node):
         0.0, ge=0, le=10, description="rank weighting: (n - rank + 1) to this power; 0 is off"
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="share of the candidates that vote, the best by `by`"
+        1.0, gt=0, le=1, description="share of the answers that vote, the best by `by`"
     )
     combine: Literal["mode", "median"] = Field(
         "mode", description="majority, or the median of numeric answers"
@@ -62,7 +62,7 @@ class Vote(Node):
 
     @property
     def is_plain(self) -> bool:
-        """Whether each vote weighs one, and exact equality and the mode decide."""
+        """Whether this is an unweighted majority vote with exact equality."""
         exact = parse_tolerance(self.tolerance)[0] == 0
         return self.by == "count" and self.combine == "mode" and exact
 
@@ -73,7 +73,7 @@ class Vote(Node):
         return Update(answer=answer)
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """Nothing."""
+        """No requests."""
         return Cost(before)
 
     def elect(self, state: State, *, cut: bool = False) -> Answer:
@@ -100,10 +100,13 @@ class Vote(Node):
         if answer.tally and not self._is_settled(answer.tally, cancelled):
             what = "1 sample was" if cancelled == 1 else f"{cancelled} samples were"
             notes.append(f"{what} cancelled that might have changed this vote.")
+        unfinished = sum(voter.finish_reason == "length" for voter in voters)
+        if unfinished and len(voters) > 1:
+            notes.append(f"{unfinished} of {len(voters)} texts were cut off before their end.")
         return answer.model_copy(update={"cancelled": cancelled, "note": " ".join(notes)})
 
     def _is_settled(self, tally: Tally, cancelled: int) -> bool:
-        """Whether the votes of samples that were cancelled could have changed nothing."""
+        """Whether the cancelled samples couldn't have changed the vote."""
         votes = [each.votes for each in tally.classes]
         return not cancelled or (self.is_plain and decided(votes, cancelled))
 
@@ -111,16 +114,18 @@ class Vote(Node):
         if self.by == "count":
             return None
         values = [QUALITIES[self.by](candidate, state) for candidate in voters]
-        return values if all(map(math.isfinite, values)) else None
+        answered = (v for voter, v in zip(voters, values, strict=True) if voter.answer is not None)
+        return values if all(map(math.isfinite, answered)) else None
 
     def _best(
         self, voters: list[Candidate], values: list[float]
     ) -> tuple[list[Candidate], list[float]]:
-        """The share of the voters that ``keep`` lets vote, and all that equal the last of it."""
-        if not voters:
+        """The voters without an answer, and the best share ``keep`` of the others, with ties."""
+        answered = [v for voter, v in zip(voters, values, strict=True) if voter.answer is not None]
+        if not answered:
             return voters, values
-        least = sorted(values, reverse=True)[math.ceil(self.keep * len(values)) - 1]
-        kept = [index for index, value in enumerate(values) if value >= least]
+        least = sorted(answered, reverse=True)[math.ceil(self.keep * len(answered)) - 1]
+        kept = [i for i, v in enumerate(values) if v >= least or voters[i].answer is None]
         return [voters[index] for index in kept], [values[index] for index in kept]
 
     def _weights(self, values: list[float]) -> list[float]:
@@ -169,7 +174,7 @@ class Vote(Node):
 
 
 def _voters(state: State, cut: bool) -> list[Candidate]:
-    """Who votes, as far as anyone has an answer: the whole, then the cut, then the retired."""
+    """The first group with an answer: complete live candidates, all live ones, retired ones."""
     live = state.live
     retired = [c for c in state.candidates.values() if not c.rejected] if cut else []
     pools = [[c for c in live if c.finish_reason not in NOT_WRITTEN], live, retired]

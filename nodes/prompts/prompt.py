@@ -1,7 +1,7 @@
 """Prompts: named files under ``prompts/``, rendered in Jinja's immutable sandbox.
 
-Only a prompt's own text is a template. The question, the candidates and everything else that
-a user or a model wrote are its variables, and are never rendered themselves.
+Only a prompt's own text is a template. The question, the candidates and everything else that a
+user or a model wrote are values of its variables, and are never rendered as templates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PromptError(ThinkgraphError):
 
 @lru_cache(maxsize=1024)
 def _compiled(source: str) -> tuple[jinja2.Template, frozenset[str]]:
-    """A template, and the names that it needs."""
+    """Compile a template; return it with the names of the variables that it needs."""
     tree = _ENVIRONMENT.parse(source)
     names = meta.find_undeclared_variables(tree)
     return _ENVIRONMENT.from_string(tree), frozenset(names)
@@ -88,14 +88,14 @@ Template = Annotated[str, AfterValidator(_template)]
 
 
 class Example(Frozen):
-    """One worked example: a turn of the user's and the answer wanted (few-shot)."""
+    """One few-shot example: a user message and the wanted answer."""
 
     user: str
     assistant: str
 
 
 class Prompt(Frozen):
-    """What a node says to its model: a system message, examples, and the user's turn."""
+    """The prompt of a node: a system message, few-shot examples, and a user message."""
 
     about: str = ""
     system: Template | None = Field(
@@ -106,22 +106,22 @@ class Prompt(Frozen):
 
     @property
     def variables(self) -> frozenset[str]:
-        """The names that the templates need."""
+        """The names of the variables that the templates need."""
         sources = [self.user, self.system or ""]
         return frozenset().union(*(_compiled(source)[1] for source in sources))
 
     @property
     def members(self) -> frozenset[tuple[str, str]]:
-        """The parts of variables that the templates read: `candidate.text` is (candidate, text)."""
+        """The members of variables that the templates read: `a.b` or `a["b"]` is (a, b)."""
         sources = [self.user, self.system or ""]
         return frozenset().union(*(_members(source) for source in sources))
 
     def render(
         self, variables: Mapping[str, Any], history: Iterable[Message] = ()
     ) -> list[Message]:
-        """The messages to send, with a conversation's history before the user's turn.
+        """Render the messages, with a conversation's history before the user message.
 
-        The history's own system message is kept, ahead of this prompt's.
+        A system message of the history is kept, before that of this prompt.
 
         Raises:
             PromptError: a variable is missing, or the template does what the sandbox forbids.
@@ -154,15 +154,15 @@ GROUP = "thinkgraph.prompts"
 
 
 def prompt_names() -> tuple[str, ...]:
-    """The names of the prompts: the built-in ones, and then those that are shared."""
+    """The names of all prompts: built-in ones first, then shared ones."""
     return (*builtin_prompts(), *shared_prompts(setting()))
 
 
 @cache
 def shared_prompts(setting: tuple[str, str]) -> dict[str, tuple[Prompt, str]]:
-    """The prompts of packages and of ``THINKGRAPH_PATH``, each with where it is from.
+    """The prompts of packages and of ``THINKGRAPH_PATH``, each with its origin.
 
-    One that is none is left out, and logged.
+    An invalid one is skipped with a warning.
     """
     found = {}
     for name, shared in shared_files(GROUP, "prompts", builtin_prompts()).items():
@@ -181,10 +181,10 @@ def builtin_prompts() -> tuple[str, ...]:
 
 
 def load_prompt(name: str) -> Prompt:
-    """A prompt by its name: a built-in one, or a shared one.
+    """Load a built-in or shared prompt by its name.
 
     Raises:
-        PromptError: there is none of that name; the message has the nearest.
+        PromptError: there is no such prompt; the message suggests the nearest name.
     """
     if name in builtin_prompts():
         return _builtin(name)
@@ -208,10 +208,10 @@ def _builtin(name: str) -> Prompt:
 
 
 def read_prompt(path: str | os.PathLike[str] | Traversable) -> Prompt:
-    """A prompt from a user's own YAML file, in the form of the built-in ones.
+    """Read a prompt from a YAML file, in the format of the built-in ones.
 
     Raises:
-        PromptError: the file can't be read, or is no prompt.
+        PromptError: the file can't be read, or is not a prompt.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
@@ -241,7 +241,7 @@ def _known(value: Any) -> Any:
 
 
 class _NamesInSchema:
-    """Annotation that lists the built-in prompts in a JSON Schema, for editors to complete."""
+    """Annotation that lists the names of prompts in a JSON Schema, for completion in editors."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -253,11 +253,11 @@ class _NamesInSchema:
 
 
 PromptSetting = Annotated[str | Prompt, BeforeValidator(_known), _NamesInSchema()]
-"""A setting that is a built-in prompt's name, or a prompt of the spec's own."""
+"""A setting that is the name of a prompt, or a prompt that the spec defines."""
 
 
 def prompts_in(node: BaseModel) -> Iterator[tuple[str, Any]]:
-    """The settings of a node that are prompts, by name, with what each holds."""
+    """Yield the name and the value of each setting of a node that holds a prompt."""
     for name, field in type(node).model_fields.items():
         if _holds_prompt(field.annotation) and getattr(node, name) is not None:
             yield name, getattr(node, name)

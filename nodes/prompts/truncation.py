@@ -1,4 +1,4 @@
-"""Truncation: several texts in one prompt, each cut from its beginning until they fit."""
+"""Truncation of several texts in one prompt: each is cut at its beginning until they fit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def truncate_texts(
     model: Model,
     room: int = 16,
 ) -> list[Message]:
-    """The messages with as much of each text as fits; of one that doesn't, its end.
+    """Render the messages with the texts, truncated until they fit in the model's context.
 
-    A text's end is kept since that is where its answer stands.
+    The end of a text is kept, since it contains the answer.
 
     Args:
-        render: makes the messages of the texts.
-        texts: what is shown.
-        model: whose context they must fit in.
+        render: renders the messages with the texts.
+        texts: the texts to show.
+        model: the model; its context length is the limit.
         room: tokens to leave for the completion.
     """
     length = max(map(len, texts), default=0)

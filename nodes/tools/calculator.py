@@ -1,7 +1,7 @@
 """A calculator: evaluates arithmetic that a model wrote, by simpleeval on a restricted AST.
 
-Only numbers, names that earlier lines gave, + - * / // % **, and a few functions. No attribute,
-no text, no loop; a number may have 2048 bits at most, so nothing takes long.
+Allowed are numbers, names assigned on earlier lines, + - * / // % **, and a few functions; there
+are no attributes, strings or loops. Integers have at most 2048 bits, so nothing takes long.
 """
 
 from __future__ import annotations
@@ -73,11 +73,10 @@ _CALL = re.compile(r"^(?:print|return)\s*\(?(.*?)\)?$")
 
 
 def calculate(text: str) -> str | None:
-    """The value of the last line of a program that can be worked out; None if none can.
+    """The value of the last line of a program that can be evaluated; None if none can.
 
-    A line is ``name = expression`` or an expression. Of ``8 + 5 = 12`` the left side counts: the
-    sum is worked out here. Lines of prose are passed over. If a fence holds code, only that is
-    read.
+    A line is ``name = expression`` or an expression. In ``8 + 5 = 12`` only the left side is
+    evaluated. Lines of prose are skipped. If the text has fenced code, only that is read.
     """
     names: dict[str, Number] = {}
     value: Number | None = None

@@ -1,4 +1,4 @@
-"""The files by which a host binds tools and verifiers, where it is a command line."""
+"""The files with which a command line binds tools and verifiers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class HostFiles:
     """The files of the options ``--tools``, ``--verifiers`` and ``--mcp``.
 
     Attributes:
-        tools: a Python file, whose functions and tools are bound by their names.
-        verifiers: a Python file, whose functions are.
-        mcp: an ``mcpServers`` file, whose servers' tools are; ``tools`` takes precedence.
+        tools: a Python file whose functions and tools are bound by their names.
+        verifiers: a Python file whose functions are bound by their names.
+        mcp: an ``mcpServers`` file whose servers' tools are bound; ``tools`` takes precedence.
     """
 
     tools: Path | None = None
@@ -28,9 +28,9 @@ class HostFiles:
 
     @contextmanager
     def open(self) -> Iterator[dict[str, Any]]:
-        """The tools and verifiers as arguments of a run, with the servers started.
+        """Start the MCP servers; yield the tools and verifiers as arguments of a run.
 
-        The servers are left at the end of the block.
+        The servers are closed at the end of the block.
 
         Raises:
             ThinkgraphError: a file can't be read, or a server can't be started or reached.
@@ -47,10 +47,10 @@ class HostFiles:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the files say, on which the answers of a run depend.
+        """The contents of the files; the answers of a run depend on them.
 
         Raises:
-            ThinkgraphError: one can't be read.
+            ThinkgraphError: a file can't be read.
         """
         return tuple(_text(each) for each in (self.tools, self.verifiers, self.mcp) if each)
 

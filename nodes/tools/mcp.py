@@ -1,8 +1,8 @@
-"""Tools of MCP servers: an ``mcpServers`` file, as other clients have it, as tools by name.
+"""Tools of MCP servers, configured by an ``mcpServers`` file as in other clients.
 
-Servers are not trusted: starting, listing and calling have time-outs, there is a limit to how much
-they describe, and what they say is text for a model and nothing else. They have no sampling, no
-roots and no elicitation of this client.
+Servers are not trusted: starting, listing and calling have time-outs, the size of their
+descriptions is limited, and their output is only used as text for a model. This client offers them
+no sampling, no roots and no elicitation.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 START_S = 30.0
-"""How long a server may take to start and to list its tools."""
+"""Seconds that a server may take to start and to list its tools."""
 CALL_S = 120.0
-"""How long it may take for a call, unless a node allows less."""
+"""Seconds that a call may take, unless a node allows less."""
 STOP_S = 10.0
 MOST_TOOLS = 128
 LONGEST_DESCRIPTION = 4000
 LARGEST_SCHEMA = 20_000
-"""Characters of the JSON schema of a tool's arguments."""
+"""Maximum characters of the JSON schema of a tool's arguments."""
 INSTALL = 'MCP servers need the package mcp; run: pip install "thinkgraph[mcp]"'
 
 
 class McpServer(BaseModel):
-    """A server of an ``mcpServers`` file: a command that is started, or a URL."""
+    """A server of an ``mcpServers`` file: a command to start, or a URL."""
 
     model_config = ConfigDict(frozen=True)  # files of other clients have further keys
 
@@ -74,7 +74,7 @@ class McpConfig(BaseModel):
         """Read a file.
 
         Raises:
-            ThinkgraphError: there is none, or it has another form.
+            ThinkgraphError: the file can't be read, or is invalid.
         """
         try:
             return cls.model_validate_json(Path(path).read_bytes())
@@ -89,17 +89,17 @@ class McpConfig(BaseModel):
 
 @contextmanager
 def mcp_tools(config: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[dict[str, BaseTool]]:
-    """Start or reach MCP servers, and give their tools; they are left at the end of the block.
+    """Start or reach MCP servers and yield their tools; close them at the end of the block.
 
     ``with mcp_tools("servers.json") as tools: graph.run(question, tools=tools)``. A tool has the
-    name that its server gives it; where two servers use one name, the server's is put before it:
-    ``files_search``.
+    name that its server gives it; if two servers use the same name, the name of the server is put
+    before it: ``files_search``.
 
     Args:
-        config: an ``mcpServers`` file, or what it holds.
+        config: an ``mcpServers`` file, or its content.
 
     Raises:
-        ThinkgraphError: the file has another form, or a server can't be started or reached.
+        ThinkgraphError: the file is invalid, or a server can't be started or reached.
     """
     known = config if isinstance(config, Mapping) else None
     try:
@@ -114,7 +114,7 @@ def mcp_tools(config: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[di
 
 
 class _Sessions:
-    """Sessions with servers, in an event loop of their own: a run may have any loop, or none."""
+    """Sessions with servers, in a separate event loop: a run may have any loop, or none."""
 
     def __init__(self, config: McpConfig) -> None:
         self._config = config
@@ -128,7 +128,7 @@ class _Sessions:
         self._starting: list[asyncio.Task[None]] = []
 
     def tools(self) -> dict[str, BaseTool]:
-        """The tools of all servers, once each has told them."""
+        """Start all servers and return their tools by name."""
         listed = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         count = Counter(_label(tool.name) for _, tools in listed.values() for tool in tools)
         named = {
@@ -142,7 +142,7 @@ class _Sessions:
         return {label: self._tool(label, *found) for label, found in named.items()}
 
     async def _start(self) -> dict[str, tuple[Client, list[Any]]]:
-        """Open all sessions side by side; each is opened and closed by one task."""
+        """Open all sessions concurrently; each is opened and closed by the same task."""
         ready = {name: self._loop.create_future() for name in self._config.servers}
         for name, server in self._config.servers.items():
             task = self._loop.create_task(self._serve(name, server, ready[name]))
@@ -193,11 +193,11 @@ class _Sessions:
         )
 
     def close(self) -> None:
-        """Leave the servers; those that were started are ended."""
+        """Close the sessions, and end the servers that were started."""
 
         async def stop() -> None:
             self._stop.set()
-            for task in self._starting:  # it doesn't watch for the end yet
+            for task in self._starting:  # it doesn't wait for the stop event yet
                 task.cancel()
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in late:
@@ -224,11 +224,11 @@ def _client(server: McpServer) -> Client:
         parameters = StdioServerParameters(
             command=server.command, args=list(server.args), env=server.env, cwd=server.cwd
         )
-        # The process's own: what a notebook or a test puts in its place may be no file.
+        # The original stderr: a notebook or a test may replace it by something that is not a file.
         return Client(stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr))
     if not server.headers:
         return Client(str(server.url))
-    import httpx2  # noqa: PLC0415 (a need of mcp)
+    import httpx2  # noqa: PLC0415 (a dependency of mcp)
     from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
 
     http = httpx2.AsyncClient(headers=server.headers, timeout=CALL_S)
@@ -236,11 +236,11 @@ def _client(server: McpServer) -> Client:
 
 
 async def _unchecked(*_: Any) -> None:
-    """No check of a result by the server's own schema: its patterns can take for ever."""
+    """Skip the validation of results by the server's schema: its patterns could take forever."""
 
 
 async def _listed(client: Client) -> Any:
-    """The tools of a server, page by page, up to a limit, without those of unusable schemas."""
+    """Yield the tools of a server, page by page, up to a limit; skip those with a bad schema."""
     cursor, count = None, 0
     while True:
         page = await client.list_tools(cursor=cursor)
@@ -272,7 +272,7 @@ def _fault(schema: dict[str, Any]) -> str:
 
 
 def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterator[Any]:
-    """All that is in a schema once each reference has been replaced by what it stands for."""
+    """Yield every part of a schema, following references to what they refer to."""
     yield value
     if isinstance(value, list):
         for each in value:
@@ -288,7 +288,7 @@ def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterato
 
 
 def _label(name: str) -> str:
-    """A name that a spec can have."""
+    """Convert a name to one that a spec can use."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "_"
 
 

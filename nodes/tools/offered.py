@@ -1,4 +1,4 @@
-"""What packages and the folders of ``THINKGRAPH_PATH`` offer by name: tools and verifiers."""
+"""Tools and verifiers of installed packages and of the folders in ``THINKGRAPH_PATH``."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def offered(
     read: Callable[[str, Path], Mapping[str, Any]],
     take: Callable[[str, Any], T],
 ) -> dict[str, tuple[T, str]]:
-    """Tools or verifiers by name, each with the file or the package that it is from.
+    """Tools or verifiers by name, each with its origin: a file or a package.
 
-    A folder's takes precedence over a package's of the same name. What can't be used is left out,
-    and logged.
+    Folders take precedence over packages with the same name. What can't be used is skipped with a
+    warning.
 
     Args:
-        what: ``tool`` or ``verifier``: files of folders lie in ``tools/``, and packages have entry
-            points of the group ``thinkgraph.tools``.
-        read: what a Python file defines.
-        take: checks what was found, and gives what a run uses.
+        what: ``tool`` or ``verifier``; a tool is in a file in ``tools/`` of a folder, or an entry
+            point of the group ``thinkgraph.tools``.
+        read: returns the objects that a Python file defines.
+        take: checks an object, and returns what a run uses.
 
     Returns:
         Those of packages, then those of folders.

@@ -1,8 +1,8 @@
-"""The tool ``python``: runs code that a model wrote, in a sandbox of its own.
+"""The tool ``python``: runs code that a model wrote, in a sandbox.
 
 The sandbox is Monty (pydantic-monty), an interpreter of a subset of Python. It runs in worker
-processes, so that nothing the code does can end this one; it has no files, no network, no
-environment and no packages, and limits on time, memory and output.
+processes, so that the code can't crash this one. It has no files, no network, no environment and no
+packages, and it limits time, memory and output.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pydantic_monty import Monty, MontyError, MontySession
 
 SECONDS = 5.0
-"""Computing time of one call."""
+"""Maximum computing time of one call."""
 MEMORY = 128 << 20
-"""Bytes that the code may take."""
+"""Maximum memory of the code, in bytes."""
 OUTPUT = 1 << 18
-"""Bytes that it may print."""
+"""Maximum size of the printed output, in bytes."""
 STATE = 16 << 20
-"""Bytes that all variables of a session may take between two runs."""
+"""Maximum size of all variables of a session between two runs, in bytes."""
 BROKEN = ("MemoryError", "TimeoutError")
-"""Errors after which nothing is known of the variables."""
+"""Errors after which the variables may be in any state."""
 POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
-"""Nothing sleeps, and random numbers are the same in each run."""
+"""``sleep`` returns at once, and random numbers are the same in each run."""
 QUEUE_S = 60.0
-"""How long a call waits for a free process."""
+"""Seconds that a call waits for a free process."""
 NO_PROGRAM = (
     "the tool python finds no program `monty`, which comes with pydantic-monty; reinstall that, or "
     "name the program in the environment variable MONTY_BIN"
@@ -48,20 +48,20 @@ are no files, no network and no other packages."""
 
 
 class SandboxUnavailable(ThinkgraphError):
-    """No code can be run here; that is for the host to mend, not for the model."""
+    """No code can be run on this machine: an error for the host to fix, not for the model."""
 
 
 @cache
 def is_installed() -> bool:
-    """Whether the package of the sandbox is there; looked up once, for each run asks."""
+    """Whether the package of the sandbox is installed; cached, since every run asks."""
     return find_spec("pydantic_monty") is not None
 
 
 class PythonSession:
     """A sequence of runs that share their variables: the ``python`` of one trajectory.
 
-    What has been defined is kept as bytes between two runs, so that only running code has a
-    process. Code that breaks a limit leaves the variables as they were before it.
+    Between two runs the variables are kept as bytes, so that only running code occupies a process.
+    Code that exceeds a limit leaves the variables as they were before it.
     """
 
     def __init__(self) -> None:
@@ -71,14 +71,14 @@ class PythonSession:
         """Run code to its end.
 
         Returns:
-            What it printed, and the value of its last line if that is an expression; it may be
+            The printed output, and the value of the last line if that is an expression; it may be
             empty.
 
         Raises:
-            ToolException: it failed; behind what it printed stands the error that ended it.
+            ToolException: the code failed; the message is the printed output and the error.
             SandboxUnavailable: pydantic-monty is not installed, or this process was forked.
         """
-        with _starting:  # `cache` alone would start one for each thread that asks at first
+        with _starting:  # with `cache` alone, concurrent first calls would each start a pool
             pool, process = _pool()
         if process != os.getpid():
             raise SandboxUnavailable(FORKED)
@@ -114,7 +114,7 @@ class PythonSession:
 
 
 def _told(error: MontyError) -> str:
-    """An error of code in one line, with its type, as Python tells it."""
+    """An error of the code in one line, with its type, as Python shows it."""
     display = getattr(error, "display", None)
     said = str(display(format="type-msg") if display else error)
     return " ".join(said.split()) or type(error).__name__
@@ -122,7 +122,7 @@ def _told(error: MontyError) -> str:
 
 @cache
 def _pool() -> tuple[Monty, int]:
-    """The processes that run code, as many as there are cores, and the process that has them."""
+    """The pool of worker processes, at most one per core, and the id of the owning process."""
     try:
         # Not AsyncMonty: with it, interpreters abort now and then when they exit (1.4.0).
         from pydantic_monty import Monty  # noqa: PLC0415 (optional)

@@ -1,4 +1,4 @@
-"""A thread for a call of a host's function, and a limit to those that hang and are left."""
+"""Calls of the host's functions in threads, with a limit on abandoned calls that still run."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from typing import Any
 from thinkgraph.models.errors import ThinkgraphError
 
 MOST_LEFT = 32
-"""Threads of one function that are left behind; it isn't called again until one of them ends."""
+"""Maximum abandoned threads of one function; it isn't called again until one of them ends."""
 
 _lock = threading.Lock()
 _left: Counter[object] = Counter()
-"""By function, the threads that nobody waits for any more and that have not ended."""
+"""The number of abandoned threads that have not ended, by the code of the function."""
 
 
 class TooManyLeft(ThinkgraphError):
-    """A function isn't called, since too many earlier calls of it still run."""
+    """A function isn't called, since too many abandoned calls of it are still running."""
 
 
 async def in_thread(function: object, work: Callable[[], Any]) -> Any:
-    """Run work in a thread of its own, which is left to itself if nobody waits any more.
+    """Run work in a thread of its own, which is abandoned if the caller is cancelled.
 
-    A thread of a pool would be waited for when the interpreter exits, and a function may hang.
+    A thread pool is not used, because the interpreter waits for its threads on exit, and a function
+    may hang.
 
     Args:
-        function: whose call it is: what is left behind is counted by its code.
+        function: the function that is called; abandoned threads are counted by its code.
         work: the call.
 
     Raises:
-        TooManyLeft: :data:`MOST_LEFT` earlier calls of the function were left and still run.
+        TooManyLeft: :data:`MOST_LEFT` abandoned calls of the function are still running.
     """
     code = _code(function)
     with _lock:
@@ -65,7 +66,7 @@ async def in_thread(function: object, work: Callable[[], Any]) -> Any:
                 _left[code] -= 1
                 if not _left[code]:
                     del _left[code]
-        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits for the result
             loop.call_soon_threadsafe(tell, *outcome)
 
     threading.Thread(target=run, name="thinkgraph-tool", daemon=True).start()
@@ -80,6 +81,6 @@ async def in_thread(function: object, work: Callable[[], Any]) -> Any:
 
 
 def _code(function: object) -> object:
-    """What is the same for a function that is made again, as for each trajectory."""
+    """A key that stays the same if a function is created again, as for each trajectory."""
     plain = inspect.unwrap(function) if callable(function) else function
     return getattr(plain, "__code__", None) or type(plain)

@@ -1,4 +1,4 @@
-"""Tools by name: what a spec names, a host binds, and a node calls."""
+"""Tools: a spec names them, a host binds them, and a node calls them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
-"""What a tool or a verifier may be called: what every provider's API takes."""
+"""Pattern of the names of tools and verifiers, which the API of every provider accepts."""
 
 
 @dataclass(frozen=True)
 class ToolFactory:
-    """Makes a tool of its own for each trajectory, for tools that keep state.
+    """A factory that makes a new tool for each trajectory, for tools that keep state.
 
     Args:
-        make: makes what :class:`AnyTool` may be: a LangChain tool, or a typed function. If that
-            has a method ``close``, it is called when the trajectory has ended.
-        name: what specs call it, where tools are given as a list; the function's by default.
+        make: returns a LangChain tool or a typed function. If that has a method ``close``, it is
+            called when the trajectory has ended.
+        name: name of the tool in specs, if tools are given as a list; by default that of the
+            function.
     """
 
     make: Callable[[], Any]
@@ -37,19 +38,19 @@ class ToolFactory:
 
 
 AnyTool = Any
-"""A LangChain tool (or a class of one, which is made for each trajectory), a function with typed
-arguments and a docstring, or a :class:`ToolFactory`."""
+"""A LangChain tool (or a class of one, of which each trajectory gets an instance), a function with
+typed arguments and a docstring, or a :class:`ToolFactory`."""
 Tools = Mapping[str, AnyTool] | Sequence[AnyTool]
-"""Tools by the names that specs have for them; in a list, each has its own name."""
+"""Tools by their names in specs; in a list, each tool is bound to its own name."""
 
 
 @dataclass(frozen=True)
 class BoundTool:
-    """A tool under the name that a spec has for it.
+    """A tool that is bound to a name.
 
     Attributes:
-        name: the name, which is what the model calls it by.
-        factory: whether each trajectory has one of its own.
+        name: name of the tool in the spec and for the model.
+        factory: whether each trajectory gets a new tool.
     """
 
     name: str
@@ -58,26 +59,26 @@ class BoundTool:
 
     @property
     def about(self) -> str:
-        """The first line of what it says of itself; of a factory's tool, of the factory."""
+        """The first line of the tool's description or docstring; for a factory, of ``make``."""
         made = getattr(self._source, "make", self._source)
         text = getattr(made, "description", "") or inspect.getdoc(made) or ""
         return str(text).strip().partition("\n")[0]
 
     def open(self) -> BaseTool:
-        """The tool, as LangChain's; of a factory, a new one.
+        """The tool as a LangChain tool; a new one if it comes from a factory.
 
         Raises:
-            ArgumentError: the factory makes something else than a tool.
+            ArgumentError: the factory returned something that is not a tool.
         """
         made = self._source.make() if isinstance(self._source, ToolFactory) else self._source
         return _langchain(self.name, made() if inspect.isclass(made) else made)
 
 
 def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
-    """Tools as a host gives them, by name.
+    """Bind the tools that a host passes, by name.
 
     Raises:
-        ArgumentError: one is not a tool, has no name, or has another's.
+        ArgumentError: one is not a tool, or its name is invalid or taken.
     """
     if given is None:
         return {}
@@ -95,21 +96,21 @@ def bind_tools(given: Tools | None) -> dict[str, BoundTool]:
 
 
 def all_tools(given: Mapping[str, BoundTool]) -> Mapping[str, BoundTool]:
-    """The tools that a run may use: those given, of folders, of packages, and built-in ones."""
+    """The tools of a run, by precedence: given ones, those of folders, of packages, built in."""
     return {name: tool for name, (tool, _) in offered_tools().items()} | dict(given)
 
 
 def offered_tools() -> dict[str, tuple[BoundTool, str]]:
-    """The tools that need not be given, each with where it is from."""
+    """The tools that a host doesn't have to bind, each with its origin."""
     built_in = BUILT_IN if python.is_installed() else {}
     return {n: (tool, "built in") for n, tool in built_in.items()} | shared_tools(setting())
 
 
 @cache
 def shared_tools(setting: tuple[str, str]) -> dict[str, tuple[BoundTool, str]]:
-    """The tools of installed packages and of folders, each with where it is from.
+    """The tools of installed packages and of folders, each with its origin.
 
-    They are entry points of the group ``thinkgraph.tools``, and what ``tools/*.py`` define in the
+    They come from entry points of the group ``thinkgraph.tools``, and from ``tools/*.py`` in the
     folders of ``THINKGRAPH_PATH``.
     """
     return offered("tool", python_file.tools, bound_tool)
@@ -119,10 +120,10 @@ BUILT_IN = {"python": BoundTool("python", True, ToolFactory(python.make))}
 
 
 def bound_tool(name: str, tool: AnyTool) -> BoundTool:
-    """A tool under a name.
+    """Bind a tool to a name.
 
     Raises:
-        ArgumentError: it is not a tool, or no spec can have such a name.
+        ArgumentError: the object is not a tool, or the name is invalid.
     """
     return _bound(checked_name("tool", name), tool)
 
@@ -138,7 +139,7 @@ def _bound(name: str, tool: AnyTool) -> BoundTool:
 
 
 def _langchain(name: str, tool: Any) -> BaseTool:
-    """A tool as LangChain's, under a name."""
+    """Convert a tool to a LangChain tool with the name ``name``."""
     from langchain_core.tools import BaseTool, StructuredTool  # noqa: PLC0415 (slow to import)
 
     if isinstance(tool, BaseTool):
@@ -188,10 +189,10 @@ def _is_langchain_class(tool: Any) -> bool:
 
 
 def checked_name(what: str, name: Any) -> str:
-    """A name that a spec can have.
+    """Return a name if it is valid in specs.
 
     Raises:
-        ArgumentError: it is none.
+        ArgumentError: the name is invalid.
     """
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         raise ArgumentError(

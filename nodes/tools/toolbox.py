@@ -1,4 +1,4 @@
-"""A toolbox: the tools of one trajectory, called with limits; whatever happens becomes text."""
+"""The tools of one trajectory, called with limits; results and errors become text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 DELIMITERS = re.compile(r"<(?=/?\s*(?:tool|function)_?(?:call|response|result|output)s?\b)")
-"""How what stands around a result in a prompt begins, which a result can't spell."""
+"""Beginnings of the tags around results in a prompt, which are broken up within results."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ class Toolbox:
     """The tools of one trajectory.
 
     Args:
-        tools: those that may be called; a factory makes one for this toolbox.
-        seconds: how long one call may take.
-        output: characters of a result that are kept.
+        tools: the tools that may be called; a factory makes a new one for this toolbox.
+        seconds: maximum time of one call.
+        output: maximum number of characters of a result.
 
     Raises:
         ThinkgraphError: a tool can't be made.
@@ -50,15 +50,15 @@ class Toolbox:
 
     @cached_property
     def described(self) -> Sequence[Tool]:
-        """The tools as a model is told of them.
+        """The descriptions of the tools for a model.
 
         Raises:
-            ThinkgraphError: the arguments of one can't be described.
+            ThinkgraphError: the arguments of a tool can't be described.
         """
         return [_described(tool) for tool in self._tools.values()]
 
     async def call(self, call: ToolCall) -> CallRecord:
-        """Call a tool. Whatever goes wrong is the result, as text for the model.
+        """Call a tool. An error is returned as the result, as text for the model.
 
         Raises:
             SandboxUnavailable: no code can be run on this machine.
@@ -80,7 +80,7 @@ class Toolbox:
         )
 
     async def close(self) -> None:
-        """Close the tools that were made for this toolbox; an error of theirs is logged."""
+        """Close the tools that were made for this toolbox; errors are logged."""
         for name in self._own:
             function = getattr(self._tools[name], "func", None)
             for owner in (self._tools[name], function, getattr(function, "__self__", None)):
@@ -99,7 +99,7 @@ class Toolbox:
         schema = next(t.parameters for t in self.described if t.name == call.name)
         try:
             found = mismatch(call.arguments, schema)
-        except Exception:  # a schema of a stranger's: the tool checks its arguments itself
+        except Exception:  # a third-party schema: the tool checks its arguments itself
             return ""
         if found is None:
             return ""
@@ -128,7 +128,7 @@ class Toolbox:
             raise _ToolFailed(f"error: {type(error).__name__}{said and f': {said}'}") from error
 
     def _shortened(self, text: str) -> str:
-        """A result as data: valid text, no delimiter of a prompt, no longer than it may be."""
+        """Sanitize a result: valid text, without delimiters of a prompt, of limited length."""
         clean = text[: self._output + 1].encode("utf-8", "replace").decode()
         clean = DELIMITERS.sub("< ", clean)
         left = len(text) - self._output
@@ -161,7 +161,7 @@ def _described(tool: BaseTool) -> Tool:
 
 
 class _ToolFailed(Exception):
-    """A call came to nothing; the message is for the model."""
+    """A call failed; the message is for the model."""
 
 
 def _is_async(tool: BaseTool) -> bool:
@@ -174,21 +174,21 @@ def _is_async(tool: BaseTool) -> bool:
 
 
 def _is_told(error: BaseException) -> bool:
-    """Whether a tool says itself what the model should be told."""
+    """Whether the message of an error was written by the tool for the model."""
     from langchain_core.tools import ToolException  # noqa: PLC0415
 
     return isinstance(error, ToolException)
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Whether a tool waits for somebody, by LangGraph's ``interrupt()``."""
+    """Whether an error is LangGraph's ``interrupt()``, with which a tool waits for a person."""
     from langgraph.errors import GraphBubbleUp  # noqa: PLC0415
 
     return isinstance(error, GraphBubbleUp)
 
 
 def _text(result: Any) -> str:
-    """A tool's result as text; of content blocks, their texts."""
+    """A tool's result as text; content blocks are joined."""
     content = getattr(result, "content", result)
     if isinstance(content, str):
         return content

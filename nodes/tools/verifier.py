@@ -1,4 +1,4 @@
-"""Verifiers by name: functions of the host's that judge what a model wrote."""
+"""Verifiers: functions that a host binds by name, and that judge candidates."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Verifier = Callable[..., Any]
 
 
 def bind_verifiers(given: Mapping[str, Verifier] | None) -> dict[str, Verifier]:
-    """Verifiers as a host gives them.
+    """Bind the verifiers that a host passes, by name.
 
     Raises:
-        ArgumentError: one is no function, or has no name that a spec could have.
+        ArgumentError: one is not a function, or its name is invalid.
     """
     if given is None:
         return {}
@@ -30,15 +30,15 @@ def bind_verifiers(given: Mapping[str, Verifier] | None) -> dict[str, Verifier]:
 
 
 def all_verifiers(given: Mapping[str, Verifier]) -> Mapping[str, Verifier]:
-    """The verifiers that a run may use: those given, those of folders, then those of packages."""
+    """The verifiers of a run, by precedence: given ones, those of folders, those of packages."""
     return {name: each for name, (each, _) in shared_verifiers(setting()).items()} | dict(given)
 
 
 @cache
 def shared_verifiers(setting: tuple[str, str]) -> dict[str, tuple[Verifier, str]]:
-    """The verifiers of installed packages and of folders, each with where it is from.
+    """The verifiers of installed packages and of folders, each with its origin.
 
-    They are entry points of the group ``thinkgraph.verifiers``, and what ``verifiers/*.py`` define
+    They come from entry points of the group ``thinkgraph.verifiers``, and from ``verifiers/*.py``
     in the folders of ``THINKGRAPH_PATH``.
     """
     return offered("verifier", python_file.functions, _function)

@@ -1,5 +1,6 @@
 """Budget forcing: what a thought may cost, and that an answer always comes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,27 @@ def test_a_thought_is_no_part_of_the_answer():
     assert result.answer.value == "4"
     assert result.answer.text == "It is 4"
     assert result.candidates[0].reasoning == "maybe 7"
+
+
+def test_the_words_that_close_a_thought_mark_the_answer():
+    words = {"open": "", "close": "\n\nFinal answer:"}
+    result, _ = run(["we have 6 boxes", " 42. This follows from 6 times 7."], **words)
+    assert result.answer.value == "42"
+    assert result.answer.text == "Final answer: 42. This follows from 6 times 7."
+
+
+@pytest.mark.parametrize("close", ["\n</think>\n\n", "\n</reason>\n", "[/THINK]", "\n◁/think▷\n"])
+def test_a_closing_tag_is_no_part_of_the_answer(close):
+    result, _ = run(["maybe 7", " 42"], close=close)
+    assert result.answer.text == "42"
+
+
+@pytest.mark.parametrize("open_", ["", "<think>\n"])
+def test_an_answer_without_a_value_is_asked_for_whatever_the_thought_holds(open_):
+    vague = "There is no way to tell from what is given here, since the price is left out."
+    result, model = run(["we have 6 boxes", vague, " 7"], open=open_, close="\nSo then.\n")
+    assert len(model.calls) == 3
+    assert result.answer.value == "7"
 
 
 def test_the_runs_budget_leaves_room_for_the_answer():

@@ -76,8 +76,20 @@ def test_a_text_may_end_with_a_block(label: str, end: str) -> None:
     assert found and found["code"].strip() == CODE.strip()
 
 
+def test_a_text_may_end_with_a_block_without_a_label() -> None:
+    found = last_block(f"So:\n```\n{CODE}```\n")
+    assert found and found["code"] == CODE
+
+
 @pytest.mark.parametrize(
-    "text", ["", "```python\na\n```\nIt is 5", "```\na\n```", "```python\na\n```output\n1\n```\n"]
+    "text",
+    [
+        "",
+        "```python\na\n```\nIt is 5",
+        "```text\na\n```",
+        "```python\na\n```\nSo:\n```\n5\n```",
+        "```python\na\n```output\n1\n```\n",
+    ],
 )
 def test_a_text_that_does_not_end_with_one(text: str) -> None:
     assert last_block(text) is None

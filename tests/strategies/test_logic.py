@@ -412,6 +412,31 @@ def test_self_verify_pool_reads_both_verdicts_in_texts_of_a_model_without_probab
     assert result.answer.value == "2"
 
 
+@pytest.mark.parametrize(
+    ("said", "accepted"),
+    [
+        ("**Yes**, the faults are there.", False),
+        ("The faults are really there. Yes.", False),
+        ("No, nothing is off.", True),
+        ("Hm.", False),  # can't be read, so the critique stands
+    ],
+)
+def test_self_verify_pool_reads_the_check_of_a_check_wherever_it_is_said(said, accepted):
+    settings = {"drafts": 1, "checks": 1, "rounds": 0, "verdict": "text"}
+    result, model = run("self-verify-pool", ["It is 1", "Off.\nWrong", said], **settings)
+    assert [c.accepted for c in result.critiques] == [accepted]
+    assert model.calls[-1].sampling.template == {"enable_thinking": False}
+    told = {"check.0": ("'Hm.' says neither Yes nor No",)} if said == "Hm." else {}
+    assert result.failures == told
+
+
+def test_a_written_review_without_a_verdict_rejects_and_is_told():
+    replies = ["It is 4", "All seems fine.", "It is 4", "Good.\ncorrect"]
+    result, _ = run("self-refine", replies, verdict="text", rounds=1)
+    assert [c.accepted for c in result.critiques] == [False, True]
+    assert result.failures == {"critic.0": ("'All seems fine.' has no verdict, so it rejects",)}
+
+
 def test_parallel_think_reads_all_lines_together():
     result, model = run("parallel-think", ["x 1", "y 2", "z 3", "It is 2"], lines=3)
     (_, first), (together, last) = asked(model)
@@ -430,6 +455,14 @@ def test_chain_of_verification_answers_its_checks_apart_from_the_draft():
     assert "It is 4" not in one + two and QUESTION not in one + two
     assert "Did 4 go? No, 3." in final and "It is 4" in final
     assert result.answer.value == "6"
+
+
+def test_chain_of_verification_answers_its_checks_apart_from_the_conversation():
+    turns = [("user", "Who was born there?"), ("assistant", "X and Y."), ("user", QUESTION)]
+    model = ScriptedModel(["It is 4", "1. Was X born there?", "Yes.", "It is 4"])
+    question = [{"role": role, "content": text} for role, text in turns]
+    load("chain-of-verification").run(question, model=model, seed=1)
+    assert [len(call.messages) for call in model.calls] == [3, 3, 1, 3]
 
 
 def test_chain_of_verification_without_checks_answers_with_its_draft():
@@ -459,6 +492,35 @@ def test_debate_goes_on_for_its_rounds_while_they_differ():
     replies = ["It is 1", "It is 2"] * 4
     _, model = run("debate", replies, agents=2, rounds=3)
     assert len(model.calls) == 1 + 2 * 3
+
+
+def long_winded(messages, seed):
+    return f"{'so ' * 60}The answer is {seed % 7919}."
+
+
+def test_debate_shortens_answers_that_do_not_fit_together():
+    model = ScriptedModel(long_winded, context_length=300)
+    result = load("debate").run(QUESTION, model=model, seed=1, agents=6, rounds=1, max_tokens=80)
+    assert len(model.calls) == 7 and not result.failures
+    assert all("The answer is" in prompt for prompt, _ in asked(model)[1:])
+
+
+def test_self_refine_leaves_out_the_oldest_drafts_that_do_not_fit():
+    model = ScriptedModel(long_winded, choices=lambda *_: REJECT, context_length=400)
+    result = load("self-refine").run(QUESTION, model=model, seed=1, rounds=4, max_tokens=80)
+    rewrites = [prompt for prompt, _ in asked(model) if "Write a better answer" in prompt]
+    assert [prompt.count("A critic said") for prompt in rewrites] == [0, 1, 1, 1]
+    assert not result.failures
+
+
+def test_a_rewrite_that_does_not_fit_at_all_leaves_the_answer_as_it_is():
+    drafter = ScriptedModel(["It is 4"], context_length=30)
+    critic = ScriptedModel(["well " * 40], choices=[REJECT] * 2, name="critic")
+    models = {"critic": critic}
+    result = load("self-refine").run(QUESTION, model=drafter, models=models, seed=1, rounds=1)
+    assert result.answer.value == "4"
+    ((failure,),) = result.failures.values()
+    assert failure.startswith("draft.0.0 is kept as it is: ")
 
 
 def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
@@ -606,9 +668,16 @@ def test_least_to_most_solves_in_order_with_the_earlier_answers_in_hand():
     assert result.answer.value == "4"
 
 
+def test_step_back_without_a_principle_names_none():
+    result, model = run("step-back", ["", "It is 4"])
+    assert "rinciple" not in asked(model)[-1][0]
+    assert result.failures == {"abstract.0": ("the model wrote nothing for 'principle'",)}
+
+
 def test_least_to_most_answers_at_once_where_nothing_was_broken_down():
     result, model = run("least-to-most", ["", "It is 4"])
     assert len(model.calls) == 2
+    assert "Use this" not in asked(model)[-1][0]
     assert result.answer.value == "4"
 
 

@@ -1,12 +1,14 @@
 """Fitted params: for which strategy and model they are, what is kept of them, and who is told."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from thinkgraph.cli.options import NONE
 from thinkgraph.cli.serve import _service
 from thinkgraph.evaluate.runs import config
+from thinkgraph.evaluate.runs.provenance import file_digest
 from thinkgraph.fitted import Fitted, model_digest, read_fitted, spec_digest
 from thinkgraph.fitted_store import for_model, keep, store
 from thinkgraph.graphs.graph import load
@@ -188,7 +190,7 @@ def test_nothing_is_kept_for_an_endpoint_or_without_a_sure_gain(cli, spec, data,
     found = cli(*words, "openai:m@http://127.0.0.1:9/v1")
     assert "Gained" in found.out and "nothing is kept for an endpoint" in found.err
     found = cli(*words, tiny("llama"), "--search", "heat=0.4")
-    assert "Nothing was gained" in found.out and "the gain isn't certain" in found.err
+    assert "Nothing was gained" in found.out and "the gain isn't significant" in found.err
     assert store().read() == {}
     assert "--data FILE" in cli("fit", spec).err
 
@@ -201,6 +203,17 @@ def test_a_file_is_its_strategys_by_the_name_in_the_spec(cli, heat, spec, tmp_pa
     assert heat(spec.rename(tmp_path / "v3.yaml"), "Hi?", "--params", file)[0] == 0
     spec.write_text(SPEC.replace("name: mine", "name: v2"))
     assert "is for 'mine', not for 'v2'" in cli("run", spec, "Hi?", "--params", file).err
+
+
+def test_a_comparison_on_the_questions_of_the_search_says_so(cli, spec, data, tiny, tmp_path):
+    file, other = tmp_path / "fitted.yaml", tmp_path / "other.jsonl"
+    found = {"data": {"path": str(data), "sha256": file_digest(Path(data))}}
+    Fitted(strategy=str(spec), name="mine", params={"heat": 0.0}, found=found).save(file)
+    other.write_text(Path(data).read_text() + "\n")
+    words = ("--graphs", spec, "--params", file, "--out", tmp_path / "out", "-m", tiny("llama"))
+    said = "the params of mine were fitted on questions of this file"
+    assert said in cli("compare", "--data", data, *words).err
+    assert said not in cli("compare", "--data", other, *words, "--replace").err
 
 
 def test_a_file_for_another_model_or_an_older_strategy_is_applied_and_told(

@@ -1,4 +1,4 @@
-"""The command line: a file for each command or two, and the program in ``app``."""
+"""The command line: one module per command or two, and the application in ``app``."""
 
 from thinkgraph.cli.app import main
 

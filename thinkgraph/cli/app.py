@@ -1,4 +1,4 @@
-"""The command-line application: its commands, and how an error ends it."""
+"""The command-line application: its commands and error handling."""
 
 from __future__ import annotations
 
@@ -55,10 +55,11 @@ def options(
     ] = False,
 ) -> None:
     """Options of every command."""
-    os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")  # one line is enough
+    # Warnings of huggingface_hub are shown only with --debug.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "error")
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-        # It keeps its log from the root logger, so that no program gets it unasked.
+        # This logger doesn't propagate to the root logger, so that embedding programs stay quiet.
         logging.getLogger("thinkgraph.llama_cpp").addHandler(logging.StreamHandler(sys.stderr))
 
 
@@ -71,10 +72,10 @@ for command in (*building, *measuring, serve, mcp, train, distill, adapter):
 
 
 def main() -> None:
-    """Run the command line; an error is one line and exit status 2."""
+    """Run the command line; an error prints one line and exits with status 2."""
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if debug := "--debug" in options:  # behind a command, too
+    if debug := "--debug" in options:  # also accepted after the command
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
     fit_streams()

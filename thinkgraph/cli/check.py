@@ -12,7 +12,7 @@ from thinkgraph.terminal import print_json, reader
 
 
 class Report(StrEnum):
-    """How the checker can report."""
+    """The checker's report formats."""
 
     TEXT = "text"
     JSON = "json"

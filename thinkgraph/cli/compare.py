@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,18 +20,18 @@ from thinkgraph.cli.options import (
     Roles,
     ToolFile,
     VerifierFile,
-    as_text,
+    check_known,
     command_line,
     parse_pairs,
     read_prompts,
 )
+from thinkgraph.cli.questions import Extract, Fields, notes, read_fields
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.metrics.metric import Metric
     from thinkgraph.evaluate.runs.comparison import Comparison
     from thinkgraph.evaluate.runs.variant import Variant
-    from thinkgraph.evaluate.tasks.task import Task
 
 
 def compare(
@@ -59,17 +59,8 @@ def compare(
             "one of a package."
         ),
     ] = None,
-    extract: Annotated[
-        str | None,
-        typer.Option(
-            help="How answers are found in texts: auto, boxed, final, number, choice, yes-no, "
-            "one-of:LABEL,LABEL, text, regex:PATTERN or json:PATH."
-        ),
-    ] = None,
-    field: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"),
-    ] = None,
+    extract: Extract = None,
+    field: Fields = None,
     by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Break the results down by this field.")
     ] = None,
@@ -114,7 +105,7 @@ def compare(
     same command resumes an interrupted comparison.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
-    from thinkgraph.evaluate.results.export import check_out
+    from thinkgraph.evaluate.results.export import check_out, read_results
     from thinkgraph.evaluate.results.progress import ComparisonProgress
     from thinkgraph.evaluate.runs.compare import compare as run_all
     from thinkgraph.evaluate.runs.config import Config
@@ -125,10 +116,9 @@ def compare(
     from thinkgraph.fitted import read_fitted
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import find
     from thinkgraph.nodes.tools.host_files import HostFiles
 
-    task = read_questions(data, fields=_fields(field, by), limit=limit, seed=seed)
+    task = read_questions(data, fields=read_fields(field, by), limit=limit, seed=seed)
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
     task = task.model_copy(update={"metric": scorer.name})
@@ -146,16 +136,16 @@ def compare(
     )
     settings = dict(parse_pairs("--engine", engine or []))
     roles = dict(parse_pairs("--role", role or []))
-    for name in models:
-        if not name.startswith("openai:"):
-            find(name)
+    check_known(models)
     host = HostFiles(tools, verifiers, mcp)
     config = Config(models[0], settings, roles, seed, prompts, at_once, host)
     if not replace:
         check_out(out, task, variants, ",".join(models), seed)
-    doubts = [d for f in files for name in models for d in f.doubts(load(f.strategy), name)]
-    notes = [*task.notes, *_notes(task, chosen=metric is not None, extract=how), *doubts]
-    for note in notes:
+    told = [
+        *notes(task, chosen=metric is not None, extract=how),
+        *(d for f in files for name in models for d in f.doubts(load(f.strategy), name, data)),
+    ]
+    for note in told:
         say(f"thinkgraph: {data}: {note}")
     progress = ComparisonProgress(task, variants, scorer, shown=not quiet)
     try:
@@ -183,44 +173,20 @@ def compare(
         engine=settings,
         params=params,
         extract=how,
-        notes=(*notes, *filter(None, [warning, _greedy(variants, models)])),
+        notes=(*told, *filter(None, [warning, _greedy(variants, models)])),
     )
+    if so_far and (before := read_results(out)):
+        made = made.computed_as(before.comparison.provenance)
     comparison = comparison.model_copy(update={"provenance": made})
     _conclude(comparison, scorer, out, as_json=as_json)
 
 
-def _notes(task: Task, *, chosen: bool, extract: Any) -> Iterator[str]:
-    """What is to be known of how a task's answers are found and judged, before the run."""
-    from thinkgraph.evaluate.tasks.expected import TEXT, kinds, texts_for_numbers
-
-    if not chosen and task.metric not in ("exact", "choice"):
-        yield f"the metric is {task.metric}, by the right answers; --metric sets another"
-    if extract is None and any(each.extract for each in task.questions):
-        yield (
-            f"answers are looked for by the right ones: {kinds(task.questions)}; "
-            "--extract sets one way for all"
-        )
-    if task.metric == "exact" and any(each.extract == TEXT for each in task.questions):
-        yield (
-            "the metric exact compares whole texts; --metric contains looks for the right answer "
-            "in the text"
-        )
-    if warning := texts_for_numbers(task.questions, extract):
-        yield warning
-
-
-def _fields(given: list[str] | None, by: str | None) -> dict[str, str]:
-    fields = {}
-    for item in given or []:
-        role, _, name = as_text("--field", item).partition("=")
-        fields[role] = name
-    return fields | ({"group": by} if by else {})
-
-
 def _greedy(variants: Sequence[Variant], models: Sequence[str]) -> str:
-    """What is to be known of greedy answers, where there are any."""
+    """A note about strategies at temperature 0; empty if there are none."""
+    from thinkgraph.models.catalogue import SERVER
+
     greedy = [v.label for v in variants if _temperature(v) == 0]
-    if not greedy or all(name.startswith("openai:") for name in models):
+    if not greedy or all(name.startswith(SERVER) for name in models):
         return ""
     return (
         f"{', '.join(greedy)}: at temperature 0 a text can still differ by a word from that of "

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,19 +22,25 @@ from thinkgraph.cli.options import (
     VerifierFile,
     parse_pairs,
 )
+from thinkgraph.cli.questions import Extract, Fields, notes, read_fields
 from thinkgraph.cli.train import Base, TrainOptions, read_settings
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.row import Row
+    from thinkgraph.evaluate.runs.variant import Variant
+    from thinkgraph.evaluate.tasks.task import Task
     from thinkgraph.train.distillation import Distilled
     from thinkgraph.train.samples import Selection
+    from thinkgraph.train.settings import TrainSettings
 
 EVERY = 30.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
+TESTED = 100
+"""Default number of questions for the gate."""
 NOT_BETTER = 1
-"""The exit status where the gate is not passed."""
+"""Exit status if the gate is not passed."""
 
 
 def distill(
@@ -45,11 +51,16 @@ def distill(
     out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],
     model: ModelName = None,
     test: Annotated[
-        int, typer.Option(min=8, help="Questions of --data kept apart for the gate.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=8, show_default=str(TESTED), help="Questions of --data kept apart for the gate."
+        ),
+    ] = None,
     test_data: Annotated[
         str | None, typer.Option(help="Questions for the gate, in place of some of --data.")
     ] = None,
+    field: Fields = None,
+    extract: Extract = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     metric: Annotated[str | None, typer.Option(help="What is right, as for compare.")] = None,
     verify: Annotated[
@@ -60,8 +71,14 @@ def distill(
         ),
     ] = "metric",
     clear: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the samples that makes a vote clear.")
-    ] = 0.6,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1,
+            show_default="0.6",
+            help="Share of the samples that makes a vote clear.",
+        ),
+    ] = None,
     per_question: Annotated[
         int, typer.Option(min=1, help="Maximum number of samples of a question.")
     ] = 2,
@@ -94,6 +111,13 @@ def distill(
     base: Base = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 24,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Discard trainings with other settings in OUT.distill, or another file at --out.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object.")
     ] = False,
@@ -107,11 +131,10 @@ def distill(
     an interrupted run.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
-    from thinkgraph.evaluate.runs.variant import Variant, parse_variants
-    from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.evaluate.runs.variant import named_extractor, parse_variants
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.nodes.tools.host_files import HostFiles
-    from thinkgraph.train.distillation import Plan, divide_task
+    from thinkgraph.train.distillation import Plan, check_out
     from thinkgraph.train.distillation import distill as run_all
     from thinkgraph.train.errors import need
     from thinkgraph.train.progress import TrainProgress
@@ -120,32 +143,39 @@ def distill(
     selection = _selection(
         verify=verify, clear=clear, per_question=per_question, order=order, learn=learn
     )
-    if test_data:
-        task = read_questions(data, limit=limit, seed=seed, answers=verify == "metric")
-        sampled, gate = task, read_questions(test_data, seed=seed + 1)
-    else:
-        task = read_questions(data, limit=limit, seed=seed)
-        sampled, gate = divide_task(task, test, seed)
-    judged = gate if verify == "vote" else task
-    scorer = find_metric(metric or judged.metric, judged.questions)
-    scorer.check(gate.questions)
-    if verify == "metric":
-        scorer.check(sampled.questions)
+    if test_data and test is not None:
+        raise ThinkgraphError("--test doesn't apply to --test-data: leave one of them out")
+    how = named_extractor(extract) if extract else None
     plan = Plan(
-        strategy=Variant.parse(graph, dict(parse_pairs("--param", param or [])), {}),
+        strategy=_strategy(graph, dict(parse_pairs("--param", param or [])), how),
         model=model or default_model(),
         out=out,
         selection=selection,
-        settings=read_settings(setting or []).model_copy(update={"seed": seed}),
+        settings=_settings(setting or [], seed),
         rounds=rounds,
         engine=dict(parse_pairs("--engine", engine or [])),
         seed=seed,
         at_once=at_once,
         base=base,
         host=HostFiles(tools, verifiers, mcp),
-        beside=parse_variants(beside, {}, {}) if beside else (),
+        beside=parse_variants(beside, {}, {}, extract=how) if beside else (),
+        replace=replace,
     )
+    check_out(plan)
+    sampled, gate = _read_parts(
+        data, test_data, test or TESTED,
+        fields=read_fields(field), limit=limit, seed=seed, answers=verify == "metric",
+    )  # fmt: skip
+    judged = gate if verify == "vote" else _joined(sampled, gate)
+    scorer = find_metric(metric or judged.metric, judged.questions)
+    scorer.check(judged.questions)
+    tell: Callable[[str], None]
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
+    for name, part in {data: sampled, test_data or data: gate}.items():
+        for note in part.notes:
+            tell(f"{name}: {note}")
+    for note in notes(judged.model_copy(update={"notes": ()}), chosen=bool(metric), extract=how):
+        tell(note)
     try:
         running = run_all(
             plan, sampled, gate, scorer,
@@ -164,11 +194,58 @@ def distill(
         raise typer.Exit(NOT_BETTER)
 
 
+def _read_parts(
+    data: str,
+    test_data: str | None,
+    tested: int,
+    *,
+    fields: dict[str, str],
+    limit: int | None,
+    seed: int,
+    answers: bool,
+) -> tuple[Task, Task]:
+    """The questions to sample from, and those of the gate."""
+    from thinkgraph.evaluate.tasks.data import read_questions
+    from thinkgraph.train.distillation import divide_task
+
+    if test_data:
+        gate = read_questions(test_data, fields=fields, seed=seed + 1)
+        return read_questions(data, fields=fields, limit=limit, seed=seed, answers=answers), gate
+    return divide_task(read_questions(data, fields=fields, limit=limit, seed=seed), tested, seed)
+
+
+def _joined(sampled: Task, gate: Task) -> Task:
+    return sampled.model_copy(update={"questions": (*sampled.questions, *gate.questions)})
+
+
+def _settings(given: list[str], seed: int) -> TrainSettings:
+    settings = read_settings(given)
+    if "seed" in settings.model_fields_set:
+        raise ThinkgraphError(
+            f"--set seed={settings.seed}: sampling and training have one seed here; set --seed"
+        )
+    return settings.model_copy(update={"seed": seed})
+
+
+def _strategy(graph: str, params: dict[str, Any], extract: Any) -> Variant:
+    from thinkgraph.evaluate.runs.variant import parse_variants
+
+    found, *others = parse_variants(graph, params, {}, extract=extract)
+    if others:
+        raise ThinkgraphError(
+            f"{graph}: one strategy is distilled; compare it with others by --beside"
+        )
+    return found
+
+
 def _selection(**given: object) -> Selection:
     from pydantic import ValidationError
 
     from thinkgraph.train.samples import Selection
 
+    given = {name: value for name, value in given.items() if value is not None}
+    if "clear" in given and given["verify"] != "vote":
+        raise ThinkgraphError("--clear is for --verify vote: leave it out, or set that, too")
     try:
         return Selection.model_validate(given)
     except ValidationError as error:
@@ -178,7 +255,7 @@ def _selection(**given: object) -> Selection:
 
 
 def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:
-    """Report from time to time how many runs have been answered."""
+    """A callback for finished runs that reports their number from time to time."""
     count, told = 0, time.perf_counter()
 
     def take(row: Row, kept: bool) -> None:
@@ -195,11 +272,13 @@ def _tell(found: Distilled, out: Path) -> None:
     from thinkgraph.evaluate.results.table import report
 
     for each in found.rounds:
+        training = each.training
         print(
             f"round {each.number}: {each.samples} samples, {each.verified} verified, {each.copies} "
-            f"near-copies dropped, {each.kept} trained on, of {each.questions} questions; "
-            f"{each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
-            f"{each.training.steps} steps in {each.training.seconds:.0f} s"
+            f"near-copies dropped, {each.kept} kept, of {each.questions} questions "
+            f"({training.examples} trained on, {training.held_out} held out, {training.left_out} "
+            f"too long); {each.sampled_tokens:,} tokens in {each.sampled_s:.0f} s, training "
+            f"{training.steps} steps in {training.seconds:.0f} s"
         )
     report(found.comparison, found.summary)
     cost = found.cost
@@ -210,7 +289,7 @@ def _tell(found: Distilled, out: Path) -> None:
         f"tokens, {cost.after_s:.2f} s."
     )
     if found.winner is None:
-        pass  # there is nothing that could pay for itself
+        pass  # no adapter was written, so there is no payback
     elif cost.pays_after is None:
         print("An answer is not quicker than before, so the training never pays for its seconds.")
     else:

@@ -19,10 +19,12 @@ from thinkgraph.cli.options import (
     Roles,
     ToolFile,
     VerifierFile,
+    check_known,
     check_writable,
     command_line,
     parse_pairs,
 )
+from thinkgraph.cli.questions import Extract, Fields, notes, read_fields
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
@@ -61,6 +63,12 @@ def fit(
         float, typer.Option(min=0.1, max=0.9, help="Share of the questions to search on.")
     ] = 0.5,
     metric: Annotated[str | None, typer.Option(help="As for `thinkgraph compare`.")] = None,
+    extract: Extract = None,
+    field: Fields = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Give each part its share of this field's groups."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     model: ModelName = None,
     role: Roles = None,
@@ -76,7 +84,7 @@ def fit(
     to_keep: Annotated[
         bool,
         typer.Option(
-            "--keep", help="Where it is better for certain, later runs with this model use it."
+            "--keep", help="If it is significantly better, later runs with this model use it."
         ),
     ] = False,
     undo: Annotated[
@@ -103,11 +111,10 @@ def fit(
     from thinkgraph.evaluate.fit.space import Space
     from thinkgraph.evaluate.metrics.find import find_metric
     from thinkgraph.evaluate.runs.config import Config
+    from thinkgraph.evaluate.runs.variant import named_extractor
     from thinkgraph.evaluate.tasks.data import read_questions
-    from thinkgraph.evaluate.tasks.expected import expecting
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
-    from thinkgraph.models.catalogue import SERVER, find
     from thinkgraph.nodes.prompts.prompt import read_prompt
     from thinkgraph.nodes.tools.host_files import HostFiles
 
@@ -115,23 +122,23 @@ def fit(
     pairs = parse_pairs("--prompt", prompt or [])
     tried = [(name, file, read_prompt(file)) for name, file in pairs]
     space = Space.of(strategy, search or [], tried)
-    task = read_questions(data, limit=limit, seed=seed)
-    if not any(each.extract for each in task.questions):
-        task = task.model_copy(update={"questions": expecting(task.questions)})
+    task = read_questions(data, fields=read_fields(field, by), limit=limit, seed=seed)
+    how = named_extractor(extract) if extract else None
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
     name = model or default_model()
-    if not name.startswith(SERVER):
-        find(name)
+    check_known([name])
     settings, roles = (
         dict(parse_pairs(option, given or []))
         for option, given in (("--engine", engine), ("--role", role))
     )
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
-    fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens)
+    fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens, how)
     fitter.parts()
     check_writable(out)
     if not quiet:
+        for note in notes(task, chosen=metric is not None, extract=how):
+            say(f"thinkgraph: {data}: {note}")
         say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
         fitter.tell = _tell
     try:
@@ -155,7 +162,7 @@ def _undo(graph: str, model: str | None) -> None:
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.runtime.models import default_model
 
-    strategy = load(graph).name if Path(graph).is_file() else graph  # its file may be gone
+    strategy = load(graph).name if Path(graph).is_file() else graph  # the file may be gone
     name = model or default_model()
     forgotten = forget(strategy, name)
     print(
@@ -166,14 +173,14 @@ def _undo(graph: str, model: str | None) -> None:
 
 
 def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
-    """Keep what was found, if it is worth it, and say so."""
+    """Keep the fitted params if the gain is significant, and return a message about that."""
     from thinkgraph.fitted_store import keep, store
     from thinkgraph.models.catalogue import SERVER
 
     if fitted.model.startswith(SERVER):
         return f"nothing is kept for an endpoint, whose model may change; use --params {out}"
     if not found.gained:
-        return "nothing is kept for this model: the gain isn't certain"
+        return "nothing is kept for this model: the gain isn't significant"
     keep(fitted)
     return f"kept for {fitted.model} in {store().file}; undo: {fitted.undo}"
 
@@ -189,7 +196,7 @@ def _tell(trial: Trial) -> None:
 
 
 def _fitted(found: Fit, fitter: Fitter, data: str) -> Fitted:
-    """The params file's content; where nothing was gained it keeps the default params."""
+    """The content of the params file; without a gain, it has no params, so the defaults apply."""
     from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.fitted import Fitted, model_digest, spec_digest
     from thinkgraph.graphs.graph import load

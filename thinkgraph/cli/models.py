@@ -54,7 +54,7 @@ def tune(
     from thinkgraph.models.tuning.tune import tune as search
 
     if undo:
-        # A path first: its file may be gone.
+        # Try the path first, since its file may be gone.
         undone = forget(Path(model).expanduser()) or forget(find(model).path)
         gone = [str(each.use) for each in undone if each.use.parent == copies()]
         removed = f"; removed {', '.join(gone)}" if gone else ""

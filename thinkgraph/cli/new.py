@@ -1,4 +1,4 @@
-"""``thinkgraph new``: the start of a strategy or a node kind, with its test."""
+"""``thinkgraph new``: the skeleton of a strategy or a node kind, with a test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thinkgraph.models.errors import ThinkgraphError
 
 
 class What(StrEnum):
-    """What can be begun."""
+    """What to create."""
 
     STRATEGY = "strategy"
     KIND = "kind"

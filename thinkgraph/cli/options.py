@@ -1,4 +1,4 @@
-"""Options shared by several commands, and how they are parsed."""
+"""Options shared by several commands, and their parsing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from thinkgraph.nodes.prompts.prompt import Prompt
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C, as a shell gives it."""
+"""Exit status after Ctrl-C, as in shells."""
 REJECTED = 3
-"""The exit status of a run in which nothing was accepted."""
+"""Exit status of a run without an accepted candidate."""
 
 
 def _complete_graph(incomplete: str) -> list[str]:
@@ -100,9 +100,9 @@ McpFile = Annotated[
 def read_hosted(
     command: typer.Context, tools: Path | None, verifiers: Path | None, mcp: Path | None
 ) -> dict[str, Any]:
-    """The tools and verifiers of files, as the arguments of a run.
+    """The tools and verifiers of files, as arguments of a run.
 
-    MCP servers are left when the command ends.
+    MCP servers stay connected until the command ends.
     """
     from thinkgraph.nodes.tools.host_files import HostFiles
 
@@ -111,7 +111,7 @@ def read_hosted(
 
 
 def check_hosted(strategy: Graph, settings: Mapping[str, Any], hosted: Mapping[str, Any]) -> None:
-    """Refuse a run whose tools or verifiers are not bound, before a model is loaded."""
+    """Check before a model is loaded that all tools and verifiers are bound."""
     params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
     strategy.check_hosted(params, **hosted)
 
@@ -126,16 +126,16 @@ ParamsFile = Annotated[
     ),
 ]
 NONE = "none"
-"""In place of a params file: neither one nor what is kept. A file of that name is ``./none``."""
+"""Value of ``--params`` for no fitted params at all; for a file of this name, write ``./none``."""
 
 
 def with_fitted(
     strategy: Graph, file: str | None, model: str | None
 ) -> tuple[Graph, Fitted | None, list[str]]:
-    """A strategy with the params of a file, or else those that are kept for the model.
+    """A strategy with the params of a file, or else those kept for the model.
 
     Returns:
-        The strategy, what was applied to it, and what is wrong with that or with what is kept.
+        The strategy, the applied params, and warnings about these or the kept ones.
     """
     if file == NONE:
         return strategy, None, []
@@ -158,7 +158,7 @@ def with_fitted(
 
 
 def _import_kinds(files: list[str] | None) -> list[str] | None:
-    """Register the node kinds of the files; worker processes find them in the environment."""
+    """Register the node kinds of files; an environment variable passes them to worker processes."""
     if files:
         from thinkgraph.nodes.registry import import_kinds
         from thinkgraph.nodes.sharing import IMPORT
@@ -185,11 +185,24 @@ Imports = Annotated[
 def check_models(
     strategy: Graph, settings: Mapping[str, Any], model: str | None, roles: Mapping[str, str]
 ) -> None:
-    """Refuse models whose names tell that they can't do their part, before one is loaded."""
+    """Check before a model is loaded that the models can serve their roles, judging by names."""
     from thinkgraph.graphs.runtime.models import Roles as RunModels
 
     params = {name: v for name, v in settings.items() if name not in strategy.spec.inputs}
     strategy.check_models(RunModels(model, roles), params)
+
+
+def check_known(models: Iterable[str]) -> None:
+    """Check before a model is loaded that each is in the catalogue or a file.
+
+    Raises:
+        ModelError: a model doesn't exist.
+    """
+    from thinkgraph.models.catalogue import SERVER, find
+
+    for name in models:
+        if not name.startswith(SERVER):
+            find(name)
 
 
 def parse_pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
@@ -210,7 +223,7 @@ def read_prompts(given: list[str] | None) -> dict[str, Prompt]:
 
 
 def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
-    """The params and inputs set on the command line, checked before a model is loaded."""
+    """Parse and check the params and inputs on the command line, before a model is loaded."""
     settings = dict(parse_pairs("--param", given))
     strategy.bind({n: v for n, v in settings.items() if n not in strategy.spec.inputs})
     return settings
@@ -219,7 +232,7 @@ def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
 def load_model(
     name: str | None, engine: list[str], template: list[str] | None = None
 ) -> Model | str | None:
-    """Load the model of that name, so that a wrong name fails at once."""
+    """Load a model, so that an invalid name fails early; None if no option is given."""
     if name is None and not engine and not template:
         return None
     from thinkgraph.graphs.runtime.models import default_model
@@ -231,7 +244,7 @@ def load_model(
 
 
 def _json(text: str) -> Any:
-    """A value as JSON, or as text where it is none."""
+    """Parse a value as JSON; return the text if it isn't."""
     try:
         return json.loads(text)
     except ValueError:
@@ -239,7 +252,7 @@ def _json(text: str) -> Any:
 
 
 def tuned_line(name: str | None, engine: list[str]) -> str | None:
-    """What a model that is about to run uses of its tuning; None if nothing was tuned."""
+    """A line on how a model's run uses its tuned settings; None if the model isn't tuned."""
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import SERVER, engine_settings, find
     from thinkgraph.models.tuning.findings import finding, in_use
@@ -251,7 +264,7 @@ def tuned_line(name: str | None, engine: list[str]) -> str | None:
         path = find(chosen).path
         settings = engine_settings(dict(parse_pairs("--engine", engine)))
     except ThinkgraphError:
-        return None  # said when it is opened
+        return None  # reported when the model is opened
     if not (found := finding(path)):
         return None
     used = in_use(path, settings)
@@ -263,15 +276,15 @@ def tuned_line(name: str | None, engine: list[str]) -> str | None:
 
 
 def read_question(question: str) -> str:
-    """The question, or standard input where it is ``-``.
+    """Return the question; for ``-``, read it from standard input.
 
     Raises:
-        ThinkgraphError: it is no text: the bytes are not UTF-8, nor UTF-16 by its mark.
+        ThinkgraphError: the input is neither UTF-8 nor UTF-16 with a byte order mark.
     """
     if question != "-":
         return as_text("the question", question)
     stream = getattr(sys.stdin, "buffer", None)
-    if stream is None:  # a stand-in that has text only
+    if stream is None:  # a replacement of sys.stdin without bytes
         return sys.stdin.read()
     data: bytes = stream.read()
     encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
@@ -285,10 +298,10 @@ def read_question(question: str) -> str:
 
 
 def as_text(what: str, value: str) -> str:
-    """A value of the command line, if its bytes were text.
+    """Return a value of the command line if it is valid text.
 
     Raises:
-        ThinkgraphError: they were not, and Python kept them as surrogates.
+        ThinkgraphError: its bytes weren't valid, so that Python decoded them as surrogates.
     """
     try:
         value.encode()
@@ -298,11 +311,11 @@ def as_text(what: str, value: str) -> str:
 
 
 def command_line(*, seed: int, question: str | None = None) -> str:
-    """The command as it was given, with what it left to chance.
+    """The command line that reproduces this run.
 
     Args:
-        seed: added, unless it was given.
-        question: put in the place of ``-``, which read it from standard input.
+        seed: the seed, added unless it was given.
+        question: the question from standard input, which replaces ``-``.
     """
     words = ["thinkgraph", *sys.argv[1:]]
     if question is not None and "-" in words:
@@ -313,10 +326,10 @@ def command_line(*, seed: int, question: str | None = None) -> str:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file, in UTF-8.
+    """Write a file, in UTF-8 if the content is text.
 
     Raises:
-        ThinkgraphError: it can't be written.
+        ThinkgraphError: the file can't be written.
     """
     try:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -325,10 +338,10 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that can't be written, before the work whose result it is for.
+    """Check that an output file can be written, before the work that produces it.
 
     Raises:
-        ThinkgraphError: it is a folder, or its folder isn't there or can't be written to.
+        ThinkgraphError: the path is a folder, or its folder doesn't exist or isn't writable.
     """
     folder = path.absolute().parent
     if path.is_dir():

@@ -145,7 +145,7 @@ def run(
 
 
 def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Result:
-    """Run to the end; where a node waits for a person, the terminal asks."""
+    """Run to the end; if a node waits for a person, ask in the terminal."""
     from thinkgraph.graphs.runtime.run import Interrupted
     from thinkgraph.person import reply_to
 
@@ -153,7 +153,7 @@ def _watch(strategy: Graph, question: str, view: View, **settings: Any) -> Resul
     while True:
         try:
             return asyncio.run(_shown(events, view))
-        except Interrupted as waiting:  # asked outside the event loop, so that Ctrl-C ends it
+        except Interrupted as waiting:  # ask outside the event loop, so that Ctrl-C works
             replies = {each.id: reply_to(each.value) for each in waiting.interrupts}
             events = waiting.stream(replies)
 

@@ -1,4 +1,4 @@
-"""``thinkgraph serve`` and ``thinkgraph mcp``: strategies for chat programs, editors and agents."""
+"""``thinkgraph serve`` and ``mcp``: strategies for chat programs, editors and agents."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _service(
     keys: Path | None = None,
     limits: dict[str, Any] | None = None,
 ) -> Service:
-    """What the options say; in the event loop that serves it."""
+    """Create the service from the options; must be called in the event loop that serves it."""
     with _packages():
         from thinkgraph.serve.access.keys import read_keys
         from thinkgraph.serve.offer.models import Models, named

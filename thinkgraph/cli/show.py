@@ -1,4 +1,4 @@
-"""``thinkgraph list`` and ``show``: the strategies, and the drawing of one."""
+"""``thinkgraph list`` and ``show``: the list of strategies, and one strategy's drawing and spec."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _first_line(function: object) -> str:
 
 
 def _needs(name: str) -> str:
-    """What a strategy needs with its default params, and whether an endpoint's model will do."""
+    """What a strategy needs with its default params, and whether it runs on an API endpoint."""
     from thinkgraph.graphs.graph import load
     from thinkgraph.graphs.requirements import remedies
     from thinkgraph.models.capabilities import ABOUT, HOSTED
@@ -118,7 +118,7 @@ def _needs(name: str) -> str:
 
 
 def _about(name: str) -> str:
-    """The first sentence that a strategy says of itself, or why it can't be read."""
+    """The first sentence of a strategy's description, or why it can't be read."""
     from ruamel.yaml.error import YAMLError
 
     from thinkgraph.graphs.catalogue import about
@@ -167,7 +167,7 @@ def show(
 
 
 def _hosted(strategy: Graph) -> str:
-    """Whether a strategy runs on an API endpoint, and what it needs otherwise."""
+    """Whether a strategy runs on an API endpoint, and if not, what it needs."""
     from thinkgraph.graphs.requirements import incapable
     from thinkgraph.models.capabilities import HOSTED
 

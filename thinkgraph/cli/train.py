@@ -1,14 +1,17 @@
-"""``thinkgraph train`` and ``adapter``: fine-tuning a model, and its adapters' forms."""
+"""``thinkgraph train`` and ``adapter``: fine-tuning of a model, and conversion of adapters."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thinkgraph.cli.options import INTERRUPTED, ModelName, parse_pairs
+from thinkgraph.cli.questions import Fields, read_fields
 from thinkgraph.models.errors import ThinkgraphError, did_you_mean
 from thinkgraph.terminal import print_json, reader, say
 
@@ -45,10 +48,7 @@ def train(
         ),
     ] = None,
     base: Base = None,
-    field: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"),
-    ] = None,
+    field: Fields = None,
     setting: TrainOptions = None,
     merge: Annotated[
         Path | None, typer.Option(help="Write the complete model with the adapter here, too.")
@@ -62,7 +62,10 @@ def train(
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Throw away another training in OUT.train.")
+        bool,
+        typer.Option(
+            "--replace", help="Discard another training in OUT.train, or another file at --out."
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")
@@ -78,63 +81,75 @@ def train(
     """
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.train.errors import need
-    from thinkgraph.train.example import divide, read_conversations
-    from thinkgraph.train.fine_tuning import fine_tune, working_folder
+    from thinkgraph.train.folder import working_folder
     from thinkgraph.train.outputs import check_gguf_name, refuse_same
     from thinkgraph.train.progress import TrainProgress
     from thinkgraph.train.weights.base import bare_model
     from thinkgraph.train.weights.merge import merge as write_merged
 
     need()
-    settings = read_settings(setting or [])
+    settings, fields = read_settings(setting or []), read_fields(field)
+    _refuse_beside(held_out, reward, settings)
     name = model or default_model()
     path = bare_model(name)
-    fields = dict(parse_pairs("--field", field or []))
     read = (path, data, *([held_out] if held_out else []))
     refuse_same(out, *read)
     if merge:
         refuse_same(merge, out, *read)
         check_gguf_name(merge, "--merge")
-    if reward:
-        if held_out:
-            raise ThinkgraphError("--held-out doesn't apply to --reinforce: leave one of them out")
+    learn: Callable[..., Report | list[float]]
+    learn = partial(_reinforce, reward) if reward else partial(_fine_tune, held_out)
+    try:
         with TrainProgress(shown=not quiet) as progress:
-            rewards = _reinforce(
-                data, fields, reward, path, out, settings,
-                base=base, replace=replace, tell=progress.take,
-            )  # fmt: skip
-        if merge:
-            write_merged(out, path, merge)
-        with reader():
-            _tell_rewards(rewards, name, out, as_json=as_json)
-        return
+            found = learn(
+                data, fields, path, out, settings, base=base, replace=replace, tell=progress.take
+            )
+    except KeyboardInterrupt:
+        how = "starts again" if reward else f"resumes from {working_folder(out)}"
+        say(f"thinkgraph: interrupted; the same command {how}")
+        raise typer.Exit(INTERRUPTED) from None
+    if merge:
+        write_merged(out, path, merge)
+    with reader():
+        if isinstance(found, list):
+            _tell_rewards(found, name, out, as_json=as_json)
+        elif as_json:
+            print_json(found.model_dump_json())
+        else:
+            _tell(found, name, out)
+
+
+def _refuse_beside(held_out: Path | None, reward: str | None, settings: TrainSettings) -> None:
+    clashes = {"--reinforce": reward, "--set held_out": "held_out" in settings.model_fields_set}
+    for option, given in clashes.items():
+        if held_out and given:
+            raise ThinkgraphError(f"--held-out doesn't apply to {option}: leave one of them out")
+
+
+def _fine_tune(
+    held_out: Path | None,
+    data: Path,
+    fields: dict[str, str],
+    path: Path,
+    out: Path,
+    settings: TrainSettings,
+    **more: Any,
+) -> Report:
+    from thinkgraph.train.example import divide, read_conversations
+    from thinkgraph.train.fine_tuning import fine_tune
+
     conversations = read_conversations(data, fields)
     if held_out:
         trained, measured = tuple(conversations), tuple(read_conversations(held_out, fields))
     else:
         trained, measured = divide(conversations, settings.held_out, settings.seed)
-    try:
-        with TrainProgress(shown=not quiet) as progress:
-            report = fine_tune(
-                trained, measured, path, out, settings,
-                base=base, replace=replace, tell=progress.take,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        say(f"thinkgraph: interrupted; the same command resumes from {working_folder(out)}")
-        raise typer.Exit(INTERRUPTED) from None
-    if merge:
-        write_merged(out, path, merge)
-    with reader():
-        if as_json:
-            print_json(report.model_dump_json())
-        else:
-            _tell(report, name, out)
+    return fine_tune(trained, measured, path, out, settings, **more)
 
 
 def _reinforce(
+    reward: str,
     data: Path,
     fields: dict[str, str],
-    reward: str,
     path: Path,
     out: Path,
     settings: TrainSettings,
@@ -151,10 +166,10 @@ def _reinforce(
 
 
 def read_settings(given: list[str]) -> TrainSettings:
-    """The settings of ``--set``.
+    """Parse the settings of ``--set``.
 
     Raises:
-        ThinkgraphError: there is no such setting, or it has no such value.
+        ThinkgraphError: a setting is unknown, or its value is invalid.
     """
     from pydantic import ValidationError
 
@@ -185,7 +200,7 @@ def _tell_rewards(rewards: list[float], model: str, out: Path, *, as_json: bool)
 
 
 def _tell(report: Report, model: str, out: Path) -> None:
-    from thinkgraph.train.fine_tuning import CURVE, working_folder
+    from thinkgraph.train.folder import CURVE, working_folder
 
     left_out = f"; {report.left_out} were too long" if report.left_out else ""
     print(
@@ -193,10 +208,10 @@ def _tell(report: Report, model: str, out: Path) -> None:
         f"{report.tokens:,} tokens{left_out}"
     )
     if not report.held_out and report.settings.held_out is None:
-        print("no question was held out, as there are fewer than 10: kept is the last step")
+        print("no question was held out, as there are fewer than 10; the last adapter was kept")
     if (kept := report.kept) and kept.held_out_loss is not None:
         print(
-            f"kept is step {kept.step}: held-out loss {kept.held_out_loss:.3f}, "
+            f"the adapter of step {kept.step} was kept: held-out loss {kept.held_out_loss:.3f}, "
             f"{kept.accuracy or 0:.0%} of {report.held_out} held-out answers right token by token"
         )
     print(f"{out}  (use it as: -m {model}+{out})")

@@ -1,8 +1,8 @@
 """Strategies as models of Inspect AI: ``inspect eval TASK --model thinkgraph/self-consistency``.
 
-``-M llm=smollm2`` names the model that the strategy asks (Inspect keeps the word ``model`` for
-itself); any other ``-M NAME=VALUE`` is a param of the graph. Inspect finds this module by the
-entry point group ``inspect_ai``.
+``-M llm=smollm2`` sets the strategy's model (Inspect reserves the name ``model``); any other
+``-M NAME=VALUE`` is a param of the graph. Inspect finds this module by the entry point group
+``inspect_ai``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from thinkgraph.models.errors import PromptTooLong, ThinkgraphError
 from thinkgraph.models.model import FinishReason, Message, Usage
 
 PARAMS = ("max_tokens", "temperature", "top_p", "top_k")
-"""Settings of Inspect that are params of a graph, where it has them."""
+"""Settings of Inspect that set the graph's params of the same names."""
 INSPECTS_OWN = {
-    "seed",  # the run's seed, and no param
-    "system_message",  # Inspect puts it before the conversation
+    "seed",  # the run's seed, not a param
+    "system_message",  # Inspect prepends it to the conversation
     "adaptive_connections",
     "attempt_timeout",
     "cache",
@@ -45,7 +45,7 @@ INSPECTS_OWN = {
     "stream_idle_timeout",
     "timeout",
 }
-"""Settings of Inspect that ask nothing of a graph."""
+"""Settings that Inspect handles itself, and that aren't passed to the graph's params."""
 STOP_REASONS: dict[FinishReason, StopReason] = {
     "stop": "stop",
     "length": "max_tokens",
@@ -56,24 +56,24 @@ STOP_REASONS: dict[FinishReason, StopReason] = {
 
 @modelapi(name="thinkgraph")
 class StrategyAPI(ModelAPI):
-    """A strategy as a model of Inspect; its samples run side by side in one engine.
+    """A strategy as a model of Inspect; its samples run concurrently in one engine.
 
-    The completion is :func:`~thinkgraph.harnesses.respondent.reply`; its metadata is the run's
+    The completion is :func:`~thinkgraph.harnesses.respondent.reply`; its metadata has the run's
     summary with all candidates, and the votes. Of Inspect's settings, ``max_tokens``,
-    ``temperature``, ``top_p`` and ``top_k`` set the graph's params of these names and ``seed``
-    the run's seed; one that the graph doesn't have is an error, and so are tools.
+    ``temperature``, ``top_p`` and ``top_k`` set the graph's params of the same names, and ``seed``
+    sets the run's seed; settings that the graph doesn't have are errors, and so are tools.
 
     Args:
         model_name: the graph: a built-in name, or the path of a spec.
-        base_url: refused: ``-M llm=openai:MODEL@URL`` is a model of a server.
+        base_url: not supported; use ``-M llm=openai:MODEL@URL`` for a model of a server.
         api_key: not used.
         config: Inspect's settings.
-        llm: the model, by a name of the catalogue; THINKGRAPH_MODEL, or smollm2, by default.
-        params: values of the graph's params and of its further inputs.
+        llm: the model's name in the catalogue; by default THINKGRAPH_MODEL, or else smollm2.
+        params: values of the graph's params and further inputs.
 
     Raises:
-        PrerequisiteError: there is no such graph or model, or a setting that it can't have;
-            Inspect shows it as one line.
+        PrerequisiteError: the graph or model doesn't exist, or a setting is invalid; Inspect
+            shows the message as one line.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class StrategyAPI(ModelAPI):
         """Answer a conversation.
 
         Raises:
-            ThinkgraphError: tools, an image, a setting that the graph doesn't have; or the run
-                failed.
+            ThinkgraphError: there are tools, images, or settings that the graph doesn't have; or
+                the run failed.
         """
         if tools:
             raise ThinkgraphError(f"{self.model_name} is a strategy, which calls no tools")
@@ -123,7 +123,7 @@ class StrategyAPI(ModelAPI):
         return _output(self.model_name, result)
 
     def max_connections(self) -> int:
-        """Samples of a task that run side by side, where Inspect isn't told."""
+        """Default number of concurrent samples of a task."""
         return AT_ONCE
 
 

@@ -1,7 +1,7 @@
 """Strategies as models of lm-evaluation-harness, for its tasks that generate text.
 
-The harness finds no models outside itself, so this module starts it with one more, and takes
-its arguments::
+The harness doesn't discover models of other packages, so this module registers one and then
+starts the harness, with the same arguments::
 
     python -m thinkgraph.harnesses.lm_eval run --tasks gsm8k --model thinkgraph \\
         --model_args graph=self-consistency,model=smollm2,samples=8 --apply_chat_template
@@ -32,35 +32,35 @@ from thinkgraph.nodes.step import gather
 
 logger = logging.getLogger(__name__)
 TAKEN = {"until", "max_gen_toks"}
-"""What a strategy takes of a task's ``generation_kwargs``."""
+"""The ``generation_kwargs`` of a task that a strategy uses."""
 
 
 class Conversation(str):
-    """A chat as JSON; a type of its own, so that no plain prompt is mistaken for one."""
+    """A chat as JSON; a separate type, to distinguish it from plain prompts."""
 
     __slots__ = ()
 
 
 @register_model("thinkgraph")
 class StrategyLM(LM):
-    """A strategy as a model of the harness; its questions run side by side in one engine.
+    """A strategy as a model of the harness; its questions run concurrently in one engine.
 
-    A reply is :func:`~thinkgraph.harnesses.respondent.reply`, up to the first of the task's
-    ``until``. The task's ``max_gen_toks`` sets the graph's ``max_tokens`` where the params
-    don't. How tokens are drawn is the strategy's own: tasks mostly ask for greedy decoding, with
-    which a vote would be of one answer many times.
+    A reply is :func:`~thinkgraph.harnesses.respondent.reply`, truncated at the task's ``until``.
+    The task's ``max_gen_toks`` sets the graph's ``max_tokens``, unless the params do. The
+    strategy's own sampling settings apply: most tasks request greedy decoding, with which all
+    votes would be for the same answer.
 
     Args:
         graph: a built-in name, or the path of a spec.
-        model: a name of the catalogue; THINKGRAPH_MODEL, or smollm2, by default.
-        seed: all randomness comes from it.
-        batch_size: not used, as the engine fills its batch by itself; nor are the next two.
+        model: a model name of the catalogue; by default THINKGRAPH_MODEL, or else smollm2.
+        seed: the source of all randomness.
+        batch_size: not used, since the engine fills its batch by itself.
         max_batch_size: not used.
         device: not used.
-        params: values of the graph's params and of its further inputs.
+        params: values of the graph's params and further inputs.
 
     Raises:
-        ThinkgraphError: there is no such graph or model, or a param that it doesn't have.
+        ThinkgraphError: the graph, the model or a param doesn't exist.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StrategyLM(LM):
         self._seed, self._limited = seed, "max_tokens" in params
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Answer each request; what was answered is kept in the harness's cache as it comes.
+        """Answer the requests; each answer is added to the harness's cache at once.
 
         Raises:
             ThinkgraphError: a run failed.
@@ -90,25 +90,25 @@ class StrategyLM(LM):
         return wait_for(self._answers(requests, shown=not disable_tqdm))
 
     def loglikelihood(self, requests: list[Instance]) -> NoReturn:
-        """Refuse: a strategy writes answers."""
+        """Refuse, since a strategy gives no log-likelihoods."""
         raise ThinkgraphError(
             "a strategy writes answers and gives no log-likelihoods of others; "
             "choose tasks of output_type generate_until"
         )
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> NoReturn:
-        """Refuse: a strategy writes answers."""
+        """Refuse, since a strategy gives no log-likelihoods."""
         self.loglikelihood(requests)
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """The chat as it is; the model's own template is applied when it is asked."""
+        """Return the chat as JSON; the run applies the model's own template."""
         return Conversation(json.dumps(chat_history))
 
     @property
     def tokenizer_name(self) -> str:
-        """What the harness's cache of requests tells chats apart by."""
+        """The key of the strategy and model in the harness's request cache."""
         return self._respondent.name
 
     async def _answers(self, requests: Sequence[Instance], *, shown: bool) -> list[str]:
@@ -153,14 +153,14 @@ def _conversation(context: str) -> list[Message]:
 
 
 def _until(text: str, stops: str | Sequence[str]) -> str:
-    """The text up to the first of the stops."""
+    """The text before the first stop sequence."""
     for stop in [stops] if isinstance(stops, str) else stops:
         text = text.partition(stop)[0] if stop else text
     return text
 
 
 def main() -> None:
-    """Run the harness with strategies among its models; an error is one line and status 2."""
+    """Run the harness with strategies as models; an error prints one line and exits with 2."""
     from lm_eval.__main__ import cli_evaluate  # noqa: PLC0415 - only for a program of its own
 
     try:

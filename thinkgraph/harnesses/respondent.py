@@ -1,4 +1,4 @@
-"""A strategy that answers in place of a model, for harnesses that only know models."""
+"""A strategy in place of a model, for evaluation harnesses."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from thinkgraph.models.model import Message, Model
 from thinkgraph.nodes.answers import equal, extract, parse_extractor
 
 AT_ONCE = 16
-"""Questions side by side: enough to fill the engine's batch, few enough for the KV cache."""
+"""Concurrent questions: enough to fill the engine's batch, few enough for the KV cache."""
 
 
 class Respondent:
-    """A strategy with its model and its params, ready to answer.
+    """A strategy with a model and params, ready to answer.
 
     Args:
         graph: a built-in name, or the path of a spec.
-        model: a name of the catalogue; None is THINKGRAPH_MODEL, or smollm2. Respondents with
-            models of one name share its engine.
-        extract: how answers are found in texts by nodes that don't say it, as
-            ``compare --extract`` takes it: ``text``, ``yes-no``, ``regex:PATTERN``.
-        params: values of the graph's params and of its further inputs.
+        model: a model name of the catalogue; None for THINKGRAPH_MODEL, or else smollm2.
+            Respondents with the same model name share its engine.
+        extract: the extractor of nodes that don't set one, as for ``compare --extract``:
+            ``text``, ``yes-no``, ``regex:PATTERN``.
+        params: values of the graph's params and further inputs.
 
     Raises:
-        ThinkgraphError: there is no such graph, model or extractor, or a param that the graph
-            doesn't have.
+        ThinkgraphError: the graph, the model, the extractor or a param doesn't exist.
     """
 
     def __init__(
@@ -49,17 +48,17 @@ class Respondent:
         return f"{self._graph.name} on {self._model.name}"
 
     def check(self, **params: Any) -> None:
-        """Check params that a harness sets, under their names in the graph.
+        """Check params that a harness sets.
 
         Raises:
-            ThinkgraphError: the graph has no such param, or it can't have that value.
+            ThinkgraphError: the graph has no such param, or the value is invalid.
         """
         self._graph.bind(params)
 
     async def answer(
         self, conversation: Sequence[Message], *, seed: int | None = None, **params: Any
     ) -> Result:
-        """Answer the last turn of a conversation; ``params`` go before those of the start.
+        """Answer the last turn of a conversation; ``params`` override those of the constructor.
 
         Raises:
             ThinkgraphError: the last turn isn't the user's, or the run fails.
@@ -77,14 +76,15 @@ def _opened(model: str) -> Model:
 
 
 def reply(result: Result, text: str | None = None) -> str:
-    """What a strategy says, for a scorer that reads texts.
+    """The text of a strategy's answer, for scorers that extract answers from texts.
 
-    It is the text of the winning candidate. Where that would be read as another answer than the
-    strategy's (a program, whose result is the answer; a median) a line ``ANSWER: …`` follows.
+    It is the text of the winning candidate. If the answer extracted from that would differ from
+    the strategy's (as for a program, whose result is the answer, or a median), a line
+    ``ANSWER: …`` follows.
 
     Args:
-        result: of the run.
-        text: in place of the winning candidate's, if it was shortened.
+        result: the run's result.
+        text: the winning candidate's text, if it was truncated.
     """
     said = result.answer.text if text is None else text
     value = result.answer.value

@@ -1,4 +1,4 @@
-"""The application: the routes of a service, and what every request goes through."""
+"""The ASGI application: the routes of a service, its middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ HANDLED = (
     RequestValidationError,
     HTTPException,
     ClientDisconnect,
-    Exception,  # whose traceback goes to the log too
+    Exception,  # its traceback is logged too
 )
 LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-"""Names by which a server of this machine is asked; another is a page's that rebinds its DNS."""
+"""Allowed host names of a local server; any other may come from a DNS rebinding attack."""
 CLIENT_CLOSED = 499
-"""The status that is logged of a request whose client went away; nobody reads it."""
+"""Status of a request whose client disconnected; it appears in the log only."""
 
 
 def application(service: Service) -> FastAPI:
@@ -63,7 +63,7 @@ def application(service: Service) -> FastAPI:
         version=version("thinkgraph"),
         lifespan=lifespan,
         middleware=_middleware(service),
-        docs_url=None,  # they load scripts of another host
+        docs_url=None,  # the documentation pages load scripts from another host
         redoc_url=None,
     )
     app.state.service = service
@@ -78,7 +78,7 @@ def application(service: Service) -> FastAPI:
 
 
 def _middleware(service: Service) -> list[Middleware]:
-    """What every request goes through, the outermost first."""
+    """The middleware, the outermost first."""
     found = [Middleware(Access, service=service, open_paths=OPEN)]
     if origins := service.settings.origins:
         cors = Middleware(
@@ -113,7 +113,7 @@ def _health(app: FastAPI, service: Service) -> None:
 
 
 async def _failed(request: Request, error: Any) -> Response:
-    """The response of an error, whatever it is."""
+    """The response to any error."""
     match error:
         case ClientDisconnect():
             return Response(status_code=CLIENT_CLOSED)
@@ -126,7 +126,7 @@ async def _failed(request: Request, error: Any) -> Response:
 
 
 def _invalid(error: RequestValidationError) -> RequestError:
-    """The first thing that is wrong with a body."""
+    """The first error of a request's body."""
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"] if step != "body")
     said = first["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Errors of a request, in the form of OpenAI's API."""
+"""Request errors, in the format of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TYPES = {
 
 
 class RequestError(ThinkgraphError):
-    """A request that isn't answered.
+    """A request that can't be answered.
 
     Attributes:
         status: the HTTP status.
-        param: the field of the request that is wrong, if one is.
-        code: OpenAI's code, where it has one.
-        retry_s: seconds after which to ask again, if that helps.
+        param: the invalid field of the request, if any.
+        code: OpenAI's error code, if there is one.
+        retry_s: seconds after which to retry, if that helps.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RequestError(ThinkgraphError):
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """What a client is told of an error; of one that is none of ours, only its type."""
+    """Convert an error for the client; of unexpected errors, it only learns the type."""
     match error:
         case RequestError():
             return error
@@ -55,14 +55,14 @@ def as_request_error(error: Exception) -> RequestError:
 
 
 def body(error: RequestError) -> dict[str, Any]:
-    """The JSON of an error."""
+    """The JSON body of an error."""
     kind = TYPES.get(error.status, "server_error")
     told = {"message": str(error), "type": kind, "param": error.param, "code": error.code}
     return {"error": told}
 
 
 def headers(error: RequestError) -> dict[str, str]:
-    """The headers of an error's response."""
+    """The response headers of an error."""
     found = {}
     if error.retry_s is not None:
         found["Retry-After"] = str(max(1, round(error.retry_s)))

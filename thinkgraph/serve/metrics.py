@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests, tokens and votes by strategy, and the engines' own counts."""
+"""Prometheus metrics: requests, tokens and votes by strategy, and the engines' statistics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from thinkgraph.serve.offer.models import Models
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 COUNTED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cancelled_tokens")
-"""Fields of a usage."""
+"""Fields of `Usage` that are counted."""
 ENGINE_COUNTERS = (
     *("requests", "steps", "prefilled_tokens", "cached_tokens", "completion_tokens"),
     *("cancelled_tokens", "preemptions", "evictions"),
@@ -43,11 +43,11 @@ ENGINE_GAUGES = ("running", "waiting", "cells", "cells_used", "cells_idle", "cel
 
 
 class Metrics:
-    """What a server counts.
+    """The metrics of a server.
 
     Args:
-        models: whose engines are told.
-        admission: whose load is told.
+        models: the models whose engines' statistics are exported.
+        admission: the admission whose load is exported.
     """
 
     def __init__(self, models: Models, admission: Admission) -> None:
@@ -88,23 +88,23 @@ class Metrics:
         registry.register(_Load(models, admission))
 
     def spent(self, strategy: str, usage: Usage) -> None:
-        """Count the tokens of a request that has ended."""
+        """Count the tokens of a finished request."""
         for kind in COUNTED:
             self.tokens.labels(strategy, kind.removesuffix("_tokens")).inc(getattr(usage, kind))
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
 class _Load(Collector):
-    """The server's load, and the counts of its engines, read when they are asked for."""
+    """Collects the server's load and its engines' statistics at each scrape."""
 
     def __init__(self, models: Models, admission: Admission) -> None:
         self._models, self._admission = models, admission
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of now."""
+        """The current metrics."""
         admission = self._admission
         yield GaugeMetricFamily(
             "thinkgraph_running_requests", "Requests that run", value=admission.running
@@ -147,7 +147,7 @@ class _Load(Collector):
             try:
                 stats = engine.stats
             except ModelError:
-                continue  # it is just being closed
+                continue  # the engine is being closed
             for field, family in families.items():
                 family.add_metric([name], getattr(stats, field))
             for kind, found in stats.latencies.items():
@@ -157,12 +157,12 @@ class _Load(Collector):
         yield from (*families.values(), *latencies.values(), between)
 
     def describe(self) -> list[Metric]:
-        """None beforehand: models come and go."""
+        """No fixed metrics, since models are opened and closed at run time."""
         return []
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], found: Latency) -> None:
-    """Add a histogram of the engine: Prometheus's buckets are running sums."""
+    """Add a histogram of the engine, with cumulative buckets as Prometheus requires."""
     bounds = [*map(str, found.bounds), "+Inf"]
     buckets = list(zip(bounds, accumulate(found.counts), strict=True))
     family.add_metric(labels, buckets, found.sum)

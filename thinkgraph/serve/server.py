@@ -1,4 +1,4 @@
-"""The process of a server: uvicorn, and how it stops."""
+"""The server process: uvicorn with graceful shutdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thinkgraph.serve.service import Service
 
 
 class Server(uvicorn.Server):
-    """A server that lets its requests give their best answer so far when it is told to stop."""
+    """A server whose running requests return their best answer so far when it is stopped."""
 
     def __init__(self, service: Service) -> None:
         settings = service.settings
@@ -36,15 +36,16 @@ class Server(uvicorn.Server):
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop what runs; a second signal doesn't wait for it."""
+        """Stop the running requests; a second signal exits without waiting for them."""
         self._service.stop()
         super().handle_exit(sig, frame)
 
     async def run_until_stopped(self, started: Callable[[str], None]) -> None:
-        """Serve until a signal comes.
+        """Serve until a signal arrives.
 
         Args:
-            started: told the address, once it listens and its default model is open.
+            started: called with the address, once the server listens and its default model is
+                open.
 
         Raises:
             ThinkgraphError: the model can't be opened, or the address isn't free.
@@ -72,7 +73,7 @@ class Server(uvicorn.Server):
 
     @property
     def url(self) -> str:
-        """The address that it listens at, once it does."""
+        """The address at which the server listens, once it is started."""
         return _address(self.servers[0].sockets[0])
 
 
@@ -82,7 +83,7 @@ def _address(listening: Any) -> str:
 
 
 def check_access(service: Service) -> None:
-    """Refuse to listen at an address that others reach, without a key or with an open page.
+    """Refuse to listen at a non-local address without an API key, or with an unprotected page.
 
     Raises:
         ThinkgraphError: there is no key, or the page's token is too short.

@@ -18,21 +18,21 @@ from thinkgraph.serve.settings import ServeSettings
 
 
 class Service:
-    """The models, the strategies, who may ask, and what runs.
+    """The models, strategies, API keys and running requests of a server.
 
     Args:
-        models: those that requests may name.
-        strategies: those that they may name.
-        keys: who may ask; by default everybody who reaches the server.
-        settings: limits.
+        models: the models that requests may name.
+        strategies: the strategies that requests may name.
+        keys: the API keys; by default none is needed.
+        settings: the server's limits.
         hosted: the tools and verifiers that strategies name, as arguments of a run.
 
     Raises:
-        ThinkgraphError: there is no strategy for chores of the name in the settings.
+        ThinkgraphError: the settings name an unknown strategy for chores.
 
     Attributes:
-        admission: how many requests run and wait.
-        metrics: what is counted, for Prometheus.
+        admission: limits the running and waiting requests.
+        metrics: the Prometheus metrics.
         is_ready: whether the default model is open and the server isn't stopping.
     """
 
@@ -62,7 +62,7 @@ class Service:
             raise ThinkgraphError(f"--chores-by {name}: {error}") from None
 
     def knows(self, name: str) -> bool:
-        """Whether it offers a strategy or a model of this name."""
+        """Whether the server offers a strategy or a model with this name."""
         offered = self.strategies.graphs
         return name in offered or name in self.models.names or name == self.settings.chores_by
 
@@ -72,7 +72,7 @@ class Service:
             self.is_ready = True
 
     def stop(self, reason: str = "the server is stopping") -> None:
-        """Let every request give its best answer so far, and take no others."""
+        """Stop all requests, which return their best answers so far, and refuse new ones."""
         self.is_ready, self._stopping = False, reason
         for budget in self._budgets:
             budget.stop(reason)
@@ -81,22 +81,22 @@ class Service:
     async def admit(
         self, client: Client, tokens: int | None = None, seconds: float | None = None
     ) -> AsyncIterator[Budget]:
-        """The turn of a request, and what it may spend.
+        """Wait until a request is admitted, and give its budget.
 
         Args:
-            client: who asks.
-            tokens: the limit that the request sets; None is none.
-            seconds: the same, the wait for its turn included; the server's own limit holds in any
-                case, from then on.
+            client: the client that sent the request.
+            tokens: the request's token limit; None for none.
+            seconds: the request's time limit, including the wait for admission; the server's own
+                time limit applies in any case, from the admission on.
 
         Raises:
-            RequestError: status 429 if too many wait, its turn doesn't come in time or the key's
-                budget is spent, and 503 if the server is stopping.
+            RequestError: status 429 if too many requests wait, the request isn't admitted in
+                time, or the key's budget is spent; 503 if the server is stopping.
         """
         self._check(client)
         asked = Budget(tokens, seconds, parent=client.budget)
         async with self.admission.admit(seconds):
-            self._check(client)  # again: a wait may be long
+            self._check(client)  # again, since the wait may have been long
             budget = Budget(seconds=self.settings.seconds, parent=asked)
             self._budgets.add(budget)
             try:

@@ -1,4 +1,4 @@
-"""What a server allows: addresses, limits, and the rule for a chat program's chores."""
+"""Settings of a server: address, limits, and the rule that recognises chores of chat programs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CHORES = (
     r"|Given the following\.\.\. please reply with a title for the chat"  # Continue
     r"|Generate a concise [^\n]{0,40}title for this conversation)"  # Zed and others
 )
-"""What the last user message of a title, tag or follow-up request of a chat program begins with."""
+"""Pattern of chores: how chat programs begin requests for titles, tags or follow-up questions."""
 
 
 class ServeSettings(Frozen):
-    """Limits and addresses of a server."""
+    """Address and limits of a server."""
 
     host: str = Field("127.0.0.1", description="the address it listens at")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
@@ -68,15 +68,15 @@ class ServeSettings(Frozen):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether the server is reachable from this machine only."""
         return self.host in ("127.0.0.1", "::1", "localhost")
 
 
 def settings_of(given: Mapping[str, Any]) -> ServeSettings:
-    """Settings as a command line gives them.
+    """Validate settings from the command line.
 
     Raises:
-        ThinkgraphError: one is wrong.
+        ThinkgraphError: a setting is invalid.
     """
     try:
         return ServeSettings.model_validate(given)

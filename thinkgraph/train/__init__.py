@@ -1,8 +1,8 @@
-"""Training: supervised fine-tuning, distillation of a strategy, and adapters in GGUF form.
+"""Training: supervised fine-tuning, distillation of a strategy, and adapters in GGUF format.
 
-An extra, as it needs torch: `pip install "thinkgraph[train]"`. Importing this package, its names
-and its settings does not; what trains says in one sentence what is missing. Each name is imported
-when it is first used.
+Training needs torch, with the extra `pip install "thinkgraph[train]"`. Importing this package, its
+names and its settings doesn't; functions that train raise an error that lists missing packages.
+Each name is imported at its first use.
 """
 
 from __future__ import annotations

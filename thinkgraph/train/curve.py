@@ -1,4 +1,4 @@
-"""The learning curve: losses, and the held-out accuracy, against the step."""
+"""The learning curve: losses and held-out accuracy by step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thinkgraph.train.supervised import Point
 
 
 def curve(points: Sequence[Point], best: int, title: str) -> bytes:
-    """The picture as SVG; the same points give the same bytes.
+    """Draw the learning curve as SVG; the same points give the same bytes.
 
     Args:
-        points: in the order of their steps.
+        points: the measurements, in the order of their steps.
         best: the step whose adapter was kept, which is marked.
-        title: above it.
+        title: the plot's title.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 4.4), dpi=100, facecolor=PAPER)

@@ -2,14 +2,16 @@
 
 A strategy samples answers, an adapter is trained on those that are verified, and the adapted model
 answers directly. These are the expectation and the maximization step of ReST-EM (arXiv 2312.06585,
-section 3); each round samples from the adapter of the round before. A gate decides whether the
-adapter is kept: on held-out questions its direct answers must be significantly better than those of
-the original model.
+section 3). As there, each round samples from the adapter of the round before; but ReST-EM trains
+each round from the base model, and here the training continues from that adapter. A gate decides
+whether the adapter is kept: on held-out questions its direct answers must be significantly better
+than those of the original model.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -33,8 +35,9 @@ from thinkgraph.models.model import Frozen, Message
 from thinkgraph.nodes.tools.host_files import HostFiles
 from thinkgraph.train.errors import TrainError, need
 from thinkgraph.train.example import Conversation, divide, refuse_shared
-from thinkgraph.train.fine_tuning import ADAPTER, Report, fine_tune, working_folder
-from thinkgraph.train.outputs import check_gguf_name, refuse_same
+from thinkgraph.train.fine_tuning import Report, fine_tune
+from thinkgraph.train.folder import ADAPTER, working_folder
+from thinkgraph.train.outputs import check_gguf_name, refuse_same, written
 from thinkgraph.train.progress import TrainProgress
 from thinkgraph.train.samples import Counts, Selection, select
 from thinkgraph.train.settings import TrainSettings
@@ -52,15 +55,15 @@ class Round(Frozen):
     samples: int = Field(description="of the strategy")
     verified: int
     copies: int = Field(description="verified near-copies that were dropped")
-    kept: int = Field(description="samples in the training set")
-    questions: int = Field(description="with a sample in the training set")
+    kept: int = Field(description="samples to train on, or to measure on (held out)")
+    questions: int = Field(description="with a kept sample")
     sampled_tokens: int = Field(description="that sampling took")
     sampled_s: float = Field(description="seconds that sampling took")
     training: Report
 
 
 class Cost(Frozen):
-    """What the training has cost, and what an answer costs before and after."""
+    """The cost of the training, and of an answer before and after it."""
 
     sampled_tokens: int
     sampled_s: float
@@ -73,9 +76,9 @@ class Cost(Frozen):
 
     @property
     def pays_after(self) -> int | None:
-        """Questions after which the training has paid for its seconds; None is never."""
+        """Number of questions after which the saved seconds offset the training; None: never."""
         saved = self.before_s - self.after_s
-        return round((self.sampled_s + self.trained_s) / saved) if saved > 0 else None
+        return math.ceil((self.sampled_s + self.trained_s) / saved) if saved > 0 else None
 
 
 class Distilled(Frozen):
@@ -89,7 +92,7 @@ class Distilled(Frozen):
 
     @property
     def verdict(self) -> str:
-        """What the gate says, in one sentence."""
+        """The gate's decision, in one sentence."""
         label = _label(self.winner) if self.winner else _label(len(self.rounds))
         found = next(each for each in self.summary.differences if each.label == label)
         spread = f"{found.points:+.0f} points [{found.low:+.0f}, {found.high:+.0f}]"
@@ -104,21 +107,22 @@ class Distilled(Frozen):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is distilled, and how.
+    """The settings of a distillation.
 
     Attributes:
-        strategy: samples the answers.
+        strategy: the strategy that samples the answers.
         model: the name of the model.
-        out: the adapter.
+        out: the adapter's file.
         selection: which samples the adapter is trained on.
-        settings: of each training.
-        rounds: how many; each starts from the adapter of the one before.
-        engine: settings of the engine.
-        seed: of all random numbers.
-        at_once: concurrent runs.
-        base: a Hugging Face folder with the original weights; None takes the GGUF's.
+        settings: the settings of each training.
+        rounds: number of rounds; each starts from the adapter of the one before.
+        engine: engine settings.
+        seed: the seed of all random numbers.
+        at_once: number of concurrent runs.
+        base: a Hugging Face folder with the original weights; None uses those of the GGUF.
         host: the files of the tools and verifiers that the strategies name.
         beside: further strategies of the original model, for the comparison at the end.
+        replace: discard trainings with other settings in the same folder.
     """
 
     strategy: Variant
@@ -133,6 +137,7 @@ class Plan:
     base: str | None = None
     host: HostFiles = field(default_factory=HostFiles)
     beside: tuple[Variant, ...] = ()
+    replace: bool = False
 
     @property
     def folder(self) -> Path:
@@ -141,11 +146,11 @@ class Plan:
 
 
 def divide_task(task: Task, tested: int, seed: int) -> tuple[Task, Task]:
-    """The questions to sample from, and those of the gate; no question is in both.
+    """Split the questions into those to sample from and those of the gate, without overlap.
 
     Args:
         task: all questions.
-        tested: how many of them the gate gets.
+        tested: number of questions for the gate.
         seed: of the random choice.
 
     Raises:
@@ -186,10 +191,10 @@ async def distill(
     """Sample, verify and train, round by round, then compare; a second call resumes the first.
 
     Args:
-        plan: what is distilled.
+        plan: the settings.
         task: the questions to sample from.
         test: the questions of the gate.
-        metric: what is right.
+        metric: judges the answers.
         tell: called with a line of text at the beginning of each part.
         progress: makes the display of a round's training.
         row: called with every run, and whether it was kept from before.
@@ -199,8 +204,9 @@ async def distill(
         ModelError: the model can't be opened or trained.
     """
     need()
-    check_gguf_name(plan.out)
-    refuse_same(plan.out, bare_model(plan.model))
+    check_out(plan)
+    task = _distinct(task, "to sample from", tell)
+    test = _distinct(test, "of the gate", tell)
     refuse_shared(
         list(map(asked, task.questions)), list(map(asked, test.questions)), "the test data"
     )
@@ -226,6 +232,31 @@ async def distill(
     if winner:
         _deliver(rounds[winner - 1].adapter, plan.out)
     return result
+
+
+def check_out(plan: Plan) -> None:
+    """Refuse an output that is no adapter's name, an input, or not of a distillation.
+
+    Raises:
+        ModelError: the model can't be found.
+        TrainError: the message says what is wrong with the output.
+    """
+    check_gguf_name(plan.out)
+    refuse_same(plan.out, bare_model(plan.model))
+    if plan.out.exists() and not (plan.replace or plan.folder.exists()):
+        raise TrainError(
+            f"{plan.out} exists, and no distillation of it in {plan.folder}; --replace replaces "
+            "it, and another --out keeps it"
+        )
+
+
+def _distinct(task: Task, where: str, tell: Callable[[str], None]) -> Task:
+    """The task without repeated questions, which would count one fact several times."""
+    first = {each.key: each for each in reversed(task.questions)}
+    questions = tuple(each for each in task.questions if first[each.key] is each)
+    if dropped := len(task.questions) - len(questions):
+        tell(f"{dropped} repeated questions {where} were dropped")
+    return task.model_copy(update={"questions": questions})
 
 
 async def _sample(
@@ -267,7 +298,8 @@ async def _train(
     out = plan.folder / f"round-{number}.gguf"
     train = partial(
         fine_tune, trained, measured, bare_model(plan.model), out, plan.settings,
-        base=plan.base, start=working_folder(last) / ADAPTER if last else None, replace=True,
+        base=plan.base, start=working_folder(last) / ADAPTER if last else None,
+        replace=plan.replace,
     )  # fmt: skip
     with progress() as shown:
         report = await in_thread(lambda tell: train(tell=tell), shown.take)
@@ -286,14 +318,14 @@ async def _train(
 
 
 class _Stopped(Exception):
-    """Ends a training at its next step."""
+    """Raised at the next step to end a cancelled training."""
 
 
 async def in_thread(train: Callable[[Tell], Report], tell: Tell) -> Report:
-    """Train in a thread, so that the event loop stays free; when cancelled, stop after the step.
+    """Train in a thread, so that the event loop isn't blocked; if cancelled, stop after the step.
 
     Args:
-        train: called in the thread, with what it must call at every step.
+        train: called in the thread with a callback, which it must call at every step.
         tell: called at every step, in that thread.
     """
     cancelled = threading.Event()
@@ -329,12 +361,12 @@ def _label(number: int) -> str:
 
 
 def _strategy_label(plan: Plan) -> str:
-    """Another label than those of direct answers, because the strategy may be `direct` itself."""
+    """The strategy's label, distinct from those of direct answers, since it may be `direct` too."""
     return f"{plan.strategy.label} (strategy)"
 
 
 def _competitors(plan: Plan, rounds: Sequence[Round]) -> list[Variant]:
-    """Direct answers of the model (the baseline) and of each round's adapter; the strategies."""
+    """Direct answers of the model (the baseline) and of each round's adapter; then strategies."""
     direct = Variant.parse(DIRECT, _shared_params(plan), {}, plan.strategy.extract)
     models = [plan.model, *(f"{plan.model}+{each.adapter}" for each in rounds)]
     found = [
@@ -381,12 +413,8 @@ def _cost(plan: Plan, rounds: Sequence[Round], summary: Summary, number: int) ->
 
 
 def _deliver(adapter: Path, out: Path) -> None:
-    part = out.with_name(f"{out.name}.part")
     try:
-        shutil.copyfile(adapter, part)
-        part.replace(out)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise TrainError(
-            f"{out} can't be written: {error.strerror or error}; the adapter is {adapter}"
-        ) from error
+        with written(out) as part:
+            shutil.copyfile(adapter, part)
+    except TrainError as error:
+        raise TrainError(f"{error}; the adapter is {adapter}") from error

@@ -1,4 +1,4 @@
-"""What goes wrong in training, and what is said where its packages are missing."""
+"""Errors of training, and the check for its packages."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from thinkgraph.models.errors import ThinkgraphError
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "gguf")
-"""What supervised fine-tuning imports; all are in the extra `train`."""
+"""Packages that supervised fine-tuning needs; all are in the extra `train`."""
 
 
 class TrainError(ThinkgraphError):
-    """A training can't begin, or can't go on."""
+    """A training can't start or continue."""
 
 
 def need(*packages: str) -> None:
-    """Refuse to begin without the packages of the extra.
+    """Check that packages are installed, by default those of supervised fine-tuning.
 
     Raises:
-        TrainError: names those that are missing, and how to get them.
+        TrainError: packages are missing; the message names them, and how to install them.
     """
     missing = [name for name in packages or PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -35,7 +35,7 @@ def need(*packages: str) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps what the packages of the extra warn of from standard error."""
+    """Suppress the warnings of the training packages."""
     logging.getLogger("gguf").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Training examples: a prompt as the engine renders it, and the answer that is trained on."""
+"""Training examples: a prompt as the engine renders it, and the answer to train on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thinkgraph.evaluate.tasks.data import Fault, read_messages
-from thinkgraph.evaluate.tasks.field import MISSING, find_fields, known_names, lookup
+from thinkgraph.evaluate.tasks.data import Reader, accepted_answers, plain_text
+from thinkgraph.evaluate.tasks.field import Fields, find_fields, known_names, lookup
+from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.record import Record, read_records
 from thinkgraph.evaluate.tasks.table import places
 from thinkgraph.models.backends.local import LocalModel
@@ -20,52 +21,52 @@ MOST_HELD_OUT = 64
 
 
 class Conversation(NamedTuple):
-    """Messages, of which the last is the assistant's answer."""
+    """Messages, the last of which is the assistant's answer."""
 
     messages: tuple[Message, ...]
     record: str = ""
-    """Where it stands in its file; the turns of one conversation stand at one place."""
+    """Place of the record in its file, which all conversations of the record share."""
 
     @property
     def asked(self) -> tuple[Message, ...]:
-        """What the answer answers."""
+        """The messages before the answer."""
         return self.messages[:-1]
 
     @property
     def key(self) -> str:
-        """The same for the same question, however it is spaced, capitalized or instructed."""
+        """A digest of the question that ignores case, white space and system messages."""
         turns = [each for each in self.asked if each.role != "system"]
-        text = "\0".join(f"{m.role}\0{m.content}" for m in turns)
-        return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
+        texts = [f"{m.role}\0{' '.join(m.content.casefold().split())}" for m in turns]
+        return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 class Example(NamedTuple):
-    """One conversation in tokens."""
+    """One tokenized conversation."""
 
     prompt: list[int]
     answer: list[int]
-    """With the token that ends the turn; the loss is of these alone."""
+    """Including the end-of-turn token; only these tokens have a loss."""
 
 
 class Parts(NamedTuple):
-    """Conversations to train on, and those that are held out."""
+    """Conversations to train on, and held-out ones."""
 
     train: tuple[Conversation, ...]
     held_out: tuple[Conversation, ...]
 
 
 def read_conversations(path: Path, fields: dict[str, str] | None = None) -> list[Conversation]:
-    """The conversations of a data file, one for each of the assistant's messages.
+    """Read the conversations of a data file, one for each of the assistant's messages.
 
     Args:
-        path: a file as a comparison reads it. A record is a question with its whole answer, or
-            `messages`.
-        fields: the names of the fields for `question`, `answer` and `messages`, where they have
-            others than the usual.
+        path: a file in any format that comparisons read. A record is a question with its whole
+            answer, or `messages`.
+        fields: the names of the fields for `question`, `answer` and `messages`, where they differ
+            from the common ones.
 
     Raises:
-        DataError: it can't be read.
-        TrainError: a record has no answer, or no question.
+        DataError: the file can't be read, or a record is one that comparisons refuse.
+        TrainError: the file is empty, or a record contains tool calls.
     """
     given = fields or {}
     records = read_records(path, known_names() | {name.casefold() for name in given.values()})
@@ -73,45 +74,50 @@ def read_conversations(path: Path, fields: dict[str, str] | None = None) -> list
         raise TrainError(f"{path} is empty: it has nothing to learn")
     first = records.records[0]
     found = find_fields(given, first.values, f"{path}, {first.place}")
-    roles = found._asdict()
-    conversations: list[Conversation] = []
-    empty: list[str] = []
-    for record in records.records:
-        try:
-            read = _conversations(record, roles)
-        except Fault as fault:
-            raise TrainError(f"{path}, {record.place}: {': '.join(fault.args)}") from None
-        conversations += read
-        empty += [] if read else [record.place]
-    if empty:
-        raise TrainError(
-            f"{path}: {len(empty)} of {len(records.records)} records have no question or no "
-            f"answer: {places(empty)}; fill them in, or remove them"
-        )
-    return conversations
-
-
-def _conversations(record: Record, roles: dict[str, str | None]) -> list[Conversation]:
-    def text(role: str) -> str:
-        name = roles.get(role)
-        value: Any = lookup(record.values, name) if name else MISSING
-        return "" if value is MISSING or value is None else str(value).strip()
-
-    name = roles.get("messages")
-    told: Any = lookup(record.values, name) if name else None
-    if any(_is_of_tools(each) for each in told or ()):
-        raise Fault("a call of a tool, or its result, can't be trained on", "remove the record")
-    messages = read_messages(told)
-    if question := text("question"):
-        asked = "\n".join(filter(None, (text("context"), question)))
-        messages.append(Message(role="user", content=asked))
-    if roles.get("answer") and (answer := text("answer")):
-        messages.append(Message(role="assistant", content=answer))
+    names = found._replace(id=None)  # training needs no ids, so these may repeat
+    _refuse_tools(path, records.records, names)
+    reader = Reader(path, names, answers=True)
+    questions = reader.read(records.records)
     return [
-        Conversation(tuple(messages[: number + 1]), record.place)
+        conversation
+        for record, question in zip(records.records, questions, strict=True)
+        for conversation in _conversations(record, question, _answer(reader, record, question))
+    ]
+
+
+def _answer(reader: Reader, record: Record, question: Question) -> str:
+    """The first right answer as it is written, so a worked solution with all its steps."""
+    if question.choices:
+        return question.reference
+    name, values = reader.fields.answer, record.values
+    answer = reader.asked(values)[1][-1].content if name is None else lookup(values, name)
+    texts = [plain_text(each, "answer").strip() for each in accepted_answers(answer)]
+    return next(text for text in texts if text)
+
+
+def _conversations(record: Record, question: Question, answer: str) -> list[Conversation]:
+    asked = Message(role="user", content=question.text)
+    messages = (*question.messages, asked, Message(role="assistant", content=answer))
+    return [
+        Conversation(messages[: number + 1], record.place)
         for number, message in enumerate(messages)
         if message.role == "assistant" and message.content and number
     ]
+
+
+def _refuse_tools(path: Path, records: Sequence[Record], fields: Fields) -> None:
+    name = fields.messages or fields.question  # a conversation may have the question's name
+    told = [(each.place, lookup(each.values, name) if name else None) for each in records]
+    found = [
+        place
+        for place, messages in told
+        if isinstance(messages, list) and any(map(_is_of_tools, messages))
+    ]
+    if found:
+        raise TrainError(
+            f"{path}: tool calls or their results in {len(found)} of {len(records)} records: "
+            f"{places(found)}; they can't be trained on, remove the records"
+        )
 
 
 def _is_of_tools(message: Any) -> bool:
@@ -121,12 +127,12 @@ def _is_of_tools(message: Any) -> bool:
 
 
 def divide(conversations: Sequence[Conversation], held_out: int | None, seed: int) -> Parts:
-    """Cut conversations at random; the same question is never in both parts, nor one record.
+    """Split conversations at random; neither a question nor a record is ever in both parts.
 
     Args:
-        conversations: to be cut.
-        held_out: questions; None is a tenth of them, and `MOST_HELD_OUT` at most.
-        seed: of the choice.
+        conversations: the conversations to split.
+        held_out: number of held-out questions; None for a tenth, but at most `MOST_HELD_OUT`.
+        seed: of the random choice.
 
     Raises:
         TrainError: nothing would be left to train on.
@@ -149,7 +155,7 @@ def divide(conversations: Sequence[Conversation], held_out: int | None, seed: in
 
 
 def _groups(conversations: Sequence[Conversation]) -> list[str]:
-    """A name for each, the same where they share a question or a record (union-find)."""
+    """A group name for each conversation, equal if they share a question or record (union-find)."""
     parents: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -166,10 +172,10 @@ def _groups(conversations: Sequence[Conversation]) -> list[str]:
 def refuse_shared(
     train: Sequence[Conversation], test: Sequence[Conversation], where: str = "the held-out data"
 ) -> None:
-    """Refuse questions that are trained on and tested on.
+    """Refuse data with questions that are both in the training and the test set.
 
     Raises:
-        TrainError: tells how many there are, and the first.
+        TrainError: there are such questions; the message has their number, and the first.
     """
     known = {each.key for each in train}
     shared = [each for each in test if each.key in known]
@@ -183,15 +189,15 @@ def refuse_shared(
 def tokenized(
     conversations: Sequence[Conversation], model: LocalModel, longest: int
 ) -> tuple[list[Example], int]:
-    """The examples of some conversations, and how many were left out as too long.
+    """Tokenize conversations; also return how many were left out as too long.
 
     Args:
-        conversations: in this order.
-        model: renders a prompt by the GGUF's own chat template, exactly as when it is asked.
-        longest: tokens that an example may have.
+        conversations: the conversations, whose order is kept.
+        model: renders prompts with the GGUF's chat template, exactly as for inference.
+        longest: maximum number of tokens of an example.
 
     Raises:
-        TrainError: the model has no token that ends a turn, or every example is too long.
+        TrainError: the model has no end-of-turn token, or every example is too long.
     """
     end = model.engine.vocabulary.end_of_turn
     if end is None:

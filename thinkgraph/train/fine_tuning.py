@@ -1,39 +1,46 @@
-"""From a data file and a GGUF to an adapter that llama.cpp loads: what `thinkgraph train` does."""
+"""Fine-tuning of a GGUF to an adapter that llama.cpp loads, as `thinkgraph train` does it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.models.backends.local import LocalModel, open_model
 from thinkgraph.models.engine.settings import EngineSettings
-from thinkgraph.models.model import Frozen
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.train.errors import TrainError, need, quietly
-from thinkgraph.train.example import Conversation, refuse_shared, tokenized
+from thinkgraph.train.example import Conversation, Example, refuse_shared, tokenized
+from thinkgraph.train.folder import (
+    ADAPTER,
+    CHECKPOINTS,
+    CURVE,
+    TrainingRecord,
+    find_record,
+    restored,
+    working_folder,
+    write_record,
+)
 from thinkgraph.train.outputs import check_gguf_name, refuse_same, unwritten
-from thinkgraph.train.settings import TrainSettings
+from thinkgraph.train.settings import LINEAR, TrainSettings
 from thinkgraph.train.supervised import Point, Tell, adapted, train
-from thinkgraph.train.weights.adapter import CONFIG, check_adapted, to_gguf
+from thinkgraph.train.weights.adapter import CONFIG, WEIGHTS, check_adapted, to_gguf
 from thinkgraph.train.weights.base import check_family, load_base
 
-REPORT, CURVE, ADAPTER, CHECKPOINTS = "training.json", "curve.svg", "adapter", "checkpoints"
 
+class Report(TrainingRecord):
+    """The report of a training, finished or not."""
 
-class Report(Frozen):
-    """A training, finished or not: what it was, and how it went."""
-
-    digest: str = Field(description="of the model, the data and the settings")
-    settings: TrainSettings
     examples: int
     held_out: int = Field(description="examples that were measured on")
-    left_out: int = Field(description="examples longer than the longest allowed")
+    left_out: int = Field(description="examples, trained on or held out, that were too long")
     points: tuple[Point, ...] = ()
     steps: int = Field(0, description="done; 0 while it isn't finished")
     best: int = Field(0, description="the step of the adapter that was kept")
@@ -44,11 +51,6 @@ class Report(Frozen):
     def kept(self) -> Point | None:
         """The measurement of the adapter that was kept."""
         return next((point for point in self.points if point.step == self.best), None)
-
-
-def working_folder(out: Path) -> Path:
-    """Where the checkpoints, the curve and the report of an adapter are."""
-    return out.with_name(f"{out.name}.train")
 
 
 def fine_tune(
@@ -65,18 +67,18 @@ def fine_tune(
 ) -> Report:
     """Train an adapter for a GGUF, or resume an interrupted training.
 
-    The folder `OUT.train` holds the learning curve, the report, the adapter in peft's form and,
-    during training, the last two checkpoints.
+    The folder `OUT.train` holds the learning curve, the report, the adapter in peft's format and,
+    during training, the best and the last checkpoint.
 
     Args:
-        conversations: whose answers are trained on.
-        held_out: measured on during training.
+        conversations: the conversations whose answers to train on.
+        held_out: conversations for evaluation during training.
         model: the GGUF.
-        out: the adapter, a GGUF; written whole or not at all.
-        settings: of the training.
-        base: a folder of Hugging Face with the weights before they were quantized.
+        out: the adapter's file, a GGUF, written atomically.
+        settings: the settings of the training.
+        base: a Hugging Face folder with the weights before quantization.
         start: a peft adapter to continue from; default: a new one.
-        replace: discard another training in the same folder.
+        replace: discard another training in the same folder, or another file at ``out``.
         tell: called after every step.
 
     Raises:
@@ -94,29 +96,30 @@ def fine_tune(
             "or give --held-out FILE"
         )
     refuse_shared(conversations, held_out)
-    folder, rank = working_folder(out), settings.rank
+    if start:
+        _check_start(start, settings)
+    folder = working_folder(out)
     texts = [[m.model_dump() for m in each.messages] for each in (*conversations, *held_out)]
     asked = digest(
         file_key(model), base, texts, len(held_out), settings.model_dump(exclude={"threads"}),
-        str(start),
+        str(_content(start) if start else None),
     )  # fmt: skip
-    if (known := _known(folder, asked, replace)) and known.steps and out.exists():
+    known = find_record(out, Report, asked, replace=replace)
+    if known and known.steps and restored(out, model):
         return known
-    with closing(opened_vocabulary(model)) as opened:
-        examples, left_out = tokenized(conversations, opened, settings.max_length)
-        measured, _ = tokenized(held_out, opened, settings.max_length) if held_out else ([], 0)
+    examples, measured, left_out = _examples(conversations, held_out, model, settings.max_length)
     report = Report(
         digest=asked,
         settings=settings,
         examples=len(examples),
         held_out=len(measured),
         left_out=left_out,
-        seconds=known.seconds if known else 0.0,
+        seconds=known.seconds if known and not known.steps else 0.0,
     )
-    _keep(folder, report)
+    write_record(folder, report)
 
     def saved(seconds: float) -> None:
-        _keep(folder, report.model_copy(update={"seconds": report.seconds + seconds}))
+        write_record(folder, report.model_copy(update={"seconds": report.seconds + seconds}))
 
     with quietly():
         weights = _weights(model, base, start, settings)
@@ -133,18 +136,59 @@ def fine_tune(
             "tokens": trained.tokens,
         }
     )
-    _keep(folder, report)
-    _draw(folder, report, f"{out.stem}: {model.stem}, rank {rank}")
+    write_record(folder, report)
+    _draw(folder, report, f"{out.stem}: {model.stem}, rank {settings.rank}")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return report
 
 
+def _content(adapter: Path) -> str:
+    """A digest of a peft adapter's files."""
+    found = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        found.update((adapter / name).read_bytes())
+    return found.hexdigest()
+
+
+def _check_start(start: Path, settings: TrainSettings) -> None:
+    """Refuse settings that contradict those of the adapter to continue from."""
+    try:
+        config = json.loads((start / CONFIG).read_text("utf-8"))
+        names = ("rank", "r"), ("alpha", "lora_alpha"), ("dropout", "lora_dropout")
+        own = {name: config[key] for name, key in names}
+        own["targets"] = ",".join(sorted(config["target_modules"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        own = {}
+    if not own or not (start / WEIGHTS).is_file():
+        raise TrainError(f"{start} is no peft adapter to continue from")
+    given = settings.model_dump(include=own.keys() & settings.model_fields_set)
+    if given.get("targets") not in (None, LINEAR):
+        given["targets"] = ",".join(sorted(each.strip() for each in given["targets"].split(",")))
+    for name, value in given.items():
+        if value not in (None, LINEAR, own[name]):
+            raise TrainError(
+                f"{name}={value}: {start}, the adapter to continue from, has {name}={own[name]}; "
+                f"leave {name} out"
+            )
+
+
+def _examples(
+    conversations: Sequence[Conversation],
+    held_out: Sequence[Conversation],
+    model: Path,
+    longest: int,
+) -> tuple[list[Example], list[Example], int]:
+    """The examples to train on, the held-out ones, and how many of both are too long."""
+    with closing(opened_vocabulary(model)) as opened:
+        examples, too_long = tokenized(conversations, opened, longest)
+        measured, more = tokenized(held_out, opened, longest) if held_out else ([], 0)
+    return examples, measured, too_long + more
+
+
 def _weights(model: Path, base: str | None, start: Path | None, settings: TrainSettings) -> Any:
-    """The base with an adapter on it: one to go on from, or one that changes nothing yet."""
+    """The base model with an adapter: the one in ``start``, or a new one."""
     from peft import PeftModel
 
-    if start and not (start / CONFIG).is_file():
-        raise TrainError(f"{start} is no adapter of peft to go on from")
     weights = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
     if start:
         weights = PeftModel.from_pretrained(weights, str(start), is_trainable=True)
@@ -155,10 +199,10 @@ def _weights(model: Path, base: str | None, start: Path | None, settings: TrainS
 
 
 def save(weights: Any, folder: Path, model: Path, out: Path) -> None:
-    """Write an adapter in peft's form into a training's folder, and as a GGUF.
+    """Write an adapter in peft's format into a training's folder, and as a GGUF.
 
     Raises:
-        TrainError: one can't be written.
+        TrainError: a file can't be written.
     """
     from safetensors import SafetensorError
 
@@ -170,39 +214,10 @@ def save(weights: Any, folder: Path, model: Path, out: Path) -> None:
 
 
 def opened_vocabulary(model: Path) -> LocalModel:
-    """The model, opened for its template and vocabulary alone."""
+    """The model, opened with minimal settings for its chat template and vocabulary."""
     return open_model(
         model, settings=EngineSettings(kv_cells=64, context=64, sequences=1, batch=64, threads=1)
     )
-
-
-def _known(folder: Path, asked: str, replace: bool) -> Report | None:
-    """The report of the same training, if there is one; another is refused or removed."""
-    if not (folder / REPORT).exists():
-        return None
-    try:
-        found = Report.model_validate_json((folder / REPORT).read_text("utf-8"))
-    except (OSError, ValidationError):
-        found = None
-    if found and found.digest == asked:
-        return found
-    if not replace:
-        raise TrainError(
-            f"{folder} holds a training of another model, other data or other settings; --replace "
-            "starts anew, and another --out keeps both"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
-
-
-def _keep(folder: Path, report: Report) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{REPORT}.part"
-        part.write_text(report.model_dump_json(indent=2), "utf-8")
-        part.replace(folder / REPORT)
-    except OSError as error:
-        raise unwritten(folder, error) from error
 
 
 def _draw(folder: Path, report: Report, title: str) -> None:

@@ -11,15 +11,15 @@ from thinkgraph.live import LiveView
 from thinkgraph.train.supervised import Point
 
 EVERY = 30.0
-"""Seconds between two lines, where there is no terminal."""
+"""Seconds between two progress lines, if there is no terminal."""
 
 
 class TrainProgress(LiveView):
-    """Shows on standard error how many steps are done, the time left, and what was measured last.
+    """Shows the finished steps, the remaining time and the last measurement.
 
     Args:
         shown: whether to show anything.
-        console: where; standard error, unless given.
+        console: where to show it; standard error by default.
     """
 
     def __init__(self, *, shown: bool = True, console: Console | None = None) -> None:
@@ -53,7 +53,7 @@ class TrainProgress(LiveView):
             self.say(f"step {step} of {of}{said}, about {left / 60:.0f} min left")
 
     def picture(self) -> Progress:
-        """The bar."""
+        """The progress bar."""
         return self._bar
 
 

@@ -1,7 +1,8 @@
-"""Reinforcement learning with a verifiable reward: GRPO (arXiv 2402.03300, section 4.1) of trl.
+"""Reinforcement learning with a verifiable reward: GRPO (arXiv 2402.03300, section 4.1) with trl.
 
-The reward of a sampled answer is what the metric of a comparison gives it: 1 is right. Sampling is
-by transformers and not by the engine, so it wants a GPU for anything but a tiny model.
+The reward of a sampled answer is its score by a comparison's metric: 1 is right. transformers
+draws the samples, not the engine, so all but tiny models need a GPU. The loss has no KL term, so
+nothing but the small learning rate keeps the policy close to the model.
 """
 
 from __future__ import annotations
@@ -12,22 +13,39 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from thinkgraph.evaluate.metrics.metric import Metric
+from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Message
+from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
-from thinkgraph.train.fine_tuning import REPORT, opened_vocabulary, save, working_folder
+from thinkgraph.train.fine_tuning import opened_vocabulary, save
+from thinkgraph.train.folder import (
+    TrainingRecord,
+    find_record,
+    restored,
+    working_folder,
+    write_record,
+)
 from thinkgraph.train.outputs import check_gguf_name, refuse_same
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import Tell, adapted, progress_callback
 from thinkgraph.train.weights.adapter import check_adapted
-from thinkgraph.train.weights.base import load_base
+from thinkgraph.train.weights.base import load_base, load_tokenizer
 
 LEARNING_RATE = 1e-5
 UNFIT = ("micro_batch", "max_length", "held_out", "evaluate_every", "patience")
-"""Settings that reinforcement has no use for."""
+"""Settings that don't apply to reinforcement learning."""
+
+
+class RewardRecord(TrainingRecord):
+    """The report of a finished reinforcement."""
+
+    rewards: tuple[float, ...] = Field(description="the mean reward of each step")
 
 
 def reinforce(
@@ -43,39 +61,43 @@ def reinforce(
     replace: bool = False,
     tell: Tell = lambda step, of, point: None,
 ) -> list[float]:
-    """Train an adapter by the rewards of its own samples.
+    """Train an adapter on the rewards of its own samples.
 
     Args:
-        questions: with right answers.
-        metric: the reward.
+        questions: the questions, with right answers.
+        metric: gives the reward.
         model: the GGUF.
-        out: the adapter, a GGUF.
-        settings: how; a `batch` is of samples, and a multiple of ``group``. Unless it is set, the
-            learning rate is `LEARNING_RATE`, as a policy is lost at one that suits imitation. What
-            measures on held-out data, and `micro_batch` and `max_length`, don't apply.
-        group: samples of a question, which are rewarded against their mean.
-        longest_answer: tokens of a sample at most.
-        base: a Hugging Face folder with the original weights; None takes the GGUF's.
-        replace: throw away a supervised training in the same place.
-        tell: told after every step.
+        out: the adapter's file, a GGUF.
+        settings: the settings of the training; a `batch` is of samples, and a multiple of
+            ``group``. The default learning rate is `LEARNING_RATE`, as the rates of supervised
+            training make a policy collapse. Settings for held-out data, `micro_batch` and
+            `max_length` don't apply.
+        group: number of samples of a question, whose rewards are relative to their mean.
+        longest_answer: maximum number of tokens of a sample.
+        base: a Hugging Face folder with the original weights; None uses those of the GGUF.
+        replace: discard another training in the same folder, or another file at ``out``.
+        tell: called after every step.
 
     Returns:
         The mean reward of each step.
 
     Raises:
         TrainError: a package is missing, the batch is no multiple of the group, a setting doesn't
-            apply, another training is in the same place, or the model can't be trained.
+            apply, another training is in the same folder, or the model can't be trained.
     """
     need("torch", "transformers", "peft", "accelerate", "trl", "datasets", "gguf")
     check_gguf_name(out)
     refuse_same(out, model)
-    folder = working_folder(out)
-    _check(settings, group, folder, replace=replace)
+    _check(settings, group)
+    asked = digest(
+        "grpo", file_key(model), base, [each.model_dump(mode="json") for each in questions],
+        metric.name, group, longest_answer, settings.model_dump(exclude={"threads"}),
+    )  # fmt: skip
+    known = find_record(out, RewardRecord, asked, replace=replace)
+    if known and restored(out, model):
+        return list(known.rewards)
     import torch
-    from datasets import Dataset
-    from transformers import AutoTokenizer, set_seed
-    from transformers.trainer_callback import PrinterCallback
-    from trl import GRPOTrainer
+    from transformers import set_seed
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -84,9 +106,34 @@ def reinforce(
         loaded = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
         weights = adapted(loaded, settings)
         check_adapted(weights, model)
-    tokenizer = AutoTokenizer.from_pretrained(
-        base or str(model.parent), **({} if base else {"gguf_file": model.name})
-    )
+    folder = working_folder(out)
+    shutil.rmtree(folder, ignore_errors=True)
+    arguments = _arguments(settings, len(questions), group, longest_answer, folder)
+    tokenizer = load_tokenizer(model, base)
+    trainer = _trainer(weights, tokenizer, questions, metric, model=model, arguments=arguments)
+    trainer.add_callback(progress_callback(tell))
+    with quietly():
+        trainer.train()
+        save(weights, folder, model, out)
+    shutil.rmtree(folder / "grpo", ignore_errors=True)
+    rewards = [each["reward"] for each in trainer.state.log_history if "reward" in each]
+    write_record(folder, RewardRecord(digest=asked, settings=settings, rewards=tuple(rewards)))
+    return rewards
+
+
+def _trainer(
+    weights: Any,
+    tokenizer: Any,
+    questions: Sequence[Question],
+    metric: Metric,
+    *,
+    model: Path,
+    arguments: Any,
+) -> Any:
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
+    from trl import GRPOTrainer
+
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     with closing(opened_vocabulary(model)) as opened:
@@ -103,24 +150,18 @@ def reinforce(
         pairs = zip(completions, number, strict=True)
         return [score(questions[n], text, metric) for text, n in pairs]
 
-    shutil.rmtree(folder, ignore_errors=True)
     trainer = GRPOTrainer(
         model=weights,
         reward_funcs=reward,
-        args=_arguments(settings, len(rows), group, longest_answer, folder),
+        args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        callbacks=[progress_callback(tell)],
     )
-    trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
-    with quietly():
-        trainer.train()
-        save(weights, folder, model, out)
-    shutil.rmtree(folder / "grpo", ignore_errors=True)
-    return [each["reward"] for each in trainer.state.log_history if "reward" in each]
+    trainer.remove_callback(PrinterCallback)  # the progress is shown by the callback of `reinforce`
+    return trainer
 
 
-def _check(settings: TrainSettings, group: int, folder: Path, *, replace: bool) -> None:
+def _check(settings: TrainSettings, group: int) -> None:
     if settings.batch % group:
         raise TrainError(
             f"--set batch={settings.batch}: it must be a multiple of {group}, the samples per "
@@ -128,11 +169,6 @@ def _check(settings: TrainSettings, group: int, folder: Path, *, replace: bool) 
         )
     if unfit := [name for name in UNFIT if name in settings.model_fields_set]:
         raise TrainError(f"--set {unfit[0]} doesn't apply to reinforcement; leave it out")
-    if (folder / REPORT).exists() and not replace:
-        raise TrainError(
-            f"{folder} holds another training; --replace throws it away, and another --out keeps "
-            "both"
-        )
 
 
 def _arguments(
@@ -141,13 +177,15 @@ def _arguments(
     import torch
     from trl import GRPOConfig
 
-    epoch = count * group / settings.batch  # steps: one is of batch / group questions
+    epoch = count * group / settings.batch  # in steps, each of batch / group questions
     steps = settings.steps or max(1, round(settings.epochs * epoch))
     chosen = "learning_rate" in settings.model_fields_set
     return GRPOConfig(
         output_dir=str(folder / "grpo"),
         per_device_train_batch_size=settings.batch,
         num_generations=group,
+        loss_type="grpo",  # as in the paper; the default is that of DAPO (arXiv 2503.14476)
+        beta=0.0,  # the weight of the KL term
         max_completion_length=longest_answer,
         max_steps=steps,
         learning_rate=settings.learning_rate if chosen else LEARNING_RATE,
@@ -166,7 +204,7 @@ def _arguments(
 
 
 def without_second_bos(prompt: str, tokenizer: Any) -> str:
-    """A prompt without its first token's text, where the tokenizer adds that token by itself."""
+    """A prompt without its BOS token's text, if the tokenizer would add that token again."""
     begin = tokenizer.bos_token
     if begin and prompt.startswith(begin):
         ids = tokenizer(prompt)["input_ids"][:2]
@@ -176,7 +214,7 @@ def without_second_bos(prompt: str, tokenizer: Any) -> str:
 
 
 def score(question: Question, text: str, metric: Metric) -> float:
-    """The reward of a sample: what a comparison gives it, by any of its right answers."""
+    """The reward of a sample: its score in a comparison, by the best of several right answers."""
     answer = parse_extractor(question.extract or "auto")(text)
     row = Row(
         question=question.id, strategy="grpo", answer=answer, text=text, tokens=0,

@@ -1,4 +1,4 @@
-"""The training set of a distillation: which samples of a strategy it holds."""
+"""The training set of a distillation: the selection of a strategy's samples."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Target = Literal["text", "answer", "both"]
 NOT_WHOLE = ("length", "cancelled", "error", "budget")
 """Finish reasons of incomplete samples."""
 ALIKE = 0.9
-"""The ratio of equal characters from which two samples are near-copies."""
+"""Similarity ratio from which two samples count as near-copies."""
 
 
 class Selection(Frozen):
-    """How samples are chosen."""
+    """How samples are selected."""
 
     verify: Literal["metric", "vote"] = Field(
         "metric",
@@ -41,38 +41,40 @@ class Selection(Frozen):
 
 
 class Counts(NamedTuple):
-    """What became of the samples."""
+    """Numbers of samples by outcome."""
 
     samples: int = 0
     verified: int = 0
-    """Right by the metric, or of the clear vote's answer."""
+    """Samples that the metric finds right, or with the answer of a clear vote."""
     copies: int = 0
-    """Verified ones that were dropped as near-copies."""
+    """Verified samples that were dropped as near-copies."""
     kept: int = 0
     questions: int = 0
-    """With at least one sample that was kept."""
+    """Questions with at least one kept sample."""
 
 
 def select(
     rows: Iterable[Row], questions: Sequence[Question], metric: Metric, how: Selection
 ) -> tuple[list[Conversation], Counts]:
-    """The conversations of the training set, and what became of the samples.
+    """Select the conversations of the training set, and count the samples by outcome.
 
     Args:
         rows: the strategy's runs.
-        questions: of the runs; their right answers verify the samples.
-        metric: what is right.
-        how: which samples are taken.
+        questions: the questions of the runs, whose right answers verify the samples.
+        metric: judges the samples.
+        how: the criteria of the selection.
     """
-    known = {each.id: each for each in questions}
+    by_question = {row.question: row for row in rows}
     made: list[Conversation] = []
     counts = Counts()
-    for row in rows:
-        question = known[row.question]
+    for question in questions:  # not the rows, whose order differs when a run is resumed
+        row = by_question.get(question.id)
+        if row is None:
+            continue
         drafts = [each for each in row.drafts if each.text.strip()]
         right = [each for each in drafts if _verified(question, row, each, metric, how)]
-        kept, copies = _chosen(right, how)
-        made += [_conversation(question, each, how.learn) for each in kept]
+        kept, copies = _chosen([_target(each, how.learn) for each in right], how)
+        made += [_conversation(question, each) for each in kept]
         counts = Counts(
             counts.samples + len(drafts),
             counts.verified + len(right),
@@ -87,7 +89,7 @@ def _verified(question: Question, row: Row, draft: Draft, metric: Metric, how: S
     if draft.answer is None or draft.finish_reason in NOT_WHOLE:
         return False
     if how.verify == "vote":
-        # A sample without an answer is in no vote, and still a sample that didn't agree.
+        # A sample without an answer casts no vote, but counts as one that doesn't agree.
         of = max(sum(row.votes.values()), sum(each.live for each in row.drafts))
         agreed = row.votes.get(row.answer or "", 0)
         clear = agreed > 1 and not row.tie and agreed >= how.clear * of
@@ -96,30 +98,33 @@ def _verified(question: Question, row: Row, draft: Draft, metric: Metric, how: S
     return metric.score_row(question, sample).right
 
 
-def _chosen(drafts: Sequence[Draft], how: Selection) -> tuple[list[Draft], int]:
-    """The samples of one question that are taken, and how many were near-copies of those."""
+def _target(draft: Draft, learn: Target) -> str:
+    text = (Text()(draft.text) or draft.text).strip()
+    answer = draft.answer or ""
+    return {"text": text, "answer": answer, "both": f"{text}\n{answer}"}[learn]
+
+
+def _chosen(targets: Sequence[str], how: Selection) -> tuple[list[str], int]:
+    """The selected targets of one question, and the number of near-copies of these."""
     if how.order == "shortest":
-        drafts = sorted(drafts, key=lambda each: len(each.text))
-    kept: list[Draft] = []
+        targets = sorted(targets, key=len)
+    kept: list[str] = []
     copies = 0
-    for draft in drafts:
-        if any(alike(draft.text, other.text) for other in kept):
+    for target in targets:
+        if any(alike(target, other) for other in kept):
             copies += 1
         elif len(kept) < how.per_question:
-            kept.append(draft)
+            kept.append(target)
     return kept, copies
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two samples are near-copies; capitals and white space don't matter."""
+    """Whether two samples are near-copies, ignoring case and white space."""
     one, other = (" ".join(each.casefold().split()) for each in (one, other))
     matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
     return matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE
 
 
-def _conversation(question: Question, draft: Draft, learn: Target) -> Conversation:
-    text = (Text()(draft.text) or draft.text).strip()
-    answer = draft.answer or ""
-    said = {"text": text, "answer": answer, "both": f"{text}\n{answer}"}[learn]
+def _conversation(question: Question, target: str) -> Conversation:
     asked = Message(role="user", content=question.text)
-    return Conversation((*question.messages, asked, Message(role="assistant", content=said)))
+    return Conversation((*question.messages, asked, Message(role="assistant", content=target)))

@@ -1,4 +1,4 @@
-"""How a training is done."""
+"""Settings of a training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrainSettings(Frozen):
         ge=1,
         description="examples computed at once, which divide the batch; None is the whole batch",
     )
-    steps: int | None = Field(None, ge=1, description="None is as many as the epochs have")
+    steps: int | None = Field(None, ge=1, description="by default, those of the epochs")
     epochs: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="times that every example is seen"
     )
@@ -49,7 +49,10 @@ class TrainSettings(Frozen):
         "tenth of them, and 64 at most",
     )
     evaluate_every: int | None = Field(
-        None, ge=1, description="steps between two measurements and checkpoints; None is ten in all"
+        None,
+        ge=1,
+        description="steps between two measurements and checkpoints; by default, a tenth of all "
+        "steps",
     )
     patience: int = Field(
         3, ge=0, description="measurements without a better loss before it stops; 0 never stops"
@@ -71,5 +74,5 @@ class TrainSettings(Frozen):
 
     @property
     def scale(self) -> float:
-        """alpha / rank."""
+        """The scale of the adapter: alpha / rank."""
         return (self.alpha or 2 * self.rank) / self.rank

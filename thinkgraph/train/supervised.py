@@ -1,7 +1,7 @@
-"""Supervised fine-tuning: LoRA on the base weights, with transformers' own trainer.
+"""Supervised fine-tuning: LoRA on the base weights, with the trainer of transformers.
 
-Padding is on the left, so that the answers, which alone have a loss, are at the end of every row:
-the output layer is computed for these positions only (`logits_to_keep`), which with a small model
+Padding is on the left, so that the answers, which alone have a loss, are at the end of every row.
+The output layer is computed for these positions only (`logits_to_keep`), which with a small model
 and short answers is a third of the work.
 """
 
@@ -19,42 +19,42 @@ from thinkgraph.train.errors import TrainError
 from thinkgraph.train.example import Example
 from thinkgraph.train.settings import LINEAR, TrainSettings
 
-IGNORED = -100  # a label that has no loss, as torch has it
+IGNORED = -100  # torch's label for positions without a loss
 MEASUREMENTS = 10
 
 
 class Point(NamedTuple):
-    """A measurement while it trains."""
+    """A measurement during training."""
 
     step: int
     loss: float
-    """On the training data, since the last measurement."""
+    """Mean loss on the training data since the last measurement."""
     held_out_loss: float | None
     accuracy: float | None
-    """Share of the held-out answers that greedy decoding would give token by token."""
+    """Share of held-out answers whose every token is the most likely one (teacher forcing)."""
 
 
 class Trained(NamedTuple):
-    """A training that came to its end."""
+    """The result of a training."""
 
     model: Any
     """The peft model, with the best adapter by the held-out loss."""
     points: list[Point]
     steps: int
-    """Done; fewer than asked for where it stopped early."""
+    """Number of steps done; fewer than planned after early stopping."""
     best: int
     """The step of the best adapter."""
     seconds: float
     tokens: int
-    """Read, those of prompts included, all epochs together."""
+    """Number of tokens read in all epochs, including prompts."""
 
 
 Tell = Callable[[int, int, Point | None], None]
-"""Told the step, of how many, and the last measurement."""
+"""Called with the step, the number of steps, and the last measurement."""
 
 
 def adapted(base: Any, settings: TrainSettings) -> Any:
-    """The base with an adapter on it that changes nothing yet."""
+    """The base model with a new adapter, which has no effect yet."""
     from peft import LoraConfig, get_peft_model
 
     targets: str | list[str] = settings.targets
@@ -83,24 +83,23 @@ def train(
     tell: Tell = lambda step, of, point: None,
     saved: Callable[[float], None] = lambda seconds: None,
 ) -> Trained:
-    """Train an adapter, from its last whole checkpoint where there is one.
+    """Train an adapter, resuming from the last complete checkpoint if there is one.
 
     Args:
-        model: a peft model; its adapter is trained.
-        examples: trained on.
-        held_out: measured on as it goes; the adapter with the best loss there is the result.
-            With none, it is the last one.
-        settings: how.
-        folder: of the checkpoints.
-        tell: told after every step.
-        saved: told after every checkpoint, with the seconds since the start.
+        model: a peft model, whose adapter is trained.
+        examples: the training examples.
+        held_out: examples for evaluation; the adapter with the best loss on these is the result.
+            If empty, the last adapter is the result.
+        settings: the settings of the training.
+        folder: the folder of the checkpoints.
+        tell: called after every step.
+        saved: called after every checkpoint, with the seconds since the start.
 
     Raises:
-        TrainError: a checkpoint can't be written, and the earlier ones are kept; or the loss is
-            no number anymore.
+        TrainError: a checkpoint can't be written (earlier ones are kept), or the loss is not
+            finite.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import Trainer, set_seed
     from transformers.trainer_callback import PrinterCallback
 
@@ -108,7 +107,6 @@ def train(
         torch.set_num_threads(settings.threads)
     set_seed(settings.seed)
     arguments = _arguments(settings, len(examples), bool(held_out), folder)
-    checkpoint = last_checkpoint(folder)
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -120,15 +118,7 @@ def train(
         callbacks=_callbacks(settings, bool(held_out), tell, saved),
     )
     trainer.remove_callback(PrinterCallback)  # the progress is shown by ``tell``
-    try:
-        done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not _is_of_writing(error):
-            raise
-        raise TrainError(
-            f"a checkpoint can't be written to {folder}: {' '.join(str(error).split())[:160]}; "
-            "earlier ones are kept, and the same command goes on from the last"
-        ) from error
+    seconds = _run(trainer, folder)
     if not all(bool(each.isfinite().all()) for each in model.parameters() if each.requires_grad):
         raise TrainError(
             "the training diverged: the adapter's weights are no numbers anymore; lower "
@@ -142,9 +132,26 @@ def train(
         points(state.log_history),
         state.global_step,
         int(Path(best).name.rpartition("-")[2]) if best else state.global_step,
-        float(done.metrics.get("train_runtime", 0.0)),
-        round(per_epoch * state.global_step * settings.batch / max(len(examples), 1)),
+        seconds,
+        round(per_epoch * (state.epoch or 0.0)),  # the last batch of an epoch may be smaller
     )
+
+
+def _run(trainer: Any, folder: Path) -> float:
+    """Train to the end, from the last complete checkpoint; return the seconds it took."""
+    from safetensors import SafetensorError
+
+    checkpoint = last_checkpoint(folder)
+    try:
+        done = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not _is_of_writing(error):
+            raise
+        raise TrainError(
+            f"a checkpoint can't be written to {folder}: {' '.join(str(error).split())[:160]}; "
+            "earlier ones are kept, and the same command goes on from the last"
+        ) from error
+    return float(done.metrics.get("train_runtime", 0.0))
 
 
 def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path) -> Any:
@@ -152,8 +159,8 @@ def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path
     from transformers import TrainingArguments
 
     micro = min(settings.micro_batch or settings.batch, settings.batch)
-    steps = settings.steps or max(1, round(settings.epochs * count / settings.batch))
-    every = settings.evaluate_every or max(1, steps // MEASUREMENTS)
+    steps = settings.steps or math.ceil(settings.epochs * math.ceil(count / settings.batch))
+    every = settings.evaluate_every or math.ceil(steps / MEASUREMENTS)
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=micro,
@@ -171,7 +178,7 @@ def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=measured,
-        restore_callback_states_from_checkpoint=True,  # the patience that is left
+        restore_callback_states_from_checkpoint=True,  # for the remaining patience
         logging_nan_inf_filter=False,
         metric_for_best_model="eval_loss" if measured else None,
         seed=settings.seed,
@@ -198,10 +205,10 @@ def _callbacks(
 
 
 def progress_callback(tell: Tell, saved: Callable[[float], None] = lambda seconds: None) -> Any:
-    """A callback of a trainer that passes its steps and checkpoints on, and ends a lost training.
+    """A trainer callback that reports steps and checkpoints, and ends a diverged training.
 
     Raises, within the training:
-        TrainError: the loss is no number anymore.
+        TrainError: the loss is not finite.
     """
     from transformers import TrainerCallback
 
@@ -225,6 +232,8 @@ def progress_callback(tell: Tell, saved: Callable[[float], None] = lambda second
             saved(time.perf_counter() - began)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            if state.global_step >= state.max_steps:
+                control.should_log = True  # the last measurement has a loss, too
             told = points(state.log_history)
             tell(state.global_step, state.max_steps, told[-1] if told else None)
 
@@ -232,11 +241,11 @@ def progress_callback(tell: Tell, saved: Callable[[float], None] = lambda second
 
 
 def collate(examples: Sequence[Example]) -> dict[str, Any]:
-    """A batch: rows padded on the left, labels of the answers' positions alone.
+    """Make a batch, with rows padded on the left and labels for the answers' positions only.
 
     Returns:
         `input_ids` and `attention_mask`, (rows, longest); `labels`, (rows, longest answer + 1);
-        `logits_to_keep`, that width: a position's logits are of the token behind it.
+        `logits_to_keep`, that width. The 1 is there since logits predict the next token.
     """
     import torch
 
@@ -259,7 +268,7 @@ def collate(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def all_right(logits: Any, labels: Any) -> Any:
-    """Whether each row's answer is what greedy decoding gives: (rows, 1), of booleans."""
+    """Whether every token of each row's answer is the most likely one: (rows, 1), of booleans."""
     if isinstance(logits, tuple):
         logits = logits[0]
     said, wanted = logits[:, :-1].argmax(-1), labels[:, 1:]
@@ -271,7 +280,7 @@ def _accuracy(found: Any) -> dict[str, float]:
 
 
 def points(history: Sequence[dict[str, Any]]) -> list[Point]:
-    """The measurements of a trainer's log."""
+    """The measurements in a trainer's log."""
     found: dict[int, dict[str, float]] = {}
     for each in history:
         found.setdefault(int(each["step"]), {}).update(each)
@@ -283,9 +292,9 @@ def points(history: Sequence[dict[str, Any]]) -> list[Point]:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last checkpoint that was written to its end; one that was not is removed.
+    """The last complete checkpoint; later, incomplete ones are removed.
 
-    The trainer's state is what it writes last.
+    A checkpoint is complete if it has the trainer's state, which is written last.
     """
     for path in sorted(folder.glob("checkpoint-*"), key=_number, reverse=True):
         try:

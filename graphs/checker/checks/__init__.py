@@ -1,4 +1,4 @@
-"""The checks, one concern a file; each reports to the context that it is given."""
+"""The checks, one concern per file; each reports to the context that it gets."""
 
 from collections.abc import Callable
 
@@ -54,4 +54,4 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     data_flow.fallbacks,
     last_vote.last_votes,
 )
-"""Every check of one spec by itself; those of the graphs it uses come on top."""
+"""All checks of a spec by itself; those of the graphs that it uses are separate."""

@@ -1,4 +1,4 @@
-"""Conditions: they parse, their names are defined and set, they give a boolean."""
+"""Conditions: syntax errors, undefined or unset names, and types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CODES = {"syntax": "TG301", "name": "TG302", "type": "TG303", "truth": "TG304"}
 
 
 def conditions(context: CheckContext) -> None:
-    """Every violation of every condition, at its place in the text."""
+    """Every condition is valid; each error is reported at its location in the text."""
     types = dict.fromkeys(context.fields, "any") | variable_types(context.spec)
     for number, edge in context.edges.items():
         if edge.when is None:
@@ -35,11 +35,11 @@ NEVER_SET = {
     "passed": ("critiques", "false", "critique"),
     "score": ("score", "minus infinity", "score"),
 }
-"""By the variable: what sets it, what it is until then, and a kind that sets it."""
+"""By variable: the channel that sets it, its value until then, and a kind that sets it."""
 
 
 def unset(context: CheckContext) -> None:
-    """What a condition names has a value by then."""
+    """Every name in a condition has a value when the condition is evaluated."""
     if not is_judgeable(context):
         return
     written = written_before(context)
@@ -70,7 +70,7 @@ def unset(context: CheckContext) -> None:
 
 
 def _report(context: CheckContext, number: int, name: str, problem: tuple[str, str, str]) -> None:
-    """Report a problem of a name at its place in an edge's condition."""
+    """Report a problem of a name at its location in an edge's condition."""
     path = (*context.edge_path(number), "when")
     condition = context.edges[number].when or ""
     start = next(token.start for token in tokens_of(condition) if token.text == name)
@@ -82,7 +82,7 @@ def _report(context: CheckContext, number: int, name: str, problem: tuple[str, s
 
 
 def _may_set(context: CheckContext, node: str, channel: str) -> bool:
-    """Whether a node may set what a variable is read from."""
+    """Whether a node may write the channel that a variable is read from."""
     kind = context.kinds.get(node)
     if kind is None or kind.kind not in built_in_kinds():
         return node in context.nodes

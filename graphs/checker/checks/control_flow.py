@@ -13,7 +13,7 @@ Arrows = Mapping[str, set[str]]
 
 
 def arrows(links: Iterable[Link], *, back: bool = False) -> Arrows:
-    """Where each node leads, or from where each is reached."""
+    """The successors of each node, or its predecessors if ``back``."""
     found: dict[str, set[str]] = defaultdict(set)
     for link in links:
         source, target = (link.target, link.source) if back else (link.source, link.target)
@@ -22,7 +22,7 @@ def arrows(links: Iterable[Link], *, back: bool = False) -> Arrows:
 
 
 def reached(start: str, leads: Arrows, avoiding: Iterable[str] = ()) -> set[str]:
-    """The nodes that can be reached from one, itself included, not going on from some."""
+    """Nodes reachable from a node (inclusive), without passing through ``avoiding`` nodes."""
     found, waiting, stops = {start}, [start], set(avoiding)
     while waiting:
         for name in leads.get(waiting.pop(), ()):
@@ -44,7 +44,7 @@ def paths(context: CheckContext) -> None:
     stand_ins = {node.fallback for node in context.nodes.values()}
     for name in context.nodes:
         if name in stand_ins and name not in forward:
-            continue  # it runs in another's place
+            continue  # it runs as a fallback
         if name not in forward:
             hint = f"add an edge to it, such as `START -> {name}`, or delete it"
             message = f"`{name}` can't be reached from START"
@@ -56,7 +56,7 @@ def paths(context: CheckContext) -> None:
 
 
 def loops(context: CheckContext) -> None:
-    """Every loop has an edge that is followed only so often."""
+    """Every loop has an edge with a bound."""
     inner = [link for link in context.links if not {START, END} & {link.source, link.target}]
     free = [link for link in inner if not context.edges[link.edge].is_bounded]
     leads = arrows(free)
@@ -72,7 +72,7 @@ def loops(context: CheckContext) -> None:
 
 
 def _loop(link: Link, leads: Arrows) -> list[str]:
-    """The shortest loop that an arrow closes, its first node again at the end; else nothing."""
+    """The shortest loop through an arrow, with its first node again at the end; empty if none."""
     before: dict[str, str] = {link.target: ""}
     waiting = [link.target]
     for name in waiting:
@@ -89,7 +89,7 @@ def _loop(link: Link, leads: Arrows) -> list[str]:
 
 
 def _decision(context: CheckContext, loop: list[str]) -> str:
-    """The arrow of a loop that is best bounded: one that has a condition, or its last."""
+    """The arrow of a loop for which to suggest a bound: one with a condition, or its last."""
     pairs = list(pairwise(loop))
     for link in context.links:
         if (link.source, link.target) in pairs and context.edges[link.edge].when:

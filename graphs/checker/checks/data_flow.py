@@ -23,7 +23,7 @@ COMPARING = frozenset({"vote"})
 SETTLING = frozenset({"choose"})
 """Kinds that leave one candidate, so that nothing is left to compare."""
 BRIEF = 32
-"""Completions of at most so many tokens are short enough to be compared as they are."""
+"""Completions of at most this many tokens are short enough to be compared as they are."""
 POPULATION = frozenset({"candidates", "critiques", "answer"})
 
 
@@ -38,7 +38,7 @@ def writes(context: CheckContext, name: str) -> frozenset[str]:
 
 
 def reads(context: CheckContext, name: str) -> frozenset[str]:
-    """The channels that a node needs, and the fields that its prompts name and have no default."""
+    """The channels that a node needs, and the fields without a default that its prompts name."""
     if name == END:
         return frozenset({"candidates"}) if _asks_for_answer(context) else frozenset()
     unset = {field for field, state in context.state.items() if state.default is None}
@@ -59,7 +59,7 @@ def _asks_for_answer(context: CheckContext) -> bool:
 
 
 def use_before_write(context: CheckContext) -> None:
-    """No node reads what nothing has written on some path to it."""
+    """No node reads a channel that is unwritten on some path to it."""
     if not is_judgeable(context):
         return
     written = written_before(context)
@@ -85,13 +85,13 @@ def use_before_write(context: CheckContext) -> None:
 
 
 def is_judgeable(context: CheckContext) -> bool:
-    """Whether every node and path is there, so that what is written on them can be judged."""
+    """Whether all nodes and edges are valid, so that the data flow can be analysed."""
     known = context.kinds.keys() | {name for name, node in context.nodes.items() if node.used}
     return context.is_complete and known == context.nodes.keys()
 
 
 def written_before(context: CheckContext) -> dict[str, frozenset[str]]:
-    """By the node, the channels that are written on every path to it."""
+    """By node, the channels that are written on every path to it."""
     everything = POPULATION.union(*(writes(context, name) for name in context.nodes))
     before = dict.fromkeys([*context.nodes, END], everything)
     into: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -113,7 +113,7 @@ def written_before(context: CheckContext) -> dict[str, frozenset[str]]:
 
 
 def _way(context: CheckContext, goal: str, channel: str, forward: Arrows) -> list[str]:
-    """The shortest way from START to a node that no writer of a channel lies on."""
+    """The shortest path from START to a node without any writer of a channel."""
     ways = [[START]]
     seen = {START}
     for way in ways:
@@ -127,7 +127,7 @@ def _way(context: CheckContext, goal: str, channel: str, forward: Arrows) -> lis
 
 
 def races(context: CheckContext) -> None:
-    """No two nodes that run side by side write the same channel, where the last would win."""
+    """No two parallel nodes write the same channel if the last write would win."""
     if not is_judgeable(context):
         return
     forward = arrows(context.links)
@@ -171,7 +171,7 @@ def pairs(context: CheckContext, names: Iterable[str]) -> Iterator[tuple[str, st
 
 
 def _is_seen(context: CheckContext, forward: Arrows, writers: set[str], channel: str) -> bool:
-    """Whether what some nodes write can be read, or be the result, before it is replaced."""
+    """Whether a write of some nodes can be read, or be the result, before it is overwritten."""
     others = {name for name in context.nodes if channel in writes(context, name)} - writers
     readers = {name for name in context.nodes if channel in reads(context, name)} | {END}
     return any(
@@ -192,7 +192,7 @@ def votes(context: CheckContext) -> None:
 
 
 def _settles(node: Node) -> bool:
-    """Whether no free text passes a node: it rewrites the candidates, or leaves one of them."""
+    """Whether no free text gets past a node, which rewrites the candidates or leaves only one."""
     rewrites = hasattr(node, "extract") and "candidates" in node.input_channels
     return node.kind in SETTLING or (rewrites and not _is_free_text(node))
 
@@ -216,7 +216,7 @@ def _free(context: CheckContext, writer: str, vote: str) -> None:
 
 
 def stops(context: CheckContext) -> None:
-    """What stops once a plain vote is decided leads to no vote of another sort."""
+    """A node with ``until: decided`` leads only to plain votes (exact, unweighted majority)."""
     sorts = {n: node for n, node in context.kinds.items() if isinstance(node, Generate | Vote)}
     found = {name: by_default(context, node) for name, node in sorts.items()}
     forward = arrows(context.links)
@@ -240,7 +240,7 @@ def _lossy(context: CheckContext, writer: str, vote: str) -> None:
 
 
 def fallbacks(context: CheckContext) -> None:
-    """A fallback is another node, which writes what the failed one would have written."""
+    """A fallback is another node that writes the channels of the failed one."""
     for name, node in context.nodes.items():
         if node.fallback is None:
             continue

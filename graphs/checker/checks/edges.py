@@ -50,7 +50,7 @@ def starts(context: CheckContext) -> None:
 
 
 def decisions(context: CheckContext) -> None:
-    """A node that decides has a way on when no condition holds, and tries every edge."""
+    """A node with conditional edges has a fallback edge, and tries its conditional edges first."""
     for source, links in _from(context).items():
         edges = [context.edges[link.edge] for link in links]
         if source in (START, END) or not any(edge.is_conditional for edge in edges):
@@ -96,7 +96,7 @@ def duplicates(context: CheckContext) -> None:
 
 
 def joins(context: CheckContext) -> None:
-    """No node that decides where to go is part of a join, which waits for all of its nodes."""
+    """No node with conditional edges is part of a join, which waits for all of its sources."""
     deciding = {
         link.source for link in context.links if context.edges[link.edge].is_conditional
     } - {START}
@@ -109,7 +109,7 @@ def joins(context: CheckContext) -> None:
 
 
 def lists(context: CheckContext) -> None:
-    """An edge that fans out does so over the candidates, or over a list that is a field."""
+    """An edge with ``each`` fans out over ``candidates``, or over a list field."""
     readable = context.inputs | context.state
     known = context.declared("inputs") | context.declared("state") | {"candidates"}
     for number, edge in context.edges.items():

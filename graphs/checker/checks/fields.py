@@ -31,7 +31,7 @@ CEL_WORDS = frozenset(
         "while",
     }
 )
-"""The words of CEL that can't name a variable (language definition, "Syntax")."""
+"""Reserved words of CEL, which can't name a variable (language definition, "Syntax")."""
 
 
 def names(context: CheckContext) -> None:
@@ -81,7 +81,7 @@ def output(context: CheckContext) -> None:
 
 
 def channels(context: CheckContext) -> None:
-    """The fields that nodes read and write are ones of the spec."""
+    """The fields that nodes read and write are declared in the spec."""
     state = context.declared("state")
     readable = state | context.declared("inputs")
     for name, node in context.kinds.items():
@@ -118,7 +118,7 @@ def references(context: CheckContext) -> None:
 
 
 def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
-    """Where a param is referred to, and its name."""
+    """The path of each reference to a param, and the param's name."""
     for name, node in context.nodes.items():
         data = node.settings | ({"params": node.params} if node.params else {})
         yield from _within(data, ("nodes", name))
@@ -149,7 +149,7 @@ def _within(data: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
 
 
 def values(context: CheckContext) -> None:
-    """What a param may be is what the settings that refer to it accept."""
+    """Every possible value of a param is valid in the settings that refer to it."""
     for name, node in context.nodes.items():
         if name in context.kinds:
             kind = node_kinds()[str(node.kind)]
@@ -176,7 +176,7 @@ def _tried(
 
 
 def _possible(param: Param | None) -> Iterator[tuple[Scalar, str, str]]:
-    """Values that a param can have, what they are to it, and the code if they don't fit."""
+    """Values that a param can have, the role of each, and the code to report if it is invalid."""
     if param is None:
         return
     if param.default is not None:
@@ -215,7 +215,7 @@ _KINDS = {"params": "param", "inputs": "input", "state": "state's field"}
 
 
 def unused(context: CheckContext) -> None:
-    """Every param, input and field of the state is named somewhere."""
+    """Every param, input and field of the state is used somewhere."""
     if context.source.broken:
         return
     named, output = _named(context), context.output
@@ -227,7 +227,7 @@ def unused(context: CheckContext) -> None:
 
 
 def _named(context: CheckContext) -> set[str]:
-    """The words in references, conditions and templates."""
+    """All names in references, conditions, templates, and channels of nodes."""
     named = {name for _, name in _references(context)}
     for edge in context.edges.values():
         named |= set(re.findall(r"\w+", edge.when or "")) | {edge.each or ""}
@@ -238,6 +238,6 @@ def _named(context: CheckContext) -> set[str]:
                 *(found.variables for _, found in resolved_prompts(context, prompt))
             )
     whole = {name for name, node in context.kinds.items() if _is_whole(context, name, node)}
-    for name in context.declared("nodes") - whole:  # which can't be looked into, or not all of it
+    for name in context.declared("nodes") - whole:  # nodes with invalid parts
         named |= set(re.findall(r"\w+", str(context.source.at(("nodes", name)))))
     return named

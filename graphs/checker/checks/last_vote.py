@@ -1,4 +1,4 @@
-"""The last vote: where a run would end with several candidates, and count them unasked."""
+"""Implicit votes: at the end of a run with several candidates and no node that decides."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from thinkgraph.nodes.base.cost import PopulationBounds
 from thinkgraph.nodes.base.node import Node
 
 SEVERAL = 2
-"""So many candidates or more are several."""
+"""Number of candidates from which on a population counts as several."""
 
 
 def last_votes(context: CheckContext) -> None:
-    """A run that ends with several candidates says how one of them becomes the answer."""
+    """A graph whose runs end with several candidates has a node that decides the answer."""
     if not is_judgeable(context) or context.output != "answer":
         return
     if any(found.severity == "error" for found in context.found):
-        return  # told first, as it may be why
+        return  # reported first, as they may be the cause
     left = _left(context)
     ends = [link for link in context.links if link.target == END and link.source in left]
     open_ends = [link for link in ends if not _answers(context, link.source)]
@@ -55,7 +55,7 @@ def _tell(context: CheckContext, link: Link, ends: Iterable[Link]) -> None:
 
 
 def _answers(context: CheckContext, name: str) -> bool:
-    """Whether the answer that a run has after a node is one that a node has given."""
+    """Whether, on all paths up to a node, an answer is written after the last candidates."""
     before, waiting = {name}, [name]
     back = arrows(context.links, back=True)
     while waiting:
@@ -72,7 +72,7 @@ def _answers(context: CheckContext, name: str) -> bool:
 
 
 def _left(context: CheckContext) -> dict[str, int]:
-    """How many candidates each node may leave, with the defaults of the params; at most several."""
+    """How many candidates each node may leave, with default params; at most ``SEVERAL``."""
     into: dict[str, set[tuple[tuple[str, ...], bool]]] = defaultdict(set)
     for link in context.links:
         into[link.target].add((link.sources, context.edges[link.edge].each == "candidates"))
@@ -100,5 +100,5 @@ def _after(context: CheckContext, name: str, node: Node | None, live: int) -> in
         return min(live, 1)
     try:
         return node.cost(PopulationBounds(live=live, made=live)).after.live
-    except Exception:  # of a stranger's kind, which the checker has to survive
+    except Exception:  # raised by a custom kind, which must not end the check
         return live

@@ -14,11 +14,11 @@ from thinkgraph.graphs.checker.context import CheckContext, Link
 from thinkgraph.graphs.language.spec import END, START
 
 MAX_MEETING = 16
-"""Nodes with more paths into them are not looked at."""
+"""Nodes with more paths into them than this are not checked."""
 
 
 def joins(context: CheckContext) -> None:
-    """The nodes that a join waits for can all run in one run."""
+    """The nodes that a join waits for can all run in the same run."""
     if not context.is_complete:
         return
     forward = arrows(context.links)
@@ -29,7 +29,7 @@ def joins(context: CheckContext) -> None:
         if not 1 < len(sources) <= MAX_MEETING or sources in told or deciding & set(sources):
             continue
         if not set(sources) <= reached(START, forward):
-            continue  # told as a node that can't be reached
+            continue  # reported as a node that can't be reached
         told.add(sources)
         together = {frozenset(pair) for pair in pairs(context, sources)}
         for one, other in combinations(sources, 2):
@@ -43,7 +43,7 @@ def joins(context: CheckContext) -> None:
 
 
 def lengths(context: CheckContext) -> None:
-    """Parallel paths that meet in a node without a join are of the same length."""
+    """Parallel paths that meet in a node without a join have the same length."""
     if not context.is_complete:
         return
     into: dict[str, dict[str, Link]] = defaultdict(dict)
@@ -63,7 +63,7 @@ def lengths(context: CheckContext) -> None:
 
 
 def _unequal(context: CheckContext, one: str, other: str, target: str) -> bool:
-    """Whether two parallel nodes may run in different steps, seen from where they fork."""
+    """Whether two parallel nodes may run at different numbers of steps after their fork."""
     leads: dict[str, set[str]] = {
         source: targets - {target} for source, targets in arrows(context.links).items()
     }
@@ -75,7 +75,7 @@ def _unequal(context: CheckContext, one: str, other: str, target: str) -> bool:
 
 
 def _forks(context: CheckContext, one: str, other: str) -> Iterator[str]:
-    """The last nodes that lead to both on parallel edges."""
+    """The nodes whose parallel edges lead to both nodes, by separate targets."""
     targets: dict[str, set[str]] = defaultdict(set)
     for link in context.links:
         if not context.edges[link.edge].is_conditional:
@@ -89,7 +89,7 @@ def _forks(context: CheckContext, one: str, other: str) -> Iterator[str]:
 
 
 class _Span(NamedTuple):
-    """How many steps lie between two nodes, at least and at most."""
+    """The minimum and maximum number of steps between two nodes."""
 
     shortest: float
     longest: float

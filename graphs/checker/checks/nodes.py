@@ -18,10 +18,10 @@ from thinkgraph.nodes.registry import node_kinds
 CONSTRAINTS = ("grammar", "json_schema", "tagged", "constrain_after", "tagged_required")
 
 MEANT = {"n": "samples", "max_new_tokens": "max_tokens", "max_length": "max_tokens"}
-"""What other programs call a setting."""
+"""Names of settings in other programs, with ours."""
 
 TAKEN = {name.lower() for name in (START, END, "conclude")}
-"""Names that a compiled graph gives to nodes of its own."""
+"""Names of the nodes that a compiled graph adds, in lower case."""
 
 
 def kinds(context: CheckContext) -> None:
@@ -51,14 +51,14 @@ def settings(context: CheckContext) -> None:
 
 
 def _own_settings(kind: type[Node]) -> str:
-    """The settings that a kind has and others don't."""
+    """A hint with the settings that are specific to a kind."""
     shared = {*Node.model_fields, *SamplingNode.model_fields}
     own = sorted(kind.model_fields.keys() - shared)
     return f"its own settings are {', '.join(own)}" if own else ""
 
 
 def constraints(context: CheckContext) -> None:
-    """Every grammar and JSON schema that a node's text is held to can be enforced."""
+    """Every grammar and JSON schema that constrains a node's text can be enforced."""
     for name, node in context.kinds.items():
         bound = by_default(context, node)
         if not isinstance(bound, SamplingNode):
@@ -72,7 +72,7 @@ def constraints(context: CheckContext) -> None:
 
 
 def by_default(context: CheckContext, node: Node) -> Node | None:
-    """A node with the params' defaults for the references to them, if they fit."""
+    """A node with references replaced by the params' defaults; None if these are invalid."""
     try:
         return node.bound({name: param.default for name, param in context.params.items()})
     except (KeyError, ValidationError):
@@ -80,7 +80,7 @@ def by_default(context: CheckContext, node: Node) -> Node | None:
 
 
 def hosted(context: CheckContext) -> None:
-    """Where some are given, the tools and verifiers that a node names are among them."""
+    """The tools and verifiers that a node names are among the given ones, if any are given."""
     for name, node in context.kinds.items():
         bound = by_default(context, node)
         if bound is None:
@@ -96,7 +96,7 @@ def hosted(context: CheckContext) -> None:
 
 
 def verifiers_fields(context: CheckContext) -> None:
-    """The field that a built-in verifier needs is one of the spec."""
+    """The spec declares the field that a built-in verifier needs."""
     declared = context.declared("inputs") | context.declared("state")
     for name, node in context.kinds.items():
         verifier = getattr(by_default(context, node), "verifier", "")
@@ -108,7 +108,7 @@ def verifiers_fields(context: CheckContext) -> None:
 
 
 def uses(context: CheckContext) -> None:
-    """A node that uses a graph has no settings beside its params."""
+    """A node that uses a graph has no settings of a kind."""
     for name, node in context.nodes.items():
         if node.used is None:
             continue
@@ -123,7 +123,7 @@ def uses(context: CheckContext) -> None:
 
 
 def names(context: CheckContext) -> None:
-    """No node has the name of a channel, of a field, or of what a compiled graph adds."""
+    """No node has the name of a channel, a field, or a node that a compiled graph adds."""
     for name in context.declared("nodes"):
         if name in CHANNELS | context.declared("inputs") | context.declared("state"):
             what = "a channel of the state"

@@ -36,7 +36,7 @@ def variables(context: CheckContext) -> None:
 
 
 TEXTS = frozenset({"question", "candidate", "answer", "critique", "item", "first", "second"})
-"""What the kinds supply as texts; `peers` are a list of them."""
+"""The variables that node kinds supply as texts; `peers` is a list of texts."""
 
 
 def types(context: CheckContext) -> None:
@@ -64,7 +64,7 @@ def _undefined(context: CheckContext, path: DataPath, variable: str, known: froz
 
 
 def _other_prompts(known: frozenset[str]) -> str:
-    """The built-in prompts that have what they need."""
+    """A hint with the built-in prompts whose variables are all known."""
     fit = [name for name in prompt_names() if load_prompt(name).variables <= known]
     return f"valid here: {', '.join(fit)}" if fit else ""
 
@@ -86,7 +86,7 @@ def _within(context: CheckContext, path: DataPath, variable: str) -> Location:
 
 
 def resolved_prompts(context: CheckContext, prompt: Any) -> Iterator[tuple[str, Prompt]]:
-    """The prompts that a setting may come to hold, with the names of built-in ones."""
+    """The prompts that a setting may have, each with its name if it is a built-in one."""
     if isinstance(prompt, Prompt):
         yield "", prompt
     elif is_reference(prompt):

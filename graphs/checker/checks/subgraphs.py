@@ -10,11 +10,11 @@ from thinkgraph.graphs.language.spec import ITEM, Param, Scalar, Use
 from thinkgraph.nodes.base.param import is_reference
 
 MAX_SUBGRAPHS = 64
-"""How many graphs one may use, those of the used ones included."""
+"""Maximum number of graphs that one may use, directly or through others."""
 
 
 def used(context: CheckContext) -> dict[str, Document]:
-    """The graphs that a spec's nodes use, by what they call them; unknown ones are reported."""
+    """The graphs that a spec's nodes use, by the name in ``use``; unknown ones are reported."""
     found: dict[str, Document] = {}
     for name, node in context.nodes.items():
         use = node.used
@@ -30,7 +30,7 @@ def used(context: CheckContext) -> dict[str, Document]:
 
 
 def params(context: CheckContext, graphs: dict[str, CheckContext]) -> None:
-    """Every param that a node gives to the graph it uses is one of its, with a value it takes."""
+    """The params that a node sets exist in the used graph, are valid, and none is missing."""
     for name, node in context.nodes.items():
         use = node.used
         inner = graphs.get(use.graph) if use else None
@@ -49,7 +49,7 @@ def params(context: CheckContext, graphs: dict[str, CheckContext]) -> None:
 
 
 def _inputs(context: CheckContext, name: str, use: Use, inner: CheckContext) -> None:
-    """What the used graph is given are inputs of its, with values that fit."""
+    """The names in ``inputs`` are inputs of the used graph, and get values of their types."""
     known = inner.declared("inputs") | {"question"}
     for theirs, ours in use.inputs.items():
         path = ("nodes", name, "use", "inputs", theirs)
@@ -66,7 +66,7 @@ def _inputs(context: CheckContext, name: str, use: Use, inner: CheckContext) -> 
 
 
 def _into(context: CheckContext, name: str, use: Use, inner: CheckContext) -> None:
-    """What comes back is in the used graph's state, and fits where it goes."""
+    """The values that ``into`` takes exist in the used graph, and fit the fields that take them."""
     if use.into is None:
         if use.asks_anew:
             message = "candidates that answer another question would join this graph's"
@@ -101,7 +101,7 @@ def _into(context: CheckContext, name: str, use: Use, inner: CheckContext) -> No
 
 
 def _type(context: CheckContext, name: str) -> str | None:
-    """The type of what a used graph may be given; None where it isn't known."""
+    """The type of a value that a used graph may be given; None if unknown."""
     if is_reference(name):
         param = context.params.get(name[1:])
         return param.kind if param else None
@@ -114,7 +114,7 @@ def _type(context: CheckContext, name: str) -> str | None:
 
 
 def names(context: CheckContext) -> None:
-    """What a used graph is given, and where what it gives goes, are fields of the spec."""
+    """The fields that ``inputs`` reads and ``into`` writes are declared in the spec."""
     for name, node in context.nodes.items():
         if node.used is None or node.shares_fields:
             continue
@@ -154,7 +154,7 @@ def _given(
 
 
 def _possible(context: CheckContext, value: object) -> list[Scalar | object]:
-    """What a value is, or what the param that it refers to may be."""
+    """The value itself, or the possible values of the param that it refers to."""
     if not is_reference(value):
         return [value]
     param: Param | None = context.params.get(str(value)[1:])

@@ -17,7 +17,7 @@ _FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("critique", "score", "calculate"), "judge"),
     **dict.fromkeys(("select", "vote", "choose", "search"), "choose"),
 }
-"""Kinds of one's own are `other`."""
+"""Families of the built-in kinds; custom kinds are `other`."""
 _UNSHOWN = {*Sampling.model_fields, "samples", "extract", "prefix"} - {"adapter"}
 """Settings that tune a node and don't change what the graph does."""
 OTHERWISE = "otherwise"
@@ -29,9 +29,9 @@ class Box(NamedTuple):
 
     name: str
     kind: str
-    """The kind and how often it samples: ``generate × 16``; empty if the name says it."""
+    """The kind and its number of samples: ``generate × 16``; empty if equal to the name."""
     settings: str
-    """The settings that tell what it does; no-break spaces within each."""
+    """The settings that show what the node does; no-break spaces within each."""
     family: Family
 
 
@@ -41,7 +41,7 @@ class Label(NamedTuple):
     when: str
     """The condition as it was written, if there is one."""
     bound: str
-    """How often it may be followed, for what, or that it is what is left."""
+    """What it fans out over and its bound, or ``otherwise`` for an edge without a condition."""
 
 
 class Arrow(NamedTuple):
@@ -51,7 +51,7 @@ class Arrow(NamedTuple):
     target: str
     label: Label | None
     key: str
-    """Its name in :attr:`thinkgraph.graphs.runtime.result.Result.counts`."""
+    """Its key in :attr:`thinkgraph.graphs.runtime.result.Result.counts`."""
 
 
 class Diagram(NamedTuple):
@@ -106,7 +106,7 @@ def _box(name: str, node: NodeSpec, params: Mapping[str, Scalar]) -> Box:
 
 
 def _names(use: Use) -> Iterator[str]:
-    """What a used graph is given, and what comes back."""
+    """The inputs and outputs of a used graph, in words."""
     yield from (f"{inner} = {_shown(outer)}" for inner, outer in use.inputs.items())
     yield from (f"{outer} ← {inner}" for outer, inner in (use.into or {}).items())
 
@@ -136,13 +136,13 @@ def _value(value: Any, params: Mapping[str, Scalar]) -> str:
 
 
 def _shown(text: str) -> str:
-    """A text from a spec in one line, without what a terminal or an XML reader would obey."""
+    """A text from a spec on one line, without characters that control a terminal or break XML."""
     return "".join(
         c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
     )
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of at most ``width`` letters, where its words allow it."""
+    """The text in lines of at most ``width`` characters, unless a word is longer."""
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     return [line.replace(NO_BREAK, " ") for line in lines]

@@ -1,9 +1,9 @@
 """Graph layout (Sugiyama): coordinates of boxes and labels, in characters or in pixels.
 
-The ranks and the order in them are Sugiyama's (from the library fast-sugiyama). The words of an
-arrow are a vertex of their own, so that they have a place where nothing else is. Across, each
-rank is moved as near to its neighbours as the sizes allow (isotonic regression, by pooling
-adjacent violators), which lines chains up.
+The library fast-sugiyama gives the ranks and the order within them. The label of an arrow is a
+vertex of its own, so that nothing overlaps it. Horizontally, the vertices of each rank are moved as
+close to their neighbours as the sizes allow (isotonic regression, by pooling adjacent violators),
+which aligns chains.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from fast_sugiyama import from_edges
 from thinkgraph.graphs.pictures.drawing.diagram import Arrow, Box, Diagram, Label
 
 WORK = 20_000
-"""How many vertices are moved in all, in ten sweeps at least and a hundred at most."""
+"""Number of moves of vertices in total, in at least ten and at most a hundred sweeps."""
 Size = tuple[float, float]
 
 
 @dataclass(eq=False)
 class Vertex:
-    """A box, the words on an arrow, or a bend where an arrow passes a rank (neither)."""
+    """A box, the label of an arrow, or a bend where an arrow passes a rank (without an item)."""
 
     item: Box | Label | None
     width: float
     height: float
     rank: int = 0
     x: float = 0.0
-    """Of its centre."""
+    """The x coordinate of its centre."""
     y: float = 0.0
-    """Of its top."""
+    """The y coordinate of its top."""
 
     @property
     def bottom(self) -> float:
-        """Of its lower side."""
+        """The y coordinate of its lower side."""
         return self.y + self.height
 
 
@@ -45,8 +45,8 @@ class Vertex:
 class Route:
     """The vertices that an arrow goes through, from its source to its target.
 
-    A route that goes ``up`` closes a loop. From a node to itself it goes down to its words,
-    turns, and comes up beside them.
+    A route that goes ``up`` closes a loop. A route from a node to itself goes down to its label,
+    turns, and comes up beside it.
     """
 
     arrow: Arrow
@@ -55,7 +55,7 @@ class Route:
 
     @property
     def segments(self) -> list[tuple[Vertex, Vertex]]:
-        """The neighbouring stops."""
+        """The pairs of adjacent stops."""
         return list(pairwise(self.stops))
 
     @property
@@ -65,13 +65,13 @@ class Route:
 
     @property
     def downward(self) -> list[tuple[Vertex, Vertex]]:
-        """The segments from the upper to the lower vertex, as they are ranked."""
+        """The segments for ranking, each from the upper to the lower vertex."""
         if self.turns:
             return [(self.stops[0], stop) for stop in self.stops[1:-1]]
         return [(b, a) if self.up else (a, b) for a, b in self.segments]
 
     def pass_through(self, bends: dict[tuple[Vertex, Vertex], list[Vertex]]) -> None:
-        """Add the bends of the segments, which are named downwards."""
+        """Insert the bends of the segments; the keys of ``bends`` are pairs from upper to lower."""
         stops = self.stops[:1]
         for a, b in self.segments:
             between = bends.get((a, b)) or bends.get((b, a), [])[::-1]
@@ -81,7 +81,7 @@ class Route:
 
 @dataclass(eq=False)
 class Segment:
-    """A route's way between two ranks, and where it leaves the one and reaches the other."""
+    """The part of a route between two ranks, with the x coordinates of its ends."""
 
     route: Route
     upper: Vertex
@@ -105,13 +105,13 @@ class Layout:
     routes: list[Route]
 
     def segments(self, step: float) -> list[Segment]:
-        """The ways between the ranks, with the ports at their ends.
+        """The segments between the ranks, with the ports at their ends.
 
-        What goes down shares the port in the middle of a box's side; what goes up has a port
-        of its own beside it.
+        Downward segments share the port in the middle of a box's side; upward ones have ports of
+        their own beside it, if the side has both.
 
         Args:
-            step: the distance of two ports, and of a port from a corner.
+            step: the distance between two ports, and of a port from a corner.
         """
         segments = [
             Segment(route, *((a, b) if a.rank < b.rank else (b, a)), rises=a.rank > b.rank)
@@ -135,29 +135,29 @@ class Layout:
         return segments
 
     def turns(self) -> list[tuple[Route, Vertex, Vertex]]:
-        """Where a route from a node to itself turns, within a rank."""
+        """The pairs of vertices of a rank between which routes from a node to itself turn."""
         return [
             (route, a, b) for route in self.routes for a, b in route.segments if a.rank == b.rank
         ]
 
     @property
     def vertices(self) -> list[Vertex]:
-        """All of them."""
+        """All vertices."""
         return [vertex for rank in self.ranks for vertex in rank]
 
     @property
     def width(self) -> float:
-        """From the leftmost to the rightmost side."""
+        """The width, from the leftmost to the rightmost side."""
         return max(vertex.x + vertex.width / 2 for vertex in self.vertices)
 
 
 def lay_out(diagram: Diagram, size: Callable[[Box | Label | None], Size], gap: float) -> Layout:
-    """Give every vertex its rank and its x; what stands above what is left to the caller.
+    """Set the rank and x coordinate of every vertex; y coordinates are left to the caller.
 
     Args:
         diagram: what to draw.
-        size: width and height of a box, a label or a bend.
-        gap: the least distance between two vertices of a rank.
+        size: returns the width and height of a box, a label or a bend.
+        gap: the minimum distance between two vertices of a rank.
     """
     boxes = {box.name: Vertex(box, *size(box)) for box in diagram.boxes}
     back = _backward(diagram)
@@ -205,7 +205,7 @@ def _backward(diagram: Diagram) -> set[Arrow]:
 
 
 def _place(boxes: list[Vertex], routes: list[Route], bend: Callable[[], Vertex]) -> None:
-    """Set ranks and a first x, and add the bends where routes pass a rank."""
+    """Set the ranks and initial x coordinates, and add bends where routes pass a rank."""
     vertices = list(dict.fromkeys([*boxes, *(v for route in routes for v in route.stops)]))
     number = {vertex: i for i, vertex in enumerate(vertices)}
     segments = [(number[a], number[b]) for route in routes for a, b in route.downward]
@@ -233,7 +233,7 @@ def _place(boxes: list[Vertex], routes: list[Route], bend: Callable[[], Vertex])
 
 
 def _bends(parts: list[tuple[int, int]], count: int) -> dict[tuple[int, int], list[int]]:
-    """The library's dummy vertices (from ``count`` on) of each edge that has some."""
+    """The library's dummy vertices (numbered from ``count``) of each edge that has some."""
     after = {a: b for a, b in parts if a >= count}
     found = {}
     for a, b in parts:
@@ -272,7 +272,7 @@ def _is_mirrored(ranks: list[list[Vertex]], boxes: list[Vertex]) -> bool:
 
 
 def _turn_outside(turning: Route, ranks: list[list[Vertex]], routes: list[Route]) -> None:
-    """Let a route to its own source come up on the side where that source's others don't go."""
+    """Let a route to its own source come up on the side where fewer other routes go."""
     source, words, bend, _ = turning.stops
     rank = next(rank for rank in ranks if words in rank)
     others = [
@@ -312,7 +312,7 @@ def _straighten(ranks: list[list[Vertex]], routes: list[Route], gap: float) -> N
 
 
 def _unkink(stops: list[Vertex], kink: float) -> None:
-    """Put bends exactly in line with the words, or each other, where they nearly are."""
+    """Align bends exactly with the label, or with each other, where they nearly are aligned."""
     anchor = next((i for i, stop in enumerate(stops) if stop.item), 0)
     outward = [*pairwise(stops[anchor:]), *pairwise(stops[anchor::-1])]
     for fixed, bend in outward:
@@ -335,7 +335,7 @@ def _settle(rank: list[Vertex], near: dict[Vertex, list[tuple[Vertex, float]]], 
 
 
 def _ports(vertex: Vertex, ends: Sequence[tuple[bool, float]], step: float) -> list[float]:
-    """Where each arrow meets a side of a vertex, from whether it rises and where it goes."""
+    """The x where each arrow meets a side of a vertex, from its direction and its other end."""
     if not isinstance(vertex.item, Box) or len({rises for rises, _ in ends}) < 2:
         return [vertex.x] * len(ends)
     reach = vertex.width / 2 - step

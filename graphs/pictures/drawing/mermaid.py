@@ -28,7 +28,7 @@ def mermaid(spec: Spec, params: Mapping[str, Scalar] | None = None) -> str:
         params: values to show in place of the references to params.
     """
     drawn = diagram(spec, params)
-    # Mermaid has words of its own ("end", "graph") that no identifier or class may be.
+    # Mermaid reserves words ("end", "graph") that can't be identifiers or classes.
     ids = {box.name: f"n{i}" for i, box in enumerate(drawn.boxes)}
     lines = [f"    {ids[box.name]}{_shape(box)}:::{_class(box)}" for box in drawn.boxes]
     lines += [f"    {_line(arrow, ids)}" for arrow in drawn.arrows]

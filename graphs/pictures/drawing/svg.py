@@ -12,21 +12,21 @@ from thinkgraph.graphs.pictures.drawing.layout import Layout, Route, Segment, Ve
 
 Theme = Literal["auto", "light", "dark"]
 Band = tuple[float, float]
-"""Where a rank begins and ends, from above."""
+"""The y coordinates of the top and the bottom of a rank."""
 
 SANS = "system-ui,'Segoe UI',Roboto,'Helvetica Neue','DejaVu Sans',sans-serif"
 MONO = "ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace"
 _NAME, _WORDS = 14, 12
-"""Sizes of letters, in pixels."""
+"""Font sizes, in pixels."""
 _LINE = 17
 _ADVANCE = 0.61
-"""The width of a letter over its size: a monospaced font's, and a bound for most words' mean."""
+"""Width of a character per font size, in a monospaced font; in others most words are narrower."""
 _GAP_X, _GAP_Y, _MARGIN, _PORT = 36, 40, 14, 16
 _HEAD = 7
 _WRAP = 30
 
 Palette = Mapping[str, str | tuple[str, str]]
-"""Colours by what they are for; a family of nodes has one to fill with and one for lines."""
+"""Colours by their use; a family of nodes has one for the fill and one for lines."""
 
 _LIGHT: Palette = {
     "ink": "#1d2733",
@@ -106,7 +106,7 @@ def _size(item: Box | Label | None) -> tuple[float, float]:
 
 
 def _lines(item: Box | Label) -> list[tuple[str, int, str]]:
-    """The lines of text, with their size and class."""
+    """The lines of text, each with its font size and CSS class."""
     if isinstance(item, Box):
         below = [(line, _WORDS, "sub") for text in item[1:3] for line in wrapped(text, _WRAP)]
         return [(item.name, _NAME, "name"), *below]
@@ -115,7 +115,7 @@ def _lines(item: Box | Label) -> list[tuple[str, int, str]]:
 
 
 def _stack(layout: Layout) -> list[Band]:
-    """Put the ranks one below the other; returns where each begins and ends."""
+    """Stack the ranks vertically; returns the top and the bottom of each."""
     bands, y = [], 0.0
     for rank in layout.ranks:
         height = max(vertex.height for vertex in rank)
@@ -170,7 +170,7 @@ def _runs(name: str, counts: Mapping[str, int] | None) -> int | None:
 
 
 def followed(route: Route, counts: Mapping[str, int]) -> int:
-    """How often an arrow was followed: counted where a node decides, else as its source ran."""
+    """How often an arrow was followed: its own count if a node decides, else its source's runs."""
     arrow = route.arrow
     if arrow.label is not None:
         return counts.get(arrow.key, 0)
@@ -193,7 +193,7 @@ def _route(
 
 
 def _leg(segment: Segment, bands: Sequence[Band]) -> str:
-    """A line from the upper vertex to the lower: straight beside its rank, curved between."""
+    """A line from the upper vertex to the lower: straight within the ranks, curved in between."""
     x, y, u, v = segment.upper_x, segment.upper.bottom, segment.lower_x, segment.lower.y
     if segment.last and segment.rises:
         y += _HEAD
@@ -225,7 +225,7 @@ def _head(segment: Segment) -> str:
 
 
 def _times(route: Route, times: int | None) -> str:
-    """How often a decided edge was followed, beside its words."""
+    """The number of times a decided edge was followed, placed beside its label."""
     words = next((stop for stop in route.stops if isinstance(stop.item, Label)), None)
     if words is None or not times:
         return ""

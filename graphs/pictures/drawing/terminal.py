@@ -15,7 +15,7 @@ from thinkgraph.graphs.pictures.drawing.layout import Layout, Segment, Vertex, l
 
 UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
 _LINES = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"
-"""The character that joins the sides of a set of directions, by their sum."""
+"""The characters that connect sets of directions, indexed by the sum of the directions."""
 _GAP = 3
 _KINK = 2
 _MOST_ARROWS = 100
@@ -25,12 +25,12 @@ _LABEL_WIDTHS = (30, 22, 16, 12)
 def terminal(spec: Spec, width: int = 80, params: Mapping[str, Scalar] | None = None) -> str:
     """A drawing in lines of text, at most ``width`` cells wide.
 
-    Labels are broken to make it fit. A graph that is too wide all the same, or has more than
-    a hundred edges, is told as a list of them.
+    Labels are wrapped to make it fit. A graph that is still too wide, or has more than a hundred
+    edges, is shown as a list of its edges.
 
     Args:
         spec: the graph.
-        width: in cells of the terminal.
+        width: maximum width, in cells of the terminal.
         params: values to show in place of the references to params.
     """
     drawn = diagram(spec, params)
@@ -56,7 +56,7 @@ def _lines(item: Box | Label, width: int) -> list[str]:
 
 
 class _Net(NamedTuple):
-    """Lines that meet between two ranks: where they come from above and from below."""
+    """Connected lines between two ranks, by the columns of their upper and lower ends."""
 
     tops: frozenset[int]
     bottoms: frozenset[int]
@@ -70,11 +70,11 @@ class _Net(NamedTuple):
         return len(self.ends) == 1
 
     def meets(self, other: _Net) -> bool:
-        """Whether the two can't be on one row."""
+        """Whether the two overlap, and so can't be on one row."""
         return min(self.ends) <= max(other.ends) and min(other.ends) <= max(self.ends)
 
     def goes_above(self, other: _Net) -> bool:
-        """Whether its row above the other's makes fewer lines cross than below it."""
+        """Whether fewer lines cross if its row is above the other's than if it is below."""
         return self._crossings(other) < other._crossings(self)
 
     def _crossings(self, lower: _Net) -> int:
@@ -105,7 +105,7 @@ class _Drawing:
 
     @property
     def text(self) -> str:
-        """The lines, without spaces at their ends."""
+        """The lines of the drawing, without trailing spaces."""
         cells = {at: _LINES[sides] for at, sides in self._lines.items()} | self._signs
         rows: dict[int, dict[int, str]] = {}
         for (x, y), sign in cells.items():
@@ -133,7 +133,7 @@ class _Drawing:
         self._lines[x, y] = self._lines.get((x, y), 0) | sides
 
     def _vertex(self, vertex: Vertex, bottom: int) -> None:
-        """A vertex, and the lines from its lower side to the end of its rank."""
+        """Draw a vertex, and the lines from its lower side to the end of its rank."""
         x, y = int(vertex.x), int(vertex.y)
         if isinstance(vertex.item, Box):
             self._box(vertex, vertex.item)
@@ -163,7 +163,7 @@ class _Drawing:
                 self._signs[int(segment.lower_x), y] = "┴"
 
     def _gap(self, number: int, rank: list[Vertex], y: int) -> int:
-        """The lines below a rank; returns where the next one begins."""
+        """Draw the lines below a rank; returns the row where the next rank begins."""
         segments = [segment for segment in self._legs if segment.upper in rank]
         turns = [turn for turn in self._turns if turn[1] in rank]
         if not segments and not turns:
@@ -198,7 +198,7 @@ class _Drawing:
 
 
 def _snapped(segments: list[Segment]) -> list[Segment]:
-    """The segments with whole numbers, and those straight that are nearly so."""
+    """The segments with rounded columns; those that are nearly straight are made straight."""
     for segment in segments:
         segment.upper_x, segment.lower_x = round(segment.upper_x), round(segment.lower_x)
     for segment in segments:
@@ -215,12 +215,12 @@ def _snapped(segments: list[Segment]) -> list[Segment]:
 
 
 def _is_free(vertex: Vertex, ports: list[float]) -> bool:
-    """Whether the one port of a vertex's side may move a little."""
+    """Whether a vertex has only one port on this side, which may move a little."""
     return vertex.item is not None and len(ports) == 1 and vertex.width / 2 > _KINK + 1
 
 
 def _nets(segments: list[Segment]) -> list[_Net]:
-    """The segments between two ranks, those together that share their port above."""
+    """The segments between two ranks, grouped by upper port, and then by equal lower ports."""
     fans: dict[int, set[int]] = {}
     for segment in segments:
         fans.setdefault(int(segment.upper_x), set()).add(int(segment.lower_x))
@@ -246,7 +246,7 @@ def _rows(nets: list[_Net]) -> dict[_Net, int]:
 def _ordered(before: dict[_Net, set[_Net]]) -> list[_Net]:
     try:
         return list(TopologicalSorter(before).static_order())
-    except CycleError:  # two that change places: one line runs over the other
+    except CycleError:  # two nets swap places: their lines overlap
         return list(before)
 
 

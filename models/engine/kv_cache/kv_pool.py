@@ -4,7 +4,7 @@ llama.cpp marks each cell with the set of sequences that see it. The pool gives 
 owner: a node of the prefix tree (whose own sequence id holds just the node's positions), or
 one running sequence. A sequence sees the nodes of its prefix and owns what comes after. So
 the cells in use are the nodes' lengths plus the sequences' private tails, and nothing else.
-Samples that agree so far are one sequence, with one lease, until they draw different tokens.
+Samples with equal tokens so far are one sequence, with one lease, until they draw different tokens.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ END = -1  # llama.cpp's "to the end"
 
 
 class Memory(Protocol):
-    """What the pool needs of llama.cpp's KV cache."""
+    """The operations of llama.cpp's KV cache that the pool needs."""
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Let ``target`` see the cells of ``source`` at positions [start, end)."""
         ...
 
     def remove(self, sequence: int, start: int, end: int) -> None:
-        """Take ``sequence`` off its cells at [start, end); cells nobody sees are free."""
+        """Remove ``sequence`` from its cells at [start, end); cells without a sequence are free."""
         ...
 
     def first(self, sequence: int) -> int:
-        """The least position of which ``sequence`` still has the cell, or -1."""
+        """The lowest position whose cell ``sequence`` still has, or -1."""
         ...
 
     def clear(self) -> None:
@@ -38,7 +38,7 @@ class Memory(Protocol):
 
 
 class Lease:
-    """A running sequence's hold on the cache: ``length`` cells, of which ``shared`` the tree's."""
+    """A running sequence's hold on the cache: ``length`` cells, ``shared`` owned by the tree."""
 
     __slots__ = ("adapter", "cached", "holders", "length", "node", "sequence", "shared")
 
@@ -46,30 +46,31 @@ class Lease:
         self.sequence = sequence
         self.adapter = adapter
         self.node = node
-        """The deepest node whose cells it sees; it uses that node and all above it."""
+        """The deepest node whose cells the sequence sees; it uses that node and all above it."""
         self.length = self.shared = self.cached = length
-        """``cached`` stays what was found when the lease began."""
+        """``cached`` remains the number of cells that were found when the lease began."""
         self.holders = 1
-        """Samples whose sequence it is: with the last that releases it, it ends."""
+        """Number of samples that share the sequence; the lease ends when the last releases it."""
 
     @property
     def private(self) -> int:
-        """Cells of its own."""
+        """Number of cells that the sequence itself owns."""
         return self.length - self.shared
 
 
 class KvPool:
-    """Hands out sequences and counts cells.
+    """Allocates sequence ids and accounts for cells.
 
     Args:
         memory: the KV cache.
-        cells: how many it has.
-        sequences: ids below this run; those from it up to ``ids`` hold the tree's nodes.
-        ids: sequence ids there are.
+        cells: number of its cells.
+        sequences: ids below this are for running sequences; those from it up to ``ids`` hold the
+            tree's nodes.
+        ids: total number of sequence ids.
         can_share: whether parts of a sequence can be shared and removed; without it (recurrent
             models) nothing is cached and a fork counts all its cells again.
         windowed: whether old cells may vanish (sliding windows), so that a prefix must be
-            looked over before it is used again.
+            checked before it is reused.
     """
 
     def __init__(
@@ -94,12 +95,12 @@ class KvPool:
 
     @property
     def free(self) -> int:
-        """Cells that nobody has."""
+        """Number of free cells."""
         return self.cells - self.cached_cells - self.private
 
     @property
     def idle(self) -> int:
-        """Cells of prefixes that no lease uses."""
+        """Number of cells of prefixes that no lease uses."""
         return sum(node.evictable for node in self.nodes())
 
     def nodes(self) -> Iterator[Node]:
@@ -120,7 +121,7 @@ class KvPool:
         return node, min(node.end, limit)
 
     def lease(self, adapter: Hashable, tokens: Sequence[int], limit: int) -> Lease:
-        """A new sequence that sees the longest cached prefix of ``tokens``, up to ``limit``."""
+        """Start a sequence that sees the longest cached prefix of ``tokens``, up to ``limit``."""
         node, length = self.match(adapter, tokens, limit)
         lease = Lease(self._sequence_ids.pop(), adapter, node, length)
         for above in node.path():
@@ -131,9 +132,9 @@ class KvPool:
         return lease
 
     def fork(self, lease: Lease, tokens: Sequence[int]) -> Lease | None:
-        """A new sequence that sees the lease's cells of ``tokens``, its first.
+        """Start a sequence that sees the lease's first cells, those of ``tokens``.
 
-        None if the tree can't own them and the lease has gone on past them.
+        None if the tree can't own these cells and the lease already extends beyond them.
         """
         size = len(tokens)
         if self.commit(lease, tokens) and self.match(lease.adapter, tokens, size)[1] == size:
@@ -145,16 +146,16 @@ class KvPool:
             above.users.add(other)
         self.memory.copy(lease.sequence, other.sequence, 0, END)
         self.leases.add(other)
-        self.grow(other, lease.private)  # counted again: more than is taken, never less
+        self.grow(other, lease.private)  # counted twice: an upper bound
         return other
 
     def share(self, lease: Lease) -> Lease:
-        """The same lease, for one holder more."""
+        """Add a holder to a lease, and return it."""
         lease.holders += 1
         return lease
 
     def branch(self, lease: Lease, tokens: Sequence[int], holders: int) -> Lease | None:
-        """Fork for some of the lease's holders, which move to the new lease."""
+        """Fork a lease, and move some of its holders to the new one."""
         other = self.fork(lease, tokens)
         if other:
             lease.holders -= holders
@@ -162,12 +163,12 @@ class KvPool:
         return other
 
     def grow(self, lease: Lease, count: int) -> None:
-        """Count cells that the lease's sequence has taken."""
+        """Account for cells that the lease's sequence has taken."""
         lease.length += count
         self.private += count
 
     def commit(self, lease: Lease, tokens: Sequence[int]) -> bool:
-        """Give the lease's cells of ``tokens``, its first, to the tree; True if all are there."""
+        """Give the lease's first cells, those of ``tokens``, to the tree; True if it has all."""
         if not self.can_share or (self.windowed and self.memory.first(lease.sequence) > 0):
             return False
         if len(tokens) <= lease.shared:
@@ -176,7 +177,7 @@ class KvPool:
         return node.end >= len(tokens) or self._append(node, lease, tokens)
 
     def release(self, lease: Lease) -> None:
-        """With its last holder, free the lease's own cells; what the tree owns stays."""
+        """Release one holder; with the last, free the cells that the lease itself owns."""
         lease.holders -= 1
         if lease.holders:
             return
@@ -189,7 +190,7 @@ class KvPool:
         self._sequence_ids.append(lease.sequence)
 
     def evict(self, cells: int) -> bool:
-        """Drop the prefixes unused for longest until ``cells`` are free; False if they can't be."""
+        """Drop the least recently used prefixes until ``cells`` are free; False if impossible."""
         while self.free < cells:
             if not self._evict_one():
                 return False
@@ -211,12 +212,12 @@ class KvPool:
             pass
 
     def zero(self) -> None:
-        """Fill the cells with zeros, while no lease uses any."""
+        """Drop all prefixes and fill the cells with zeros; no lease may be in use."""
         self.clear()
         self.memory.clear()
 
     def _slid_out(self, node: Node) -> bool:
-        """Whether cells of the node have slid out of a window; an unused one is dropped."""
+        """Whether cells of the node have slid out of a window; if so, an unused leaf is dropped."""
         if not self.windowed or self.memory.first(node.sequence) == node.start:
             return False
         if not node.users and not node.children:
@@ -231,14 +232,14 @@ class KvPool:
         return leaf is not None
 
     def _oldest_leaf(self, *, whole: bool = False) -> Node | None:
-        """Of the leaves with cells that no lease uses (all of them, if ``whole``), the oldest."""
+        """The least recently used leaf with evictable cells (all of its cells, if ``whole``)."""
         leaves = (
             n for n in self.nodes() if not n.children and (not n.users if whole else n.evictable)
         )
         return min(leaves, key=lambda n: n.last_used, default=None)
 
     def _drop(self, leaf: Node) -> None:
-        """Free the cells of a leaf that no lease uses, and the leaf if those are all."""
+        """Free the unused cells of a leaf, and remove the leaf if those are all."""
         evictable = leaf.evictable
         self.cached_cells -= evictable
         self.memory.remove(leaf.sequence, leaf.end - evictable, END)
@@ -261,9 +262,9 @@ class KvPool:
         return self._node_ids.pop() if self._node_ids else None
 
     def _descend(self, lease: Lease, tokens: Sequence[int]) -> Node:
-        """Go down the tree along ``tokens`` past what the lease shares, sharing what is there."""
+        """Follow ``tokens`` down the tree beyond the lease's shared part, and share its nodes."""
         node = lease.node
-        if lease.shared < node.end:  # it uses only the beginning of its last node
+        if lease.shared < node.end:  # the lease uses only the beginning of its last node
             if common_prefix(node.tokens, tokens, node.start) < node.length:
                 return self._split_for(node, lease, tokens)
             self._replace_with_shared(lease, node, min(node.end, len(tokens)))
@@ -289,11 +290,11 @@ class KvPool:
             self.private -= end - start
 
     def _split_for(self, node: Node, lease: Lease, tokens: Sequence[int]) -> Node:
-        """Make a border where ``tokens`` leave ``node``; the upper part, or ``node`` if no id."""
+        """Split ``node`` where ``tokens`` leave it, if an id is free; returns the upper part."""
         length = common_prefix(node.tokens, tokens, node.start)
         self._replace_with_shared(lease, node, node.start + length)
         if node.start + length == len(tokens):
-            return node  # they end inside it: nothing is to be hung below
+            return node  # the tokens end inside it: nothing will be added below
         if (node_id := self._new_node_id()) is None:
             return node
         lower = node.split(length, node_id)
@@ -306,10 +307,10 @@ class KvPool:
         return node
 
     def _append(self, node: Node, lease: Lease, tokens: Sequence[int]) -> bool:
-        """Hang the rest of ``tokens`` below ``node``, from the lease's own cells."""
+        """Add the rest of ``tokens`` below ``node``, from the lease's own cells, if possible."""
         start = lease.shared
         if start != node.end or tokens[start] in node.children:
-            return False  # no border could be made, or what is there has lost cells
+            return False  # the node could not be split, or its child has lost cells
         only = not node.children and node.users == {lease} and node.sequence >= 0
         if not only:
             node_id = self._new_node_id()

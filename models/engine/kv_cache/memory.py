@@ -8,7 +8,7 @@ from thinkgraph.models.engine.llama.library import llama
 
 
 class LlamaMemory:
-    """The cells of one context."""
+    """The KV cells of one context."""
 
     def __init__(self, context: Any) -> None:
         self._pointer = llama.llama_get_memory(context)
@@ -18,11 +18,11 @@ class LlamaMemory:
         llama.llama_memory_seq_cp(self._pointer, source, target, start, end)
 
     def remove(self, sequence: int, start: int, end: int) -> None:
-        """Take ``sequence`` off its cells at [start, end)."""
+        """Remove ``sequence`` from its cells at [start, end)."""
         llama.llama_memory_seq_rm(self._pointer, sequence, start, end)
 
     def first(self, sequence: int) -> int:
-        """The least position ``sequence`` has, or -1."""
+        """The lowest position of the cells of ``sequence``, or -1."""
         return int(llama.llama_memory_seq_pos_min(self._pointer, sequence))
 
     def clear(self) -> None:

@@ -9,7 +9,7 @@ _BLOCK = 64
 
 
 def common_prefix(tokens: Sequence[int], others: Sequence[int], start: int = 0) -> int:
-    """How many of ``tokens`` equal those of ``others`` from ``start`` on."""
+    """Length of the common prefix of ``tokens`` and of ``others`` from ``start`` on."""
     most = min(len(tokens), len(others) - start)
     at = 0
     while at < most and tokens[at : at + _BLOCK] == others[start + at : start + at + _BLOCK]:
@@ -20,10 +20,10 @@ def common_prefix(tokens: Sequence[int], others: Sequence[int], start: int = 0) 
 
 
 class Node:
-    """A run of tokens after its parent's; a root has none and holds no cells.
+    """A run of tokens that follows its parent's; a root has no tokens and no cells.
 
-    ``sequence`` is the llama.cpp sequence that holds the node's cells, ``users`` the leases
-    that see them, ``last_used`` the pool's clock when one last did.
+    ``sequence`` is the llama.cpp sequence that holds the node's cells, ``users`` are the leases
+    that see them, and ``last_used`` is the pool's clock at the last use.
     """
 
     __slots__ = ("children", "last_used", "parent", "sequence", "start", "tokens", "users")
@@ -41,17 +41,17 @@ class Node:
 
     @property
     def length(self) -> int:
-        """Tokens of this node alone."""
+        """Number of tokens of this node alone."""
         return len(self.tokens)
 
     @property
     def end(self) -> int:
-        """Tokens from the root to this node's end."""
+        """Number of tokens from the root to this node's end."""
         return self.start + len(self.tokens)
 
     @property
     def evictable(self) -> int:
-        """Cells at its end that no lease uses."""
+        """Number of cells at the node's end that no lease uses."""
         used = max((lease.shared for lease in self.users), default=self.start)
         return max(0, self.end - used)
 
@@ -69,7 +69,7 @@ class Node:
             yield from child.descendants()
 
     def add_child(self, tokens: list[int], sequence: int) -> Node:
-        """Hang ``tokens`` below this node."""
+        """Add a child with ``tokens`` to this node."""
         child = Node(tokens, self, sequence)
         self.children[tokens[0]] = child
         return child
@@ -85,7 +85,7 @@ class Node:
         return lower
 
     def detach(self) -> None:
-        """Take this leaf off the tree."""
+        """Remove this leaf from the tree."""
         if self.parent:
             del self.parent.children[self.tokens[0]]
             self.parent = None

@@ -1,4 +1,4 @@
-"""The devices that llama.cpp can compute on, and the memory that each has left."""
+"""The devices that llama.cpp can compute on, and their free memory."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _CPU, _GPU, _INTEGRATED = 0, 1, 2  # of ggml's enum of device types
 
 
 class Device(NamedTuple):
-    """One device."""
+    """A device that llama.cpp can compute on."""
 
     name: str
     """As llama.cpp names it: ``CUDA0``, ``CPU``."""
     free: int
-    """Bytes that can be had now."""
+    """Bytes of free memory."""
     total: int
-    """Bytes it has."""
+    """Bytes of memory in total."""
     is_gpu: bool = True
     shares_memory: bool = False
     """Whether its memory is the CPU's, as an integrated GPU's is."""
 
 
 def devices() -> list[Device]:
-    """The GPUs that llama.cpp uses, in its order, and the CPU behind them.
+    """The GPUs that llama.cpp uses, in its order, followed by the CPU.
 
-    Integrated GPUs are used where there is no other, and those of one backend only: a second
+    Integrated GPUs are used only if there is no other GPU, and only those of one backend: a second
     backend may see the same ones.
     """
     start()
@@ -36,7 +36,7 @@ def devices() -> list[Device]:
     every = [ggml.ggml_backend_dev_get(n) for n in range(ggml.ggml_backend_dev_count())]
     gpus = [device for device in every if ggml.ggml_backend_dev_type(device) == _GPU]
     cpu = _device(ggml, ggml.ggml_backend_dev_by_type(_CPU))
-    free = available_memory()  # ggml knows nothing of containers, and on Linux of what is in use
+    free = available_memory()  # ggml ignores containers, and on Linux the memory in use
     cpu = cpu._replace(free=cpu.free if free is None else free, is_gpu=False)
     if gpus:
         return [*(_device(ggml, gpu) for gpu in gpus), cpu]
@@ -54,7 +54,7 @@ def devices() -> list[Device]:
 
 
 def cpu_buffers() -> int:
-    """The address of the kind of buffers that are in the CPU's memory."""
+    """The address of ggml's buffer type for the CPU's memory."""
     ggml = _ggml()
     cpu = ggml.ggml_backend_dev_by_type(_CPU)
     return int(ggml.ggml_backend_dev_buffer_type(cpu))

@@ -20,11 +20,11 @@ from thinkgraph.models.errors import ModelError
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 _SCALARS[12] = "d"
 _STRING, _ARRAY = 8, 9
-_MAX_ITEMS = 1 << 20  # keys or tensors; real files have thousands
+_MAX_ITEMS = 1 << 20  # maximum keys or tensors; real files have thousands
 _MAX_NESTING = 4
 
-# Block length in elements and bytes of each ggml type; a tensor of another type ends where the next
-# one begins.
+# Block length in elements and bytes of each ggml type; a tensor of an unknown type is taken to end
+# where the next one begins.
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
     9: (32, 40), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
@@ -46,30 +46,30 @@ Value = int | float | str | bool | list[int] | None
 
 
 class GgufHeader(NamedTuple):
-    """What a GGUF's header says of the model."""
+    """The header of a GGUF file."""
 
     path: Path
     version: int
     metadata: dict[str, Value]
-    """Scalars, texts and short arrays of integers; None for what is longer."""
+    """Scalars, texts and short arrays of integers; None for any other array."""
     tensors: int
     size: int
     """Bytes of the file; of a split model, of all its files."""
     weights: Mapping[str, int]
-    """Bytes of each tensor; of a type that is not known here, up to where the next begins."""
+    """Bytes of each tensor; for an unknown type, the distance to the next tensor."""
 
     @property
     def architecture(self) -> str:
-        """The family of model, as llama.cpp names it."""
+        """The model's architecture, as llama.cpp names it."""
         return str(self.metadata.get("general.architecture") or "")
 
     def about(self, key: str) -> Value:
-        """A value of the architecture's own keys, such as ``context_length``."""
+        """The value of one of the architecture's own keys, such as ``context_length``."""
         return self.metadata.get(f"{self.architecture}.{key}")
 
     @property
     def only_embeds(self) -> bool:
-        """Whether it turns texts into vectors and can't go on with one, as BERT and its heirs."""
+        """Whether the model computes embeddings and can't generate text, like BERT."""
         return self.architecture in _EMBEDDING or self.about("attention.causal") is False
 
 
@@ -83,7 +83,7 @@ def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
     Loads no tensor and trusts no length in the file.
 
     Raises:
-        ModelError: nothing is there, or it is not a whole GGUF file of version 2 or 3.
+        ModelError: the file doesn't exist, or is not a complete GGUF file of version 2 or 3.
     """
     file = Path(path)
     try:
@@ -104,7 +104,7 @@ def check_gguf(path: str | os.PathLike[str]) -> GgufHeader:
 
 
 def check_model(path: str | os.PathLike[str]) -> GgufHeader:
-    """The header of a model, in one file or split into several, of which ``path`` is the first.
+    """Read the header of a model in one file, or split into several of which ``path`` is the first.
 
     Raises:
         ModelError: see :func:`check_gguf`; or a part is missing, or ``path`` is not the first.
@@ -134,7 +134,7 @@ def check_model(path: str | os.PathLike[str]) -> GgufHeader:
 
 
 def split_names(name: str) -> list[str]:
-    """The names of all parts of a split model, from that of one; of a whole file, its own."""
+    """The names of all parts of a split model, given one of them; of a whole file, its own."""
     if not (found := re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})(\.gguf)", name, re.I | re.S)):
         return [name]
     count = int(found[3])
@@ -219,7 +219,7 @@ class _Reader:
         return None
 
     def _tensor(self) -> tuple[str, int, int | None]:
-        """A tensor's name, where its data begins, and its bytes; None is of an unknown type."""
+        """A tensor's name, the offset of its data, and its bytes; None for an unknown type."""
         name = self._text()
         dimensions = self._one("I")
         if dimensions > 4:

@@ -19,19 +19,19 @@ logger.addHandler(logging.NullHandler())
 logger.propagate = False
 
 SPINS = "1000"
-"""How long a thread of GNU's OpenMP spins for the others before it sleeps.
+"""Spin count of GNU's OpenMP: how long a thread spins at a barrier before it sleeps.
 
 By default it spins for about a millisecond at each of the hundreds of barriers in a step.
-Where other programs want the cores as well, that takes the core from the very thread it
-waits for, and a step takes forty times as long. A tenth of it, to which OpenMP goes down by
-itself once two engines have threads unless they wait actively, is too short: every barrier
-then ends in sleep.
+If other programs use the cores too, that takes the core from the very thread that it waits
+for, and a step takes forty times as long. A tenth of this count, to which OpenMP goes down
+by itself once two engines have threads unless they wait actively, is too short: every
+barrier then ends in sleep.
 """
 
 
 @contextmanager
 def _brief_spins() -> Iterator[None]:
-    """Have OpenMP read the setting as it is loaded, and leave no trace for child processes."""
+    """Set the spin count while OpenMP is loaded, without passing it on to child processes."""
     if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         yield
         return
@@ -48,11 +48,11 @@ with _brief_spins():
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 
 
-_LAST = 3  # lines of llama.cpp's log that stand in an error
+_LAST = 3  # lines of llama.cpp's log that an error quotes
 
 
 class _Heard(threading.local):
-    """What llama.cpp has warned of while this thread listened."""
+    """llama.cpp's warnings and errors in the current :func:`listening` block of this thread."""
 
     lines: deque[tuple[int, str]] | None = None
 
@@ -62,7 +62,7 @@ _heard = _Heard()
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _: object) -> None:
-    # A continued line (level 5) is logged as detail of its own.
+    # A continued line (level 5) is logged separately, for debugging.
     line = text.decode("utf-8", "replace").rstrip()
     logger.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
     if _heard.lines is not None and _LEVELS.get(level, 0) >= logging.WARNING and line.strip():
@@ -71,7 +71,7 @@ def _log(level: int, text: bytes, _: object) -> None:
 
 @contextmanager
 def listening() -> Iterator[deque[tuple[int, str]]]:
-    """The last warnings and errors that llama.cpp logs on this thread within the block."""
+    """Collect the last warnings and errors that llama.cpp logs on this thread in the block."""
     before, _heard.lines = _heard.lines, deque(maxlen=4 * _LAST)
     try:
         yield _heard.lines
@@ -80,7 +80,7 @@ def listening() -> Iterator[deque[tuple[int, str]]]:
 
 
 def because(lines: deque[tuple[int, str]]) -> str:
-    """What llama.cpp logged last, as the end of an error's message: errors, else warnings."""
+    """llama.cpp's last errors, or else warnings, as the end of an error's message."""
     errors = [line for level, line in lines if level >= logging.ERROR]
     last = (errors or [line for _, line in lines])[-_LAST:]
     if not last:
@@ -92,7 +92,7 @@ _process = os.getpid()
 
 
 def check_process() -> None:
-    """Refuse a forked child where llama.cpp uses a GPU: the driver doesn't survive a fork.
+    """Refuse a forked child if llama.cpp uses a GPU: the driver doesn't survive a fork.
 
     Raises:
         ModelError: this process is a child of the one that loaded llama.cpp for a GPU.
@@ -106,6 +106,6 @@ def check_process() -> None:
 
 @cache
 def start() -> None:
-    """Send llama.cpp's log to the logger ``thinkgraph.llama_cpp``, and make it ready."""
+    """Initialize llama.cpp, and send its log to the logger ``thinkgraph.llama_cpp``."""
     llama.llama_log_set(_log, None)
     llama.llama_backend_init()

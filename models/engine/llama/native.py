@@ -24,7 +24,7 @@ from thinkgraph.models.engine.sequence import Adapter
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.errors import ModelError
 
-EXTRA_OUTPUTS = 64  # rows of logits for scoring, beside one for each sequence
+EXTRA_OUTPUTS = 64  # rows of logits for scoring, in addition to one per sequence
 
 _FLASH = {
     "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -49,15 +49,15 @@ _TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llam
 
 
 class NativeModel:
-    """What llama.cpp holds for one engine.
+    """The llama.cpp model, context and adapters of one engine.
 
     Attributes:
         recurrent: whether a state can't be cut back to an earlier token (Mamba, RWKV, hybrids).
-        windowed: whether some layers see only the latest tokens.
-        placement: how much of it is on GPUs, and what the KV cache can hold.
+        windowed: whether some layers attend only to the latest tokens.
+        placement: how much of the model is on GPUs, and what the KV cache can hold.
 
     Raises:
-        ModelError: the file is not a model that can generate text, or memory is short.
+        ModelError: the file is not a model that can generate text, or there is too little memory.
     """
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
@@ -96,7 +96,7 @@ class NativeModel:
 
     @property
     def outputs(self) -> int:
-        """Rows of logits that one batch may ask for."""
+        """Rows of logits that one batch may request."""
         return self.settings.sequences + min(EXTRA_OUTPUTS, self.settings.batch)
 
     def use(self, adapter: Adapter | None) -> None:
@@ -112,12 +112,12 @@ class NativeModel:
         llama.llama_set_adapters_lora(self.context, pointers, 1, scales)
 
     def add_adapter(self, name: str, path: Path) -> None:
-        """Load an adapter beside the model; nothing if there is one of that name.
+        """Load an adapter, unless one of that name is already loaded.
 
-        llama.cpp makes room for it in its graphs when it is first used.
+        llama.cpp makes room for it in its compute graphs when it is first used.
 
         Raises:
-            ModelError: it is not a LoRA of this model.
+            ModelError: the file is not a LoRA of this model.
         """
         if name not in self.adapters:
             self.adapters[name] = self._adapter(name, path)
@@ -198,11 +198,11 @@ class NativeModel:
 
 
 def _check_memory(placement: Placement, settings: EngineSettings, free: int) -> None:
-    """Refuse what memory can't hold: Linux would promise it, and then kill the process.
+    """Refuse what memory can't hold: Linux would overcommit, and then kill the process.
 
-    Weights that are mapped can leave memory again, and count only where they can't.
+    The system can evict mapped weights, so the CPU's count only if they are not mapped, or locked.
     """
-    first = 0 if placement.shared else 1  # an integrated GPU's part is in it too
+    first = 0 if placement.shared else 1  # an integrated GPU's part is in the same memory
     weights = sum(placement.weights[first:1])
     if settings.mmap is False or settings.mlock:
         weights += placement.weights[1]
@@ -230,7 +230,7 @@ def _check_memory(placement: Placement, settings: EngineSettings, free: int) -> 
 
 
 class _Override(ctypes.Structure):
-    """Where tensors go whose names match a pattern; llama-cpp-python doesn't declare it."""
+    """A pattern of tensor names and their buffer type; not declared by llama-cpp-python."""
 
     _fields_ = (("pattern", ctypes.c_char_p), ("buffers", ctypes.c_void_p))
 
@@ -257,7 +257,7 @@ def _load(path: Path, settings: EngineSettings, placement: Placement) -> Any:
 
 
 def _load_mode(settings: EngineSettings) -> int | None:
-    """How the file is read; None is as llama.cpp decides."""
+    """How the file is read; None lets llama.cpp decide."""
     if settings.mmap is None and not settings.mlock:
         return None
     mode: int = {
@@ -270,7 +270,7 @@ def _load_mode(settings: EngineSettings) -> int | None:
 
 
 def _overrides(layers: int) -> Any:
-    """Keep the experts of the first layers in the CPU's memory; ends with an empty entry."""
+    """Overrides that keep the first layers' experts in the CPU's memory; the last one is empty."""
     patterns = [EXPERTS_OF_LAYER.format(layer).encode() for layer in range(layers)]
     buffers = cpu_buffers() if layers else None
     return (_Override * (layers + 1))(*[_Override(p, buffers) for p in patterns])

@@ -1,9 +1,9 @@
-"""Where a model goes: how many layers fit on the GPUs, and how long a KV cache beside them.
+"""Placement of a model: how many layers fit on the GPUs, and how large a KV cache beside them.
 
-llama.cpp fits models to the memory there is in its own programs, and not in its library. This
-works out the same from the file's header: what each layer's weights take, and each of its cells.
-What a computation needs besides is estimated, and a gibibyte of each GPU is left free, as there.
-An integrated GPU has the CPU's memory, which is counted once.
+llama.cpp fits models to the available memory in its own programs, but not in its library. This
+module does the same from the file's header: it sums up the sizes of each layer's weights and KV
+cells. The memory of the computation is estimated, and 1 GiB of each GPU is left free, as in
+llama.cpp. An integrated GPU uses the CPU's memory, which is counted once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST_CONTEXT = 4096  # tokens for which room is made before another layer goes 
 KV_BYTES = 256 << 20  # what the KV cache may take on a CPU, whatever the context
 BLOCK = 256  # llama.cpp pads the cells of a cache to this
 MOST_CELLS = 2**31 - BLOCK  # llama.cpp's positions have 32 bits
-RECURRENT_SEQUENCES = 16  # by default: each has its whole state in memory
+RECURRENT_SEQUENCES = 16  # default limit: each sequence has its whole state in memory
 
 _CELL_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _LAYER = re.compile(r"blk\.(\d{1,9})\.")
@@ -31,24 +31,25 @@ _EXPERTS = re.compile(r"\.ffn_(up|down|gate|gate_up)_(ch)?exps\.")
 _RECURRENT = re.compile(r"blk\.\d+\.(ssm_|time_mix_|shortconv\.)")
 _KEYS = re.compile(r"blk\.\d+\.attn_k\.")
 EXPERTS_OF_LAYER = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-"""The names of a layer's experts, as llama.cpp's tensor overrides match them."""
+"""Pattern of the names of a layer's experts, for llama.cpp's tensor overrides."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What goes where.
+    """The placement of a model on the GPUs and in the CPU's memory.
 
     Attributes:
-        layers: that the model has, the output layer counted as one.
-        gpu_layers: of them on the GPUs.
-        cpu_experts: layers, from the first, whose experts are in the CPU's memory all the same.
-        cells: of the KV cache.
-        context: tokens that a prompt and its completion may have together.
+        layers: number of layers of the model, including the output layer.
+        gpu_layers: number of layers on the GPUs.
+        cpu_experts: number of layers, from the first, whose experts stay in the CPU's memory even
+            if the layers are on the GPUs.
+        cells: number of cells of the KV cache.
+        context: maximum number of tokens of a prompt and its completion together.
         weights: bytes of weights on the GPUs, and in the CPU's memory.
         cache: bytes of the KV cache on the GPUs, and in the CPU's memory.
         state: bytes of the state of recurrent layers, likewise.
         gpus: names of the GPUs used.
-        shared: whether these are integrated, and their memory is the CPU's.
+        shared: whether these GPUs are integrated, so that their memory is the CPU's.
     """
 
     layers: int
@@ -83,14 +84,14 @@ class Placement:
 def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device]) -> Placement:
     """Find the most layers that fit on the GPUs, and the KV cache that fits beside them.
 
-    What is set is kept, whether it fits or not. What isn't follows from the memory that is free:
-    as many layers are on the GPUs as leave room for a context of :data:`LEAST_CONTEXT` tokens,
-    or the one that is set, and the cache takes what is left, up to the trained context of every
-    sequence. In the CPU's memory, which is for other programs too, it takes one trained context,
-    or half of what is free where that is less; and :data:`KV_BYTES` if that is more.
+    Explicit settings are kept, whether they fit or not. The others follow from the free memory: as
+    many layers are put on the GPUs as leave room for a context of :data:`LEAST_CONTEXT` tokens, or
+    for the one that is set, and the cache takes the rest, up to the trained context of every
+    sequence. In the CPU's memory, which other programs need too, it takes one trained context or
+    half of the free memory, whichever is less, but at least :data:`KV_BYTES`.
 
     Raises:
-        ModelError: there is no GPU, or not the one that is set.
+        ModelError: the settings require a GPU that doesn't exist.
     """
     model = _Model(header, settings)
     gpus = _used(devices, settings)
@@ -136,11 +137,11 @@ def place(header: GgufHeader, settings: EngineSettings, devices: Sequence[Device
 
 
 class _Model:
-    """What a model's parts take."""
+    """The sizes of a model's parts."""
 
     def __init__(self, header: GgufHeader, settings: EngineSettings) -> None:
         self.header, self.settings = header, settings
-        # Each layer has a tensor: no number in a file is taken on trust.
+        # Each layer has at least one tensor: no number in a file is trusted.
         self.blocks = max(0, min(self._number("block_count", 1), header.tensors))
         self.layers = self.blocks + 1  # with the output layer
         self.trained = self._number("context_length", 0)
@@ -162,7 +163,7 @@ class _Model:
             elif _KEYS.match(name):
                 self.keyed.add(layer)
         embedding = rest.get("token_embd.weight", 0)  # always in the CPU's memory
-        # A model whose output is its embedding has it in both places.
+        # A model whose output layer is its embedding has it in both memories.
         self.copied = 0 if "output.weight" in rest else embedding
         self.output = sum(rest.values()) - embedding + self.copied
         self.weights = sum(header.weights.values())
@@ -172,7 +173,7 @@ class _Model:
 
     @cached_property
     def cell_bytes(self) -> list[float]:
-        """Of each layer, what one cell takes in the KV cache; a recurrent layer has none."""
+        """Bytes of one cell of the KV cache in each layer; 0 in a recurrent layer."""
         heads = self._per_layer("attention.head_count", 1)
         pairs = self._per_layer("attention.head_count_kv", 0) if self._has_kv_heads else heads
         size = self.width // max([*heads, 1])
@@ -185,12 +186,12 @@ class _Model:
 
     @cached_property
     def state_bytes(self) -> list[int]:
-        """Of each layer, the state of all sequences, in floats of 32 bits."""
+        """Bytes of the state of all sequences in each layer, as 32-bit floats."""
         each = 4 * self._state() * self.sequences
         return [each if layer in self.recurrent else 0 for layer in range(self.blocks)]
 
     def _state(self) -> int:
-        """Numbers in a layer's state of one sequence, as llama.cpp lays it out."""
+        """Number of floats in a layer's state of one sequence, as llama.cpp lays it out."""
         if head := self._number("wkv.head_size", 0):  # RWKV
             return self.width * (self._number("token_shift_count", 2) + head)
         if length := self._number("shortconv.l_cache", 0):  # LFM2
@@ -203,7 +204,7 @@ class _Model:
         return max(0, self._number("ssm.conv_kernel", 1) - 1) * convolved + inner * state
 
     def gpu_weights(self, layers: int, experts: int) -> int:
-        """Bytes of the last ``layers`` without the experts of the first ``experts``."""
+        """Bytes of the last ``layers``, without the experts of the first ``experts`` layers."""
         if not layers:
             return 0
         first = self.layers - layers
@@ -211,7 +212,7 @@ class _Model:
         return dense + sum(self.experts[max(first, experts) :]) + self.output
 
     def cpu_weights(self, layers: int, experts: int) -> int:
-        """Bytes of what isn't on the GPUs."""
+        """Bytes of the weights that are not on the GPUs."""
         return self.weights - self.gpu_weights(layers, experts) + (self.copied if layers else 0)
 
     def gpu_cell(self, layers: int) -> float:
@@ -223,7 +224,7 @@ class _Model:
         return sum(self.state_bytes[self.layers - layers :]) if layers else 0
 
     def gpu_bytes(self, layers: int, experts: int, cells: int) -> float:
-        """Bytes of all there is on the GPUs."""
+        """Total bytes on the GPUs."""
         if not layers:
             return 0.0
         cell = self.gpu_cell(layers) + self.mask
@@ -232,7 +233,7 @@ class _Model:
 
     @property
     def mask(self) -> float:
-        """Bytes that a cell takes in a step: the mask says for each token whether it sees it."""
+        """Bytes per cell in a step for the attention mask and, without flash attention, scores."""
         if not any(self.cell_bytes):
             return 0.0
         tokens = min(self.settings.micro_batch, self.settings.batch)
@@ -241,7 +242,7 @@ class _Model:
 
     @property
     def compute(self) -> int:
-        """Bytes of a step's activations and logits, roughly."""
+        """Rough estimate of the bytes of a step's activations and logits."""
         settings = self.settings
         tokens = min(settings.micro_batch, settings.batch)
         rows = min(tokens, self.sequences + 64)
@@ -266,7 +267,7 @@ class _Model:
 
 
 def _used(devices: Sequence[Device], settings: EngineSettings) -> list[Device]:
-    """The GPUs that the settings let the model have."""
+    """The GPUs that the settings allow the model to use."""
     gpus = [device for device in devices if device.is_gpu]
     if settings.gpu_layers == 0:
         return []
@@ -282,7 +283,7 @@ def _used(devices: Sequence[Device], settings: EngineSettings) -> list[Device]:
 
 
 def _shared(gpus: Sequence[Device]) -> bool:
-    """Whether the GPUs have one memory, which is the CPU's."""
+    """Whether the GPUs share one memory, which is the CPU's."""
     return any(gpu.shares_memory for gpu in gpus)
 
 
@@ -298,7 +299,7 @@ def _room(gpus: Sequence[Device], settings: EngineSettings) -> float:
 
 
 def _most_layers(model: _Model, room: float, cells: int) -> tuple[int, int]:
-    """The layers on the GPUs, and those of them whose experts aren't, that leave so many cells."""
+    """The most GPU layers that leave room for ``cells``, and the layers with experts on the CPU."""
     settings = model.settings
     most = model.blocks if settings.cpu_experts is None else settings.cpu_experts
     least = 0 if settings.cpu_experts is None else settings.cpu_experts
@@ -315,7 +316,7 @@ def _most_layers(model: _Model, room: float, cells: int) -> tuple[int, int]:
 
 
 def _cells(model: _Model, layers: int, experts: int, devices: Sequence[Device]) -> int:
-    """The cells that fit where the layers are."""
+    """The number of KV cells that fit in the memory where their layers are."""
     settings = model.settings
     trained = model.trained or LEAST_CONTEXT
     wanted = settings.context or min(trained, LEAST_CONTEXT)

@@ -24,7 +24,7 @@ def quantize(path: Path, out: Path, kind: int) -> None:
     Args:
         path: the model.
         out: the copy.
-        kind: llama.cpp's number of the mixture of types (`LLAMA_FTYPE_MOSTLY_…`).
+        kind: llama.cpp's number of the file type, a mixture of types (`LLAMA_FTYPE_MOSTLY_…`).
 
     Raises:
         ModelError: llama.cpp can't quantize it, or the copy can't be written.
@@ -49,19 +49,19 @@ def quantize(path: Path, out: Path, kind: int) -> None:
 
 
 def quantized(values: NDArray[np.float32], kind: int, row_bytes: int) -> NDArray[np.uint8]:
-    """A matrix in another type.
+    """Convert a matrix to another ggml type.
 
     Args:
-        values: (rows, columns), of which a type of blocks wants whole ones.
-        kind: ggml's number of the type (`GGML_TYPE_…`), float types included. One that wants an
-            importance matrix gets one that is the same everywhere.
-        row_bytes: of a row in that type.
+        values: (rows, columns); a type of blocks requires whole blocks in each row.
+        kind: ggml's number of the type (`GGML_TYPE_…`), float types included. A type that needs
+            an importance matrix gets a uniform one.
+        row_bytes: bytes of a row in that type.
 
     Returns:
-        (rows, bytes of a row).
+        The bytes of all rows, of shape (rows, row_bytes).
 
     Raises:
-        ModelError: ggml has written another number of bytes.
+        ModelError: ggml wrote an unexpected number of bytes.
     """
     import numpy as np  # noqa: PLC0415 - the engine runs without it
 

@@ -21,10 +21,10 @@ _OWN = _CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
 
 
 class Vocabulary:
-    """Tokens of one model; usable from any thread.
+    """The vocabulary of one model. Thread-safe.
 
     Raises:
-        ModelError: from any use that needs the model, once it has been closed.
+        ModelError: once the model has been closed, from any use that needs it.
     """
 
     def __init__(self, model: Any) -> None:
@@ -37,7 +37,7 @@ class Vocabulary:
 
     @contextmanager
     def open(self) -> Iterator[Any]:
-        """llama.cpp's vocabulary, which stays while the block runs."""
+        """Give access to llama.cpp's vocabulary, which is not freed while the block runs."""
         with self._using:
             if not self._pointer:
                 raise ModelError("the model has been closed; open it again")
@@ -63,12 +63,12 @@ class Vocabulary:
 
     @cached_property
     def bos_text(self) -> str:
-        """How :attr:`bos` is spelled."""
+        """The spelling of :attr:`bos`; empty if there is none."""
         return "" if self.bos is None else self.spelling(self.bos)
 
     @cached_property
     def eos_text(self) -> str:
-        """How the token that ends a text is spelled."""
+        """The spelling of the end-of-text token (EOS); empty if there is none."""
         with self.open() as pointer:
             token = int(llama.llama_vocab_eos(pointer))
         return "" if token == _NONE else self.spelling(token)
@@ -88,22 +88,25 @@ class Vocabulary:
 
     @cached_property
     def controls(self) -> dict[str, int]:
-        """Control tokens by their spellings: a completion's text has nothing of them."""
+        """Control tokens by their spellings; a completion's text doesn't contain them."""
         return {self.spelling(t): t for t in range(self.size) if self._attribute(t) & _CONTROL}
 
     @cached_property
     def markers(self) -> tuple[str, ...]:
-        """Spellings of control tokens and of others that are found before any text is split
-        into tokens, the longest first."""
+        """Spellings that are matched before any text is split into tokens, the longest first.
+
+        They belong to control tokens and user-defined tokens.
+        """
         texts = {self.spelling(t) for t in range(self.size) if self._attribute(t) & _OWN}
         return tuple(sorted(texts - {""}, key=len, reverse=True))
 
     @cached_property
     def control_texts(self) -> tuple[str, ...]:
-        """Spellings by which a text could forge a turn.
+        """Spellings with which a text could forge a turn.
 
-        Those of control tokens; and of user-defined tokens, as some files mark those of turns,
-        where the chat template writes them, they end a generation, or look like ``<|im_start|>``.
+        These are control tokens; and, as some files declare turn tokens as user-defined, those
+        user-defined tokens that the chat template writes, that end a generation, or that look like
+        ``<|im_start|>``.
         """
         ends = {self.spelling(token) for token in self.ends}
         return tuple(
@@ -125,12 +128,12 @@ class Vocabulary:
     def tokenize(
         self, text: str, *, special: bool = False, bos: bool = False, continues: bool = False
     ) -> list[int]:
-        """Tokens of ``text``; with ``special`` control tokens in it are read as such.
+        """Tokenize ``text``; with ``special``, control tokens in it are recognised.
 
-        Without ``special`` none of :attr:`control_texts` becomes one token. ``bos`` puts the
-        model's beginning in front where it was trained with one. Text that ``continues`` another
-        gets no space in front, as SentencePiece models have it at a beginning. Lone surrogates,
-        which UTF-8 can't hold, become question marks.
+        Without ``special``, none of :attr:`control_texts` becomes a single token. ``bos`` prepends
+        the BOS token if the model was trained with it. Text that ``continues`` another gets no
+        leading space, which SentencePiece models add at a beginning. Lone surrogates, which UTF-8
+        can't encode, become question marks.
         """
         if special:
             return self._continued(text, special) if continues else self._read(text, special, bos)
@@ -141,7 +144,7 @@ class Vocabulary:
         return tokens
 
     def _cut(self, text: str) -> list[str]:
-        """A text in parts, none of which spells a token by which a turn could be forged."""
+        """Split a text so that no part spells a token with which a turn could be forged."""
         if not self._forgeable:
             return [text]
         ends = [match.start() + 1 for match in self._forgeable.finditer(text)]
@@ -149,7 +152,7 @@ class Vocabulary:
 
     @cached_property
     def _forgeable(self) -> re.Pattern[str] | None:
-        # llama.cpp reads the spellings of user-defined tokens in any text.
+        # llama.cpp recognises the spellings of user-defined tokens in any text.
         texts = [t for t in self.control_texts if t not in self.controls and len(t) > 1]
         return re.compile(f"(?={'|'.join(map(re.escape, texts))})") if texts else None
 
@@ -158,7 +161,7 @@ class Vocabulary:
         return self.text(self._read("a", special=False)).startswith(" ")
 
     def _continued(self, text: str, special: bool) -> list[int]:
-        """Tokens of a text that stands behind another one."""
+        """Tokens of a text that follows another one."""
         for before in ("\n", ".", "a") if self._adds_space and text else ():
             known = self._read(before, special=False)
             tokens = self._read(before + text, special)
@@ -194,7 +197,7 @@ class Vocabulary:
         return buffer.raw[:count] if count >= 0 else self._read_piece(token, -count)
 
     def pieces(self) -> list[bytes]:
-        """What :meth:`piece` gives for every token; others can use the vocabulary meanwhile."""
+        """The :meth:`piece` of every token; other threads can use the vocabulary meanwhile."""
         found, buffer = self._pieces, ctypes.create_string_buffer(256)
         for first in range(0, self.size, _AT_ONCE):
             with self.open() as pointer:
@@ -207,5 +210,5 @@ class Vocabulary:
         return [piece or b"" for piece in found]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """The text of ``tokens``; bytes that are no UTF-8 become U+FFFD."""
+        """The text of ``tokens``; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")

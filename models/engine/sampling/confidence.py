@@ -26,13 +26,13 @@ class TokenConfidence:
         self._lowest = math.inf
 
     def add(self, logprob: float) -> None:
-        """Count one more token."""
+        """Add a token's log-probability."""
         self._count += 1
         self._logprobs += logprob
         self._least = min(self._least, logprob)
 
     def add_uncertainty(self, uncertainty: Uncertainty) -> None:
-        """Count the distribution that one token was drawn from."""
+        """Add the uncertainty of the distribution that a token was drawn from."""
         self._entropy += uncertainty.entropy
         self._certainty += uncertainty.self_certainty
         self._slide(uncertainty.confidence)

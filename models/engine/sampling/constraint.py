@@ -1,7 +1,7 @@
-"""Constrained decoding: a completion held to a grammar, a JSON schema, or tagged parts.
+"""Constrained decoding of a completion by a grammar, a JSON schema, or tagged parts.
 
-A grammar says which tokens may come next, as a mask over the vocabulary by which the logits are
-masked before a token is drawn. Free text is not masked: only watched for what begins a constraint.
+A grammar gives a mask of the tokens that may come next, which is applied to the logits before a
+token is drawn. Free text is not masked, but only searched for triggers that begin a constraint.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from thinkgraph.models.model import Sampling
 Mask = npt.NDArray[np.bool_]
 
 _MARKER = re.compile(r"<[^<>\s]+>|\[[A-Z_]+\]")
-_KEPT = 64  # compiled grammars
+_KEPT = 64  # maximum number of cached grammars
 
 
 class DeadEnd(Exception):
@@ -44,10 +44,10 @@ class Plan:
     """A sampling's constraint, in Lark for one vocabulary.
 
     Attributes:
-        start: the grammar that holds first; None if no part is required.
-        after: the free text behind which it does; None is the text's beginning.
-        triggers: texts that end later free text, with the grammar of what follows each.
-        again: whether more than one part may be held; None if the text ends with the first.
+        start: the grammar that applies first; None if no part is required.
+        after: the free text after which it applies; None means from the beginning of the text.
+        triggers: texts that end later free text, each with the grammar of what follows.
+        again: whether several constrained parts may come; None if the text ends with the first.
     """
 
     start: str | None = None
@@ -62,7 +62,7 @@ class Plan:
 
 
 class Grammars:
-    """Compiles constraints for one vocabulary, and keeps what it has compiled. Thread-safe."""
+    """Compiles and caches constraints for one vocabulary. Thread-safe."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -84,7 +84,7 @@ class Grammars:
             self.matcher(grammar)
 
     def plan(self, sampling: Sampling) -> Plan | None:
-        """A sampling's constraint, not yet compiled; None if its text is free.
+        """A sampling's constraint, not yet compiled; None if its text is unconstrained.
 
         Raises:
             ModelError: it can't be enforced; see :func:`.grammar.check_constraint`.
@@ -115,18 +115,18 @@ class Grammars:
             return found.deep_copy()
 
     def tokens(self, text: bytes) -> list[int]:
-        """Any tokens of a text, by which a matcher can be told of it."""
+        """A tokenization of a text, to advance a matcher by that text."""
         with self._lock:
             return self._tokenizer.greedy_tokenize(text.decode())
 
     @cached_property
     def every(self) -> Mask:
-        """All tokens."""
+        """A mask of all tokens."""
         return np.ones(self.vocabulary.size, np.bool_)
 
     @cached_property
     def but_ends(self) -> Mask:
-        """All tokens but those that end a text."""
+        """A mask of all tokens but those that end a text."""
         mask = self.every.copy()
         mask[list(self.vocabulary.ends)] = False
         return mask
@@ -167,18 +167,18 @@ class Grammars:
         return loose(text, self._spelled)
 
     def _ending(self, text: str) -> str:
-        """The token at a text's end that ends generation, such as ``<|eom_id|>``; or nothing."""
+        """The end-of-generation token that ends a text, such as ``<|eom_id|>``; empty if none."""
         ends = map(self.vocabulary.spelling, self.vocabulary.ends)
         return next((end for end in ends if end and text.endswith(end)), "")
 
     def _marker(self, text: str) -> str:
-        """What a text begins with that marks such texts, such as ``<tool_call>``; or nothing."""
+        """The marker that a text begins with, such as ``<tool_call>``; empty if there is none."""
         if own := next((m for m in self.vocabulary.markers if text.startswith(m)), ""):
             return own
         return found[0] if (found := _MARKER.match(text)) else ""
 
     def _spelled(self, text: str) -> str:
-        """A text in Lark, control tokens in it as such."""
+        """A text in Lark, with the control tokens in it as tokens."""
         controls = self.vocabulary.controls
         if not text:
             return '""'
@@ -192,7 +192,7 @@ class Grammars:
 
 
 class _Tokenizer:
-    """A vocabulary as llguidance reads it."""
+    """A vocabulary in the form that llguidance reads."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -209,18 +209,18 @@ class _Tokenizer:
 
 
 def _common(one: str, other: str) -> str:
-    """What two texts begin with alike."""
+    """The common prefix of two texts."""
     alike = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return one[: next(alike, len(one))]
 
 
 def _behind(grammar: str) -> str:
-    """A grammar behind a thought, where models write up to two line breaks before the answer."""
+    """A grammar after a thought, where models write up to two line breaks before the answer."""
     return f'start: ("\\n" "\\n"?)? held\n{grammar.replace("start:", "held:", 1)}'
 
 
 Option = tuple[str, list[str]]
-"""An expression, and the rules that it needs."""
+"""An expression in Lark, and the rules that it needs."""
 
 
 def _either(options: list[Option]) -> str:
@@ -229,9 +229,9 @@ def _either(options: list[Option]) -> str:
 
 
 class Constraint:
-    """One sample's way through a plan. Used by one thread at a time.
+    """The state of one sample's constraint. Used by one thread at a time.
 
-    Text is either free, and watched for a trigger, or held by a matcher.
+    Text is either free, and searched for a trigger, or constrained by a matcher.
     """
 
     def __init__(self, grammars: Grammars, plan: Plan) -> None:
@@ -244,16 +244,16 @@ class Constraint:
             self._triggers = {plan.after: plan.start}
         elif plan.start:
             self._matcher = grammars.matcher(plan.start)
-        self._waits = bool(plan.after and plan.start)  # free text must lead to what is required
+        self._waits = bool(plan.after and plan.start)  # free text may not end before its part
         self._seen = b""  # the end of the free text, in which a trigger may have begun
         self.finished = False
-        """Whether nothing may follow any more, not even free text."""
+        """Whether nothing more may follow, not even free text."""
 
     def allowed(self) -> Mask | None:
         """The tokens that may come next, as a mask over the vocabulary; None for all.
 
         Raises:
-            DeadEnd: there is none.
+            DeadEnd: no token is allowed.
         """
         if self._matcher is None:
             return self._grammars.but_ends if self._waits else None
@@ -265,7 +265,7 @@ class Constraint:
         return bits[: self._vocabulary.size].view(np.bool_)
 
     def accept(self, token: int) -> bool:
-        """Go on by one token; False if it can't come here, and nothing has changed."""
+        """Advance by one token; False, without any change, if it is not allowed here."""
         if self._matcher is None:
             return self._watch(token)
         if token in self._vocabulary.ends and self._matcher.is_accepting():
@@ -277,13 +277,13 @@ class Constraint:
         return True
 
     def _watch(self, token: int) -> bool:
-        """Take a token of free text, which may complete a trigger."""
+        """Advance by a token of free text, which may complete a trigger."""
         if not self._triggers or token in self._vocabulary.ends:
             return True
         piece = self._vocabulary.piece(token) or self._vocabulary.spelling(token).encode()
         text = self._seen + piece
         ends = [
-            (at + len(trigger), -len(trigger), trigger)  # of those that end alike, the longest
+            (at + len(trigger), -len(trigger), trigger)  # at one end, the longest trigger
             for trigger in self._triggers
             if (at := text.find(trigger)) >= 0
         ]
@@ -298,7 +298,7 @@ class Constraint:
         return self._hold(self._triggers[trigger], text[end:])
 
     def _hold(self, grammar: str | None, begun: bytes) -> bool:
-        """Hold what follows to a grammar; False if what a token has begun of it doesn't fit."""
+        """Constrain what follows to a grammar; False if the text begun doesn't match it."""
         if grammar is None:
             return False
         matcher = self._grammars.matcher(grammar)
@@ -315,11 +315,11 @@ class Constraint:
         return True
 
     def _release(self, matcher: LLMatcher) -> None:
-        """A constrained part has ended: text is free again, or nothing may follow."""
+        """End a constrained part: text is free again, or nothing may follow."""
         if self._plan.again is None or matcher.get_capture("answer") is not None:
             self.finished = True
             return
         self._matcher = None
         self._triggers = {**self._plan.triggers}
-        if not self._plan.again:  # a trigger can't come again
+        if not self._plan.again:  # reject every further trigger
             self._triggers = dict.fromkeys(self._triggers)

@@ -1,6 +1,6 @@
-"""The distribution over the next token: one row of logits, and what is computed of it.
+"""The distribution over the next token: one row of logits, and values computed from it.
 
-What costs a pass over the vocabulary is computed when it is first read, and once.
+Values that need a pass over the vocabulary are computed once, when they are first read.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy.typing as npt
 Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
 
-_GROUP = 64  # tokens of which at first only the one with the largest logit is looked at
-_ROUNDS = 6  # of leaving out unlikely tokens, where those that cover a mass are searched
+_GROUP = 64  # tokens of a group, of which at first only the largest logit is looked at
+_ROUNDS = 6  # rounds of leaving out unlikely tokens in the search for those that cover a mass
 _SAFE = 60.0  # logits up to here, and sums of their exponentials, are within a float32's range
 TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.15260)
 
 
 class Likeliest(NamedTuple):
-    """Some of the likeliest tokens: all whose logit is at least ``least``, in no order."""
+    """The likeliest tokens: all whose logit is at least ``least``, in no particular order."""
 
     tokens: Tokens
     least: float
@@ -43,14 +43,14 @@ class Uncertainty(NamedTuple):
 
 
 class Distribution:
-    """Over the token that comes next.
+    """The distribution over the next token.
 
     Args:
-        logits: one row (vocabulary,); not copied, and llama.cpp's own until its next batch.
+        logits: one row (vocabulary,); not copied, so llama.cpp may overwrite it in its next batch.
 
     Attributes:
-        room: of the same shape, for the exponentials of the logits; it saves a thread that looks
-            at one distribution after the other an allocation for each.
+        room: a buffer of the same shape for the exponentials of the logits; a thread can reuse it
+            for one distribution after the other.
     """
 
     def __init__(self, logits: Logits) -> None:
@@ -65,15 +65,15 @@ class Distribution:
 
     @cached_property
     def peak(self) -> float:
-        """The largest logit; NaN if one is."""
+        """The largest logit; NaN if any is NaN."""
         rest = self.logits[len(self._group_maxima) * _GROUP :]
         return float(np.maximum(self._group_maxima.max(initial=-np.inf), rest.max(initial=-np.inf)))
 
     def check(self) -> None:
-        """Find out whether the model computed anything.
+        """Check that the largest logit is finite.
 
         Raises:
-            NotFinite: a logit is NaN or infinite, or all are minus infinity.
+            NotFinite: a logit is NaN or plus infinity, or all are minus infinity.
         """
         if not math.isfinite(self.peak):
             raise NotFinite(
@@ -83,7 +83,7 @@ class Distribution:
 
     @cached_property
     def shift(self) -> float:
-        """What logits are lowered by, so that their exponentials are within range."""
+        """The amount by which logits are lowered, so that their exponentials are within range."""
         return 0.0 if -_SAFE < self.peak < _SAFE else self.peak
 
     @cached_property
@@ -117,7 +117,7 @@ class Distribution:
         return tuple((int(t), self.logprob(t)) for t in best)
 
     def likeliest(self, count: int) -> Likeliest | None:
-        """The ``count`` likeliest tokens, and some more; None if they aren't quickly found.
+        """The ``count`` likeliest tokens, and some more; None if they can't be found quickly.
 
         A token whose logit is minus infinity is never among them.
         """
@@ -131,7 +131,7 @@ class Distribution:
         return Likeliest(self._at_least(least), float(least))
 
     def _at_least(self, least: np.float32) -> Tokens:
-        """The tokens whose logit is at least that, in order: only some groups have any."""
+        """The tokens whose logit is at least ``least``, in order; looks at few groups only."""
         groups = np.flatnonzero(self._group_maxima >= least)
         size = len(self._group_maxima)
         held = self.logits[: size * _GROUP].reshape(_GROUP, size)[:, groups]
@@ -143,7 +143,7 @@ class Distribution:
         """The likeliest tokens with at least ``mass`` of the probability, and some more.
 
         If ``left`` of the total may be left out of n tokens, each one below ``left / n`` can be
-        left out. That is repeated with the tokens that are kept and what remains of ``left``.
+        left out. This is repeated with the tokens that are kept and the rest of ``left``.
         """
         kept, total = self._exponentials, self.total
         left, least = (1 - mass) * total, 0.0
@@ -181,15 +181,15 @@ class Distribution:
 
 
 def distributions(logits: Logits, room: Logits, *, uncertain: bool) -> list[Distribution]:
-    """Those of several rows, with what most draws need computed for all rows at once.
+    """The distributions of several rows; what most draws need is computed for all rows at once.
 
-    A few long calls into numpy instead of many short ones: after each call a thread waits for the
-    GIL again, which takes longer than the call where many threads do so.
+    This takes a few long calls into numpy instead of many short ones: after each call a thread
+    waits for the GIL again, which with many threads takes longer than the call.
 
     Args:
         logits: (rows, vocabulary).
-        room: of at least that shape, overwritten.
-        uncertain: whether their uncertainty will be asked for.
+        room: a buffer of at least that shape, which is overwritten.
+        uncertain: whether their uncertainty will be read.
     """
     count, size = logits.shape
     groups = size // _GROUP

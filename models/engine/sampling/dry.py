@@ -1,7 +1,7 @@
 """llama.cpp's DRY sampler, which lowers the logits of tokens that would prolong a repetition.
 
-llama.cpp scans the whole vocabulary for each breaker when it creates a DRY sampler. So one is made
-for each vocabulary and setting, and each sample gets a copy.
+llama.cpp scans the whole vocabulary for each breaker when it creates a DRY sampler. Therefore one
+prototype is created for each vocabulary and setting, and each sample gets a copy.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.model import Sampling
 
-_BREAKER = 40  # bytes of a breaker, of which llama.cpp takes no more
-_KEPT = 16  # settings of one vocabulary
+_BREAKER = 40  # maximum bytes of a breaker in llama.cpp
+_KEPT = 16  # maximum prototypes of one vocabulary
 
 
 class _Settings(NamedTuple):
-    """What a DRY sampler is made of."""
+    """The settings that a DRY sampler is created with."""
 
     multiplier: float
     base: float
@@ -30,7 +30,7 @@ class _Settings(NamedTuple):
 
 
 class _Prototypes:
-    """The samplers of one vocabulary that are copied."""
+    """The samplers of one vocabulary from which others are copied."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,30 +61,30 @@ _prototypes: WeakKeyDictionary[Vocabulary, _Prototypes] = WeakKeyDictionary()
 
 
 def uses_dry(sampling: Sampling) -> bool:
-    """Whether a sampling asks for DRY."""
+    """Whether a sampling uses DRY."""
     return sampling.dry_multiplier > 0 and sampling.dry_penalty_last_n != 0
 
 
 def is_dry_made(vocabulary: Vocabulary, sampling: Sampling) -> bool:
-    """Whether :func:`dry_sampler` needs only to copy."""
+    """Whether :func:`dry_sampler` only has to copy a prototype."""
     return _settings(sampling) in _prototypes.setdefault(vocabulary, _Prototypes())
 
 
 def dry_sampler(vocabulary: Vocabulary, sampling: Sampling) -> Any:
-    """A DRY sampler that has seen no token; whoever asks for it frees it."""
+    """A DRY sampler that has seen no token; the caller must free it."""
     prototypes = _prototypes.setdefault(vocabulary, _Prototypes())
     return prototypes.copy(vocabulary, _settings(sampling))
 
 
 def make_dry(vocabulary: Vocabulary, sampling: Sampling) -> None:
-    """Make what :func:`dry_sampler` copies, which may take some hundred milliseconds."""
+    """Create the prototype for :func:`dry_sampler`, which may take some hundred milliseconds."""
     llama.llama_sampler_free(dry_sampler(vocabulary, sampling))
 
 
 def _settings(s: Sampling) -> _Settings:
     window = s.dry_penalty_last_n
     if not 0 < window <= s.max_tokens:
-        # The whole completion; rounded up, so that few lengths need a sampler of their own.
+        # The whole completion, rounded up so that many lengths share a prototype.
         window = 1 << (s.max_tokens - 1).bit_length()
     numbers = (s.dry_multiplier, s.dry_base, s.dry_allowed_length, window)
     return _Settings(*numbers, s.dry_sequence_breakers)
@@ -98,5 +98,5 @@ def _make(vocabulary: Vocabulary, settings: _Settings) -> Any:
 
 
 def _cut(text: str) -> bytes:
-    """A text's beginning of at most so many bytes, in whole characters."""
+    """The beginning of a text, of at most ``_BREAKER`` bytes, in whole characters."""
     return text.encode()[:_BREAKER].decode("utf-8", "ignore").encode()

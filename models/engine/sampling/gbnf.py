@@ -1,11 +1,11 @@
-"""GBNF, llama.cpp's notation for grammars, translated into the Lark that llguidance reads.
+"""Translation of GBNF, llama.cpp's notation for grammars, to the Lark that llguidance reads.
 
 The notation: https://github.com/ggml-org/llama.cpp/tree/master/grammars. Tokens in it
 (``<think>``, ``<[42]>``) are not supported.
 
-A grammar without recursion becomes one regular expression. One with recursion is read character
+A grammar without recursion becomes one regular expression. One with recursion is matched character
 by character: llguidance's lexemes match the longest text they can, as in programming languages,
-while GBNF's rules match any.
+while GBNF's rules may match any shorter text.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Rules = dict[str, list[_Item]]
 
 
 class _Bad(Exception):
-    """What is wrong, and where in the text."""
+    """A syntax error, with its position in the text."""
 
     def __init__(self, reason: str, at: int | None = None) -> None:
         self.reason, self.at = reason, at
@@ -66,11 +66,11 @@ class _Bad(Exception):
 
 @lru_cache(maxsize=64)
 def gbnf_to_lark(text: str) -> str:
-    """The rules of a GBNF grammar in Lark, beginning with ``start``.
+    """Translate a GBNF grammar to rules in Lark, beginning with ``start``.
 
     Raises:
-        ModelError: it has a syntax error (told with line and column), names a rule that is not
-            there, or is too large.
+        ModelError: the grammar has a syntax error (reported with line and column), refers to a
+            missing rule, or is too large.
     """
     try:
         if len(text) > MAX_TEXT:
@@ -103,7 +103,7 @@ def _read(text: str) -> Rules:
 
 
 def _statements(text: str) -> Iterator[list[re.Match[str]]]:
-    """The symbols of each rule. It ends with a line, but for one in a group or after a |."""
+    """The symbols of each rule. A rule ends with its line, except in a group or after | or ::=."""
     statement: list[re.Match[str]] = []
     depth = at = 0
     while at < len(text):
@@ -170,7 +170,7 @@ def _codes(chars: str, at: int) -> list[int]:
 
 
 def _ranges(chars: str, at: int) -> str:
-    """The inside of a class, in which an unescaped - makes a range, for a regular expression."""
+    """The inside of a class as a regular expression; an unescaped - makes a range."""
     units, written = _ONE.findall(chars), []
     while units:
         low = _codes(units.pop(0), at)[0]
@@ -214,7 +214,7 @@ def _lark(rules: Rules) -> str:
         regular = True
     except CycleError:
         regular = False
-    # Rules of upper case are terminals, of which llguidance makes one regular expression.
+    # Rules in upper case are terminals, which llguidance compiles to one regular expression.
     spelled = {name: f"{'R' if regular else 'r'}{index}" for index, name in enumerate(rules)}
     lines = [f"start: {spelled['root']}"]
     for name, items in rules.items():

@@ -1,4 +1,4 @@
-"""Grammars as llguidance compiles them, and whether they can be enforced. Needs no model.
+"""Compiling grammars with llguidance, and checking that they can be enforced. Needs no model.
 
 llguidance: https://github.com/guidance-ai/llguidance.
 """
@@ -18,21 +18,21 @@ from thinkgraph.models.engine.sampling.properties import Spell, properties_to_la
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling, Tagged
 
-# Tokens are drawn as the model would write them, so none is forced that it would not have.
+# The model draws every token in its own way of tokenizing, so llguidance must not force any.
 _HEAD = '%llguidance {"no_forcing": true}\n'
 _LIMITS = LLParserLimits(verbose_errors=False, step_max_items=2_000_000)
 
 
 def is_constrained(sampling: Sampling) -> bool:
-    """Whether any of a text is held to a grammar or a schema."""
+    """Whether any part of a text is constrained to a grammar or a schema."""
     return bool(sampling.tagged) or (sampling.json_schema, sampling.grammar) != (None, None)
 
 
 def check_constraint(sampling: Sampling) -> None:
-    """Find out whether a sampling's constraint can be enforced. Needs no model.
+    """Check that a sampling's constraint can be enforced. Needs no model.
 
     Raises:
-        ModelError: a grammar or schema is bad or can't be enforced, or settings exclude each
+        ModelError: a grammar or schema is invalid or can't be enforced, or settings exclude each
             other.
     """
     s = sampling
@@ -65,7 +65,7 @@ def _check(lark: str) -> None:
 
 @cache
 def _bytes() -> LLTokenizer:
-    """A vocabulary of the 256 bytes, by which grammars are checked without a model."""
+    """A vocabulary of the 256 bytes, to check grammars without a model."""
     return LLTokenizer("byte")
 
 
@@ -73,7 +73,7 @@ def compiled(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
     """A matcher of a grammar that allows at least one text.
 
     Raises:
-        ModelError: it can't be compiled, or allows none.
+        ModelError: the grammar can't be compiled, or allows no text.
     """
     matcher = LLMatcher(tokenizer, _HEAD + grammar, log_level=0, limits=_LIMITS)
     if not matcher.is_error():
@@ -84,7 +84,7 @@ def compiled(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
 
 
 def reason(matcher: LLMatcher) -> str:
-    """Why a matcher can't go on, without the grammar that llguidance shows with it."""
+    """The error of a matcher, without the grammar that llguidance shows with it."""
     first, *others = matcher.get_error().strip().splitlines()
     if first == "NoExtensionBias":
         return "it allows no text at all"
@@ -110,10 +110,10 @@ def _parts(sampling: Sampling) -> list[str]:
 
 
 def tagged_to_lark(tag: Tagged, spell: Spell, prefix: str = "") -> tuple[str, list[str]]:
-    """The expression of what stands in a tag, and the rules that it needs.
+    """The Lark expression of the content of a tag, and the rules that it needs.
 
     Raises:
-        ModelError: its schema can't be enforced.
+        ModelError: the tag's schema can't be enforced.
     """
     if tag.written is None:
         return schema_to_lark(tag.json_schema), []
@@ -121,7 +121,7 @@ def tagged_to_lark(tag: Tagged, spell: Spell, prefix: str = "") -> tuple[str, li
 
 
 def in_lark(name: str, expression: str, rules: Iterable[str]) -> str:
-    """A rule, and those that it needs."""
+    """A rule, and the rules that it needs."""
     return "\n".join([f"{name}: {expression}", *rules])
 
 

@@ -1,8 +1,8 @@
 """JSON Schema as a grammar: what llguidance enforces, and what is refused by its name.
 
 llguidance compiles a schema as JSON Schema's draft 2020-12 (or the draft that ``$schema`` names)
-and refuses most of what it can't enforce. The rest of what it would pass over is refused here,
-so that what a completion is held to is the whole schema. ``docs/constrained.md`` has the list.
+and refuses most of what it can't enforce. What it would silently ignore is refused here, so that
+completions satisfy the whole schema. ``docs/constrained.md`` has the list.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def schema_to_lark(schema: Schema) -> str:
     """A Lark expression of the JSON texts that ``schema`` allows.
 
     Raises:
-        ModelError: the schema has a part that can't be enforced (told with its place), is not
+        ModelError: the schema has a part that can't be enforced (reported with its place), is not
             JSON, or is too large.
     """
     try:
@@ -79,7 +79,8 @@ def schema_to_lark(schema: Schema) -> str:
 def enforceable(schema: Schema) -> Schema:
     """The schema without what can't be enforced: it allows the same values, and more.
 
-    It is for tools, whose schemas are often a stranger's, and which check their arguments anyway.
+    It is for tools, whose schemas often come from third parties, and which check their arguments
+    anyway.
 
     Raises:
         ModelError: the schema is not JSON, or is too large.
@@ -121,7 +122,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_pattern(pattern: Any) -> bool:
-    """Whether it is a regular expression that llguidance enforces: one without look-ahead, say."""
+    """Whether llguidance can enforce a regular expression: not one with look-ahead, for example."""
     lark = f"start: %json {json.dumps({'type': 'string', 'pattern': pattern})}"
     return isinstance(pattern, str) and not LLMatcher.validate_grammar(lark)
 
@@ -144,7 +145,7 @@ def _schema_to_lark(text: str) -> str:
 
 
 def _counted(root: Schema) -> Iterator[tuple[str, Any]]:
-    """Every schema in a schema, of which there may not be too many."""
+    """Every schema in a schema, up to :data:`MAX_SCHEMAS` of them."""
     for count, found in enumerate(_schemas(root)):
         if count > MAX_SCHEMAS:
             raise ModelError(f"the JSON schema has more than {MAX_SCHEMAS} schemas in it")
@@ -175,7 +176,7 @@ def _schemas(root: Schema) -> Iterator[tuple[str, Any]]:
 
 
 def _check(place: str, schema: Schema) -> None:
-    """Refuse what llguidance would pass over, and name what it can't enforce."""
+    """Refuse, by their names, keywords that llguidance would ignore or can't enforce."""
     for name in sorted(_UNENFORCEABLE & schema.keys()):
         if name in _HARMLESS and schema[name] is _HARMLESS[name]:
             continue
@@ -194,19 +195,19 @@ def _check(place: str, schema: Schema) -> None:
 
 
 def _least(schema: Schema) -> int:
-    """How many properties are sure to come: a name the schema hasn't may come twice, as one."""
+    """How many distinct properties are certain: one that the schema doesn't name may repeat."""
     required = schema.get("required")
     return max(1, len(required) if isinstance(required, list) else 0)
 
 
 def _tag(schema: Schema) -> str | None:
-    """The property by which alternatives are told apart, where it is named."""
+    """The property that a schema names as the discriminator of its alternatives."""
     discriminator = schema.get("discriminator")
     return discriminator.get("propertyName") if isinstance(discriminator, dict) else None
 
 
 def _remainders(multiple: Any) -> int:
-    """States of an automaton of the multiples: the number without its factors 2 and 5."""
+    """Number of states of an automaton of the multiples: the number without factors 2 and 5."""
     if isinstance(multiple, bool) or not isinstance(multiple, int | float) or not multiple:
         return 1
     states = abs(Fraction(str(multiple)).numerator)
@@ -217,7 +218,7 @@ def _remainders(multiple: Any) -> int:
 
 
 def _simplify(schema: Schema, root: Schema) -> None:
-    """Write what asserts nothing, and exclusive alternatives, so that llguidance takes them."""
+    """Remove what asserts nothing, and rewrite exclusive alternatives for llguidance."""
     for name in _ANNOTATIONS | _HARMLESS.keys():
         schema.pop(name, None)
     if isinstance(format_ := schema.get("format"), str) and format_ not in _FORMATS:
@@ -234,9 +235,9 @@ def _simplify(schema: Schema, root: Schema) -> None:
 
 
 def _exclusive(options: list[Any], tag: str | None, root: Schema) -> list[Any] | None:
-    """Alternatives of which at most one can hold, for a property tells them apart; or None.
+    """The alternatives for ``anyOf`` if a property makes them exclusive, else None.
 
-    Pydantic writes such for a discriminated union. A discriminator is required in each.
+    Pydantic writes such alternatives for a discriminated union. The property is required in each.
     """
     found = [_resolved(option, root) for option in options]
     if not all(isinstance(option, dict) for option in found):
@@ -265,7 +266,7 @@ def _resolved(schema: Any, root: Schema) -> Any:
 
 
 def _values(schema: Any) -> set[str]:
-    """The texts that an enumeration of texts allows; empty if it isn't one."""
+    """The texts that an enumeration of texts allows; empty for any other schema."""
     if not isinstance(schema, dict):
         return set()
     values = [schema["const"]] if "const" in schema else schema.get("enum")

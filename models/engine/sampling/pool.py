@@ -1,4 +1,4 @@
-"""Samples the rows of a step side by side: in threads, as llama.cpp and numpy release the GIL."""
+"""Samples the rows of a step in parallel threads, as llama.cpp and numpy release the GIL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from thinkgraph.models.engine.sequence import Sequence
 
 WORTH_IT = 200_000
-"""Logits in a step from which it is sampled by several threads: less is done before they start."""
+"""Logits in a step from which on several threads sample it: less work ends before they start."""
 
 T = TypeVar("T")
 
@@ -31,12 +31,12 @@ class Draw:
 
     Attributes:
         sequence: whose it is.
-        sampler: draws it; None if it is given.
+        sampler: draws the token; None if the token is given.
         token: the token, once it is drawn.
         logprob: its log-probability under the model.
-        uncertainty: of the distribution, if the request wants confidence.
-        top: the likeliest tokens in its place, as many as the request wants.
-        error: what went wrong instead.
+        uncertainty: the uncertainty of the distribution, if the request wants confidence.
+        top: the likeliest tokens at its position, as many as the request wants.
+        error: the exception, if the draw failed.
     """
 
     sequence: Sequence
@@ -53,7 +53,7 @@ class Draw:
         return self.sampler is not None and self.sampler.is_slow
 
     def run(self, distribution: Distribution, candidates: Candidates) -> None:
-        """Draw the token, and compute what is wanted of it."""
+        """Draw the token, and compute the values that the request wants."""
         sampling = self.sequence.request.sampling
         try:
             if self.error:
@@ -65,24 +65,24 @@ class Draw:
             if sampling.confidence:
                 self.uncertainty = distribution.uncertainty
             self.top = distribution.top(sampling.top_logprobs)
-        except BaseException as error:  # it concerns this sequence only
+        except BaseException as error:  # it affects only this sequence
             self.error = error
 
 
 Drawn = tuple[list[Draw], Distribution]
-"""The draws of a row, and what they are drawn from."""
+"""The draws of a row, and the distribution that they are drawn from."""
 
 
 class SamplingPool:
     """Threads that sample the rows of a step.
 
-    What is long is computed by all threads, for a few rows at once; the draws themselves are
-    short, and are made by the calling thread alone, as threads would only wait for the GIL. Draws
-    under a constraint, or without a top-k, are long again.
+    Long computations are shared by all threads, a few rows at a time. Draws are short, and are made
+    by the calling thread alone, as threads would only wait for the GIL. Only draws under a
+    constraint, or without a top-k, are long and are shared too.
 
     Args:
-        vocabulary: its size.
-        threads: how many, the calling one included.
+        vocabulary: size of the vocabulary.
+        threads: number of threads, including the calling one.
     """
 
     def __init__(self, vocabulary: int, threads: int) -> None:
@@ -115,7 +115,7 @@ class SamplingPool:
         self._threads.shutdown()
 
     def _share(self, items: list[T], size: int, work: Callable[[T, Candidates], None]) -> None:
-        """Work on every item, each of so many rows, by as many threads as are worth it."""
+        """Work on all items, each of ``size`` rows, with as many threads as are worth it."""
         left = iter(items)  # next() is atomic: each thread takes the next item
 
         def some(candidates: Candidates) -> None:
@@ -147,7 +147,7 @@ def _prepare(
     try:
         uncertain = any(draw.sequence.request.sampling.confidence for draw in draws)
         found[block] = distributions(logits[block], candidates.exponentials, uncertain=uncertain)
-    except BaseException as error:  # it concerns the sequences of these rows only
+    except BaseException as error:  # it affects only the sequences of these rows
         for draw in draws:
             draw.error = error
 

@@ -1,4 +1,4 @@
-"""An object's properties that are written one by one, as in XML-like tags, in Lark."""
+"""Lark grammars of objects whose properties are written one by one, as in XML-like tags."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _KEY = re.compile(r"[\w$.\-]+")
 EMPTY = '""'
 
 Spell = Callable[[str], str]
-"""Writes a text as an expression of Lark."""
+"""Writes a text as a Lark expression."""
 
 
 def properties_to_lark(
     schema: dict[str, Any], written: Written, spell: Spell, prefix: str
 ) -> tuple[str, list[str]]:
-    """The expression of an object's properties, and the rules that it needs.
+    """The Lark expression of an object's properties, and the rules that it needs.
 
-    Properties come in the order of the schema; those that are not required may be left out. A
-    line break in what stands around a value may be left out too.
+    Properties come in the order of the schema; those that are not required may be left out. Line
+    breaks in the text around a value may be left out too.
 
     Args:
-        schema: of the object.
+        schema: the object's schema.
         written: how a property is written.
         spell: writes a text as Lark.
-        prefix: of the names of rules.
+        prefix: prefix of the rules' names.
 
     Raises:
-        ModelError: the schema says something that can't be enforced when it is written so.
+        ModelError: the schema has a part that can't be enforced in this syntax.
     """
     properties = schema.get("properties") or {}
     required = set(schema.get("required") or ())
@@ -56,7 +56,7 @@ def properties_to_lark(
             ("", "") if at == len(items) - 1 else (f" {prefix}f{at + 1}", f" {prefix}r{at + 1}")
         )
         behind = f"{separator} {item}".strip()
-        # As the first that is written (f), and behind others (r).
+        # Rule f is for the first property that is written, rule r for one after others.
         rules.append(
             f"{prefix}f{at}: {item}{rest}" + ("" if needed[at] else f" | {first or EMPTY}")
         )
@@ -78,7 +78,7 @@ class _Writer:
     """Writes properties as expressions.
 
     Attributes:
-        rules: what they need.
+        rules: the rules that the expressions need.
     """
 
     def __init__(self, root: dict[str, Any], written: Written, spell: Spell) -> None:
@@ -86,7 +86,7 @@ class _Writer:
         self.rules: list[str] = []
 
     def item(self, key: str, schema: Any, name: str) -> str:
-        """One property, with what stands around its value; ``name`` is of a rule it may need."""
+        """One property, with the text around its value; ``name`` names a rule that it may need."""
         written, spell = self._written, self._spell
         spelled = "json" if written.text_begin is None else spelling(schema, self._root)
         if spelled == "json":
@@ -102,17 +102,17 @@ class _Writer:
         return f"{begin} ({texts or EMPTY}) {_loose(end, key, spell)}"
 
     def _text(self, name: str, marker: str) -> str:
-        """Any text up to a marker, and that."""
+        """Any text up to and including a marker."""
         spelled = self._spell(marker)
         if spelled == json.dumps(marker):
             self.rules.append(f"{name}[suffix={spelled}]: /(?s:.*)/")
             return name
-        self.rules.append(f"{name}: /(?s:.*)/")  # a control token is in no text
+        self.rules.append(f"{name}: /(?s:.*)/")  # no text contains a control token
         return f"{name} {spelled}"
 
 
 def _alone(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
-    """A property's schema as one of its own, with what it may refer to."""
+    """A property's schema as a separate schema, with the definitions that it may refer to."""
     shared: dict[str, Any] = {n: root[n] for n in ("$defs", "definitions") if n in root}
     return {**shared, **schema} if isinstance(schema, dict) else shared
 
@@ -123,5 +123,5 @@ def _loose(text: str, key: str, spell: Spell) -> str:
 
 
 def loose(text: str, spell: Spell) -> str:
-    """A text in Lark whose line breaks may be left out."""
+    """A text in Lark in which line breaks are optional."""
     return _loose(text, "KEY", spell)

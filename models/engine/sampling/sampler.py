@@ -23,32 +23,32 @@ from thinkgraph.models.engine.sampling.dry import dry_sampler, uses_dry
 from thinkgraph.models.model import Sampling
 
 BLOCK = 4
-"""Rows of a step that a thread looks at together."""
-_RANDOM = llama.LLAMA_DEFAULT_SEED  # asks llama.cpp for a seed of its own
+"""Rows of a step that a thread processes together."""
+_RANDOM = llama.LLAMA_DEFAULT_SEED  # lets llama.cpp choose a random seed
 _IMPOSSIBLE = np.float32(-np.inf)
-_FEW = (64, 1024)  # candidates to begin with where a nucleus (top-p) is searched, and then
-_MARGIN = 0.9  # of what is outside the nucleus before bias and penalties is left out at once
-_COLDEST = 1e-6  # a logit divided by less may be infinite
+_FEW = (64, 1024)  # candidates in the first and the second search for a nucleus (top-p)
+_MARGIN = 0.9  # share of the mass outside the nucleus, before bias and penalties, left out at once
+_COLDEST = 1e-6  # lowest temperature: a logit divided by less may be infinite
 _XTC_OFF = 0.5  # two tokens can't both have a greater probability
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
 def native_seed(seed: int) -> int:
-    """``seed`` as llama.cpp takes it: 32 bits, and never the one that means random."""
+    """Fold ``seed`` to 32 bits for llama.cpp, avoiding the value that means random."""
     folded = (seed ^ (seed >> 32)) & 0xFFFFFFFF if seed >> 32 else seed
     return folded & 0xFFFFFFFF if folded & 0xFFFFFFFF != _RANDOM else _RANDOM - 1
 
 
 class Candidates:
-    """The tokens that a draw is made from, with their logits: room made once, filled for each.
+    """A reusable buffer for the tokens that a draw is made from, with their logits.
 
     Used by one thread, for one draw at a time.
 
     Args:
-        size: most tokens it can hold, those of the vocabulary.
+        size: maximum number of tokens, that of the vocabulary.
 
     Attributes:
-        exponentials: room for those of :data:`BLOCK` distributions.
+        exponentials: room for the exponentials of :data:`BLOCK` distributions.
     """
 
     def __init__(self, size: int) -> None:
@@ -70,11 +70,11 @@ class Candidates:
 
     @property
     def logits(self) -> Logits:
-        """Of the tokens held, as samplers have left them."""
+        """The logits of the tokens held, as changed by samplers."""
         return self._logits[: len(self)]
 
     def fill(self, logits: Logits, tokens: Tokens | None = None) -> None:
-        """Hold ``tokens``, or all, with their logits out of a whole row."""
+        """Hold ``tokens``, or all tokens, with their logits from a whole row."""
         chosen = slice(None) if tokens is None else tokens
         held = logits[chosen]
         self._ids[: len(held)] = self._every[chosen]
@@ -82,7 +82,7 @@ class Candidates:
         self._resize(len(held))
 
     def keep(self, places: Tokens) -> None:
-        """Hold only those at ``places``, in that order."""
+        """Hold only the tokens at ``places``, in that order."""
         self._room[: len(places)] = self._room[places]
         self._resize(len(places))
 
@@ -91,10 +91,10 @@ class Candidates:
         llama.llama_sampler_apply(chain, self._reference)
 
     def pick(self, chain: Any) -> int:
-        """The token that a chain of samplers draws.
+        """Draw a token with a chain of samplers.
 
         Raises:
-            DeadEnd: there is none to draw from, which ends the process in llama.cpp.
+            DeadEnd: there is no token to draw from; llama.cpp would end the process.
         """
         if not len(self):
             raise DeadEnd("no token is left")
@@ -111,16 +111,16 @@ class Sampler:
 
     The order is llama.cpp's usual one: bias, penalties and DRY (over the completion), top-n-sigma,
     top-k, typical, top-p, min-p, XTC, temperature, then the draw. Most tokens of a vocabulary
-    can't be drawn, and llama.cpp's samplers get only those that may be: the top k, or, without a
-    top-k, the nucleus of top-p and min-p, which is cut here. They get all where DRY or
-    top-n-sigma looks at all. Tokens that a constraint doesn't allow are no
-    candidates: what is drawn is drawn from the masked logits.
+    can't be drawn, so llama.cpp's samplers get only those that may be: the top k or, without a
+    top-k, the nucleus of top-p and min-p, which is cut here. They get all tokens if DRY or
+    top-n-sigma is used, which look at all. Tokens that a constraint disallows are not candidates:
+    the draw is made from the masked logits.
 
     Args:
-        vocabulary: of the model.
-        sampling: what to do.
-        seed: any integer; 0 is a seed like others.
-        constraint: what the text is held to, or None.
+        vocabulary: the model's vocabulary.
+        sampling: the settings.
+        seed: any integer; 0 has no special meaning.
+        constraint: the constraint on the text, or None.
     """
 
     def __init__(
@@ -145,18 +145,18 @@ class Sampler:
 
     @property
     def finished(self) -> bool:
-        """Whether the constraint lets nothing follow."""
+        """Whether the constraint allows nothing more."""
         return self._constraint is not None and self._constraint.finished
 
     def draw(self, distribution: Distribution, candidates: Candidates) -> int:
         """Draw one token.
 
         Args:
-            distribution: of the model.
+            distribution: the model's distribution.
             candidates: room for the vocabulary, which one thread's samplers share.
 
         Raises:
-            DeadEnd: constraint and bias leave none.
+            DeadEnd: constraint and bias leave no token.
             FloatingPointError: bias or penalties leave no finite logits.
         """
         if self._constraint is None:
@@ -187,7 +187,7 @@ class Sampler:
             token = self._draw(distribution, candidates)
             if constraint.accept(token):
                 return token
-            # It would end free text, and go on with what the constraint doesn't allow.
+            # The token would end free text and continue with text that the constraint disallows.
             size = len(distribution.logits)
             allowed = np.ones(size, np.bool_) if allowed is None else allowed.copy()
             allowed[token] = False
@@ -195,7 +195,7 @@ class Sampler:
     def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
         changed = np.unique(np.append(self._biased, np.array(self._penalized, np.int32)))
         if self._count or not self._cuts_nucleus_here:
-            # Each that is lowered may make room for one more; each that is lifted is held anyway.
+            # A lowered token may make room for one more; a raised one is a candidate anyway.
             found = distribution.likeliest(self._count + len(changed)) if self._count else None
             self._fill(distribution, candidates, found, changed)
         else:
@@ -206,7 +206,7 @@ class Sampler:
         return candidates.pick(self._choose)
 
     def _search(self, distribution: Distribution, changed: int) -> Iterator[Likeliest | None]:
-        """Candidates among which the nucleus may be, fewest first; None is all."""
+        """Candidates that may contain the nucleus, fewest first; None means all tokens."""
         for few in _FEW:
             found = distribution.likeliest(few + changed)
             yield found
@@ -223,7 +223,7 @@ class Sampler:
         found: Likeliest | None,
         changed: Tokens,
     ) -> None:
-        """Hold what was found, or all, and the changed tokens; then apply bias and penalties."""
+        """Hold the found tokens, or all, and the changed ones; then apply bias and penalties."""
         if found is None:
             possible = distribution.logits > _IMPOSSIBLE
             if not possible.any():
@@ -247,14 +247,14 @@ class Sampler:
     def _cut_nucleus(
         self, distribution: Distribution, candidates: Candidates, found: Likeliest | None
     ) -> bool:
-        """Keep what top-p and min-p leave, likeliest first; False if more tokens are needed."""
+        """Keep the tokens that top-p and min-p leave; False if more candidates are needed."""
         s, logits = self._sampling, candidates.logits
         order = np.argsort(-logits, kind="stable")
         logits = logits[order]
-        if logits[0] == _IMPOSSIBLE:  # bias excludes all of these
+        if logits[0] == _IMPOSSIBLE:  # bias excludes all candidates
             return False
         size, known = len(logits), found is None
-        above = found.least if found else -math.inf  # tokens with such logits are all held
+        above = found.least if found else -math.inf  # all tokens with such logits are held
         if s.min_p > 0:
             least = logits[0] + np.float32(math.log(s.min_p))
             size = int(np.searchsorted(-logits, -least, side="right"))
@@ -276,9 +276,9 @@ class Sampler:
         return True
 
     def _total(self, distribution: Distribution, candidates: Candidates) -> float:
-        """The sum of all exponentials after bias and penalties, over that of the largest.
+        """The sum of all exponentials after bias and penalties, divided by the largest one.
 
-        Infinite where most of it was taken away, since the rest isn't known exactly then.
+        Infinite if most of it was taken away, since the rest is not known exactly then.
         """
         held, shift, total = candidates.logits.astype(np.float64), distribution.shift, 0.0
         if self._adjust:
@@ -302,12 +302,12 @@ def _window(s: Sampling) -> int:
 
 
 def _looks_at_all(s: Sampling) -> bool:
-    """Whether a sampler that must see every logit is at the chain's beginning."""
+    """Whether the chain begins with a sampler that needs every logit."""
     return uses_dry(s) or (s.top_n_sigma > 0 and s.temperature > 0)
 
 
 def _cuts_nucleus(s: Sampling) -> bool:
-    """Whether top-p and min-p are cut here: nothing that looks at all tokens is before them."""
+    """Whether top-p and min-p are cut here: no sampler before them looks at all tokens."""
     return not _looks_at_all(s) and s.typical_p == 1 and (s.top_p < 1 or s.min_p > 0)
 
 

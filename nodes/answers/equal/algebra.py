@@ -1,9 +1,9 @@
-"""Decides whether two LaTeX expressions are equal; run as a script, in a process of its own.
+"""Decides whether two LaTeX expressions are equal; run as a script in a subprocess.
 
-The expressions are read by latex2sympy and compared with sympy. Two expressions are equal when
-their difference vanishes: at random places of their symbols, to thirty digits, or by
-simplification where they have no numeric value. Two equations are equal when their sides'
-differences are proportional. Imports nothing of thinkgraph; see `judge`.
+The expressions are parsed by latex2sympy and compared with sympy. Two expressions are equal when
+their difference vanishes: at random values of their symbols, to thirty digits, or by simplification
+if they have no numeric value. Two equations are equal when the differences of their sides are
+proportional. Imports nothing of thinkgraph; see `judge`.
 """
 
 import json
@@ -54,7 +54,7 @@ def same(one: str, other: str) -> bool:
 
 
 def size(latex: str) -> str | None:
-    """A real constant's size, to fifteen digits; None for what has symbols, or no size."""
+    """The value of a real constant to fifteen digits; None with symbols or without a value."""
     expression = parse(latex)
     if not isinstance(expression, sympy.Expr) or expression.free_symbols:
         return None
@@ -83,7 +83,7 @@ def _prime(primes: re.Match[str]) -> str:
 
 
 def _exact(read: sympy.Basic) -> sympy.Basic:
-    """With decimals as fractions, and with i as the imaginary unit."""
+    """Replace decimals by fractions, and i by the imaginary unit."""
     decimals = {each: sympy.Rational(str(each)) for each in read.atoms(sympy.Float)}
     plain = {each: sympy.Symbol(each.name) for each in read.atoms(sympy.Symbol)}
     imaginary = {each: sympy.I for each in read.free_symbols if getattr(each, "name", "") == "i"}
@@ -91,7 +91,7 @@ def _exact(read: sympy.Basic) -> sympy.Basic:
 
 
 def _products(one: sympy.Basic, other: sympy.Basic) -> sympy.Basic:
-    """`p(1-p)` as a product where p is a symbol too."""
+    """Replace calls such as `p(1-p)` by products if p is a symbol as well."""
     symbols = {each.name for each in one.free_symbols | other.free_symbols}
     calls = [
         each for each in one.atoms(AppliedUndef) if each.name in symbols and len(each.args) == 1
@@ -114,7 +114,7 @@ def _same_relation(one: Relational, other: Relational) -> bool:
 
 
 def _constant_ratio(one: sympy.Expr, other: sympy.Expr) -> Any:
-    """What one is of the other everywhere; None if that isn't constant, or is 0."""
+    """The ratio of two expressions, if it is constant, real and not 0; else None."""
     if not one.free_symbols or one.free_symbols != other.free_symbols:
         return None
     pairs = list(_values(one, other))
@@ -143,7 +143,7 @@ def _same_value(one: sympy.Expr, other: sympy.Expr) -> bool:
 
 
 def _values(one: sympy.Expr, other: sympy.Expr) -> Iterator[tuple[Any, Any]]:
-    """The sizes of both at random places, positive and negative, where both have one."""
+    """Yield the values of both at random points, positive and negative, where both have one."""
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     chance, found = random.Random(7), 0  # noqa: S311 (no secret)
     for attempt in range(4 * _PLACES if symbols else 1):
@@ -179,9 +179,9 @@ def _limit_memory() -> None:
 
 
 def serve() -> None:
-    """Answer pairs of expressions, one JSON line each, until standard input ends.
+    """Answer requests, one JSON line each, until standard input ends.
 
-    A pair `[one, other]` is answered by whether they are equal, `[one]` by its size.
+    The reply to `[one, other]` is whether they are equal, the reply to `[one]` its value.
     """
     _limit_memory()
     for line in sys.stdin:

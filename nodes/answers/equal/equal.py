@@ -24,19 +24,19 @@ Tolerance = float | str
 def equal(one: str, other: str, question: str = "", *, tolerance: Tolerance | None = None) -> bool:
     """Whether two answers are equal by value: `equal("0.5", "\\\\frac12")`.
 
-    Reflexive and symmetric, from any thread, in bounded time whatever the texts hold. Numbers
-    compare exactly; other mathematics by sympy, in a process of its own (see `judge`); the
-    rest as words, without regard to case, spacing and closing punctuation. Not transitive where
-    a text leaves something out: `5` is `5 cents`, and is `5 dollars`.
+    Reflexive, symmetric, thread-safe, and of bounded time for any texts. Numbers are compared
+    exactly, other mathematics by sympy in a subprocess (see `judge`), and the rest as words,
+    without regard to case, spacing and closing punctuation. Not transitive if a text leaves
+    something out: `5` equals both `5 cents` and `5 dollars`.
 
     Args:
         one: an answer.
-        other: another.
-        question: what was asked; see `canonical`.
+        other: another answer.
+        question: the question; see `canonical`.
         tolerance: how far apart two equal numbers may be; None for exactly equal.
 
     Raises:
-        ValueError: the tolerance is negative or no number.
+        ValueError: the tolerance is negative or not a number.
     """
     return equal_values(
         canonical(one, question), canonical(other, question), parse_tolerance(tolerance)
@@ -47,7 +47,7 @@ def parse_tolerance(tolerance: Tolerance | None) -> tuple[Fraction, bool]:
     """Read a tolerance as (size, whether it is relative).
 
     Raises:
-        ValueError: negative, or no number.
+        ValueError: the tolerance is negative or not a number.
     """
     text = str(tolerance or 0).strip()
     relative = text.endswith("%")
@@ -64,7 +64,7 @@ def parse_tolerance(tolerance: Tolerance | None) -> tuple[Fraction, bool]:
 
 
 def equal_values(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> bool:
-    """Whether two values are equal; what `equal` does after reading the answers."""
+    """Whether two values are equal: what `equal` does after it has parsed the answers."""
     same = one == other
     match one, other:
         case _ if same:
@@ -95,7 +95,7 @@ def conflicting(one: Value, other: Value) -> bool:
 
 
 def _either(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> bool:
-    """Two texts with two readings are equal in the same reading."""
+    """Compare values with two readings; two of them have to match in the same reading."""
     if isinstance(one, Either) and isinstance(other, Either):
         return equal_values(one.first, other.first, tolerance) or equal_values(
             one.second, other.second, tolerance
@@ -108,7 +108,7 @@ def _either(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> bool:
 
 
 def _named(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> bool:
-    """`x = 5` is 5 and 2x = 10, but not y = 5."""
+    """Compare values with left sides: `x = 5` equals 5 and 2x = 10, but not y = 5."""
     if isinstance(one, Named) and isinstance(other, Named) and one.name != other.name:
         return _same_equation(one, other)
     left, right = (value.value if isinstance(value, Named) else value for value in (one, other))
@@ -132,7 +132,7 @@ def _equation(value: Value) -> str | None:
 
 
 def _ray(name: str, kind: str, low: Value, high: Value) -> str | None:
-    r"""The interval (3, \\infty) of x as the inequality x > 3."""
+    r"""The interval (3, \infty) of x as the inequality x > 3."""
     equals = r"\le" if "[" in kind or "]" in kind else "<"
     match low, high:
         case Expression(r"-\infty"), Number() | Expression():
@@ -143,7 +143,7 @@ def _ray(name: str, kind: str, low: Value, high: Value) -> str | None:
 
 
 def _quantities(one: Value, other: Value, tolerance: tuple[Fraction, bool]) -> bool:
-    """A number without a unit has that of the other."""
+    """Compare quantities; a number without a unit takes that of the other."""
     if not (isinstance(one, Quantity) and isinstance(other, Quantity)):
         left, right = (
             value.value if isinstance(value, Quantity) else value for value in (one, other)

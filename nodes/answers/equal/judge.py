@@ -1,9 +1,9 @@
-"""A second process that decides whether two expressions are equal; `algebra` is its program.
+"""A subprocess that decides whether two expressions are equal; `algebra` is its program.
 
-An answer is untrusted text, and computer algebra has no bound: `10^{10^{10}}` fills the memory,
-and neither a signal (main thread only) nor a thread can stop a long integer power. So sympy runs
-in a process that can be killed. It starts with the first question that needs it, takes one
-question a line on its standard input, and ends when that closes.
+An answer is untrusted text, and computer algebra is unbounded: `10^{10^{10}}` fills the memory, and
+neither a signal (main thread only) nor a thread can stop a long integer power. So sympy runs in a
+process that can be killed. It is started on the first request, reads one request per line from its
+standard input, and ends when that is closed.
 """
 
 import atexit
@@ -21,16 +21,16 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 SECONDS = 3.0
-"""The longest that one comparison may take."""
+"""Maximum time of one comparison."""
 _START_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("algebra.py")
 
 
 class Judge:
-    """The process, started when first asked and again after it had to be killed.
+    """The subprocess, started on the first request and restarted after it had to be killed.
 
     Args:
-        seconds: the longest that one comparison may take.
+        seconds: maximum time of one comparison.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -39,12 +39,12 @@ class Judge:
         self._lock = threading.Lock()
 
     def ask(self, one: str, other: str) -> bool | None:
-        """Whether two LaTeX expressions are equal; None when that took too long or too much."""
+        """Whether two LaTeX expressions are equal; None if that took too much time or memory."""
         reply = self._reply([one, other])
         return reply if isinstance(reply, bool) else None
 
     def size(self, latex: str) -> Fraction | None:
-        """A real constant's size to fifteen digits; None where it has none or took too long."""
+        """The value of a real constant to fifteen digits; None if it has none or took too long."""
         reply = self._reply([latex])
         return Fraction(reply) if isinstance(reply, str) else None
 
@@ -55,7 +55,7 @@ class Judge:
             return self._exchange(json.dumps(expressions), self._seconds)
 
     def close(self) -> None:
-        """End the process; the next question starts another."""
+        """End the process; the next request starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -70,7 +70,7 @@ class Judge:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 encoding="utf-8",
-                start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
+                start_new_session=True,  # Ctrl-C in a terminal should reach only the parent
             )
         except OSError as error:
             logger.warning("%s doesn't start: %s", sys.executable, error)
@@ -90,7 +90,7 @@ class Judge:
         except OSError:
             reply = ""
         except BaseException:
-            self.close()  # a reply may be under way, and would be taken for the next one's
+            self.close()  # a late reply would be taken for that of the next request
             raise
         finally:
             watchdog.cancel()
@@ -101,7 +101,7 @@ class Judge:
             return None
 
 
-# Powers of powers, and exponents and factorials beyond all answers: no need to try them.
+# Powers of powers, and exponents and factorials too large for any answer, are not evaluated.
 _HUGE = re.compile(r"\^\{?-?\d{5,}|\^\{[^{}]*\d\^|\^-?\d+\^|\)\^\{?\d{3}|\d{4}!|!!!")
 _judge = Judge()
 atexit.register(_judge.close)
@@ -111,10 +111,10 @@ _hopeless: set[str] = set()
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two LaTeX expressions are equal by value; False also when it can't be found out.
+    """Whether two LaTeX expressions are equal by value; False also if that can't be decided.
 
-    An expression whose comparison had to be stopped is compared only by its spelling from then
-    on, so that a vote can be held up once by it, and not once for each of its rivals.
+    An expression whose comparison had to be stopped is compared only by its spelling from then on,
+    so that it delays a vote once, and not once for each of its rivals.
     """
     if one == other:
         return True
@@ -137,7 +137,7 @@ def _same(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=16384)
 def size(latex: str) -> Fraction | None:
-    """A real constant's size to fifteen digits; None for what has symbols, or no size."""
+    """The value of a real constant to fifteen digits; None with symbols or without a value."""
     if latex in _hopeless or _HUGE.search(latex):
         return None
     return _judge.size(latex)

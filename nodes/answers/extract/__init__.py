@@ -1,4 +1,4 @@
-"""Extractors: named ways to find the answer in what a model wrote."""
+"""Extractors: named ways to find the answer in the text of a model."""
 
 from thinkgraph.nodes.answers.extract.auto import Auto
 from thinkgraph.nodes.answers.extract.boxed import Boxed

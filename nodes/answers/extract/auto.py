@@ -11,7 +11,7 @@ from thinkgraph.nodes.answers.extract.number import LastNumber
 
 _WORDS = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
 _MOST_WORDS = 4
-"""A marked answer of more words is a sentence, and its number is the answer."""
+"""A marked answer with more words is a sentence, and the number in it is the answer."""
 _SHORT = 3
 _FORMULA = re.compile(
     r"(?<![\\\w])\$([^$\n]{2,200})\$|\\\(([^\n]{2,200}?)\\\)|\\\[(.{2,200}?)\\\]", re.DOTALL
@@ -34,7 +34,7 @@ _FINAL = re.compile(r"(?i)\bfinal answer\b|\A\s*answer\s*:")
 
 
 class Auto(Extractor):
-    """The default chain."""
+    """The default extractor: boxes, marked answers, short texts, formulas and numbers."""
 
     name = "auto"
     about = (
@@ -47,11 +47,11 @@ class Auto(Extractor):
     """What the answer is: a number, a text, or either."""
 
     def short(self) -> Any:
-        """Give the short form that `parse_extractor` reads back."""
+        """Return the short form that `parse_extractor` reads back."""
         return self.name if self.kind == "any" else super().short()
 
     def find(self, text: str) -> str | None:
-        """Find what was put in a box or marked, whichever is later; else what the kind allows."""
+        """Find the boxed or marked answer, whichever is later; else fall back by ``kind``."""
         given, text = text, _without_denied(text)
         marked = Final.last(text)
         remark = marked.text if marked and marked.remark else None
@@ -67,7 +67,7 @@ class Auto(Extractor):
         return said or short or _formula(text) or LastNumber().find(text) or remark
 
     def _said(self, text: str, marked: Phrase | None) -> str | None:
-        """What is in the last box; or was marked as the answer, later or without a box."""
+        """The content of the last box, or the marked answer if it is later or there is no box."""
         box = Boxed.last(text)
         if box and not (marked and marked.start >= box[1] and _supersedes(text, marked)):
             return box[0]
@@ -92,11 +92,11 @@ _DENYING = (
     *(" not", "n't", "n’t", "cannot", "never", "nicht", " pas ", " no es", "non è", "não"),
     *("niet", " inte", "不是", " не "),
 )
-"""Without one of these a text denies nothing; to look for them is quick."""
+"""A text without any of these denies nothing; looking for them first is fast."""
 
 
 def _without_denied(text: str) -> str:
-    """A text without the numbers that are said not to be the answer."""
+    """Remove the numbers from a text that it says are not the answer."""
     folded = text.lower()
     if not any(word in folded for word in _DENYING):
         return text
@@ -104,14 +104,14 @@ def _without_denied(text: str) -> str:
 
 
 def _supersedes(text: str, marked: Phrase) -> bool:
-    """Whether a phrase after a box is an answer, and no remark on the box."""
+    """Whether a phrase after a box is a new answer and not a remark on the box."""
     final = _FINAL.search(text[max(marked.start - 12, 0) : marked.start + 24])
     short = len(_WORDS.findall(marked.text)) <= _MOST_WORDS
     return final is not None or (short and bool(re.search(r"\d", marked.text)))
 
 
 def _value(phrase: str) -> str | None:
-    """A marked answer; of a sentence the number in it."""
+    """The answer in a marked phrase: the phrase or, if it is a sentence, the number in it."""
     if leading := LEADING.match(phrase):
         return leading[1]
     words = len(_WORDS.findall(phrase))
@@ -121,7 +121,7 @@ def _value(phrase: str) -> str | None:
 
 
 def _only_number(phrase: str) -> str | None:
-    """The number of a sentence that has one: "it costs $5", but none of "between 3 and 5"."""
+    """The number of a sentence with only one: "it costs $5"; None for "between 3 and 5"."""
     verb = _VERB.search(phrase) is not None
     return numbers[0] if verb and len(numbers := LastNumber.all(phrase)) == 1 else None
 
@@ -145,7 +145,7 @@ def _short(text: str) -> str | None:
 
 
 def _formula(text: str) -> str | None:
-    """The formula in which the last number stands: "so $x \\ge 5$" is not 5."""
+    """The formula that contains the last number: "so $x \\ge 5$" is not 5."""
     formulas = list(_FORMULA.finditer(text))
     if not formulas or re.search(r"\d", text[formulas[-1].end() :]):
         return None

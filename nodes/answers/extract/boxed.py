@@ -1,4 +1,4 @@
-r"""The boxes that mathematicians put around an answer: `\boxed{42}`."""
+r"""Boxed answers: `\boxed{42}`."""
 
 import re
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _TOKEN = re.compile(
     r"\\{1,2}(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}\\][^\s${}]*))|\\.|[{}]",
     re.DOTALL,
 )
-# Between boxes of one answer: `and`, commas, mathematics' brackets, the next one's left side.
+# Between boxes of one answer: `and`, commas, math delimiters, the left side of the next one.
 _MARKS = (
     r"(?:[\s$,;&.+]|\\[()\[\]]|\\(?:q?quad|[,;: ]|\\)|\\text\s?\{\s?(?:and|or|,)\s?\}"
     r"|\band\b|\bor\b)"
@@ -38,7 +38,7 @@ class Boxed(Extractor):
     about = r"what the last \boxed{…} or \fbox{…} holds; neighbouring boxes are one answer"
 
     def find(self, text: str) -> str | None:
-        r"""Find the box that closes last, and in it the innermost; `\boxed 5` counts too.
+        r"""Find the box that closes last, the innermost of nested ones; `\boxed 5` counts too.
 
         Boxes with nothing but `and`, commas and the like between them are one answer, a list:
         `\boxed{-2}` and `\boxed{1}` give `-2, 1`.
@@ -48,7 +48,7 @@ class Boxed(Extractor):
 
     @staticmethod
     def last(text: str) -> tuple[str, int] | None:
-        """The last answer in boxes, and the place at which it ends."""
+        """The last boxed answer, and the position at which it ends."""
         boxes = _boxes(text)
         if not boxes:
             return None
@@ -64,7 +64,7 @@ class Boxed(Extractor):
 
 
 def _boxes(text: str) -> list[_Box]:
-    """The boxes in the order in which they close; of nested ones the innermost."""
+    """The boxes in the order in which they close; only the innermost of nested ones."""
     found: list[_Box] = []
     if "box" not in text:  # most texts have none
         return found

@@ -20,7 +20,7 @@ _OPTION = (
     r"|(?:故|应|應|我)?[选選](?:择|擇|项|項)?)[\s*(:：（]{0,4}"
 )
 _ANNOUNCED = rf"(?:\s?(?:la|le|el|die|der|de|het|the)\b)?{_OPENING}LETTER{_NO_ARTICLE}"
-"""What follows a marker; tried there only, as a search for all markers takes most of the time."""
+"""What follows a marker; matched only there, since a pattern with all markers would be slow."""
 _SIGNS = [
     (True, rf"\\boxed\s?\{{{_OPENING}letter[)\]}}.:]"),
     (
@@ -41,7 +41,7 @@ _SIGNS = [
     (False, r"(?m:^)[ \t*]{0,9}LETTER[*]{0,3}(?:[.):：,。]|[ \t]{0,9}$)"),
     (False, r"\b(?:is|was|be)\s[*]{0,3}LETTER[*]{0,3}(?=[.!]?\s{0,9}$)"),
 ]
-"""Signs of a chosen letter, the surest first: whether the last counts where several differ."""
+"""Patterns of a chosen letter, the surest first; True: the last of several letters counts."""
 
 
 class Choice(Extractor):
@@ -63,7 +63,7 @@ class Choice(Extractor):
         return letters
 
     def find(self, text: str) -> str | None:
-        """Find the letter by the surest sign there is; unsure signs that disagree give None."""
+        """Find the letter by the surest pattern that matches; unsure ones must match one letter."""
         for sure, pattern in self._signs:
             if pattern is self._announced:
                 after = (pattern.match(text, marker.end()) for marker in markers(text))

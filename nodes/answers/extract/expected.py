@@ -1,4 +1,4 @@
-"""What to look for where the right answers are known."""
+"""The choice of an extractor by the reference answers of a task."""
 
 import re
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from thinkgraph.nodes.answers.value.value import plain
 
 _MOST_LABELS = 12
 _FEWEST = 4
-"""Letters of a choice whose options aren't known."""
+"""Minimum number of letters of a choice whose options aren't known."""
 _LETTER = re.compile(r"\(?([A-J])[).]?")
 
 
 def expected_extractor(references: Sequence[str], letters: str = "") -> Extractor:
-    """The extractor for answers like these.
+    """The extractor that suits the reference answers of a task.
 
     Args:
-        references: right answers of a task, one or more.
+        references: reference answers of the task, one or more.
         letters: the options' letters in a multiple choice, such as `ABCD`; else empty.
 
     Returns:
-        `choice` with the letters, also where all are different capitals from A to J; `yes-no`
-        where all are yes or no; `one-of` where all are true or false, or a few words that come
-        again and again; `{auto: number}` or `{auto: text}` where all are numbers or words; `auto`
-        for anything else, expressions among it.
+        `choice` with the letters, also if all are capitals from A to J and not all the same;
+        `yes-no` if all are yes or no; `one-of` if all are true or false, or a few recurring words;
+        `{auto: number}` or `{auto: text}` if all are numbers or words; `auto` for anything else,
+        such as expressions.
     """
     bare = [reference.strip() for reference in references]
     folded = {re.sub(r"[.!]$", "", reference).casefold() for reference in bare}
@@ -58,7 +58,7 @@ def _letters(references: Sequence[str], known: str) -> str:
 
 
 def _labels(references: Sequence[str]) -> tuple[str, ...]:
-    """Words that come again and again, in any case; none where there are more."""
+    """The distinct recurring words, without regard to case; empty if there are too many."""
     spelled = {each.rstrip(".!").casefold(): each.rstrip(".!") for each in sorted(references)}
     few = 2 <= len(spelled) <= min(_MOST_LABELS, len(references) // 4)
     return tuple(spelled[folded] for folded in sorted(spelled)) if few else ()

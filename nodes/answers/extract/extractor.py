@@ -1,4 +1,4 @@
-"""What an extractor is: a named way to find the answer in what a model wrote."""
+"""The base class of extractors: named ways to find the answer in the text of a model."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from thinkgraph.nodes.answers.extract.thoughts import without_thinking
 
 WINDOW = 32_000
-"""How much of a text's end, in characters, the extractors look at."""
+"""Number of characters at the end of a text that the extractors look at."""
 
 
 class Extractor(BaseModel, ABC):
@@ -17,23 +17,23 @@ class Extractor(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
-    """What a spec calls it."""
+    """Name of the extractor in a spec."""
     about: ClassVar[str]
     """What it finds, in one line."""
     setting: ClassVar[str | None] = None
-    """The field that the short form `{name: value}` sets; None where there are no settings."""
+    """The field that the short form `{name: value}` sets; None if there are no settings."""
 
     def __call__(self, text: str) -> str | None:
-        """Find the answer outside the text's thoughts; None when there is none."""
+        """Find the answer in a text, outside its think blocks; None if there is none."""
         found = self.find(without_thinking(text)[-WINDOW:])
         return (found.strip() or None) if found is not None else None
 
     @abstractmethod
     def find(self, text: str) -> str | None:
-        """Find the answer in a text that has no thoughts."""
+        """Find the answer in a text without think blocks."""
 
     def short(self) -> Any:
-        """Give the short form that `parse_extractor` reads back."""
+        """Return the short form that `parse_extractor` reads back."""
         if not self.setting:
             return self.name
         value = getattr(self, self.setting)

@@ -1,4 +1,4 @@
-"""What follows the words that announce an answer: `The answer is 42.`"""
+"""The answer after the words that announce it: `The answer is 42.`"""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from thinkgraph.nodes.answers.extract.extractor import Extractor
 from thinkgraph.nodes.answers.extract.markers import markers
 
 _FILLER = re.compile(r"(?i)\A(?:(?:indeed|therefore|thus|then|simply|just|now)\b,?\s*)+(?=\S)")
-_SUM = re.compile(r"\A[\d\s.,+*/()×÷$-]+=\s*(?=[\d$-])")  # 2 * 3 = 6: the sum is not the answer
+_SUM = re.compile(r"\A[\d\s.,+*/()×÷$-]+=\s*(?=[\d$-])")  # of 2 * 3 = 6 only 6 is the answer
 _DISPLAY = re.compile(
     r"\s*(?:\$\$\s*(?P<dollars>[^$]{1,400}?)\s*\$\$|\\\[\s*(?P<brackets>.{1,400}?)\s*\\\]"
     r"|```\w*\n(?P<code>.{1,400}?)\n```)",
@@ -36,7 +36,7 @@ _REASON = re.compile(
     r"(?i)[\s,(]+(?:because|since|as\s+(?:we|it|the|shown)|so\s+that|for\s+which|rather\s+than"
     r"|instead\s+of|and\s+not)\b.*|,\s*not\s+[-$]?\d.*"
 )
-# What is said of an answer, and is none: it is correct, unique, in simplest form.
+# Remarks on an answer: it is correct, unique, in simplest form.
 _REMARK = re.compile(
     r"(?i)\A(?:it'?s\b|it\s+is\b|that'?s\b|that\s+is\b|this\b|not\s+\w|in\s+(?:(?:the|its|simplest|terms)\b|(?-i:[a-z]+)\W*\Z)"
     r"|(?:also|always|clearly|indeed|therefore)?\s*(?:correct|incorrect|right|wrong|unique|obvious|reasonable"
@@ -52,29 +52,31 @@ _WORDS_AT_FIRST = re.compile(r"\A[^\W\d_]+\W+[^\W\d_]+\W+[^\W\d_]")
 
 
 class Phrase(NamedTuple):
-    """What follows a marker."""
+    """The text after a marker."""
 
     text: str
     start: int
-    """The place of the marker."""
+    """The position of the marker."""
     remark: bool = False
-    """Whether it says something of the answer, and is none: "correct", "not unique"."""
+    """Whether it is a remark on the answer and not an answer: "correct", "not unique"."""
+    after_purpose: bool = False
+    """Whether it follows words such as "to find the answer:", and so may say how to find it."""
 
 
 class Final(Extractor):
-    """What follows the last marker of an answer."""
+    """The text after the last marker of an answer."""
 
     name = "final"
     about = 'what follows the last "answer is", "Answer:" or "####", to the end of its sentence'
 
     def find(self, text: str) -> str | None:
-        """Find the last marker that an answer follows; a remark on it only if there is no other."""
+        """Find the text after the last marker; a remark on the answer only if there is no other."""
         found = self.last(text)
         return found.text if found else None
 
     @staticmethod
     def last(text: str) -> Phrase | None:
-        """The last marked phrase that is no remark; else the last remark of one or two words."""
+        """The last marked phrase that is not a remark; else the last remark of one or two words."""
         answer: Phrase | None = None
         remark: Phrase | None = None
         for phrase in _phrases(text):
@@ -99,14 +101,15 @@ def _phrases(text: str) -> Iterator[Phrase]:
         phrase = _END_OF_FORMULA.sub("", phrase) if words_alone else phrase
         phrase = _REASON.sub("", _SUM.sub("", _FILLER.sub("", phrase))).strip(" *_\t,")
         phrase = phrase if _keeps_stop(phrase) else phrase.rstrip(".")
-        if re.search(r"\w", phrase) and not _is_instruction(text[: marker.start()], phrase):
-            yield Phrase(_inline_math(phrase), marker.start())
+        purpose = bool(_PURPOSE.search(text[: marker.start()][-60:]))
+        if re.search(r"\w", phrase) and not (purpose and _WORDS_AT_FIRST.match(phrase)):
+            yield Phrase(_inline_math(phrase), marker.start(), after_purpose=purpose)
 
 
 def _closed(text: str) -> tuple[str, str]:
-    """What stands before and behind a brace that was opened before the text.
+    """Split a text at the end of a brace group that was opened before it.
 
-    It ends the words around a marker: `\\text{The answer is } 16`, `\\textbf{The answer is 16}`.
+    The group contains the marker: `\\text{The answer is } 16`, `\\textbf{The answer is 16}`.
     """
     depth = 0
     for brace in _BRACE.finditer(text):
@@ -116,17 +119,12 @@ def _closed(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _is_instruction(before: str, phrase: str) -> bool:
-    """Whether a phrase tells how an answer is found: `To find the answer: add the two.`"""
-    return bool(_PURPOSE.search(before[-60:]) and _WORDS_AT_FIRST.match(phrase))
-
-
 def _keeps_stop(phrase: str) -> bool:
     return bool(re.search(r"(?i)(?:[a-z]\.){2,}$|\b(?:jr|sr|inc|ltd|co)\.$", phrase))
 
 
 def sentence(text: str) -> str:
-    """The beginning of a text to the end of its first sentence or line."""
+    """The first sentence or line of a text."""
     for stop in _STOP.finditer(text):
         before, after = text[: stop.end()], text[stop.end() :].lstrip(" \t")
         if stop[0] == "." and _goes_on(before, after):
@@ -154,6 +152,6 @@ def _goes_on(before: str, after: str) -> bool:
 
 
 def _inline_math(phrase: str) -> str:
-    """`$x$` without its dollars, where they are all of the phrase."""
+    """Remove math delimiters around the whole phrase: `$x$` is `x`."""
     match = re.fullmatch(r"\$([^$]+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", phrase)
     return next(part for part in match.groups() if part) if match else phrase

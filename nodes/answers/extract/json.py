@@ -19,10 +19,10 @@ class Json(Extractor):
     setting = "path"
 
     path: str = Field(max_length=200)
-    """Keys and list indices, as `result.items[0].value` or `items.-1`; empty for all of it."""
+    """Keys and list indices: `result.items[0].value` or `items.-1`; empty for the whole value."""
 
     def find(self, text: str) -> str | None:
-        """Find the last value that parses, and in it the path; None where that leads nowhere."""
+        """Find the last valid JSON value, and return the part at ``path``; None if it has none."""
         value = next(iter(deque(_json_values(text), maxlen=1)), None)
         for key in re.findall(r"[^.\[\]]+", self.path):
             if isinstance(value, dict):
@@ -39,7 +39,7 @@ _JSON_TRIES = 500
 
 
 def _json_values(text: str) -> Iterator[Any]:
-    """Yield the outermost JSON objects and arrays in a text; what doesn't parse is passed over."""
+    """Yield the outermost JSON objects and arrays in a text; skip what doesn't parse."""
     place, tries = 0, 0
     while tries < _JSON_TRIES and (start := _JSON_START.search(text, place)):
         try:

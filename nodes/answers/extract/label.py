@@ -1,4 +1,4 @@
-"""Answers of a few words that are known beforehand: yes and no, or one of a set."""
+"""Answers from a known set: yes and no, or labels."""
 
 import re
 from functools import cached_property
@@ -17,7 +17,7 @@ LEADING = re.compile(
     r"\A[\s*_\"'`]*(yes|no)\b(?![\w'-])[*_\"'`]*(?:\s*[,.;:!–—](?!\s*\d+\s*\Z)|\s*\Z|\s-|\n)",
     re.IGNORECASE,
 )
-"""A text that begins with yes or no, as an answer does, not as in "no apples"."""
+"""A text that begins with yes or no as its answer, unlike "no apples"."""
 
 
 class YesNo(Extractor):
@@ -27,7 +27,7 @@ class YesNo(Extractor):
     about = "yes or no, in English letters, of a text that says either in one of 12 languages"
 
     def find(self, text: str) -> str | None:
-        """Find it in the box, after the marker, as the first word, or as the only one."""
+        """Find yes or no in a box, after a marker, as the first word, or the only one of them."""
         for part in (Boxed().find(text), Final().find(text), text):
             word = _WORD.search(part or "")
             if word and word[0].lower() in _YES_NO:
@@ -40,7 +40,10 @@ class OneOf(Extractor):
     """One of a set of labels."""
 
     name = "one-of"
-    about = "one of a set of labels, without regard to case: {one-of: [positive, negative]}"
+    about = (
+        "one of a set of labels, without regard to case: {one-of: [positive, negative]}; "
+        "yes and no stand for true and false"
+    )
     setting = "labels"
 
     labels: tuple[str, ...] = Field(min_length=2, max_length=1000)
@@ -55,12 +58,23 @@ class OneOf(Extractor):
         return tuple(label.strip() for label in labels)
 
     def find(self, text: str) -> str | None:
-        """Find the label in the box, after the marker, or the only one in the text."""
+        """Find the label in a box, after a marker, or the only one in the text or its last line."""
+        truth = self._truth
+        if truth and (leading := LEADING.match(text)):  # "No, that isn't true."
+            return truth[leading[1].lower()]
         for part in (Boxed().find(text), Final().find(text), text, text.rstrip().split("\n")[-1]):
             found = {match.casefold() for match in self._pattern.findall(part or "")}
             if len(found) == 1:
                 return self._spelled[found.pop()]
-        return None
+        said = YesNo().find(text) if truth else None
+        return truth[said] if said else None
+
+    @property
+    def _truth(self) -> dict[str, str]:
+        """The labels that yes and no stand for, where these are true and false; else empty."""
+        if self._spelled.keys() != {"true", "false"}:
+            return {}
+        return {"yes": self._spelled["true"], "no": self._spelled["false"]}
 
     @cached_property
     def _spelled(self) -> dict[str, str]:

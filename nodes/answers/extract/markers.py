@@ -2,7 +2,7 @@
 
 import re
 
-# By a word that a text must hold: the word for answer, then `is` or a colon.
+# By a word that the text must contain, the pattern: the word for answer, then `is` or a colon.
 _LANGUAGES = {
     "answer": r"\banswer\b[*_]*(?:\s+(?:is|would\s+be|must\s+be|should\s+be)[*_]*\s*:?|\s*[:：])",
     "antwort": r"\bantwort\b[*_]*(?:\s+(?:ist|lautet)\s*:?|\s*:)",
@@ -37,7 +37,7 @@ _PATTERNS = {
 
 
 def markers(text: str) -> list[re.Match[str]]:
-    """The places in a text where an answer is announced, in order; `####` is one, as in GSM8K."""
+    """The markers of an answer in a text, in order; `####` is one, as in GSM8K."""
     folded = text.lower()
     found = [
         match

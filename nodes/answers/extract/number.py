@@ -9,9 +9,9 @@ SPACELESS = r"\u0e00-\u0e7f\u1000-\u109f\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\
 """Letters of scripts written without spaces (in a character class): they may stand beside a
 number or an option's letter."""
 APART = rf"(?<![^\W{SPACELESS}])"
-"""A look-behind: no letter, digit or underscore stands before, but for such scripts' letters."""
+"""Look-behind: no letter, digit or underscore before, except letters of such scripts."""
 
-# An ordinary space stands in a number only where it can hardly stand between two.
+# A plain space is a thousands separator only where it is unlikely to separate two numbers.
 _SPACED = r"(?<!\d )(?:[1-9]\d?(?: \d{3})+|[1-9]\d\d(?: \d{3})* 000)(?!\d| \d)"
 _SEPARATED = r"\d{1,3}(?:(?:,|\{,\}|,?\\[,!]\s?|[\u00a0\u2009\u202f])\d{3})+(?!\d)"
 _DOTTED = r"\d{1,3}(?:\.\d{3}){2,}(?![\d.])|\d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)"
@@ -20,7 +20,7 @@ _DIGITS = rf"(?:{_SPACED},\d{{1,2}}(?!\d)|{_SPACED}|{_DOTTED}|{_SEPARATED}|{_COM
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
 _ROOT = r"(?:√\s?\(?\d+\)?|\\sqrt\s?\{\s?\d+\s?\})(?:\s?/\s?\d+)?"
-_BEGINNING = r"(?=[\s\-−\\$€£¥₹√\d.½¼¾⅓⅔])"  # tells most places apart at one look
+_BEGINNING = r"(?=[\s\-−\\$€£¥₹√\d.½¼¾⅓⅔])"  # rejects most positions at once
 _NUMBER = re.compile(
     rf"{_BEGINNING}{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
     rf"(?:{_ROOT}|\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
@@ -30,6 +30,10 @@ _NUMBER = re.compile(
     rf"|\s?{_ROOT}|\s?(?:π|\\pi(?![a-zA-Z]))(?:\s?/\s?\d+)?|i(?!\w)"
     r"|\s\d{1,9}/\d{1,9}|\s?/\s?\d+(?:\.\d+)?)?|[½¼¾⅓⅔])(?:\s?\\?%)?"
 )
+_CLOSED = re.compile(
+    r"(?:[^\S\n]|\^?\{?\\(?:[a-zA-Z]+\s?(?:\{[^{}$\n]*\})?|[,;:! %])\}?|\^\{?\d\}?){0,8}\$"
+)
+"""The rest of a formula after its number, to the closing dollar: a unit, a power, a space."""
 _PERCENT = re.compile(r"\s?\$?\s?(?:\\?%|(?:percent|per cent|pct)\b)")
 
 
@@ -46,14 +50,13 @@ class LastNumber(Extractor):
 
     @staticmethod
     def all(text: str) -> list[str]:
-        """All numbers, as `find` gives the last."""
+        """All numbers, in the form in which `find` returns the last."""
         return [_written(found, text) for found in _NUMBER.finditer(text)]
 
 
 def _written(found: re.Match[str], text: str) -> str:
     answer = found[0].replace("−", "-").strip()
-    # In $50\%$ the dollars are not money but the marks of mathematics.
-    in_mathematics = text[found.end() : found.end() + 3].lstrip().startswith("$")
-    answer = answer.removeprefix("$").strip() if in_mathematics else answer
+    if _CLOSED.match(text, found.end()):  # a formula, $50\%$ or $60 \text{ min}$, and not money
+        answer = answer.removeprefix("$").strip()
     percent = not answer.endswith("%") and _PERCENT.match(text, found.end())
     return f"{answer}%" if percent else answer

@@ -17,7 +17,7 @@ class Regex(Extractor):
 
     pattern: str = Field(min_length=1, max_length=1000)
     """A regular expression in RE2's syntax: no look-around and no back-references, and therefore
-    time linear in the text, where Python's own matcher can take for ever."""
+    time linear in the text, whereas Python's own matcher can take exponential time."""
 
     @field_validator("pattern")
     @classmethod

@@ -1,9 +1,9 @@
 """The extractors by name, and their short forms.
 
 An extractor is data, in YAML as in Python: `number`, `{regex: '(\\d+) euros'}`,
-`{json: result.value}`, `{choice: ABCD}`, or a list of these, tried in order. Every one is linear
-in the text or looks only at its end, so that no text can hold it up. A text without an answer
-gives None: the candidate abstains.
+`{json: result.value}`, `{choice: ABCD}`, or a list of these, tried in order. The time of every
+extractor is linear in the text, or it looks only at the end of the text, so that no text can stall
+it. A text without an answer gives None: the candidate abstains.
 """
 
 from collections.abc import Callable
@@ -30,13 +30,13 @@ from thinkgraph.nodes.answers.extract.regex import Regex
 
 
 class Text(Extractor):
-    """All of the text."""
+    """The whole text."""
 
     name = "text"
     about = "the whole text, stripped"
 
     def find(self, text: str) -> str | None:
-        """Give the text back."""
+        """Return the text."""
         return text
 
 
@@ -49,12 +49,12 @@ class Chain(Extractor):
     of: tuple[Extractor, ...] = Field(min_length=1)
 
     def find(self, text: str) -> str | None:
-        """Give what the first extractor finds that finds anything."""
+        """Return the answer of the first extractor that finds one."""
         found = (each.find(text) for each in self.of)
         return next((answer for answer in found if answer and answer.strip()), None)
 
     def short(self) -> Any:
-        """Give the list of the members' short forms."""
+        """Return the list of the members' short forms."""
         return [each.short() for each in self.of]
 
 
@@ -62,7 +62,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     each.name: each
     for each in (Auto, Boxed, Final, LastNumber, Choice, YesNo, OneOf, Regex, Json, Text)
 }
-"""The extractors by the name that a spec calls them."""
+"""The extractors by their names in specs."""
 
 
 def parse_extractor(value: Any) -> Extractor:
@@ -70,10 +70,11 @@ def parse_extractor(value: Any) -> Extractor:
 
     Args:
         value: a name (`"number"`), a name with its setting (`{"regex": "(\\\\d+) euros"}`), a list
-            of these to be tried in order, or an extractor, which is given back.
+            of these to be tried in order, or an extractor, which is returned as it is.
 
     Raises:
-        ValueError: no such extractor (names the nearest), or a setting that it can't have.
+        ValueError: there is no such extractor (the message names the nearest), or the setting is
+            invalid.
     """
     match value:
         case Extractor():

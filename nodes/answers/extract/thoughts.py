@@ -1,4 +1,4 @@
-"""Thoughts in a text: what a model wrote before its answer, in the formats that models use."""
+"""Think blocks in a text: the reasoning before an answer, in the formats that models use."""
 
 import re
 
@@ -17,11 +17,11 @@ _CONTROL = re.compile(r"<\|(?:end|return|call|start|begin_of_solution|end_of_sol
 
 
 def without_thinking(text: str) -> str:
-    """Cut the thoughts out of a text; a block that isn't closed reaches to the end.
+    """Remove the think blocks from a text; a block that isn't closed reaches to the end.
 
-    A closing tag without an opening one (a chat template may have written that into the prompt)
-    ends a block that began with the text. In the channels of gpt-oss only the last `final`
-    message counts, and `analysis…assistantfinal…` is such a text without its control tokens.
+    A closing tag without an opening one ends a block that began with the text, since a chat
+    template may have put the opening tag into the prompt. In the channels of gpt-oss only the last
+    `final` message counts; `analysis…assistantfinal…` is such a text without its control tokens.
     """
     if _HARMONY.match(text):
         finals = list(_CHANNEL.finditer(text))

@@ -1,4 +1,4 @@
-"""The grammar of values: how an answer is spelled, and what it stands for."""
+"""The grammar of values: parses the spelling of an answer as a value."""
 
 from thinkgraph.nodes.answers.value.read import asks_percent, canonical
 from thinkgraph.nodes.answers.value.relation import is_relation

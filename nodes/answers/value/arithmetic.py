@@ -1,7 +1,7 @@
 r"""Exact arithmetic: `2\frac{1}{2}`, `3 \cdot 10^4`, `5!`, `(1+2)/3`, in bounded time.
 
-A recursive descent over normal LaTeX. What has symbols, roots or functions is none of its
-business and gives None; so does whatever grows beyond all answers.
+A recursive descent parser of normalized LaTeX. Texts with symbols, roots or functions give None,
+and so do values that are too large for any answer.
 """
 
 import re
@@ -20,11 +20,11 @@ _DEEPEST = 40
 
 
 class _NoNumberError(Exception):
-    """The text is no arithmetic, or its value is too large."""
+    """The text is not arithmetic, or its value is too large."""
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The value of an arithmetic expression; None if it is none, undefined or too large."""
+    """The value of an arithmetic expression; None for other texts, or if undefined or too large."""
     if len(text) > LONGEST or not re.search(r"\d", text) or re.search(r"\([^()]*,", text):
         return None
     try:

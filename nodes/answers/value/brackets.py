@@ -1,8 +1,8 @@
-"""Bracket matching in an answer; round, square and curly ones count alike, as in intervals."""
+"""Bracket matching in an answer; all kinds of brackets match each other, as in intervals."""
 
 
 def depth(text: str) -> int:
-    """How deep the brackets of a text nest."""
+    """The nesting depth of the brackets in a text."""
     deepest = now = 0
     for sign in text:
         now += (sign in "([{") - (sign in ")]}")
@@ -11,7 +11,7 @@ def depth(text: str) -> int:
 
 
 def closing(text: str, start: int) -> int | None:
-    """The place of the bracket that closes the one at `start`; None if nothing does."""
+    """The position of the bracket that closes the one at `start`; None if there is none."""
     open_now = 0
     for place in range(start, len(text)):
         open_now += (text[place] in "([{") - (text[place] in ")]}")

@@ -15,7 +15,7 @@ _LIST_WORDS = re.compile(r"\s\\?&\s|\b(?:and|or)\b|(?<=[\d)])(?:and|or)(?=[\d(])
 
 
 def unordered(kind: Literal["set", "union"], members: list[Value]) -> Value:
-    """A set or union of the members; of the name that all of them have, if they have one."""
+    """A set or union of the members, with their left side if they have a single one."""
     names = {member.name for member in members if isinstance(member, Named)}
     if len(names) == 1:
         bare = [member.value if isinstance(member, Named) else member for member in members]
@@ -34,7 +34,7 @@ def _flat(kind: Literal["set", "union"], members: list[Value]) -> Value:
 def parts_of(text: str) -> list[str]:
     """Split at `;`, else at commas, `and` and `or`; without brackets `1,200` is one number.
 
-    Beside a semicolon a comma within a number is a decimal one: `(0,5; 1,5)`.
+    If there is a semicolon, a comma within a number is a decimal comma: `(0,5; 1,5)`.
     """
     if len(halves := split(text, ";")) > 1:
         text = re.sub(r"(?<=\d),(?=\d)", ".", text)

@@ -4,9 +4,9 @@ import re
 from fractions import Fraction
 
 LONGEST = 400
-"""Numbers of more characters are compared by their spelling."""
+"""Numbers with more characters than this are compared by their spelling."""
 DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+\.?\d*|\.\d+)"
-"""A number without sign, in the English way of writing."""
+"""An unsigned number in English notation."""
 SCALES = {
     "dozen": 12,
     "hundred": 10**2,
@@ -44,7 +44,7 @@ def read_digits(text: str) -> Fraction:
 
 
 def foreign(text: str) -> Fraction | None:
-    """The value of a number whose separators can't be read in the English way; else None."""
+    """The value of a number whose separators can't be English ones; None for anything else."""
     match = next((found for each in _FOREIGN if (found := each.fullmatch(text))), None)
     if match is None or len(text) > LONGEST:
         return None
@@ -54,7 +54,7 @@ def foreign(text: str) -> Fraction | None:
 
 
 def decimal_comma(text: str) -> Fraction | None:
-    """The value of `2,74` if its comma is a decimal one; it may also separate two numbers."""
+    """The value of `2,74` if its comma is a decimal comma; it may also separate two numbers."""
     if not _COMMA.fullmatch(text) or len(text) > LONGEST:
         return None
     return Fraction(text.replace(",", ".").replace(" ", ""))
@@ -73,5 +73,5 @@ def repeating(text: str) -> Fraction | None:
 
 
 def scale(word: str) -> int | None:
-    """What `million` or `millions` multiplies by; None for other words."""
+    """The factor that `million` or `millions` stands for; None for other words."""
     return SCALES.get(word.lower().rstrip("s"))

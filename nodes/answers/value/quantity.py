@@ -71,7 +71,7 @@ def compound(text: str, _: Read) -> Value | None:
 
 
 def counted_in_words(text: str, _: Read) -> Value | None:
-    """`seven apples`: the number in words is the longest beginning that is one."""
+    """`seven apples`: the number is the longest beginning that spells one."""
     words = text.split(" ")
     for count in range(min(len(words) - 1, 8), 0, -1):
         number = in_words(" ".join(words[:count]))

@@ -1,4 +1,4 @@
-"""The grammar of values: reads an answer's normal spelling as what it stands for."""
+"""The parser of values: reads the normalized spelling of an answer as a value."""
 
 import re
 from functools import lru_cache
@@ -29,14 +29,14 @@ _ASKS_PERCENT = re.compile(r"(?<![\d}] )(?<![\d}])(?:\bpercent(?:age)?\b|\\?%)",
 def canonical(answer: str, question: str = "") -> Value:
     """Read an answer as a value.
 
-    A percent sign divides by a hundred. Where the question asks for a percentage, a bare number
-    of 1 or more is a number of percents, so `50`, `50%` and `1/2` are one answer there. Where it
-    asks for a unit ("how many MB", "in dollars"), a quantity is the number of those: 50 cents
-    are 0.5 there. `5 million` is multiplied out.
+    A percent sign divides by a hundred. If the question asks for a percentage, a bare number of 1
+    or more is read as percent, so that `50`, `50%` and `1/2` are the same answer. If it asks for a
+    unit ("how many MB", "in dollars"), a quantity is read as the number of these units: 50 cents
+    are 0.5. `5 million` is multiplied out.
 
     Args:
         answer: the answer's text; more than `LONGEST` characters are compared as words.
-        question: what was asked; only whether it asks for a percentage or a unit matters.
+        question: the question; it matters only whether it asks for a percentage or a unit.
 
     Returns:
         A hashable value. Two answers with equal values are equal; the reverse needs `equal`.
@@ -45,7 +45,7 @@ def canonical(answer: str, question: str = "") -> Value:
 
 
 def asks_percent(question: str) -> bool:
-    """Whether a question says percent other than right after a number ("20% off")."""
+    """Whether a question mentions percent, other than right after a number ("20% off")."""
     return bool(_ASKS_PERCENT.search(question))
 
 
@@ -62,7 +62,7 @@ def _canonical(answer: str, percent: bool, unit: Unit | None) -> Value:
 
 
 def _as_asked(value: Value, percent: bool, unit: Unit | None) -> Value:
-    """A value in the percents or the unit that the question asks for."""
+    """Convert a value to the percentage or the unit that the question asks for."""
     match value:
         case Named():
             return Named(value.name, _as_asked(value.value, percent, unit))  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def _words(text: str) -> Words:
 
 
 def read(text: str) -> Value:
-    """Read a normal spelling; what is inside brackets is read by the same rules."""
+    """Parse a normalized spelling; the contents of brackets are parsed by the same rules."""
     text = text.strip()
     for reader in _READERS:
         if (value := reader(text, read)) is not None:
@@ -96,7 +96,7 @@ _OPTION = re.compile(r"(?:option|choice|answer)\s*:?\s*\(?([A-Za-z])\)?", re.IGN
 
 
 def _as_told(text: str, _: object) -> Value | None:
-    """Times, dates, ratios and ranges: digits that are not to be calculated with."""
+    """Times, dates, ratios and ranges, whose digits are not arithmetic, and lettered options."""
     if clock := _CLOCK.fullmatch(text):
         return Words(f"{int(clock[1])}:{clock[2] or '00'} {clock[3].lower()}m")
     if _RATIO.fullmatch(text):
@@ -172,4 +172,4 @@ _READERS = (
     collection.listed,
     collection.plus_minus,
 )
-"""The readers, tried in order; each gives None for what it can't read."""
+"""The readers, tried in order; each returns None for what it can't read."""

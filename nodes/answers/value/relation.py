@@ -1,4 +1,4 @@
-r"""What stands before a value: `x = 5`, `f(2) = 5`, `\angle ABC = 60`, `x > 5`, `1 < x \le 2`."""
+r"""Left sides and relations: `x = 5`, `f(2) = 5`, `\angle ABC = 60`, `x > 5`, `1 < x \le 2`."""
 
 import re
 from collections.abc import Callable
@@ -60,7 +60,7 @@ _ABOUT = re.compile(r"\\approx|approx")
 
 
 def name_of(text: str) -> str | None:
-    """The name on a left side, in one spelling; empty for words, None where it is no name."""
+    """The normalized name on a left side; empty for words, None if it is not a name."""
     text = text.strip()
     if _NAME.fullmatch(text) or _RATIO.fullmatch(text):
         bare = re.sub(r"[\s{}]|\\(?:text|mathrm|overline)|\bm(?=\s?\\)", "", text)
@@ -77,7 +77,7 @@ def name_of(text: str) -> str | None:
 
 
 def named(name: str, value: Value) -> Value:
-    """A value with its left side; words name nothing that another answer would repeat."""
+    """A value with its left side, unless that is words: other answers would not repeat them."""
     if not name or isinstance(value, Named):
         return value
     return Named(name, value)
@@ -158,13 +158,13 @@ def _assignment(sides: list[tuple[str, str]], read: Read) -> Value | None:
 
 
 def _constant(text: str) -> bool:
-    r"""Whether there are no letters but those of commands, `\pi`, e and units."""
+    r"""Whether a text has no letters except those of commands, `\pi`, e, i and units."""
     bare = re.sub(r"\\[a-zA-Z]+|(?<![a-zA-Z])[ei](?![a-zA-Z])|\s[a-zA-Z]{3,}$", "", text)
     return bool(text) and not re.search(r"[a-zA-Z]", bare)
 
 
 def inequality(text: str, read: Read) -> Value | None:
-    r"""`1 < x \\le 2` and `2 \\ge x > 1` are (1, 2], and `x > 1` is (1, \\infty)."""
+    r"""`1 < x \le 2` and `2 \ge x > 1` are (1, 2], and `x > 1` is (1, \infty)."""
     if unlike := _UNLIKE.fullmatch(text):
         return named(unlike["name"], all_but(read(unlike["value"])))
     bounds = _ascending(text)
@@ -254,7 +254,7 @@ def both(text: str, read: Read) -> Value | None:
 
 
 def set_builder(text: str, read: Read) -> Value | None:
-    r"""`\{x \mid x > 2\}` is what its condition says."""
+    r"""`\{x \mid x > 2\}` is the value of its condition."""
     if not (text.startswith(r"\{") and text.endswith(r"\}") and encloses(text[1:-2] + "}")):
         return None
     for bar in (r"\mid", "|", ":"):
@@ -266,5 +266,5 @@ def set_builder(text: str, read: Read) -> Value | None:
 
 
 def is_relation(latex: str) -> bool:
-    """Whether an expression states something (an equation, an inequality), and has no value."""
+    """Whether an expression is an equation or another relation, and so has no value."""
     return bool(re.search(r"[=<>]|\\(?:[lgn]e|in|approx|equiv|sim)(?![a-zA-Z])", latex))

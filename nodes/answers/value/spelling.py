@@ -1,7 +1,7 @@
-"""The normal form of an answer's spelling: the same answer, written in one way.
+"""Normalization of the spelling of an answer.
 
-Only spelling changes here, never value: spacing, `\\dfrac`, `\\left`, dollar signs, thousands
-separators, `\\text`, superscripts. What the spelling stands for is `read`'s concern.
+Only the spelling changes here, never the value: spacing, `\\dfrac`, `\\left`, dollar signs,
+thousands separators, `\\text`, superscripts. `read` parses the normalized spelling.
 """
 
 import re
@@ -147,15 +147,15 @@ _TEXT = re.compile(
 
 
 def normal(text: str) -> str:
-    """Write an answer in one way: `"\\dfrac12 "` and `"$\\frac{1}{2}$."` are `\\frac{1}{2}`.
+    """Normalize a spelling: `"\\dfrac12 "` and `"$\\frac{1}{2}$."` are `\\frac{1}{2}`.
 
     Args:
         text: an answer as a model or a book wrote it, at most a few thousand characters.
 
     Returns:
-        The normal spelling; `\\text{…}` keeps its words, set off by spaces.
+        The normalized spelling; `\\text{…}` keeps its words, between spaces.
     """
-    if "\\begin" not in text:  # where no row ends, a doubled backslash was escaped
+    if "\\begin" not in text:  # without matrix rows, a doubled backslash is an escaped one
         text = re.sub(r"\\\\(?=[a-zA-Z]{2})", r"\\", text)
     text = _unwrapped(_characters(text))
     text = _GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
@@ -177,7 +177,7 @@ def _replaced(text: str, rules: list[tuple[re.Pattern[str], str]]) -> str:
 
 
 def _characters(text: str) -> str:
-    """Unicode signs as LaTeX, before NFKC would flatten them (x² to x2, 2½ to 21/2)."""
+    """Write Unicode signs as LaTeX, before NFKC would flatten them (x² to x2, 2½ to 21/2)."""
     text = _VULGAR.sub(" ", text)
     for signs, command in ((_RAISED, "^"), (_LOWERED, "_")):
         run = re.compile(f"[{signs}]+")
@@ -202,7 +202,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _prices(text: str) -> str:
-    """Currency signs as words after their numbers; the dollars of mathematics vanish."""
+    """Write currency signs as words after their numbers; remove the dollar signs of formulas."""
     dollars = text.replace("\\$", "").count("$")
     if dollars == len(re.findall(r"(?<![\w\\])\$\s?-?\d", text)) or dollars == 0:
         text = _PRICE.sub(lambda match: f"{match[1]}{match[3]} {_MONEY[match[2]]}", text)
@@ -251,7 +251,7 @@ def _braced(match: re.Match[str]) -> str:
 
 
 def _without_full_stop(text: str) -> str:
-    """Without closing punctuation; the `!` of a factorial and the dots of 0.333... stay."""
+    """Remove closing punctuation, except the `!` of a factorial and the dots of 0.333..."""
     while text and text[-1] in ".,;:!?":
         if text[-1] == "!" and re.search(r"(?:[\d)}\]]|(?<![A-Za-z])[A-Za-z])!+$", text):
             break

@@ -15,7 +15,7 @@ class Unit:
     factor: Fraction = Fraction(1)
     """The size in that dimension's base unit: 1/100 for cents."""
     nouns: frozenset[str] = frozenset()
-    """The words that are no known units, in the singular."""
+    """The words that are not known units, in the singular."""
     per: frozenset[str] = frozenset()
     """What an amount of money is paid for: `hour` in dollars per hour."""
 
@@ -145,7 +145,7 @@ def read_unit(text: str) -> Unit:
 
 
 def _with_power(text: str) -> Iterator[tuple[str, int]]:
-    """Each word with the power that stands after it: `cm^2`, `feet squared`."""
+    """Yield each word with the power that follows it: `cm^2`, `feet squared`."""
     text = _INCH.sub("inch", text)
     for rate, words in _RATES.items():
         text = re.sub(rf"(?i)\b{rate}\b", words, text)

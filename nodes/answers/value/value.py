@@ -1,4 +1,4 @@
-"""What an answer can stand for."""
+"""The values that an answer can have."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Expression:
-    """A mathematical expression or relation, as normal LaTeX without needless spaces."""
+    """A mathematical expression or relation, as normalized LaTeX without unnecessary spaces."""
 
     latex: str
 
@@ -54,7 +54,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Named:
-    """A value with the left side it was given: `x = 5`, `f(2) = 5`, `x > 5`."""
+    """A value with its left side: `x = 5`, `f(2) = 5`, `x > 5`."""
 
     name: str
     value: "Number | Expression | Words | Quantity | Collection | Either"
@@ -84,6 +84,6 @@ def plain(value: Value) -> Value:
 
 
 def as_number(value: Value) -> Fraction | None:
-    """The number that a value is, apart from its left side and unit; None if it is none."""
+    """The number of a value, without its left side and unit; None if it is not a number."""
     bare = plain(value)
     return bare.number if isinstance(bare, Number) else None

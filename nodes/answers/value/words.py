@@ -84,7 +84,7 @@ def _whole(words: list[str]) -> Fraction | None:
 
 
 def _hundreds(words: list[str]) -> int | None:
-    """A number below a thousand, or dozens; None where the words make none."""
+    """A number below a thousand, or dozens; None for other words."""
     if words[-1:] == ["dozen"]:
         count = _tens(words[:-1]) if words[:-1] else 1
         return count * 12 if count is not None else None

@@ -211,6 +211,22 @@ class TestReproduce:
             "thinkgraph run self-consistency 'How many?' --model scripted --seed 7 -p samples=2"
         )
 
+    def test_a_question_is_never_taken_for_an_option(self) -> None:
+        result = tg.load("direct").run("-2 + 3?", model=ScriptedModel(["1"]), seed=1)
+        assert reproduce(result) == "thinkgraph run direct --model scripted --seed 1 -- '-2 + 3?'"
+
+    def test_names_models_by_role_and_inputs(self) -> None:
+        graph = tg.Graph("told", inputs={"style": tg.Input(default=""), "strict": tg.Input()})
+        graph.add(draft=tg.Generate(), critic=tg.Critique(model="critic"))
+        graph.edge(tg.START, "draft", "critic", tg.END)
+        critic = ScriptedModel(["Fine."], choices=[[9, 1]], name="judge")
+        draft, models = ScriptedModel(["5"]), {"critic": critic}
+        result = graph.run("?", model=draft, models=models, seed=1, strict=True, style="brief")
+        assert reproduce(result) == (
+            "thinkgraph run told.yaml '?' --model scripted --seed 1 --role critic=judge "
+            "-p style=brief -p strict=true"
+        )
+
     def test_quotes_for_a_shell(self) -> None:
         result = tg.load("direct").run("It's $5; rm -rf", model=ScriptedModel(["5"]), seed=1)
         assert "'It'\"'\"'s $5; rm -rf'" in reproduce(result)

@@ -123,6 +123,17 @@ def test_what_was_cut_reaches_the_vote() -> None:
     assert app.invoke(QUESTION)["answer"]["value"] == result.answer.value == "5"
 
 
+def test_only_a_graphs_own_budget_may_refer_to_its_params() -> None:
+    graph, budget = tg.load("direct"), {"tokens": "$max_tokens"}
+    told = "the budget's tokens is '\\$max_tokens', which is no number"
+    with pytest.raises(tg.ThinkgraphError, match=told):
+        graph.compile(model=says(), budget=budget)
+    with pytest.raises(tg.ThinkgraphError, match=told):
+        graph.run("?", model=says(), budget=budget)
+    with pytest.raises(tg.ThinkgraphError, match=told):
+        graph.compile(model=says()).invoke(QUESTION, context={"budget": budget})
+
+
 def test_the_lesser_of_two_budgets_holds() -> None:
     app = panel(Limits(calls=3)).compile(model=(model := says()), budget={"calls": 2})
     app.invoke(QUESTION)

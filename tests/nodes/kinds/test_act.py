@@ -187,6 +187,31 @@ class TestCode:
         result = tg.load("tool-integrated").run("?", model=model, max_calls=1)
         assert [c.result for c in result.candidates[0].calls] == ["1"]
 
+    def test_a_block_without_a_label_is_code(self):
+        model = ScriptedModel(
+            ["I compute it.\n```\nprint(5 * 3)\n", "print(5 * 3)\n```\n", "The answer is 15."]
+        )
+        result = tg.load("tool-integrated").run("?", model=model)
+        assert model.calls[1].prefix == "I compute it.\n```\n"
+        assert "```output\n15\n```" in model.calls[2].prefix
+        assert result.answer.value == "15"
+
+    @pytest.mark.parametrize("label", ["text", "bash"])
+    def test_a_block_that_is_no_code_is_part_of_the_text(self, label):
+        table = f"Take these:\n```{label}\na 3\nb 5\n```\n"
+        model = ScriptedModel([table, "So 3 + 5 = 8. The answer is 8."])
+        result = tg.load("tool-integrated").run("?", model=model)
+        (candidate,) = result.candidates
+        assert (candidate.answer, candidate.calls) == ("8", ())
+        assert candidate.text == f"{table}So 3 + 5 = 8. The answer is 8."
+
+    def test_fences_without_end_end_a_trajectory(self):
+        model = ScriptedModel(lambda messages, seed: "```text\na\n```\n")
+        graph = tg.load("tool-integrated")
+        result = graph.run("?", model=model, max_calls=2)
+        assert len(model.calls) == 3
+        assert result.usage.model_calls <= plan(graph, params={"max_calls": 2}).total.calls
+
     def test_a_program_is_executed_and_its_answer_votes(self):
         replies = [
             "```python\ndef solution():\n    return 14 / 2\n```",

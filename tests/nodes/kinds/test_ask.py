@@ -3,6 +3,7 @@
 import pytest
 
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.model import Message
 from thinkgraph.nodes.kinds.ask import Ask, listed
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.prompts.prompt import Prompt
@@ -24,9 +25,13 @@ def test_lines_come_without_their_numbers(text, lines):
     assert listed(text) == lines
 
 
+def stepped(model):
+    return Step("ask", 0, 1, {}, models=lambda role: model)
+
+
 async def asked(replies, fields, **settings):
     model = ScriptedModel(replies)
-    step = Step("ask", 0, 1, {}, models=lambda role: model)
+    step = stepped(model)
     node = Ask(prompt=PROMPT, into="found", **settings)
     update = await node.run(State(question="Why?", fields=fields), step)
     return update.fields, [call.messages[-1].content for call in model.calls]
@@ -34,6 +39,25 @@ async def asked(replies, fields, **settings):
 
 async def test_a_text_goes_to_its_field():
     assert await asked([" Because. "], {}) == ({"found": "Because."}, ["Why?"])
+
+
+async def test_an_empty_text_is_told():
+    step = stepped(ScriptedModel([" "]))
+    await Ask(prompt=PROMPT, into="found").run(State(question="Why?", fields={}), step)
+    assert step.failures == ["the model wrote nothing for 'found'"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "roles"),
+    [({}, ["system", "user", "assistant", "user"]), ({"conversation": False}, ["system", "user"])],
+)
+async def test_a_conversation_may_be_left_out_but_for_its_system_message(settings, roles):
+    turns = [("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello.")]
+    messages = tuple(Message(role=role, content=text) for role, text in turns)
+    model = ScriptedModel(["x"])
+    state = State(question="Why?", messages=messages, fields={})
+    await Ask(prompt=PROMPT, into="found", **settings).run(state, stepped(model))
+    assert [message.role for message in model.calls[0].messages] == roles
 
 
 async def test_each_item_is_asked_for():

@@ -76,6 +76,39 @@ async def test_children_that_add_nothing_count_once():
     assert [child.live for child in children] == [True, True, False]
 
 
+@given(st.lists(st.sampled_from(["two\n", "three\n", "two \n", ""]), min_size=1, max_size=6))
+async def test_of_equal_steps_the_first_alone_is_live(replies):
+    for parents in ([], [begun("one\n")]):
+        found, _ = await grown(replies, *parents, samples=len(replies))
+        children = found[len(parents) :]
+        alive = [child.text.rstrip() for child in children if child.live]
+        assert len(alive) == len(set(alive))
+        assert set(alive) == {child.text.rstrip() for child in children}
+
+
+async def test_equal_whole_answers_all_stay_live():
+    found, _ = await grown(["It is 4"] * 3, samples=3, write="rest")
+    assert [child.live for child in found] == [True] * 3
+
+
+async def test_a_step_begins_no_thought():
+    _, model = await grown(["two\n"], begun("one\n"), samples=1)
+    assert model.calls[0].sampling.template == {"enable_thinking": False}
+    _, model = await grown(["two\n"], begun("one\n"), samples=1, template={"enable_thinking": True})
+    assert model.calls[0].sampling.template == {"enable_thinking": True}
+    _, model = await grown(["It is 4"], samples=1, write="rest")
+    assert not model.calls[0].sampling.template
+
+
+async def test_steps_that_are_all_empty_are_told():
+    model = ScriptedModel(["<think>" + "well " * 80 + "</think>4\n"] * 2)
+    step = Step("grow", 0, 1, {}, models=lambda role: model)
+    update = await Expand(samples=2, max_tokens=64).run(State(question="How many?"), step)
+    assert [child.text for child in update.candidates] == ["", ""]
+    (failure,) = step.failures
+    assert failure.startswith("the model wrote nothing; raise `max_tokens`")
+
+
 async def test_log_probabilities_of_a_branch_count_each_token_once():
     """Four tokens at -1, two at -4 and two at -2: the mean of the eight is -2."""
     one = sure("a", "a a a a\n", -1.0, tokens=4)
@@ -118,9 +151,35 @@ async def test_an_answer_completes_its_branch():
         assert (child.finish_reason, child.answer) == ("stop", "4")
 
 
-async def test_a_line_that_announces_an_answer_and_gives_none_completes_nothing():
-    (child,), _ = await grown(["To find the answer: we first add.\n4"], samples=1)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "To find the answer: we first add.",
+        "To get the answer: multiply 3 by 4.",
+        "The answer is the total number of apples times the price.",
+        "Answer: we first compute the number of boxes.",
+        "The answer is in dollars.",
+        "The final answer is calculated as follows.",
+    ],
+)
+async def test_a_line_about_an_answer_completes_nothing(line):
+    (child,), _ = await grown([f"{line}\n4"], samples=1)
     assert child.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The answer is (B) Paris.",
+        "Answer: yes, they all fit in there.",
+        "The answer is $x + y$.",
+        "To find the answer: 3 * 4 = 12.",
+        r"\boxed{the sum of all of them}",
+    ],
+)
+async def test_an_answer_in_words_completes_its_branch(line):
+    (child,), _ = await grown([f"{line}\nMore."], samples=1)
+    assert child.finish_reason == "stop"
 
 
 async def test_log_probabilities_of_a_rewritten_text_are_not_its_drafts():

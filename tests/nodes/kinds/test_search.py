@@ -76,6 +76,13 @@ def test_rewards_lie_between_zero_and_one_in_the_order_of_the_scores(scores):
     assert ranked == sorted(ranked)
 
 
+@given(st.lists(st.one_of(st.none(), st.floats(-50, 50)), min_size=1, max_size=8))
+def test_an_unknown_score_has_the_least_reward(scores):
+    tree = Tree(grown(*((str(i), None, score) for i, score in enumerate(scores))))
+    unknown = [tree.reward[str(i)] for i, score in enumerate(scores) if score is None]
+    assert all(reward == min(tree.reward.values()) for reward in unknown)
+
+
 def test_a_chosen_candidate_alone_is_live():
     state = grown(("a", None, 0.9), ("b", None, 0.5))
     alive = {k: c.model_copy(update={"live": True}) for k, c in state.candidates.items()}

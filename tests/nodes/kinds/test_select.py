@@ -57,6 +57,16 @@ def test_what_is_not_accepted_is_dropped(settings: dict[str, Any], kept: list[st
     assert result.accepted is (live(result)[0] != "1") and not result.rejected
 
 
+def test_a_text_that_the_budget_cut_ranks_after_whole_ones() -> None:
+    long = "well " * 20 + "the answer is 4."
+    model = ScriptedModel(["It is 7.", long], logprobs=[-0.9, -0.1])
+    result = tg.load("best-of-n").run(
+        QUESTION, model=model, seed=1, samples=2, budget={"tokens": 12}
+    )
+    assert [c.finish_reason for c in result.candidates] == ["stop", "budget"]
+    assert live(result) == ["7"]
+
+
 def test_a_run_that_ends_with_nothing_accepted_says_so() -> None:
     result = run([1, 3, 5, 7], accepted=True)
     note = "Nothing was accepted: all 4 candidates were rejected."

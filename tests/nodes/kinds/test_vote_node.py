@@ -78,9 +78,9 @@ def test_order_changes_nothing_but_the_tie_break(settings, data, answers):
 
 
 def _kept(candidates, keep):
-    values = sorted((c.confidence.tail for c in candidates), reverse=True)
-    least = values[math.ceil(keep * len(values)) - 1]
-    return [c for c in candidates if c.confidence.tail >= least]
+    values = sorted((c.confidence.tail for c in candidates if c.answer is not None), reverse=True)
+    least = values[math.ceil(keep * len(values)) - 1] if values else 0.0
+    return [c for c in candidates if c.answer is None or c.confidence.tail >= least]
 
 
 @given(st.lists(ANSWERS, min_size=2, max_size=9), st.randoms())
@@ -123,6 +123,22 @@ def test_only_the_most_confident_vote():
     assert (answer.value, answer.of, answer.tally.margin) == ("5", 2, 15)
 
 
+def test_what_has_no_answer_takes_no_place_among_the_most_confident():
+    candidates = [drafted(0, None, tail=9), drafted(1, "4", tail=3), drafted(2, "5", tail=2)]
+    answer = elect(candidates, by="tail", keep=0.5)
+    assert (answer.value, answer.votes, answer.tally.abstentions) == ("4", 1, 1)
+
+
+def test_a_measure_that_only_an_abstention_lacks_still_weighs():
+    candidates = [
+        drafted(0, None),
+        drafted(1, "4", tail=9),
+        *(drafted(i, "5", tail=2) for i in (2, 3)),
+    ]
+    answer = elect(candidates, by="tail")
+    assert (answer.value, answer.note.count("weighs the same")) == ("4", 0)
+
+
 def test_without_a_measure_all_weigh_the_same_and_it_is_said():
     answer = elect([drafted(0, "4"), drafted(1, "4"), drafted(2, "5")], by="certainty")
     assert answer.value == "4"
@@ -136,6 +152,13 @@ def test_numbers_within_a_tolerance_are_one_answer():
     assert elect(candidates, tolerance="2%").votes == 2
     with pytest.raises(ArgumentError, match="neither a number"):
         Vote(tolerance="much")
+
+
+def test_it_is_said_how_many_texts_were_cut_off():
+    whole = [drafted(0, "4"), drafted(1, "5")]
+    assert "cut off" not in elect(whole).note
+    cut = drafted(2, "4", finish="length")
+    assert elect([*whole, cut]).note.endswith("1 of 3 texts were cut off before their end.")
 
 
 def test_a_candidate_cut_by_the_budget_votes_only_alone():

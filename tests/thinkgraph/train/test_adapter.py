@@ -7,9 +7,10 @@ import gguf
 import numpy as np
 import pytest
 
-from tests.thinkgraph.train.conftest import write_family
+from tests.thinkgraph.train.conftest import HEADS, write_family
 from thinkgraph.models.backends.local import open_model
 from thinkgraph.models.catalogue import find, load
+from thinkgraph.models.engine.llama.gguf_file import check_model
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 from thinkgraph.train.errors import TrainError
@@ -17,11 +18,13 @@ from thinkgraph.train.weights.adapter import (
     Adapter,
     Pair,
     from_gguf,
+    heads_of,
     read_gguf,
     read_peft,
     to_gguf,
     write_gguf,
 )
+from thinkgraph.train.weights.base import load_base
 from thinkgraph.train.weights.merge import merge
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
@@ -226,6 +229,43 @@ def test_a_second_adapter_is_refused_and_a_folder_may_have_a_plus(family, peft_m
         find(f"{folder / 'm.gguf'}")
 
 
+class Writer(gguf.GGUFWriter):
+    """Writes an empty array, too, as other tools do."""
+
+    def _pack_val(self, val, vtype, add_vtype, sub_type=None):
+        if vtype == gguf.GGUFValueType.ARRAY and len(val) == 0:
+            kinds = [vtype, gguf.GGUFValueType.STRING] if add_vtype else [gguf.GGUFValueType.STRING]
+            return b"".join(self._pack("I", each) for each in kinds) + self._pack("Q", 0)
+        return super()._pack_val(val, vtype, add_vtype, sub_type)
+
+
+def copied(path, out, kinds=None, *, without=(), more=(), alignment=None):
+    """Copy a GGUF, with other types of tensors, without some keys, with more keys or tensors."""
+    reader, writer = gguf.GGUFReader(path), Writer(out, "llama")
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name not in (
+            "general.architecture", *without
+        ):  # fmt: skip
+            own, *of = field.types
+            writer.add_key_value(field.name, field.contents(), own, sub_type=of[-1] if of else None)
+    for name, value in more:
+        if name.endswith(".weight"):
+            writer.add_tensor(name, value)
+        else:
+            writer.add_key_value(name, value, gguf.GGUFValueType.get_type(value))
+    if alignment:
+        writer.add_custom_alignment(alignment)
+    for each in reader.tensors:
+        kind = (kinds or {}).get(each.name)
+        data = gguf.quantize(each.data, kind) if kind is not None else each.data
+        writer.add_tensor(each.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("kind", ["F32", "BF16", "F16", "Q8_0", "Q4_1"])
 def test_a_merged_weight_keeps_its_type(kind, family, tmp_path):
@@ -234,19 +274,7 @@ def test_a_merged_weight_keeps_its_type(kind, family, tmp_path):
     name, module = "blk.0.attn_v.weight", "model.layers.0.self_attn.v_proj"
     random = np.random.default_rng(0)
     pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
-    mixed, out = tmp_path / "mixed.gguf", tmp_path / "out.gguf"
-    reader, writer = gguf.GGUFReader(path), gguf.GGUFWriter(mixed, "llama")
-    for field in reader.fields.values():
-        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
-            own, *of = field.types
-            writer.add_key_value(field.name, field.contents(), own, sub_type=of[-1] if of else None)
-    for each in reader.tensors:
-        data = gguf.quantize(each.data, wanted) if each.name == name else each.data
-        writer.add_tensor(each.name, data, raw_dtype=wanted if each.name == name else None)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    mixed, out = copied(path, tmp_path / "mixed.gguf", {name: wanted}), tmp_path / "out.gguf"
     write_gguf(Adapter({module: pair}, {module: 1.0}), mixed, tmp_path / "a.gguf")
 
     merge(tmp_path / "a.gguf", mixed, out)
@@ -258,3 +286,105 @@ def test_a_merged_weight_keeps_its_type(kind, family, tmp_path):
     found = gguf.dequantize(after[name].data, wanted)
     assert np.abs(found - wished).max() < {"Q4_1": 1.0, "Q8_0": 0.1}.get(kind, 0.1)
     open_model(out).close()
+
+
+def one_pair(seed=0):
+    random = np.random.default_rng(seed)
+    pair = Pair(*(random.normal(size=each).astype("float32") for each in ((2, 64), (32, 2))))
+    name = "model.layers.0.self_attn.v_proj"
+    return Adapter({name: pair}, {name: 1.0})
+
+
+@pytest.mark.model
+def test_a_model_with_another_alignment_and_an_empty_array_is_merged(family, tmp_path):
+    path = copied(family("llama"), tmp_path / "m.gguf", more=[("general.tags", [])], alignment=64)
+    write_gguf(one_pair(), path, tmp_path / "a.gguf")
+    merge(tmp_path / "a.gguf", path, tmp_path / "out.gguf")
+    before, after = (
+        {each.name: each.data for each in gguf.GGUFReader(tmp_path / name).tensors}
+        for name in ("m.gguf", "out.gguf")
+    )
+    changed = [name for name, data in before.items() if not np.array_equal(data, after[name])]
+    assert changed == ["blk.0.attn_v.weight"]
+    open_model(tmp_path / "out.gguf").close()
+
+
+@pytest.mark.model
+def test_a_merged_model_that_is_broken_replaces_nothing(family, tmp_path, monkeypatch):
+    def broken(path):
+        raise ModelError(f"{path} is not a whole GGUF file")
+
+    write_gguf(one_pair(), family("llama"), tmp_path / "a.gguf")
+    out = tmp_path / "out.gguf"
+    out.write_bytes(b"earlier")
+    monkeypatch.setattr("thinkgraph.train.weights.merge.check_gguf", broken)
+    with pytest.raises(TrainError, match="the merged model is broken"):
+        merge(tmp_path / "a.gguf", family("llama"), out)
+    assert out.read_bytes() == b"earlier"
+    assert list(tmp_path.glob("*.part")) == []
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"more": [("llama.rope.scaling.type", "yarn")]}, "rope.scaling.type"),
+        ({"more": [("llama.rope.scaling.factor", 4.0)]}, "rope.scaling.factor"),
+        ({"more": [("rope_freqs.weight", np.ones(8, np.float32))]}, "rope_freqs.weight"),
+        ({"without": ["llama.attention.head_count_kv"]}, "attention.head_count_kv"),
+    ],
+)
+def test_a_model_that_transformers_would_read_as_another_needs_its_base(
+    family, tmp_path, changes, reason
+):
+    path = copied(family("llama"), tmp_path / "m.gguf", **changes)
+    with pytest.raises(TrainError, match=f"{reason}.*--base FOLDER"):
+        load_base(path, None, precision="float32")
+
+
+@pytest.mark.model
+def test_a_model_without_a_number_of_key_heads_has_as_many_as_of_queries(family, tmp_path):
+    path = copied(family("llama"), tmp_path / "m.gguf", without=["llama.attention.head_count_kv"])
+    assert heads_of(check_model(path), "model.layers.0.self_attn.k_proj") == HEADS
+
+
+@pytest.mark.model
+def test_a_folder_that_is_not_empty_is_kept(cli, family, tmp_path):
+    write_gguf(one_pair(), family("llama"), tmp_path / "a.gguf")
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "adapter_config.json").write_text("earlier")
+    for out, reason in (("peft", "isn't an empty folder"), ("b.gguf", "did you mean --merge?")):
+        ended = cli("adapter", tmp_path / "a.gguf", "-m", family("llama"), "--out", tmp_path / out)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert reason in ended.err
+    assert (tmp_path / "peft" / "adapter_config.json").read_text() == "earlier"
+    assert not (tmp_path / "b.gguf").exists()
+    (tmp_path / "empty").mkdir()
+    from_gguf(tmp_path / "a.gguf", family("llama"), tmp_path / "empty")
+    assert read_peft(tmp_path / "empty").pairs.keys() == one_pair().pairs.keys()
+
+
+@pytest.mark.model
+def test_a_full_disk_leaves_no_half_of_a_folder(family, tmp_path, monkeypatch):
+    def full(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    write_gguf(one_pair(), family("llama"), tmp_path / "a.gguf")
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(TrainError, match="No space left on device"):
+        from_gguf(tmp_path / "a.gguf", family("llama"), tmp_path / "peft")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.gguf"]
+
+
+@pytest.mark.model
+def test_an_alpha_of_its_own_is_found_by_a_regular_expression(family, peft_model, tmp_path):
+    peft_model(family("llama"), alpha=8).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    patterns = {"oj": 64, r"layers\.[01]\.self_attn\.q_proj": 16}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"alpha_pattern": patterns}))
+    for module, scale in read_peft(tmp_path).scales.items():
+        assert scale == (4 if module.endswith("q_proj") else 2)
+    broken = json.dumps(config | {"alpha_pattern": {"(": 1}})
+    (tmp_path / "adapter_config.json").write_text(broken)
+    with pytest.raises(TrainError, match="no regular expression"):
+        read_peft(tmp_path)

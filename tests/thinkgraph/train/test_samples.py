@@ -67,3 +67,22 @@ def test_a_vote_of_a_few_samples_is_not_clear():
     found = row(*drafts, *[("hm", None, "stop")] * 6, votes={"5": 2}, answer="5")
     assert chosen(found, verify="vote", clear=0.6)[1].verified == 0
     assert chosen(found, verify="vote", clear=0.25)[1].verified == 2
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    questions = [Question(id=str(n), text=f"What is {n}?", reference=str(n)) for n in range(9)]
+    rows = [row((f"{n}", f"{n}", "stop")).model_copy(update={"question": str(n)}) for n in range(9)]
+    in_order, shuffled = (
+        select(each, questions, find_metric("exact"), Selection())[0]
+        for each in (rows, [*rows[4:], *reversed(rows[:4])])
+    )
+    assert said(in_order) == [str(n) for n in range(9)]
+    assert shuffled == in_order
+
+
+def test_near_copies_are_judged_by_what_is_learnt():
+    found = row(("two and two make 4", "4", "stop"), ("it is surely four: 4", "4", "stop"))
+    assert len(chosen(found)[0]) == 2
+    conversations, counts = chosen(found, learn="answer")
+    assert said(conversations) == ["4"]
+    assert counts.copies == 1

@@ -12,10 +12,18 @@ from tests.thinkgraph.train.conftest import write_family
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.catalogue import load
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Message, ModelRequest, Sampling
 from thinkgraph.train.errors import TrainError
-from thinkgraph.train.example import Conversation, Example, divide, read_conversations
-from thinkgraph.train.fine_tuning import REPORT, Report, fine_tune, working_folder
+from thinkgraph.train.example import (
+    Conversation,
+    Example,
+    divide,
+    read_conversations,
+    tokenized,
+)
+from thinkgraph.train.fine_tuning import Report, _examples, fine_tune, opened_vocabulary
+from thinkgraph.train.folder import ADAPTER, CHECKPOINTS, REPORT, find_record, working_folder
 from thinkgraph.train.reinforcement import score, without_second_bos
 from thinkgraph.train.settings import TrainSettings
 from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
@@ -181,15 +189,19 @@ def test_what_a_metric_finds_right_is_reinforced(cli, family, data, tmp_path):
     assert ended.out.startswith("2 steps; the mean reward")
     load(f"{path}+{out}")
     load(str(tmp_path / "whole.gguf"))
-    supervised = cli(*words, *QUICK, "-s", "steps=2")  # is another training, and not done
-    assert (supervised.status, supervised.err) == (0, "")
     written = out.read_bytes()
-    ended = cli(*words, "--reinforce", "contains", *more)
-    assert ended.status == 2
-    assert "--replace" in ended.err
-    assert out.read_bytes() == written
-    again = cli(*words, "--reinforce", "contains", *more, "--replace", "--json")
+    for other in ((*QUICK, "-s", "steps=2"), ("--reinforce", "exact", *more)):
+        ended = cli(*words, *other)
+        assert (ended.status, ended.err.count("\n")) == (2, 1)
+        assert "--replace" in ended.err
+        assert out.read_bytes() == written
+    out.unlink()
+    again = cli(*words, "--reinforce", "contains", *more, "--json")  # done, and written again
     assert (again.status, json.loads(again.out)["steps"]) == (0, 2)
+    assert out.read_bytes() == written
+    supervised = cli(*words, *QUICK, "-s", "steps=2", "--replace")
+    assert (supervised.status, supervised.err) == (0, "")
+    assert out.read_bytes() != written
 
 
 @pytest.mark.model
@@ -329,7 +341,7 @@ def test_text_in_parts_is_read_and_tools_are_refused(tmp_path):
     for turn in (call, {"role": "tool", "content": "2"}, {"role": "oracle", "content": "2"}):
         lines = [{"messages": [asked, said]}, {"messages": [asked, turn, said]}]
         path.write_text("\n".join(map(json.dumps, lines)))
-        with pytest.raises(TrainError, match="line 2"):
+        with pytest.raises(ThinkgraphError, match="line 2"):
             read_conversations(path)
 
 
@@ -388,3 +400,110 @@ def test_a_base_of_another_model_is_refused_before_the_training(
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "of another model" in ended.err
     assert not (tmp_path / "a.gguf.train" / "checkpoints").exists()
+
+
+@pytest.mark.model
+def test_a_file_that_no_training_wrote_is_kept(cli, family, data, tmp_path):
+    out = tmp_path / "a.gguf"
+    out.write_bytes(b"a model")
+    ended = train(cli, family("llama"), data, out, "-s", "steps=1")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "--replace replaces it" in ended.err
+    assert out.read_bytes() == b"a model"
+    assert train(cli, family("llama"), data, out, "-s", "steps=1", "--replace").status == 0
+    assert out.read_bytes() != b"a model"
+
+
+def test_checkpoints_without_a_report_are_removed(tmp_path):
+    out = tmp_path / "a.gguf"
+    checkpoint = working_folder(out) / CHECKPOINTS / "checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    assert find_record(out, Report, "digest", replace=False) is None
+    assert not checkpoint.exists()
+    (working_folder(out) / REPORT).write_text("broken")
+    with pytest.raises(TrainError, match="--replace starts anew"):
+        find_record(out, Report, "digest", replace=False)
+
+
+@pytest.mark.model
+def test_a_finished_adapter_that_was_moved_is_written_again(cli, family, data, tmp_path):
+    out = tmp_path / "a.gguf"
+    assert train(cli, family("llama"), data, out, "-s", "steps=2").status == 0
+    report, written = read_report(out), out.read_bytes()
+    out.rename(tmp_path / "moved.gguf")
+    assert train(cli, family("llama"), data, out, "-s", "steps=2").status == 0
+    assert (read_report(out), out.read_bytes()) == (report, written)
+
+
+@pytest.mark.model
+def test_a_training_that_continues_an_adapter_is_known_by_its_content(family, data, tmp_path):
+    path, first, second = family("llama"), tmp_path / "1.gguf", tmp_path / "2.gguf"
+    parts = divide(read_conversations(data), 2, 0)
+    settings = TrainSettings(steps=1, batch=4, rank=4, threads=1)
+    start = working_folder(first) / ADAPTER
+    fine_tune(*parts, path, first, settings)
+    fine_tune(*parts, path, second, settings, start=start)
+    written = second.read_bytes()
+    with pytest.raises(TrainError, match=r"rank=8: .* has rank=4; leave rank out"):
+        fine_tune(*parts, path, second, TrainSettings(steps=1, rank=8), start=start)
+    with pytest.raises(TrainError, match="targets=q_proj"):
+        fine_tune(*parts, path, second, TrainSettings(steps=1, targets="q_proj"), start=start)
+    with pytest.raises(TrainError, match="no peft adapter to continue from"):
+        fine_tune(*parts, path, second, settings, start=tmp_path / "none")
+    other = TrainSettings(steps=2, batch=4, rank=4, threads=1)
+    fine_tune(*parts, path, first, other, replace=True)  # another adapter in the same folder
+    with pytest.raises(TrainError, match="--replace starts anew"):
+        fine_tune(*parts, path, second, settings, start=start)
+    assert second.read_bytes() == written
+
+
+@pytest.mark.model
+def test_an_epoch_is_every_example_once_and_its_last_step_is_measured(family, data, tmp_path):
+    path, out = family("llama"), tmp_path / "a.gguf"
+    parts = divide(read_conversations(data), 2, 0)
+    settings = TrainSettings(
+        epochs=2, batch=4, rank=4, threads=1, evaluate_every=3, patience=0, learning_rate=1e-3
+    )
+    report = fine_tune(*parts, path, out, settings)
+    examples, _ = tokenized(parts.train, opened_vocabulary(path), 1024)
+    assert len(examples) == 14
+    assert report.steps == 2 * 4
+    assert report.tokens == 2 * sum(len(each.prompt) + len(each.answer) for each in examples)
+    assert [point.step for point in report.points] == [3, 6, 8]
+    assert report.kept is not None
+
+
+@pytest.mark.model
+def test_held_out_examples_that_are_too_long_are_counted(family):
+    def asked(text):
+        turns = (Message(role="user", content=text), Message(role="assistant", content="b"))
+        return Conversation(turns)
+
+    long = asked("a" * 500)
+    examples, held_out, left_out = _examples(
+        [asked("a"), long], [asked("c"), long], family("llama"), 200
+    )
+    assert (len(examples), len(held_out), left_out) == (1, 1, 2)
+
+
+@pytest.mark.model
+def test_ctrl_c_during_reinforcement_is_told_in_one_line(cli, family, data, tmp_path, monkeypatch):
+    def stopped(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("thinkgraph.cli.train._reinforce", stopped)
+    out = tmp_path / "a.gguf"
+    ended = cli(
+        "train", "--data", data, "-m", family("llama"), "--out", out, "--reinforce", "exact"
+    )
+    assert (ended.status, ended.err.count("\n")) == (130, 1)
+    assert "starts again" in ended.err
+
+
+def test_held_out_questions_are_set_once(cli, data, tmp_path):
+    ended = cli(
+        "train", "--data", data, "--out", tmp_path / "a.gguf", "--held-out", data,
+        "-s", "held_out=2",
+    )  # fmt: skip
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "--held-out doesn't apply to --set held_out" in ended.err

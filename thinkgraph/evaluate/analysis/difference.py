@@ -8,7 +8,7 @@ from thinkgraph.models.model import Frozen
 
 
 class ErrorDifference(Frozen):
-    """How much farther off one strategy's estimates are than the baseline's."""
+    """The paired difference in absolute error between one strategy and the baseline."""
 
     mean: float = Field(description="of the absolute errors' differences; below 0 is better")
     low: float = Field(description="of the 95 % interval, a paired bootstrap")
@@ -19,12 +19,12 @@ class ErrorDifference(Frozen):
 
     @property
     def sure(self) -> bool:
-        """Whether a difference is claimed."""
+        """Whether the difference is significant after correction, at the 5 % level."""
         return self.p_adjusted < 0.05
 
 
 class Difference(Frozen):
-    """One strategy against the baseline, on the questions that both have answered."""
+    """One strategy compared with the baseline, on the questions that both have answered."""
 
     label: str
     baseline: str
@@ -44,5 +44,5 @@ class Difference(Frozen):
 
     @property
     def sure(self) -> bool:
-        """Whether a difference is claimed: at most 5 % of such claims are wrong, together."""
+        """Whether the difference is significant: the family-wise error rate is at most 5 %."""
         return self.p_adjusted < 0.05

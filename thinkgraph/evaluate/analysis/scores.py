@@ -13,28 +13,33 @@ from thinkgraph.evaluate.runs.row import Row
 
 
 class StrategyScores(NamedTuple):
-    """A strategy's rows and scores, by the question's id, in the questions' order."""
+    """A strategy's rows and scores by question id, in the order of the questions."""
 
     label: str
     rows: dict[str, Row]
     scores: dict[str, Score]
 
     def shared(self, other: StrategyScores) -> list[str]:
-        """The questions that both have answered."""
+        """The ids of the questions that both strategies have answered."""
         return [question for question in self.scores if question in other.scores]
 
     def gains(self, other: StrategyScores) -> dict[str, float]:
-        """This one's score less the other's, on each question that both have answered."""
+        """This strategy's score minus the other's, on each question that both have answered."""
         shared = self.shared(other)
         return {each: self.scores[each].value - other.scores[each].value for each in shared}
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether a run ended without a failure."""
+        return any(row.failure is None for row in self.rows.values())
+
     def tokens(self, questions: Sequence[str]) -> float:
-        """Sampled tokens a question, on some of them."""
+        """Mean number of sampled tokens per question, over the given questions."""
         return mean([self.rows[each].tokens for each in questions])
 
 
 def score_all(comparison: Comparison, metric: Metric) -> list[StrategyScores]:
-    """Score every row: the scores of each strategy, in the comparison's order.
+    """Score every row and return the scores of each strategy, in the comparison's order.
 
     Raises:
         MetricError: a metric from another package failed.
@@ -54,5 +59,5 @@ def score_all(comparison: Comparison, metric: Metric) -> list[StrategyScores]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; 0.0 of nothing."""
+    """The mean; 0.0 for an empty sequence."""
     return math.fsum(values) / len(values) if values else 0.0

@@ -11,7 +11,7 @@ from thinkgraph.evaluate.analysis.statistics import Interval
 from thinkgraph.evaluate.analysis.strategy import StrategySummary
 from thinkgraph.evaluate.metrics.metric import Metric
 
-_MANY = 10_000  # a number of questions that nobody asks
+_MANY = 10_000  # beyond it, a number of questions is impractical and isn't named exactly
 
 
 def found(
@@ -25,10 +25,10 @@ def found(
 
     Args:
         strategies: the baseline's first.
-        differences: of the others to it.
-        thoughts: of the costlier ones to the direct answer.
-        metric: what "right" is.
-        questions: how many the comparison has.
+        differences: of the other strategies to the baseline.
+        thoughts: differences of the costlier strategies to the direct answer.
+        metric: defines what "right" means.
+        questions: number of questions in the comparison.
     """
     yield _baseline(strategies[0], metric)
     for each in differences:
@@ -42,12 +42,12 @@ def found(
 
 
 class Beaten(NamedTuple):
-    """A strategy off the front, and how far another is ahead of it for no more tokens.
+    """A strategy off the Pareto front, and how far another is ahead of it for no more tokens.
 
     Attributes:
-        strategy: of the strategy off the front.
-        gain: the other's score less its own, on the questions of both, -1 to 1.
-        interval: of that.
+        strategy: the summary of the strategy off the front.
+        gain: the other's mean score minus its own, on the questions that both answered, -1 to 1.
+        interval: the confidence interval of `gain`.
     """
 
     strategy: StrategySummary
@@ -56,7 +56,7 @@ class Beaten(NamedTuple):
 
 
 def equal_budget(best: StrategySummary, beaten: Sequence[Beaten]) -> str:
-    """What strategies off the front could have been had for."""
+    """Say that a strategy does at least as well as others off the front for no more tokens."""
     ahead = [
         f"{one.label} ({_tokens(one)}, {_percent(one.share)}: "
         f"{_spread(100 * gain, 100 * interval.low, 100 * interval.high)})"
@@ -136,7 +136,7 @@ def _error(each: Difference, error: ErrorDifference) -> str:
 
 
 def _overthinking(thoughts: Sequence[Difference]) -> Iterator[str]:
-    """Losses beside gains: harm is named only where it is more than chance makes."""
+    """Losses next to gains; harm is claimed only where it is significant."""
     for each in thoughts:
         if each.sure and each.points < 0:
             yield (
@@ -204,7 +204,7 @@ def _points(points: float) -> str:
 
 
 def _plain(number: float) -> str:
-    """Whole, or with one decimal where it would be 0."""
+    """A number without decimals, or with one where it would round to 0."""
     digits = 0 if abs(number) >= 0.5 else 1
     written = f"{number:.{digits}f}"
     return written.replace("-", "−") if float(written) else "0"
@@ -216,7 +216,7 @@ def _signed(number: float) -> str:
 
 
 def _figures(number: float) -> str:
-    """Three figures, without an exponent where it can be read."""
+    """A number with three significant digits; with an exponent only if very small or large."""
     if number and not 1e-3 <= abs(number) < 1e9:
         return f"{number:.3g}".replace("-", "−")
     digits = max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0

@@ -1,6 +1,6 @@
 """Statistics: confidence intervals, McNemar's test, Holm's correction, the bootstrap.
 
-numpy is all it needs; scipy and statsmodels are what the tests hold it against.
+It needs numpy only; the tests compare it with scipy and statsmodels.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 10_000
-_AT_ONCE = 4_000_000  # numbers drawn in one piece, to bound the memory
-_EXACT_SIGNS = 12  # up to so many differences, every pattern of signs is tried
+_AT_ONCE = 4_000_000  # random numbers drawn per batch, to bound memory
+_EXACT_SIGNS = 12  # up to this many differences, all sign patterns are enumerated
 
 
 class Interval(NamedTuple):
-    """Where a measured quantity probably lies."""
+    """A confidence interval."""
 
     low: float
     high: float
 
 
 def wilson(right: int, of: int, level: float = 0.95) -> Interval:
-    """The Wilson score interval of a share (Wilson 1927), as two shares from 0 to 1.
+    """The Wilson score interval of a proportion (Wilson 1927), from 0 to 1.
 
     Raises:
         ValueError: nothing was measured.
@@ -43,8 +43,8 @@ def wilson(right: int, of: int, level: float = 0.95) -> Interval:
 def mean_interval(values: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
     """The percentile bootstrap interval of a mean (Efron & Tibshirani 1993, chapter 13).
 
-    For paired data, `values` are the differences. It knows of no value that wasn't seen: where
-    all are alike it has no width. For scores, which have bounds, take `score_interval`.
+    For paired data, `values` are the differences. The bootstrap only redraws observed values, so
+    the interval has no width where all are equal. For bounded scores, use `score_interval`.
 
     Raises:
         ValueError: nothing was measured.
@@ -55,7 +55,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95, seed: int = 0) -
 def score_interval(scores: Sequence[float], level: float = 0.95, seed: int = 0) -> Interval:
     """The interval of a mean of scores from 0 to 1: `mean_interval` with two pseudo-scores.
 
-    A 0 and a 1 are added, as Agresti & Coull (1998) add successes and failures to a share.
+    A 0 and a 1 are added, as Agresti & Coull (1998) add successes and failures to a proportion.
 
     Raises:
         ValueError: nothing was measured.
@@ -68,13 +68,13 @@ def difference_interval(
 ) -> Interval:
     """The interval of a mean difference of paired scores from 0 to 1: a paired bootstrap.
 
-    The questions are drawn again, not the answers, so what both find hard cancels out. Half a
-    pair is added to each cell of the 2 x 2 table (Agresti & Min 2005): two pairs more, one of
-    them without a difference. A bare bootstrap finds no width where no question was answered
-    differently, as if ten questions had settled it.
+    Questions are resampled, not answers, so the difficulty of a question cancels out. Half a
+    pair is added to each cell of the 2 x 2 table (Agresti & Min 2005): two more pairs, one of
+    them without a difference. A plain bootstrap has no width where no question was answered
+    differently, even if there were only ten.
 
     Args:
-        differences: one a question, -1 to 1: the strategy's score less the baseline's.
+        differences: one per question, -1 to 1: the strategy's score minus the baseline's.
         level: of confidence.
         seed: of the resampling.
 
@@ -87,7 +87,7 @@ def difference_interval(
 def _bootstrap(
     values: Sequence[float], halves: Sequence[float], level: float, seed: int
 ) -> Interval:
-    """The percentile interval of the mean; each of `halves` counts as half a value."""
+    """The percentile interval of the mean; each of `halves` has half the weight of a value."""
     if not values:
         raise ValueError("an interval needs at least one measurement")
     drawn = np.array([*values, *values, *halves])
@@ -98,7 +98,7 @@ def _bootstrap(
 
 
 def _resampled_means(drawn: NDArray[np.float64], size: int, seed: int) -> NDArray[np.float64]:
-    """The means of `RESAMPLES` samples of a size, drawn with replacement."""
+    """The means of `RESAMPLES` samples of `size` values, drawn with replacement."""
     source, step = np.random.default_rng(seed), max(_AT_ONCE // size, 1)
     pieces = [
         drawn[source.integers(len(drawn), size=(min(step, RESAMPLES - start), size))].mean(axis=1)
@@ -108,16 +108,16 @@ def _resampled_means(drawn: NDArray[np.float64], size: int, seed: int) -> NDArra
 
 
 def paired_test(differences: Sequence[float], seed: int = 0) -> float:
-    """The two-sided p-value of paired differences, were neither of the two better.
+    """The two-sided p-value of paired differences, under the hypothesis that neither is better.
 
-    Right and wrong answers, whose differences are -1, 0 and 1: McNemar's exact test (McNemar
-    1947), which asks how often a coin would split the questions that only one of them gets
-    right so unevenly. Other differences: the sign-flip permutation test (Fisher 1935, section
-    21), with every pattern of signs for up to 12 differences other than 0, and 10,000 random
-    ones beyond (Phipson & Smyth 2010 count the one that was seen among them).
+    For right and wrong answers, whose differences are -1, 0 and 1: McNemar's exact test (McNemar
+    1947), the probability that a fair coin splits the questions that only one of the two gets
+    right at least as unevenly. For other differences: the sign-flip permutation test (Fisher
+    1935, section 21), with all sign patterns for up to 12 nonzero differences, and 10,000 random
+    ones beyond; the observed pattern counts as one of these (Phipson & Smyth 2010).
 
     Returns:
-        1.0 where there is no difference at all.
+        The p-value; 1.0 where there is no difference at all.
     """
     seen = [each for each in differences if each]
     if all(abs(each) == 1 for each in seen):
@@ -126,7 +126,7 @@ def paired_test(differences: Sequence[float], seed: int = 0) -> float:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """The exact p-value of McNemar's test, from the questions that only one gets right."""
+    """The exact p-value of McNemar's test, given how many questions only one side gets right."""
     flips, fewer = gained + lost, min(gained, lost)
     ways, tail = 1, 0
     for heads in range(fewer + 1):
@@ -138,7 +138,7 @@ def mcnemar(gained: int, lost: int) -> float:
 def _sign_flips(differences: NDArray[np.float64], seed: int) -> float:
     count = len(differences)
     exact = count <= _EXACT_SIGNS
-    # A sum that rounding alone puts below the observed one is as large.
+    # The tolerance counts sums that only rounding puts below the observed one.
     reached = abs(math.fsum(differences)) - 1e-9 * math.fsum(abs(differences))
     if exact:
         signs = 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
@@ -151,10 +151,10 @@ def _sign_flips(differences: NDArray[np.float64], seed: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number (Holm 1979), in the order given.
+    """P-values adjusted for multiple testing (Holm 1979), in the order given.
 
-    To claim what has an adjusted value below 0.05 makes one wrong claim or more in at most 5 %
-    of comparisons, however the tests hang together.
+    Claiming every difference with an adjusted value below 0.05 keeps the family-wise error rate,
+    the probability of at least one wrong claim, at 5 % or less, even if the tests are dependent.
     """
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -166,22 +166,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def questions_needed(
     differences: Sequence[float], *, power: float = 0.8, level: float = 0.95, comparisons: int = 1
 ) -> int | None:
-    """How many questions would show a difference as large as the one that was seen.
+    """The number of questions needed to detect a difference as large as the observed one.
 
     ((z_a sqrt(psi) + z_b sqrt(psi - delta^2)) / delta)^2 with the mean difference `delta` and
     the mean square `psi`, which for right and wrong answers is the share of questions that only
-    one of the two gets right: Connor (1987), who has it from the normal approximation of
-    McNemar's test. It takes what was seen for the truth; a chance difference is seldom that
-    large, so it is a least number rather than a promise.
+    one of the two gets right: Connor (1987), from the normal approximation of McNemar's test. It
+    takes the observed difference for the true one, which is often smaller, so read the number as
+    a lower bound.
 
     Args:
-        differences: one a question, as for `paired_test`.
-        power: how probable the difference is then to be claimed.
+        differences: one per question, as for `paired_test`.
+        power: probability of detecting the difference.
         level: of confidence.
-        comparisons: how many are made; the error allowed is shared among them (Bonferroni).
+        comparisons: number of comparisons, among which the error is divided (Bonferroni).
 
     Returns:
-        None where no difference was seen, or nothing measured.
+        None where no difference was observed, or nothing was measured.
     """
     count = len(differences)
     delta = abs(math.fsum(differences)) / count if count else 0.0

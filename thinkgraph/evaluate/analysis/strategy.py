@@ -8,7 +8,7 @@ from thinkgraph.models.model import Frozen
 
 
 class StrategySummary(Frozen):
-    """How one strategy did."""
+    """Accuracy and cost of one strategy."""
 
     label: str
     questions: int = Field(description="answered so far, failures included")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,15 +33,15 @@ Interval3 = tuple[float, float, float]
 
 
 class Group(Frozen):
-    """How the strategies did on the questions of one group."""
+    """Scores of the strategies on the questions of one group."""
 
     name: str
-    questions: int
+    questions: int = Field(description="that every strategy has answered, so that shares compare")
     shares: dict[str, Interval3] = Field(description="by label: share, low and high, 0 to 1")
 
 
 class Summary(Frozen):
-    """The strategies, in the order asked for, and what can be said of them."""
+    """The strategies, in the order of the comparison, with their differences and conclusions."""
 
     strategies: tuple[StrategySummary, ...]
     differences: tuple[Difference, ...] = Field(description="of each strategy but the baseline")
@@ -56,26 +57,32 @@ class Summary(Frozen):
     )
     sentences: tuple[str, ...] = Field(description="what was found, in plain words")
     groups: tuple[Group, ...] = Field((), description="by the questions' groups, if they have any")
+    measure: Literal["right", "within", "score"] = Field(
+        "right",
+        description="the mean of what the shares are: right answers, estimates within the "
+        "tolerance, or scores from 0 to 1",
+    )
 
 
 def summarize(
     comparison: Comparison, metric: Metric, results: Sequence[StrategyScores] | None = None
 ) -> Summary:
-    """What a comparison comes to, finished or not.
+    """Summarize a comparison, finished or not.
 
-    Two strategies are compared on the questions that both have answered. A run that failed is
-    a wrong answer. Shares have Wilson's interval, differences a paired bootstrap's; each
-    strategy is tested against the baseline, corrected for their number by Holm.
+    Two strategies are compared on the questions that both have answered. A failed run counts as
+    a wrong answer. Shares of right answers have a Wilson interval, differences a paired bootstrap
+    interval; each strategy is tested against the baseline, with Holm's correction for the number
+    of tests.
 
     Args:
-        comparison: what was asked and answered.
-        metric: what is right.
-        results: every row with its score, where that is known; else each is judged now.
+        comparison: the questions, strategies and rows.
+        metric: judges the answers.
+        results: every row with its score, if already known; otherwise all rows are scored now.
 
     Raises:
         MetricError: a metric from another package failed.
     """
-    results = results or score_all(comparison, metric)  # an own metric may be slow: judge once
+    results = results or score_all(comparison, metric)  # a user's metric may be slow: score once
     baseline = results[0]
     direct = next(
         (s for s, v in zip(results, comparison.variants, strict=True) if v.graph == "direct"),
@@ -83,7 +90,7 @@ def summarize(
     )
     strategies = _summaries(results, metric, comparison)
     differences = _differences(results, baseline, comparison.seed)
-    # One family of tests where the direct answer is the baseline, so that no two contradict.
+    # If the direct answer is the baseline, reuse its tests, so that the two can't contradict.
     thoughts = differences if direct is baseline else _differences(results, direct, comparison.seed)
     models = {variant.label: variant.model for variant in comparison.variants}
     thoughts = [
@@ -101,19 +108,32 @@ def summarize(
             sentences.found(strategies, differences, thoughts, metric, len(comparison.questions))
         ),
         groups=tuple(_groups(results, comparison)),
+        measure=_measure(strategies, metric),
     )
+
+
+def _measure(
+    strategies: Sequence[StrategySummary], metric: Metric
+) -> Literal["right", "within", "score"]:
+    if metric.estimates:
+        return "within"
+    return "score" if any(each.right is None for each in strategies) else "right"
 
 
 def _groups(results: Sequence[StrategyScores], comparison: Comparison) -> Iterator[Group]:
     names = sorted({question.group for question in comparison.questions})
+    begun = [result for result in results if result.scores]
     for name in names if names != [""] else ():
-        members = [each.id for each in comparison.questions if each.group == name]
+        members = [
+            each.id
+            for each in comparison.questions
+            if each.group == name and all(each.id in result.scores for result in begun)
+        ]
         shares = {}
-        for result in results:
-            values = [result.scores[id].value for id in members if id in result.scores]
-            if values:
-                low, high = _share_interval(values, comparison.seed)
-                shares[result.label] = (mean(values), low, high)
+        for result in begun if members else ():
+            values = [result.scores[id].value for id in members]
+            low, high = _share_interval(values, comparison.seed)
+            shares[result.label] = (mean(values), low, high)
         yield Group(name=name or "(none)", questions=len(members), shares=shares)
 
 
@@ -122,7 +142,8 @@ def _summaries(
 ) -> list[StrategySummary]:
     strategies = [_summary_of(result, metric, comparison) for result in results]
     return [
-        each.model_copy(update={"on_front": _on_front(each, strategies)}) for each in strategies
+        each.model_copy(update={"on_front": _on_front(result, results)})
+        for each, result in zip(strategies, results, strict=True)
     ]
 
 
@@ -144,7 +165,7 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
         tokens=tokens,
         prompt_tokens=mean([row.prompt_tokens for row in rows]),
         calls=mean([row.calls for row in rows]),
-        seconds=tokens * comparison.seconds_per_token,
+        seconds=tokens * comparison.pace(result.label),
         tokens_per_right=tokens * len(rows) / total if total else None,
         on_front=False,
         errors=metric.errors(scores),
@@ -159,22 +180,28 @@ def _share_interval(scores: Sequence[float], seed: int) -> Interval:
     return score_interval(scores, seed=seed)
 
 
-def _on_front(one: StrategySummary, strategies: Sequence[StrategySummary]) -> bool:
-    return one.questions > one.failures and not any(_beats(other, one) for other in strategies)
+def _on_front(one: StrategyScores, results: Sequence[StrategyScores]) -> bool:
+    return one.has_answered and not any(_dominates(other, one) for other in results)
 
 
-def _beats(one: StrategySummary, other: StrategySummary) -> bool:
-    """Whether one is at least as right for no more tokens, and better in one of the two."""
-    if one.questions == one.failures:
+def _dominates(one: StrategyScores, other: StrategyScores) -> bool:
+    """Whether one is as accurate for no more tokens, and better in one of the two.
+
+    Measured on the questions that both have answered: in an unfinished comparison the means of
+    two strategies are of different questions.
+    """
+    shared = one.shared(other)
+    if not (shared and one.has_answered):
         return False
-    better = (one.share, -one.tokens) != (other.share, -other.tokens)
-    return better and one.share >= other.share and one.tokens <= other.tokens
+    gain = _gain(one, other)
+    saved = other.tokens(shared) - one.tokens(shared)
+    return min(gain, saved) >= 0 and max(gain, saved) > 0
 
 
 def _differences(
     results: Sequence[StrategyScores], baseline: StrategyScores, seed: int
 ) -> list[Difference]:
-    """Each strategy but the baseline against it, corrected for their number."""
+    """The difference of each other strategy to the baseline, with p-values adjusted by Holm."""
     others = [result for result in results if result is not baseline]
     found = [_difference(result, baseline, seed, len(others)) for result in others]
     adjusted = holm([each.p for each in found])
@@ -212,7 +239,7 @@ def _difference(
         p_adjusted=p,
         gained=_where(by_question, lambda gain: gain > 0),
         lost=_where(by_question, lambda gain: gain < 0),
-        # The normal approximation can be done with fewer questions than the exact test.
+        # The normal approximation may need fewer questions than the exact test has had already.
         needed=max(needed, len(gains) + 1) if needed else None,
         error=_error_difference(result, baseline, seed),
     )
@@ -239,7 +266,7 @@ def _error_difference(
 
 
 def _costlier(results: Sequence[StrategyScores], difference: Difference) -> bool:
-    """Whether a strategy samples more than the other, on the questions of both."""
+    """Whether a strategy samples more tokens than its baseline, on the questions of both."""
     by_label = {result.label: result for result in results}
     one, other = by_label[difference.label], by_label[difference.baseline]
     shared = one.shared(other)
@@ -249,21 +276,24 @@ def _costlier(results: Sequence[StrategyScores], difference: Difference) -> bool
 def _equal_budget(
     strategies: Sequence[StrategySummary], results: Sequence[StrategyScores], seed: int
 ) -> list[str]:
-    """For each strategy on the front, those off it for which it is the best that costs no more."""
-    by_label = {result.label: result for result in results}
+    """For each strategy on the front, a sentence about those that it beats for no more tokens."""
+    by_label = {each.label: each for each in strategies}
     beaten: dict[str, list[sentences.Beaten]] = {}
-    for one in strategies:
-        cheaper = [each for each in strategies if _beats(each, one)]
-        if not cheaper or not one.questions:
+    for one in results:
+        cheaper = [each for each in results if _dominates(each, one)]
+        if not cheaper:
             continue
-        best = max(cheaper, key=lambda each: (each.share, -each.tokens))
-        gains = list(by_label[best.label].gains(by_label[one.label]).values())
-        if gains:
-            interval = difference_interval(gains, seed=seed)
-            found = sentences.Beaten(one, mean(gains), interval)
-            beaten.setdefault(best.label, []).append(found)
+        best = max(cheaper, key=lambda each: (_gain(each, one), -by_label[each.label].tokens))
+        gains = list(best.gains(one).values())
+        interval = difference_interval(gains, seed=seed)
+        found = sentences.Beaten(by_label[one.label], mean(gains), interval)
+        beaten.setdefault(best.label, []).append(found)
     return [
         sentences.equal_budget(each, beaten[each.label])
         for each in strategies
         if each.label in beaten
     ]
+
+
+def _gain(one: StrategyScores, other: StrategyScores) -> float:
+    return mean(list(one.gains(other).values()))

@@ -1,1 +1,1 @@
-"""Fitting a strategy's params and prompts to a model and questions of one's own."""
+"""Fitting a strategy's params and prompts to a model and a user's questions."""

@@ -1,7 +1,7 @@
-"""The search for a strategy's best params: Optuna proposes, a comparison's runner judges.
+"""The search for a strategy's best params: Optuna proposes settings, a runner evaluates them.
 
-One part of the questions is searched on, the rest judges the winner. Trials share their samples
-through the pool, and one that falls behind on the first questions is not run on the others.
+The search uses one part of the questions; the rest is held out to judge the winner. Trials share
+their samples through the pool, and a trial that falls behind on the first questions is pruned.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ except ImportError as error:
     raise ThinkgraphError('fit needs Optuna; install it: pip install "thinkgraph[fit]"') from error
 
 RUNGS = (0.25, 0.5, 1.0)
-"""After which shares of the questions a trial may be given up."""
+"""Shares of the questions after which a trial may be pruned."""
 MARGIN = 1.1
-"""How much more than the default's tokens a setting may take, where no budget is given."""
+"""Token budget without an explicit one, as a multiple of what the default setting takes."""
 LEAST = 4
-"""Questions in each part, at least."""
+"""Minimum number of questions in each part."""
 ASKS = 20
-"""How often Optuna is asked for each setting: it proposes some again and again."""
+"""Proposals per wanted setting after which the search ends: Optuna repeats some of them."""
 
 
 class Trial(Frozen):
-    """One setting that was tried."""
+    """One evaluated setting."""
 
     params: dict[str, Scalar]
     prompts: dict[str, str] = Field(default_factory=dict, description="labels, by prompt")
@@ -63,7 +63,7 @@ class Trial(Frozen):
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Order of preference: right answers, then few tokens."""
+        """Sort key: the share of right answers, then fewer tokens."""
         return self.share, -self.tokens
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class Trial(Frozen):
 
 
 class Fit(Frozen):
-    """What a search came to, and how the winner did on the questions that it had not seen."""
+    """The result of a search, and of the winner on the held-out questions."""
 
     strategy: str
     trials: tuple[Trial, ...]
@@ -90,26 +90,29 @@ class Fit(Frozen):
 
     @property
     def found(self) -> bool:
-        """Whether another setting than the default won the search."""
+        """Whether a setting other than the default won the search."""
         best, default = self.best, self.default
         return (best.params, best.prompts) != (default.params, default.prompts)
 
     @property
     def gained(self) -> bool:
-        """Whether the winner is better on the held-out questions, its interval above zero."""
-        return self.difference is not None and self.difference.low > 0
+        """Whether the winner is significantly better on the held-out questions.
+
+        By the rule of `compare`: a paired test at 5 %.
+        """
+        return self.difference is not None and self.difference.sure and self.difference.points > 0
 
     @property
     def kept(self) -> bool:
-        """Whether the winner's params are worth keeping: it did better there, certain or not.
+        """Whether to keep the winner's params: it is better on held-out questions, sure or not.
 
-        So they are where the default is over the budget.
+        If the default is over the budget, the winner is kept in any case.
         """
         return self.difference is not None and (self.is_over or self.difference.points > 0)
 
     @property
     def is_over(self) -> bool:
-        """Whether the default params take more tokens than a setting might."""
+        """Whether the default params exceed the token budget."""
         return self.default.tokens > self.budget
 
     @property
@@ -127,29 +130,32 @@ class Fit(Frozen):
             f"{d.points:+.0f} points [{d.low:+.0f}, {d.high:+.0f}] on {d.questions} questions "
             "that the search had not seen"
         )
+        if self.kept and self.held_out[1].tokens > self.budget:
+            measured += f", where it takes {self.held_out[1].tokens:.0f} tokens, over the budget"
         if self.is_over:
             return f"Kept the best setting within the budget: {measured}; {over}."
         if self.gained:
             return f"Gained: {measured}."
         if self.kept:
-            return f"Nothing was gained for certain: {measured}."
+            return f"The gain isn't significant: {measured}."
         return f"Nothing was gained: {measured}; the default params are kept."
 
 
 @dataclass
 class Fitter:
-    """A strategy that is fitted.
+    """Fits the params and prompts of a strategy.
 
     Attributes:
         strategy: a built-in name, or the path of a spec.
-        task: the questions; each side of the split needs some.
+        task: the questions; each part of the split needs at least `LEAST`.
         metric: judges the answers.
-        space: what is searched.
+        space: the search space.
         config: the model, its seed and settings.
-        trials: how many different settings are tried at most, the default's among them.
-        share: of the questions that are searched on; the rest judges.
-        tokens: sampled tokens a question at most; None: a tenth more than the default takes.
-        tell: told each trial.
+        trials: maximum number of different settings, including the default.
+        share: share of the questions that the search uses; the rest is held out.
+        tokens: maximum of sampled tokens per question; None: a tenth more than the default takes.
+        extract: the extractor of nodes that set none, in short form; None: that of the questions.
+        tell: called with each trial.
     """
 
     strategy: str
@@ -160,10 +166,11 @@ class Fitter:
     trials: int = 20
     share: float = 0.5
     tokens: int | None = None
+    extract: Any = None
     tell: Callable[[Trial], None] = lambda trial: None
 
     async def fit(self, out: Path) -> Fit:
-        """Search, then judge. Started again with the same folder, it goes on where it was.
+        """Search, then evaluate the winner. The same folder resumes an earlier search.
 
         Raises:
             ThinkgraphError: there are too few questions, or a run of the default params failed.
@@ -197,23 +204,27 @@ class Fitter:
         )
 
     def parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-        """The questions to search on, in random order, and those that judge.
+        """The questions to search on and the held-out ones, both in random order.
 
         Raises:
-            ThinkgraphError: there are too few for two parts.
+            ThinkgraphError: there are too few questions for two parts.
         """
-        questions = self.task.questions
-        count = round(len(questions) * self.share)
-        if min(count, len(questions) - count) < LEAST:
+        ordered = shuffled(self.task.questions, self.config.seed)
+        count = round(len(ordered) * self.share)
+        search = ordered[:count]
+        known = {each.key for each in search}
+        rest = tuple(each for each in ordered[count:] if each.key not in known)
+        if min(len(search), len(rest)) < LEAST:
+            different = len({each.key for each in ordered})
             raise ThinkgraphError(
-                f"{len(questions)} questions are too few to search on {self.share:.0%} of them and "
-                f"judge on the rest: each part needs {LEAST}, and a hundred to tell anything"
+                f"{different} different questions are too few to search on {self.share:.0%} of "
+                f"them and judge on the rest: each part needs {LEAST}, and a hundred to tell "
+                "anything"
             )
-        ordered = shuffled(questions, self.config.seed)
-        return ordered[:count], ordered[count:]
+        return search, rest
 
     async def _judge(self, fit: Fit, runner: Runner, rest: Sequence[Question]) -> Fit:
-        """The winner against the default on the questions that the search has not seen."""
+        """Compare the winner with the default on the held-out questions."""
         pair = (
             self.variant("default", fit.default.params, fit.default.prompts),
             self.variant("fitted", fit.best.params, fit.best.prompts),
@@ -234,28 +245,35 @@ class Fitter:
         return fit.model_copy(update=update)
 
     def variant(self, label: str, params: dict[str, Scalar], prompts: dict[str, str]) -> Variant:
-        """The strategy with a setting."""
+        """The strategy with the params and prompts of a setting."""
         own = self.prompts(prompts)
-        return Variant.of(label, self.strategy, params, prompts=self.config.prompts, own=own)
+        return Variant.of(
+            label,
+            self.strategy,
+            params,
+            prompts=self.config.prompts,
+            own=own,
+            extract=self.extract,
+        )
 
     def prompts(self, labels: dict[str, str]) -> dict[str, Prompt]:
-        """The prompts of a setting that are not the built-in ones."""
+        """The prompts of a setting, by name, without the built-in ones."""
         choices = self.space.prompts
         return {n: choices[n][label] for n, label in labels.items() if label != BUILT_IN}
 
 
 class _Search:
-    """One search: what was tried, and what it came to."""
+    """State of one search."""
 
     def __init__(self, fitter: Fitter, runner: Runner, questions: Sequence[Question]) -> None:
         self._fitter, self._runner, self._questions = fitter, runner, questions
         self.trials: list[Trial] = []
         self.budget = float(fitter.tokens or 0)
         self._default_tokens: dict[int, float] = {}
-        """Of the default params, by the number of questions."""
+        """Mean tokens of the default params, by number of questions."""
 
     async def run(self) -> tuple[Trial, Trial]:
-        """The best trial and the default's."""
+        """Search, and return the best trial and the default's."""
         optuna.logging.set_verbosity(logging.WARNING)
         space = self._fitter.space
         study = optuna.create_study(
@@ -298,7 +316,7 @@ class _Search:
     async def _evaluate(
         self, asked: optuna.trial.Trial, params: dict[str, Any], prompts: dict[str, str]
     ) -> Trial:
-        """Run a setting on more and more of the questions, for as long as it is worth it."""
+        """Run a setting on growing parts of the questions until it is pruned or complete."""
         is_default = not self.trials
         variant = self._fitter.variant(str(params | prompts), params, prompts)
         for rung in RUNGS:
@@ -321,7 +339,7 @@ class _Search:
         return trial
 
     def _limit(self, count: int) -> float:
-        """Tokens that a setting may take on the first questions, which may be longer than most."""
+        """The token limit on the first `count` questions, scaled by the default's tokens there."""
         whole = self.trials[0].tokens
         return self.budget * self._default_tokens[count] / whole if whole else self.budget
 
@@ -349,5 +367,5 @@ class _Search:
 
 
 def _dimension(prompt: str) -> str:
-    """The name of a prompt among a search's dimensions; no param is called so."""
+    """The Optuna name of a prompt; its colon keeps it distinct from the params' names."""
     return f"prompt:{prompt}"

@@ -16,7 +16,7 @@ BUILT_IN = "built-in"
 
 
 class Space(Frozen):
-    """What a search may set: by name, the values of params and the choices of prompts."""
+    """The search space: by name, the values of params and the alternatives of prompts."""
 
     params: dict[str, tuple[Scalar, ...]]
     prompts: dict[str, dict[str, Prompt]] = Field(
@@ -31,12 +31,13 @@ class Space(Frozen):
 
         Args:
             graph: the strategy.
-            given: ``NAME=VALUE,VALUE`` for each param to search; none: the values that the
-                strategy's params name under ``fit``.
-            prompts: the name of a built-in prompt, a label and the prompt in its place.
+            given: ``NAME=VALUE,VALUE`` for each param to search; if empty and no prompts are
+                given, the values that the strategy's params list under ``fit``.
+            prompts: the name of a built-in prompt, a label, and the prompt that replaces it.
 
         Raises:
-            ThinkgraphError: there is no such param or prompt, or the param has no such value.
+            ThinkgraphError: a param or prompt is unknown, a value is invalid for its param, or
+                the space has only one setting.
         """
         parsed = [_parse(graph, item) for item in given]
         tried = dict(parsed)
@@ -46,7 +47,7 @@ class Space(Frozen):
             tried = _default(graph)
         others: dict[str, dict[str, Prompt]] = {}
         for name, label, prompt in prompts:
-            load_prompt(name)  # says it if there is none of the name
+            load_prompt(name)  # raises for an unknown name
             others.setdefault(name, {BUILT_IN: load_prompt(name)})[label] = prompt
         space = cls(params=tried, prompts=others)
         _check_prompts(graph, space, prompts)
@@ -59,12 +60,12 @@ class Space(Frozen):
 
     @property
     def single(self) -> list[dict[str, Scalar]]:
-        """The defaults, and each value of a param beside the defaults of the others."""
+        """The default setting, and each value of a param with the defaults of the others."""
         return [{}, *({n: value} for n, values in self.params.items() for value in values)]
 
     @property
     def size(self) -> int:
-        """How many settings there are."""
+        """The number of settings."""
         found = 1
         for choices in (*self.params.values(), *self.prompts.values()):
             found *= len(choices)
@@ -90,7 +91,7 @@ def _parse(graph: Graph, item: str) -> tuple[str, tuple[Scalar, ...]]:
 
 
 def _check_prompts(graph: Graph, space: Space, prompts: Sequence[tuple[str, str, Prompt]]) -> None:
-    """Refuse prompts that no node takes, or that name what a node doesn't give."""
+    """Refuse prompts that no node uses, or with variables that a node doesn't provide."""
     takers: dict[str, set[str]] = {}
     variables: dict[str, frozenset[str]] = {}
     for setting in space.single if prompts else ():
@@ -124,6 +125,6 @@ def _default(graph: Graph) -> dict[str, tuple[Scalar, ...]]:
 
 
 def _with_default(param: Param, values: Sequence[Scalar]) -> tuple[Scalar, ...]:
-    """The values with the default among them, if there are any."""
+    """The values with the default added; empty if there are no values."""
     default = () if param.default is None or not values else (param.accept(param.default),)
     return tuple(dict.fromkeys([*values, *default]))

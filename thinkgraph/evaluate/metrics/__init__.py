@@ -1,1 +1,1 @@
-"""Metrics: how an answer is scored against its reference."""
+"""Metrics, which score an answer against its reference."""

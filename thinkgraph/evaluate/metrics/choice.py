@@ -9,17 +9,17 @@ from thinkgraph.evaluate.tasks.question import Question
 
 
 class Choice(Metric):
-    """Right is the letter of the right option, or its words."""
+    """Accepts the letter of the right option, or its words."""
 
     name = "choice"
     needs = "options, and the letter of one as right answer"
 
     def fits(self, question: Question) -> bool:
-        """Whether there are options, and the right answer is the letter of one."""
+        """Whether the question has options, and its right answer is the letter of one."""
         letters = LETTERS[: len(question.choices)]
         return len(letters) > 1 and len(question.reference) == 1 and question.reference in letters
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """An answer in which no option can be made out is wrong, and an abstention."""
+        """Score an answer; one that identifies no option is wrong and counts as an abstention."""
         letter = chosen(answer, text, question.choices)
         return Score(value=letter == question.reference, abstained=letter is None)

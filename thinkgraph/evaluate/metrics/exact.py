@@ -9,12 +9,12 @@ from thinkgraph.nodes.answers import equal
 
 
 class Exact(Metric):
-    """Right is what equals the right answer by value: 0.5 and 1/2 are one answer."""
+    """Accepts an answer that equals the right one by value: 0.5 and 1/2 are the same answer."""
 
     name = "exact"
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """No answer is wrong, and an abstention."""
+        """Score an answer; None is wrong and counts as an abstention."""
         if answer is None:
             return Score(value=0, abstained=True)
         return Score(value=equal(answer, question.reference, question.text))

@@ -22,7 +22,7 @@ from thinkgraph.nodes.answers.equal import parse_tolerance
 ONE_OF = "one-of"
 ASYMMETRIC = "asymmetric"
 MOST_LABELS = 50
-"""Labels that `one-of` takes from the right answers of the data."""
+"""Maximum number of labels that `one-of` takes from the right answers of the data."""
 _TOLERANT: dict[str, Callable[[str], Metric]] = {
     "numeric": Numeric,
     "estimate": Estimate,
@@ -41,20 +41,20 @@ _PLAIN: dict[str, Callable[[], Metric]] = {
 
 
 def find_metric(text: str, questions: Sequence[Question] = ()) -> Metric:
-    """The metric that a text names.
+    """Return the metric of a name.
 
     Args:
         text: a name: `exact`, `contains`, `yes-no`, `choice`, `one-of`, `numeric`, `quantity`,
             `estimate`, `asymmetric:OVER,UNDER` (an estimate whose error costs more on one side
-            than on the other), or one of another package. After a colon stands the tolerance
-            (`numeric:1%`: a number, or a percentage of the right answer; `numeric` and
-            `quantity` alone allow none, `estimate` alone 20 %) or the labels
-            (`one-of:red,green`). `FILE.py:FUNCTION` is a metric of one's own.
-        questions: `one-of` alone takes its labels from their right answers.
+            than on the other), `reasoning-gym`, or the name of an installed package's metric. A
+            colon may be followed by the tolerance (`numeric:1%`: a number, or a percentage of
+            the right answer; the default is 0 for `numeric` and `quantity`, and 20 % for
+            `estimate`) or the labels (`one-of:red,green`). `FILE.py:FUNCTION` is a custom metric.
+        questions: `one-of` without labels takes them from the right answers of these.
 
     Raises:
-        MetricError: no metric has that name (the message has the nearest), what follows the
-            colon is none that it can have, or a metric of one's own can't be loaded.
+        MetricError: no metric has that name (the message suggests the nearest), the text after
+            the colon is invalid, or a custom metric can't be loaded.
     """
     if re.search(r"\.py(:\w*)?$", text):
         return from_file(text)

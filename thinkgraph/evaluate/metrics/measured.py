@@ -8,16 +8,19 @@ from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.metrics.numeric import within
 from thinkgraph.evaluate.metrics.score import Score
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.nodes.answers.extract import Text
+from thinkgraph.nodes.answers.extract import LastNumber, Text
 from thinkgraph.nodes.answers.value import Quantity, as_number, canonical
 
-_WRITTEN = re.compile(r"[-−]?[$€£]?\d[\d.,/]*\s?[^\W\d_°]*°?[^\W\d_]*(?:/[^\W\d_]+)?")
+_UPRIGHT = re.compile(r"\\(?:text|textrm|mathrm|mbox|operatorname)\s?\{([^{}]*)\}")
+_SPACING = re.compile(r"\\[,;:! )\]]|[~$*]")
+_END = re.compile(r"[.,;:!?)](?:\s|$)")
+_MOST_WORDS = 4  # of a unit: miles per square hour
 
 
 class Measured(Metric):
-    """Right is the right number with a unit of the same kind: 5 km is 5000 m, and not 5 miles.
+    """Accepts the right number with a unit of the same kind: 5 km equals 5000 m, not 5 miles.
 
-    A bare number is wrong, unless the question names the unit.
+    A bare number is wrong unless the question names the unit.
     """
 
     needs = "a number with a unit as right answer"
@@ -31,7 +34,7 @@ class Measured(Metric):
         return isinstance(canonical(question.reference), Quantity)
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """An answer without a number is wrong, and an abstention."""
+        """Score an answer; one without a number is wrong and counts as an abstention."""
         right, bare = canonical(question.reference), canonical(question.reference, question.text)
         found = self._read(answer, text)
         if found is None or not isinstance(right, Quantity):
@@ -50,10 +53,23 @@ class Measured(Metric):
 
     @staticmethod
     def _read(answer: str | None, text: str) -> str | None:
-        """The answer with its unit, which an extractor of numbers leaves in the text."""
-        written = [match.strip().rstrip(".,") for match in _WRITTEN.findall(Text()(text) or "")]
-        if answer is None:
-            return written[-1] if written else None
-        if isinstance(canonical(answer), Quantity):
+        """The answer with its unit, taken from the text if the answer is a bare number or None."""
+        if answer is not None and isinstance(canonical(answer), Quantity):
             return answer
-        return next((each for each in reversed(written) if each.startswith(answer)), answer)
+        said = Text()(text) or ""
+        number = LastNumber().find(said) if answer is None else answer
+        if not number:
+            return None
+        places = [*re.finditer(rf"(?<![\d.,]){re.escape(number)}(?!\d)", said)]
+        return f"{number} {_unit(number, said[places[-1].end() :])}".strip() if places else number
+
+
+def _unit(number: str, after: str) -> str:
+    """The words after a number that are its unit: `km per hour`; of others, the first: `apples`."""
+    line = _SPACING.sub(" ", _UPRIGHT.sub(r" \1 ", after).partition("\n")[0])
+    words = _END.split(line, maxsplit=1)[0].split()[:_MOST_WORDS]
+    for count in range(len(words), 0, -1):
+        value = canonical(f"{number} {' '.join(words[:count])}")
+        if isinstance(value, Quantity) and value.unit.dimension and not value.unit.nouns:
+            return " ".join(words[:count])
+    return " ".join(words[:1])

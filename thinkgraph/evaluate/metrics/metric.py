@@ -1,4 +1,4 @@
-"""A metric: how an answer is scored against the right one."""
+"""The interface of metrics, which score an answer against the right one."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from thinkgraph.models.errors import ThinkgraphError
 
 
 class MetricError(ThinkgraphError):
-    """A metric doesn't exist, can't be made of its text, or doesn't fit the questions."""
+    """A metric doesn't exist, has an invalid setting, fails, or doesn't fit the questions."""
 
 
 class Metric(ABC):
     """Judges answers, one at a time. Stateless."""
 
     needs: str = "a right answer"
-    """What a question's reference must be, where not every text will do."""
+    """What the metric requires of a question's reference, for error messages."""
 
     name: str
-    """What `find_metric` reads back: `numeric:1%`."""
+    """The name by which `find_metric` finds it again: `numeric:1%`."""
     claim: str = "right"
-    """What an answer with the full score is, in a sentence."""
+    """The word for an answer with the full score, in sentences."""
     estimates: bool = False
-    """Whether answers are near or far rather than right or wrong."""
+    """Whether answers are estimates, more or less near, rather than right or wrong."""
 
     def fits(self, question: Question) -> bool:
-        """Whether a question can be judged; what it needs says `needs`."""
+        """Whether the metric can judge a question; `needs` says what it requires."""
         return True
 
     def check(self, questions: Sequence[Question]) -> None:
-        """Refuse questions that can't be judged, before anything is run.
+        """Check before a run that the metric can judge all questions.
 
         Raises:
-            MetricError: names the first of them.
+            MetricError: it can't; the message names the first such question.
         """
         unfit = [question for question in questions if not self.fits(question)]
         if unfit:
@@ -51,15 +51,15 @@ class Metric(ABC):
         """Score an answer.
 
         Args:
-            question: with its right answer.
-            answer: the comparable answer; None where the strategy came to none.
-            text: the whole text that gave it.
+            question: the question with its right answer.
+            answer: the extracted answer; None if the strategy gave none.
+            text: the whole text of the answer.
         """
 
     def score_row(self, question: Question, row: Row) -> Score:
-        """Score what a strategy made of a question, against each of its references.
+        """Score a strategy's row against each reference of its question; the best score counts.
 
-        A run that failed is wrong. Of several right answers, the one that fits best counts.
+        A failed run is wrong.
         """
         if row.failure is not None:
             return Score(value=0)
@@ -70,5 +70,5 @@ class Metric(ABC):
         return max(found, key=lambda score: score.value)
 
     def errors(self, scores: Sequence[Score]) -> dict[str, float]:
-        """Further measures of many answers, by name; none but for estimates."""
+        """Aggregate errors of many answers, by name; empty except for estimates."""
         return {}

@@ -1,4 +1,4 @@
-"""Metrics of numbers: within a tolerance, and how far off an estimate is."""
+"""Metrics of numbers: equality within a tolerance, and errors of estimates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thinkgraph.nodes.answers.equal import parse_tolerance
 
 
 class Numeric(Metric):
-    """Right is a number that differs from the right one by the tolerance at most."""
+    """Accepts a number that differs from the right one by at most the tolerance."""
 
     needs = "a number as right answer"
 
@@ -27,7 +27,7 @@ class Numeric(Metric):
         return exact_number(question.reference, question.text) is not None
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """An answer that is no number is wrong, and an abstention."""
+        """Score an answer; one that is no number is wrong and counts as an abstention."""
         number = exact_number(answer or "", question.text)
         truth = exact_number(question.reference, question.text)
         if number is None or truth is None:
@@ -36,19 +36,19 @@ class Numeric(Metric):
 
 
 class Estimate(Metric):
-    """For numbers that are estimated, such as prices: how far off, and how many come near.
+    """For estimates of numbers, such as prices: how many are near the truth, and their errors.
 
-    The score is whether the estimate lies within the tolerance of the truth, so the share is
-    that of estimates that are good enough. `errors` are `mae`, the mean absolute error in the
-    unit of the data, and `rmsle`, the root mean squared difference of log(1 + x), for which a
-    factor counts alike at every size; an estimate below 0 counts as 0 there, and a truth below
-    0 has no part in it.
+    The score is 1 if the estimate lies within the tolerance of the truth, so the share is that of
+    sufficiently good estimates. `errors` has `mae`, the mean absolute error in the unit of the
+    data, and `rmsle`, the root mean squared difference of log(1 + x), which weighs relative
+    errors equally at every size. For `rmsle`, an estimate below 0 counts as 0, and questions with
+    a truth below 0 are left out.
 
-    An abstention is not within the tolerance, so it costs a share as much as the worst estimate.
-    It has no error, and is left out of `mae` and `rmsle`: whatever number were put in its place
-    would be ours, not the model's. Read these two beside the number of abstentions, for a
-    strategy that abstains where it is hard has smaller errors; two strategies are compared only
-    on the questions that both gave a number for.
+    An abstention is not within the tolerance, so it lowers the share as much as a bad estimate.
+    It has no error and is excluded from `mae` and `rmsle`, since any number in its place would be
+    arbitrary. Read these two together with the number of abstentions: a strategy that abstains
+    on hard questions has smaller errors. The errors of two strategies are compared only on the
+    questions that both gave a number for.
     """
 
     needs = "a number as right answer"
@@ -64,7 +64,7 @@ class Estimate(Metric):
         return estimated_number(question.reference, question.text) is not None
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """An answer that is no number is not within the tolerance, and an abstention."""
+        """Score an answer; one that is no number gets 0 and counts as an abstention."""
         number = estimated_number(answer or "", question.text)
         truth = estimated_number(question.reference, question.text)
         if number is None or truth is None:
@@ -76,7 +76,7 @@ class Estimate(Metric):
         )
 
     def errors(self, scores: Sequence[Score]) -> dict[str, float]:
-        """`mae` and `rmsle`, each only if there is something to average."""
+        """`mae` and `rmsle`, each only if there are values to average."""
         errors = [score.error for score in scores if score.error is not None]
         logs = [score.log_error for score in scores if score.log_error is not None]
         found = {}
@@ -90,14 +90,14 @@ class Estimate(Metric):
 class Asymmetric(Estimate):
     """An estimate whose error costs more on one side than on the other.
 
-    A price that is too high costs a seller a part of the difference in lost sales, one that is
-    too low all of it: `asymmetric:0.5,1`. `errors` has the mean `cost` besides those of `Estimate`.
+    For example, a price that is too high costs a seller half of the difference in lost sales, and
+    one that is too low all of it: `asymmetric:0.5,1`. `errors` also has the mean `cost`.
 
     Args:
-        costs: of each unit above the truth, and of each below: `OVER,UNDER`.
+        costs: the cost per unit above the truth, and per unit below it: `OVER,UNDER`.
 
     Raises:
-        ValueError: they are not two numbers of at least 0.
+        ValueError: the costs are not two numbers of at least 0.
     """
 
     def __init__(self, costs: str) -> None:
@@ -109,7 +109,7 @@ class Asymmetric(Estimate):
         self.name = f"asymmetric:{costs}"
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """As `Estimate`, with the cost of the error."""
+        """Score as `Estimate` does, and add the cost of the error."""
         found = super().score(question, answer, text)
         number = estimated_number(answer or "", question.text)
         truth = estimated_number(question.reference, question.text)
@@ -130,11 +130,11 @@ def _log1p(number: Fraction) -> float:
 
 
 def within(number: Fraction, truth: Fraction, tolerance: str) -> bool:
-    """Whether a number is as near to the truth as the tolerance asks.
+    """Whether a number is within the tolerance of the truth.
 
     Args:
         number: the answer.
-        truth: the right one.
+        truth: the right answer.
         tolerance: a number, `0.01`, or a percentage of the truth, `1%`.
     """
     size, relative = parse_tolerance(tolerance)

@@ -1,4 +1,4 @@
-"""Metrics of one's own: a function of a Python file, or of an installed package."""
+"""Custom metrics: functions from a Python file or an installed package."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from thinkgraph.nodes.python_file import load_python_file
 GROUP = "thinkgraph.metrics"
 """The entry point group of metrics from other packages."""
 FUNCTION = "score"
-"""The function of a file, unless another is named."""
+"""The default name of a file's function."""
 
 ScoreFunction = Callable[..., bool | float]
-"""A metric of one's own: `(answer, reference)` or `(answer, reference, question)` to right or
-wrong, or to 0 to 1. One that has a parameter `text` gets the whole text there, and is asked where
-no answer was found in it, too: `answer` is None then."""
+"""A custom metric: from `(answer, reference)` or `(answer, reference, question)` to a bool or a
+number from 0 to 1. A function with a parameter `text` gets the whole text there, and is also
+called where no answer was found: `answer` is then None."""
 
 
 class Own(Metric):
-    """A metric that somebody else wrote.
+    """A custom metric.
 
     Args:
-        name: what it is called.
+        name: the metric's name.
         function: see `ScoreFunction`.
 
     Raises:
-        MetricError: it takes other arguments.
+        MetricError: the function's signature is not supported.
     """
 
     def __init__(self, name: str, function: ScoreFunction) -> None:
@@ -41,10 +41,10 @@ class Own(Metric):
         self._count, self._reads_text = _parameters(name, function)
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """No answer has the score 0, and is an abstention, unless the function reads the text.
+        """Score an answer; None is an abstention with score 0, unless the function reads the text.
 
         Raises:
-            MetricError: the function failed, or its score is none.
+            MetricError: the function failed, or returned no valid score.
         """
         if answer is None and not self._reads_text:
             return Score(value=0, abstained=True)
@@ -68,7 +68,7 @@ class Own(Metric):
 
 
 def _parameters(name: str, function: ScoreFunction) -> tuple[int, bool]:
-    """How many of (answer, reference, question) it takes, and whether it reads the text."""
+    """How many of (answer, reference, question) a function takes, and whether it takes `text`."""
     try:
         known = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # written in C
@@ -91,10 +91,10 @@ def _parameters(name: str, function: ScoreFunction) -> tuple[int, bool]:
 
 
 def from_file(text: str) -> Own:
-    """The metric of a Python file: `mine.py:score`, or `mine.py` where the function is `score`.
+    """The metric of a Python file: `mine.py:score`, or `mine.py` if the function is `score`.
 
     Raises:
-        MetricError: there is no such file or function, or the file fails when it is run.
+        MetricError: the file or function doesn't exist, or the file raises when it is run.
     """
     name, colon, function = text.rpartition(":")
     file, function = (name, function) if colon and name.endswith(".py") else (text, FUNCTION)
@@ -116,7 +116,7 @@ def from_package(entry: EntryPoint) -> Own:
     """The metric of an entry point.
 
     Raises:
-        MetricError: it can't be loaded, or is not callable.
+        MetricError: the metric can't be loaded, or is not callable.
     """
     try:
         found = entry.load()

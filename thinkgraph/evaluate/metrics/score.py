@@ -1,4 +1,4 @@
-"""What an answer is worth."""
+"""The score of an answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from thinkgraph.models.model import Frozen
 
 
 class Score(Frozen):
-    """The judgement of one answer."""
+    """The score of one answer, with its error where it is an estimate."""
 
     value: float = Field(ge=0, le=1, description="1 is right; own metrics may give part of it")
     abstained: bool = Field(False, description="there was no answer that the metric can read")
@@ -21,5 +21,5 @@ class Score(Frozen):
 
     @property
     def right(self) -> bool:
-        """Whether it has the full score."""
+        """Whether the answer has the full score."""
         return self.value == 1

@@ -1,4 +1,4 @@
-"""Metrics of texts: what stands in them, yes or no, and which of a set of labels."""
+"""Metrics of texts: whether they contain the answer, yes or no, and labels of a set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thinkgraph.nodes.answers.extract import OneOf, Text, YesNo
 
 
 class Contains(Metric):
-    """Right is a text in which the right answer stands, as whole words; capitals don't matter."""
+    """Accepts a text that contains the right answer as whole words, ignoring case."""
 
     name = "contains"
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """Score the whole text; the extracted answer only where there is no text."""
+        """Score the whole text, or the extracted answer if the text is empty."""
         said = Text()(text) or answer
         if not said:
             return Score(value=0, abstained=True)
@@ -27,12 +27,12 @@ class Contains(Metric):
 
 
 class Label(Metric):
-    """Right is the right one of a set of labels, such as `positive` and `negative`.
+    """Accepts the right label of a set, such as `positive` and `negative`.
 
     Args:
-        name: of the metric.
+        name: the metric's name.
         extractor: finds the label in a text, and in the right answer.
-        labels: what a right answer must be, in words.
+        labels: what a right answer must be, for error messages.
     """
 
     def __init__(self, name: str, extractor: Extractor, labels: str) -> None:
@@ -44,7 +44,7 @@ class Label(Metric):
         return self._extractor(question.reference) is not None
 
     def score(self, question: Question, answer: str | None, text: str) -> Score:
-        """A text in which no label can be made out is wrong, and an abstention."""
+        """Score an answer; a text without a recognisable label is wrong, and an abstention."""
         label = (self._extractor(answer) if answer else None) or self._extractor(text)
         right = self._extractor(question.reference) or ""
         same = label is not None and label.casefold() == right.casefold()
@@ -52,33 +52,33 @@ class Label(Metric):
 
 
 def yes_no() -> Label:
-    """The metric of questions that are answered by yes or no."""
+    """The metric of yes-no questions."""
     return Label("yes-no", YesNo(), "yes or no")
 
 
 def one_of(name: str, labels: Sequence[str]) -> Label:
-    """The metric of a set of labels; capitals don't matter.
+    """The metric of a set of labels, ignoring case.
 
     Raises:
-        ValueError: a label twice, or one without a letter or digit.
+        ValueError: a label is repeated, or has no letter or digit.
     """
     return Label(name, OneOf(labels=tuple(labels)), f"one of {', '.join(labels)}")
 
 
 def stands_in(wanted: str, text: str) -> bool:
-    """Whether a text stands in another as whole words; capitals and white space don't matter."""
+    """Whether a text contains another as whole words, ignoring case and white space."""
     wanted = _plain(wanted)
     return bool(wanted) and re.search(_whole(wanted), _plain(text)) is not None
 
 
 def _plain(text: str) -> str:
-    """A text as it is compared: normal form, no capitals, single blanks, no closing full stop."""
+    """A text normalized for comparison: NFKC, casefolded, single spaces, no final full stop."""
     folded = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
     return " ".join(folded.split()).rstrip(".").strip()
 
 
 def _whole(words: str) -> str:
-    """A pattern of words that doesn't begin or end within another word or number."""
+    """A regular expression that matches words, but not within a longer word or number."""
     before = r"(?<![^\W_])(?<!\d[.,])" if words[:1].isalnum() else ""
     after = r"(?![^\W_])(?![.,]\d)" if words[-1:].isalnum() else ""
     return f"{before}{re.escape(words)}{after}"

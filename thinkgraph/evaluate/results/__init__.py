@@ -1,1 +1,1 @@
-"""What a comparison looks like: a table, plots, a page, files for other tools."""
+"""Output of a comparison: tables, plots, an HTML page, and files for other tools."""

@@ -1,4 +1,4 @@
-"""The columns of the table of a comparison, for a terminal, Markdown and the page."""
+"""The columns of a comparison's table, for the terminal, Markdown and the HTML page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTHING = "–"
 
 
 class Line(NamedTuple):
-    """One strategy of the table."""
+    """One line of the table: a strategy."""
 
     strategy: StrategySummary
     difference: Difference | None
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What of a line is shown, and by what lines are sorted; lines without a key come last."""
+    """A column: its heading, cells, sort key (lines with the key None come last) and help text."""
 
     head: str
     cell: Callable[[Line], str]
@@ -28,17 +28,18 @@ class Column(NamedTuple):
 
 
 def lines(summary: Summary) -> Iterator[Line]:
-    """A line for each strategy, in the order asked for."""
+    """A line for each strategy, in the summary's order."""
     differences = {found.label: found for found in summary.differences}
     for strategy in summary.strategies:
         yield Line(strategy, differences.get(strategy.label))
 
 
 def accuracy(summary: Summary) -> list[Column]:
-    """How good the answers are, and whether they are better than the baseline's."""
+    """The columns about accuracy, and about the difference to the baseline."""
     found = summary.strategies
-    estimates = any(strategy.right is None for strategy in found)
-    columns = list(_share("within" if estimates else "right"))
+    columns = list(_share(summary.measure))
+    if len({strategy.questions for strategy in found}) > 1:
+        columns.append(_count("answered", "questions", "questions that it has answered so far"))
     columns += [_error(name) for name in _errors(summary)]
     if any(strategy.abstained for strategy in found):
         columns.append(
@@ -50,31 +51,30 @@ def accuracy(summary: Summary) -> list[Column]:
 
 
 def cost(summary: Summary) -> list[Column]:
-    """What a question costs, and who is on the Pareto front."""
-    estimates = any(strategy.right is None for strategy in summary.strategies)
-    per = "tokens/hit" if estimates else "tokens/right"
+    """The columns about the cost per question, and about the Pareto front."""
+    per = {"right": "tokens/right", "within": "tokens/hit", "score": "tokens/point"}
     return [
         _mean("tokens", "tokens", 0, "sampled a question, as if the strategy ran alone"),
         _mean("prompt", "prompt_tokens", 0, "prompt tokens a question, once a call"),
         _mean("calls", "calls", 1, "model calls a question"),
         _mean("seconds", "seconds", 2, "a question: its tokens at the comparison's pace"),
         Column(
-            per,
+            per[summary.measure],
             lambda line: _number(line.strategy.tokens_per_right, 0),
             lambda line: line.strategy.tokens_per_right,
-            "sampled tokens for one right answer",
+            "sampled tokens for one right answer, or for a total score of 1",
         ),
         Column(
             "front",
             lambda line: "◆" if line.strategy.on_front else "",
             lambda line: float(line.strategy.on_front),
-            "◆: no other is at least as right for fewer tokens",
+            "◆: no other is at least as right for fewer tokens, on the questions of both",
         ),
     ]
 
 
 def signed(points: float) -> str:
-    """Percentage points with their sign; 0 has none."""
+    """Rounded percentage points with their sign; 0 has none."""
     rounded = round(points)
     return f"{rounded:+d}".replace("-", "−") if rounded else "0"
 
@@ -85,7 +85,7 @@ def difference(found: Difference) -> str:
 
 
 def verdict(found: Difference) -> str:
-    """What is claimed of a difference: better, worse, or not sure."""
+    """The claim about a difference: better, worse, or not sure."""
     if not found.sure:
         return "not sure"
     return "better" if found.points > 0 else "worse"
@@ -97,7 +97,7 @@ def percent(share: float) -> str:
 
 
 def interval(strategy: StrategySummary) -> str:
-    """The 95 % interval of a share."""
+    """The 95 % interval of a strategy's share."""
     return f"{100 * strategy.low:.0f} to {100 * strategy.high:.0f}%"
 
 
@@ -106,18 +106,18 @@ def _share(head: str) -> Iterator[Column]:
         head,
         lambda line: percent(line.strategy.share) if line.strategy.questions else NOTHING,
         lambda line: line.strategy.share if line.strategy.questions else None,
-        "share of the questions",
+        "mean score, 0 to 1" if head == "score" else "share of the questions",
     )
     yield Column(
         "95 %",
         lambda line: interval(line.strategy) if line.strategy.questions else NOTHING,
         lambda line: line.strategy.low if line.strategy.questions else None,
-        "Wilson's interval of the share",
+        "interval of the share: Wilson's, or a bootstrap's of scores between 0 and 1",
     )
 
 
 def _errors(summary: Summary) -> list[str]:
-    """Every error measured, in the order met; ``within`` is the share already."""
+    """The names of all errors, without ``within``, which the share shows already."""
     names = dict.fromkeys(name for found in summary.strategies for name in found.errors)
     return [name for name in names if name != "within"]
 
@@ -171,7 +171,7 @@ def _number(value: float | None, decimals: int) -> str:
 
 
 def _figures(value: float | None) -> str:
-    """Three figures at least, and no exponent before it is needed."""
+    """A number with at least three significant digits, with an exponent only where needed."""
     if value is None:
         return NOTHING
     return f"{value:.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"

@@ -1,10 +1,9 @@
 """Export of a comparison to files, for people and for other tools.
 
-``results.json`` is everything, as :class:`Results` documents it. ``results.csv`` has a line for
-each row, for spreadsheets and data frames. A spreadsheet takes a cell that begins with ``=``,
-``+``, ``-`` or ``@`` for a formula, and models write such cells; so each of these gets an
-apostrophe before it, unless it is a number: ``-5`` is an answer as it stands. Who needs the very
-text reads the JSON.
+``results.json`` has everything, as :class:`Results` documents it. ``results.csv`` has a line for
+each row, for spreadsheets and data frames. Spreadsheets interpret a cell that begins with ``=``,
+``+``, ``-`` or ``@`` as a formula, and models write such texts; so an apostrophe precedes them,
+unless they are numbers, such as ``-5``. For the exact texts, read the JSON.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ COLUMNS = (
     *("drafts", "votes", "tie", "cut", "failure", "group"),
 )
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a spreadsheet may take for the start of a formula, the full-width forms too."""
+"""Characters that may start a formula in a spreadsheet, including full-width forms."""
 
 
 class ExportError(ThinkgraphError):
-    """A result can't be written."""
+    """The results can't be written."""
 
 
 class Judgement(Frozen):
@@ -61,7 +60,7 @@ class Results(Frozen):
 
 
 def to_json(comparison: Comparison, summary: Summary, correct: Correct) -> str:
-    """All of it, as :class:`Results`; numbers that aren't finite become null."""
+    """Everything as JSON of :class:`Results`; numbers that aren't finite become null."""
     judgements = tuple(
         Judgement(question=row.question, strategy=row.strategy, right=_mark(row, correct))
         for row in comparison.rows
@@ -71,7 +70,7 @@ def to_json(comparison: Comparison, summary: Summary, correct: Correct) -> str:
 
 
 def to_csv(comparison: Comparison, correct: Correct) -> str:
-    """A line for each row, question by question, strategies in the order asked for.
+    """CSV with a line for each row, ordered by question and then by strategy.
 
     ``right`` is ``true``, ``false`` or empty; ``votes`` is a JSON object; ``seconds`` are the
     row's tokens at the comparison's pace. Missing answers are empty.
@@ -85,7 +84,7 @@ def to_csv(comparison: Comparison, correct: Correct) -> str:
             "group": question.group,
             "reference": question.reference,
             "right": _mark(row, correct),
-            "seconds": f"{row.tokens * comparison.seconds_per_token:.4g}",
+            "seconds": f"{row.tokens * comparison.pace(row.strategy):.4g}",
             "drafts": len(row.drafts),
             "votes": json.dumps(row.votes, ensure_ascii=False),
         }
@@ -93,13 +92,22 @@ def to_csv(comparison: Comparison, correct: Correct) -> str:
     return text.getvalue()
 
 
+def read_results(out: Path) -> Results | None:
+    """The results in a folder; None if there are none that can be read."""
+    try:
+        return Results.model_validate_json((out / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def check_out(out: Path, task: Task, variants: Sequence[Variant], model: str, seed: int) -> None:
     """Refuse a folder with the results of another comparison, which would be overwritten.
 
-    The same data, model and seed with more strategies or questions is the same comparison.
+    A comparison with the same data, model and seed, and more strategies or questions, counts as
+    the same.
 
     Raises:
-        ExportError: says what is there, and the ways out.
+        ExportError: the folder has other results; the message says which, and what to do.
     """
     file = out / "results.json"
     try:
@@ -128,10 +136,10 @@ def check_out(out: Path, task: Task, variants: Sequence[Variant], model: str, se
 
 
 def export(out: Path, comparison: Comparison, summary: Summary, correct: Correct) -> list[Path]:
-    """Write everything into a folder, which is made if it is missing, and return the files.
+    """Write all results into a folder, which is created if missing, and return the files' paths.
 
-    These are results.json, results.csv, table.md, index.html, and both plots as SVG and PNG. A
-    file is replaced when its content is complete, so that a full disk leaves the one before.
+    These are results.json, results.csv, table.md, index.html, and both plots as SVG and PNG. Each
+    file is replaced atomically, so that a full disk leaves the previous version intact.
 
     Raises:
         ExportError: a file can't be written.

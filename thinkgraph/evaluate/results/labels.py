@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 DIRECTIONS = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
 DISTANCES = (9, 17, 28, 42)
-"""Pixels from a point to its label; from the third on, a line leads to it."""
+"""Candidate distances in pixels from a point to its label; from the third on, a line is drawn."""
 ROUNDS = 3
 
 
@@ -30,20 +30,20 @@ class Mark(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """A place for a label, in pixels."""
+    """A candidate position of a label, in pixels."""
 
     box: Box
     offset: tuple[float, float]
-    """Of its nearest edge or corner from the point."""
+    """Offset of the label's nearest edge or corner from the point."""
     direction: tuple[int, int]
     distance: int
 
 
 def place(axes: Axes, marks: Sequence[Mark]) -> None:
-    """Write each label where it hides the least of points, bars, lines and other labels.
+    """Draw each label where it hides the least of points, bars, lines and other labels.
 
-    Greedy: one after another takes its best place given the others', for a few rounds. Limits
-    and scales of the axes must be set.
+    Greedy: each label in turn takes the best position given the others, for a few rounds. The
+    limits and scales of the axes must be set before.
     """
     obstacles, weights = _obstacles(axes, marks)
     choices = [list(_spots(_pixels(axes, mark.point), _size(axes, mark.label))) for mark in marks]
@@ -82,7 +82,7 @@ def _spots(point: tuple[float, float], size: tuple[float, float]) -> Iterator[Sp
 
 
 def _obstacles(axes: Axes, marks: Sequence[Mark]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes with what it costs to hide them: points, error bars, and the lines drawn so far."""
+    """Boxes of points, error bars and lines drawn so far, with the cost of hiding each."""
     boxes: list[Box] = []
     for mark in marks:
         x, y = _pixels(axes, mark.point)
@@ -100,7 +100,7 @@ def _obstacles(axes: Axes, marks: Sequence[Mark]) -> tuple[np.ndarray, np.ndarra
 def _harm(
     spots: Sequence[Spot], frame: Bbox, obstacles: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Of each place: what it hides, how far it lies, and how much of it is outside the axes."""
+    """The cost of each position: what it hides, its distance, and its area outside the axes."""
     far = [spot.distance + DIRECTIONS.index(spot.direction) for spot in spots]
     areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (spot.box for spot in spots)]
     inside = _overlaps(spots, np.array([frame.extents]))[:, 0]
@@ -109,7 +109,7 @@ def _harm(
 
 
 def _overlaps(spots: Sequence[Spot], boxes: np.ndarray) -> np.ndarray:
-    """Of each place with each box, in square pixels: places × boxes."""
+    """The overlap of each position with each box, in square pixels: positions × boxes."""
     own = np.array([spot.box for spot in spots])[:, None]
     sides = np.minimum(own[..., 2:], boxes[..., 2:]) - np.maximum(own[..., :2], boxes[..., :2])
     return np.asarray(sides.clip(min=0).prod(axis=-1))

@@ -1,10 +1,10 @@
-"""A comparison as one page of HTML that loads nothing else.
+"""A comparison as a single HTML page without external resources.
 
-Table, plots, sentences and examples of overthinking are plain HTML. The questions, which open to
-their candidates and votes, are rendered by a script from one block of JSON, so that thousands of
-drafts stay small and a page opens at once. Whatever a user or a model wrote is escaped by Jinja,
-in HTML and in JSON, and reaches the page as text only; the Content-Security-Policy names the
-script by its hash, so that nothing else would run.
+Table, plots, sentences and examples of overthinking are plain HTML. A script renders the questions
+with their candidates and votes from one block of JSON, so that a page with thousands of drafts
+stays small and opens fast. Jinja escapes everything that users and models wrote, in HTML and in
+JSON, so that it reaches the page as text only; the Content-Security-Policy allows only the script
+with the right hash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from thinkgraph.graphs.pictures.prose import formula, is_plain, prose
 
 T = TypeVar("T", bound=Hashable)
 Correct = Mapping[tuple[str, str], bool | None]
-"""Which row is right, by question id and label; None, or no entry, where nothing is judged."""
+"""Whether each row is right, by question id and label; None or no entry if it isn't judged."""
 
 THEME = {
     plot.INK: "var(--ink)",
@@ -47,7 +47,7 @@ EXAMPLES = 3
 
 
 class Example(NamedTuple):
-    """A question that a strategy lost by thinking more."""
+    """A question that a strategy got wrong by overthinking."""
 
     anchor: str
     question: Question
@@ -55,7 +55,7 @@ class Example(NamedTuple):
 
 
 class Overthought(NamedTuple):
-    """What one strategy lost by thinking more."""
+    """The questions that one strategy got wrong by overthinking."""
 
     label: str
     questions: int
@@ -63,26 +63,26 @@ class Overthought(NamedTuple):
 
 
 class Shared(Generic[T]):
-    """Each value once, in the order met; others refer to it by its place."""
+    """Deduplicated values in order of first use; other data refers to them by index."""
 
     def __init__(self) -> None:
         self._places: dict[T, int] = {}
 
     def place(self, value: T) -> int:
-        """Where the value stands; it is added if it is new."""
+        """The index of a value, which is added if it is new."""
         return self._places.setdefault(value, len(self._places))
 
     def values(self) -> list[T]:
-        """All of them, each at its place."""
+        """All values, each at its index."""
         return list(self._places)
 
 
 def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
-    """The page: the table, the plots, what was found, and every question with its candidates.
+    """The HTML page: table, plots, conclusions, and every question with its candidates.
 
     Args:
-        comparison: what was asked and answered; rows may be missing.
-        summary: what it comes to.
+        comparison: the questions, strategies and rows; rows may be missing.
+        summary: the comparison's summary.
         correct: which answers are right.
     """
     script = files("thinkgraph.evaluate.results").joinpath("page.js").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def to_html(comparison: Comparison, summary: Summary, correct: Correct) -> str:
 
 
 def _plots(summary: Summary) -> Iterator[Markup]:
-    """Both plots, of one height, for they stand side by side where there is room."""
+    """Both plots, with the same height, since the page shows them side by side if wide enough."""
     height = max(4.4, plot.forest_height(summary))
     drawings = {
         "Accuracy against tokens a question": plot.tradeoff,
@@ -114,12 +114,12 @@ def _plots(summary: Summary) -> Iterator[Markup]:
 
 
 def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[str, Any]:
-    """What the page's script reads: JSON in which equal drafts and equal texts stand once.
+    """The data for the page's script: JSON with deduplicated drafts and texts.
 
-    ``questions[i].rows[j]`` is of strategy ``j``, null if it wasn't run; what is empty is left
-    out. ``set`` is the HTML of the texts that have Markdown or mathematics, by their place, and
-    ``formulas`` the MathML of answers in LaTeX.
-    ``rows[j].drafts`` are places in ``drafts``, whose texts are places in ``texts``.
+    ``questions[i].rows[j]`` is the row of strategy ``j``, null if it wasn't run; empty fields are
+    left out. ``set`` is the HTML of texts with Markdown or mathematics, by their index, and
+    ``formulas`` the MathML of answers in LaTeX. ``rows[j].drafts`` are indices into ``drafts``,
+    whose texts are indices into ``texts``.
     """
     texts, drafts = Shared[str](), Shared[tuple[Any, ...]]()
     rows = {(row.question, row.strategy): row for row in comparison.rows}
@@ -156,7 +156,7 @@ def to_data(comparison: Comparison, summary: Summary, correct: Correct) -> dict[
 
 
 def _formulas(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """The answers that are mathematics, and how they are set."""
+    """The answers that are mathematics, each with its MathML."""
     found: set[str | None] = {question.reference for question in comparison.questions}
     for row in comparison.rows:
         found |= {row.answer, *row.votes, *(draft.answer for draft in row.drafts)}
@@ -184,7 +184,7 @@ def _row(
 
 
 def _draft(draft: Draft, texts: Shared[str]) -> tuple[Any, ...]:
-    """A list in place of an object, for there are many of them."""
+    """A draft as a tuple rather than a mapping, to keep the JSON small."""
     score = draft.score
     return (
         draft.id,
@@ -198,7 +198,7 @@ def _draft(draft: Draft, texts: Shared[str]) -> tuple[Any, ...]:
 
 
 def _kept(**fields: Any) -> dict[str, Any]:
-    """Those that say something: 0 does, False, None and what is empty don't."""
+    """The fields that carry information: without False, None and empty values, but with 0."""
     return {
         name: value
         for name, value in fields.items()
@@ -220,14 +220,14 @@ def _overthought(comparison: Comparison, summary: Summary) -> Iterator[Overthoug
 
 
 def _inline(drawn: str, label: str) -> Markup:
-    """A plot as part of the page: in its colours, light or dark, and with a name."""
-    drawn = re.sub(r'<g id="[^"]*">', "<g>", drawn)  # two plots would have the same ids
+    """A plot as inline SVG, with the colours of the page's light or dark theme and a label."""
+    drawn = re.sub(r'<g id="[^"]*">', "<g>", drawn)  # ids would be duplicated between two plots
     for colour, name in THEME.items():
         drawn = drawn.replace(colour, name)
-    # Matplotlib draws every label as shapes, and its comments were taken out.
+    # Safe: Matplotlib draws every label as shapes, and `to_svg` removes its comments.
     return Markup(drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
 
 
 def _digest(script: str) -> str:
-    """As a Content-Security-Policy names a script."""
+    """The hash of a script, in the form of a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

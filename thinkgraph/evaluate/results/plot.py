@@ -1,7 +1,7 @@
 """Plots of a comparison: accuracy against cost, and the differences to the baseline.
 
-The colours are Okabe and Ito's, which the colour-blind can tell apart, and no colour says
-anything that a shape or a label doesn't. The same summary gives the same bytes.
+The colours are Okabe and Ito's, which are distinguishable for colour-blind readers; shapes and
+labels carry all information that colours do. The same summary gives the same bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BLUE, GREEN, VERMILION, PURPLE, ORANGE, SKY = (
 )
 FAMILIES = (BLUE, GREEN, PURPLE, ORANGE, SKY)
 WIDTH, HALF, DPI = 8.0, 5.0, 100
-"""Inches, of a plot by itself and of one of two side by side, and pixels an inch. PNGs are twice
-as fine."""
+"""Width in inches of a single plot and of one of two side by side, and pixels per inch. PNGs have
+twice the resolution."""
 MARGIN = 0.12
-"""Inches on either side: titles and labels of both plots begin and end there."""
+"""Left and right margin in inches, to which titles and labels of both plots are aligned."""
 _NUMBERED = re.compile(r"(.+?)@(\d+)(.*)")
 STYLE: Any = {
     "svg.hashsalt": "thinkgraph",
@@ -43,19 +43,20 @@ STYLE: Any = {
     "axes.labelcolor": MUTED,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "text.parse_math": False,  # a label is text, and a dollar a dollar
+    "text.parse_math": False,  # a dollar in a label is no mathematics
 }
 
 
 def tradeoff(summary: Summary, width: float = WIDTH, height: float = 5.2) -> Figure:
-    """Accuracy against tokens a question: 95 % intervals, the Pareto front, families joined.
+    """Plot accuracy against tokens per question, with 95 % intervals and the Pareto front.
 
-    A strategy that has sampled nothing yet has no place on the logarithmic axis and is left out.
+    Lines join the strategies of a family. A strategy without sampled tokens has no place on the
+    logarithmic axis and is left out.
 
     Args:
-        summary: of the comparison.
+        summary: the comparison's summary.
         width: of the figure, in inches.
-        height: the same.
+        height: of the figure, in inches.
     """
     found = [s for s in summary.strategies if s.questions and s.tokens > 0]
     with mpl.rc_context(STYLE), _quiet():
@@ -80,12 +81,12 @@ def tradeoff(summary: Summary, width: float = WIDTH, height: float = 5.2) -> Fig
 
 
 def differences(summary: Summary, width: float = WIDTH, height: float | None = None) -> Figure:
-    """Each strategy against the baseline: percentage points with their 95 % intervals.
+    """Plot the differences to the baseline in percentage points, with their 95 % intervals.
 
     Args:
-        summary: of the comparison.
+        summary: the comparison's summary.
         width: of the figure, in inches.
-        height: the same.
+        height: of the figure, in inches; by default as many lines need.
     """
     found = summary.differences
     figures = 1.35 if width == WIDTH else 1.15
@@ -107,7 +108,7 @@ def differences(summary: Summary, width: float = WIDTH, height: float | None = N
 
 
 def forest_height(summary: Summary) -> float:
-    """What the differences need, in inches."""
+    """The height that the plot of differences needs, in inches."""
     return 1.25 + 0.4 * max(len(summary.differences), 2)
 
 
@@ -135,7 +136,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def _quiet() -> warnings.catch_warnings[None]:
-    """A label's letter that the font lacks is drawn as a box, and no matter for a warning."""
+    """Suppress warnings about characters that the font lacks; they are drawn as boxes."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
@@ -175,20 +176,20 @@ def _fill(axes: Axes, found: Sequence[StrategySummary]) -> None:
 
 
 def _front(axes: Axes, spots: Sequence[tuple[float, float]]) -> None:
-    """What the tokens on the axis can buy at best, as steps."""
+    """Draw the Pareto front as steps: the best accuracy within each number of tokens."""
     corners: list[tuple[float, float]] = []
     for x, y in sorted(spots):
         corners += [(x, corners[-1][1]), (x, y)] if corners else [(x, y)]
     if corners:
         corners.append((axes.get_xlim()[1], corners[-1][1]))
-        # Above the families' lines, or its dashes would be hidden where both run.
+        # Above the lines of the families, which would otherwise hide its dashes where they meet.
         axes.plot(
             *zip(*corners, strict=True), color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=2.5
         )
 
 
 def _apart(axes: Axes, found: Sequence[StrategySummary], pixels: float = 9) -> dict[str, float]:
-    """Where on the x axis each stands: those that cost the same stand side by side."""
+    """The x position of each strategy; strategies with equal cost are moved side by side."""
     xs: dict[str, float] = {}
     transform, last = axes.transData, -pixels
     for s in sorted(found, key=lambda s: s.tokens):
@@ -198,7 +199,7 @@ def _apart(axes: Axes, found: Sequence[StrategySummary], pixels: float = 9) -> d
 
 
 def _families(found: Sequence[StrategySummary]) -> dict[str, list[StrategySummary]]:
-    """Strategies that differ by a number only, as ``self-consistency@4`` and ``@16`` do."""
+    """Strategies that differ only by a number, such as ``self-consistency@4`` and ``@16``."""
     families: dict[str, list[StrategySummary]] = {}
     for s in found:
         if found_ := _NUMBERED.fullmatch(s.label):
@@ -207,7 +208,7 @@ def _families(found: Sequence[StrategySummary]) -> dict[str, list[StrategySummar
 
 
 def _colours(found: Sequence[StrategySummary]) -> dict[str, str]:
-    """A colour for each family; the others are grey, and told apart by their labels."""
+    """A colour for each family; other strategies are grey and distinguished by their labels."""
     colours = dict.fromkeys((s.label for s in found), MUTED)
     for i, family in enumerate(_families(found).values()):
         colours |= dict.fromkeys((s.label for s in family), FAMILIES[i % len(FAMILIES)])
@@ -215,7 +216,7 @@ def _colours(found: Sequence[StrategySummary]) -> dict[str, str]:
 
 
 def _short(strategy: StrategySummary, found: Sequence[StrategySummary]) -> str:
-    """The label; of a family only its largest is named in full."""
+    """The label in the plot; in a family, only the strategy with most tokens has its full name."""
     numbered = _NUMBERED.fullmatch(strategy.label)
     family = _families(found).get(f"{numbered[1]}{numbered[3]}") if numbered else None
     if not numbered or not family or strategy is max(family, key=lambda s: s.tokens):
@@ -244,7 +245,7 @@ def _forest(axes: Axes, found: Sequence[Difference]) -> None:
         )  # fmt: skip
     if width == WIDTH:
         axes.set_yticks(range(len(found)), [_clipped(d.label, 27) for d in found])
-    else:  # there is no room beside the intervals, so each has its label above it
+    else:  # there is no room beside the intervals, so labels go above them
         axes.set_yticks([])
         for y, d in enumerate(found):
             axes.text(
@@ -268,7 +269,7 @@ def _nothing(axes: Axes) -> None:
 
 
 def files(summary: Summary) -> Iterator[tuple[str, bytes]]:
-    """Both plots as PNG and SVG: a file's name and its content."""
+    """Both plots as SVG and PNG, as pairs of file name and content."""
     for name, figure in (("tradeoff", tradeoff(summary)), ("differences", differences(summary))):
         yield f"{name}.svg", to_svg(figure).encode()
         yield f"{name}.png", to_png(figure)

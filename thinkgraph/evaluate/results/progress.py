@@ -17,18 +17,18 @@ from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.live import LiveView
 
 EVERY = 30.0
-"""Seconds between two lines, where there is no terminal."""
+"""Seconds between two progress lines, if there is no terminal."""
 
 
 class ComparisonProgress(LiveView):
-    """Shows on standard error what is done, what is left, and how often each is right so far.
+    """Shows the number of finished runs, the remaining time, and each strategy's accuracy so far.
 
     Args:
         task: the questions.
         variants: the strategies.
-        metric: what is right.
+        metric: judges the answers.
         shown: whether to show anything.
-        console: where; standard error, unless given.
+        console: where to show it; standard error by default.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class ComparisonProgress(LiveView):
         self._task = self._bar.add_task("comparing", total=self._total)
 
     def close(self) -> None:
-        """Print how far it came."""
+        """Print the final progress line."""
         self.say(self._line())
 
     def take(self, row: Row, kept: bool) -> None:
-        """Count a row that came, or one that was kept from an earlier start."""
+        """Count a new row, or one kept from an earlier start."""
         self._done += 1
         self._kept += kept
         self._failed += row.failure is not None
@@ -81,7 +81,7 @@ class ComparisonProgress(LiveView):
             self.say(self._line())
 
     def picture(self) -> Table:
-        """The bar, and what is right so far."""
+        """The progress bar, and each strategy's accuracy so far."""
         picture = Table.grid()
         picture.add_row(self._bar)
         picture.add_row(

@@ -1,4 +1,4 @@
-"""The table of a comparison: in a terminal or a pipe, and as Markdown."""
+"""The table of a comparison: as text for a terminal or a pipe, and as Markdown."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ STYLES = {"better": "bold green", "worse": "bold red", "not sure": "dim", "basel
 
 
 def report(comparison: Comparison, summary: Summary, console: Console | None = None) -> None:
-    """Print the tables and what was found, to standard output.
+    """Print the tables and conclusions to standard output.
 
-    How good and at what cost are two tables where one would be too wide. A pipe gets the same
-    without colours, 80 characters wide unless ``COLUMNS`` says otherwise.
+    In a terminal that is too narrow for one table, accuracy and cost are two. A pipe gets a
+    single table without colours, as wide as needed.
     """
     console = console or make_console()
     console.print(Text(title(comparison), style="bold"))
     good, price = accuracy(summary), cost(summary)
     whole = _table(summary, [*good, *price])
     width = console.measure(whole, options=console.options.update(max_width=10_000)).maximum
-    if not console.is_terminal:  # who reads a pipe wants one table with all of its columns
+    if not console.is_terminal:  # in a pipe, one table with all columns is easier to parse
         console.width = max(console.width, width)
     if width <= console.width:
         tables = [whole]
@@ -52,7 +52,7 @@ def report(comparison: Comparison, summary: Summary, console: Console | None = N
 
 
 def group_rows(summary: Summary) -> list[list[str]]:
-    """The breakdown: a line of names, and a line for each group."""
+    """The breakdown by group: a line of names, and a line for each group."""
     labels = [strategy.label for strategy in summary.strategies]
     lines = [["group", "questions", *labels]]
     for group in summary.groups:
@@ -75,7 +75,7 @@ def _groups(summary: Summary) -> Table:
 
 
 def title(comparison: Comparison) -> str:
-    """What was compared, in one line."""
+    """A one-line description of the comparison."""
     asked = len(comparison.questions)
     missing = asked * len(comparison.variants) - len(comparison.rows)
     parts = [
@@ -90,7 +90,7 @@ def title(comparison: Comparison) -> str:
 
 
 def markdown(summary: Summary) -> str:
-    """The table and what was found, for a README: GitHub's Markdown, ending with a newline."""
+    """The table and conclusions as GitHub-flavoured Markdown, ending with a newline."""
     columns = [*accuracy(summary), *cost(summary)]
     rows = [["strategy", *(column.head for column in columns)], ["---"] * (len(columns) + 1)]
     for line in lines(summary):
@@ -131,14 +131,14 @@ def _cells(line: Line, columns: Sequence[Column], *, bar: bool) -> Iterator[Text
 
 
 def _item(sentence: str) -> Table:
-    """A sentence after a dash, its further lines under the first."""
+    """A sentence as a list item, with wrapped lines indented."""
     grid = Table.grid(padding=(0, 1))
     grid.add_row("-", Text(_printable(sentence)))
     return grid
 
 
 def _printable(text: str) -> str:
-    """Without control characters: a label or an id may come from a file."""
+    """A text without control characters, since labels and ids may come from a file."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 

@@ -1,1 +1,1 @@
-"""Every strategy on every question: one engine, shared samples, a database that outlives it."""
+"""Runs of every strategy on every question, with shared samples and a persistent database."""

@@ -1,9 +1,9 @@
-"""A comparison spread over a Ray cluster: an engine in each worker, one database for all.
+"""A comparison spread over a Ray cluster: an engine in each worker, and one shared database.
 
-The database is an actor beside the driver, and every worker's pools read and write it: samples
-are shared between workers, and what a lost worker had computed stays. Ray starts a worker that
-died again, and gives it its questions again. A spec, a prompt, a model or a file of tools that is
-named by a path has to be at that path on every machine.
+The database is an actor on the driver's machine, which the pools of every worker read and write:
+workers share samples, and the results of a lost worker are kept. Ray restarts a worker that died
+and retries its questions. A spec, prompt, model or tool file that is named by a path must exist
+at that path on every machine.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ except ImportError as error:
     raise ThinkgraphError('--ray needs Ray; install it: pip install "thinkgraph[ray]"') from error
 
 QUESTIONS = 4
-"""Side by side in one worker: enough to fill its engine's batch."""
+"""Questions that a worker answers concurrently: enough to fill its engine's batch."""
 RESTARTS = 3
-"""How often a worker may die before the comparison ends."""
+"""Maximum number of restarts of a worker before the comparison fails."""
 
 
 class RemoteStore:
-    """The one database as a worker sees it: every call goes to its actor and waits."""
+    """A worker's proxy of the shared database: every call blocks on the database's actor."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
@@ -48,9 +48,9 @@ class RemoteStore:
 
 
 class Worker:
-    """A process with an engine, and with MCP servers of its own for as long as it lives.
+    """A process with its own engine and MCP servers.
 
-    It keeps nothing that was computed, so that Ray can start it again.
+    It stores no results, so that Ray can restart it at any time.
     """
 
     def __init__(self, config: Config) -> None:
@@ -60,9 +60,9 @@ class Worker:
     def answer(
         self, store: Any, question: Question, variants: Sequence[Variant]
     ) -> list[tuple[Row, bool]]:
-        """What every strategy makes of a question, and whether that was known before."""
+        """Each strategy's row for a question, and whether it was kept from an earlier start."""
         found: list[tuple[Row, bool]] = []
-        with self._opening:  # not when the worker starts: a failure there would be a dead worker
+        with self._opening:  # not in __init__, where an error would count as a dead worker
             if self._hosted is None:
                 self._hosted = self._opened.enter_context(self._config.host.open())
         runner = self._config.runner(cast(Store, RemoteStore(store)), self._hosted)
@@ -80,26 +80,26 @@ async def spread(
     workers: int = 2,
     tell: Callable[[Row, bool], None] = lambda row, kept: None,
 ) -> tuple[list[Row], Usage, float]:
-    """Answer every question with every strategy, on the cluster that ``RAY_ADDRESS`` names.
+    """Answer every question with every strategy, on the cluster at ``RAY_ADDRESS``.
 
-    Without that, the one that runs on this machine is used, or started.
+    Without that variable, uses the cluster that runs on this machine, or starts one.
 
     Args:
-        questions: each is one task of a worker, with all the strategies.
-        variants: each is asked every question.
+        questions: each is one task for a worker, with all strategies.
+        variants: the strategies.
         database: the file of the :class:`Store`.
-        comparison: what tokens and seconds are counted under.
-        config: the model, and how it is asked; its engine's threads are, unless given, a worker's
-            share of the cluster's cores.
-        workers: how many engines.
-        tell: told every row, and whether it was kept from an earlier start.
+        comparison: the key under which tokens and seconds are counted.
+        config: the model and its settings; the engine's threads default to a worker's share of
+            the cluster's cores.
+        workers: number of workers, each with its own engine.
+        tell: called with every row, and whether it was kept from an earlier start.
 
     Returns:
-        The rows, what all workers spent, and the seconds it took.
+        The rows, the usage of all workers, and the seconds taken.
 
     Raises:
         StoreError: the database can't be used.
-        ThinkgraphError: a worker died too often; what was computed is in the database.
+        ThinkgraphError: a worker died too often; finished results are in the database.
     """
     ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
     share = _share(workers)
@@ -127,7 +127,7 @@ async def spread(
 
 
 def _share(workers: int) -> int:
-    """The cores of each worker."""
+    """The number of cores for each worker."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cores = int(resources.get("CPU", 1))
     if workers > cores:
@@ -141,7 +141,7 @@ def _share(workers: int) -> int:
 def _actors(
     database: Path, comparison: str, config: Config, workers: int, cores: int
 ) -> tuple[Any, list[Any]]:
-    """The database, on this machine, and the workers, wherever there is room."""
+    """Start the database's actor on this machine, and the workers anywhere in the cluster."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     store: Any = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
     worker: Any = ray.remote(Worker).options(
@@ -152,7 +152,7 @@ def _actors(
 
 
 def _told(error: Exception, database: Path) -> Exception:
-    """A failure in the words of who has to mend it."""
+    """Unwrap Ray's exception into an error that the user understands."""
     if isinstance(error, RayActorError):
         return ThinkgraphError(
             f"a worker died more than {RESTARTS} times; what was computed is kept in {database}, "

@@ -29,30 +29,29 @@ async def compare(
     tell: Callable[[Row, bool], None] = lambda row, kept: None,
     ask: bool = True,
 ) -> Comparison:
-    """Answer every question with every strategy, or what is left of that.
+    """Answer every question with every strategy; answers of earlier starts are reused.
 
     Args:
-        task: the questions, and the metric that the comparison is to be judged by. Where none
-            says how its answer is found, the right answers do.
-        variants: the strategies; the first is the baseline. Those with a model of their own are
-            asked of it, model by model.
-        config: the model, and how it is asked.
-        out: the folder of the database, made if there is none.
-        workers: engines of a Ray cluster that share the work; 0 is this process alone.
-        tell: told every row, and whether it was kept from an earlier start.
-        ask: false: what was answered so far, without running the rest.
+        task: the questions, and the metric that judges the comparison. If no question has an
+            extractor, extractors are derived from the right answers.
+        variants: the strategies; the first is the baseline. Variants with a model of their own
+            use that, one model after the other.
+        config: the model and the settings of the runs.
+        out: the folder of the database, created if missing.
+        workers: number of engines in a Ray cluster; 0 runs in this process.
+        tell: called with every row, and whether it was kept from an earlier start.
+        ask: if false, returns only the rows of earlier starts and runs nothing.
 
     Raises:
-        StoreError: the database can't be used; what was computed before is in it.
+        StoreError: the database can't be used; it keeps what was computed before.
         ModelError: a model can't be found or opened.
         ThinkgraphError: a strategy names a tool or verifier that isn't bound.
     """
     if not any(each.extract for each in task.questions):
         task = task.model_copy(update={"questions": expecting(task.questions)})
     name = ",".join(dict.fromkeys(each.model for each in variants if each.model)) or config.name
-    database, counted = out / DATABASE, digest(task.name, name, config.seed)
     rows: list[Row] = []
-    spent, seconds = Usage(), 0.0
+    spent, seconds, paces = Usage(), 0.0, {}
     with config.host.open() as hosted:
         for each in variants:
             each.load().check_hosted(each.params, **hosted)
@@ -63,18 +62,23 @@ async def compare(
         for model in dict.fromkeys(each.model for each in variants):
             group = [each for each in variants if each.model == model]
             own = replace(config, model=model) if model else config
+            scope = digest(task.name, name, config.seed, *filter(None, [model]))
             if workers and ask:
                 from thinkgraph.evaluate.runs.cluster import spread  # noqa: PLC0415 (needs Ray)
 
-                found, spent, seconds = await spread(
-                    task.questions, group, database, counted, own, workers=workers, tell=tell
+                found, its_spent, its_seconds = await spread(
+                    task.questions, group, out / DATABASE, scope, own, workers=workers, tell=tell
                 )
             else:
-                with Store(database, counted) as store:
+                own = own.opened()  # before the store's clock starts
+                with Store(out / DATABASE, scope) as store:
                     runner = own.runner(store, hosted)
                     found = await runner.run(task.questions, group, tell, ask=ask)
-                    spent, seconds = store.spent()
+                    its_spent, its_seconds = store.spent()
             rows += found
+            spent, seconds = spent + its_spent, seconds + its_seconds
+            if its_spent.completion_tokens:
+                paces[model] = its_seconds / its_spent.completion_tokens
     return Comparison(
         task=task.name,
         model=name,
@@ -85,4 +89,5 @@ async def compare(
         rows=tuple(rows),
         spent=spent,
         seconds=seconds,
+        paces=paces,
     )

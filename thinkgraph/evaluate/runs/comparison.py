@@ -12,7 +12,7 @@ from thinkgraph.models.model import Frozen, Usage
 
 
 class Comparison(Frozen):
-    """All that was asked and answered; what the table, the plots and the page are made from."""
+    """The strategies, questions and rows of a comparison, from which all outputs are made."""
 
     task: str = Field(description="the name of the data")
     model: str
@@ -24,8 +24,18 @@ class Comparison(Frozen):
     spent: Usage = Field(Usage(), description="what the model really computed; samples are shared")
     provenance: Provenance = Field(Provenance(), description="what it can be repeated from")
     seconds: float = Field(0.0, description="that the comparison took, all its starts together")
+    paces: dict[str, float] = Field(
+        default_factory=dict,
+        description="seconds per sampled token, by the model's name; where it is missing, those "
+        "of the whole comparison",
+    )
 
-    @property
-    def seconds_per_token(self) -> float:
-        """The pace of the whole comparison: its seconds over the tokens it sampled."""
-        return self.seconds / max(self.spent.completion_tokens, 1)
+    def pace(self, strategy: str) -> float:
+        """Seconds per sampled token of a strategy's model, which runs several strategies at once.
+
+        Args:
+            strategy: the label.
+        """
+        model = next((v.model for v in self.variants if v.label == strategy), "")
+        whole = self.seconds / max(self.spent.completion_tokens, 1)
+        return self.paces.get(model, whole)

@@ -8,6 +8,6 @@ from typing import Any
 
 
 def digest(*parts: Any) -> str:
-    """32 hexadecimal digits that depend on every part; the order of a mapping's keys is none."""
+    """32 hexadecimal digits that depend on every part, but not on the order of mapping keys."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,24 +1,31 @@
-"""The identity of a model, so that its samples are never mistaken for another's."""
+"""The identity of a model, which keeps its samples apart from those of other models."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from thinkgraph.models.backends.endpoint import EndpointModel
 from thinkgraph.models.backends.local import LocalModel
+from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.model import Model
 
 ENDS = 1 << 20
-"""Bytes read at either end of a model file: its header, and a part of its weights."""
+"""Bytes hashed at each end of a model file: the header and a part of the weights."""
+
+
+COMPUTATION = ("type_k", "type_v", "rope_", "yarn_")
+"""Prefixes of the engine settings on which logits depend: the KV cache's types, RoPE and YaRN."""
 
 
 def identity(model: Model) -> str:
-    """The name of a model; of a GGUF file, what is in it and the adapters it may load.
+    """A string that identifies a model.
 
-    Of a model behind an endpoint, its name and what the server tells of its weights.
+    For a local model: its name, and digests of the GGUF file and the adapters it may load. For a
+    model behind an endpoint: its name and what the server reports about its weights.
     """
     if isinstance(model, EndpointModel):
         return f"{model.name}:{json.dumps(model.weights)}"
@@ -29,7 +36,16 @@ def identity(model: Model) -> str:
     if model.adapter:
         files.append(model.adapter)
     parts = [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
-    return ":".join([*parts, *([f"x{model.scale}"] if model.adapter else [])])
+    scale = [f"x{model.scale}"] if model.adapter else []
+    return ":".join([*parts, *scale, *_changes(settings)])
+
+
+def _changes(settings: EngineSettings) -> Iterator[str]:
+    """The engine settings that change what a model computes, apart from rounding."""
+    for name, field in EngineSettings.model_fields.items():
+        value = getattr(settings, name)
+        if name.startswith(COMPUTATION) and value != field.default:
+            yield f"{name}={value}"
 
 
 @lru_cache

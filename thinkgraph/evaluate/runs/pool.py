@@ -1,8 +1,8 @@
-"""Samples drawn once and shared: what every strategy of a comparison asks its model through.
+"""Samples that all strategies of a comparison share, each drawn only once.
 
-Sample number i of a prompt is the same for whoever asks, so that votes of 1, 4 and 16, every
-weighting and every stopping rule are judged on the same samples, and the second to ask pays
-nothing. Each run is still charged as if it had been alone.
+Sample i of a prompt is the same for every run, so that votes of 1, 4 and 16, all weightings and
+all stopping rules are compared on the same samples, which are computed only once. The usage of
+each run is still counted as if it had run alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from thinkgraph.models.seed import derive_seed
 
 
 class Asked(NamedTuple):
-    """What a model was asked, apart from how often."""
+    """A request to a model, without the number of samples."""
 
     messages: tuple[Message, ...]
     sampling: Sampling
@@ -42,11 +42,11 @@ class Asked(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for the same question to a model, whoever asks."""
+        """A digest of the request, equal for equal requests of different runs."""
         return digest(
             [turn.model_dump() for turn in self.messages],
-            # Every sample is drawn with its confidence, whether or not this asker reads it. What
-            # isn't set is left out, so that a new setting leaves older samples their keys.
+            # Samples always include their confidence, whether or not this run reads it. Defaults
+            # are left out, so that a new setting doesn't change the keys of older samples.
             self.sampling.model_dump(exclude={"confidence", "top_logprobs"}, exclude_defaults=True),
             *([self.tools.plain] if self.tools.tools else ()),
         )
@@ -56,11 +56,11 @@ class Pool:
     """The samples of one model, kept in a store; for use within one event loop.
 
     Args:
-        model: what draws them.
-        store: where they are kept, from one start of the program to the next.
-        identity: tells the model from others that share the store.
-        seed: all samples' seeds come from it.
-        confidence: whether samples carry entropy and self-certainty, which a strategy may read.
+        model: draws the samples.
+        store: keeps them between starts of the program.
+        identity: distinguishes the model from others in the same store.
+        seed: the seed from which the samples' seeds are derived.
+        confidence: whether samples have entropy and self-certainty, which a strategy may read.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def samples(self, asked: Asked, numbers: Sequence[int]) -> list[Completion]:
-        """The samples of those numbers: kept ones, those under way, and the rest drawn now."""
+        """The samples with the given numbers: stored, already being drawn, or drawn now."""
         key = self._key(asked.key)
         kept = self._store.samples(key, numbers)
         missing = [n for n in numbers if n not in kept and (key, n) not in self._under_way]
@@ -93,7 +93,7 @@ class Pool:
     async def choice(
         self, key: str, ask: Callable[[], Awaitable[tuple[list[float], Usage]]]
     ) -> tuple[list[float], Usage]:
-        """The probabilities of options, asked for once."""
+        """The probabilities of options, computed only once per key."""
         key = self._key(key)
         if (kept := self._store.answer(key)) is not None:
             return kept["value"], Usage.model_validate(kept["usage"])
@@ -103,7 +103,7 @@ class Pool:
         return found
 
     async def close(self) -> None:
-        """Cancel what is under way."""
+        """Cancel all requests in progress."""
         tasks = [*self._tasks, *self._answers.values()]
         for task in tasks:
             task.cancel()
@@ -153,10 +153,10 @@ class Pool:
 
 
 class PooledModel:
-    """A pool as the model of one run, which numbers the run's samples; see :class:`Model`.
+    """A :class:`Model` for one run that takes its samples from a pool, in the order of numbers.
 
-    A request under a budget of tokens or seconds draws samples of its own, since what the
-    budget cuts off depends on the run.
+    A request under a budget of tokens or seconds draws its own samples, since the point at which
+    the budget truncates them depends on the run.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -170,7 +170,7 @@ class PooledModel:
 
     @property
     def context_length(self) -> int:
-        """Tokens that a prompt and one completion may have together."""
+        """Maximum number of tokens of a prompt together with one completion."""
         return self._model.context_length
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -178,7 +178,7 @@ class PooledModel:
         return self._model.count_tokens(messages)
 
     def generate(self, request: ModelRequest) -> Generation:
-        """The next samples of the prompt that this run hasn't had."""
+        """Generate the next samples of the prompt that this run hasn't used yet."""
         budget, n = request.budget, len(request.seeds)
         untold = request.sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
@@ -195,7 +195,7 @@ class PooledModel:
     async def choose(
         self, request: ModelRequest, options: Sequence[str]
     ) -> tuple[list[float], Usage]:
-        """The probability of each option, worked out once for all runs."""
+        """The probability of each option, computed once for all runs."""
 
         def ask() -> Awaitable[tuple[list[float], Usage]]:
             return self._model.choose(replace(request, budget=None), options)
@@ -209,10 +209,11 @@ class PooledModel:
 
 
 class Replay:
-    """Samples of a pool as a generation of their own: each takes a step a token, side by side.
+    """A generation that replays samples of a pool as if they were decoded together in a batch.
 
-    They end in the order of their lengths, so that a stopping rule sees what it would have seen
-    live; a sample that it cancels is charged up to that step, and its text is not kept.
+    Each sample takes one step per token, so they end in the order of their lengths and a stopping
+    rule sees them as in a live run. A cancelled sample counts the tokens up to that step, and its
+    text is empty.
     """
 
     def __init__(
@@ -238,7 +239,7 @@ class Replay:
             yield sample
 
     async def completions(self) -> list[Completion]:
-        """All samples, in their order."""
+        """All samples, ordered by index."""
         if not self._ended:
             async with aclosing(aiter(self)) as pieces:  # type: ignore[type-var]
                 async for _ in pieces:
@@ -246,10 +247,10 @@ class Replay:
         return [self._ended[index] for index in sorted(self._ended)]
 
     failures: tuple[Exception, ...] = ()
-    """None: a sample that fails is not kept, and fails the request."""
+    """Always empty: a failed sample isn't stored, and fails the whole request."""
 
     def cancel(self, sample: int | None = None) -> None:
-        """End one sample, or all, at the step that has been reached."""
+        """Cancel one sample, or all, at the current step."""
         self._cancelled |= {*range(len(self._numbers))} if sample is None else {sample}
 
     @cached_property
@@ -258,7 +259,7 @@ class Replay:
 
     @property
     def usage(self) -> Usage:
-        """What a run of its own would have spent."""
+        """The usage as if the run had drawn the samples alone."""
         ended = self._ended.values()
         return Usage(
             prompt_tokens=self._prompt_tokens,
@@ -270,18 +271,18 @@ class Replay:
 
 
 def _alone(usage: Usage) -> Usage:
-    """A usage whose prompt was read by the run itself, as no other had cached it."""
+    """A usage with the whole prompt prefilled, as if no other run had cached it."""
     changes = {"prefilled_tokens": usage.prompt_tokens, "cached_tokens": 0}
     return usage.model_copy(update=changes)
 
 
 def _fail(waiting: Sequence[asyncio.Future[Any]], error: BaseException) -> None:
-    """Tell who waits, if anyone does."""
+    """Fail or cancel the futures that are still pending."""
     for future in waiting:
         if future.done():
             continue
         if isinstance(error, Exception):
             future.set_exception(error)
-            future.exception()  # so that asyncio doesn't complain that nobody looked
+            future.exception()  # marks it as retrieved, or asyncio would log a warning
         else:
             future.cancel()

@@ -1,4 +1,4 @@
-"""What a comparison can be repeated from: command, versions, model files, machine and date."""
+"""What is needed to repeat a comparison: command, versions, model files, machine and date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import Field
 from thinkgraph.models.model import Frozen
 
 PACKAGES = ("thinkgraph", "llama-cpp-python", "langgraph", "math-verify")
-"""Those whose versions answers and scores depend on."""
+"""Packages whose versions may affect answers and scores."""
 
 
 class File(Frozen):
@@ -44,14 +44,19 @@ class Provenance(Frozen):
     extract: Any = Field(None, description="how answers are found where strategies don't say")
     notes: tuple[str, ...] = Field((), description="what to know of the data and the results")
 
+    def computed_as(self, before: Provenance) -> Provenance:
+        """The same with the machine, versions and engine settings of runs that were done before."""
+        computed = before.model_dump(include={"machine", "versions", "engine"})
+        return self.model_copy(update=computed)
+
 
 def provenance(*, data: str | Path, models: Iterable[str], **fields: Any) -> Provenance:
-    """The provenance of what is run here and now.
+    """The provenance of a comparison that runs on this machine now.
 
     Args:
-        data: what the questions come from.
-        models: names of models.
-        fields: the further fields.
+        data: the source of the questions.
+        models: the names of the models.
+        fields: further fields of :class:`Provenance`.
     """
     return Provenance(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,14 +69,14 @@ def provenance(*, data: str | Path, models: Iterable[str], **fields: Any) -> Pro
 
 
 def model_file(name: str) -> Path | None:
-    """The file of a model; None of one behind an endpoint."""
+    """The file of a model; None for a model behind an endpoint."""
     from thinkgraph.models.catalogue import SERVER, find  # noqa: PLC0415 (opens the catalogue)
 
     return None if name.startswith(SERVER) else Path(find(name).path)
 
 
 def machine() -> str:
-    """The system, the processor and its cores."""
+    """A description of the machine: operating system, processor and number of cores."""
     return f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores"
 
 
@@ -95,7 +100,7 @@ def _versions() -> Mapping[str, str]:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal digits; empty if there is none."""
+    """The SHA-256 of a file, as hexadecimal digits; empty if the file doesn't exist."""
     found = _file(path)
     return found.sha256 if found else ""
 

@@ -23,7 +23,7 @@ class Draft(Frozen):
 
 
 class Remark(Frozen):
-    """What a critic wrote about a draft."""
+    """A critic's comment on a draft."""
 
     draft: str
     text: str
@@ -74,7 +74,7 @@ class Row(Frozen):
 
     @classmethod
     def failed(cls, question: str, strategy: str, failure: str) -> Self:
-        """The row of a run that came to no answer."""
+        """The row of a failed run."""
         return cls(
             question=question,
             strategy=strategy,

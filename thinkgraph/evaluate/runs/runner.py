@@ -1,4 +1,4 @@
-"""Runs a comparison: every strategy on every question, side by side in one engine."""
+"""The runner of a comparison: every strategy on every question, concurrently in one engine."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from thinkgraph.models.seed import derive_seed
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 AT_ONCE = 24
-"""Runs side by side. Most wait for samples that another draws, so it takes many to fill a batch."""
+"""Concurrent runs. Most wait for samples that another draws, so many are needed to fill a batch."""
 
 
 class Pair(NamedTuple):
-    """A question, and the strategy that is to answer it."""
+    """A question, and a strategy to answer it."""
 
     question: Question
     variant: Variant
@@ -33,17 +33,17 @@ class Pair(NamedTuple):
 
 @dataclass
 class Runner:
-    """What runs share.
+    """Runs strategies on questions, with shared models and a shared store.
 
     Attributes:
-        model: answers, for every role that ``models`` doesn't name.
-        store: keeps what was computed.
-        seed: all randomness comes from it.
-        models: a model by its role.
+        model: the model of all roles that ``models`` doesn't name.
+        store: keeps samples, answers and rows.
+        seed: the source of all randomness.
+        models: models by role.
         prompts: prompts that replace built-in ones of the same name.
-        at_once: runs side by side.
-        hosted: the tools and verifiers of the runs, as arguments.
-        files: the source of these, on which answers depend.
+        at_once: number of concurrent runs.
+        hosted: the tools and verifiers of the runs, as keyword arguments.
+        files: the source texts of tools and verifiers, on which answers depend.
     """
 
     model: Model
@@ -63,18 +63,18 @@ class Runner:
         *,
         ask: bool = True,
     ) -> list[Row]:
-        """Answer every question with every strategy that hasn't answered it before.
+        """Answer every question with every strategy; rows of earlier starts are reused.
 
-        A run that fails gives a row with its failure, and is tried again by the next start.
+        A failed run gives a row with its failure, and is retried by the next start.
 
         Args:
-            questions: in this order; their ids are unique.
-            variants: each is asked every question.
-            tell: told every row, and whether it was kept from an earlier start.
-            ask: false: give the rows of earlier starts, and run nothing.
+            questions: answered in this order; their ids are unique.
+            variants: the strategies.
+            tell: called with every row, and whether it was kept from an earlier start.
+            ask: if false, returns only the rows of earlier starts and runs nothing.
 
         Raises:
-            StoreError: the database can't be written; what was computed before is in it.
+            StoreError: the database can't be written; it keeps what was computed before.
         """
         rows, missing = self._kept(questions, variants)
         for row in rows:
@@ -126,7 +126,7 @@ class Runner:
     def _kept(
         self, questions: Sequence[Question], variants: Sequence[Variant]
     ) -> tuple[list[Row], list[Pair]]:
-        """The rows of earlier starts, and the pairs that have none, question by question."""
+        """The rows of earlier starts, and the pairs without one, question by question."""
         rows: dict[tuple[str, str], Row] = {}
         for variant in variants:
             keys = {self._key(Pair(question, variant)): question for question in questions}
@@ -140,7 +140,7 @@ class Runner:
         return [*rows.values()], [p for p in pairs if (p.question.id, p.variant.label) not in rows]
 
     def _key(self, pair: Pair) -> tuple[str, str]:
-        """What a row depends on, of its question and of the rest."""
+        """The digests of all that a row depends on: of its question, and of everything else."""
         used = {"id", "text", "messages"} | ({"extract"} if pair.question.extract else set())
         asked = pair.question.model_dump(include=used)
         return digest(asked), digest(pair.variant.digest, self._scope)
@@ -155,7 +155,7 @@ class Runner:
         return [self.seed, models, *self.files]
 
     def _pools(self) -> dict[str, Pool]:
-        """A pool by role; roles of one model share it."""
+        """The pools by role; roles with the same model share a pool."""
         named = {role: (identity(model), model) for role, model in self._by_role.items()}
         pools = {
             name: Pool(model, self.store, name, self.seed, confidence=isinstance(model, LocalModel))

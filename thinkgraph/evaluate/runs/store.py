@@ -1,4 +1,4 @@
-"""Everything a comparison has computed, in one SQLite file that outlives its process."""
+"""The store of a comparison: all computed results, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Completion, Usage
 
 FORMAT = 1
-"""Of the file; SQLite's ``user_version``."""
+"""Version of the file's format; SQLite's ``user_version``."""
 
 _TABLES = """
     CREATE TABLE samples (key TEXT, number INTEGER, completion TEXT, PRIMARY KEY (key, number))
@@ -32,18 +32,18 @@ class StoreError(ThinkgraphError):
 
 
 class Store:
-    """The samples, answers and rows of comparisons; each is on disk once it was added.
+    """The samples, answers and rows of comparisons, written to disk as they are added.
 
-    Keys are digests of all that a value depends on, so that one file may serve comparisons of
-    several models, seeds and tasks, and a changed strategy finds none of its old rows. Thread-safe
-    only as SQLite's connection is: used from the one event loop of a comparison.
+    Keys are digests of all that a value depends on, so that one file can hold comparisons of
+    several models, seeds and tasks, and a changed strategy doesn't find its old rows. Not
+    thread-safe: use it from the event loop of one comparison.
 
     Args:
-        path: the file; made if there is none.
-        comparison: what the time and tokens of this start are counted under.
+        path: the file, created if missing.
+        comparison: the key under which the time and tokens of this start are counted.
 
     Raises:
-        StoreError: it can't be opened, is no such database, or another process is writing to it.
+        StoreError: the file can't be opened, is no such database, or is in use by another process.
     """
 
     def __init__(self, path: str | Path, comparison: str = "") -> None:
@@ -64,7 +64,7 @@ class Store:
 
     def _open(self) -> None:
         database = self._database
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two writers would draw things twice
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two processes would repeat work
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -77,7 +77,7 @@ class Store:
             )
 
     def samples(self, key: str, numbers: Sequence[int]) -> dict[int, Completion]:
-        """Those of the samples that were drawn, by number."""
+        """The stored samples among the given numbers, by number."""
         found = self._database.execute(
             "SELECT number, completion FROM samples WHERE key = ?", (key,)
         )
@@ -85,23 +85,23 @@ class Store:
         return {n: Completion.model_validate_json(data) for n, data in found if n in wanted}
 
     def add_sample(self, key: str, number: int, completion: Completion, spent: Usage) -> None:
-        """Keep a sample, and count what was spent since the last."""
+        """Store a sample, and count the usage since the last."""
         data = completion.model_dump_json(exclude={"logprobs"})
         self._write("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", key, number, data)
         self.spend(spent)
 
     def answer(self, key: str) -> Any:
-        """What a question that has one answer was answered, as plain data, or None."""
+        """The stored answer of a key, as plain data; None if there is none."""
         found = self._database.execute("SELECT answer FROM answers WHERE key = ?", (key,))
         return next((json.loads(data) for (data,) in found), None)
 
     def add_answer(self, key: str, answer: Any, spent: Usage) -> None:
-        """Keep an answer, and count what was spent on it."""
+        """Store an answer, and count its usage."""
         self._write("INSERT OR IGNORE INTO answers VALUES (?, ?)", key, json.dumps(answer))
         self.spend(spent)
 
     def rows(self, strategy: str, questions: Iterable[str]) -> dict[str, Row]:
-        """The rows of a strategy, by the digest of their question; failures are left out."""
+        """The rows of a strategy by the digest of their question, without failures."""
         found = self._database.execute(
             "SELECT question, row FROM rows WHERE strategy = ?", (strategy,)
         )
@@ -110,7 +110,7 @@ class Store:
         return {key: row for key, row in rows.items() if row.failure is None}
 
     def add_row(self, question: str, strategy: str, row: Row) -> None:
-        """Keep what became of a question."""
+        """Store a row."""
         self._write(
             "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
             question,
@@ -120,12 +120,12 @@ class Store:
         self._note()
 
     def spend(self, usage: Usage) -> None:
-        """Count what this start spent."""
+        """Add to the usage of this start."""
         self._spent += usage
         self._note()
 
     def spent(self) -> tuple[Usage, float]:
-        """Tokens and seconds that the comparison took, all its starts together."""
+        """The usage and seconds of the comparison, summed over all its starts."""
         found = self._database.execute(
             "SELECT usage, seconds FROM starts WHERE comparison = ?", (self._comparison,)
         ).fetchall()

@@ -1,4 +1,4 @@
-"""A strategy as it is compared: a graph with values for its params, under a label."""
+"""Variants: the strategies of a comparison, each a graph with values for its params."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LABEL = re.compile(r"(?P<graph>[^@]+?)(?:@(?P<samples>\d+))?(?P<params>(?::\w+=
 
 
 class Variant(Frozen):
-    """One competitor of a comparison."""
+    """One strategy of a comparison: a graph with its params, prompts and model."""
 
     label: str = Field(description="as it was asked for: `self-consistency@16`")
     graph: str = Field(description="a built-in name, or the path of a spec")
@@ -47,16 +47,17 @@ class Variant(Frozen):
         prompts: Mapping[str, Prompt],
         extract: Any = None,
     ) -> Self:
-        """The variant of a label ``GRAPH[@SAMPLES][:PARAM=VALUE]…``.
+        """Parse a label ``GRAPH[@SAMPLES][:PARAM=VALUE]…``.
 
         Args:
             label: for example ``best-of-n@8:scorer=judge``.
-            common: values for those of the graph's params that have these names.
+            common: values of params, applied to those that the graph has.
             prompts: prompts that replace built-in ones of the same name.
-            extract: the short form of the extractor of all nodes that don't set one.
+            extract: short form of the extractor for all nodes that don't set one.
 
         Raises:
-            ThinkgraphError: there is no such graph or param, or the param has no such value.
+            ThinkgraphError: the label is malformed, the graph or a param is unknown, or a value
+                is invalid for its param.
         """
         found = _LABEL.fullmatch(label)
         if not found:
@@ -81,18 +82,18 @@ class Variant(Frozen):
         own: Mapping[str, Prompt] | None = None,
         extract: Any = None,
     ) -> Self:
-        """The variant of a graph with values for its params.
+        """Create the variant of a graph with values for its params.
 
         Args:
-            label: what it is called.
+            label: the variant's name.
             graph: a built-in name, or the path of a spec.
             given: values of params.
-            prompts: prompts that replace built-in ones of the same name, for all variants.
-            own: the same, for this variant alone.
-            extract: the short form of the extractor of all nodes that don't set one.
+            prompts: prompts that replace built-in ones of the same name, in all variants.
+            own: prompts that replace built-in ones of the same name, in this variant only.
+            extract: short form of the extractor for all nodes that don't set one.
 
         Raises:
-            ThinkgraphError: there is no such graph or param, or the param has no such value.
+            ThinkgraphError: the graph or a param is unknown, or a value is invalid for its param.
         """
         loaded = load_extracting(graph, extract)
         bound, replaced = loaded.bind(given), dict(own or {})
@@ -106,24 +107,24 @@ class Variant(Frozen):
         )
 
     def load(self, extract: Any = None) -> Graph:
-        """Its graph: read and checked once a process, and with it what was compiled of it.
+        """Load the variant's graph; cached per process, so that it compiles only once.
 
         Args:
-            extract: how a question's answers are found, where the variant doesn't say it.
+            extract: the question's extractor, used if the variant has none.
         """
         how = self.extract if self.extract is not None else extract
         return _loaded(self.graph, self.digest, json.dumps(how))
 
 
 @lru_cache(maxsize=256)
-def _loaded(graph: str, digest: str, extract: str) -> Graph:  # the digest tells a file's versions
+def _loaded(graph: str, digest: str, extract: str) -> Graph:  # digest: part of the cache key only
     return load_extracting(graph, json.loads(extract))
 
 
 def load_extracting(name: str, extract: Any) -> Graph:
-    """A graph whose nodes, and those of the graphs it uses, find answers by an extractor.
+    """Load a graph and set the extractor of its nodes, including those of its subgraphs.
 
-    A node that sets an extractor itself, other than `auto`, keeps it.
+    Nodes that set an extractor other than `auto` keep it.
     """
     graph = load(name)
     if extract is None:
@@ -135,10 +136,10 @@ def load_extracting(name: str, extract: Any) -> Graph:
 
 
 def named_extractor(given: str) -> Any:
-    """The short form of an extractor as an option has it: ``regex:PATTERN`` is `{regex: PATTERN}`.
+    """The short form of a command line option: ``regex:PATTERN`` becomes `{regex: PATTERN}`.
 
     Raises:
-        ThinkgraphError: there is no such extractor, or it can't have that setting.
+        ThinkgraphError: the extractor is unknown, or its setting is invalid.
     """
     name, colon, setting = given.partition(":")
     form: Any = {name: setting} if colon else name
@@ -167,20 +168,21 @@ def parse_variants(
     models: Sequence[str] = (),
     extract: Any = None,
 ) -> tuple[Variant, ...]:
-    """The variants of a list such as ``direct,self-consistency@4,8,16:temperature=0.4``.
+    """Parse a list of variants such as ``direct,self-consistency@4,8,16:temperature=0.4``.
 
     Args:
-        text: labels with commas between them; a bare number is another number of samples of the
-            one before, and a param after any of these numbers holds for all of them.
-        common: values for those of the graphs' params that have these names.
+        text: labels separated by commas; a bare number repeats the preceding graph with another
+            number of samples, and a param after one of these numbers applies to all that have
+            none.
+        common: values of params, applied to those that a graph has.
         prompts: prompts that replace built-in ones of the same name.
-        files: params files; the strategy of each competes with its params, too.
-        models: names of two or more models, each of which is asked by every strategy.
-        extract: the short form of the extractor of all nodes that don't set one.
+        files: params files; each adds its strategy with its params as a variant.
+        models: names of models; with two or more, every strategy runs with each of them.
+        extract: short form of the extractor for all nodes that don't set one.
 
     Raises:
         ThinkgraphError: a duplicate label or model, no label at all, a param of ``common`` that
-            no graph has, or what :meth:`Variant.parse` raises.
+            no graph has, or any error of :meth:`Variant.parse`.
     """
     variants = (
         *(Variant.parse(label, common, prompts, extract) for label in _labels(text)),
@@ -204,9 +206,9 @@ def parse_variants(
 def _fitted(
     file: Fitted, common: Mapping[str, Any], prompts: Mapping[str, Prompt], extract: Any
 ) -> Variant:
-    """The strategy of a params file, under its name and what was changed."""
+    """The variant of a params file."""
     graph = load_extracting(file.strategy, extract)
-    file.apply(graph)  # refuses params and prompts that there aren't
+    file.apply(graph)  # raises for unknown params and prompts
     shared = {name: value for name, value in common.items() if name in graph.spec.params}
     given = {**shared, **file.params}
     label = f"{graph.spec.name} (fitted)"
@@ -219,7 +221,7 @@ def _with_models(variants: Sequence[Variant], models: Sequence[str]) -> tuple[Va
     if twice := [model for index, model in enumerate(models) if model in models[:index]]:
         raise ThinkgraphError(f"--model names {twice[0]!r} twice; remove one")
     names = {model: Path(model).name.removesuffix(".gguf") for model in models}
-    if len(set(names.values())) < len(names):  # two files of one name
+    if len(set(names.values())) < len(names):  # files with the same name in different folders
         names = {model: model for model in models}
     return tuple(
         each.model_copy(update={"label": f"{each.label} ({names[model]})", "model": model})
@@ -232,9 +234,10 @@ _NUMBER = re.compile(r"(\d+)((?::\w+=[^:]*)*)")
 
 
 def _labels(text: str) -> Iterable[str]:
-    """The labels of a list; a bare number is another number of samples of the one before.
+    """The labels of a list; a bare number repeats the preceding graph with other samples.
 
-    Numbers without params take those of the next that has some, or else of the one before.
+    A number without params takes those of the next number that has some, or else of a previous
+    one.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     last: tuple[str, list[tuple[str, str]]] = ("", [])
@@ -265,7 +268,7 @@ def _digest(graph: Graph, params: Mapping[str, Scalar], prompts: Mapping[str, Pr
     for spec in specs.values():
         spec.pop("about", None)
         for param in spec.get("params", {}).values():
-            param.pop("fit", None)  # what may be tried changes no answer
+            param.pop("fit", None)  # the search space doesn't affect answers
     texts = {name: load_prompt(name) for name in prompt_names()} | dict(prompts)
     said = {name: prompt.model_dump(exclude={"about"}) for name, prompt in texts.items()}
     return digest(specs, params, said)

@@ -34,15 +34,15 @@ from thinkgraph.evaluate.tasks.record import Record, read_records
 from thinkgraph.evaluate.tasks.table import FEW, places
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.evaluate.tasks.text import DataError
-from thinkgraph.evaluate.tasks.word_problems import word_problems
+from thinkgraph.evaluate.tasks.word_problems import MOST, word_problems
 from thinkgraph.graphs.language.problem import nearest
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers.extract import Boxed
 
 WORD_PROBLEMS = "word-problems"
 COUNT = 200
-"""How many questions a built-in task has, unless it is said."""
-_LOOKED_AT = 1000  # records whose fields are listed
+"""Default number of questions of a built-in task."""
+_LOOKED_AT = 1000  # records that are searched for unused fields
 _FINAL = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
 
 
@@ -56,27 +56,27 @@ def read_questions(
 ) -> Task:
     """Read a task.
 
-    A record's answer may be worked out in it: what follows `####` on its last line counts, or
-    what its last `\\boxed{…}` holds. Options are put below their question, lettered, and the
-    right answer becomes a letter. A question without an id gets one from what it asks, so that
-    it keeps it when the file grows, is sorted, or has its answers mended.
+    An answer may be a worked solution: the text after `####` on its last line counts, or the
+    content of its last `\\boxed{…}`. Options are appended to their question with letters, and
+    the right answer becomes a letter. A question without an id gets one that is derived from its
+    text, so that the id is stable if the file grows, is sorted, or has its answers corrected.
 
     Args:
         source: a .jsonl, .json (a list), .csv or .tsv file; the folder of a Hugging Face dataset;
             `word-problems` or `word-problems:COUNT`; `reasoning-gym:NAME` or
             `reasoning-gym:NAME:COUNT`, if that package is installed. A COUNT is 200 by default.
         fields: the names of the fields for `question`, `context`, `answer`, `id`, `choices`,
-            `messages` and `group`; see `find_fields`. Those not given are guessed by the first
-            record, and the task's notes tell which fields no role reads.
-        limit: at most so many questions, a random sample by the seed, in the file's order: a
-            file is often sorted. A larger limit adds to a smaller one's questions. With a field
-            for groups, each group has its share of the sample.
+            `messages` and `group`; see `find_fields`. The others are guessed from the first
+            record, and the task's notes list fields that are not used.
+        limit: maximum number of questions: a random sample by the seed, since files are often
+            sorted, in the file's order. A larger limit extends the sample of a smaller one. With
+            a field for groups, the sample is stratified by group.
         seed: of the sample, and of the questions of built-in tasks.
-        answers: false: the questions need no right answers; those without have an empty one.
+        answers: if false, questions need no right answer; it is empty where there is none.
 
     Raises:
-        DataError: the source doesn't exist or can't be read; a broken line, a missing field, an
-            empty answer, ids that are there twice, no question at all.
+        DataError: the source doesn't exist or can't be read, or it has a broken line, a missing
+            field, an empty answer, duplicate ids, or no question at all.
         ThinkgraphError: reasoning-gym isn't installed, or has no such generator.
     """
     if limit is not None and limit < 1:
@@ -88,15 +88,15 @@ def read_questions(
         task = _word_problems(rest, seed) if name == WORD_PROBLEMS else _gym(rest, seed)
     else:
         task = _from_file(Path(source), fields or {}, answers)
-    # By all right answers, before the sample: a larger limit leaves what is looked for as it was.
+    # Extractors depend on all right answers, not on the sample, so they don't change with `limit`.
     questions = sampled(expecting(task.questions), limit, seed)
     return task.model_copy(update={"questions": questions})
 
 
 def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tuple[Question, ...]:
-    """A random sample by ids, in the order given; a smaller one is part of a larger one.
+    """A random sample by ids, in the order given; a smaller sample is a subset of a larger one.
 
-    Questions in groups are sampled group by group, in proportion (stratified).
+    Questions with groups are sampled in proportion (stratified).
     """
     if limit is None or limit >= len(questions):
         return questions
@@ -105,7 +105,7 @@ def sampled(questions: tuple[Question, ...], limit: int | None, seed: int) -> tu
 
 
 def shuffled(questions: tuple[Question, ...], seed: int) -> tuple[Question, ...]:
-    """The questions in random order by ids; each beginning is a sample, stratified by group."""
+    """The questions in random order by ids; every prefix is a sample stratified by group."""
     ranks = {each.id: hashlib.sha256(f"{seed}:{each.id}".encode()).digest() for each in questions}
     groups: dict[str, list[Question]] = {}
     for each in sorted(questions, key=lambda question: ranks[question.id]):
@@ -119,7 +119,9 @@ def shuffled(questions: tuple[Question, ...], seed: int) -> tuple[Question, ...]
 
 
 def _word_problems(count: str, seed: int) -> Task:
-    problems = word_problems(_counted(WORD_PROBLEMS, count), seed)
+    if (wanted := _counted(WORD_PROBLEMS, count)) > MOST:
+        raise DataError(f"{WORD_PROBLEMS}:{count}: there are only {MOST:,} different problems")
+    problems = word_problems(wanted, seed)
     questions = [
         Question(id=_digest(each.question, ()), text=each.question, reference=each.answer)
         for each in problems
@@ -148,7 +150,7 @@ def _from_file(path: Path, given: Mapping[str, str], answers: bool) -> Task:
         raise DataError(f"{path} is empty: it has no question")
     first = found.records[0]
     fields = find_fields(given, first.values, f"{path}, {first.place}", answers=answers)
-    questions = _Reader(path, fields, answers).read(found.records)
+    questions = Reader(path, fields, answers).read(found.records)
     notes = [*found.notes, *_read_as(fields, found.records)]
     return Task(
         name=path.stem, questions=tuple(questions), metric=_metric(questions), notes=tuple(notes)
@@ -156,7 +158,7 @@ def _from_file(path: Path, given: Mapping[str, str], answers: bool) -> Task:
 
 
 def _read_as(fields: Fields, records: Sequence[Record]) -> Iterable[str]:
-    """What was read as what, where that was guessed, and what wasn't read at all."""
+    """A note with the unused fields, and the fields that were read, if any is unused."""
     read = [f"{role}: {name}" for role, name in fields._asdict().items() if name]
     unused = fields.unused(record.values for record in records[:_LOOKED_AT])
     if unused:
@@ -167,7 +169,7 @@ def _read_as(fields: Fields, records: Sequence[Record]) -> Iterable[str]:
 
 
 def _metric(questions: Sequence[Question]) -> str:
-    """The metric that fits the right answers."""
+    """The name of the metric that fits the right answers."""
     if all(each.choices for each in questions):
         return "choice"
     if all(YES_OR_NO.fullmatch(each.reference) for each in questions):
@@ -176,11 +178,11 @@ def _metric(questions: Sequence[Question]) -> str:
 
 
 class Fault(Exception):
-    """What is wrong with one record, and the way out."""
+    """An error in one record, with a remedy."""
 
 
-class _Reader:
-    """Makes questions of records, and gathers what is wrong with them."""
+class Reader:
+    """Converts records to questions, and collects their errors."""
 
     def __init__(self, path: Path, fields: Fields, answers: bool) -> None:
         self.path, self.fields, self._answers = path, fields, answers
@@ -188,8 +190,13 @@ class _Reader:
         self._faults: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def read(self, records: Iterable[Record]) -> list[Question]:
+        """The questions of the records, in their order.
+
+        Raises:
+            DataError: records have errors; the message lists all of them.
+        """
         questions, count = [], 0
-        for count, record in enumerate(records, 1):  # noqa: B007 (told below)
+        for count, record in enumerate(records, 1):  # noqa: B007 (used below)
             try:
                 question = self._question(record.values)
             except Fault as fault:
@@ -204,7 +211,7 @@ class _Reader:
         return questions
 
     def _tell(self, count: int) -> None:
-        """Raise what was found wrong, all in one message."""
+        """Raise all collected errors in one message."""
         wrong = [
             f"{what} in {len(where)} of {count} records: {places(where)}; {way_out}"
             for (what, way_out), where in self._faults.items()
@@ -221,7 +228,7 @@ class _Reader:
             raise DataError(f"{self.path}: " + "\n".join(wrong))
 
     def _question(self, values: Mapping[str, Any]) -> Question:
-        text, messages = self._asked(values)
+        text, messages = self.asked(values)
         answer: Any = None
         if self.fields.answer is not None:
             answer = self._value(values, self.fields.answer)
@@ -252,23 +259,25 @@ class _Reader:
         )
 
     def _plain(self, values: Mapping[str, Any], role: str) -> str:
-        """The text of a role that a record may leave empty."""
+        """The text of an optional role; empty if the record has none."""
         name: str | None = getattr(self.fields, role)
-        return _text(self._value(values, name), role).strip() if name else ""
+        return plain_text(self._value(values, name), role).strip() if name else ""
 
-    def _asked(self, values: Mapping[str, Any]) -> tuple[str | None, list[Message]]:
-        """The question's text, unless the last message is it; and the messages."""
+    def asked(self, values: Mapping[str, Any]) -> tuple[str | None, list[Message]]:
+        """The question's text, or None if the last message is the question; and the messages."""
         said = self._value(values, self.fields.messages) if self.fields.messages else []
         asked = self._value(values, self.fields.question) if self.fields.question else None
         if isinstance(asked, list):  # a conversation under the question's name
             said, asked = asked, None
-        return (None if asked is None else _text(asked, "question")), read_messages(said)
+        return (None if asked is None else plain_text(asked, "question")), read_messages(said)
 
     def _options(self, values: Mapping[str, Any]) -> Options | None:
         if self.fields.choices is None:
             return None
         if columns := self.fields.columns:
-            texts = {name: _text(self._value(values, name), "choices").strip() for name in columns}
+            texts = {
+                each: plain_text(self._value(values, each), "choices").strip() for each in columns
+            }
             filled = {_label(name): text for name, text in texts.items() if text}
             options = read_options(filled)
         else:
@@ -283,7 +292,7 @@ class _Reader:
     def _id(self, values: Mapping[str, Any]) -> str | None:
         if self.fields.id is None:
             return None
-        found = _text(self._value(values, self.fields.id), "id").strip()
+        found = plain_text(self._value(values, self.fields.id), "id").strip()
         if not found:
             raise Fault("an empty id", f"fill it in, or make ids from the questions by {SET} id=")
         return found
@@ -299,15 +308,17 @@ class _Reader:
 _ROLES = "each needs a role (system, user or assistant) and a content, and the last is the question"
 
 
-def _text(value: Any, what: str) -> str:
+def plain_text(value: Any, what: str) -> str:
     """A plain value as text."""
     match value:
         case [one]:
-            return _text(one, what)
+            return plain_text(one, what)
         case None:
             return ""
         case float() if math.isnan(value):
             return ""
+        case float() if math.isinf(value):
+            raise Fault(f"an infinite number as {what}", "write it as text, or remove the record")
         case bool() | int() | float():
             return json.dumps(value)
         case list() | dict():
@@ -322,7 +333,7 @@ def _text(value: Any, what: str) -> str:
 
 
 def _joined(content: Any) -> Any:
-    """The text of `[{"type": "text", "text": …}, …]`; anything else as it is."""
+    """The joined text of `[{"type": "text", "text": …}, …]`; anything else unchanged."""
     match content:
         case [{"type": "text", "text": str()}, *_] if all(
             isinstance(part, dict) and part.get("type") == "text" for part in content
@@ -332,14 +343,14 @@ def _joined(content: Any) -> Any:
 
 
 def read_messages(value: Any) -> list[Message]:
-    """The messages of a conversation; a content may be text, or a list of parts that are text.
+    """Parse the messages of a conversation; a content is a text, or a list of text parts.
 
     Raises:
-        Fault: they can't be read.
+        Fault: the messages are malformed.
     """
     try:
         return [
-            Message(role=each["role"], content=_text(_joined(each["content"]), "message"))
+            Message(role=each["role"], content=plain_text(_joined(each["content"]), "message"))
             for each in value or ()
         ]
     except (KeyError, TypeError, ValueError):
@@ -347,12 +358,12 @@ def read_messages(value: Any) -> list[Message]:
 
 
 def _label(column: str) -> str:
-    """What the data calls an option, by its column: A, or the 1 of `option1`."""
+    """The label of an option, from its column's name: A, or the 1 of `option1`."""
     return column.strip()[-1]
 
 
 def _options_within(text: str, answer: Any) -> Options | None:
-    """The options that a question itself lists, if the answer is the letter of one."""
+    """The options listed in a question's text, if the answer is the letter of one."""
     if not isinstance(answer, str) or not _LETTER.fullmatch(answer):
         return None
     options = listed_options(text)
@@ -363,8 +374,8 @@ _LETTER = re.compile(r"\s*\(?[A-Z]\)?[.:]?\s*")
 
 
 def _references(answer: Any, options: Options | None) -> list[str]:
-    """The right answer, and further ones that are right too."""
-    accepted = _accepted(answer)
+    """The right answer, followed by alternatives."""
+    accepted = accepted_answers(answer)
     if options is not None:
         if len(accepted) > 1:
             raise Fault("several right options", "keep one of them")
@@ -376,15 +387,15 @@ def _references(answer: Any, options: Options | None) -> list[str]:
                 "it must be a label, a letter, an option's words, or its place counted from 0",
             )
         return [letter]
-    texts = [_text(each, "answer").strip() for each in accepted]
+    texts = [plain_text(each, "answer").strip() for each in accepted]
     found = list(dict.fromkeys(_final(text) for text in texts if text))
     if not found:
         raise Fault("an empty answer", "fill it in, or remove the record")
     return found
 
 
-def _accepted(answer: Any) -> list[Any]:
-    """All answers that are right: of a list, of SQuAD's `text`, of TriviaQA's `aliases`."""
+def accepted_answers(answer: Any) -> list[Any]:
+    """All accepted answers, of a list, SQuAD's `text`, or TriviaQA's `aliases`."""
     match answer:
         case {"text": [*texts]}:
             return texts
@@ -403,6 +414,6 @@ def _final(text: str) -> str:
 
 
 def _digest(text: str, messages: Sequence[Message]) -> str:
-    """An id from what is asked."""
+    """An id derived from the text and the messages."""
     asked = json.dumps([text, *([each.role, each.content] for each in messages)])
     return hashlib.sha256(asked.encode()).hexdigest()[:12]

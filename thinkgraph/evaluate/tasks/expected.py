@@ -1,4 +1,4 @@
-"""What a question's answers look like, by the right one: how to look for them in texts."""
+"""Extractors for the answers to a question, derived from its right answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thinkgraph.evaluate.runs.comparison import Comparison
 
 YES_OR_NO = re.compile(r"(?i)\s*(?:yes|no|true|false)\s*\.?\s*")
-"""A right answer that is yes or no."""
+"""Matches a right answer of yes or no, or true or false."""
 TEXT = {"auto": "text"}
 _SHARED = {"one-of", "choice"}
 _KINDS = {
@@ -28,11 +28,11 @@ _KINDS = {
 
 
 def expecting(questions: Sequence[Question]) -> tuple[Question, ...]:
-    """The questions, each with the extractor that its answers are found by.
+    """The questions, each with the extractor for its answers.
 
-    Where the right answers of all are a few labels, or letters without options, any of these is
-    looked for everywhere: `maybe` is then no text where the others are yes or no. Else each
-    question's own right answers say whether it is a number, a text, yes or no.
+    If the right answers of all questions are a few labels, or letters without options, all
+    questions share one extractor for these: `maybe` is then a label next to yes and no, and not a
+    text. Otherwise each question's own right answers decide between number, text, and yes or no.
     """
     free = [each for each in questions if not each.choices]
     right = [text for each in free for text in (each.reference, *each.alternatives)]
@@ -56,7 +56,7 @@ def _short(right: Sequence[str], letters: str = "") -> Any:
 
 
 def kinds(questions: Sequence[Question]) -> str:
-    """What is looked for in how many questions, in words."""
+    """A description of the extractors with their numbers of questions: `90 numbers, 10 texts`."""
     counts = Counter(_kind(each.extract) for each in questions)
     return ", ".join(f"{count} {name}" for name, count in counts.most_common())
 
@@ -71,7 +71,7 @@ def _kind(short: Any) -> str:
 
 
 def texts_for_numbers(questions: Sequence[Question], extract: Any) -> str:
-    """What to say before a run that looks for numbers where right answers are texts."""
+    """A warning before a run that extracts numbers though right answers are texts, or empty."""
     texts = _textual(questions)
     if not texts or extract not in ("number", {"auto": "number"}):
         return ""
@@ -82,7 +82,7 @@ def texts_for_numbers(questions: Sequence[Question], extract: Any) -> str:
 
 
 def _textual(questions: Sequence[Question]) -> set[str]:
-    """The ids of questions whose right answers are texts and no mathematics."""
+    """The ids of questions without options whose right answers are neither numbers nor LaTeX."""
     return {
         each.id
         for each in questions
@@ -93,7 +93,7 @@ def _textual(questions: Sequence[Question]) -> set[str]:
 
 
 def number_warning(comparison: Comparison) -> str:
-    """What to say where the right answers are texts and the answers found are numbers."""
+    """A warning after a run that found numbers though right answers are texts, or empty."""
     texts = _textual(comparison.questions)
     answers = [row.answer for row in comparison.rows if row.question in texts and row.answer]
     numbers = sum(exact_number(answer) is not None for answer in answers)

@@ -1,4 +1,4 @@
-"""Which field of a record is the question, which the answer: given by name, or guessed."""
+"""The roles of a record's fields, such as question and answer: given by name, or guessed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "messages": ("messages",),
     "group": (),
 }
-"""The usual names of each role, the surest first; capitals don't matter. A question is asked
-with its context before it; results are broken down by the group."""
+"""Common field names of each role, in order of preference, ignoring case. The context precedes
+the question; the group breaks down results."""
 SET = "--field"
-"""The option by which a user names them; errors point to it."""
+"""The command line option that sets a role's field, for error messages."""
 
 MISSING = object()
 _COLUMN = re.compile(
@@ -40,9 +40,9 @@ _COLUMN = re.compile(
 
 
 class Fields(NamedTuple):
-    """The name of the field for each role; None where there is none.
+    """The name of each role's field; None if there is none.
 
-    ``choices`` may be several columns, as `A,B,C,D`.
+    ``choices`` may name several columns: `A,B,C,D`.
     """
 
     question: str | None = None
@@ -55,32 +55,32 @@ class Fields(NamedTuple):
 
     @property
     def columns(self) -> list[str]:
-        """The fields of the choices, where these are several."""
+        """The columns of the choices, if these are in several."""
         return self.choices.split(",") if self.choices and "," in self.choices else []
 
     def unused(self, records: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Those of the records' fields that no role reads, also within objects that are read."""
+        """The fields of the records that no role uses, including those in partly used objects."""
         used = {name for role in self for name in (role or "").split(",")}
         return list(dict.fromkeys(name for values in records for name in _unused(values, used)))
 
 
 def known_names() -> set[str]:
-    """All names that are guessed, in lower case."""
+    """All names in `GUESSES`, in lower case."""
     return {name for names in GUESSES.values() for name in names}
 
 
 def find_fields(
     given: Mapping[str, str], values: Mapping[str, Any], where: str, *, answers: bool = True
 ) -> Fields:
-    """Find the fields by the first record.
+    """Find the field of each role in the first record.
 
     Args:
         given: names by role: `{"question": "prompt", "answer": "label"}`; a dotted name reaches
-            into objects, and an empty one says that there is no such field. Several columns of
-            choices stand with commas between them.
+            into objects, and an empty one means that there is no such field. Several columns of
+            choices are separated by commas.
         values: the first record.
-        where: what an error names.
-        answers: false: there need be no right answers.
+        where: the place of the record, for error messages.
+        answers: if false, right answers are not required.
 
     Raises:
         DataError: an unknown role, a name that the record doesn't have, or no field that could
@@ -116,7 +116,7 @@ def find_fields(
 def _nested(
     found: dict[str, str | None], given: Mapping[str, str], values: Mapping[str, Any]
 ) -> dict[str, str | None]:
-    """The question and the options within an object, as in CommonsenseQA's own files."""
+    """The fields with the question and options in a nested object, as in CommonsenseQA's files."""
     outer = found["question"]
     inner = values.get(outer) if outer and "question" not in given else None
     if not isinstance(inner, Mapping):
@@ -130,7 +130,7 @@ def _nested(
 
 
 def _has_scores(choices: str | None, values: Mapping[str, Any]) -> bool:
-    """Whether the options say themselves which of them is right."""
+    """Whether the options include scores that mark the right one."""
     match lookup(values, choices) if choices and "," not in choices else None:
         case {"labels": [*_]}:
             return True
@@ -157,7 +157,7 @@ def _choice_columns(values: Mapping[str, Any], found: Mapping[str, str | None]) 
 
 
 def lookup(values: Mapping[str, Any], name: str) -> Any:
-    """A field's value, or MISSING; `a.b` is the field b of the object a, if there is no `a.b`."""
+    """A field's value, or MISSING; `a.b` is field b of object a, unless a field `a.b` exists."""
     if name in values:
         return values[name]
     head, _, rest = name.partition(".")
@@ -174,7 +174,7 @@ def _guess(role: str, values: Mapping[str, Any]) -> str | None:
 
 
 def _guess_by_word(role: str, values: Mapping[str, Any]) -> str | None:
-    """The one field in whose name a usual name stands as a word: `Customer question`."""
+    """The only field whose name contains a common name as a word: `Customer question`."""
     other = _OF_NEITHER | (_OF_ANSWERS if role == "question" else {"question"})
     texts = {
         name: words

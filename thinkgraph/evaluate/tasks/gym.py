@@ -1,7 +1,7 @@
 """The tasks of reasoning-gym: questions from its generators, judged by its own scorers.
 
-A question is known by its generator, seed and place, from which it can be made again with all
-that its scorer wants to know. So nothing of it but text has to be stored.
+Generator, seed and index identify a question and suffice to generate it again with all data that
+its scorer needs. So only its text has to be stored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from thinkgraph.graphs.language.problem import suggestion
 from thinkgraph.models.errors import ThinkgraphError
 
 PREFIX = "reasoning-gym"
-"""What a task, a question's id and the metric begin with."""
+"""The prefix of task names and question ids, and the name of the metric."""
 _FULL = 0.99
-_SIZE = 500  # of the package's own default; some generators depend on it
+_SIZE = 500  # the package's default; some generators depend on the size
 
 
 def gym_questions(name: str, count: int, seed: int) -> list[Question]:
@@ -40,12 +40,12 @@ def gym_questions(name: str, count: int, seed: int) -> list[Question]:
 
 
 def gym_score(answer: str, reference: str, question: Question) -> bool:
-    """Whether an answer is the right one, or the generator's own scorer gives it the full score.
+    """Whether an answer equals the right one, or the generator's own scorer gives the full score.
 
-    Its partial scores are left out: several scorers give a little for any answer at all.
+    Partial scores are ignored: several scorers give one for any answer at all.
 
     Raises:
-        ThinkgraphError: the question is none of reasoning-gym's.
+        ThinkgraphError: the question isn't from reasoning-gym, or can't be generated again.
     """
     match question.id.split("/"):
         case [prefix, name, seed, place] if prefix == PREFIX and (seed + place).isdigit():
@@ -56,7 +56,7 @@ def gym_score(answer: str, reference: str, question: Question) -> bool:
                     f"{PREFIX} doesn't make question {question.id!r} again as it was: its version "
                     "has changed, or this generator isn't repeatable; take the metric exact"
                 )
-            # What is read as a label is in lower case, and several scorers compare spellings.
+            # Extracted labels are in lower case, but several scorers are case-sensitive.
             same = answer.casefold() == reference.casefold() != ""
             return same or bool(dataset.score_answer(answer, entry) >= _FULL)
     raise ThinkgraphError(

@@ -1,4 +1,4 @@
-"""The options of a multiple choice: read, lettered, shown, and found again in an answer."""
+"""Options of multiple-choice questions: parsing, lettering, and the option that an answer chose."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _LINE = re.compile(r"(?m)^[ \t]*\(?([A-Z])[).:][ \t]+(\S.*?)[ \t]*$")
 _BARE = re.compile(r"[\s(\[*\"'`$]*([A-Za-z])[\s)\].:*\"'`$]*")
 _LABEL = re.compile(r"\s*\(?([A-Za-z])\s?[).:]\s*(?=\S)")
 _INLINE = re.compile(r"(?:^|(?<=[\s,;]))\(?([a-zA-Z])\s?\)\s*")
-_LONGEST = 20_000  # characters of a list in a text
+_LONGEST = 20_000  # maximum number of characters of a list in a text
 
 
 class Options(NamedTuple):
-    """The options of a question and what its data calls them."""
+    """The options of a question, with the labels from its data."""
 
     labels: tuple[str, ...]
     texts: tuple[str, ...]
     right: int | None = None
-    """The place of the right one, where the options say it themselves."""
+    """The index of the right option, if the options include that."""
 
     def letter(self, answer: Any) -> str | None:
         """The letter of the right option; None if the answer is none of them.
 
         Args:
-            answer: a label, a letter, an option's words, or its place counted from 0.
+            answer: a label, a letter, an option's words, or its index, counted from 0.
         """
         said = _folded(answer)
         bare = _BARE.fullmatch(said)
@@ -52,15 +52,15 @@ def _folded(value: Any) -> str:
 
 
 def read_options(value: Any) -> Options | None:
-    """Options as data has them; None if these are none, or not 2 to 26 different ones.
+    """Parse the options of a record; None if the value isn't 2 to 26 different options.
 
-    A label within every text, as in `["A)21", "B)34"]`, is taken off.
+    If every text begins with its label, as in `["A)21", "B)34"]`, the labels are removed.
 
     Args:
         value: a list of texts; a list of objects with a `label` and a `text`; an object from
             label to text, or from text to a score, 1 for the right one; an object with the lists
             `label` and `text`, or `choices` and `labels` (1 for the right one); or one of these
-            in a text, as JSON, as Python writes it, or as `a ) 21 , b ) 34`.
+            as a string: JSON, a Python literal, or `a ) 21 , b ) 34`.
     """
     if isinstance(value, str):
         value = _parsed(value[:_LONGEST])
@@ -96,7 +96,7 @@ def _parsed(text: str) -> Any:
         pass
     if text.lstrip()[:1] in ("[", "{"):
         try:
-            return ast.literal_eval(text.strip())  # literals only: it runs nothing
+            return ast.literal_eval(text.strip())  # safe: evaluates literals only
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
     _, *pairs = _INLINE.split(text)
@@ -110,13 +110,13 @@ def _is_score(value: Any) -> bool:
 
 
 def _best(scores: Any) -> int | None:
-    """The place of the only 1."""
+    """The index of the only 1; None if there isn't exactly one."""
     ones = [place for place, score in enumerate(scores) if score == 1]
     return ones[0] if len(ones) == 1 else None
 
 
 def _labelled(found: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Labels and texts of a list of objects."""
+    """The labels and texts of a list of objects."""
     texts = [_first(each, ("text", "value", "content", "answer")) for each in found]
     labels = [_first(each, ("label", "key", "id", "letter")) for each in found]
     if None in labels:
@@ -131,7 +131,7 @@ def _first(values: Any, names: Sequence[str]) -> Any:
 
 
 def _without_labels(texts: list[str]) -> list[str]:
-    """The texts without the letters that they begin with, if all do, in order."""
+    """The texts without their leading letters, if all have one, in order."""
     found = [_LABEL.match(text) for text in texts]
     letters = "".join(match[1].upper() for match in found if match)
     if letters != LETTERS[: len(texts)]:
@@ -140,7 +140,7 @@ def _without_labels(texts: list[str]) -> list[str]:
 
 
 def listed_options(text: str) -> Options | None:
-    """The options that a question itself lists, a line each, as in BIG-Bench Hard."""
+    """The options listed in a question's text, one per line, as in BIG-Bench Hard."""
     found = _LINE.findall(text)
     letters, texts = [letter for letter, _ in found], [words for _, words in found]
     if len(found) < 2 or "".join(letters) != LETTERS[: len(found)] or len(set(texts)) < len(texts):
@@ -149,7 +149,7 @@ def listed_options(text: str) -> Options | None:
 
 
 def with_options(text: str, choices: Sequence[str]) -> str:
-    """A question with its options below it, one a line: `A. Paris`; as it is, if it has them."""
+    """A question followed by its options, one per line: `A. Paris`; unchanged if it lists them."""
     if _LISTED.search(text):
         return text
     lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
@@ -157,14 +157,14 @@ def with_options(text: str, choices: Sequence[str]) -> str:
 
 
 def chosen(answer: str | None, text: str, choices: Sequence[str]) -> str | None:
-    """The letter of the option that was chosen, by the surest sign there is.
+    """The letter of the chosen option, by the most reliable sign; None if there is none.
 
-    A bare letter; the words of exactly one option; a letter within the answer (`(B) Paris`); and
-    where there is no answer to read, a letter in the whole text.
+    In order: a bare letter; the words of exactly one option; a letter within the answer
+    (`(B) Paris`); a letter in the whole text.
 
     Args:
-        answer: the comparable answer, if there is one.
-        text: the text that gave it.
+        answer: the extracted answer, if there is one.
+        text: the whole text of the answer.
         choices: the options, in the order A, B; two or more.
     """
     for letter in (_letter(answer, choices), _named(answer, choices)):

@@ -27,3 +27,9 @@ class Question(Frozen):
         description="how its answer is found in a text, in short form; None is the graph's way",
     )
     group: str = Field("", description="by which results are broken down; empty for none")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for two questions that differ only in case, white space, id or answer."""
+        said = [*(each.content for each in self.messages), self.text]
+        return tuple(" ".join(text.casefold().split()) for text in said)

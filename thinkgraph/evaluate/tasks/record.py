@@ -1,7 +1,7 @@
 """The records of a data file.
 
-JSON lines, a JSON list, comma-separated values, or a Hugging Face dataset on disk. Every fault
-is told with its place, and all faults of one kind together.
+JSON lines, a JSON list, comma-separated values, or a Hugging Face dataset on disk. Errors of the
+same kind are reported together, each with its place.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ __all__ = ["READERS", "DataError", "Record", "Records", "read_records"]
 
 
 class Record(NamedTuple):
-    """What a file says of one question."""
+    """One record of a file."""
 
     place: str
-    """Where it stands, as an error says it: `line 4`."""
+    """Place in the file, for error messages: `line 4`."""
     values: dict[str, Any]
 
 
 class Records(NamedTuple):
-    """What is in a file."""
+    """The records of a file."""
 
     records: list[Record]
     notes: list[str]
-    """What a user should know of how it was read."""
+    """Notes for the user on how the file was read."""
 
 
 def read_records(path: Path, known: Collection[str] = ()) -> Records:
-    """The records of a file or a dataset's folder, in its order; empty ones are skipped.
+    """Read the records of a file or a dataset's folder, in order, skipping empty ones.
 
     Args:
-        path: a file with one of the endings of `READERS`, or the folder of a dataset.
-        known: names of fields, in lower case, by which a table's line of names is recognised.
+        path: a file with one of the extensions in `READERS`, or the folder of a dataset.
+        known: common field names in lower case, to recognise the header of a table.
 
     Raises:
-        DataError: there is no such file, its kind is unknown, or it can't be read.
+        DataError: the file doesn't exist, its type is unknown, or it can't be read.
     """
     try:
         folder, there = path.is_dir(), path.exists()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a valid file name
         folder = there = False
     if folder:
         return _dataset(path)
@@ -142,7 +142,7 @@ def _json_list(path: Path, text: str, known: Collection[str]) -> Records:
 
 
 def _inner_list(found: Any) -> tuple[Any, list[str]]:
-    """The list of an object with exactly one list of objects, as BIG-bench's `examples`."""
+    """The only list of objects in an object, such as BIG-bench's `examples`, and a note."""
     if not isinstance(found, dict):
         return found, []
     lists = {
@@ -196,4 +196,4 @@ READERS: dict[str, Callable[[Path, str, Collection[str]], Records]] = {
     ".csv": _table,
     ".tsv": _table,
 }
-"""How a file is read, by its ending."""
+"""Readers by file extension."""

@@ -1,4 +1,4 @@
-"""Tables: comma- or tab-separated values, with or without a line of names."""
+"""Tables: comma- or tab-separated values, with or without a header."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from typing import Literal, NamedTuple
 
 from thinkgraph.evaluate.tasks.text import DataError
 
-csv.field_size_limit(2**31 - 1)  # its default of 128 KiB is less than a long context
+csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too small for long contexts
 
 
 class Row(NamedTuple):
-    """One row: the line it begins on, and its cells."""
+    """One row: the number of its first line, and its cells."""
 
     line: int
     cells: list[str]
 
 
 class Table(NamedTuple):
-    """The rows of a table below its names."""
+    """The column names and rows of a table."""
 
     names: list[str]
     rows: list[Row]
     skipped: int
-    """Rows of empty cells only."""
+    """Number of skipped rows with empty cells only."""
     note: str = ""
-    """How the names were come by, where no line has them."""
+    """Note on the guessed column names, if the table has no header."""
 
 
 def read_table(path: Path, text: str, known: Collection[str]) -> Table:
     """Read a table.
 
     Args:
-        path: named in errors.
-        text: its content; separated by commas, semicolons or tabs.
-        known: names, in lower case, by which a first line is known to be one of names.
+        path: the file, for error messages.
+        text: its content, separated by commas, semicolons or tabs.
+        known: common field names in lower case, to recognise a header.
 
     Raises:
-        DataError: no valid CSV, a name twice, or rows with another number of cells.
+        DataError: invalid CSV, a duplicate name, or rows with a different number of cells.
     """
     rows = list(_rows(path, text))
     filled = [row for row in rows if any(cell.strip() for cell in row.cells)]
@@ -67,24 +67,25 @@ def _check(path: Path, names: list[str], rows: Sequence[Row]) -> None:
         )
 
 
-FEW = 5  # places named of many
+FEW = 5  # places named in a message
 
 
 def places(found: list[str]) -> str:
-    """Places in a message: all of a few, and the number of the rest."""
+    """The first few places as text, followed by the number of the others."""
     more = len(found) - FEW
     return ", ".join(found[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def _rows(path: Path, text: str) -> Iterator[Row]:
     first = next((line for line in io.StringIO(text) if line.strip()), "")
-    separator = max(",;\t", key=first.count)
+    is_tabbed = path.suffix.casefold() == ".tsv" and "\t" in first
+    separator = "\t" if is_tabbed else max(",;\t", key=first.count)
     try:
         yield from _parsed(text, separator, csv.QUOTE_MINIMAL)
     except _Broken as broken:
         if separator != "\t":
             raise DataError(f"{path}, line {broken.line}: not CSV ({broken})") from None
-        yield from _parsed(text, separator, csv.QUOTE_NONE)  # in these a quote is a character
+        yield from _parsed(text, separator, csv.QUOTE_NONE)  # TSV files often don't use quoting
 
 
 class _Broken(Exception):
@@ -109,7 +110,7 @@ def _parsed(text: str, separator: str, quoting: Literal[0, 3]) -> list[Row]:
 
 
 def _names(cells: Sequence[str], known: Collection[str]) -> tuple[list[str], str]:
-    """The names of the columns, and what to tell if the first row is none of names."""
+    """The names of the columns, and a note if they are guessed since there is no header."""
     given = [cell.strip() for cell in cells]
     if any(re.sub(r"[\s-]+", "_", name.casefold()) in known for name in given):
         return [name or f"column {i}" for i, name in enumerate(given, 1)], ""

@@ -9,7 +9,7 @@ from thinkgraph.models.model import Frozen
 
 
 class Task(Frozen):
-    """What the strategies are asked."""
+    """A named set of questions, with the metric that fits them."""
 
     name: str
     questions: tuple[Question, ...]

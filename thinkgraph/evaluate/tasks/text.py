@@ -1,4 +1,4 @@
-"""The text of a data file, whatever encoding it is in."""
+"""The text of a data file, with detection of its encoding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thinkgraph.models.errors import ThinkgraphError
 
 
 class DataError(ThinkgraphError):
-    """Data can't be read as questions; the message names the file, the place and the way out."""
+    """Data can't be read as questions; the message names the file, the place and a remedy."""
 
 
 class FileText(NamedTuple):
@@ -19,27 +19,28 @@ class FileText(NamedTuple):
 
     text: str
     note: str = ""
-    """What a user should know of how it was decoded; empty for UTF-8."""
+    """Note for the user on the encoding; empty for UTF-8."""
 
 
-_MARKS = [  # UTF-32's begins as UTF-16's does
+_MARKS = [  # UTF-32 before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
-_HEAD = 4096  # bytes in which UTF-16 without a mark is recognised
+_HEAD = 4096  # bytes inspected to recognise UTF-16 without a byte order mark
 _RUN = re.compile(r"[^\x00-\x7f]{4,}")
 _AROUND = re.compile(r"\S*[^\x00-\x7f]\S*")
 _WAY_OUT = "save the file as UTF-8, as by iconv -f ENCODING -t utf-8"
 
 
 def read_text(path: Path) -> FileText:
-    """Read a file as UTF-8, as UTF-16 or UTF-32 by its mark, or else as Windows-1252.
+    """Read a file as UTF-8, as UTF-16 or UTF-32, or else as Windows-1252.
 
-    Windows-1252 (as Excel saves CSV in western Europe) has letters beyond ASCII one by one;
-    where four or more follow each other, the file is in another encoding, and refused.
+    UTF-16 and UTF-32 are recognised by their byte order mark, UTF-16 also by its NUL bytes. In
+    Windows-1252 (the encoding of CSV files from Excel in western Europe), characters beyond ASCII
+    are usually isolated; a file with four or more in a row is taken for another encoding.
 
     Raises:
         DataError: the file can't be read or decoded.
@@ -70,7 +71,7 @@ def _encoding(data: bytes) -> str:
         if data.startswith(mark):
             return encoding
     head = data[:_HEAD]
-    if head.count(0) >= len(head) // 3 > 0:  # UTF-16 of a western text, without its mark
+    if head.count(0) >= len(head) // 3 > 0:  # UTF-16 of a western text, without byte order mark
         return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
     return "utf-8"
 

@@ -1,4 +1,4 @@
-"""One-step arithmetic word problems, made from a seed: a task that a very small model can do."""
+"""One-step arithmetic word problems, generated from a seed: a task for very small models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ NAMES = ("Tom", "Anna", "Ben", "Maria", "Sam", "Lucy", "Omar", "Nina", "Leo", "R
 THINGS = ("apples", "books", "marbles", "pencils", "stamps", "shells", "coins", "cards")
 
 
+MOST = 4 * len(NAMES) * len(THINGS) * 8 * 11
+"""Number of different problems: each operation has as many, and products have the fewest."""
+
+
 class WordProblem(NamedTuple):
     """A question and its answer."""
 
@@ -17,7 +21,7 @@ class WordProblem(NamedTuple):
 
 
 def word_problems(n: int, seed: int = 0) -> list[WordProblem]:
-    """``n`` different problems, the four operations in turn; the same for the same seed."""
+    """Generate ``n`` distinct problems, at most ``MOST``; the four operations take turns."""
     source = random.Random(seed)  # noqa: S311 (not for secrets)
     made: dict[str, WordProblem] = {}
     while len(made) < n:

@@ -1,1 +1,1 @@
-"""Who may ask, how much, and in which order."""
+"""Access to the server: API keys, quotas and admission."""

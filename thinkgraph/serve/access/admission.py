@@ -1,4 +1,4 @@
-"""Admission: how many requests run, how many wait, and who is sent away."""
+"""Admission: limits on the numbers of running and waiting requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from thinkgraph.serve.errors import RequestError
 
 FIRST_GUESS_S = 5.0
-"""How long a request takes, before any has ended."""
+"""Initial estimate of a request's duration, before any has ended."""
 LONGEST_RETRY_S = 120.0
 
 
@@ -18,8 +18,8 @@ class Admission:
     """Admits requests in the order of their arrival; belongs to one event loop.
 
     Args:
-        running: how many run at once.
-        waiting: how many may wait; one more is refused.
+        running: maximum number of concurrent requests.
+        waiting: maximum number of waiting requests; further ones are refused.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
@@ -30,13 +30,13 @@ class Admission:
 
     @asynccontextmanager
     async def admit(self, seconds: float | None = None) -> AsyncIterator[None]:
-        """Wait for the turn of a request; it holds its place until the block ends.
+        """Wait until a request may run; it occupies a slot until the block ends.
 
         Args:
-            seconds: the longest wait; None is any.
+            seconds: maximum wait; None for no limit.
 
         Raises:
-            RequestError: status 429: as many wait as may, or the wait was too long.
+            RequestError: status 429: the queue is full, or the wait was too long.
         """
         if self._free.locked() and self.waiting >= self.most_waiting:
             raise self._busy("the server is busy")
@@ -67,5 +67,5 @@ class Admission:
 
     @property
     def retry_s(self) -> float:
-        """Seconds until there is likely to be room: a moving mean of what requests took."""
+        """Estimated seconds until a slot is free, from a moving average of request durations."""
         return min(max(self._took_s * (self.waiting + 1) / self.limit, 1.0), LONGEST_RETRY_S)

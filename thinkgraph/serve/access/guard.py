@@ -1,4 +1,4 @@
-"""Access: who a request is from, how large it may be, and which host it names.
+"""Access control: checks the API key and the body size of each request.
 
 Plain ASGI middleware: Starlette's BaseHTTPMiddleware would hide a disconnect from the endpoint.
 """
@@ -17,32 +17,32 @@ from thinkgraph.serve.errors import RequestError, body, headers
 from thinkgraph.serve.service import Service
 
 OPEN = frozenset({"/health", "/ready", "/"})
-"""Paths that need no key; the page at ``/`` has a token of its own."""
+"""Paths that need no API key; the page at ``/`` has its own token."""
 CLIENT = "thinkgraph.client"
 BODY_S = 60.0
-"""The longest wait for the next part of a body."""
+"""Maximum wait in seconds for the next part of a body."""
 
 
 def client_of(request: HTTPConnection) -> Client:
-    """Who a request is from."""
+    """The client that sent a request."""
     found: Client = request.scope[CLIENT]
     return found
 
 
 class Access:
-    """Checks the key, the size and the host of each request before anything else does.
+    """Checks the API key and the body size of each request before any other processing.
 
     Args:
-        app: what answers those that may ask.
-        service: its keys and settings hold.
-        open_paths: beginnings of further paths that need no key.
+        app: handles the accepted requests.
+        service: provides the keys and settings.
+        open_paths: prefixes of further paths that need no key.
     """
 
     def __init__(self, app: ASGIApp, service: Service, open_paths: tuple[str, ...] = ()) -> None:
         self._app, self._service, self._open_paths = app, service, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -54,7 +54,7 @@ class Access:
         body = _Body(receive, self._service.settings.body)
 
         async def unless_refused(message: Message) -> None:
-            if body.fault is None:  # else whoever reads the body has made another error of it
+            if body.fault is None:  # otherwise the app has turned the fault into another error
                 await send(message)
 
         try:
@@ -78,10 +78,10 @@ class Access:
 
 
 class _Body:
-    """The body of a request, as it is received.
+    """Receives the body of a request within limits of size and time.
 
     Attributes:
-        fault: why it isn't taken, once it isn't.
+        fault: why the body is refused; None unless it is.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
@@ -90,7 +90,7 @@ class _Body:
         self.fault: RequestError | None = None
 
     async def receive(self) -> Message:
-        """The next part; behind the last, word that the client has gone."""
+        """The next part of the body; after the last one, the disconnect message."""
         if self._whole:
             return await self._receive()
         try:
@@ -107,7 +107,7 @@ class _Body:
 
 
 def refusal(error: RequestError) -> JSONResponse:
-    """The response of an error."""
+    """The response to an error."""
     return JSONResponse(body(error), status_code=error.status, headers=headers(error))
 
 

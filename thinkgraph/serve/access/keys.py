@@ -1,4 +1,4 @@
-"""API keys: who may ask, and how many tokens each may spend in an hour."""
+"""API keys, each with an optional quota of sampled tokens per hour."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ from thinkgraph.serve.errors import RequestError
 VARIABLE = "THINKGRAPH_API_KEY"
 HOUR_S = 3600.0
 SHORTEST = 16
-"""Characters that a key, or the token of a page that others reach, has at least."""
+"""Minimum length of a key, and of the page's token if the server isn't local."""
 
 
 class Key(Frozen):
-    """One key of the file."""
+    """One key of the key file."""
 
     key: str = Field(min_length=SHORTEST, repr=False, description="the secret")
     tokens_per_hour: int | None = Field(None, ge=1, description="null is no limit")
 
 
 class KeyBudget(Budget):
-    """The sampled tokens of one key, in windows of an hour; shared by its requests."""
+    """The hourly budget of sampled tokens of one key, which its requests share."""
 
     def __init__(self, tokens: int | None) -> None:
         super().__init__(tokens)
 
     def renew(self) -> None:
-        """Begin a new window if the last is over."""
+        """Start a new hour if the last one is over."""
         with self._lock:
             if time.monotonic() - self._began >= HOUR_S:
                 self._spent_tokens, self._began = 0, time.monotonic()
 
     @property
     def renews_s(self) -> float:
-        """Seconds until the next window."""
+        """Seconds until the next hour starts."""
         return max(HOUR_S - (time.monotonic() - self._began), 1.0)
 
 
 class Client:
-    """Who asks.
+    """The sender of requests, identified by its API key.
 
     Attributes:
-        name: the name of the key; empty where none is needed.
-        budget: what all requests of the key may spend.
+        name: the name of the key; empty if none is needed.
+        budget: the budget that all requests of the key share.
     """
 
     def __init__(self, name: str = "", tokens_per_hour: int | None = None) -> None:
         self.name, self.budget = name, KeyBudget(tokens_per_hour)
 
     def check(self) -> None:
-        """Refuse a request for which nothing is left.
+        """Refuse a request if the key's budget is spent.
 
         Raises:
-            RequestError: status 429.
+            RequestError: status 429: the budget is spent.
         """
         self.budget.renew()
         if reason := self.budget.exhausted:
@@ -77,10 +77,10 @@ class Client:
 
 
 class Keys:
-    """The keys of a server; with none, everybody may ask.
+    """The API keys of a server; without any, every request is accepted.
 
     Args:
-        keys: by name.
+        keys: the keys by name.
     """
 
     def __init__(self, keys: Mapping[str, Key] | None = None) -> None:
@@ -94,12 +94,12 @@ class Keys:
         return bool(self._clients)
 
     def client(self, authorization: str | None) -> Client:
-        """Who a request is from, by its ``Authorization`` header.
+        """The client of a request, by its ``Authorization`` header.
 
-        Every key is compared, each in constant time.
+        Compares all keys, each in constant time, against timing attacks.
 
         Raises:
-            RequestError: status 401: the key is missing or is none of these.
+            RequestError: status 401: the key is missing or unknown.
         """
         if not self._clients:
             return self._anybody
@@ -120,12 +120,13 @@ def _digest(text: str) -> bytes:
 
 
 def read_keys(path: Path | None) -> Keys:
-    """The keys of a file, or of the environment's ``THINKGRAPH_API_KEY`` (comma-separated).
+    """Read the keys from a file, or from the variable ``THINKGRAPH_API_KEY`` (comma-separated).
 
     The file is YAML: ``NAME: KEY``, or ``NAME: {key: KEY, tokens_per_hour: N}``.
 
     Raises:
-        ThinkgraphError: the file can't be read, or a key is too short. No key is in the message.
+        ThinkgraphError: the file can't be read, or a key is too short. The message contains no
+            key.
     """
     if path is None:
         given = [key.strip() for key in os.environ.get(VARIABLE, "").split(",") if key.strip()]

@@ -1,1 +1,1 @@
-"""The Model Context Protocol: strategies as tools of agents."""
+"""The Model Context Protocol (MCP): strategies as tools for agents."""

@@ -1,4 +1,4 @@
-"""A person behind an MCP client, whom a node's questions reach as elicitations."""
+"""Questions of nodes to the person behind an MCP client, as elicitations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from thinkgraph.serve.replies.reply import NoReply, Person
 Context = ServerRequestContext[Any, Any]
 ELICITATION = types.ClientCapabilities(elicitation=types.ElicitationCapability())
 WITHOUT_SESSIONS = "2026-07-28"
-"""The first version of the protocol in which a server can't send a request during a call."""
+"""First protocol version in which a server can't send requests during a call."""
 TRIES = 3
-"""How often a person is asked who replies what the node can't understand."""
+"""Maximum number of times to ask, if the node can't understand the replies."""
 DECLINED = "the person declined to reply"
 
 
 def asker(context: Context) -> Person | None:
-    """Asks the person behind a client by a form; None if the client shows no forms."""
+    """A function that asks the person behind a client; None if the client supports no forms."""
     session = context.session
     if session.protocol_version >= WITHOUT_SESSIONS:
         return None
@@ -50,7 +50,7 @@ def asker(context: Context) -> Person | None:
 
 
 def message(request: Mapping[str, Any]) -> str:
-    """What a person is shown of a node's question."""
+    """The text of a node's question for a person."""
     lines = [str(request["error"])] if "error" in request else []
     if "review" in request:
         lines.append(str(request.get("ask") or f"Which is right? {request['question']}"))
@@ -66,7 +66,7 @@ def message(request: Mapping[str, Any]) -> str:
 
 
 def form(request: Mapping[str, Any]) -> types.ElicitRequestedSchema:
-    """The fields of the form: flat, as the protocol wants them."""
+    """The schema of the form, a flat object as the protocol requires."""
     if "review" in request:
         ids = [each["id"] for each in request["candidates"]]
         fields = {
@@ -87,10 +87,10 @@ def form(request: Mapping[str, Any]) -> types.ElicitRequestedSchema:
 
 
 def reply(request: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """A filled form as the node takes it."""
+    """Convert a completed form to the reply that the node expects."""
     if "review" in request:
         about_one = {"choose", "edit", "remark"} & {*given}
-        # Some clients send every box, and an empty one is false.
+        # Some clients send all checkboxes, with false for untouched ones.
         return {n: v for n, v in given.items() if n != "accept" or v or not about_one}
     if "approve" not in request:
         return given.get("reply")
@@ -101,7 +101,7 @@ def reply(request: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     try:
         return {"arguments": json.loads(given["arguments"])}
     except ValueError:
-        return {"arguments": given["arguments"]}  # which the node refuses, and asks again
+        return {"arguments": given["arguments"]}  # the node refuses it and asks again
 
 
 def _text(description: str) -> dict[str, str]:

@@ -31,10 +31,10 @@ from thinkgraph.serve.replies.reply import Account, Ask, Event, Piece, reply
 from thinkgraph.serve.service import Service
 
 PROGRESS_S = 5.0
-"""Seconds between two reports of progress; clients give up on a call of whom they hear nothing."""
+"""Seconds between two progress reports; clients abort calls that report nothing for too long."""
 LONGEST_MESSAGE = 200
 OPEN_S = 10.0
-"""Seconds in which the default model may be opened before the first client is heard."""
+"""Seconds to wait for the default model to open before serving over stdio."""
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 HOSTS = [*NAMES, *(f"{name}:*" for name in NAMES)]
 INSTRUCTIONS = (
@@ -88,14 +88,14 @@ def server(service: Service) -> Server[Any]:
 
 
 async def serve_stdio(service: Service) -> None:
-    """Serve one client over standard input and output, until it closes them.
+    """Serve one client over standard input and output until it closes them.
 
     Raises:
         ThinkgraphError: the default model can't be opened.
     """
     found = server(service)
     opening = asyncio.create_task(service.open())
-    # What is wrong with a model shows soon, mostly; a large one is opened while the client begins.
+    # Errors of a model mostly show early; a large model goes on opening while the client starts.
     await asyncio.wait({opening}, timeout=OPEN_S)
     try:
         if not opening.done() or opening.exception() is None:
@@ -136,7 +136,7 @@ def _tool(graph: Graph, arguments: type[BaseModel]) -> types.Tool:
 async def _answer(
     service: Service, graph: Graph, values: dict[str, Any], context: Context
 ) -> Voted:
-    """Run a strategy and report its progress; a call that is cancelled stops its samples."""
+    """Run a strategy and report its progress; cancelling the call stops its samples."""
     limits = {name: values.pop(name) for name in own(graph)}
     question = values.pop("question")
     ask = Ask(
@@ -165,7 +165,7 @@ async def _answer(
 
 
 async def _followed(events: AsyncGenerator[Event, None], context: Context) -> tuple[str, Account]:
-    """The answer and its account; what happens in between is reported every few seconds."""
+    """Collect the answer and its account, and report progress every few seconds."""
     text, thoughts, account = "", "", None
     pieces = 0
 
@@ -173,7 +173,7 @@ async def _followed(events: AsyncGenerator[Event, None], context: Context) -> tu
         nonlocal pieces
         while True:
             await asyncio.sleep(PROGRESS_S)
-            pieces += 1  # progress must grow, also while nothing is heard of the model
+            pieces += 1  # progress must increase, even if the model has produced nothing
             last = " ".join(thoughts[-LONGEST_MESSAGE:].split()) or "waiting for the model"
             await context.session.report_progress(pieces, message=last)
 
@@ -195,7 +195,7 @@ async def _followed(events: AsyncGenerator[Event, None], context: Context) -> tu
 
 
 def _client(context: Context) -> Client:
-    """Who calls, by the HTTP request of the call; over stdio, whoever started the process."""
+    """The client of a call's HTTP request; over stdio, an anonymous client."""
     scope: Mapping[str, Any] = getattr(context.request, "scope", {})
     found: Client = scope.get(CLIENT) or Client()
     return found

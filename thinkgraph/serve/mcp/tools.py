@@ -1,4 +1,4 @@
-"""Strategies as tools: names, descriptions, and the schemas of what goes in and comes out."""
+"""Strategies as MCP tools: names, descriptions, and input and output schemas."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from thinkgraph.graphs.runtime.tool import arguments
 from thinkgraph.serve.errors import RequestError
 
 SECONDS = 45.0
-"""The default time limit of a call: clients give up after a minute."""
+"""Default time limit of a call in seconds; clients abort after a minute."""
 LONGEST_S = 600.0
 OWN = ("seconds", "budget")
-"""Arguments of every tool, beside the strategy's own."""
+"""Arguments of every tool, in addition to the strategy's own."""
 USE = (
     "Ask a local language model one question, which has to say all that is needed: the tool sees "
     "neither your conversation nor any file. "
@@ -42,7 +42,7 @@ class Voted(BaseModel):
 
 
 def input_model(graph: Graph) -> type[BaseModel]:
-    """The arguments of a strategy's tool: the question, its inputs and params, and the limits."""
+    """The arguments of a strategy's tool: the question, inputs, params and limits."""
     base = arguments(graph.spec, tuple(graph.spec.params))
     fields: dict[str, Any] = {
         "seconds": (
@@ -59,32 +59,32 @@ def input_model(graph: Graph) -> type[BaseModel]:
 
 
 def own(graph: Graph) -> list[str]:
-    """The limits that its tool has as arguments: without those whose names it takes itself."""
+    """The limits among a tool's arguments, without those whose names the strategy uses itself."""
     return [name for name in OWN if name not in {**graph.spec.params, **graph.spec.inputs}]
 
 
 def acts(graph: Graph) -> bool:
-    """Whether a call may do something in the world, which a client may want to ask about first."""
+    """Whether a call may have side effects, which a client may want to confirm first."""
     if any(param.default is None for param in graph.spec.params.values()):
-        return True  # any of them may name a tool
+        return True  # the param's value may name a tool
     return bool(graph.required().tools)
 
 
 def description(graph: Graph) -> str:
-    """What an agent is told: what the strategy does, and when it helps and hurts."""
+    """The tool's description for agents: what the strategy does, and when it helps and hurts."""
     return USE + " ".join(graph.spec.about.split())
 
 
 def parsed(name: str, model: type[BaseModel], given: dict[str, Any] | None) -> dict[str, Any]:
-    """The arguments of a call, checked.
+    """Validate the arguments of a call.
 
     Args:
-        name: of the tool.
-        model: its :func:`input_model`.
+        name: the tool's name.
+        model: the tool's :func:`input_model`.
         given: the arguments.
 
     Raises:
-        RequestError: one is unknown or wrong.
+        RequestError: an argument is unknown or invalid.
     """
     unknown = sorted({*(given or {})} - {*model.model_fields})
     if unknown:

@@ -1,1 +1,1 @@
-"""What a server offers: models and strategies, by the names that requests use."""
+"""The models and strategies that a server offers, by the names that requests use."""

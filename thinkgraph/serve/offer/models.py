@@ -18,18 +18,18 @@ from thinkgraph.models.model import Model
 from thinkgraph.serve.errors import RequestError
 
 Source = str | Model
-"""A name of the catalogue, or an open model."""
+"""A model name of the catalogue, or an open model."""
 
 
 class Models:
-    """The models that requests may name, each opened at its first use and closed to make room.
+    """The models that requests may name, opened at first use and closed to free memory.
 
     Args:
-        sources: by name; the first is the default. A request can't name anything else.
-        roles: the name of a model by the role of a strategy's nodes.
-        memory: bytes of model files that may be open at once; None is no limit.
-        settings: of the engine, for every model of a file.
-        load: opens one.
+        sources: the models by name; the first is the default. Requests can't name others.
+        roles: names of models, by the role of a strategy's nodes.
+        memory: maximum total size in bytes of the open model files; None for no limit.
+        settings: engine settings of all local models.
+        load: opens a model.
     """
 
     def __init__(
@@ -61,24 +61,24 @@ class Models:
 
     @property
     def default(self) -> str:
-        """The name of the model that answers where a request names none."""
+        """The name of the model for requests that name none."""
         return next(iter(self._sources))
 
     def file(self, name: str) -> str | None:
-        """The catalogue name or path of a model; None of one at an endpoint, or given open."""
+        """The catalogue name or path of a model; None if it is at an endpoint or was given open."""
         source = self._sources.get(name)
         return source if isinstance(source, str) and not source.startswith(SERVER) else None
 
     @property
     def opened(self) -> dict[str, Model]:
-        """Those that are open now."""
+        """The models that are open now."""
         return dict(self._open)
 
     def check(self, name: str, param: str = "model") -> str:
-        """A name that there is.
+        """Check that a model exists, and return its name.
 
         Raises:
-            RequestError: status 404.
+            RequestError: status 404: there is no such model.
         """
         if name not in self._sources:
             raise RequestError(self._unknown(name), status=404, param=param, code="model_not_found")
@@ -90,13 +90,14 @@ class Models:
 
     @asynccontextmanager
     async def lease(self, names: Iterable[str]) -> AsyncIterator[dict[str, Model]]:
-        """The models of these names, open until the block ends.
+        """Lease the models with these names, which stay open until the block ends.
 
-        What nobody uses is closed to make room, the longest unused first; while others use too
-        much, it waits.
+        Unused models are closed to free memory, the least recently used first; if models in use
+        take too much, the lease waits.
 
         Raises:
-                RequestError: they don't fit in the memory limit together, or one can't be opened.
+            RequestError: the models don't fit into the memory limit together, or one can't be
+                opened.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -127,8 +128,8 @@ class Models:
             self._opening.release()
             raise
         self._users.update(wanted)
-        # A thread can't be cancelled: what it opens is kept, and nothing else is opened meanwhile,
-        # also if who asked for it has gone.
+        # The opening thread can't be cancelled. If the request is gone by then, the model stays
+        # open, and the lock is held until the thread is done.
         self._work = work = asyncio.create_task(self._open_all(wanted))
         work.add_done_callback(self._opened_all)
         try:
@@ -145,7 +146,7 @@ class Models:
     def _opened_all(self, work: asyncio.Task[None]) -> None:
         self._opening.release()
         if not work.cancelled():
-            work.exception()  # retrieved, if nobody waits for it any more
+            work.exception()  # marks it as retrieved, if no request waits for it any more
 
     def _release(self, names: list[str]) -> None:
         self._users.subtract(names)
@@ -159,7 +160,7 @@ class Models:
         return sum(self._sizes[name] for name in names)
 
     async def _ensure(self, name: str) -> None:
-        """Open a model, and close others for it; the one used last is at the end of the dict."""
+        """Open a model, closing others if needed; the dict is ordered by last use."""
         if name not in self._open:
             for other in list(self._open):
                 if self._memory is None or self._weight({*self._open, name}) <= self._memory:
@@ -179,7 +180,7 @@ class Models:
 
 
 def _size(source: Source) -> int:
-    """Bytes of a model's files; 0 for one that isn't in this process."""
+    """The size in bytes of a model's files; 0 for a model at an endpoint, or given open."""
     if not isinstance(source, str) or source.startswith(SERVER):
         return 0
     path = find(source).path
@@ -188,9 +189,9 @@ def _size(source: Source) -> int:
 
 
 def named(given: str) -> tuple[str, str]:
-    """The name that a server gives a model, and its source, of ``[NAME=]MODEL``.
+    """Parse ``[NAME=]MODEL`` into the model's name on the server, and its source.
 
-    Without a name, it is the short name, the file's stem, or the endpoint's model.
+    The default name is the catalogue name, the file's stem, or the endpoint's model name.
     """
     name, equals, source = given.partition("=")
     if equals and not name.startswith(SERVER) and "/" not in name:

@@ -1,4 +1,4 @@
-"""JSON schemas of requests: what is refused of them before anything reads them."""
+"""Checks of the JSON schemas in requests, before they are used."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DEEPEST = 64
 
 
 def check_schema(schema: Mapping[str, Any], param: str) -> None:
-    """Refuse a schema that is too large, or that refers to something outside it.
+    """Refuse a schema that is too large, has external references, or patterns that aren't RE2's.
 
-    A validator would fetch a reference to a URL or a file of this machine.
+    A validator would fetch an external reference, be it a URL or a file on this machine.
 
     Args:
-        schema: what a request brings.
-        param: the field of the request.
+        schema: a schema from a request.
+        param: the request's field with the schema, for the error.
 
     Raises:
-        RequestError: with the field of the request.
+        RequestError: the schema is refused.
     """
     for number, (key, value) in enumerate(_parts(schema, param)):
         if number > MOST_PARTS:

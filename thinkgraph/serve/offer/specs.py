@@ -1,4 +1,4 @@
-"""Strategies that a request or the page's editor brings along; they can use no file."""
+"""Specs from requests and from the page's editor, which can't use files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.service import Service
 
 NOWHERE = Path("/a folder that does not exist")
-"""Where the files lie that such a spec may use: it can name strategies, and no file."""
+"""Folder of such a spec; since it doesn't exist, the spec can name strategies, but no files."""
 
 
 def parse_spec(service: Service, text: str) -> Graph:
-    """The strategy of a request's YAML text, checked; it can use no file.
+    """Parse and check the YAML spec of a request, which can't use files.
 
     Raises:
-        RequestError: the server takes no specs, or this one has errors; the message is the report.
+        RequestError: the server allows no specs, or this one has errors; the message lists them.
     """
     if not service.settings.specs:
         raise RequestError(
@@ -35,15 +35,15 @@ def parse_spec(service: Service, text: str) -> Graph:
 
 
 def foreign_document(text: str, file: str) -> Document:
-    """A spec that isn't the server's own, parsed; ``file`` is its name in problems."""
+    """Parse a spec that isn't the server's own; ``file`` is its name in error messages."""
     return Document.parse(text, file, folder=NOWHERE)
 
 
 def foreign_graph(text: str, file: str) -> Graph:
-    """The strategy of such a spec.
+    """Check a spec that isn't the server's own, and return its graph.
 
     Raises:
-        SpecError: it has errors.
+        SpecError: the spec has errors.
     """
     document = foreign_document(text, file)
     problems = check(document)

@@ -21,22 +21,22 @@ from thinkgraph.serve.offer.models import Models
 _log = logging.getLogger("thinkgraph.serve")
 
 SAMPLES = "samples"
-"""The param that the number after an ``@`` sets."""
+"""The param that is set by the number after ``@``."""
 SHOWN = 8
-"""The number of samples of the variants that a server lists by itself."""
+"""Number of samples in the variants that a server lists by default."""
 TOOLS = ("self-consistency", "best-of-n", "self-refine", "chain-of-verification", "debate")
-"""The tools of a server whose strategies nobody has chosen: an agent reads them all."""
+"""Default MCP tools; only a few, since an agent reads the descriptions of all."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a request's ``model`` names.
+    """The model and strategy that a request's field ``model`` names.
 
     Attributes:
-        name: as it was given.
+        name: the name in the request.
         model: the name of the model.
-        graph: the strategy; None is the bare model.
-        params: those that the name sets.
+        graph: the strategy; None for the bare model.
+        params: the params that the name sets.
     """
 
     name: str
@@ -46,13 +46,14 @@ class Chosen:
 
 
 class Strategies:
-    """What a server offers.
+    """The strategies that a server offers.
 
     Args:
         graphs: the strategies by name.
         variants: further names to list, such as ``self-consistency@8``.
-        tools: the names of those that are tools of agents; all by default.
-        kept: the names of those whose defaults are what `thinkgraph fit` keeps for a model.
+        tools: names of the strategies that are MCP tools; all by default.
+        kept: names of the strategies whose defaults are those that `thinkgraph fit` keeps for a
+            model.
     """
 
     def __init__(
@@ -76,21 +77,23 @@ class Strategies:
         *,
         kept: bool = False,
     ) -> Strategies:
-        """Load strategies: built-in names, files, either with ``@N``.
+        """Load strategies by built-in name or file, each optionally with ``@N``.
 
-        By default all built-in and shared ones that have no errors, save those that name a tool or
-        verifier that isn't bound.
+        The default is all built-in and shared strategies without errors, except those that name a
+        tool or verifier that isn't bound.
 
         Args:
-            given: their names.
-            hosted: the tools and verifiers that are bound, as arguments of a run.
-            fitted: params files, whose values are the defaults of the strategies that they name;
-                where no names are given, those of a spec's path are offered beside the others.
-            kept: whether the other strategies get what `thinkgraph fit` keeps for a model.
+            given: the names; if empty, the default.
+            hosted: the bound tools and verifiers, as arguments of a run.
+            fitted: params files, whose values are the defaults of their strategies; if no names
+                are given, strategies that they name by a spec's path are offered too.
+            kept: whether the other strategies get the params that `thinkgraph fit` keeps for a
+                model.
 
         Raises:
-            ThinkgraphError: one doesn't exist, has errors, or needs what isn't bound; or a params
-                file is for none of them, or for the same one as another file.
+            ThinkgraphError: a strategy doesn't exist, has errors, or needs a tool or verifier that
+                isn't bound; or a params file is for no offered strategy, or for the same one as
+                another file.
         """
         bound = hosted or {}
         tools = all_tools(bind_tools(bound.get("tools")))
@@ -102,7 +105,7 @@ class Strategies:
         graphs, variants = {}, []
         for source in names:
             base, at, count = source.rpartition("@")
-            if not count.isdigit():  # an @ of a path
+            if not count.isdigit():  # the @ belongs to a path
                 base, at = source, ""
             try:
                 graph = load(base)
@@ -126,14 +129,14 @@ class Strategies:
 
     @property
     def names(self) -> list[str]:
-        """All names that are listed, variants included."""
+        """All listed names, including variants."""
         return sorted([*self.graphs, *self._variants])
 
     def find(self, name: str, models: Models) -> Chosen:
-        """What a name stands for: ``MODEL``, or ``[MODEL/]STRATEGY[@SAMPLES]``.
+        """Resolve a name: ``MODEL``, or ``[MODEL/]STRATEGY[@SAMPLES]``.
 
         Raises:
-            RequestError: status 404, with what there is.
+            RequestError: status 404: the name is unknown; the message suggests others.
         """
         if name in models.names:
             return Chosen(name, name)
@@ -156,7 +159,7 @@ class Strategies:
         )
 
     def for_model(self, name: str, model: str, models: Models) -> Graph:
-        """A strategy with what is kept for a model, as it was at the first request."""
+        """A strategy with the params kept for a model, as they were at the first request."""
         file = models.file(model) if name in self._kept else None
         if file is None:
             return self.graphs[name]
@@ -168,7 +171,7 @@ class Strategies:
         return self._for_models[name, model]
 
     def chores(self, name: str) -> Graph:
-        """The strategy that answers a chat program's chores; a built-in one need not be offered."""
+        """The strategy that answers chores of chat programs; it need not be offered."""
         return self.graphs.get(name) or _loaded(name)
 
 
@@ -178,7 +181,7 @@ def _loaded(name: str) -> Graph:
 
 
 def _fitted(graphs: Mapping[str, Graph], files: Iterable[Fitted]) -> dict[str, Graph]:
-    """The strategies that params files are for, with their values as defaults."""
+    """The strategies of params files, with the files' values as defaults."""
     found: dict[str, Graph] = {}
     for file in files:
         name = next((name for name, graph in graphs.items() if file.is_for(graph)), None)

@@ -1,4 +1,4 @@
-"""From a request of OpenAI's API to what is asked of a model or a strategy."""
+"""Conversion of requests of OpenAI's API to an `Ask` for a model or a strategy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHARED = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
 CHAT = ("presence_penalty", "frequency_penalty")
 MOST_STOPS, LONGEST_STOP = 16, 200
 NO_THOUGHT = ("none", "minimal")
-"""Efforts with which a model that may leave its thought out does."""
+"""Reasoning efforts at which thinking is disabled, for models that can do without."""
 
 
 UNSUPPORTED = {
@@ -43,20 +43,20 @@ UNSUPPORTED = {
     "audio": "answers are text",
     "web_search_options": "the server searches nothing",
 }
-"""Fields of OpenAI's that would change an answer, with what to do instead."""
+"""Unsupported OpenAI fields that would change an answer, with what to do instead."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What both APIs can ask, each by fields of its own.
+    """The settings that both APIs have, under different field names.
 
     Attributes:
         messages: the conversation.
-        schema: of the answer.
-        settings: of sampling.
-        longest: tokens of one completion at most.
-        tokens: tokens at most, those of all completions of a strategy.
-        effort: how much a model thinks.
+        schema: the JSON schema of the answer.
+        settings: sampling settings.
+        longest: maximum number of tokens of one completion.
+        tokens: maximum number of tokens of all completions together.
+        effort: the reasoning effort.
     """
 
     messages: list[Message]
@@ -68,10 +68,10 @@ class Asked:
 
 
 def from_chat_request(service: Service, request: ChatRequest) -> Ask:
-    """What a chat request asks.
+    """Convert a chat request.
 
     Raises:
-        RequestError: it can't be answered here.
+        RequestError: the request is invalid or unsupported.
     """
     settings: dict[str, Any] = {}
     if request.logit_bias:
@@ -92,10 +92,10 @@ def from_chat_request(service: Service, request: ChatRequest) -> Ask:
 
 
 def from_responses_request(service: Service, request: ResponsesRequest) -> Ask:
-    """What a Responses request asks.
+    """Convert a Responses request.
 
     Raises:
-        RequestError: it can't be answered here.
+        RequestError: the request is invalid or unsupported.
     """
     for name in ("previous_response_id", "conversation"):
         if getattr(request, name):
@@ -150,7 +150,7 @@ def _ask(
 
 
 def _ask_model(ask: Ask, options: Options, asked: Asked, longest: int) -> Ask:
-    """A request to a bare model; ``longest`` holds where it says nothing."""
+    """A request to a bare model; ``longest`` is the default limit of a completion's tokens."""
     if given := sorted({*options.given, *options.models}):
         raise RequestError(
             f"{ask.chosen.name!r} is a model and no strategy, so {given[0]!r} can't be set",
@@ -164,7 +164,7 @@ def _ask_model(ask: Ask, options: Options, asked: Asked, longest: int) -> Ask:
 
 
 def _ask_strategy(ask: Ask, graph: Graph, options: Options, asked: Asked) -> Ask:
-    """A request to a strategy: settings are its params of the same names."""
+    """A request to a strategy; sampling settings set its params of the same names."""
     _refuse(ask.chosen, asked.settings, ask.tools)
     if asked.schema is not None:
         graph = graph.answering(asked.schema)
@@ -192,10 +192,10 @@ def _least(*limits: int | None) -> int | None:
 def _chosen(
     service: Service, name: str, options: Options, messages: Sequence[Message]
 ) -> tuple[Chosen, Options]:
-    """What the request names, and its options.
+    """The model and strategy that a request names, and its options.
 
-    A chat program's chore goes to the strategy for chores, without the params and roles: they are
-    of the strategy that the program has been set up for.
+    Chores of chat programs go to the strategy for chores, without the request's params and roles,
+    which are meant for the named strategy.
     """
     chosen = service.strategies.find(name, service.models)
     model = service.models.check(options.model, "thinkgraph.model") if options.model else None
@@ -213,7 +213,7 @@ def _chosen(
 
 
 def is_chore(service: Service, messages: Sequence[Message]) -> bool:
-    """Whether a chat program asks for a title, tags or the like, by the server's rule."""
+    """Whether a chat program asks for a title, tags or the like, by the server's pattern."""
     rule = service.settings.chores
     last = next((m.content for m in reversed(messages) if m.role == "user"), "")
     return bool(rule) and re2.search(rule, last) is not None
@@ -224,7 +224,7 @@ def _check_params(graph: Graph, given: Mapping[str, Any]) -> None:
 
 
 def _refuse(chosen: Chosen, settings: Mapping[str, Any], tools: ToolUse) -> None:
-    """Refuse what a strategy can't do and an answer without it would be another one."""
+    """Refuse settings that a strategy can't follow, where ignoring them would change the answer."""
     asked = {"tools": bool(tools.tools), "logprobs": "top_logprobs" in settings}
     asked |= {"stop": "stop" in settings, "logit_bias": "logit_bias" in settings}
     for name, is_asked in asked.items():
@@ -242,7 +242,7 @@ def _given(request: SamplingFields, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _refuse_fields(request: SamplingFields) -> None:
-    """Refuse fields that would change the answer, and aren't supported."""
+    """Refuse unsupported fields that would change the answer."""
     given = request.__pydantic_extra__ or {}
     for name, instead in UNSUPPORTED.items():
         if given.get(name):
@@ -256,7 +256,7 @@ def _refuse_fields(request: SamplingFields) -> None:
 
 
 def _ignored(request: SamplingFields) -> list[str]:
-    """Fields that have no effect, though the client may expect one."""
+    """Fields without effect, though the client may expect one."""
     found = {*(request.__pydantic_extra__ or {})}
     for name in ("reasoning", "text"):
         inner = getattr(request, name, None)
@@ -287,7 +287,7 @@ def _stops(given: str | list[str]) -> list[str]:
 
 
 def _effort(effort: str | None) -> dict[str, Any]:
-    """An effort as variables of a chat template; a template that knows none leaves it out."""
+    """A reasoning effort as chat template variables; templates ignore those they don't know."""
     if effort is None:
         return {}
     thinks = {"enable_thinking": effort not in NO_THOUGHT}
@@ -337,7 +337,7 @@ def _tools(request: SamplingFields) -> ToolUse:
 
 
 def _function(tool: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A tool of the Responses API as one of chat completions."""
+    """Convert a tool of the Responses API to the format of chat completions."""
     if tool.get("type") != "function":
         raise RequestError(
             f"tools[{number}]: {tool.get('type')!r} isn't supported; only functions are",

@@ -1,4 +1,4 @@
-"""Chat completions: a reply's events as OpenAI's chunks, or as one completion."""
+"""Chat completions: encoding of a reply's events as OpenAI's chunks, or as one completion."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from thinkgraph.serve.openai.stream import Encoded
 from thinkgraph.serve.replies.reply import Account, Ended, Event, Piece
 
 LEAST_LOGPROB = -9999.0
-"""What OpenAI's API has for an impossible token: JSON has no infinity."""
+"""OpenAI's log-probability of an impossible token, since JSON has no infinity."""
 
 
 @dataclass
 class Choice:
-    """One choice of a completion, as it grows."""
+    """One choice of a completion in progress."""
 
     content: str = ""
     reasoning: str = ""
@@ -34,9 +34,9 @@ class ChatEncoder:
     """Encodes one reply.
 
     Args:
-        model: the name that the request gave.
-        usage: whether a stream ends with a chunk of the usage.
-        top: alternatives told for each token.
+        model: the model name in the request.
+        usage: whether a stream ends with a usage chunk.
+        top: number of alternatives listed for each token.
     """
 
     def __init__(self, model: str, *, usage: bool, top: int = 0) -> None:
@@ -44,11 +44,11 @@ class ChatEncoder:
         self._usage, self._top = usage, top
 
     async def chunks(self, events: AsyncIterator[Event]) -> Encoded:
-        """The chunks of a stream; each choice begins with its role.
+        """Encode the chunks of a stream; each choice begins with its role.
 
-        The last one that ends a choice is held back, since what is told beside the usage stands on
-        it: many clients read ``choices[0]`` of every chunk, so one without choices is sent only to
-        those that ask for the usage.
+        The chunk that ends the last choice is held back until the account is known, and carries
+        its facts. Many clients read ``choices[0]`` of every chunk, so a chunk without choices is
+        sent only if the request asks for the usage.
         """
         begun: set[int] = set()
         calls: Counter[int] = Counter()
@@ -90,16 +90,16 @@ class ChatEncoder:
         return "", {**self._head, "object": "chat.completion.chunk", "choices": [told]}
 
     def _last(self, account: Account) -> tuple[str, dict[str, Any]]:
-        """The chunk of the usage, which has no choices."""
+        """The usage chunk, which has no choices."""
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": []}
         return "", {**chunk, "usage": usage_of(account), "thinkgraph": account.facts}
 
     def failed(self, error: RequestError) -> tuple[str, dict[str, Any]]:
-        """The chunk of an error that ends a stream."""
+        """The chunk for an error that ends a stream."""
         return "", body(error)
 
     async def completion(self, events: AsyncIterator[Event]) -> dict[str, Any]:
-        """The whole completion."""
+        """Encode the whole completion."""
         choices: dict[int, Choice] = {}
         account: Account | None = None
         async for event in events:
@@ -143,8 +143,8 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 def _entry(model: Model, token: TokenLogprob, top: int) -> dict[str, Any]:
-    """A token with its log-probability, and the likeliest in its place."""
-    if token.token < 0:  # of an endpoint, which tells texts
+    """A token with its log-probability, and the most likely alternatives."""
+    if token.token < 0:  # from an endpoint, which gives texts and no ids
         return {**_told(token), "top_logprobs": [_told(each) for each in token.others[:top]]}
     spelt = [_spelt(model, other, value) for other, value in token.top[:top]]
     text = token.text.encode("utf-8", "replace")
@@ -162,7 +162,7 @@ def _told(token: TokenLogprob) -> dict[str, Any]:
 
 
 def _spelt(model: Model, token: int, logprob: float) -> dict[str, Any] | None:
-    """A token by the model's vocabulary; the bytes are its own, as a part of a character may be."""
+    """A token's text and bytes from the model's vocabulary; bytes may be a partial character."""
     engine = getattr(model, "engine", None)
     if engine is None:
         return None
@@ -172,7 +172,7 @@ def _spelt(model: Model, token: int, logprob: float) -> dict[str, Any] | None:
 
 
 def usage_of(account: Account) -> dict[str, Any]:
-    """The usage in OpenAI's form; cancelled tokens are among those of the completion."""
+    """The usage in OpenAI's format; completion tokens include cancelled ones."""
     usage = account.usage
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -187,7 +187,7 @@ def usage_of(account: Account) -> dict[str, Any]:
 
 
 def names(listed: Sequence[str], owners: dict[str, str], created: int) -> dict[str, Any]:
-    """The list of models."""
+    """The list of models in OpenAI's format."""
     data = [
         {"id": name, "object": "model", "created": created, "owned_by": owners.get(name, "model")}
         for name in listed

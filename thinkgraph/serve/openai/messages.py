@@ -1,4 +1,4 @@
-"""From the messages of OpenAI's API to ours."""
+"""Conversion of messages of OpenAI's API to `Message`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from thinkgraph.serve.errors import RequestError
 from thinkgraph.serve.openai.schema import ChatMessage
 
 TEXTS = {"text", "input_text", "output_text", "refusal"}
-"""Types of content parts that are text."""
+"""Types of content parts that contain text."""
 THOUGHTS = {"reasoning", "thinking", "reasoning_text", "summary_text"}
 
 
 def from_chat(messages: Sequence[ChatMessage]) -> list[Message]:
-    """The messages of a chat request.
+    """Convert the messages of a chat request.
 
     Raises:
-        RequestError: a content is something else than text, or a tool's call is none.
+        RequestError: a content isn't text, or a tool call is malformed.
     """
     names: dict[str, str] = {}
     found = []
@@ -45,10 +45,10 @@ def from_chat(messages: Sequence[ChatMessage]) -> list[Message]:
 
 
 def from_items(items: str | Sequence[Mapping[str, Any]], instructions: str | None) -> list[Message]:
-    """The input of a Responses request.
+    """Convert the input of a Responses request.
 
     Raises:
-        RequestError: an item is of a type that isn't supported.
+        RequestError: an item is invalid, or its type isn't supported.
     """
     messages = [Message(role="system", content=instructions)] if instructions else []
     if isinstance(items, str):
@@ -69,7 +69,7 @@ def from_items(items: str | Sequence[Mapping[str, Any]], instructions: str | Non
                 tool = {"tool_call_id": asked, "name": names.get(asked, "")}
                 messages.append(Message(role="tool", content=text, **tool))
             case "reasoning":
-                pass  # a thought enters no other prompt
+                pass  # reasoning isn't part of later prompts
             case other:
                 raise RequestError(
                     f"{place}: items of type {other!r} aren't supported; send messages, "
@@ -89,7 +89,7 @@ def _message(item: Mapping[str, Any], place: str) -> Message:
 
 
 def _joined(messages: Iterable[Message]) -> list[Message]:
-    """What an assistant says and calls in one turn, as one message."""
+    """Merge an assistant's tool calls into its preceding message of the same turn."""
     found: list[Message] = []
     for message in messages:
         if found and message.role == found[-1].role == "assistant" and message.tool_calls:
@@ -104,7 +104,7 @@ def text_of(content: Any, place: str) -> str:
     """The text of a content.
 
     Raises:
-        RequestError: a part of it is something else, such as an image.
+        RequestError: a part isn't text, such as an image.
     """
     if content is None or isinstance(content, str):
         return content or ""

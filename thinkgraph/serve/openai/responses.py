@@ -1,4 +1,4 @@
-"""Responses: a reply's events as those of OpenAI's Responses API, or as one response."""
+"""Responses: encoding of a reply's events for OpenAI's Responses API, or as one response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ResponseEncoder:
     """Encodes one reply: a reasoning item, a message, and a function call for each call.
 
     Args:
-        request: what was asked; a response repeats some of it.
+        request: the request, some fields of which a response repeats.
     """
 
     def __init__(self, request: ResponsesRequest) -> None:
@@ -54,7 +54,7 @@ class ResponseEncoder:
         }
 
     async def events(self, events: AsyncIterator[Event]) -> Encoded:
-        """The events of a stream."""
+        """Encode the events of a stream."""
         yield self._event("response.created", response=self._whole())
         yield self._event("response.in_progress", response=self._whole())
         async for event in events:
@@ -67,12 +67,12 @@ class ResponseEncoder:
         yield self._event(f"response.{kind}", response=self._whole())
 
     def failed(self, error: RequestError) -> Told:
-        """The event of an error that ends a stream."""
+        """The event for an error that ends a stream."""
         told = body(error)["error"]
         return self._event("error", **{name: told[name] for name in ("code", "message", "param")})
 
     async def response(self, events: AsyncIterator[Event]) -> dict[str, Any]:
-        """The whole response."""
+        """Encode the whole response."""
         async for _ in self.events(events):
             pass
         return self._whole()
@@ -95,7 +95,7 @@ class ResponseEncoder:
         return told
 
     def _text(self, kind: str, text: str) -> list[Told]:
-        """New text of the item of a kind; another that is open ends before it."""
+        """Events for new text of an item of a kind; ends an open item of another kind first."""
         told: list[Told] = []
         if self._open is None or self._open["type"] != kind:
             told += [*self._close(), *self._begin(kind)]
@@ -122,7 +122,7 @@ class ResponseEncoder:
         return told
 
     def _close(self) -> list[Told]:
-        """The end of the item that is open."""
+        """Events that end the open item, if there is one."""
         item = self._open
         if item is None:
             return []
@@ -169,7 +169,7 @@ class ResponseEncoder:
 
     @property
     def _place(self) -> dict[str, Any]:
-        """Where the text is that an event is of."""
+        """The fields that locate an event's text: the item and its part."""
         item = self._open or {}
         index = "summary_index" if item["type"] == "reasoning" else "content_index"
         return {"item_id": item["id"], "output_index": len(self._output) - 1, index: 0}

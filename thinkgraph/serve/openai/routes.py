@@ -23,7 +23,7 @@ from thinkgraph.serve.service import Service
 
 
 def router(service: Service) -> APIRouter:
-    """``/v1/models``, ``/v1/chat/completions`` and ``/v1/responses`` of a service."""
+    """The routes ``/v1/models``, ``/v1/chat/completions`` and ``/v1/responses`` of a service."""
     routes = APIRouter(prefix="/v1")
     began = int(time.time())
 
@@ -34,7 +34,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/models/{name:path}")
     async def retrieve_model(name: str) -> dict[str, Any]:
-        """One of them; any name that a request may give."""
+        """One strategy or bare model, by any name that a request may use."""
         service.strategies.find(name, service.models)
         owner = {} if name in service.models.names else {name: "thinkgraph"}
         found: dict[str, Any] = names([name], owner, began)["data"][0]
@@ -66,7 +66,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{rest:path}", include_in_schema=False)
     @routes.post("/{rest:path}", include_in_schema=False)
     async def others(rest: str) -> None:
-        """What OpenAI has and this server hasn't."""
+        """Refuse routes of OpenAI's API that this server doesn't have."""
         raise RequestError(f"there is no /v1/{rest} here", status=404, code="unknown_url")
 
     return routes
@@ -84,7 +84,7 @@ async def _whole(
     events: AsyncGenerator[Event, None],
     encode: Callable[[AsyncIterator[Event]], Awaitable[dict[str, Any]]],
 ) -> Response:
-    """All of a reply at once; a client that goes away stops it."""
+    """Answer with the whole reply; it stops if the client disconnects."""
 
     async def work() -> dict[str, Any]:
         async with aclosing(events):

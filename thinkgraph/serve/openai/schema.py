@@ -1,4 +1,4 @@
-"""The requests of OpenAI's API, as far as they have an effect here."""
+"""Request models of OpenAI's API, with the fields that have an effect here."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SILENT = frozenset(
         *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"),
         *("stream_options", "parallel_tool_calls", "include", "truncation", "modalities"),
         *("prompt_cache_retention", "background", "prompt_cache_options"),
-        *("reasoning.summary", "reasoning.generate_summary"),  # thoughts are told in any case
+        *("reasoning.summary", "reasoning.generate_summary"),  # reasoning is always included
     }
 )
-"""Fields that change nothing in an answer here, and of which nothing is said."""
+"""Fields that don't affect an answer, and aren't reported as ignored."""
 
 OWN_VARIABLES = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
 )
-"""Variables of a chat template that are the prompt itself."""
+"""Chat template variables that make up the prompt, which a request can't set."""
 
 
 class Options(BaseModel):
-    """Beside OpenAI's fields, under ``thinkgraph``: what a strategy takes.
+    """Options of a strategy, in the field ``thinkgraph`` next to OpenAI's fields.
 
     All other keys are the strategy's params and inputs: ``{"samples": 8}``.
     """
@@ -60,7 +60,7 @@ class Options(BaseModel):
 
     @property
     def limits(self) -> Options:
-        """Those that hold for any strategy: no params, no roles, no spec."""
+        """The options that apply to any strategy, without params, roles and spec."""
         return Options(**self.model_dump(include={"model", "tokens", "seconds", "template"}))
 
     @property
@@ -83,7 +83,7 @@ class ChatMessage(BaseModel):
 
 
 class SamplingFields(BaseModel):
-    """Settings of sampling that both APIs have, and some of llama-server and vLLM."""
+    """Sampling settings that both APIs share, and some of llama-server and vLLM."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -103,8 +103,8 @@ class SamplingFields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, given: Any) -> Any:
-        """Refuse what no answer can repeat: half a character (a lone surrogate), and NaN."""
-        if isinstance(given, bytes):  # a body that isn't sent as JSON
+        """Refuse what JSON in UTF-8 can't represent: lone surrogates, NaN and infinity."""
+        if isinstance(given, bytes):  # the body isn't sent as JSON
             raise ValueError("send JSON, with the header `Content-Type: application/json`")
         try:
             json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
@@ -116,7 +116,7 @@ class SamplingFields(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a stream contains."""
+    """Options of a stream."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -142,7 +142,7 @@ class ChatRequest(SamplingFields):
 
 
 class Reasoning(BaseModel):
-    """How much a model thinks."""
+    """Options of the model's reasoning."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -150,7 +150,7 @@ class Reasoning(BaseModel):
 
 
 class TextOptions(BaseModel):
-    """The form of an answer."""
+    """Options of the answer's format."""
 
     model_config = ConfigDict(extra="allow")
 

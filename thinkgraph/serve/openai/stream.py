@@ -1,4 +1,4 @@
-"""Server-sent events, and clients that go away before their answer."""
+"""Server-sent events, and handling of clients that disconnect early."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from thinkgraph.serve.service import Service
 
 T = TypeVar("T")
 SEND_S = 60.0
-"""The longest that a client may leave an event unread; others wait for its place."""
+"""Maximum seconds for which a client may leave an event unread; others wait for its slot."""
 Encoded = AsyncIterator[tuple[str, dict[str, Any]]]
-"""Server-sent events: their type, empty for none, and their data."""
+"""Server-sent events: the type (empty for none) and the data."""
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of some work, which is cancelled if the client disconnects.
+    """Await some work, which is cancelled if the client disconnects.
 
     Raises:
-        ClientDisconnect: it did.
+        ClientDisconnect: the client disconnected first.
     """
     task, gone = asyncio.ensure_future(work), asyncio.create_task(_gone(request))
     try:
@@ -49,7 +49,7 @@ async def _gone(request: Request) -> None:
 
 
 class EventStream(EventSourceResponse):
-    """Server-sent events whose source is closed in any case, also if nobody has read of it."""
+    """Server-sent events whose source is always closed, even if it was never iterated."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class EventStream(EventSourceResponse):
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events until their end, or until the client goes away."""
+        """Send the events until they end or the client disconnects."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -77,15 +77,15 @@ async def stream(
     failed: Callable[[RequestError], tuple[str, dict[str, Any]]],
     end: str | None = None,
 ) -> Response:
-    """A stream of server-sent events; what fails before the first one is an ordinary error.
+    """A stream of server-sent events; errors before the first event become ordinary responses.
 
     Args:
-        request: whose client is watched.
-        service: its settings hold.
-        events: of the reply.
-        encode: the events as the API has them.
-        failed: the event of an error after the first one.
-        end: the data of the last event, if the API has such a one.
+        request: the request, whose client may disconnect.
+        service: provides the settings.
+        events: the events of the reply.
+        encode: encodes the events for the API.
+        failed: encodes an error after the first event.
+        end: the data of a final event, if the API has one.
     """
     first = asyncio.ensure_future(anext(events))
     try:
@@ -130,6 +130,6 @@ async def stream(
 
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:
-    """One event; its data is one line, since JSON escapes line breaks."""
+    """Encode one event; its data is a single line, since JSON escapes line breaks."""
     line = f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
     return (f"event: {kind}\n{line}" if kind else line).encode("utf-8", "replace")

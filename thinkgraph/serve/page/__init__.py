@@ -1,1 +1,1 @@
-"""The page at `/`, on which to watch a strategy think: its routes, its runs and its history."""
+"""The page at `/`, which shows strategies as they run: its routes, runs and history."""

@@ -1,8 +1,7 @@
-"""Completions of a spec in an editor: the words that may stand where the cursor is.
+"""Autocompletion of specs in an editor: the words that fit at the cursor.
 
-They come from the language's JSON Schema and, where a name is wanted, from the text itself. The
-text need not be a valid spec, nor valid YAML: only the lines above the cursor and their
-indentation are read.
+They come from the language's JSON Schema and, for names, from the text itself. The text need not be
+a valid spec, nor valid YAML: the context is found by keys and indentation.
 """
 
 from __future__ import annotations
@@ -22,35 +21,35 @@ _KIND = re.compile(r"\b(kind|use)\s*:\s*([\w./-]+)")
 
 
 class Option(NamedTuple):
-    """One word that may be inserted."""
+    """One suggested word."""
 
     label: str
     type: str
-    """``property``, ``enum``, ``variable`` or ``class``, as editors name their icons."""
+    """``property``, ``enum``, ``variable`` or ``class``: the editor's icon."""
     detail: str = ""
     apply: str = ""
-    """What is inserted, where it isn't the label."""
+    """The inserted text, if it differs from the label."""
 
 
 class Place(NamedTuple):
-    """Where the cursor stands."""
+    """The context of the cursor."""
 
     path: tuple[str, ...]
-    """The keys above it; of a value, its own key too."""
+    """The keys above the cursor; for a value, including its own key."""
     is_value: bool
     around: str
-    """The text of the mapping that it is in."""
+    """The text of the mapping around the cursor."""
 
 
 def complete(text: str, position: int) -> tuple[int, list[Option]]:
-    """The words that fit at a position of a text.
+    """Suggest words for a position in a text.
 
     Args:
-        text: a spec, however unfinished.
-        position: an index into it, in characters.
+        text: a spec, possibly unfinished.
+        position: an index into the text, in characters.
 
     Returns:
-        Where the word that they replace begins, and the words.
+        The start of the word to replace, and the suggestions.
     """
     before = text[:position]
     match = _WORD.search(before)
@@ -81,18 +80,18 @@ def _options(text: str, place: Place, before: str, word: str) -> Iterator[Option
 
 @cache
 def schema_() -> Schema:
-    """The language's schema, made once."""
+    """The language's JSON Schema, cached."""
     return schema()
 
 
 def _is_setting(before: str) -> bool:
-    """Whether an edge's settings (when, at_most, each) are being written, and not its chain."""
+    """Whether the cursor is in an edge's settings (when, at_most, each), not in its chain."""
     line = before.rpartition("\n")[2]
     return "{" in line or bool(re.match(r"\s+[a-z_]*$", line) and "-" not in line)
 
 
 def _place(text: str, position: int) -> Place:
-    """The keys above a position, by indentation, and within braces on its line by those."""
+    """The context of a position, by indentation, or by braces on its line."""
     lines = text[:position].split("\n")
     current = lines[-1]
     brace = _open_brace(current)
@@ -115,7 +114,7 @@ def _in_braces(path: tuple[str, ...], head: str, inner: str, rest: str) -> Place
 
 
 def _open_brace(line: str) -> int | None:
-    """Where the innermost brace that is open at the end of a line stands."""
+    """The index of the innermost brace that is open at the end of a line; None if there is none."""
     opened: list[int] = []
     for i, char in enumerate(line):
         if char == "{":
@@ -140,7 +139,7 @@ def _above(lines: list[str], indent: int) -> tuple[str, ...]:
 
 
 def _siblings(text: str, line: int, indent: int) -> str:
-    """The lines of the block that a line stands in."""
+    """The lines of the block that contains a line."""
     lines = text.split("\n")
 
     def belongs(other: str) -> bool:
@@ -174,7 +173,7 @@ def _names(text: str, section: str) -> list[str]:
 
 
 def _walk(node: Schema, path: tuple[str, ...], around: str) -> list[Schema]:
-    """The schemas of what stands at a path; a node's is that of its kind."""
+    """The schemas of the values at a path; for a node, those of its kind."""
     found = _alternatives(node)
     for step, key in enumerate(path):
         if path[0] == "edges":

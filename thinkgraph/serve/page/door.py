@@ -1,8 +1,8 @@
-"""Who may open the page: who has its token, from a browser that shows this server's own address.
+"""Access control of the page: a token, and checks of the Host and Origin headers.
 
-The token is in the address that the server prints, as Jupyter's is; the page then keeps it in a
-cookie that no other site's page sends. A name that merely leads to this machine (DNS rebinding) is
-refused by the Host header, and another site's request by the Origin header.
+The token is part of the address that the server prints, as with Jupyter; the browser then keeps it
+in a SameSite cookie. The Host header reveals names that merely resolve to this machine (DNS
+rebinding), and the Origin header requests from other sites; both are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ POLICY = (
     "img-src 'self' data:; connect-src 'self'; frame-src 'self'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-"""No script but the page's own files. Styles may stand in a drawing; no text becomes markup."""
+"""Allows scripts from the page's own files only, and inline styles, which drawings contain."""
 SAFE = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -36,20 +36,20 @@ LONGEST_FORM = 10_000
 
 
 class Door:
-    """ASGI middleware that lets nobody through but who has the token.
+    """ASGI middleware that requires the page's token.
 
     Args:
         app: the page.
-        token: the secret in the address; empty lets everybody in who may reach the server.
-        hosts: names by which a browser may know the server; None is any, as the token protects a
-            server that others reach.
+        token: the secret in the address; empty admits everybody who can reach the server.
+        hosts: allowed host names; None allows any, for a server that isn't local and relies on its
+            token.
     """
 
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str] | None = LOOPBACK) -> None:
         self._app, self._token, self._hosts = app, token, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
+        """Answer a request, or pass it on to the page."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -69,7 +69,7 @@ class Door:
         return None
 
     async def _entry(self, request: Request) -> Response | None:
-        """The answer to who has no token yet, or has just brought it; None if all is well."""
+        """The answer to a request without the token, or that brings it; None if it may pass."""
         if not self._token:
             return None
         brought = request.query_params.get("token") if request.url.path == "/" else None
@@ -106,7 +106,7 @@ class Door:
         return hmac.compare_digest(token.encode(), self._token.encode())
 
     def _cookie(self, request: Request) -> str:
-        """Cookies are shared by all ports of a host, so each port has its own."""
+        """The name of the cookie, specific to the port, as all ports of a host share cookies."""
         return f"thinkgraph-{request.url.port or request.url.scheme}"
 
 

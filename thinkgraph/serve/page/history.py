@@ -1,8 +1,8 @@
-"""The history: the page's runs in an SQLite file, which a killed process leaves whole.
+"""The history: the page's runs in an SQLite file, which stays consistent if the process is killed.
 
-A run has a row from its start, and its end is one statement: a row is either under way or
-finished, with its report. A server says every few seconds that its runs go on; a row of another
-server that is silent is shown as interrupted.
+A run has a row from its start, and a single statement records its end: a row is either running, or
+finished with its report. A server updates its running rows every few seconds; a running row that
+another server has stopped updating is shown as interrupted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Frozen
 
 VERSION = 1
-"""Of the file's tables, kept in its ``user_version``."""
+"""Version of the file's tables, stored in its ``user_version``."""
 BUSY_S = 10.0
-"""How long a statement waits for another process's."""
+"""Seconds that a statement waits for one of another process."""
 SILENT_S = 10.0
-"""After how long without a word from its server a run is taken for interrupted."""
+"""Seconds without an update from its server after which a run counts as interrupted."""
 _TABLE = """
 create table if not exists runs (
   id text primary key,
@@ -59,7 +59,7 @@ class HistoryError(ThinkgraphError):
 
 
 class Asked(Frozen):
-    """What a run was asked: enough to ask it again."""
+    """The request for a run, complete enough to repeat it."""
 
     question: str = Field(min_length=1, max_length=200_000)
     strategy: str = Field("", max_length=500, description="its name; empty where `yaml` is given")
@@ -75,7 +75,7 @@ class Asked(Frozen):
     @field_validator("params")
     @classmethod
     def _finite(cls, params: dict[str, Scalar]) -> dict[str, Scalar]:
-        """JSON, in which it is kept, has no other numbers."""
+        """Refuse numbers that JSON, in which the request is stored, can't represent."""
         for name, value in params.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{name} is not a finite number")
@@ -83,7 +83,7 @@ class Asked(Frozen):
 
 
 class Past(Frozen):
-    """A run of the history."""
+    """A run in the history."""
 
     id: str
     status: Status
@@ -108,7 +108,7 @@ class History:
     """The runs of one file, which several processes may share.
 
     Args:
-        path: the file, made if there is none; None keeps the runs in memory.
+        path: the file, created if missing; None keeps the runs in memory.
 
     Raises:
         HistoryError: the file can't be opened, or is of a newer version.
@@ -133,7 +133,7 @@ class History:
     def _prepare(self, path: Path | None) -> None:
         self._file.row_factory = sqlite3.Row
         self._file.execute("pragma journal_mode = wal")
-        self._file.execute("pragma synchronous = normal")  # a kill loses nothing, the file is whole
+        self._file.execute("pragma synchronous = normal")  # a killed process loses nothing
         (found,) = self._file.execute("pragma user_version").fetchone()
         if found > VERSION:
             raise HistoryError(
@@ -152,10 +152,10 @@ class History:
             raise HistoryError(f"the history can't be read or written: {error}") from None
 
     def begin(self, asked: Asked, strategy: str, model: str) -> str:
-        """Note that a run begins; gives its id."""
+        """Record that a run begins, and return its id."""
         now = time.time()
         row = {
-            "id": f"{int(now * 1000):012x}{secrets.token_hex(6)}",  # by which they are in order
+            "id": f"{int(now * 1000):012x}{secrets.token_hex(6)}",  # sorts by time
             "server": self._server,
             "seen": now,
             "started": now,
@@ -170,7 +170,7 @@ class History:
         return str(row["id"])
 
     def go_on(self) -> None:
-        """Note that this server's runs are still under way; to be called every few seconds."""
+        """Record that this server's runs are still running; to be called every few seconds."""
         with self._cursor() as cursor:
             cursor.execute(
                 "update runs set seen = ? where server = ? and status = 'running'",
@@ -178,12 +178,12 @@ class History:
             )
 
     def end(self, id: str, status: Status, report: str | None = None, **told: Any) -> None:
-        """Note that a run has ended.
+        """Record that a run has ended.
 
         Args:
-            id: the run's.
-            status: how it ended.
-            report: its page.
+            id: the run's id.
+            status: how the run ended.
+            report: its HTML report.
             **told: its ``seed``, ``answer``, ``error``, ``cut`` and ``tokens``.
         """
         page = None if report is None else zlib.compress(report.encode("utf-8", "replace"))
@@ -193,12 +193,12 @@ class History:
             cursor.execute(f"update runs set {sets} where id = :id", {**row, "id": id})  # noqa: S608
 
     def runs(self, containing: str = "", before: str = "", most: int = 50) -> list[Past]:
-        """The runs, the newest first.
+        """The runs, newest first.
 
         Args:
-            containing: a text in the question, the strategy or the answer.
-            before: the id of a run; only older ones are given.
-            most: how many.
+            containing: a text that the question, the strategy or the answer must contain.
+            before: the id of a run; only older runs are returned.
+            most: maximum number of runs.
         """
         where = (
             "(:id = '' or id < :id) and (:text = '' or instr(lower(question || ' ' || strategy "
@@ -208,7 +208,7 @@ class History:
         return self._found(f"where {where} order by id desc limit :most", values)
 
     def run(self, id: str) -> Past | None:
-        """One run, if there is one."""
+        """One run; None if it doesn't exist."""
         found = self._found("where id = :id", {"id": id})
         return found[0] if found else None
 
@@ -233,13 +233,13 @@ class History:
         return Past.model_validate({**values, "asked": asked})
 
     def report(self, id: str) -> str | None:
-        """The page of a finished run."""
+        """The HTML report of a finished run; None if there is none."""
         with self._cursor() as cursor:
             row = cursor.execute("select report from runs where id = ?", (id,)).fetchone()
         return zlib.decompress(row["report"]).decode() if row and row["report"] else None
 
     def forget(self, id: str) -> bool:
-        """Delete a run; whether there was one."""
+        """Delete a run, and return whether it existed."""
         with self._cursor() as cursor:
             return cursor.execute("delete from runs where id = ?", (id,)).rowcount > 0
 

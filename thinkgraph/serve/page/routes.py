@@ -35,26 +35,26 @@ from thinkgraph.serve.page.watched import WatchedRun
 from thinkgraph.serve.service import Service
 
 REVALIDATE = {"Cache-Control": "no-cache"}
-"""A browser asks each time whether a file has changed: all are of one version."""
+"""Browsers revalidate files each time, so that all files are of the same version."""
 STATIC = Path(str(resources.files("thinkgraph.serve.page").joinpath("static")))
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 EDITED = "strategy.yaml"
 """The name of the editor's spec in problems."""
 OPEN = ("/page/",)
-"""Beginnings of paths that need no API key: the page has its token. So has ``/``."""
+"""Prefixes of paths that need no API key: like ``/``, they are protected by the page's token."""
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Text(Frozen):
-    """The text of a spec, and where the cursor stands in it."""
+    """The text of a spec, and the position of the cursor."""
 
     text: str = Field(max_length=200_000)
     position: int = Field(0, ge=0)
 
 
 class PersonReply(Frozen):
-    """What a person replies to a run that waits for them, in a form that its node takes."""
+    """A person's reply to a waiting run, in a form that its node accepts."""
 
     reply: Any
 
@@ -62,7 +62,7 @@ class PersonReply(Frozen):
 class Page:
     """The page, for the paths ``/`` and ``/page/…`` of a server.
 
-    Who has its token may do what the server's owner may: also run a spec of their own.
+    Anyone with its token has the rights of the server's owner, including to run their own specs.
 
     Args:
         service: the server's models, strategies and settings.
@@ -81,7 +81,7 @@ class Page:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Its routes, for an application."""
+        """The page's routes, for an application."""
         return [Route("/", self._door), Route("/page/{rest:path}", self._door)]
 
     @property
@@ -104,11 +104,11 @@ class Page:
         ]
 
     async def index(self, request: Request) -> Response:
-        """The page itself."""
+        """The HTML of the page."""
         return FileResponse(STATIC / "index.html", headers=REVALIDATE)
 
     async def strategies(self, request: Request) -> Response:
-        """The strategies and models that may be asked."""
+        """The available strategies and models."""
         listed = [
             {"name": name, "about": " ".join(graph.spec.about.split())}
             for name, graph in self._service.strategies.graphs.items()
@@ -122,18 +122,18 @@ class Page:
         return JSONResponse({"yaml": graph.yaml, "graph": described})
 
     async def check(self, request: Request) -> Response:
-        """What is wrong with a spec; and if nothing is, what it looks like."""
+        """The problems of a spec, and its description if it has no errors."""
         text = (await _body(request, Text)).text
         return JSONResponse(await asyncio.to_thread(_checked, text))
 
     async def complete(self, request: Request) -> Response:
-        """The words that fit where the cursor of the editor is."""
+        """Suggestions for the editor's cursor."""
         given = await _body(request, Text)
         start, options = await asyncio.to_thread(complete, given.text, given.position)
         return JSONResponse({"from": start, "options": [each._asdict() for each in options]})
 
     async def ask(self, request: Request) -> Response:
-        """Begin a run."""
+        """Start a run."""
         asked = await _body(request, Asked)
         if not asked.question.strip():
             raise RequestError("the question is empty", param="question")
@@ -149,7 +149,7 @@ class Page:
         return JSONResponse({"id": id}, 201)
 
     async def events(self, request: Request) -> Response:
-        """A run as it goes on, as server-sent events; ``Last-Event-ID`` resumes."""
+        """The progress of a run as server-sent events; ``Last-Event-ID`` resumes."""
         run = self._runs.find(request.path_params["id"])
         last = request.headers.get("last-event-id", "")
         first = int(last) + 1 if last.isdecimal() and len(last) < 10 else 0
@@ -159,12 +159,12 @@ class Page:
         )
 
     async def stop(self, request: Request) -> Response:
-        """End a run's samples at the next step; it gives its best answer so far."""
+        """Stop a run at the next step; it returns its best answer so far."""
         self._runs.find(request.path_params["id"]).stop()
         return JSONResponse({"stopping": True}, 202)
 
     async def reply(self, request: Request) -> Response:
-        """Answer what a run asks a person."""
+        """Reply to a run that waits for a person."""
         given = await _body(request, PersonReply)
         self._runs.find(request.path_params["id"]).reply(request.path_params["number"], given.reply)
         return JSONResponse({"replied": True}, 202)
@@ -189,7 +189,7 @@ class Page:
         return Response(status_code=204)
 
     async def report(self, request: Request) -> Response:
-        """A finished run's page, to read or as a file."""
+        """The HTML report of a finished run, to view or to download."""
         id = request.path_params["id"]
         page = await asyncio.to_thread(self._history.report, id)
         if page is None:
@@ -200,7 +200,7 @@ class Page:
         return HTMLResponse(page, headers=headers)
 
     async def close(self) -> None:
-        """End all runs, each with its best answer so far, and close the history."""
+        """Stop all runs, which return their best answers so far, and close the history."""
         await self._runs.close()
         self._history.close()
 
@@ -214,7 +214,8 @@ class Page:
 async def _sse(run: WatchedRun, first: int) -> AsyncGenerator[ServerSentEvent, None]:
     async with aclosing(run.batches(first)) as batches:
         async for number, batch in batches:
-            text = to_json(batch, inf_nan_mode="null", fallback=str).decode()  # as browsers read it
+            # Browsers parse no NaN or infinity.
+            text = to_json(batch, inf_nan_mode="null", fallback=str).decode()
             yield ServerSentEvent(data=text, id=str(number), retry=1000)
     yield ServerSentEvent(data="{}", event="over")
 
@@ -230,10 +231,10 @@ async def _body(request: Request, model: type[M]) -> M:
 
 
 class Static(StaticFiles):
-    """The page's files, which a browser may keep as long as they are unchanged."""
+    """The page's static files, which browsers may cache but must revalidate."""
 
     def file_response(self, *given: Any, **settings: Any) -> Response:
-        """One file."""
+        """The response with one file."""
         answer = super().file_response(*given, **settings)
         answer.headers.update(REVALIDATE)
         return answer
@@ -250,7 +251,7 @@ def _checked(text: str) -> dict[str, Any]:
 
 
 def _described(spec: Spec, params: Mapping[str, Scalar] | None = None) -> dict[str, Any]:
-    """What the page shows of a graph."""
+    """The description of a graph for the page."""
     arrows = {
         (source, target)
         for edge in spec.edges
@@ -270,7 +271,7 @@ def _described(spec: Spec, params: Mapping[str, Scalar] | None = None) -> dict[s
 
 
 def _params(spec: Spec) -> dict[str, dict[str, Any]]:
-    """The params, as the fields of a form."""
+    """The params, as form fields."""
     return {
         name: {**each.model_dump(), "type": each.kind, "required": each.default is None}
         for name, each in spec.params.items()
@@ -278,7 +279,7 @@ def _params(spec: Spec) -> dict[str, dict[str, Any]]:
 
 
 def _inputs(spec: Spec) -> dict[str, dict[str, Any]]:
-    """The inputs beside the question that a form can ask for, in the same words."""
+    """The further inputs that a form can ask for, in the same format as the params."""
     nothing = {"minimum": None, "maximum": None, "choices": (), "required": False}
     return {
         name: {**nothing, **each.model_dump()}

@@ -1,4 +1,4 @@
-"""The page's runs: those under way, and those that have just ended."""
+"""The page's runs: the running ones, and those that ended recently."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from thinkgraph.serve.replies.reply import OWN_SPEC
 from thinkgraph.serve.service import Service
 
 KEPT = 50
-"""Runs that are over and can still be watched from their beginning; the history has the others."""
+"""Number of ended runs that can still be watched from the start; the history has older ones."""
 BEAT_S = 2.0
-"""How often the history is told that runs go on."""
+"""Seconds between two updates of the running runs in the history."""
 GRACE_S = 5.0
-"""How long runs have to answer when the server stops."""
+"""Seconds that runs have to answer when the server stops."""
 
 
 class Runs:
-    """Begins runs, keeps them while they are watched, and writes them down.
+    """Starts runs, keeps them available to watch, and records them in the history.
 
     Args:
-        service: admits them, and has the models.
-        history: where they are kept.
+        service: admits the runs and provides the models.
+        history: records the runs.
     """
 
     def __init__(self, service: Service, history: History) -> None:
@@ -39,16 +39,16 @@ class Runs:
     async def begin(
         self, graph: Graph, asked: Asked, model: str, drawn: Mapping[str, Any] | None = None
     ) -> str:
-        """Begin a run; gives its id.
+        """Start a run, and return its id.
 
         Args:
             graph: the strategy.
-            asked: what it is asked.
+            asked: the request.
             model: the model's name.
-            drawn: what who watches it is told of the graph before all else.
+            drawn: the description of the graph, sent to watchers as the first event.
 
         Raises:
-            HistoryError: it can't be written down.
+            HistoryError: the history can't be written.
         """
         id = await asyncio.to_thread(self._history.begin, asked, graph.name, model)
 
@@ -66,20 +66,20 @@ class Runs:
         return id
 
     def find(self, id: str) -> WatchedRun:
-        """A run that is under way, or has just ended.
+        """A run that is running or ended recently.
 
         Raises:
-            RequestError: status 404.
+            RequestError: status 404: there is no such run.
         """
         if id not in self._runs:
             raise RequestError("this run isn't under way; the history may have it", status=404)
         return self._runs[id]
 
     async def forget(self, id: str) -> None:
-        """Delete a run that is over, from the history too.
+        """Delete a run that has ended, also from the history.
 
         Raises:
-            RequestError: status 409 if it is under way, 404 if there is none.
+            RequestError: status 409 if the run is still running, 404 if it doesn't exist.
         """
         if id in self._runs and not self._runs[id].is_over:
             raise RequestError("this run is under way; stop it first", status=409)
@@ -88,7 +88,7 @@ class Runs:
         self._runs.pop(id, None)
 
     async def close(self) -> None:
-        """Stop all runs; each gives its best answer so far, if it can do so soon."""
+        """Stop all runs; each has a grace period to return its best answer so far."""
         for run in self._runs.values():
             run.stop("the server was stopped")
         if self._tasks:
@@ -109,7 +109,7 @@ class Runs:
             del self._runs[id]
 
     def _count(self, run: WatchedRun, strategy: str) -> None:
-        """Have the metrics count a run that has ended."""
+        """Count a run that has ended in the metrics."""
         metrics, result = self._service.metrics, run.result
         metrics.requests.labels("page", strategy, run.status).inc()
         if result:

@@ -1,7 +1,7 @@
-"""A run under way, as the page watches it: batches of small events that any number may read.
+"""A run that the page watches: batches of small events for any number of readers.
 
-Text arrives a token at a time from many samples at once, so it is told a few times a second, joined
-by candidate. Who comes late, or comes back, is told everything from where they were.
+Text arrives token by token from many samples at once, so it is sent a few times a second, joined by
+candidate. Readers that connect late, or again, get all batches from their position on.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ Event = dict[str, Any]
 _logger = logging.getLogger(__name__)
 
 TICK_S = 0.08
-"""How often what is new is told."""
+"""Seconds between two batches of events."""
 LOAD_S = 0.5
-"""How often the engine's load is told."""
+"""Seconds between two events with the engine's load."""
 UNWATCHED_S = 30.0
-"""After how long with nobody watching a run is stopped, with its best answer so far."""
+"""Seconds without readers after which a run is stopped, with its best answer so far."""
 STOPPED = "it was stopped"
 LEFT = "nobody watched it any more"
 _ROLES = {"human": "user", "ai": "assistant"}
-"""What a chat's format calls LangChain's message types."""
+"""Chat roles by LangChain's message types."""
 
 
 class WatchedRun:
-    """One run of a strategy, from its start to its end.
+    """One run of a strategy, from start to end.
 
     Args:
         graph: the strategy.
-        asked: what it is asked, and what it may spend.
-        on_end: is told once that it is over.
-        drawn: the graph as the page shows it, told before all else.
+        asked: the request, with its budget.
+        on_end: called once, when the run is over.
+        drawn: the description of the graph, sent as the first event.
 
     Attributes:
-        result: what came of it; None while it goes on, and if it failed.
-        error: why it failed.
-        is_over: whether it has ended.
+        result: the result; None while the run is going on, and usually if it failed.
+        error: why the run failed; None if it didn't.
+        is_over: whether the run has ended.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class WatchedRun:
 
     @property
     def status(self) -> Status:
-        """How it ended, or ``running``."""
+        """How the run ended, or ``running``."""
         if not self.is_over:
             return "running"
         if self.error is not None and not self._never_began:
@@ -106,13 +106,13 @@ class WatchedRun:
 
     @property
     def _never_began(self) -> bool:
-        """Whether it was stopped while it waited for its turn or its model."""
+        """Whether the run was stopped while it waited for its admission or its model."""
         return self._stopped is not None and self._model is None
 
     def stop(self, reason: str = STOPPED) -> None:
-        """End its samples at the next step; it then gives its best answer so far.
+        """Stop the run at the next step, with its best answer so far.
 
-        While it waits for its turn or its model, it leaves the queue, without an answer.
+        A run that still waits for its admission or its model is cancelled without an answer.
         """
         if self.is_over:
             return
@@ -123,33 +123,33 @@ class WatchedRun:
             self._work.cancel()
         for question in self._questions:
             if not question.done():
-                question.set_result(None)  # the node begins again, and asks nobody any more
+                question.set_result(None)  # the node runs again, and no longer asks
 
     def reply(self, number: int, value: Any) -> None:
-        """Answer what the run asks a person.
+        """Reply to a question of the run to a person.
 
         Args:
-            number: the question's, from its ``waiting`` event.
-            value: the reply; one that the node can't understand is asked for again.
+            number: the question's number, from its ``waiting`` event.
+            value: the reply; if the node can't understand it, it asks again.
 
         Raises:
-            RequestError: status 404 if there is no such question, 409 if it has been answered.
+            RequestError: status 404 if there is no such question, 409 if it is answered already.
         """
         if not 0 <= number < len(self._questions):
             raise RequestError("the run hasn't asked this", status=404)
         if self.is_over or self._questions[number].done():
             raise RequestError("this has been answered already", status=409)
         self._questions[number].set_result(value)
-        self._left = time.monotonic()  # who has replied is there
+        self._left = time.monotonic()  # a reply counts as watching
         self._tell({"event": "replied", "number": number})
 
     @property
     def _waits(self) -> bool:
-        """Whether it waits for a person."""
+        """Whether the run waits for a person."""
         return any(not question.done() for question in self._questions)
 
     async def run(self, service: Service) -> None:
-        """Run it to its end, whatever that is."""
+        """Run to the end, whether it succeeds, fails or is stopped."""
         ticking = asyncio.create_task(self._tick())
         self._work = asyncio.create_task(self._admitted(service))
         if self._stopped:
@@ -165,7 +165,7 @@ class WatchedRun:
             self.error, self.result = str(error), error.result
         except ThinkgraphError as error:
             self.error = str(error)
-        except Exception as error:  # a kind of a plugin's: the page has to hear of it
+        except Exception as error:  # such as a plugin's node kind raises; the page has to show it
             self.error = f"{type(error).__name__}: {error}"
         finally:
             ticking.cancel()
@@ -176,7 +176,7 @@ class WatchedRun:
             self._flush()
 
     async def _kept(self) -> str | None:
-        """Have it written down; why that failed, if it did: its answer is told all the same."""
+        """Call ``on_end``, and return its error, if any; the run's events are sent anyway."""
         try:
             await self._on_end(self)
         except Exception as error:
@@ -185,7 +185,7 @@ class WatchedRun:
         return None
 
     async def _admitted(self, service: Service) -> None:
-        """Wait for a turn and the models, and run."""
+        """Wait for admission and the models, and run."""
         asked, client = self._asked, Client()
         name = service.models.check(asked.model or service.models.default)
         roles = {r: n for r, n in service.models.roles.items() if r in self._graph.roles}
@@ -217,7 +217,7 @@ class WatchedRun:
                 events = waiting.stream(await self._replies(waiting.interrupts))
 
     async def _replies(self, interrupts: Sequence[Interrupt]) -> dict[str, Any]:
-        """Ask a person, and wait for a reply to each question, or for a stop."""
+        """Ask a person, and wait for a reply to each question, or for the run to be stopped."""
         asked: dict[str, asyncio.Future[Any]] = {}
         for each in interrupts:
             self._tell({"event": "waiting", "number": len(self._questions), "request": each.value})
@@ -256,7 +256,7 @@ class WatchedRun:
             self._tell({"event": "answer", **answer.model_dump(include=told)})
 
     def _grow(self, event: TextDelta) -> None:
-        """Join the text with what is not told yet of the same candidate."""
+        """Append text to an unsent event of the same candidate, or add a new event."""
         for news in reversed(self._news):
             if news.get("id") == event.id:
                 if news["event"] != "delta":
@@ -286,14 +286,14 @@ class WatchedRun:
                 self._load_told = time.monotonic()
                 self._tell(await self._load())
             self._flush()
-            if self._waits:  # as long as it may: who closed the page finds it in the history
+            if self._waits:  # even unwatched: the person finds the run in the history
                 if self._budget and (limit := self._budget.exhausted):
                     self.stop(limit)
             elif not self._watchers and time.monotonic() - self._left > UNWATCHED_S:
                 self.stop(LEFT)
 
     async def _load(self) -> Event:
-        held = await asyncio.to_thread(cells, self._model)  # the engine answers between two steps
+        held = await asyncio.to_thread(cells, self._model)  # blocks until the engine's step ends
         spent = {"tokens": sum(self._tokens.values()), "seconds": self._seconds}
         return {"event": "load", **spent, **held}
 
@@ -327,7 +327,7 @@ class WatchedRun:
             self._more = asyncio.Event()
 
     async def batches(self, first: int = 0) -> AsyncGenerator[tuple[int, list[Event]], None]:
-        """What happens, batch by batch with its number, until the run is over."""
+        """The numbered batches of events from ``first`` on, until the run is over."""
         self._watchers += 1
         try:
             while True:
@@ -344,13 +344,13 @@ class WatchedRun:
 
 
 def cells(model: Model | None) -> dict[str, int]:
-    """How many cells of its KV cache a local model uses, and has; of another, nothing."""
+    """The used and total KV cells of a local model; empty for others."""
     engine = getattr(model, "engine", None)
     if engine is None:
         return {}
     try:
         stats = engine.stats
-    except ModelError:  # it is just being closed
+    except ModelError:  # the engine is being closed
         return {}
     return {"cells": stats.cells_used - stats.cells_idle, "all_cells": stats.cells}
 
@@ -375,7 +375,7 @@ def _vote(found: Tally, ids: Sequence[str], *, is_final: bool) -> Event:
 
 
 class _Sent(AsyncCallbackHandler):
-    """Tells each request to a model as it is made, by the candidates that it is for."""
+    """Emits an event for each request to a model, with the ids of its candidates."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell_of = tell
@@ -388,7 +388,7 @@ class _Sent(AsyncCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **rest: Any,
     ) -> None:
-        """Tell that a model is asked."""
+        """Emit an event for a request to a model."""
         about = metadata or {}
         self._tell_of(
             {

@@ -1,1 +1,1 @@
-"""Replies: what a model or a strategy answers, whichever API asked."""
+"""Replies of models and strategies, independent of the API."""

@@ -1,4 +1,4 @@
-"""Replies: what a bare model or a strategy answers to a conversation, as one stream of events."""
+"""Replies: the answer of a bare model or a strategy to a conversation, as a stream of events."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from thinkgraph.serve.replies.thoughts import Thoughts
 from thinkgraph.serve.service import Service
 
 OWN_SPEC = "spec of a request"
-"""What the metrics call all of them: a name that a request chooses would be a series of its own."""
+"""Label of all specs from requests in the metrics: each name would create another time series."""
 Finish = Literal["stop", "length", "tool_calls"]
 Person = Callable[[Any], Awaitable[Any]]
-"""Asks a person what a node asks, and gives the reply.
+"""Passes a node's question to a person, and returns the reply.
 
 Raises:
-    NoReply: there will be none.
+    NoReply: there will be no reply.
 """
 WAIT_S = 0.2
-"""How often the budget is looked at while a person is asked."""
+"""Seconds between two checks of the budget while a person is asked."""
 
 
 class NoReply(Exception):
-    """A person doesn't reply; the message says why. The run gives its best answer so far."""
+    """A person doesn't reply; the message says why. The run returns its best answer so far."""
 
 
 class Piece(NamedTuple):
@@ -66,7 +66,7 @@ class Piece(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The end of one choice; ``model`` spells the tokens of its log-probabilities."""
+    """The end of one choice; ``model`` decodes the tokens of its log-probabilities."""
 
     choice: int
     finish: Finish
@@ -75,7 +75,7 @@ class Ended(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What a reply has cost, at its end; ``facts`` are told beside it."""
+    """The cost of a finished reply, with further ``facts`` for the client."""
 
     usage: Usage
     reasoning_tokens: int
@@ -94,23 +94,23 @@ Event = Piece | Ended | Account
 
 @dataclass(frozen=True)
 class Ask:
-    """What a request asks, whichever API it came by.
+    """A request, independent of the API.
 
     Attributes:
         api: the API's name, for the metrics.
         chosen: the model or strategy.
         messages: the conversation.
-        n: how many choices.
-        seed: of the first choice; the others' derive from it.
-        sampling: of a bare model.
-        tools: of a bare model.
-        params: of a strategy, and its inputs.
+        n: number of choices.
+        seed: the seed of the first choice, from which those of the others are derived.
+        sampling: sampling settings of a bare model.
+        tools: tools of a bare model.
+        params: params and inputs of a strategy.
         roles: names of models, by the role of a strategy's nodes.
-        tokens: the largest number of tokens that may be sampled, thoughts included.
+        tokens: maximum number of sampled tokens, including reasoning.
         seconds: the time limit.
         template: variables of the chat template, such as ``enable_thinking``.
-        ignored: fields of the request that have no effect, to be told.
-        person: asks a person what a strategy asks; None where the API has no way to do so.
+        ignored: fields of the request without effect, to report to the client.
+        person: passes a strategy's questions to a person; None if the API doesn't support that.
     """
 
     api: str
@@ -135,11 +135,11 @@ class Ask:
 
 
 async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Event, None]:
-    """Answer; the last event is an :class:`Account`. Leaving early stops what runs.
+    """Answer a request; the last event is an :class:`Account`. Closing the generator stops the run.
 
     Raises:
-        RequestError: it isn't admitted, or, with status 502, its model failed.
-        ThinkgraphError: it can't be answered.
+        RequestError: the request isn't admitted, or, with status 502, its model failed.
+        ThinkgraphError: the request can't be answered.
     """
     metrics, end = service.metrics, "failed"
     label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
@@ -162,7 +162,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
         end = "cancelled"
         raise
     except (PromptTooLong, NoProbabilities):
-        raise  # the request's own fault
+        raise  # an error of the request, not of the model
     except ModelError as error:
         raise RequestError(str(error), status=502) from error
     finally:
@@ -172,10 +172,10 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
 
 
 def _check_person(ask: Ask) -> None:
-    """Refuse a strategy that asks a person where nobody can be asked, before it has cost anything.
+    """Refuse a strategy that asks a person if the API doesn't support that, before it runs.
 
     Raises:
-        RequestError: it does.
+        RequestError: the strategy asks a person.
     """
     if (graph := ask.chosen.graph) is None or ask.person is not None:
         return
@@ -199,7 +199,7 @@ def _seeds(ask: Ask) -> list[int]:
 
 
 async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
-    """The samples of a model."""
+    """The events of a bare model's samples."""
     async with service.models.lease([ask.chosen.model]) as models:
         model = models[ask.chosen.model]
         sampling = ask.sampling.model_copy(
@@ -236,7 +236,7 @@ async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Ev
 
 
 def _late(completion: Completion, told: int) -> Iterator[Piece]:
-    """What a completion has beside its deltas: calls that none told, and what is no valid call."""
+    """The parts of a completion that no delta had: further tool calls, and invalid ones as text."""
     if calls := completion.tool_calls[told:]:
         yield Piece(completion.sample, calls=calls)
     for invalid in completion.invalid_tool_calls:
@@ -256,7 +256,7 @@ def _count(model: Model, text: str) -> int:
 
 
 async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
-    """The runs of a strategy, one for each choice, side by side."""
+    """The events of a strategy's runs, one run for each choice, concurrently."""
     graph = cast(Graph, ask.chosen.graph)
     for name in ask.roles.values():
         service.models.check(name, "thinkgraph.models")
@@ -290,7 +290,7 @@ async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerato
 
 
 def _with_template(model: Model, template: Mapping[str, Any]) -> Model:
-    """The same open model with variables of its chat template, where it has one."""
+    """The same open model with variables of its chat template, if it supports them."""
     varied = getattr(model, "with_template", None)
     return cast(Model, varied(template)) if template and varied else model
 
@@ -298,7 +298,7 @@ def _with_template(model: Model, template: Mapping[str, Any]) -> Model:
 async def _merged(
     graph: Graph, ask: Ask, settings: dict[str, Any]
 ) -> AsyncGenerator[Event | Ran, None]:
-    """The events of all choices as they come; one that fails ends the others."""
+    """The events of all choices in order of arrival; the first failure ends all choices."""
     queue: asyncio.Queue[Event | Ran | Exception | None] = asyncio.Queue()
 
     async def follow(choice: int, seed: int) -> None:
@@ -332,7 +332,7 @@ async def _merged(
 async def _run(
     graph: Graph, ask: Ask, choice: int, settings: dict[str, Any]
 ) -> AsyncGenerator[Event | Ran, None]:
-    """One run: its thoughts as reasoning, its answer as content."""
+    """One run, with its thoughts as reasoning and its answer as content."""
     writer = graph.writer({n: v for n, v in settings["params"].items() if n in graph.spec.params})
     thoughts, written = Thoughts(writer), ""
     stream = graph.stream(to_langchain(ask.messages), **settings)
@@ -359,7 +359,7 @@ async def _run(
 async def _asking(
     events: AsyncGenerator[NodeEvent | Finished, None], ask: Ask, budget: Budget
 ) -> AsyncGenerator[NodeEvent | Finished, None]:
-    """The events of a run, which asks a person where it waits for one, and goes on."""
+    """The events of a run, which is resumed with a person's replies whenever it waits for one."""
     while True:
         try:
             async with aclosing(events):
@@ -374,7 +374,7 @@ async def _asking(
 
 
 async def _replied(ask: Ask, request: Any, budget: Budget) -> Any:
-    """What a person replies; None, with the budget stopped, if they don't in time."""
+    """A person's reply; if there is none in time, stop the budget and return None."""
     if ask.person is None:
         raise _nobody(ask, "one of its nodes")
     task = asyncio.ensure_future(ask.person(request))
@@ -393,15 +393,15 @@ async def _replied(ask: Ask, request: Any, budget: Budget) -> Any:
 
 
 def _unsaid(result: Result, written: str) -> str:
-    """What is left to say of an answer of which a node has written a part already."""
+    """The rest of an answer, a part of which a node has already written."""
     text = answer_text(result)
     if written and written.strip() in (text.strip(), result.answer.text.strip()):
-        return ""  # the same value of a schema may be spelt in two ways
+        return ""  # the output may be the same JSON value in another spelling
     return text.removeprefix(written) if text.startswith(written) else f"\n\n{text}"
 
 
 def answer_text(result: Result) -> str:
-    """The answer as a message: the text that gave it, or the output that the spec names."""
+    """The answer as a message: the winning text, or the output that the spec defines."""
     spec = result.spec
     if spec is not None and (spec.output.field != "answer" or spec.output.json_schema is not None):
         return result.output_text
@@ -414,7 +414,7 @@ def _is_cut(result: Result) -> bool:
 
 
 def _visible(result: Result, model: Model) -> int:
-    """Tokens of the answer itself."""
+    """The number of tokens in the answer itself."""
     if isinstance(model, TokenCounter):
         return _count(model, answer_text(result))
     found = next((c for c in result.candidates if c.id == result.answer.candidate), None)
@@ -422,7 +422,7 @@ def _visible(result: Result, model: Model) -> int:
 
 
 def _told(results: Sequence[Result]) -> dict[str, Any]:
-    """What is told of the runs: of one as it is, of several in a list."""
+    """The facts about the runs for the client: those of a single run, or a list."""
     found = [
         {
             "seed": result.seed,

@@ -1,4 +1,4 @@
-"""The thoughts of a run as one readable text: drafts, critiques and votes as they come."""
+"""The thoughts of a run as one readable text: drafts, critiques and votes as they arrive."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from thinkgraph.nodes.population import Answer, Candidate, Criticism
 
 @dataclass
 class Block:
-    """What one candidate or critique writes.
+    """The text of one candidate or critique.
 
     Attributes:
-        waiting: its text that hasn't been shown yet.
-        written: whether any text of it was.
-        thinks: whether its last text was of a thought.
-        end: what is said of it behind its text; None while it is being written.
+        waiting: text that hasn't been shown yet.
+        written: whether any of the text has been shown.
+        thinks: whether the last text was reasoning.
+        end: the remark after the text; None while the text is being written.
     """
 
     waiting: str = ""
@@ -33,7 +33,7 @@ class Block:
     end: str | None = None
 
     def add(self, delta: TextDelta) -> None:
-        """Take new text; a thought and what follows it are set apart."""
+        """Add new text, with a blank line between reasoning and what follows it."""
         if delta.text and self.thinks:
             self.waiting += "\n\n"
         self.thinks = (self.thinks or bool(delta.reasoning)) and not delta.text
@@ -41,13 +41,13 @@ class Block:
 
 
 class Thoughts:
-    """Tells a run's events as text.
+    """Converts a run's events to text.
 
-    Samples grow side by side, and a text is read from its beginning to its end. So one of them is
-    shown as it grows, and the others once it has ended.
+    Samples grow concurrently, but a text is read sequentially. So one sample is shown as it grows,
+    and the others after it has ended.
 
     Args:
-        writer: the node whose text is the answer, and no thought.
+        writer: the node whose text is the answer rather than a thought.
     """
 
     def __init__(self, writer: str | None = None) -> None:
@@ -61,7 +61,7 @@ class Thoughts:
         return "".join(self._take(event))
 
     def close(self) -> str:
-        """What has not been shown yet, at the end of a run."""
+        """The text that hasn't been shown yet, at the end of a run."""
         return "".join(self._flush())
 
     def _take(self, event: NodeEvent) -> Iterator[str]:
@@ -93,7 +93,7 @@ class Thoughts:
             yield f"{candidate.id}: score {candidate.score:.3g}\n"
 
     def _end(self, item: Candidate | Criticism, end: str) -> Iterator[str]:
-        """A text is whole; one that wasn't streamed is shown now."""
+        """Complete an item's text, which is taken whole if it wasn't streamed."""
         block = self._blocks.setdefault(item.id, Block())
         if not block.written and not block.waiting:
             block.waiting = item.text
@@ -101,7 +101,7 @@ class Thoughts:
         yield from self._show()
 
     def _show(self) -> Iterator[str]:
-        """Show what there is of the text that is shown, and of the next if it has ended."""
+        """Show new text of the current block, and the next blocks once it has ended."""
         while self._blocks:
             name = self._shown = self._shown or next(iter(self._blocks))
             block = self._blocks[name]
@@ -117,7 +117,7 @@ class Thoughts:
             self._shown = None
 
     def _flush(self) -> Iterator[str]:
-        """Show everything, also of texts whose end nobody tells."""
+        """Show all blocks, including those whose end was never reported."""
         for block in self._blocks.values():
             block.end = "" if block.end is None else block.end
         for piece in self._show():
@@ -125,7 +125,7 @@ class Thoughts:
 
 
 def votes(answer: Answer) -> str:
-    """A vote in one line; empty where there was none."""
+    """A vote in one line; empty if there was none."""
     if answer.of <= 1 or answer.tally is None:
         return ""
     counts = [f"{found.value} × {found.votes}" for found in answer.tally.classes]

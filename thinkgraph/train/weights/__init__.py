@@ -1,1 +1,1 @@
-"""Weights: a base read from a GGUF, adapters to GGUF and back, and both merged."""
+"""Weights: reading a base from a GGUF, converting adapters, and merging both."""

@@ -1,18 +1,18 @@
-"""Adapters of peft as GGUF files that llama.cpp loads, and back.
+"""Conversion of peft adapters to GGUF files that llama.cpp loads, and back.
 
-llama.cpp's form is told by its `convert_lora_to_gguf.py` and `src/llama-adapter.cpp`: for each
-adapted weight a tensor `NAME.lora_a`, (rank, inputs), and `NAME.lora_b`, (outputs, rank), and in
-the header `adapter.lora.alpha`; what is added to the weight is `alpha / rank * b @ a`.
+llama.cpp's `convert_lora_to_gguf.py` and `src/llama-adapter.cpp` define the format: for each
+adapted weight the tensors `NAME.lora_a`, (rank, inputs), and `NAME.lora_b`, (outputs, rank), and in
+the header `adapter.lora.alpha`; `alpha / rank * b @ a` is added to the weight.
 
-A GGUF of the llama family has the rows of its query and key weights in another order than
-transformers: of each head, transformers rotates row i with row i + half, llama.cpp row 2 i with
-row 2 i + 1. What is done to a weight's rows is done to the rows of `lora_b`.
+In a GGUF of the llama family, the rows of query and key weights have another order than in
+transformers: in each head, transformers rotates row i with row i + half, llama.cpp row 2 i with
+row 2 i + 1. The rows of `lora_b` are permuted like those of the weight.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf, check_model
 from thinkgraph.train.errors import TrainError
-from thinkgraph.train.outputs import refuse_same, unwritten
+from thinkgraph.train.outputs import refuse_same, unwritten, written
 from thinkgraph.train.weights.base import check_family
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ MODULES = (
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
 )  # fmt: skip
-"""The linear layers of a block, by transformers' names; the three families have the same."""
+"""The linear layers of a block, by transformers' names, which the three families share."""
 PERMUTED = {
     "self_attn.q_proj": "attention.head_count",
     "self_attn.k_proj": "attention.head_count_kv",
 }
-"""Whose rows the llama family has in another order, and the key that says how many heads."""
+"""Modules whose rows the llama family permutes, with the metadata key of their number of heads."""
 PREFIX = "base_model.model."
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Pair(NamedTuple):
-    """What is added to one weight, unscaled: `b @ a`."""
+    """The unscaled change of one weight: `b @ a`."""
 
     a: Matrix
     """(rank, inputs)"""
@@ -54,11 +54,11 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter in the order and by the names of transformers.
+    """An adapter with the row order and names of transformers.
 
     Attributes:
-        pairs: by module, such as `model.layers.0.self_attn.q_proj`.
-        scales: what each pair is multiplied by, in the same order.
+        pairs: the matrices by module, such as `model.layers.0.self_attn.q_proj`.
+        scales: the scale of each pair, by module.
     """
 
     pairs: Mapping[str, Pair]
@@ -66,34 +66,42 @@ class Adapter:
 
 
 def to_gguf(folder: Path, model: Path, out: Path) -> None:
-    """Write an adapter of peft as a GGUF for a model.
+    """Convert a peft adapter to a GGUF for a model.
 
     Args:
-        folder: where `adapter_config.json` and `adapter_model.safetensors` are.
-        model: the GGUF that it is for.
-        out: written whole or not at all.
+        folder: the folder with `adapter_config.json` and `adapter_model.safetensors`.
+        model: the model's GGUF.
+        out: the output file, written atomically.
 
     Raises:
-        TrainError: it is no LoRA that llama.cpp can add, is one of another model, or the file
-            can't be written.
+        TrainError: the adapter is no LoRA that llama.cpp can add, or is for another model; or the
+            file can't be written.
     """
     write_gguf(read_peft(folder), model, out)
 
 
 def from_gguf(file: Path, model: Path, folder: Path) -> None:
-    """Write an adapter in GGUF form as one of peft.
+    """Convert an adapter in GGUF format to one of peft.
 
     Raises:
-        TrainError: it is no LoRA, is one of another model, or the folder can't be written.
+        TrainError: the adapter is no LoRA, or is for another model; or the folder can't be
+            written.
     """
+    if folder.suffix.lower() == ".gguf":
+        raise TrainError(
+            f"--out {folder}: {file.name} is a GGUF already, so the output is a folder for peft; "
+            "name a folder, or did you mean --merge?"
+        )
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise TrainError(f"{folder} exists and isn't an empty folder; name a new one")
     write_peft(read_gguf(file, model), folder)
 
 
 def read_peft(folder: Path) -> Adapter:
-    """An adapter that peft has saved.
+    """Read an adapter that peft has saved.
 
     Raises:
-        TrainError: it can't be read, or is more than the product of two matrices.
+        TrainError: the adapter can't be read, or isn't a plain LoRA.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -130,17 +138,26 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
             raise TrainError(f"{folder} was trained with {name}, which a GGUF adapter can't hold")
     if config.get("bias", "none") != "none":
         raise TrainError(f"{folder} has trained biases, which a GGUF adapter can't hold")
+    for pattern in config.get("alpha_pattern") or {}:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise TrainError(
+                f"{folder}: alpha_pattern has {pattern!r}, which is no regular expression: {error}"
+            ) from None
 
 
 def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     patterns = config.get("alpha_pattern") or {}
-    own = next((value for key, value in patterns.items() if module.endswith(key)), None)
+    # The keys are regular expressions, which peft matches like this (`get_pattern_key`).
+    matches = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
+    own = next(matches, None)
     alpha = float(config.get("lora_alpha", rank) if own is None else own)
     return alpha / (rank**0.5 if config.get("use_rslora") else rank)
 
 
 def write_peft(adapter: Adapter, folder: Path) -> None:
-    """Save an adapter as peft does, with every scale 1: it is in the matrices."""
+    """Save an adapter in peft's format; the scales are multiplied into the matrices."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -163,10 +180,11 @@ def write_peft(adapter: Adapter, folder: Path) -> None:
         "bias": "none",
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / WEIGHTS)
-        (folder / CONFIG).write_text(json.dumps(config, indent=2), "utf-8")
-    except (OSError, SafetensorError) as error:
+        with written(folder) as part:
+            part.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, part / WEIGHTS)
+            (part / CONFIG).write_text(json.dumps(config, indent=2), "utf-8")
+    except SafetensorError as error:
         raise unwritten(folder, error) from error
 
 
@@ -179,8 +197,7 @@ def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
     header, names = check_model(model), tensor_names(model)
     _refuse_unfit({name: (b.shape[0], a.shape[1]) for name, (a, b) in adapter.pairs.items()}, model)
     rank = max(pair.a.shape[0] for pair in adapter.pairs.values())
-    part = out.with_name(out.name + ".part")
-    try:
+    with written(out) as part:
         writer = gguf.GGUFWriter(part, family)
         writer.add_type(gguf.GGUFType.ADAPTER)
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
@@ -196,20 +213,14 @@ def write_gguf(adapter: Adapter, model: Path, out: Path) -> None:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        os.replace(part, out)
-    except OSError as error:
-        raise TrainError(
-            f"{out} can't be written: {error.strerror or error}; what was there is unchanged"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_adapted(weights: Any, model: Path) -> None:
-    """Refuse a peft model whose adapter could not be written for a GGUF, before it is trained.
+    """Check before training that a peft model's adapter can be written for a GGUF.
 
     Raises:
-        TrainError: it adapts something else than the GGUF's linear layers, or its base is another.
+        TrainError: it adapts something other than the GGUF's linear layers, or its base is of
+            another model.
     """
     shapes: dict[str, dict[str, int]] = {}
     for name, each in weights.named_parameters():
@@ -226,11 +237,13 @@ def check_adapted(weights: Any, model: Path) -> None:
     _refuse_unfit({name: (own["outputs"], own["inputs"]) for name, own in shapes.items()}, model)
     modules = {name.removeprefix(PREFIX) for name, _ in weights.named_modules()}
     if lacking := [name for name in tensor_names(model) if name not in modules]:
-        raise TrainError(f"the base is of another model: it has no {lacking[0]}, {model.name} has")
+        raise TrainError(
+            f"the base is of another model: {model.name} has a {lacking[0]}, and the base doesn't"
+        )
 
 
 def _refuse_unfit(adapted: Mapping[str, tuple[int, int]], model: Path) -> None:
-    """Refuse changes of weights that a GGUF doesn't have, or has in another shape."""
+    """Refuse changes to weights that a GGUF doesn't have, or that have another shape there."""
     names, shapes = tensor_names(model), tensor_shapes(model)
     for name, given in adapted.items():
         if name not in names:
@@ -247,17 +260,17 @@ def _refuse_unfit(adapted: Mapping[str, tuple[int, int]], model: Path) -> None:
 
 
 def read_gguf(file: Path, model: Path) -> Adapter:
-    """An adapter in GGUF form, in the order and by the names of transformers.
+    """Read an adapter in GGUF format, and convert it to the row order and names of transformers.
 
     Raises:
-        ModelError: it is no whole GGUF.
-        TrainError: it is no LoRA of this model.
+        ModelError: the file is no complete GGUF.
+        TrainError: the file is no LoRA of this model.
     """
     import gguf
 
     if check_gguf(file).metadata.get("adapter.type") != "lora":
         raise TrainError(
-            f"{file} is a GGUF but not a LoRA adapter (its general.type isn't adapter); give the "
+            f"{file} is a GGUF but not a LoRA adapter (its adapter.type isn't lora); give the "
             "file that `train` wrote"
         )
     family, header = check_family(model), check_model(model)
@@ -266,7 +279,7 @@ def read_gguf(file: Path, model: Path) -> Adapter:
     if check_gguf(file).architecture != family:
         raise TrainError(f"{file} is an adapter of another family than {model.name}")
     field = reader.fields.get(gguf.Keys.Adapter.LORA_ALPHA)
-    alpha = field.contents() if field else 0  # llama.cpp then takes a scale of 1
+    alpha = field.contents() if field else 0  # without alpha, llama.cpp uses a scale of 1
     tensors = {each.name: gguf.dequantize(each.data, each.tensor_type) for each in reader.tensors}
     pairs, scales = {}, {}
     for tensor, a in tensors.items():
@@ -289,23 +302,25 @@ def read_gguf(file: Path, model: Path) -> Adapter:
 
 
 def heads_of(header: GgufHeader, name: str) -> int | None:
-    """The heads in whose rows a weight's GGUF has another order; None is the same order."""
+    """The number of heads whose rows the GGUF of a weight permutes; None for the same order."""
     module = ".".join(name.split(".")[-2:])
     if header.architecture != "llama" or module not in PERMUTED:
         return None
     count = header.about(PERMUTED[module])
+    if count is None:  # llama.cpp then takes as many heads of keys as of queries
+        count = header.about("attention.head_count")
     return count if isinstance(count, int) else None
 
 
 def permuted(rows: Matrix, heads: int, *, back: bool = False) -> Matrix:
-    """Rows of heads in llama.cpp's order, (outputs, any); or ``back`` in transformers'."""
+    """Permute rows of heads, (outputs, any), to llama.cpp's order, or ``back`` to transformers'."""
     halves = (2, rows.shape[0] // heads // 2)
     shape = (heads, *(reversed(halves) if back else halves), rows.shape[1])
     return rows.reshape(shape).swapaxes(1, 2).reshape(rows.shape)
 
 
 def tensor_names(model: Path) -> dict[str, str]:
-    """The GGUF's weights that can be adapted, by transformers' modules."""
+    """The GGUF names of the weights that can be adapted, by transformers' module names."""
     import gguf
 
     header = check_model(model)
@@ -318,7 +333,7 @@ def tensor_names(model: Path) -> dict[str, str]:
 
 
 def tensor_shapes(model: Path) -> dict[str, tuple[int, int]]:
-    """Rows and columns of a GGUF's matrices, by its own names."""
+    """The rows and columns of a GGUF's matrices, by their GGUF names."""
     import gguf
 
     return {

@@ -1,9 +1,10 @@
-"""The base weights of a training: those of the GGUF itself, or of a Hugging Face folder."""
+"""The base weights of a training: those of the GGUF, or of a Hugging Face folder."""
 
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,23 @@ from thinkgraph.models.engine.llama.gguf_file import check_model
 from thinkgraph.train.errors import TrainError, quietly
 
 FAMILIES = ("llama", "qwen2", "qwen3")
-"""Architectures whose weights are read back and whose adapters are written, by llama.cpp's name."""
+"""Architectures that can be trained, by llama.cpp's names."""
+UNSCALED: dict[str, tuple[Any, ...]] = {
+    "rope.scaling.type": ("none",),
+    "rope.scaling.factor": (0, 1),
+    "rope.scaling.attn_factor": (0, 1),
+    "rope.scale_linear": (0, 1),
+}
+"""Metadata keys that scale the rotary embedding, with the values that leave it as it is."""
+USE_BASE = "give the original weights by --base FOLDER"
 
 
 def check_family(path: Path) -> str:
-    """The architecture of a GGUF that can be trained.
+    """Check that a GGUF can be trained, and return its architecture.
 
     Raises:
-        ModelError: it is no whole GGUF.
-        TrainError: it is of another family, or in several files.
+        ModelError: the file is no complete GGUF.
+        TrainError: its family isn't supported, or it is split into several files.
     """
     header = check_model(path)
     if header.architecture not in FAMILIES:
@@ -34,11 +43,11 @@ def check_family(path: Path) -> str:
 
 
 def bare_model(name: str) -> Path:
-    """The file of a model that is named without an adapter.
+    """The file of a model; its name must not include an adapter.
 
     Raises:
-        ModelError: the file can't be had.
-        TrainError: an adapter is named, too, which a training would drop.
+        ModelError: the file can't be found or downloaded.
+        TrainError: the name includes an adapter, which a training would drop.
     """
     if parts := adapted(name):
         raise TrainError(
@@ -49,23 +58,25 @@ def bare_model(name: str) -> Path:
 
 
 def load_base(path: Path, base: str | None, *, precision: str, quantize: str = "none") -> Any:
-    """The base as a model of transformers.
+    """Load the base as a transformers model.
 
     Args:
-        path: the GGUF; its weights are dequantized.
-        base: a folder of Hugging Face, or a name on the Hub, with the weights before they were
-            quantized; None takes the GGUF's.
+        path: the GGUF, whose weights are dequantized.
+        base: a Hugging Face folder, or a name on the Hub, with the weights before quantization;
+            None uses those of the GGUF.
         precision: `float32` or `bfloat16`.
         quantize: `nf4` quantizes the weights of ``base`` to 4 bits as they are loaded.
 
     Raises:
-        TrainError: they can't be read.
+        TrainError: the weights can't be read.
     """
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     check_family(path)
+    if base is None:
+        _check_dequantizable(path)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     options: dict[str, Any] = {"dtype": getattr(torch, precision)}
@@ -73,17 +84,57 @@ def load_base(path: Path, base: str | None, *, precision: str, quantize: str = "
         options |= _four_bits(base, options["dtype"])
     where = {"pretrained_model_name_or_path": base}
     if base is None:
-        # Packed, as transformers 5 leaves a GGUF by itself, every product unpacks it again.
+        # By default, transformers 5 keeps GGUF weights packed and unpacks them at every use.
         options["quantization_config"] = GgufConfig(dequantize=True)
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    with _reading("weights", path, base):
+        return AutoModelForCausalLM.from_pretrained(**where, **options)
+
+
+def load_tokenizer(path: Path, base: str | None) -> Any:
+    """Load the tokenizer of a GGUF, or of its ``base``, as one of transformers.
+
+    Raises:
+        TrainError: the tokenizer can't be read.
+    """
+    from transformers import AutoTokenizer
+
+    with _reading("tokenizer", path, base):
+        if base is not None:
+            return AutoTokenizer.from_pretrained(base)
+        return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+
+
+@contextmanager
+def _reading(what: str, path: Path, base: str | None) -> Iterator[None]:
     try:
-        with quietly(), redirect_stderr(io.StringIO()):  # of a progress bar
-            return AutoModelForCausalLM.from_pretrained(**where, **options)
-    except Exception as error:  # a reader of files that anybody may have written
-        source = base or path.name
-        way_out = "give the original weights by --base FOLDER" if base is None else "check --base"
+        with quietly(), redirect_stderr(io.StringIO()):  # hides a progress bar
+            yield
+    except Exception as error:  # malformed files may raise anything
+        way_out = USE_BASE if base is None else "check --base"
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise TrainError(f"the weights of {source} can't be read: {reason}; {way_out}") from error
+        raise TrainError(
+            f"the {what} of {base or path.name} can't be read: {reason}; {way_out}"
+        ) from error
+
+
+def _check_dequantizable(path: Path) -> None:
+    """Refuse a GGUF of which transformers would make a model that computes something else."""
+    header = check_model(path)
+    scaling = {
+        name: value
+        for name, plain in UNSCALED.items()
+        if (value := header.about(name)) not in (None, *plain)
+    }
+    if "rope_freqs.weight" in header.weights:
+        reason = "its tensor rope_freqs.weight, which scales the rotary embedding"
+    elif scaling:
+        reason = f"its scaling of the rotary embedding ({next(iter(scaling))})"
+    elif not isinstance(header.about("attention.head_count_kv"), int):
+        reason = "the order of its query and key weights without one attention.head_count_kv"
+    else:
+        return
+    raise TrainError(f"{path.name}: transformers ignores {reason}; {USE_BASE}")
 
 
 def _four_bits(base: str | None, compute: Any) -> dict[str, Any]:

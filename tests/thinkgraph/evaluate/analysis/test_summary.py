@@ -110,6 +110,16 @@ class TestStandings:
         found = summary(verdicts, tokens=tokens).strategies
         assert [each.label for each in found if each.on_front] == ["cheap", "same", "good", "best"]
 
+    def test_the_front_of_what_is_not_finished_is_that_of_the_questions_of_both(self):
+        """Else the one that has answered the easy questions alone would look better."""
+        verdicts = {"direct": "++-----+", "vote": "++--", "other": "++++++++"}
+        tokens = {"direct": 10, "vote": 50, "other": 90}
+        found = summary(verdicts, tokens=tokens)
+        assert [each.label for each in found.strategies if each.on_front] == ["direct", "other"]
+        assert found.strategies[1].share > found.strategies[0].share
+        (budget,) = found.equal_budget
+        assert "direct" in budget and "(50 tokens, 50 %: 0 points" in budget
+
     @settings(max_examples=30, deadline=None)
     @given(
         st.lists(
@@ -317,6 +327,24 @@ class TestEqualBudget:
         assert summary({"direct": "+-", "chain-of-thought": "++"}).equal_budget == ()
 
 
+class TestGroups:
+    def test_count_the_questions_that_every_strategy_has_answered(self):
+        whole = comparison({"direct": "+-+-", "vote": "++  ", "later": ""})
+        groups = {"q0": "a", "q1": "a", "q2": "a", "q3": "b"}
+        questions = tuple(
+            each.model_copy(update={"group": groups[each.id]}) for each in whole.questions
+        )
+        found = summarize(
+            whole.model_copy(update={"questions": questions}), find_metric("exact")
+        ).groups
+        assert [(each.name, each.questions) for each in found] == [("a", 2), ("b", 0)]
+        assert {label: share for label, (share, _, _) in found[0].shares.items()} == {
+            "direct": 0.5,
+            "vote": 1,
+        }
+        assert found[1].shares == {}
+
+
 class TestOtherMetrics:
     def test_estimates(self):
         whole = comparison({"direct": "?" * 40, "chain-of-thought": "?" * 40})
@@ -333,6 +361,7 @@ class TestOtherMetrics:
         )
         direct, thought = found.strategies
         assert (direct.right, direct.share, direct.abstained) == (None, 0, 1)
+        assert found.measure == "within"
         assert (thought.share, thought.abstained) == (39 / 40, 1)
         assert thought.errors["mae"] == pytest.approx(3)
         assert direct.errors["mae"] == pytest.approx(sum(range(101, 140)) / 39)
@@ -353,6 +382,7 @@ class TestOtherMetrics:
         found = summarize(comparison({"direct": "-" * 30, "chain-of-thought": "+" * 30}), metric)
         direct, thought = found.strategies
         assert (direct.right, thought.right, thought.share) == (0, None, 0.5)
+        assert found.measure == "score"
         assert 0.4 < thought.low < 0.5 < thought.high < 0.6
         assert found.differences[0].points == 50 and found.differences[0].sure
         assert "points" in said_of(found, "better")

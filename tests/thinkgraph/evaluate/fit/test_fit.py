@@ -119,11 +119,22 @@ def test_a_default_over_the_budget_never_wins_and_that_is_said(tmp_path):
 def test_each_beginning_of_the_searched_questions_is_a_sample_of_all_levels():
     """In a file that is sorted by level, too: trials are given up on the first ones."""
     questions = [
-        Question(id=f"q{n}", text="?", reference="7", group=str(n // 10)) for n in range(40)
+        Question(id=f"q{n}", text=f"{n}?", reference="7", group=str(n // 10)) for n in range(40)
     ]
     search, rest = fitter(task=Task(name="levels", questions=tuple(questions))).parts()
     assert {each.group for each in search[:5]} == {each.group for each in rest} == set("0123")
     assert sorted([*search, *rest], key=questions.index) == questions
+
+
+def test_a_repeated_question_is_never_in_both_parts():
+    """Else the held-out part would judge on questions that the search has seen."""
+    questions = [
+        Question(id=f"q{n}", text=f"What is  {n % 20}?"[n // 20 :], reference="7")
+        for n in range(40)
+    ]
+    questions += [Question(id=f"r{n}", text=f"WHAT is {n}?", reference="7") for n in range(20)]
+    search, rest = fitter(task=Task(name="twice", questions=tuple(questions))).parts()
+    assert rest and not {each.key for each in search} & {each.key for each in rest}
 
 
 def test_as_many_different_settings_are_tried_as_there_are(tmp_path):
@@ -251,7 +262,7 @@ def test_a_default_whose_runs_all_fail_ends_the_search_with_the_reason(tmp_path)
 
 
 def test_too_few_questions_are_refused(tmp_path):
-    with pytest.raises(ThinkgraphError, match="6 questions are too few"):
+    with pytest.raises(ThinkgraphError, match="6 different questions are too few"):
         fitted(tmp_path, task=task(6))
 
 
@@ -333,7 +344,7 @@ def test_the_command_writes_a_file_that_compare_and_run_take(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("direct", "--limit", 6), "6 questions are too few"),
+        (("direct", "--limit", 6), "6 different questions are too few"),
         (("direct", "--out", "no-such/fitted.yaml"), "can't be written: there is no folder"),
         (("direct", "--out", "."), "can't be written: it is a folder"),
         (("direct", "--prompt", "question=no.yaml"), "can't read the prompt 'no.yaml'"),

@@ -12,6 +12,7 @@ from thinkgraph.evaluate.metrics.metric import MetricError
 from thinkgraph.evaluate.metrics.number import estimated_number, exact_number
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.tasks.question import Question
+from thinkgraph.nodes.answers import expected_extractor
 
 
 def question(reference, text="What?", choices=()):
@@ -88,6 +89,9 @@ class TestNumber:
             ("**$20**", 20),
             ("5m", 5),
             ("1.299,00 €", 1299),
+            ("12,5", 12.5),
+            ("Der Preis ist 12,5 Euro.", 12.5),
+            ("1,5 million", 1_500_000),
         ],
     )
     def test_is_read_as_people_write_it(self, text, number):
@@ -110,6 +114,31 @@ class TestNumber:
     def test_any_amount_is_read_back(self, amount):
         assert exact_number(f"{amount:,}") == amount
         assert exact_number(f"It costs {amount:,}.") == amount
+
+
+class TestQuantity:
+    @pytest.mark.parametrize(
+        ("text", "reference", "right"),
+        [
+            ("The train goes at 60 km per hour.", "60 km per hour", True),
+            ("It is 60 miles per hour today.", "60 miles per hour", True),
+            ("so 60 km/h", "60 miles per hour", False),
+            ("The area is 12 square feet.", "12 square feet", True),
+            ("The area is 12 feet.", "12 square feet", False),
+            ("The area is 12 cm^2.", "12 cm^2", True),
+            (r"The mass is \(5\,\mathrm{kg}\).", "5 kg", True),
+            (r"$5 \text{ kg}$", "5 kg", True),
+            ("It is 1 200 m.", "1200 m", True),
+            ("She has 3 apples left.", "3 apples", True),
+            ("She has 3 pears.", "3 apples", False),
+        ],
+    )
+    def test_the_unit_is_read_where_the_number_stands(self, text, reference, right):
+        question = Question(id="1", text="?", reference=reference)
+        answer = expected_extractor([reference])(text)
+        metric = find_metric("quantity", [question])
+        assert metric.score(question, answer, text).value == right
+        assert metric.score(question, None, text).value == right
 
 
 class TestEstimate:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from thinkgraph.evaluate.analysis.summary import Difference, StrategySummary, Summary
-from thinkgraph.evaluate.results.columns import accuracy, difference, lines, signed, verdict
+from thinkgraph.evaluate.results.columns import accuracy, cost, difference, lines, signed, verdict
 from thinkgraph.evaluate.results.table import markdown, report
 
 
@@ -32,8 +32,9 @@ def strategy(**changed):
     return StrategySummary(**values | changed)
 
 
-def of(*strategies, differences=()):
+def of(*strategies, differences=(), measure="right"):
     return Summary(
+        measure=measure,
         strategies=strategies,
         differences=differences,
         overthought={},
@@ -97,9 +98,22 @@ def test_points_are_signed_and_nothing_is_minus_zero():
 
 
 def test_estimates_show_their_errors_and_the_share_within():
-    told = of(strategy(right=None, errors={"mae": 1234.5, "rmsle": 0.4567, "within": 0.5}))
+    errors = {"mae": 1234.5, "rmsle": 0.4567, "within": 0.5}
+    told = of(strategy(right=None, errors=errors), measure="within")
     cells = {column.head: column.cell(next(lines(told))) for column in accuracy(told)}
     assert cells == {"within": "50.0%", "95 %": "20 to 80%", "mae": "1234", "rmsle": "0.457"}
+
+
+def test_what_is_not_finished_shows_how_many_questions_each_has_answered():
+    told = of(strategy(), strategy(label="b", questions=7))
+    (column,) = (each for each in accuracy(told) if each.head == "answered")
+    assert [column.cell(line) for line in lines(told)] == ["10", "7"]
+
+
+def test_scores_have_their_own_heads():
+    told = of(strategy(right=None), measure="score")
+    heads = [column.head for column in [*accuracy(told), *cost(told)]]
+    assert "score" in heads and "tokens/point" in heads and "within" not in heads
 
 
 def test_silence_and_failures_have_columns_where_there_are_some():

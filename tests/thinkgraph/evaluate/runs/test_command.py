@@ -68,6 +68,17 @@ def test_so_far_reports_what_was_answered_and_asks_nothing(cli, data, fixed, tmp
 
 
 @pytest.mark.slow
+def test_so_far_keeps_the_machine_that_has_computed_it(cli, data, fixed, tmp_path):
+    words = ("compare", "--data", data, "--graphs", "direct", "--out", tmp_path / "out", "-q")
+    cli(*words)
+    file = tmp_path / "out" / "results.json"
+    here = results(tmp_path / "out")["comparison"]["provenance"]["machine"]
+    file.write_text(file.read_text().replace(json.dumps(here)[1:-1], "another machine"))
+    cli(*words, "--so-far")
+    assert results(tmp_path / "out")["comparison"]["provenance"]["machine"] == "another machine"
+
+
+@pytest.mark.slow
 def test_a_second_start_asks_nothing_and_says_the_same(cli, data, fixed, tmp_path):
     words = ("compare", "--data", data, "--graphs", GRAPHS, "--out", tmp_path / "out", "--json")
     first, asked = cli(*words), len(fixed.calls)
@@ -221,6 +232,21 @@ def test_several_models_stand_in_one_table(cli, data, tiny, tmp_path):
     labels = [v["label"] for v in results(tmp_path / "out")["comparison"]["variants"]]
     assert labels == [f"direct ({name})" for name in (tiny("llama").stem, tiny("gemma2").stem)]
     assert len(results(tmp_path / "out")["comparison"]["provenance"]["models"]) == 2
+    paces = results(tmp_path / "out")["comparison"]["paces"]
+    assert len(set(paces.values())) == 2
+    for row in results(tmp_path / "out")["summary"]["strategies"]:
+        model = next(name for name in paces if Path(name).stem in row["label"])
+        assert row["seconds"] == pytest.approx(row["tokens"] * paces[model])
+
+
+def test_a_kv_cache_of_another_type_takes_no_samples_of_the_first(cli, data, tiny, tmp_path):
+    words = ("--data", data, "--graphs", "direct", "-p", "max_tokens=4", "--limit", 2, "-q")
+    out = ("-m", tiny("llama"), "--out", tmp_path / "out", "--json")
+    spent = []
+    for more in ((), ("-e", "type_k=q8_0"), ("-e", "type_k=f16"), ("-e", "threads=1")):
+        found = cli("compare", *words, *out, *more)
+        spent.append(json.loads(found.out)["comparison"]["spent"]["completion_tokens"])
+    assert spent[1] == 2 * spent[0] and spent[2] == spent[3] == spent[1]
 
 
 @pytest.mark.slow

@@ -73,6 +73,11 @@ class TestFormats:
             writer.writerows([each.values() for each in PAIRS])
         assert self.asked(path) == [('He said:\n"3, 4; 5\t6"', "é"), *EXPECTED]
 
+    def test_tabs_separate_a_tsv_whatever_its_cells_hold(self, tmp_path):
+        path = tmp_path / "data.tsv"
+        path.write_text("Janet has 3 ducks, 4 geese, and 5 hens, say. How many?\t12\nTwo?\t2\n")
+        assert [each.reference for each in read_questions(path).questions] == ["12", "2"]
+
     def test_a_hugging_face_dataset(self, tmp_path):
         table = datasets.Dataset.from_list(PAIRS)
         table.save_to_disk(str(tmp_path / "one"))
@@ -139,6 +144,9 @@ class TestBuiltIn:
     )
     def test_a_count_that_is_none(self, source):
         assert "a number of questions must follow" in fault(source)
+
+    def test_more_problems_than_there_are(self):
+        assert "there are only 28,160 different problems" in fault("word-problems:28161")
 
     def test_fields_are_for_files(self):
         assert "--field is for files" in fault("word-problems", fields={"question": "q"})
@@ -337,6 +345,11 @@ class TestFaults:
     def test_an_empty_answer(self, jsonl, empty):
         said = fault(jsonl([*PAIRS[:2], {"question": "?", "answer": empty}]))
         assert "line 3" in said and re.search("empty answer|a list as answer", said)
+
+    def test_an_infinite_answer(self, tmp_path):
+        path = tmp_path / "data.jsonl"
+        path.write_text('{"question": "?", "answer": 1e400}\n')
+        assert "an infinite number as answer in 1 of 1 records: line 1" in fault(path)
 
     def test_an_empty_question(self, jsonl):
         assert "an empty question in 1 of 1 records: line 1" in fault(
