@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -94,9 +94,12 @@ def reproduce(result: RunRecord) -> str:
     for role, model in roles.items():
         if model != result.model:
             options += ["--role", f"{role}={model}"]
-    declared = {**result.spec.params, **result.spec.inputs} if result.spec else {}
+    defaults: dict[str, Any] = {}
+    if spec := result.spec:
+        defaults |= {name: each.default for name, each in spec.params.items()}
+        defaults |= {name: each.default for name, each in spec.inputs.items()}
     for name, value in {**result.params, **result.inputs}.items():
-        if name not in declared or declared[name].default != value:
+        if name not in defaults or defaults[name] != value:
             options += ["-p", f"{name}={_shown(value)}"]
     if result.question.startswith("-"):  # not an option
         return shlex.join([*words, *options, "--", result.question])

@@ -190,8 +190,9 @@ class Expand(CandidateNode):
         """Whether the extractor ``ends`` finds an answer in a text, and no sentence about one."""
         found = extract(text, self.ends)
         marked = Final.last(text)
-        is_marked = marked is not None and marked.text == found
-        return found is not None and not (is_marked and _is_about_answer(marked))
+        if marked is not None and marked.text == found:
+            return not _is_about_answer(marked)
+        return found is not None
 
 
 def _is_about_answer(marked: Phrase) -> bool:

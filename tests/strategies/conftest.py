@@ -29,7 +29,8 @@ SMALL = {
 
 
 ASKS_APART = {"chain-of-verification"}
-"""Strategies that ask some things without the question, so that it can't sway the answer."""
+"""Strategies that ask some things without the question and what came before it, so that these
+can't sway the answer."""
 
 
 def digest(*parts: object) -> int:

@@ -35,7 +35,8 @@ class TrainSettings(Frozen):
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="examples computed at once, which divide the batch; None is the whole batch",
+        description="examples computed at once, which divide the batch; None is as many as fit "
+        "into the memory",
     )
     steps: int | None = Field(None, ge=1, description="by default, those of the epochs")
     epochs: float = Field(

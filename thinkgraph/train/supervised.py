@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from thinkgraph.train.errors import TrainError
 from thinkgraph.train.example import Example
+from thinkgraph.train.memory import micro_batch
 from thinkgraph.train.settings import LINEAR, TrainSettings
 
 IGNORED = -100  # torch's label for positions without a loss
@@ -96,8 +97,8 @@ def train(
         saved: called after every checkpoint, with the seconds since the start.
 
     Raises:
-        TrainError: a checkpoint can't be written (earlier ones are kept), or the loss is not
-            finite.
+        TrainError: a checkpoint can't be written (earlier ones are kept), the loss is not
+            finite, or the memory is too small for one example.
     """
     import torch
     from transformers import Trainer, set_seed
@@ -106,7 +107,10 @@ def train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     set_seed(settings.seed)
-    arguments = _arguments(settings, len(examples), bool(held_out), folder)
+    micro = settings.micro_batch or micro_batch(
+        model, [*examples, *held_out], settings.batch, settings.precision
+    )
+    arguments = _arguments(settings, micro, len(examples), bool(held_out), folder)
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -154,11 +158,13 @@ def _run(trainer: Any, folder: Path) -> float:
     return float(done.metrics.get("train_runtime", 0.0))
 
 
-def _arguments(settings: TrainSettings, count: int, measured: bool, folder: Path) -> Any:
+def _arguments(
+    settings: TrainSettings, micro: int, count: int, measured: bool, folder: Path
+) -> Any:
     import torch
     from transformers import TrainingArguments
 
-    micro = min(settings.micro_batch or settings.batch, settings.batch)
+    micro = min(micro, settings.batch)
     steps = settings.steps or math.ceil(settings.epochs * math.ceil(count / settings.batch))
     every = settings.evaluate_every or math.ceil(steps / MEASUREMENTS)
     return TrainingArguments(

@@ -239,11 +239,11 @@ def test_several_models_stand_in_one_table(cli, data, tiny, tmp_path):
         assert row["seconds"] == pytest.approx(row["tokens"] * paces[model])
 
 
-def test_a_kv_cache_of_another_type_takes_no_samples_of_the_first(cli, data, tiny, tmp_path):
+def test_an_engine_setting_that_changes_logits_takes_no_samples_of_another(cli, data, tiny, tmp_path):
     words = ("--data", data, "--graphs", "direct", "-p", "max_tokens=4", "--limit", 2, "-q")
     out = ("-m", tiny("llama"), "--out", tmp_path / "out", "--json")
     spent = []
-    for more in ((), ("-e", "type_k=q8_0"), ("-e", "type_k=f16"), ("-e", "threads=1")):
+    for more in ((), ("-e", "rope_freq_base=5000"), ("-e", "type_k=f16"), ("-e", "threads=1")):
         found = cli("compare", *words, *out, *more)
         spent.append(json.loads(found.out)["comparison"]["spent"]["completion_tokens"])
     assert spent[1] == 2 * spent[0] and spent[2] == spent[3] == spent[1]
