@@ -67,7 +67,7 @@ def import_kinds(file: str | Path) -> list[str]:
         module = load_python_file("node kinds", path)
         for _, member in inspect.getmembers(module, inspect.isclass):
             own = member.__module__ == module.__name__ and "kind" in vars(member)
-            if own and issubclass(member, Node) and member.kind not in _registered:
+            if own and issubclass(member, Node) and _registered.get(member.kind) is not member:
                 register(member)
     except (ValueError, ThinkgraphError) as error:
         del _imported[path]

@@ -69,7 +69,7 @@ _FUNCTIONS: dict[str, Callable[..., Number]] = {
 }
 _ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)\s*=(?!=)\s*(.+)$")
 _FOREIGN = re.compile(r"[\"'\[\]{}:]")
-_CALL = re.compile(r"^(?:print|return)\s*\(?(.*?)\)?$")
+_CALL = re.compile(r"^(?:print|return)\b\s*")
 
 
 def calculate(text: str) -> str | None:
@@ -100,7 +100,7 @@ def _line(line: str, names: dict[str, Number]) -> Number | None:
 
 def _cleaned(line: str) -> str:
     line = line.split("#", maxsplit=1)[0].strip().strip("`").rstrip(".;,")
-    line = _CALL.sub(r"\1", line) if line.startswith(("print", "return")) else line
+    line = _CALL.sub("", line)
     line = re.sub(r"(?<=\d),(?=\d{3}\b)", "", line).replace("$", "").replace("\\", "")
     line = re.sub(r"(?<=[\d)])\s*[x×·]\s*(?=[\d(])", " * ", line)
     return line.replace("÷", "/").replace("−", "-").replace("^", "**")

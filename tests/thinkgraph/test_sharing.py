@@ -190,6 +190,14 @@ def test_a_file_that_cannot_be_imported_is_an_error(
     assert registry._registered == {}
 
 
+def test_a_kind_whose_name_another_file_has_taken_is_an_error(tmp_path: Path, registered: None):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(KIND)
+    command("list", "--import", str(tmp_path / "one.py"))
+    with pytest.raises(ThinkgraphError, match="there is a node kind 'shout' already"):
+        command("list", "--import", str(tmp_path / "two.py"))
+
+
 @pytest.mark.parametrize("what", ["strategy", "kind"])
 def test_new_writes_a_start_whose_test_passes(tmp_path: Path, what: str):
     said = command("new", what, "my-own_thing", "--into", str(tmp_path / "mine"))

@@ -104,6 +104,7 @@ async def spread(
     ray.init(ignore_reinit_error=True, include_dashboard=False, logging_level=logging.ERROR)
     share = _share(workers)
     config = config.preferring(threads=share)
+    Store(database.resolve(), comparison).close()  # an actor's constructor would hide its error
     store, crew = _actors(database.resolve(), comparison, config, workers, share)
     rows: list[Row] = []
     waiting = iter(questions)
