@@ -3,11 +3,13 @@
 import asyncio
 import math
 from collections import Counter
+from pathlib import Path
 
 import llama_cpp
 import numpy as np
 import pytest
 
+from thinkgraph.models.backends.local import LocalGeneration
 from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import (
@@ -186,6 +188,17 @@ async def test_the_same_seed_and_schedule_give_the_same_text(smollm2):
         runs.append(await texts(smollm2, ask("Write a line."), Sampling(max_tokens=20), [0, 0, 7]))
     assert runs[0] == runs[1]
     assert runs[0][0] == runs[0][1] != runs[0][2]
+
+
+async def test_further_samples_of_a_prompt_count_no_cached_tokens(opened):
+    """More samples than sequences: the later ones are admitted alone, with the prompt cached."""
+    model = opened("llama", sequences=2)
+    generation = model.generate(ModelRequest(ask("hello"), Sampling(max_tokens=9), range(7)))
+    await generation.completions()
+    assert generation.usage.cached_tokens == 0
+    again = model.generate(ModelRequest(ask("hello"), Sampling(max_tokens=9), range(7)))
+    await again.completions()
+    assert 0 < again.usage.cached_tokens < again.usage.prompt_tokens
 
 
 async def test_a_prompt_is_prefilled_once_for_all_its_samples(smollm2):
@@ -432,6 +445,22 @@ async def test_a_budget_is_spent_to_the_token_and_no_further(opened):
     assert chosen == [0.5, 0.5]
 
 
+async def test_options_that_are_scored_in_part_are_equally_likely(opened, monkeypatch):
+    """Else those without a score would count as certain."""
+    model = opened("llama")
+    scored = LocalGeneration.scored
+
+    async def cut(self):
+        found = await scored(self)
+        return [found[0], found[1][:-1]]
+
+    options = ["yes indeed", "no, not at all"]
+    before, _ = await model.choose(ModelRequest(ask("d")), options)
+    assert before != [0.5, 0.5]
+    monkeypatch.setattr(LocalGeneration, "scored", cut)
+    assert (await model.choose(ModelRequest(ask("d")), options))[0] == [0.5, 0.5]
+
+
 async def test_a_deadline_ends_what_runs(opened):
     model = opened("llama")
     sampling = Sampling(max_tokens=1900, ignore_eos=True)
@@ -571,6 +600,11 @@ async def test_many_requests_from_many_loops_share_the_engine(opened):
     for n, pair in enumerate(found):
         assert pair[0] == pair[1] == found[n % 5][0]
     assert model.engine.stats.requests == 40
+
+
+def test_a_template_keeps_the_adapter_and_its_scale(opened, adapters):
+    model = opened("llama").with_adapter(adapters["left"], 0.5).with_template({"x": 1})
+    assert (model.adapter, model.scale) == (Path(adapters["left"]), 0.5)
 
 
 async def test_adapters_are_applied_by_name_and_scale_and_take_turns(opened, adapters):
