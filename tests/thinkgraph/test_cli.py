@@ -11,7 +11,7 @@ import gguf
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
-from thinkgraph.cli.options import tuned_line
+from thinkgraph.cli.options import command_line, tuned_line
 from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.models.tuning.findings import Finding, copies, keep
 from thinkgraph.nodes.prompts.prompt import load_prompt
@@ -238,3 +238,12 @@ def test_the_tuning_of_a_file_that_is_gone_is_shown_and_undone(cli, tiny, tmp_pa
     assert f"is as it was; removed {copy}" in cli("tune", "--undo", model).out
     assert not copy.exists()
     assert str(model) not in cli("models").out
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("2+2", "run direct 2+2 -q --seed 1"), ("-5+3", "run direct -q --seed 1 -- -5+3")],
+)
+def test_a_command_repeats_a_question_that_came_from_standard_input(monkeypatch, question, words):
+    monkeypatch.setattr(sys, "argv", ["thinkgraph", "run", "direct", "-", "-q"])
+    assert command_line(seed=1, question=question) == f"thinkgraph {words}"

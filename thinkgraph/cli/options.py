@@ -93,7 +93,9 @@ VerifierFile = Annotated[
 ]
 McpFile = Annotated[
     Path | None,
-    typer.Option("--mcp", metavar="FILE", help="Bind tools of the MCP servers of this file."),
+    typer.Option(
+        "--mcp", metavar="FILE", help="Bind tools of the MCP servers that this file configures."
+    ),
 ]
 
 
@@ -121,8 +123,8 @@ ParamsFile = Annotated[
     typer.Option(
         "--params",
         metavar="FILE",
-        help="A params file of `thinkgraph fit`, in place of what is kept for the model; "
-        "none: neither.",
+        help="Params file of `thinkgraph fit`, instead of the params kept for the model; "
+        "none: use neither.",
     ),
 ]
 NONE = "none"
@@ -177,7 +179,7 @@ Imports = Annotated[
         "--import",
         metavar="FILE.py",
         callback=_import_kinds,
-        help="A Python file of node kinds, which is run; repeat it for several.",
+        help="Python file with node kinds, which is executed; repeat it for several.",
     ),
 ]
 
@@ -318,10 +320,16 @@ def command_line(*, seed: int, question: str | None = None) -> str:
         question: the question from standard input, which replaces ``-``.
     """
     words = ["thinkgraph", *sys.argv[1:]]
+    last = []
     if question is not None and "-" in words:
-        words[words.index("-")] = question
+        if question.startswith("-"):  # it would be read as an option
+            words.remove("-")
+            last = ["--", question]
+        else:
+            words[words.index("-")] = question
     if not any(word == "--seed" or word.startswith("--seed=") for word in words):
         words += ["--seed", str(seed)]
+    words += last
     return shlex.join(words)
 
 

@@ -239,7 +239,7 @@ def test_several_models_stand_in_one_table(cli, data, tiny, tmp_path):
         assert row["seconds"] == pytest.approx(row["tokens"] * paces[model])
 
 
-def test_an_engine_setting_that_changes_logits_takes_no_samples_of_another(cli, data, tiny, tmp_path):
+def test_engine_settings_that_change_logits_share_no_samples(cli, data, tiny, tmp_path):
     words = ("--data", data, "--graphs", "direct", "-p", "max_tokens=4", "--limit", 2, "-q")
     out = ("-m", tiny("llama"), "--out", tmp_path / "out", "--json")
     spent = []
