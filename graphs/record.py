@@ -15,8 +15,10 @@ from thinkgraph.nodes.request import RequestRecord
 class RunUsage(Usage):
     """The usage and duration of a run, or of one run of a node."""
 
-    wall_s: float = Field(0.0, description="seconds from its start to its end")
-    failures: tuple[str, ...] = Field((), description="requests that failed while others went on")
+    wall_s: float = Field(0.0, description="wall time from start to end, in seconds")
+    failures: tuple[str, ...] = Field(
+        (), description="messages about failures that did not end the run"
+    )
 
 
 class RunRecord(Frozen):
@@ -27,20 +29,31 @@ class RunRecord(Frozen):
     seed: int
     question: str
     answer: Answer
-    output: Any = Field(None, description="of the spec's output: the answer, or a state field")
-    candidates: tuple[Candidate, ...] = Field(description="all of them, the retired ones too")
+    output: Any = Field(
+        None,
+        description="value of the channel that the spec's `output` names: the answer, or a state "
+        "field",
+    )
+    candidates: tuple[Candidate, ...] = Field(description="all candidates, retired ones included")
     critiques: tuple[Criticism, ...] = ()
     usage: RunUsage
-    nodes: dict[str, RunUsage] = Field(default_factory=dict, description="usage by NODE.ROUND")
+    nodes: dict[str, RunUsage] = Field(
+        default_factory=dict, description="usage of each run of a node, by NODE.ROUND"
+    )
     spec: Spec | None = Field(None, description="the graph that was run")
-    params: dict[str, Scalar] = Field(default_factory=dict, description="with their values")
+    params: dict[str, Scalar] = Field(
+        default_factory=dict, description="values of the params, by name"
+    )
     inputs: dict[str, Any] = Field(
-        default_factory=dict, description="with their values, without the question"
+        default_factory=dict,
+        description="values of the inputs in addition to the question, by name",
     )
     counts: dict[str, int] = Field(
-        default_factory=dict, description="runs of each node, and passes of each decided edge"
+        default_factory=dict,
+        description="number of runs of each node, and how often each edge of a node with "
+        "conditional edges was followed",
     )
     requests: tuple[RequestRecord, ...] = Field(
-        (), description="what was sent to the models and what came of it, as each ended"
+        (), description="all model requests with their results, in the order in which they ended"
     )
-    cut: str | None = Field(None, description="why the run was cut short, if it was")
+    cut: str | None = Field(None, description="reason why the run was cut short; None if it wasn't")

@@ -34,7 +34,7 @@ class ToolCall(Frozen):
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
-    id: str = Field("", description="by which the tool's result names the call it answers")
+    id: str = Field("", description="identifier of the call, which the tool's result refers to")
 
 
 class InvalidToolCall(Frozen):
@@ -42,16 +42,18 @@ class InvalidToolCall(Frozen):
 
     text: str
     error: str
-    index: int | None = Field(None, description="of its pieces, if some have been streamed")
+    index: int | None = Field(
+        None, description="index of the call's streamed pieces; None: no piece was streamed"
+    )
 
 
 class ToolCallPiece(Frozen):
     """A streamed piece of a tool call: first the tool's name, then parts of the arguments."""
 
-    index: int = Field(description="of the call among the sample's")
-    id: str = Field(description="of the call; all its pieces have it")
-    name: str = Field("", description="of the tool, in the first piece")
-    arguments: str = Field("", description="more of the JSON text of the arguments")
+    index: int = Field(description="index of the call within the sample")
+    id: str = Field(description="identifier of the call, the same in all of its pieces")
+    name: str = Field("", description="name of the tool, only in the first piece")
+    arguments: str = Field("", description="next part of the arguments' JSON text")
 
 
 class Tool(Frozen):
@@ -61,7 +63,7 @@ class Tool(Frozen):
     description: str = ""
     parameters: dict[str, Any] = Field(
         default_factory=lambda: {"type": "object", "properties": {}},
-        description="the JSON schema of its arguments",
+        description="JSON schema of the arguments",
     )
 
 
@@ -70,10 +72,12 @@ class Message(Frozen):
 
     role: Role
     content: str = ""
-    reasoning: str = Field("", description="what the assistant thought before it answered")
-    tool_calls: tuple[ToolCall, ...] = Field((), description="what the assistant asks for")
-    tool_call_id: str = Field("", description="of a tool's result: the call it answers")
-    name: str = Field("", description="of a tool's result: the tool")
+    reasoning: str = Field("", description="reasoning of the assistant before its answer")
+    tool_calls: tuple[ToolCall, ...] = Field(
+        (), description="tool calls that the assistant requests"
+    )
+    tool_call_id: str = Field("", description="for a tool's result: id of the call that it answers")
+    name: str = Field("", description="for a tool's result: name of the tool")
 
 
 def continued(messages: Sequence[Message], text: str) -> list[Message]:
@@ -97,13 +101,15 @@ class Written(Frozen):
     model's output.
     """
 
-    begin: str = Field(description="before a value, which is JSON")
-    end: str = Field(description="after it")
+    begin: str = Field(description="text before a value that is written as JSON")
+    end: str = Field(description="text after a value that is written as JSON")
     text_begin: str | None = Field(
-        None, description="before a text, which is written as it is; None writes texts as JSON"
+        None,
+        description="text before a string that is written verbatim; None: strings are written as "
+        "JSON",
     )
-    text_end: str = Field("", description="what ends such a text")
-    separator: str = Field("", description="between two properties")
+    text_end: str = Field("", description="text after a string that is written verbatim")
+    separator: str = Field("", description="text between two properties")
 
 
 class Tagged(Frozen):
@@ -121,12 +127,13 @@ class Tagged(Frozen):
     json_schema: dict[str, Any]
     end: str
     written: Written | None = Field(
-        None, description="how the schema's object is written, if not as JSON"
+        None, description="syntax of the object that the schema describes; None: JSON"
     )
     trigger: str = Field(
         "",
-        description="what `begin` begins with; the default is a marker such as `<tool_call>` or "
-        "`[TOOL_CALLS]` at its beginning, or else what the begins of all tags have in common",
+        description="prefix of `begin` that ends the free text; empty: a marker such as "
+        "`<tool_call>` or `[TOOL_CALLS]` at the start of `begin`, or else the common prefix of "
+        "the `begin` of all tags",
     )
 
 
@@ -136,75 +143,116 @@ class Sampling(Frozen):
     The defaults are those of llama.cpp, except for ``max_tokens``, which llama.cpp leaves open.
     """
 
-    temperature: float = Field(0.8, ge=0, le=10, description="0 is greedy decoding")
-    top_p: float = Field(0.95, gt=0, le=1, description="nucleus: the least set with this mass")
-    top_k: int = Field(40, ge=0, description="only the k likeliest tokens; 0 is all")
-    min_p: float = Field(0.05, ge=0, le=1, description="least share of the likeliest token's")
+    temperature: float = Field(
+        0.8, ge=0, le=10, description="sampling temperature; 0: greedy decoding"
+    )
+    top_p: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="nucleus sampling: keep the smallest set of tokens with at least this total "
+        "probability",
+    )
+    top_k: int = Field(40, ge=0, description="keep only the k likeliest tokens; 0: all")
+    min_p: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="keep only tokens with at least this share of the likeliest token's "
+        "probability",
+    )
     typical_p: float = Field(1.0, gt=0, le=1, description="locally typical sampling; 1 is off")
     top_n_sigma: float = Field(
         0.0,
         ge=0,
-        description="only tokens whose logit is within so many standard deviations of the largest "
-        "(arXiv 2411.07641); 0 is off",
+        description="keep only tokens whose logit is within this many standard deviations of the "
+        "largest (arXiv 2411.07641); 0: off",
     )
     xtc_probability: float = Field(
-        0.0, ge=0, le=1, description="how often XTC takes the likeliest tokens away; 0 is off"
+        0.0, ge=0, le=1, description="probability that XTC removes the likeliest tokens; 0: off"
     )
     xtc_threshold: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="XTC takes all tokens of at least this probability but the least likely of "
-        "them; above 0.5 it is off",
+        description="XTC removes all tokens of at least this probability, except the least likely "
+        "of them; above 0.5: off",
     )
     repeat_penalty: float = Field(
         1.0,
         gt=0,
-        description="divides a repeated token's logit; penalties and DRY count the completion's "
-        "tokens, and not the prompt's as in llama-server",
+        description="divisor of a repeated token's logit; penalties and DRY count only the "
+        "completion's tokens, unlike llama-server, which counts the prompt's too",
     )
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    penalty_last_n: int = Field(64, ge=-1, description="how far penalties look back; -1 is all")
+    penalty_last_n: int = Field(
+        64, ge=-1, description="number of last tokens that the penalties consider; -1: all"
+    )
     dry_multiplier: float = Field(
         0.0,
         ge=0,
-        description="DRY lowers the logit of a token that would prolong a repeated sequence, by "
-        "dry_multiplier · dry_base ^ (its length - dry_allowed_length); 0 is off",
+        description="DRY lowers the logit of a token that would extend a repeated sequence, by "
+        "dry_multiplier · dry_base ^ (sequence length - dry_allowed_length); 0: off",
     )
     dry_base: float = Field(1.75, ge=1)
-    dry_allowed_length: int = Field(2, ge=0, description="tokens that may be repeated freely")
-    dry_penalty_last_n: int = Field(64, ge=-1, description="how far DRY looks back; -1 is all")
+    dry_allowed_length: int = Field(
+        2, ge=0, description="longest repeated sequence, in tokens, that DRY doesn't penalize"
+    )
+    dry_penalty_last_n: int = Field(
+        64, ge=-1, description="number of last tokens in which DRY looks for repetitions; -1: all"
+    )
     dry_sequence_breakers: tuple[str, ...] = Field(
         ("\n", ":", '"', "*"),
         max_length=32,
-        description="texts over which no repeated sequence reaches",
+        description="texts that end a repeated sequence for DRY",
     )
     logit_bias: dict[int, float] = Field(default_factory=dict)
     max_tokens: int = Field(512, ge=1)
     stop: tuple[str, ...] = Field(
-        (), description="texts that end a completion, and are removed from it"
+        (), description="texts that end a completion and are removed from it"
     )
     stop_after_text: bool = Field(
         False,
-        description="a text of `stop` ends only a completion that has said something: a "
-        "line of text rather than a blank one",
+        description="ignore texts of `stop` until the completion has text other than white space, "
+        "so that a line break ends a line of text, not a blank one",
     )
     stop_tokens: tuple[int, ...] = ()
     ignore_eos: bool = False
-    json_schema: dict[str, Any] | None = Field(None, description="completions are JSON of it")
-    grammar: str | None = Field(None, description="completions match this GBNF grammar")
-    constrain_after: str | None = Field(
-        None, description="the constraint starts after this text, such as `</think>`"
+    json_schema: dict[str, Any] | None = Field(
+        None, description="JSON schema that completions must match"
     )
-    tagged: tuple[Tagged, ...] = Field((), description="parts of free text constrained to a schema")
+    grammar: str | None = Field(None, description="GBNF grammar that completions must match")
+    constrain_after: str | None = Field(
+        None,
+        description="text after which the constraint starts, such as `</think>`; None: at the "
+        "beginning",
+    )
+    tagged: tuple[Tagged, ...] = Field(
+        (),
+        description="parts of otherwise free text that must match a JSON schema, such as tool "
+        "calls",
+    )
     tagged_required: bool = Field(
         False,
-        description="the text, or what follows `constrain_after`, must begin with a tagged part",
+        description="whether the text, or the text after `constrain_after`, must begin with a "
+        "tagged part",
     )
-    tagged_parallel: bool = Field(True, description="more than one tagged part may come")
-    top_logprobs: int = Field(0, ge=0, le=100, description="alternatives kept for each token")
-    confidence: bool = Field(False, description="entropy and self-certainty, at some cost")
+    tagged_parallel: bool = Field(
+        True, description="whether there may be more than one tagged part"
+    )
+    top_logprobs: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="number of likeliest tokens kept for each sampled token, with their "
+        "log-probabilities",
+    )
+    confidence: bool = Field(
+        False,
+        description="whether to compute entropy, self-certainty and group confidence too, at some "
+        "cost",
+    )
     adapter: str | None = Field(None, description="a LoRA adapter: NAME, or NAME:SCALE")
     template: dict[str, Any] = Field(
         default_factory=dict,
@@ -282,12 +330,12 @@ class Delta(Frozen):
     """New text of one sample; ``tokens`` counts all of the sample's tokens so far."""
 
     sample: int
-    text: str = Field("", description="of the answer")
+    text: str = Field("", description="new text of the answer")
     tokens: int
-    reasoning: str = Field("", description="of the thought before it")
-    tool_calls: tuple[ToolCall, ...] = Field((), description="those that have become whole")
+    reasoning: str = Field("", description="new text of the reasoning before the answer")
+    tool_calls: tuple[ToolCall, ...] = Field((), description="tool calls that have become complete")
     tool_call_pieces: tuple[ToolCallPiece, ...] = Field(
-        (), description="what is new of each call, those under way included"
+        (), description="new pieces of tool calls, including calls that are not complete yet"
     )
 
 
@@ -296,13 +344,15 @@ class Completion(Frozen):
 
     sample: int
     seed: int
-    text: str = Field(description="the answer")
-    tokens: int = Field(description="of all that was sampled, thoughts included")
+    text: str = Field(description="text of the answer, without the reasoning")
+    tokens: int = Field(description="number of sampled tokens, including the reasoning")
     finish_reason: FinishReason
     stop_text: str | None = Field(
-        None, description="text of `stop` that ended it; empty: none; None: the model doesn't tell"
+        None,
+        description="text of `stop` that ended the completion; empty: none did; None: the model "
+        "doesn't report it",
     )
-    reasoning: str = Field("", description="what was thought before the answer")
+    reasoning: str = Field("", description="reasoning before the answer")
     tool_calls: tuple[ToolCall, ...] = ()
     invalid_tool_calls: tuple[InvalidToolCall, ...] = ()
     confidence: Confidence | None = None

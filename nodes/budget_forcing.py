@@ -30,22 +30,26 @@ class Thinking(Frozen):
     """How long to think, and the words that open, extend and close a thought."""
 
     tokens: Annotated[int, AllowsParam()] = Field(
-        256, ge=0, description="thinking tokens per candidate"
+        256, ge=0, description="maximum number of thinking tokens per candidate"
     )
     waits: Annotated[int, AllowsParam()] = Field(
-        0, ge=0, le=16, description="how often a thought that ends early is extended"
+        0,
+        ge=0,
+        le=16,
+        description="maximum number of times that a thought which ends early is extended",
     )
     open: Annotated[str, AllowsParam()] = Field(
         "<think>\n", description="start of the thought; empty for models without think tags"
     )
     close: Annotated[str, AllowsParam()] = Field(
-        "\n</think>\n\n", min_length=1, description="end of the thought"
+        "\n</think>\n\n", min_length=1, description="text that ends the thought"
     )
     wait: Annotated[str, AllowsParam()] = Field(
         "\nWait,", description="text that extends the thought"
     )
     lead: Annotated[str, AllowsParam()] = Field(
-        "The answer is", description="start of the answer after a thought that was cut off"
+        "The answer is",
+        description="start of the answer if the thought was cut off, or if no answer was found",
     )
 
     @property

@@ -31,9 +31,11 @@ class CallRecord(Frozen):
 
     tool: str
     arguments: dict[str, Any] = Field(default_factory=dict)
-    result: str = Field("", description="as the model was shown it")
+    result: str = Field("", description="the result, as shown to the model")
     failed: bool = Field(False, description="whether the result is an error")
-    seconds: float = Field(0.0, description="how long it took; equal calls may differ in it")
+    seconds: float = Field(
+        0.0, description="duration in seconds; ignored when records are compared"
+    )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CallRecord) and self._made == other._made
@@ -52,20 +54,30 @@ class Candidate(Frozen):
     id: str = Field(description="NODE.ROUND.SAMPLE, unique in a run")
     node: str
     round: int = Field(description="index of the node's run that wrote it, from 0")
-    text: str = Field(description="the answer as it was written, without thoughts")
-    reasoning: str = Field("", description="what was thought before it; no prompt shows it")
-    answer: str | None = Field(None, description="extracted from the text; None: it abstains")
+    text: str = Field(description="text of the answer, without the reasoning before it")
+    reasoning: str = Field(
+        "", description="the model's reasoning before the text; no prompt shows it"
+    )
+    answer: str | None = Field(
+        None, description="answer extracted from the text; None: the candidate abstains"
+    )
     parents: tuple[str, ...] = Field((), description="ids of the candidates it was written from")
-    live: bool = Field(True, description="whether it is in the population")
-    rejected: bool = Field(False, description="whether it was dropped as not accepted")
-    score: float | None = Field(None, description="given by the last score node")
-    scorer: str | None = Field(None, description="the node that gave the score")
-    terminal: bool = Field(False, description="a leaf of a tree search that has nothing to grow")
+    live: bool = Field(True, description="whether the candidate is live, as opposed to retired")
+    rejected: bool = Field(
+        False, description="whether a select node dropped the candidate as not accepted"
+    )
+    score: float | None = Field(
+        None, description="score from the last node that scored the candidate; None if none did"
+    )
+    scorer: str | None = Field(None, description="name of the node that gave the score")
+    terminal: bool = Field(
+        False, description="whether the candidate is a leaf of a tree search that can't be expanded"
+    )
     seed: int
     tokens: int
     finish_reason: FinishReason
     confidence: Confidence | None = None
-    calls: tuple[CallRecord, ...] = Field((), description="of tools, before the answer")
+    calls: tuple[CallRecord, ...] = Field((), description="tool calls that led to the answer")
 
     def retired(self) -> Candidate:
         """A copy of the candidate that is not live."""
@@ -78,11 +90,12 @@ class Criticism(Frozen):
     id: str
     node: str
     round: int
-    candidate: str = Field(description="id of the candidate")
+    candidate: str = Field(description="id of the criticised candidate")
     text: str
     accepted: bool
     probability: float | None = Field(
-        None, description="probability of acceptance, from the logits"
+        None,
+        description="probability of acceptance, from the logits or a verifier; None if unknown",
     )
     seed: int
     tokens: int
@@ -92,17 +105,22 @@ class Answer(Frozen):
     """The answer of a run, and the vote that led to it."""
 
     value: str | None = Field(description="the extracted answer; None if there is none")
-    text: str = Field(description="text of the candidate that gave it")
-    candidate: str | None = Field(description="id of that candidate")
+    text: str = Field(description="text of the candidate that gave the answer")
+    candidate: str | None = Field(
+        description="id of the candidate that gave the answer; None without candidates"
+    )
     votes: int = Field(description="number of candidates with this answer")
-    of: int = Field(description="number of candidates, abstentions included")
+    of: int = Field(description="number of candidates in the vote, abstentions included")
     tie: bool = False
-    tally: Tally | None = Field(None, description="every distinct answer, with its votes")
+    tally: Tally | None = Field(
+        None, description="every distinct answer with its votes; None without a vote"
+    )
     voters: tuple[str, ...] = Field(
-        (), description="ids of the candidates that were tallied; the tally's members index them"
+        (),
+        description="ids of the candidates in the vote; the tally's `members` are indices into it",
     )
     cancelled: int = Field(
-        0, description="samples that a stopping rule cancelled; they did not vote"
+        0, description="number of samples that a stopping rule cancelled; they did not vote"
     )
     note: str = Field("", description="one sentence on how certain the vote is")
 
@@ -116,7 +134,8 @@ class State(Frozen):
     critiques: dict[str, Criticism] = Field(default_factory=dict)
     answer: Answer | None = None
     fields: dict[str, object] = Field(
-        default_factory=dict, description="inputs and state fields that the spec declares"
+        default_factory=dict,
+        description="values of the inputs and state fields that the spec declares, by name",
     )
 
     @property

@@ -12,19 +12,26 @@ class RequestRecord(Frozen):
 
     node: str
     round: int = 0
-    role: str = Field("", description="whose model was asked; empty is the run's model")
-    model: str = Field(description="the model's name")
-    messages: tuple[Message, ...] = Field(description="the prompt, as the model got it")
-    sampling: Sampling = Field(description="the settings")
-    seeds: tuple[int, ...] = Field((), description="one for each completion")
+    role: str = Field("", description="role of the model; empty: the run's model")
+    model: str = Field(description="name of the model")
+    messages: tuple[Message, ...] = Field(description="messages of the prompt")
+    sampling: Sampling = Field(description="sampling settings")
+    seeds: tuple[int, ...] = Field((), description="seed of each completion")
     completions: tuple[Completion, ...] = ()
     options: tuple[str, ...] = Field(
-        (), description="those to choose from, in a choice, or the answers that were scored"
+        (), description="options of a choice, or answers that a reward model scored"
     )
-    probabilities: tuple[float, ...] = Field((), description="one for each option")
-    scores: tuple[float, ...] = Field((), description="of a reward model, one for each answer")
+    probabilities: tuple[float, ...] = Field(
+        (), description="probability of each option of a choice"
+    )
+    scores: tuple[float, ...] = Field((), description="a reward model's score of each answer")
     usage: Usage = Usage()
-    tools: tuple[Tool, ...] = Field((), description="those that it might call")
-    error: str | None = Field(None, description="why it failed, if it did")
-    rendered: str | None = Field(None, description="the prompt's text, by the chat template")
-    tokens: tuple[int, ...] | None = Field(None, description="of that text, as the model got them")
+    tools: tuple[Tool, ...] = Field((), description="tools that the model may call")
+    error: str | None = Field(None, description="error message; None if the request succeeded")
+    rendered: str | None = Field(
+        None,
+        description="prompt rendered by the chat template; None until `with_rendered_prompts()`",
+    )
+    tokens: tuple[int, ...] | None = Field(
+        None, description="token ids of the rendered prompt; None until `with_rendered_prompts()`"
+    )

@@ -31,23 +31,36 @@ class Fitted(Frozen):
 
     fitted: int = Field(FORMAT, ge=1, le=FORMAT, description="version of the file's format")
     strategy: str = Field(description="a built-in name, or the path of a spec")
-    name: str = Field("", description="of the strategy, as its spec says; empty: as its file")
-    spec: str = Field("", description="digest of its spec, without the defaults of its params")
+    name: str = Field(
+        "",
+        description="name of the strategy, as in its spec; empty: the stem of the spec's file name",
+    )
+    spec: str = Field(
+        "", description="digest of the strategy's spec, without the defaults of its params"
+    )
     params: dict[str, Scalar] = Field(
-        default_factory=dict, description="values; those that aren't here keep their defaults"
+        default_factory=dict,
+        description="fitted values of params; the other params keep their defaults",
     )
     prompts: dict[str, Prompt] = Field(
         default_factory=dict, description="prompts that replace built-in ones of the same name"
     )
-    model: str = Field("", description="for which they were found")
-    sha256: str = Field("", description="of that model's file; empty: it has none here")
-    date: str = Field("", description="when they were found")
-    points: tuple[float, float, float] | None = Field(
-        None, description="gained on the questions that judged: the points and their interval"
+    model: str = Field("", description="name of the model that the params were fitted for")
+    sha256: str = Field(
+        "", description="SHA-256 of the model's file; empty: the model has no file here"
     )
-    questions: int = Field(0, description="that judged")
+    date: str = Field("", description="date of the fit")
+    points: tuple[float, float, float] | None = Field(
+        None,
+        description="gain on the held-out questions in percentage points, and the ends of its "
+        "interval",
+    )
+    questions: int = Field(
+        0, description="number of held-out questions that the gain was measured on"
+    )
     found: dict[str, Any] = Field(
-        default_factory=dict, description="what was measured, on which questions, and when"
+        default_factory=dict,
+        description="results of the fit: what was measured, on which questions and when",
     )
 
     def is_for(self, graph: Graph) -> bool:

@@ -73,15 +73,23 @@ def _fault(kind: str, message: str) -> PydanticCustomError:
 class Param(Frozen):
     """A value that a run may set. ``rounds: 2`` is short for ``rounds: {default: 2}``."""
 
-    default: Scalar | None = Field(None, description="null: the param is required")
-    type: ParamType | None = Field(None, description="null: the type of the default")
-    minimum: float | None = Field(None, strict=True, description="smallest value")
-    maximum: float | None = Field(None, strict=True, description="largest value")
-    choices: tuple[Scalar, ...] = Field((), description="the values it accepts")
-    fit: tuple[Scalar, ...] = Field(
-        (), description="the best one depends on the model: values that `thinkgraph fit` tries"
+    default: Scalar | None = Field(
+        None, description="value if the run sets none; null: the param is required"
     )
-    about: str = Field("", description="what it is for")
+    type: ParamType | None = Field(
+        None, description="type of the value; null: the type of the default"
+    )
+    minimum: float | None = Field(None, strict=True, description="smallest allowed value")
+    maximum: float | None = Field(None, strict=True, description="largest allowed value")
+    choices: tuple[Scalar, ...] = Field(
+        (), description="allowed values; empty: all values of the type"
+    )
+    fit: tuple[Scalar, ...] = Field(
+        (),
+        description="values that `thinkgraph fit` tries, for a param whose best value depends on "
+        "the model",
+    )
+    about: str = Field("", description="description of the param")
 
     @model_validator(mode="before")
     @classmethod
@@ -151,20 +159,24 @@ def _convert(value: Any, kind: ParamType) -> Scalar:
 class Input(Frozen):
     """An input in addition to the question, for prompts and conditions."""
 
-    type: FieldType = Field("string", description="type, for conditions")
+    type: FieldType = Field(
+        "string", description="type of the value; conditions are checked against it"
+    )
     default: Any = Field(None, description="value if the run gives none")
-    about: str = Field("", description="what it is for")
+    about: str = Field("", description="description of the input")
 
 
 class StateField(Frozen):
     """An additional field of the state, and the reducer that combines two writes to it."""
 
-    type: FieldType = Field("string", description="type, for conditions")
+    type: FieldType = Field(
+        "string", description="type of the value; conditions are checked against it"
+    )
     reducer: Literal["replace", "append", "add", "merge", "max"] = Field(
-        "replace", description="how two writes are combined"
+        "replace", description="how a written value is combined with the present one"
     )
     default: Any = Field(None, description="value until a node writes it")
-    about: str = Field("", description="what it is for")
+    about: str = Field("", description="description of the field")
 
 
 def _json_schema(value: Any) -> Any:
@@ -175,10 +187,13 @@ def _json_schema(value: Any) -> Any:
 class Output(Frozen):
     """The channel that is a run's result. ``output: NAME`` is short for ``{field: NAME}``."""
 
-    field: Identifier = Field("answer", description="the answer, or a field of the state")
+    field: Identifier = Field(
+        "answer", description="channel that is the result: `answer`, or a field of the state"
+    )
     json_schema: Annotated[dict[str, Any] | None, BeforeValidator(_json_schema)] = Field(
         None,
-        description="JSON schema of the result; in Python a pydantic model too",
+        description="JSON schema that the result must match; in Python also a pydantic model; "
+        "null: not checked",
     )
 
     @model_validator(mode="before")
@@ -194,18 +209,28 @@ class Output(Frozen):
 class Limits(Frozen):
     """A budget; null is no limit. A number may be a reference to a param."""
 
-    tokens: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="sampled tokens")
-    seconds: Annotated[float | None, AllowsParam()] = Field(None, gt=0, description="wall time")
-    calls: Annotated[int | None, AllowsParam()] = Field(None, ge=1, description="model calls")
+    tokens: Annotated[int | None, AllowsParam()] = Field(
+        None, ge=1, description="maximum number of sampled tokens"
+    )
+    seconds: Annotated[float | None, AllowsParam()] = Field(
+        None, gt=0, description="maximum wall time, in seconds"
+    )
+    calls: Annotated[int | None, AllowsParam()] = Field(
+        None, ge=1, description="maximum number of model calls"
+    )
 
 
 class Retry(Frozen):
     """LangGraph's retry policy for a node that fails: number of attempts and waiting times."""
 
-    max_attempts: int = Field(3, ge=1, le=100, description="runs at most, the first included")
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="maximum number of runs, the first one included"
+    )
     initial_interval: float = Field(0.5, ge=0, description="seconds before the second run")
-    backoff_factor: float = Field(2.0, ge=1, description="by which each wait is longer")
-    max_interval: float = Field(128.0, ge=0, description="the longest wait, in seconds")
+    backoff_factor: float = Field(
+        2.0, ge=1, description="factor by which each wait is longer than the one before"
+    )
+    max_interval: float = Field(128.0, ge=0, description="maximum wait, in seconds")
     jitter: bool = Field(True, description="whether waits vary a little at random")
 
     @model_validator(mode="before")
@@ -229,17 +254,20 @@ class Use(Frozen):
     of this graph whose name it declares too.
     """
 
-    graph: str = Field(description="a built-in graph, or a file in this file's folder")
-    params: dict[str, Any] = Field(default_factory=dict, description="params of the used graph")
+    graph: str = Field(description="name of a built-in graph, or of a file in this file's folder")
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="values of the used graph's params, by name"
+    )
     inputs: dict[Identifier, str] = Field(
         default_factory=dict,
-        description="by the used graph's input, or `question`: a field of this graph, `question`, "
-        "`answer`, with an `each` the `item`, or `$param`",
+        description="inputs of the used graph to set (or `question`), each from a field of this "
+        "graph, `question`, `answer`, `item` (after an edge with `each`), or `$param`",
     )
     into: dict[Identifier, Identifier] | None = Field(
         None,
-        description="by this graph's state field, or `candidates`: a state field of the used "
-        "graph, its `answer`, the answer's whole `text`, or its `candidates`",
+        description="state fields of this graph to write (or `candidates`), each from a state "
+        "field of the used graph, its `answer`, the answer's whole `text`, or its `candidates`; "
+        "null: its candidates, critiques and answer become this graph's",
     )
 
     @property
@@ -263,19 +291,24 @@ class NodeSpec(BaseModel, metaclass=SuggestingModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    kind: str | None = Field(None, description="one of the node kinds below")
+    kind: str | None = Field(None, description="name of a node kind")
     use: str | Use | None = Field(
-        None, description="a built-in graph, or a file in this file's folder, or one as below"
+        None,
+        description="graph that runs as this node: a built-in graph, a file in this file's "
+        "folder, or a mapping with `graph`, `params`, `inputs` and `into`",
     )
     params: dict[str, Any] | None = Field(
-        None, description="with `use: NAME`: params of the used graph"
+        None, description="with `use: NAME`: values of the used graph's params, by name"
     )
     budget: Limits | None = Field(None, description="budget of one run of the node")
     retry: Retry | None = Field(
-        None, description="run it again if its model fails; `retry: 3` is three runs at most"
+        None,
+        description="retry policy for when the model fails; `retry: 3` allows three runs in all; "
+        "null: no retry",
     )
     fallback: str | None = Field(
-        None, description="the node whose work is done in its place if it fails"
+        None,
+        description="name of the node that runs in its place if its model fails, after any retries",
     )
 
     @model_validator(mode="after")
@@ -342,20 +375,25 @@ class Edge(Frozen):
     in all.
     """
 
-    path: str = Field(max_length=2000, description="the chain; in YAML it is the key")
+    path: str = Field(
+        max_length=2000, description="the chain, such as `a -> [b, c] -> d`; in YAML it is the key"
+    )
     when: str | None = Field(
         None, max_length=1000, description="a boolean CEL expression over the state"
     )
     repeat: Annotated[int | None, AllowsParam()] = Field(
-        None, ge=0, description="bounds a loop: followed until its target has run so often in all"
+        None,
+        ge=0,
+        description="bound of a loop: the edge is followed until its target has run this many "
+        "times in all",
     )
     at_most: Annotated[int | None, AllowsParam()] = Field(
-        None, ge=0, description="maximum number of times it is followed in a run"
+        None, ge=0, description="maximum number of times that the edge is followed in a run"
     )
     each: Identifier | None = Field(
         None,
-        description="run the target in parallel, once per live candidate (`candidates`) or per "
-        "`item` of a list: a field of the state, or an input",
+        description="fan-out: runs the target in parallel, once per live candidate "
+        "(`candidates`), or once per `item` of a list (the name of a state field or input)",
     )
 
     @model_validator(mode="before")
@@ -420,8 +458,10 @@ class Spec(Frozen):
     """A saved strategy: its header, its nodes, and the edges between them."""
 
     thinkgraph: Literal[1] = Field(description="the version of the language")
-    name: Name = Field(description="letters, digits, `-` and `_`")
-    about: str = Field("", description="what it does, its source and cost, when it helps and hurts")
+    name: Name = Field(description="name of the graph: letters, digits, `-` and `_`")
+    about: str = Field(
+        "", description="what the graph does, its source and cost, when it helps and hurts"
+    )
     inputs: dict[Identifier, Input] = Field(
         default_factory=dict, description="inputs in addition to the question, by name"
     )
@@ -437,7 +477,7 @@ class Spec(Frozen):
     edges: Annotated[tuple[Edge, ...], BeforeValidator(_edges)] = Field(
         min_length=1, max_length=512, description="the edges; a single one needs no list"
     )
-    budget: Limits | None = Field(None, description="budget of a run")
+    budget: Limits | None = Field(None, description="budget of a run; null: no limit")
     output: Output = Field(
         Output(), description="the channel that is the run's result, and its JSON schema"
     )

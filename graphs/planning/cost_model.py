@@ -30,9 +30,16 @@ class Overflow(Frozen):
     """A prompt that can't or may not fit in the context together with its completion."""
 
     node: str
-    prompt: int = Field(description="tokens of the prompt at most")
-    written: int = Field(description="tokens that may be written after it")
-    certain: bool = Field(description="whether it can't fit even if all earlier texts are empty")
+    prompt: int = Field(
+        description="maximum number of tokens of the prompt; if `certain`, its tokens with all "
+        "earlier texts empty"
+    )
+    written: int = Field(
+        description="maximum number of tokens after the prompt: of the completion or the options"
+    )
+    certain: bool = Field(
+        description="whether the prompt can't fit even if all earlier texts are empty"
+    )
 
     @property
     def rank(self) -> tuple[bool, int]:

@@ -43,19 +43,31 @@ class Plan(Frozen):
     model: str | None = None
     nodes: dict[str, Spent]
     total: Spent
-    unknown: tuple[str, ...] = Field((), description="nodes whose kinds don't tell their cost")
-    context: int | None = Field(None, description="tokens that a prompt and a completion may have")
-    longest: int | None = Field(None, description="tokens of the longest prompt with its text")
-    incapable: tuple[str, ...] = Field(
-        (), description="what its nodes need and the model doesn't give"
+    unknown: tuple[str, ...] = Field((), description="nodes whose kinds don't define their cost")
+    context: int | None = Field(
+        None,
+        description="maximum number of tokens of a prompt and its completion together; None "
+        "without a model",
     )
-    cells: int | None = Field(None, description="KV cells that there are")
+    longest: int | None = Field(
+        None,
+        description="tokens of the longest prompt with its completion; None without a model and "
+        "a question",
+    )
+    incapable: tuple[str, ...] = Field(
+        (), description="messages about the capabilities that the nodes need and the models lack"
+    )
+    cells: int | None = Field(None, description="KV cells of the model's engine; None if unknown")
     overflows: tuple[Overflow, ...] = ()
     unbound: tuple[str, ...] = Field(
-        (), description="the tools and verifiers that are wanted and not given, in words"
+        (),
+        description="messages about the tools and verifiers that the graph needs and that aren't "
+        "given",
     )
     remedies: dict[str, Scalar] = Field(
-        default_factory=dict, description="params any one of which, so low, makes all of it fit"
+        default_factory=dict,
+        description="by param: the highest value that makes the prompts fit if only this param "
+        "is lowered",
     )
 
     @property

@@ -16,18 +16,28 @@ SUMMED = ("runs", "calls", "samples", "tokens", "prompt_tokens", "seconds", "too
 class Spent(Frozen):
     """What a node, or a whole run, may spend at most."""
 
-    runs: int = Field(0, description="of the node, or of all nodes together")
+    runs: int = Field(0, description="runs of the node, or of all nodes together")
     calls: int = Field(0, description="model calls")
-    samples: int = Field(0, description="completions")
-    tokens: int = Field(0, description="tokens sampled")
-    prompt_tokens: int | None = Field(None, description="None without a model and a question")
-    cells: int | None = Field(None, description="KV cells needed at once, prefixes shared")
-    seconds: float | None = Field(None, description="about; None where no speed is known")
-    tool_calls: int = Field(0, description="calls of tools, at most")
-    exact: bool = Field(
-        True, description="whether runs, calls and samples are exact and not upper bounds"
+    samples: int = Field(0, description="sampled completions")
+    tokens: int = Field(0, description="sampled tokens")
+    prompt_tokens: int | None = Field(
+        None, description="tokens of the prompts; None without a model and a question"
     )
-    known: bool = Field(True, exclude=True, description="whether every kind defines its cost")
+    cells: int | None = Field(
+        None,
+        description="KV cells needed at once, shared prefixes counted once; None without a model "
+        "and a question",
+    )
+    seconds: float | None = Field(
+        None, description="estimated time in seconds; None if the model's speed is unknown"
+    )
+    tool_calls: int = Field(0, description="maximum number of tool calls")
+    exact: bool = Field(
+        True, description="whether runs, calls and samples are exact rather than upper bounds"
+    )
+    known: bool = Field(
+        True, exclude=True, description="whether all node kinds involved define their cost"
+    )
 
     def __add__(self, other: Spent) -> Spent:
         """Both in sequence: amounts add up, and the cells are the greater number."""

@@ -65,21 +65,35 @@ class Context(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    seed: int | None = Field(None, description="all randomness comes from it")
-    model: Annotated[Any, _NAMED] = Field(
-        None, description="a name of the catalogue; in Python also a model or a chat model"
+    seed: int | None = Field(
+        None, description="seed of all randomness; None: the seed with which the graph was compiled"
     )
-    models: dict[str, Annotated[Any, _NAMED]] | None = Field(None, description="the same by role")
+    model: Annotated[Any, _NAMED] = Field(
+        None,
+        description="the run's model: a name of the catalogue; in Python also a model or a chat "
+        "model; None: the model with which the graph was compiled",
+    )
+    models: dict[str, Annotated[Any, _NAMED]] | None = Field(
+        None, description="models of single roles, by role, each given like `model`"
+    )
     budget: Annotated[
         Limits | Budget | None,
         AfterValidator(in_numbers),
         WithJsonSchema(Limits.model_json_schema()),
-    ] = Field(None, description="what the run may spend: tokens, seconds, calls")
+    ] = Field(
+        None,
+        description="limits of the run's tokens, seconds and model calls; None: the graph's own "
+        "budget alone",
+    )
     tools: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_tools)]] = Field(
-        None, description="tools by name, in Python alone; they come before the graph's own"
+        None,
+        description="tools by name, only in Python; they take precedence over those of the "
+        "compiled graph",
     )
     verifiers: SkipJsonSchema[Annotated[Any, BeforeValidator(bind_verifiers)]] = Field(
-        None, description="verifiers by name, in Python alone"
+        None,
+        description="verifiers by name, only in Python; they take precedence over those of the "
+        "compiled graph",
     )
 
     @model_validator(mode="wrap")

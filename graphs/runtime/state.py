@@ -172,8 +172,11 @@ class Schemas:
         # A pydantic model, since LangChain treats every key of a TypedDict as required.
         self.input = create_model(
             "Input",
-            question=(known["question"], Field("", description="what is asked")),
-            messages=(known["messages"], Field([], description="or a conversation that asks it")),
+            question=(
+                known["question"],
+                Field("", description="the question; empty: the last user message of `messages`"),
+            ),
+            messages=(known["messages"], Field([], description="messages of the conversation")),
             **{n: (inputs[n], Field(None, description=f.about)) for n, f in spec.inputs.items()},  # type: ignore[call-overload]
         )
         self.output = _schema("Output", made)

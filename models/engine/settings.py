@@ -36,94 +36,126 @@ class EngineSettings(Frozen):
     context: int | None = Field(
         None,
         ge=8,
-        description="tokens that a prompt and its completion may have together; None is what "
-        "the KV cache can hold, up to what the model was trained on",
+        description="maximum number of tokens of a prompt and its completion together; None: what "
+        "the KV cache can hold, up to the trained context",
     )
     kv_cells: int | None = Field(
         None,
         ge=8,
-        description="tokens that the KV cache holds for all sequences together; None is what the "
-        "GPU's memory holds beside the model, or on a CPU one context, and more if 256 MiB hold it",
+        description="number of tokens that the KV cache holds for all sequences together; None: "
+        "what fits into the GPU's memory beside the model; on a CPU one context or half of the "
+        "free memory, whichever is less, but at least 256 MiB",
     )
-    type_k: CacheType = Field("f16", description="how the KV cache stores keys")
+    type_k: CacheType = Field("f16", description="data type of the keys in the KV cache")
     type_v: CacheType = Field(
-        "f16", description="how it stores values; q8_0 and q4_0 need flash attention"
+        "f16",
+        description="data type of the values in the KV cache; q8_0 and q4_0 need flash attention",
     )
     sequences: int = Field(
         64,
         ge=1,
         le=MAX_SEQUENCES,
-        description="sequences that may run in one batch; what they leave of llama.cpp's "
-        f"{MAX_SEQUENCES} ids is for cached prefixes",
+        description="maximum number of sequences in one batch; the rest of llama.cpp's "
+        f"{MAX_SEQUENCES} sequence ids are for cached prefixes",
     )
-    batch: int = Field(512, ge=1, description="tokens in one step at most")
-    micro_batch: int = Field(512, ge=1, description="tokens computed at once within a step")
+    batch: int = Field(512, ge=1, description="maximum number of tokens in one step")
+    micro_batch: int = Field(
+        512, ge=1, description="maximum number of tokens computed at once within a step"
+    )
     prefill: int = Field(
         128,
         ge=1,
-        description="prompt tokens in a step at most while other sequences decode; "
-        "less stalls them less, more finishes prompts sooner",
+        description="maximum number of prompt tokens in a step while other sequences decode; a "
+        "lower value delays those less, a higher one finishes prompts sooner",
     )
     idle_cells: int = Field(
-        4096, ge=0, description="KV cells that prefixes nobody uses may keep; 0 caches nothing"
+        4096,
+        ge=0,
+        description="maximum number of KV cells that hold cached prefixes not in use; 0: no "
+        "prefix is cached",
     )
     idle_steps: int = Field(
         1000,
         ge=1,
-        description="steps after which an unused prefix is dropped: every cell that is kept "
-        "costs every step a little attention",
+        description="number of steps after which an unused prefix is dropped, since each kept "
+        "cell adds a little attention time to every step",
     )
     threads: int | None = Field(
         None,
         ge=1,
-        description="CPU threads; None is one for each core that may be used, within the "
-        "container's CPU quota",
+        description="CPU threads; None: one for each available core, within the container's CPU "
+        "quota",
     )
     gpu_layers: int = Field(
         -1,
         ge=-1,
-        description="layers on the GPU, the output layer counted as one and the first to be "
-        "there; -1 is all that fit, 0 is none",
+        description="number of layers on the GPU, where the output layer counts as one and is "
+        "placed first; -1: as many as fit; 0: none",
     )
     cpu_experts: int | None = Field(
         None,
         ge=0,
-        description="layers, from the first, whose experts stay in the CPU's memory; None is as "
-        "few as let all layers of a mixture of experts be on the GPU",
+        description="number of layers, from the first, whose experts stay in the CPU's memory; "
+        "None: the fewest with which all layers of a mixture-of-experts model fit on the GPU",
     )
-    main_gpu: int = Field(0, ge=0, description="the GPU to use with split_mode none")
+    main_gpu: int = Field(0, ge=0, description="index of the GPU to use if `split_mode` is none")
     split_mode: Literal["none", "layer", "row"] = Field(
-        "layer", description="how several GPUs share a model: none uses one of them"
+        "layer",
+        description="how several GPUs share a model: by layers or by rows; none: only `main_gpu` "
+        "is used",
     )
     tensor_split: Annotated[tuple[float, ...], BeforeValidator(_read_split)] = Field(
-        (),
-        description="each GPU's proportion of the model, as text: 3,1; none is by free memory",
+        (), description="proportion of the model on each GPU, as text: 3,1; empty: by free memory"
     )
     mmap: bool | None = Field(
-        None, description="whether the file is mapped rather than read; None lets llama.cpp decide"
+        None,
+        description="whether to memory-map the file rather than read it; None: llama.cpp decides",
     )
-    mlock: bool = Field(False, description="keep the model in memory, never in swap")
+    mlock: bool = Field(
+        False, description="whether to lock the model in memory, so that it is never swapped out"
+    )
     rope_scaling: Literal["none", "linear", "yarn"] | None = Field(
-        None, description="how positions beyond the trained ones are scaled; None is the model's"
+        None,
+        description="how positions beyond the trained context are scaled; None: the model's own "
+        "scaling",
     )
-    rope_freq_base: float | None = Field(None, gt=0, description="None is the model's")
+    rope_freq_base: float | None = Field(
+        None, gt=0, description="base frequency of RoPE; None: the model's own"
+    )
     rope_freq_scale: float | None = Field(
-        None, gt=0, description="0.25 makes a context four times as long; None is the model's"
+        None,
+        gt=0,
+        description="frequency scale of RoPE; 0.25 makes the context four times as long; None: "
+        "the model's own",
     )
     yarn_orig_ctx: int | None = Field(
-        None, ge=1, description="the context before YaRN; None is what the model was trained on"
+        None, ge=1, description="context length before scaling by YaRN; None: the trained context"
     )
-    yarn_ext_factor: float | None = Field(None, ge=0, description="None is the model's")
-    yarn_attn_factor: float | None = Field(None, ge=0, description="None is the model's")
-    yarn_beta_fast: float | None = Field(None, ge=0, description="None is the model's")
-    yarn_beta_slow: float | None = Field(None, ge=0, description="None is the model's")
+    yarn_ext_factor: float | None = Field(
+        None,
+        ge=0,
+        description="YaRN's extrapolation mix factor; 0: full interpolation; None: the model's own",
+    )
+    yarn_attn_factor: float | None = Field(
+        None,
+        ge=0,
+        description="YaRN's scaling factor of the attention's magnitude; None: the model's own",
+    )
+    yarn_beta_fast: float | None = Field(
+        None, ge=0, description="YaRN's low correction dimension; None: the model's own"
+    )
+    yarn_beta_slow: float | None = Field(
+        None, ge=0, description="YaRN's high correction dimension; None: the model's own"
+    )
     flash_attention: Literal["auto", "on", "off"] = Field(
-        "auto", description="auto lets llama.cpp decide; without it, cached prefixes cost more"
+        "auto",
+        description="whether to use flash attention; auto: llama.cpp decides; without it, cached "
+        "prefixes cost more",
     )
     adapters: Annotated[dict[str, Path], BeforeValidator(_read_adapters)] = Field(
         default_factory=dict,
-        description="LoRA adapters in GGUF form, by the name requests give; "
-        "as text: sums=sums.gguf,words=words.gguf",
+        description="LoRA adapters in GGUF form, by the name that requests use; as text: "
+        "sums=sums.gguf,words=words.gguf",
     )
 
     @model_validator(mode="after")

@@ -26,10 +26,10 @@ MANY = 16
 class Speed(Frozen):
     """The measured speed of a model."""
 
-    prefill: float = Field(gt=0, description="prompt tokens a second")
-    alone: float = Field(gt=0, description="seconds of a step with one sequence")
-    many: float = Field(gt=0, description="seconds of a step with sixteen")
-    sequences: int = Field(ge=1, description="sequences that may run in one step")
+    prefill: float = Field(gt=0, description="prompt tokens prefilled per second")
+    alone: float = Field(gt=0, description="seconds per decoding step with one sequence")
+    many: float = Field(gt=0, description="seconds per decoding step with sixteen sequences")
+    sequences: int = Field(ge=1, description="maximum number of sequences in one step")
     measured: date
 
     def seconds(self, prompt: int, completion: int, sequences: int) -> float:

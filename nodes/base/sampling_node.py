@@ -74,7 +74,9 @@ class SamplingNode(Node, Sampling):
 class CandidateNode(SamplingNode):
     """A node whose completions are candidate answers."""
 
-    extract: Extract = Field(parse_extractor("auto"), description="how the answer is extracted")
+    extract: Extract = Field(
+        parse_extractor("auto"), description="extractor that finds the answer in the completion"
+    )
 
     def candidate(
         self,

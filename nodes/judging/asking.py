@@ -33,29 +33,42 @@ class ModelJudge(SamplingNode):
 
     undemanding: ClassVar[Mapping[str, Any]] = {"verdict": "text"}
 
-    by: str = Field("logprob", description="the score")
-    prompt: PromptSetting = Field("judge", description="prompt; of `scale` the default is `rate`")
+    by: str = Field("logprob", description="how the score is computed")
+    prompt: PromptSetting = Field(
+        "judge", description="prompt of `judge` and `scale`; the default for `scale` is `rate`"
+    )
     versus: PromptSetting = Field("compare", description="prompt of `pairwise`")
     verdict: Literal["logits", "text"] = Field(
         "logits", description="read the model's answer from the logits or the text"
     )
     samples: int = Field(
-        1, ge=1, le=64, description="reasons or written answers per candidate; scores are averaged"
+        1,
+        ge=1,
+        le=64,
+        description="with `reason` or `verdict: text`: completions per candidate, whose scores "
+        "are averaged",
     )
     lead: str = Field(
         "",
         description="text before the option, at the start of the completion or after the reason; "
-        "of `scale` the default is `Score:`",
+        "the default for `scale` is `Score:`",
     )
     accept: str = Field("Yes", description="the option of `judge` in favour of a candidate")
-    reject: str = Field("No", description="the option of `judge` against it")
-    labels: tuple[str, str] = Field(("A", "B"), description="the options of `pairwise`")
+    reject: str = Field("No", description="the option of `judge` against a candidate")
+    labels: tuple[str, str] = Field(
+        ("A", "B"), description="the options of `pairwise`, for the first and the second candidate"
+    )
     scale: tuple[int, int] = Field((1, 10), description="the worst and the best score of `scale`")
-    rubric: str = Field("", description="what `scale` rates, and what the scores mean")
-    reason: bool = Field(False, description="`scale` writes a reason before the score")
+    rubric: str = Field(
+        "", description="criteria of `scale`: what to rate, and what the scores mean"
+    )
+    reason: bool = Field(
+        False, description="with `scale`: whether the model writes a reason before the score"
+    )
     threshold: float | None = Field(
         None,
-        description="minimum score to accept; null: the middle of the scale, 0.5 for `verifier`",
+        description="minimum score at which a critique accepts; null: the middle of the scale, "
+        "0.5 for `verifier`",
     )
 
     @property

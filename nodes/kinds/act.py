@@ -40,23 +40,33 @@ class Act(CandidateNode):
     waits: ClassVar[bool] = True
 
     prompt: PromptSetting = "question"
-    tools: tuple[ToolName, ...] = Field(min_length=1, description="names of tools")
-    samples: int = Field(1, ge=1, le=256, description="number of trajectories")
-    form: Literal["calls", "code"] = Field(
-        "calls", description="whether the model writes tool calls, or code that one tool runs"
+    tools: tuple[ToolName, ...] = Field(
+        min_length=1, description="names of the tools that the model may call"
     )
-    max_calls: int = Field(6, ge=1, le=100, description="maximum number of calls per trajectory")
-    parallel: bool = Field(True, description="whether a turn may have several calls")
-    seconds: float = Field(30.0, gt=0, le=3600, description="maximum time of one call")
+    samples: int = Field(
+        1, ge=1, le=256, description="number of trajectories, each of which becomes a candidate"
+    )
+    form: Literal["calls", "code"] = Field(
+        "calls",
+        description="how the model calls tools: in its tool format, or by code blocks that one "
+        "tool executes",
+    )
+    max_calls: int = Field(
+        6, ge=1, le=100, description="maximum number of tool calls per trajectory"
+    )
+    parallel: bool = Field(True, description="whether the model may make several calls in one turn")
+    seconds: float = Field(
+        30.0, gt=0, le=3600, description="time limit of one tool call, in seconds"
+    )
     output: int = Field(
-        2000, ge=100, le=1_000_000, description="maximum number of characters of a result"
+        2000, ge=100, le=1_000_000, description="maximum number of characters of a tool result"
     )
 
     require_call: bool = Field(
         False, description="with `form: calls`, whether the first turn has to call a tool"
     )
     approve: bool | tuple[ToolName, ...] = Field(
-        False, description="tools whose calls a person approves first; true is all of them"
+        False, description="tools whose calls a person has to approve; true: all tools"
     )
 
     @model_validator(mode="after")

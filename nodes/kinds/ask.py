@@ -29,10 +29,14 @@ class Ask(SamplingNode):
     variables: ClassVar[frozenset[str]] = frozenset({"candidate", "answer", "item"})
 
     prompt: PromptSetting = Field(description="the prompt")
-    into: str = Field(description="the state field to write")
-    each: str | None = Field(None, description="a list field: ask once per `item` of it")
+    into: str = Field(description="name of the state field to write")
+    each: str | None = Field(
+        None, description="name of a list field; the model is asked once per `item` of it"
+    )
     lines: bool = Field(
-        False, description="write a list of the lines, or of those with a bullet or number"
+        False,
+        description="whether to write a list: the lines with a bullet or number, or all lines if "
+        "none has one",
     )
     conversation: bool = Field(
         True, description="whether the model sees the conversation before the question"

@@ -37,10 +37,14 @@ class Calculate(Node):
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    tool: ToolName | None = Field(None, description="name of a tool that runs the program")
-    seconds: float = Field(30.0, gt=0, le=3600, description="maximum time of one program")
+    tool: ToolName | None = Field(
+        None, description="name of the tool that runs the program; null: the built-in calculator"
+    )
+    seconds: float = Field(
+        30.0, gt=0, le=3600, description="time limit of one program run by a tool, in seconds"
+    )
     output: int = Field(
-        2000, ge=100, le=1_000_000, description="maximum number of characters of the output"
+        2000, ge=100, le=1_000_000, description="maximum number of characters of the tool's output"
     )
 
     @property

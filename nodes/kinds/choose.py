@@ -51,8 +51,8 @@ class Choose(SamplingNode):
         1,
         ge=1,
         le=len(LABELS),
-        description="in how many orders a group is shown; the probabilities are averaged, so that "
-        "a label's place counts less",
+        description="number of orders in which a group is shown; their probabilities are "
+        "averaged, which reduces position bias",
     )
     group: int = Field(
         8, ge=2, le=len(LABELS), description="maximum number of candidates per prompt"

@@ -59,14 +59,27 @@ class Critique(SamplingNode):
         "logits", description="read the verdict from the logits or the text"
     )
     lead: str = Field("\n\nVerdict:", description="text between the review and the verdict")
-    accept: str = Field(" correct", description="the verdict that accepts")
-    reject: str = Field(" wrong", description="the verdict that rejects")
-    threshold: float = Field(0.5, ge=0, le=1, description="minimum probability to accept")
-    meta: PromptSetting | None = Field(
-        None, description="prompt of a Yes-or-No question whether a critique's faults are there"
+    accept: str = Field(" correct", description="text of the accepting verdict")
+    reject: str = Field(" wrong", description="text of the rejecting verdict")
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="minimum probability, or score of the verifier, to accept a candidate",
     )
-    verifier: str = Field("", description="name of a verifier that the host binds, as the critic")
-    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+    meta: PromptSetting | None = Field(
+        None,
+        description="prompt that asks whether the faults named by a rejecting critique are real "
+        "(Yes or No); null: critiques are not checked",
+    )
+    verifier: str = Field(
+        "",
+        description="name of a verifier, bound by the host or built in, that judges in place of "
+        "the model; empty: the model judges",
+    )
+    timeout: float = Field(
+        10.0, gt=0, description="time limit of one call of the verifier, in seconds"
+    )
 
     @property
     def needs(self) -> frozenset[Capability]:

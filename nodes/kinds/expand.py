@@ -62,11 +62,13 @@ class Expand(CandidateNode):
     )
     step: str = Field("\n", min_length=1, description="separator between steps")
     start: Literal["all", "depth"] = Field(
-        "all", description="what a child keeps of its parent: all, or as many steps as it is deep"
+        "all",
+        description="what a child keeps of its parent's text: all, or as many steps as the "
+        "parent's depth",
     )
     ends: Extract = Field(
         parse_extractor(["boxed", "final"]),
-        description="extractor whose match completes a candidate",
+        description="extractor that completes a candidate when it finds an answer",
     )
 
     @property

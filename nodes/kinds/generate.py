@@ -42,13 +42,23 @@ class Generate(CandidateNode):
 
     prompt: PromptSetting = "question"
     samples: int = Field(1, ge=1, le=256, description="maximum number of candidates")
-    until: Rule = Field("never", description="stopping rule")
-    threshold: float = Field(0.95, gt=0.5, lt=1, description="probability for `until: confident`")
+    until: Rule = Field("never", description="rule that stops the sampling early")
+    threshold: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="with `until: confident`: minimum probability at which sampling stops",
+    )
     wave: int = Field(
-        0, ge=0, le=256, description="samples per wave; 0 is the default of the rule's paper"
+        0,
+        ge=0,
+        le=256,
+        description="samples per wave; 0: the default of the rule's paper (`confident` 1, "
+        "`unanimous` 5), else all samples in one wave",
     )
     thinking: Thinking | None = Field(
-        None, description="budget forcing: think first, for so many tokens"
+        None,
+        description="budget forcing: length and texts of the thought before the answer; null: off",
     )
 
     @model_validator(mode="after")

@@ -34,9 +34,15 @@ class Reply(Frozen):
     ``accept`` says whether they are accepted; by default they are, unless there is a remark.
     """
 
-    choose: str | int | None = Field(None, description="a candidate's id, or its number from 1")
-    edit: str | None = Field(None, min_length=1, description="the text of the answer, written anew")
-    remark: str | None = Field(None, min_length=1, description="what is wrong, for a revision")
+    choose: str | int | None = Field(
+        None, description="the chosen candidate: its id, or its number from 1"
+    )
+    edit: str | None = Field(None, min_length=1, description="the new text of the answer")
+    remark: str | None = Field(
+        None,
+        min_length=1,
+        description="what is wrong with the candidates, as a critique for a revision",
+    )
     accept: bool | None = None
 
     @model_validator(mode="after")
@@ -123,9 +129,9 @@ class Review(Node):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates", "critiques"})
     waits: ClassVar[bool] = True
 
-    ask: str = Field("", description="what the person is asked to do")
+    ask: str = Field("", description="instruction to the person; empty: none")
     extract: Extract = Field(
-        parse_extractor("auto"), description="how the answer of an edited text is extracted"
+        parse_extractor("auto"), description="extractor that finds the answer in an edited text"
     )
 
     @property

@@ -42,14 +42,17 @@ class Revise(CandidateNode):
 
     prompt: PromptSetting = "revise"
     keep: Literal["always", "better", "both"] = Field(
-        "always", description="when a rewrite is kept"
+        "always",
+        description="`always`: a rewrite replaces its parent; `better`: only if it is better; "
+        "`both`: both stay live",
     )
-    by: Quality = Field("logprob", description="what `keep: better` compares")
+    by: Quality = Field("logprob", description="the measure that `keep: better` compares")
     pairs: int = Field(
         0,
         ge=0,
         le=64,
-        description="rewrites of a candidate, each with one critique; 0 is one rewrite with all",
+        description="maximum number of rewrites per candidate, each with one critique; 0: one "
+        "rewrite with all critiques",
     )
 
     async def run(self, state: State, step: Step) -> Update:

@@ -69,16 +69,18 @@ class Score(ModelJudge):
         {"candidate", "answer", "first", "second", "rubric", "low", "high", "reason", "written"}
     )
 
-    by: Scorer = Field("logprob", description="the score")
+    by: Scorer = Field("logprob", description="how the score is computed")
     among: Literal["live", "all"] = Field(
         "live",
-        description="`all` scores every complete candidate anew, where no model is asked: the "
-        "`agreement` of a tree's answers is with all of them",
+        description="`all`: scores every complete candidate, retired ones included, if the score "
+        "calls neither a model nor a verifier; `agreement` is then among all of them",
     )
     verifier: str = Field(
-        "", description="name of a verifier that the host binds; it implies `by: verifier`"
+        "", description="name of a verifier, bound by the host or built in; implies `by: verifier`"
     )
-    timeout: float = Field(10.0, gt=0, description="seconds that the verifier may take")
+    timeout: float = Field(
+        10.0, gt=0, description="time limit of one call of the verifier, in seconds"
+    )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Score:

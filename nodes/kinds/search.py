@@ -42,7 +42,9 @@ class Search(Node):
     about: ClassVar[str] = "all candidates, as a tree → the one to grow next"
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
-    rule: Literal["uct", "thompson"] = Field("uct", description="selection rule")
+    rule: Literal["uct", "thompson"] = Field(
+        "uct", description="rule that chooses the candidate to expand"
+    )
     exploration: float = Field(math.sqrt(2), ge=0, description="exploration constant of `uct`")
 
     async def run(self, state: State, step: Step) -> Update:

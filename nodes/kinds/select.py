@@ -40,9 +40,14 @@ class Select(Node):
     among: Literal["live", "all"] = Field(
         "live", description="`all` includes retired candidates, except incomplete ones"
     )
-    accepted: bool = Field(False, description="drop what the last critiques don't accept")
+    accepted: bool = Field(
+        False,
+        description="whether to drop candidates that most of their last critiques don't accept",
+    )
     at_least: float | None = Field(
-        None, description="drop candidates whose measure is lower than this"
+        None,
+        description="minimum measure; candidates with a lower or unknown one are dropped; null: "
+        "no minimum",
     )
 
     @model_validator(mode="after")

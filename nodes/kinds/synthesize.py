@@ -26,9 +26,9 @@ class Synthesize(CandidateNode):
     variables: ClassVar[frozenset[str]] = frozenset({"drafts"})
 
     prompt: PromptSetting = "synthesize"
-    samples: int = Field(1, ge=1, le=256, description="number of new candidates, of each model")
+    samples: int = Field(1, ge=1, le=256, description="number of new candidates per model")
     models: tuple[str, ...] = Field(
-        (), description="roles of models that each write new candidates, in place of `model`"
+        (), description="roles of the models that each write new candidates; empty: only `model`"
     )
 
     @property

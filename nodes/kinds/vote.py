@@ -46,18 +46,26 @@ class Vote(Node):
     input_channels: ClassVar[frozenset[str]] = frozenset({"question", "candidates"})
     output_channels: ClassVar[frozenset[str]] = frozenset({"answer"})
 
-    by: Weight = Field("count", description="weight of a vote; `count` is one each")
+    by: Weight = Field("count", description="weight of a vote; `count`: each vote weighs 1")
     borda: float = Field(
-        0.0, ge=0, le=10, description="rank weighting: (n - rank + 1) to this power; 0 is off"
+        0.0,
+        ge=0,
+        le=10,
+        description="rank weighting: a vote weighs (n - rank + 1) to this power; 0 is off",
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="share of the answers that vote, the best by `by`"
+        1.0,
+        gt=0,
+        le=1,
+        description="fraction of the answers that vote, the best ones by the measure `by`",
     )
     combine: Literal["mode", "median"] = Field(
         "mode", description="majority, or the median of numeric answers"
     )
     tolerance: Annotated[float | str, AfterValidator(_tolerance)] = Field(
-        0.0, description='numbers this close are one answer: 0.5, or "1%" of the larger'
+        0.0,
+        description='largest difference of two numbers that count as one answer: 0.5, or "1%" of '
+        "the larger",
     )
 
     @property

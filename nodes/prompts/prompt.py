@@ -99,10 +99,15 @@ class Prompt(Frozen):
 
     about: str = ""
     system: Template | None = Field(
-        None, description="Jinja; null: the default of the chat template"
+        None,
+        description="Jinja template of the system message; null: the default of the chat template",
     )
-    examples: tuple[Example, ...] = Field((), description="few-shot turns")
-    user: Template = Field(description="Jinja, with `question` and the node's variables")
+    examples: tuple[Example, ...] = Field(
+        (), description="few-shot examples, shown as turns before the user message"
+    )
+    user: Template = Field(
+        description="Jinja template of the user message, with `question` and the node's variables"
+    )
 
     @property
     def variables(self) -> frozenset[str]:

@@ -22,8 +22,8 @@ class Report(StrEnum):
 def check(
     context: typer.Context,
     files: Annotated[list[str], typer.Argument(help="Specs, or names of built-in graphs.")],
-    form: Annotated[Report, typer.Option("--format", help="How to report.")] = Report.TEXT,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    form: Annotated[Report, typer.Option("--format", help="Output format.")] = Report.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     imports: Imports = None,

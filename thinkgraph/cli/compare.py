@@ -54,9 +54,9 @@ def compare(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="exact, contains, yes-no, one-of:LABEL,LABEL, choice, numeric:TOLERANCE, "
-            "quantity:TOLERANCE, estimate:TOLERANCE, asymmetric:OVER,UNDER, FILE.py:FUNCTION, or "
-            "one of a package."
+            help="How to judge answers: exact, contains, yes-no, one-of:LABEL,LABEL, "
+            "choice, numeric:TOLERANCE, quantity:TOLERANCE, estimate:TOLERANCE, "
+            "asymmetric:OVER,UNDER, FILE.py:FUNCTION, or a metric of an installed package."
         ),
     ] = None,
     extract: Extract = None,
@@ -71,7 +71,8 @@ def compare(
         typer.Option(
             "--params",
             metavar="FILE",
-            help="A params file of `thinkgraph fit`: its strategy competes with these params too.",
+            help="Params file of `thinkgraph fit`; adds its strategy with these params to "
+            "the comparison.",
         ),
     ] = None,
     model: ModelName = None,
@@ -88,7 +89,7 @@ def compare(
         bool, typer.Option("--replace", help="Replace the results of another comparison in --out.")
     ] = False,
     so_far: Annotated[
-        bool, typer.Option("--so-far", help="Report what was answered so far, and run nothing.")
+        bool, typer.Option("--so-far", help="Report the results so far without running anything.")
     ] = False,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run on the Ray cluster of RAY_ADDRESS, or a local one.")

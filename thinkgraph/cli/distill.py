@@ -46,28 +46,39 @@ NOT_BETTER = 1
 def distill(
     graph: GraphName,
     data: Annotated[
-        str, typer.Option(help="Questions with right answers, as for compare; word-problems:COUNT.")
+        str,
+        typer.Option(
+            help="Questions with right answers: data as for compare, or word-problems:COUNT."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],
+    out: Annotated[Path, typer.Option(help="The .gguf file to write the adapter to.")],
     model: ModelName = None,
     test: Annotated[
         int | None,
         typer.Option(
-            min=8, show_default=str(TESTED), help="Questions of --data kept apart for the gate."
+            min=8,
+            show_default=str(TESTED),
+            help="Number of questions of --data held out for the final comparison (the gate).",
         ),
     ] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="Questions for the gate, in place of some of --data.")
+        str | None,
+        typer.Option(
+            help="Questions for the final comparison (the gate), instead of some of --data."
+        ),
     ] = None,
     field: Fields = None,
     extract: Extract = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
-    metric: Annotated[str | None, typer.Option(help="What is right, as for compare.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="How to judge answers, as for compare.")
+    ] = None,
     verify: Annotated[
         str,
         typer.Option(
-            help="metric: keep samples that the metric finds right. vote: keep samples of a clear "
-            "majority; then only the questions of --test-data need right answers."
+            help="metric: keep samples that the metric judges right. vote: keep samples "
+            "that agree with a clear majority; then only the questions of --test-data need right "
+            "answers."
         ),
     ] = "metric",
     clear: Annotated[
@@ -76,23 +87,27 @@ def distill(
             min=0.01,
             max=1,
             show_default="0.6",
-            help="Share of the samples that makes a vote clear.",
+            help="For --verify vote: share of the samples that must agree.",
         ),
     ] = None,
     per_question: Annotated[
-        int, typer.Option(min=1, help="Maximum number of samples of a question.")
+        int, typer.Option(min=1, help="Maximum number of samples kept per question.")
     ] = 2,
     order: Annotated[
         str, typer.Option(help="Which samples to keep: shortest or first.")
     ] = "shortest",
     learn: Annotated[
-        str, typer.Option(help="text, answer, or both: the answer on a last line.")
+        str,
+        typer.Option(
+            help="What to train on: text, answer, or both (the text, then the answer on a "
+            "last line)."
+        ),
     ] = "text",
     beside: Annotated[
         str | None,
         typer.Option(
-            help="Further strategies to compare with at the end, as for compare --graphs; the "
-            "more, the larger the gain that the test of significance wants."
+            help="Further strategies for the final comparison, as for compare --graphs; "
+            "the more there are, the larger a gain must be to be significant."
         ),
     ] = None,
     rounds: Annotated[

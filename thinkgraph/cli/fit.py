@@ -45,7 +45,7 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="PARAM=VALUE,VALUE",
-            help="Values to try of a param; default: those that the strategy names (fit).",
+            help="Values to try for a param; by default those that the strategy lists under `fit`.",
         ),
     ] = None,
     prompt: Annotated[
@@ -55,19 +55,31 @@ def fit(
     tokens: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Most sampled tokens a question; default: 10 % more than the default's."
+            min=1,
+            help="Maximum number of sampled tokens per question; by default 10 % more than "
+            "the default params take.",
         ),
     ] = None,
     trials: Annotated[int, typer.Option(min=2, help="Number of settings to try.")] = 20,
     share: Annotated[
-        float, typer.Option(min=0.1, max=0.9, help="Share of the questions to search on.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=0.9,
+            help="Share of the questions to search on; the result is judged on the others.",
+        ),
     ] = 0.5,
-    metric: Annotated[str | None, typer.Option(help="As for `thinkgraph compare`.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="How to judge answers, as for `thinkgraph compare`.")
+    ] = None,
     extract: Extract = None,
     field: Fields = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Give each part its share of this field's groups."),
+        typer.Option(
+            metavar="NAME",
+            help="Field of the data by which both parts of the questions are stratified.",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions.")] = None,
     model: ModelName = None,
@@ -79,17 +91,21 @@ def fit(
     imports: Imports = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     folder: Annotated[
-        Path, typer.Option("--folder", help="Folder of the samples, from which it resumes.")
+        Path,
+        typer.Option(
+            "--folder", help="Folder for the samples, from which an interrupted search resumes."
+        ),
     ] = Path("fit"),
     to_keep: Annotated[
         bool,
         typer.Option(
-            "--keep", help="If it is significantly better, later runs with this model use it."
+            "--keep",
+            help="Use the result in later runs with this model if it is significantly better.",
         ),
     ] = False,
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Forget what is kept for this strategy and model."),
+        typer.Option("--undo", help="Delete the params kept for this strategy and model."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object.")

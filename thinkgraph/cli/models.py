@@ -45,7 +45,10 @@ def tune(
         bool, typer.Option("--lossy", help="Also try quantizations that change the model's output.")
     ] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Forget what was found, and remove its copy.")
+        bool,
+        typer.Option(
+            "--undo", help="Discard the tuned settings, and delete the tuned copy of the model."
+        ),
     ] = False,
 ) -> None:
     """Find the fastest settings of a model on this machine, and use them in later runs."""

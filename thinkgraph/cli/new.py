@@ -25,7 +25,9 @@ class What(StrEnum):
 
 def new(
     what: Annotated[What, typer.Argument(help="A strategy in YAML, or a node kind in Python.")],
-    name: Annotated[str, typer.Argument(help="Its name: letters, digits, - and _.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the strategy or node kind: letters, digits, - and _.")
+    ],
     folder: Annotated[Path, typer.Option("--into", help="The folder to write to.")] = Path(),
 ) -> None:
     """Write the start of a strategy or a node kind, with a test that passes."""

@@ -36,7 +36,7 @@ def plan(
     context: typer.Context,
     graph: GraphName,
     question: Annotated[
-        str | None, typer.Argument(help="The question, to count prompt tokens too.")
+        str | None, typer.Argument(help="The question; if given, prompt tokens are counted too.")
     ] = None,
     param: Params = None,
     fitted: ParamsFile = None,

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Fields = Annotated[
     list[str] | None,
     typer.Option(
-        "--field", metavar="WHAT=NAME", help="Name of a field of the data: question=prompt"
+        "--field",
+        metavar="WHAT=NAME",
+        help="Name of the data's field that holds WHAT: question=prompt",
     ),
 ]
 Extract = Annotated[

@@ -41,11 +41,17 @@ ModelNames = Annotated[
 ]
 RoleNames = Annotated[
     list[str] | None,
-    typer.Option("--role", metavar="ROLE=NAME", help="The model of a role, by its name here."),
+    typer.Option(
+        "--role",
+        metavar="ROLE=NAME",
+        help="Model for a role of the strategies, by its NAME in --model.",
+    ),
 ]
 Memory = Annotated[
     float | None,
-    typer.Option(min=0.001, help="GB of model files open at once; no limit by default."),
+    typer.Option(
+        min=0.001, help="Maximum size of the model files open at once, in GB; no limit by default."
+    ),
 ]
 
 ParamsFiles = Annotated[
@@ -53,8 +59,8 @@ ParamsFiles = Annotated[
     typer.Option(
         "--params",
         metavar="FILE",
-        help="A params file of `thinkgraph fit`: its strategy gets these defaults; repeatable. "
-        "none: no strategy gets what is kept for a model.",
+        help="Params file of `thinkgraph fit`, which sets the defaults of its strategy; "
+        "repeatable. none: ignore the params kept for models.",
     ),
 ]
 
@@ -70,17 +76,28 @@ def serve(
     verifiers: VerifierFile = None,
     servers: McpFile = None,
     imports: Imports = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8080,
     keys: Annotated[
         Path | None,
-        typer.Option(help="YAML file of API keys; else the variable THINKGRAPH_API_KEY."),
+        typer.Option(
+            help="YAML file of API keys; by default the key in THINKGRAPH_API_KEY, if set."
+        ),
     ] = None,
-    running: Annotated[int, typer.Option(min=1, help="Requests that run at once.")] = 32,
-    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait.")] = 128,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit of a request.")] = 600.0,
+    running: Annotated[
+        int, typer.Option(min=1, help="Maximum number of requests that run at once.")
+    ] = 32,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Maximum number of requests that wait for their turn.")
+    ] = 128,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit of a request in seconds.")
+    ] = 600.0,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="Default for completions of bare models.")
+        int,
+        typer.Option(min=1, help="Default maximum number of tokens in completions of bare models."),
     ] = 4096,
     memory: Memory = None,
     origin: Annotated[
@@ -88,13 +105,17 @@ def serve(
     ] = None,
     chores: Annotated[
         str | None,
-        typer.Option(help="Regular expression of title and tag requests; '' turns them off."),
+        typer.Option(
+            help="Regular expression that recognizes requests for titles and tags; '' turns it off."
+        ),
     ] = None,
-    chores_by: Annotated[str, typer.Option(help="The strategy that answers those.")] = "direct",
+    chores_by: Annotated[
+        str, typer.Option(help="Strategy that answers requests for titles and tags.")
+    ] = "direct",
     allow_specs: Annotated[
         bool, typer.Option("--allow-specs", help="Let requests bring their own specs.")
     ] = False,
-    page: Annotated[bool, typer.Option(help="Serve the page at /, for a browser.")] = True,
+    page: Annotated[bool, typer.Option(help="Serve the web page at /.")] = True,
     token: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +123,8 @@ def serve(
         ),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="SQLite file of the page's runs; in your data folder.")
+        Path | None,
+        typer.Option(help="SQLite file of the page's runs; by default in your data folder."),
     ] = None,
 ) -> None:
     """Serve strategies and models by OpenAI's API and MCP; all built-in ones by default."""

@@ -33,7 +33,8 @@ def list_(
     needs: Annotated[
         bool,
         typer.Option(
-            "--needs", help="Show what each strategy needs: tools, verifiers, and of its model."
+            "--needs",
+            help="Show the tools, verifiers and model capabilities that each strategy needs.",
         ),
     ] = False,
     imports: Imports = None,
@@ -132,7 +133,8 @@ def _about(name: str) -> str:
 def show(
     graph: GraphName,
     form: Annotated[
-        Picture, typer.Option("--format", help="What to print; yaml is a spec that check takes.")
+        Picture,
+        typer.Option("--format", help="Output format; yaml prints a spec that `check` accepts."),
     ] = Picture.TEXT,
     out: Annotated[Path | None, typer.Option(help="Output file.")] = None,
     imports: Imports = None,

@@ -27,7 +27,7 @@ TrainOptions = Annotated[
 ]
 Base = Annotated[
     str | None,
-    typer.Option(help="A Hugging Face folder with the weights before they were quantized."),
+    typer.Option(help="Hugging Face folder with the weights before quantization."),
 ]
 
 
@@ -39,26 +39,30 @@ def train(
             "questions and answers, or messages."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The adapter, a .gguf file.")],
+    out: Annotated[Path, typer.Option(help="The .gguf file to write the adapter to.")],
     model: ModelName = None,
     held_out: Annotated[
         Path | None,
         typer.Option(
-            "--held-out", help="Data to measure on; else some questions are taken from --data."
+            "--held-out",
+            help="Data for evaluation; by default some questions of --data are held out.",
         ),
     ] = None,
     base: Base = None,
     field: Fields = None,
     setting: TrainOptions = None,
     merge: Annotated[
-        Path | None, typer.Option(help="Write the complete model with the adapter here, too.")
+        Path | None,
+        typer.Option(
+            help="Also write the complete model, with the adapter merged into it, to this file."
+        ),
     ] = None,
     reward: Annotated[
         str | None,
         typer.Option(
             "--reinforce",
             metavar="METRIC",
-            help="Reinforce what a metric finds right (GRPO), in place of imitating answers.",
+            help="Train with a metric as the reward (GRPO), instead of imitating answers.",
         ),
     ] = None,
     replace: Annotated[
@@ -222,10 +226,11 @@ def adapter(
     source: Annotated[
         Path, typer.Argument(help="An adapter: a folder that peft has saved, or a .gguf file.")
     ],
-    out: Annotated[Path, typer.Option(help="What is written: a .gguf file, or a folder for peft.")],
+    out: Annotated[Path, typer.Option(help="Output: a .gguf file, or a folder for peft.")],
     model: ModelName = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Write the complete model with the adapter in it.")
+        bool,
+        typer.Option("--merge", help="Write the complete model with the adapter merged into it."),
     ] = False,
 ) -> None:
     """Convert an adapter: from peft to GGUF, back, or merged into its model."""

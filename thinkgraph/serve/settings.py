@@ -23,37 +23,50 @@ CHORES = (
 class ServeSettings(Frozen):
     """Address and limits of a server."""
 
-    host: str = Field("127.0.0.1", description="the address it listens at")
-    port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
-    running: int = Field(32, ge=1, description="requests that run at once")
-    waiting: int = Field(128, ge=0, description="requests that may wait for one of them to end")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: a free one")
+    running: int = Field(32, ge=1, description="maximum number of requests that run at once")
+    waiting: int = Field(
+        128, ge=0, description="maximum number of requests that wait for a running one to end"
+    )
     seconds: float = Field(
-        600.0, gt=0, description="time limit of a request; it then gives its best answer so far"
+        600.0,
+        gt=0,
+        description="time limit of a request in seconds; it then returns its best answer so far",
     )
     max_tokens: int = Field(
-        4096, ge=1, description="tokens of a bare model's completion, where a request says nothing"
+        4096,
+        ge=1,
+        description="maximum number of tokens of a bare model's completion if the request sets "
+        "none",
     )
-    body: int = Field(4 * 2**20, ge=1, description="bytes of a request's body")
-    choices: int = Field(16, ge=1, description="the largest `n` of a request")
-    ping_s: float = Field(10.0, gt=0, description="seconds between comments in a silent stream")
+    body: int = Field(4 * 2**20, ge=1, description="maximum size of a request's body, in bytes")
+    choices: int = Field(16, ge=1, description="maximum `n` of a request")
+    ping_s: float = Field(
+        10.0, gt=0, description="seconds between keep-alive comments in a silent stream"
+    )
     grace_s: float = Field(
-        10.0, ge=0, description="seconds that requests have to answer when the server stops"
+        10.0, ge=0, description="seconds that running requests have to answer when the server stops"
     )
     origins: tuple[str, ...] = Field((), description="origins that CORS allows; none by default")
     chores: str = Field(
         CHORES,
-        description="regular expression (RE2): a request whose last user message matches it is "
-        "answered by `chores_by`; empty is none",
+        description="regular expression (RE2); a request whose last user message matches it is "
+        "answered by `chores_by`; empty: none",
     )
-    chores_by: str = Field("direct", description="the strategy that answers them")
+    chores_by: str = Field(
+        "direct", description="strategy that answers the requests that `chores` matches"
+    )
     specs: bool = Field(False, description="whether a request may bring its own spec")
-    page: bool = Field(True, description="whether there is a page at /")
+    page: bool = Field(True, description="whether to serve the web page at /")
     token: str = Field(
         default_factory=lambda: secrets.token_urlsafe(24),
         repr=False,
-        description="of who may open the page; empty lets everybody in; drawn, unless given",
+        description="token required to open the page; empty: none is required; random by default",
     )
-    history: Path | None = Field(None, description="file of the page's runs; null: in memory")
+    history: Path | None = Field(
+        None, description="SQLite file of the page's runs; None: they are kept in memory"
+    )
 
     @field_validator("chores")
     @classmethod

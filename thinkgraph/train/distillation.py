@@ -52,12 +52,12 @@ class Round(Frozen):
 
     number: int
     adapter: Path
-    samples: int = Field(description="of the strategy")
+    samples: int = Field(description="number of samples of the strategy")
     verified: int
-    copies: int = Field(description="verified near-copies that were dropped")
-    kept: int = Field(description="samples to train on, or to measure on (held out)")
-    questions: int = Field(description="with a kept sample")
-    sampled_tokens: int = Field(description="that sampling took")
+    copies: int = Field(description="number of verified samples that were dropped as near-copies")
+    kept: int = Field(description="number of samples kept, for training or held out for evaluation")
+    questions: int = Field(description="number of questions with a kept sample")
+    sampled_tokens: int = Field(description="number of tokens that sampling took")
     sampled_s: float = Field(description="seconds that sampling took")
     training: Report
 
@@ -69,9 +69,13 @@ class Cost(Frozen):
     sampled_s: float
     trained_tokens: int
     trained_s: float
-    before_tokens: float = Field(description="of one answer by the strategy, sampled")
+    before_tokens: float = Field(
+        description="mean number of sampled tokens per answer of the strategy"
+    )
     before_s: float
-    after_tokens: float = Field(description="of one direct answer of the adapted model, sampled")
+    after_tokens: float = Field(
+        description="mean number of sampled tokens per direct answer of the adapted model"
+    )
     after_s: float
 
     @property
@@ -87,7 +91,10 @@ class Distilled(Frozen):
     rounds: tuple[Round, ...]
     comparison: Comparison
     summary: Summary
-    winner: int | None = Field(description="the round whose adapter is the result; None is none")
+    winner: int | None = Field(
+        description="number of the round whose adapter is the result; None: no round passed the "
+        "gate"
+    )
     cost: Cost
 
     @property

@@ -39,13 +39,18 @@ class Report(TrainingRecord):
     """The report of a training, finished or not."""
 
     examples: int
-    held_out: int = Field(description="examples that were measured on")
-    left_out: int = Field(description="examples, trained on or held out, that were too long")
+    held_out: int = Field(description="number of held-out examples")
+    left_out: int = Field(
+        description="number of examples left out as too long, both of those to train on and those "
+        "held out"
+    )
     points: tuple[Point, ...] = ()
-    steps: int = Field(0, description="done; 0 while it isn't finished")
-    best: int = Field(0, description="the step of the adapter that was kept")
-    seconds: float = Field(0.0, description="of all starts, up to their last checkpoints")
-    tokens: int = Field(0, description="that were read, all epochs together")
+    steps: int = Field(0, description="number of steps done; 0: the training isn't finished")
+    best: int = Field(0, description="step of the adapter that was kept")
+    seconds: float = Field(
+        0.0, description="seconds of training over all starts, up to their last checkpoints"
+    )
+    tokens: int = Field(0, description="number of tokens read, over all epochs")
 
     @property
     def kept(self) -> Point | None:

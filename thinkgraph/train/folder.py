@@ -20,7 +20,7 @@ REPORT, CURVE, ADAPTER, CHECKPOINTS = "training.json", "curve.svg", "adapter", "
 class TrainingRecord(Frozen):
     """The part of a report by which a training is recognized."""
 
-    digest: str = Field(description="of the model, the data and the settings")
+    digest: str = Field(description="digest of the model, the data and the settings")
     settings: TrainSettings
 
 

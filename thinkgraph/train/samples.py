@@ -29,15 +29,26 @@ class Selection(Frozen):
 
     verify: Literal["metric", "vote"] = Field(
         "metric",
-        description="by the metric and the right answers, as in STaR (arXiv 2203.14465, section "
-        "3.1) and ReST-EM (2312.06585, section 3); or by a clear vote of the run, which needs none",
+        description="`metric`: keep samples that the metric judges right, as in STaR (arXiv "
+        "2203.14465, section 3.1) and ReST-EM (arXiv 2312.06585, section 3); `vote`: keep samples "
+        "that agree with a clear vote of the run, which needs no right answers",
     )
-    clear: float = Field(0.6, gt=0, le=1, description="of a vote: the share that must agree")
+    clear: float = Field(
+        0.6, gt=0, le=1, description="for `vote`: share of the samples that must agree"
+    )
     per_question: int = Field(
-        2, ge=1, description="samples of a question at most, so that easy ones don't outweigh"
+        2,
+        ge=1,
+        description="maximum number of samples per question, so that easy questions don't dominate",
     )
-    order: Literal["shortest", "first"] = Field("shortest", description="which of them")
-    learn: Target = Field("text", description="the training target")
+    order: Literal["shortest", "first"] = Field(
+        "shortest",
+        description="which samples of a question to keep first: the shortest, or in the order of "
+        "sampling",
+    )
+    learn: Target = Field(
+        "text", description="training target: the sample's text, its answer, or both"
+    )
 
 
 class Counts(NamedTuple):

@@ -10,12 +10,18 @@ from thinkgraph.models.model import Frozen
 class ErrorDifference(Frozen):
     """The paired difference in absolute error between one strategy and the baseline."""
 
-    mean: float = Field(description="of the absolute errors' differences; below 0 is better")
-    low: float = Field(description="of the 95 % interval, a paired bootstrap")
+    mean: float = Field(
+        description="mean difference of the absolute errors; below 0: the strategy is better"
+    )
+    low: float = Field(
+        description="lower end of the 95 % interval from `low` to `high`, by a paired bootstrap"
+    )
     high: float
-    p: float = Field(description="of the sign-flip test")
-    p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
-    questions: int = Field(description="that both gave a number for")
+    p: float = Field(description="p-value of the sign-flip test")
+    p_adjusted: float = Field(description="p-value corrected for the number of comparisons (Holm)")
+    questions: int = Field(
+        description="number of questions for which both strategies gave a number"
+    )
 
     @property
     def sure(self) -> bool:
@@ -28,19 +34,31 @@ class Difference(Frozen):
 
     label: str
     baseline: str
-    questions: int = Field(0, description="that both have answered, failures included")
-    points: float = Field(description="of share, in percentage points; above 0 is better")
-    low: float = Field(description="of the 95 % interval, a paired bootstrap")
-    high: float
-    p: float = Field(description="of the paired test")
-    p_adjusted: float = Field(description="corrected for the number of comparisons (Holm)")
-    gained: tuple[str, ...] = Field(description="questions on which this one scores higher")
-    lost: tuple[str, ...] = Field(description="questions on which the baseline does")
-    needed: int | None = Field(
-        description="questions that would tell them apart, at 80 % power, if the difference is "
-        "what it seems; None if it is told already, or none was seen"
+    questions: int = Field(
+        0, description="number of questions that both have answered, including failed runs"
     )
-    error: ErrorDifference | None = Field(None, description="for metrics of estimates")
+    points: float = Field(
+        description="difference in `share`, in percentage points; above 0: the strategy is better"
+    )
+    low: float = Field(
+        description="lower end of the 95 % interval from `low` to `high`, by a paired bootstrap"
+    )
+    high: float
+    p: float = Field(description="p-value of the paired test")
+    p_adjusted: float = Field(description="p-value corrected for the number of comparisons (Holm)")
+    gained: tuple[str, ...] = Field(
+        description="ids of the questions on which the strategy scores higher"
+    )
+    lost: tuple[str, ...] = Field(
+        description="ids of the questions on which the baseline scores higher"
+    )
+    needed: int | None = Field(
+        description="number of questions needed to detect a difference as large as the observed "
+        "one with 80 % power; None: it is significant already, or no difference was observed"
+    )
+    error: ErrorDifference | None = Field(
+        None, description="difference in absolute error, for metrics of estimates"
+    )
 
     @property
     def sure(self) -> bool:

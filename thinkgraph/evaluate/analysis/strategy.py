@@ -11,24 +11,41 @@ class StrategySummary(Frozen):
     """Accuracy and cost of one strategy."""
 
     label: str
-    questions: int = Field(description="answered so far, failures included")
-    right: int | None = Field(description="None where the metric has no right and wrong")
-    share: float = Field(
-        description="of right answers, 0 to 1; for estimates, of those within the tolerance; the "
-        "mean score where a metric gives parts of one"
+    questions: int = Field(description="number of questions answered so far, including failed runs")
+    right: int | None = Field(
+        description="number of right answers; None: the metric has no right and wrong"
     )
-    low: float = Field(description="of the 95 % interval of `share`")
+    share: float = Field(
+        description="share of right answers, 0 to 1; for estimates, share within the tolerance; "
+        "the mean score where a metric gives partial scores"
+    )
+    low: float = Field(
+        description="lower end of the 95 % interval of `share`, from `low` to `high`"
+    )
     high: float
     abstained: int = Field(
-        description="runs without an answer that the metric can read, failures apart; wrong, too"
+        description="number of runs without an answer that the metric can read, excluding failed "
+        "runs; counted as wrong"
     )
-    failures: int = Field(description="runs that ended with an error; counted as wrong")
-    tokens: float = Field(description="sampled a question, as if it ran alone")
-    prompt_tokens: float = Field(description="asked for a question")
-    calls: float = Field(description="model calls a question")
-    seconds: float = Field(description="a question: its tokens at the comparison's pace")
-    tokens_per_right: float | None = Field(description="None if it was never right")
-    on_front: bool = Field(description="no other is at least as right for fewer tokens")
+    failures: int = Field(description="number of runs that ended with an error; counted as wrong")
+    tokens: float = Field(
+        description="mean number of sampled tokens per question, as if the strategy ran alone"
+    )
+    prompt_tokens: float = Field(
+        description="mean number of prompt tokens per question, counted once per model call"
+    )
+    calls: float = Field(description="mean number of model calls per question")
+    seconds: float = Field(
+        description="mean seconds per question: its sampled tokens at the comparison's pace"
+    )
+    tokens_per_right: float | None = Field(
+        description="sampled tokens per right answer; None: no answer was right"
+    )
+    on_front: bool = Field(
+        description="whether the strategy is on the Pareto front: no other is at least as "
+        "accurate for no more tokens and better in one of the two"
+    )
     errors: dict[str, float] = Field(
-        default_factory=dict, description="mae, rmsle and the like, for metrics of estimates"
+        default_factory=dict,
+        description="mean errors by name, such as mae and rmsle, for metrics of estimates",
     )

@@ -36,31 +36,43 @@ class Group(Frozen):
     """Scores of the strategies on the questions of one group."""
 
     name: str
-    questions: int = Field(description="that every strategy has answered, so that shares compare")
-    shares: dict[str, Interval3] = Field(description="by label: share, low and high, 0 to 1")
+    questions: int = Field(
+        description="number of questions that every strategy has answered, so that shares are "
+        "comparable"
+    )
+    shares: dict[str, Interval3] = Field(
+        description="share with the lower and upper end of its interval, 0 to 1, by the "
+        "strategy's label"
+    )
 
 
 class Summary(Frozen):
     """The strategies, in the order of the comparison, with their differences and conclusions."""
 
     strategies: tuple[StrategySummary, ...]
-    differences: tuple[Difference, ...] = Field(description="of each strategy but the baseline")
+    differences: tuple[Difference, ...] = Field(
+        description="difference of each other strategy from the baseline"
+    )
     overthought: dict[str, tuple[str, ...]] = Field(
-        description="by label: questions on which more thought does worse than the direct answer; "
-        "chance alone finds some"
+        description="ids of the questions on which a costlier strategy does worse than the direct "
+        "answer, by the strategy's label; some are due to chance"
     )
     overthinking: tuple[str, ...] = Field(
-        (), description="labels that lose more by thought than they gain, beyond chance"
+        (),
+        description="labels of costlier strategies that are significantly worse than the direct "
+        "answer",
     )
     equal_budget: tuple[str, ...] = Field(
-        description="sentences: for no more tokens than some spend, what another came to"
+        description="sentences on strategies that do at least as well as others for no more tokens"
     )
-    sentences: tuple[str, ...] = Field(description="what was found, in plain words")
-    groups: tuple[Group, ...] = Field((), description="by the questions' groups, if they have any")
+    sentences: tuple[str, ...] = Field(description="findings in plain words")
+    groups: tuple[Group, ...] = Field(
+        (), description="results by group of questions; empty: the questions have no groups"
+    )
     measure: Literal["right", "within", "score"] = Field(
         "right",
-        description="the mean of what the shares are: right answers, estimates within the "
-        "tolerance, or scores from 0 to 1",
+        description="what the shares measure: right answers, estimates within the tolerance, or "
+        "mean scores from 0 to 1",
     )
 
 

@@ -55,11 +55,16 @@ class Trial(Frozen):
     """One evaluated setting."""
 
     params: dict[str, Scalar]
-    prompts: dict[str, str] = Field(default_factory=dict, description="labels, by prompt")
-    share: float = Field(description="of right answers on the questions it was run on, 0 to 1")
-    tokens: float = Field(description="sampled a question")
-    questions: int = Field(description="it was run on")
-    ended: str = Field("", description="why it was given up; empty: it was run on all")
+    prompts: dict[str, str] = Field(
+        default_factory=dict,
+        description="label of the prompt that was tried, by name of the built-in prompt",
+    )
+    share: float = Field(
+        description="share of right answers on the questions that were run, 0 to 1"
+    )
+    tokens: float = Field(description="mean number of sampled tokens per question")
+    questions: int = Field(description="number of questions that were run")
+    ended: str = Field("", description="why the trial was given up; empty: it ran on all questions")
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -80,11 +85,15 @@ class Fit(Frozen):
     strategy: str
     trials: tuple[Trial, ...]
     best: Trial
-    default: Trial = Field(description="the default params, on the searched questions")
-    budget: float = Field(description="tokens a question that a setting might take")
-    searched: int = Field(description="questions of the search")
+    default: Trial = Field(
+        description="result of the default params on the questions of the search"
+    )
+    budget: float = Field(description="maximum number of sampled tokens per question")
+    searched: int = Field(description="number of questions of the search")
     held_out: tuple[StrategySummary, ...] = Field(
-        (), description="the default and the winner on the other questions; none: it won itself"
+        (),
+        description="results of the default and the winner on the held-out questions; empty: the "
+        "default won",
     )
     difference: Difference | None = None
 

@@ -20,7 +20,9 @@ class Space(Frozen):
 
     params: dict[str, tuple[Scalar, ...]]
     prompts: dict[str, dict[str, Prompt]] = Field(
-        default_factory=dict, description="by the built-in prompt's name, those in its place"
+        default_factory=dict,
+        description="alternative prompts by label, by name of the built-in prompt that they "
+        "replace",
     )
 
     @classmethod

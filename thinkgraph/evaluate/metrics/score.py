@@ -10,14 +10,20 @@ from thinkgraph.models.model import Frozen
 class Score(Frozen):
     """The score of one answer, with its error where it is an estimate."""
 
-    value: float = Field(ge=0, le=1, description="1 is right; own metrics may give part of it")
-    abstained: bool = Field(False, description="there was no answer that the metric can read")
-    error: float | None = Field(None, description="of an estimate: how far off, in its own unit")
+    value: float = Field(
+        ge=0,
+        le=1,
+        description="score from 0 (wrong) to 1 (right); custom metrics may give partial scores",
+    )
+    abstained: bool = Field(
+        False, description="whether there is no answer that the metric can read"
+    )
+    error: float | None = Field(None, description="for an estimate: absolute error, in its unit")
     log_error: float | None = Field(
-        None, description="of an estimate: log(1 + estimate) - log(1 + truth)"
+        None, description="for an estimate: log(1 + estimate) - log(1 + truth)"
     )
 
-    cost: float | None = Field(None, description="of an estimate: what its error costs")
+    cost: float | None = Field(None, description="for an estimate: cost of its error")
 
     @property
     def right(self) -> bool:

@@ -47,13 +47,15 @@ class Judgement(Frozen):
 
     question: str
     strategy: str
-    right: bool | None = Field(description="None where the metric has no right and wrong")
+    right: bool | None = Field(
+        description="whether the answer is right; None: the metric has no right and wrong"
+    )
 
 
 class Results(Frozen):
     """The content of ``results.json``."""
 
-    version: Literal[1] = Field(1, description="of this format")
+    version: Literal[1] = Field(1, description="version of the file's format")
     comparison: Comparison
     summary: Summary
     judgements: tuple[Judgement, ...] = Field(description="one for each row, in the rows' order")

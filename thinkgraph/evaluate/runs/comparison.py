@@ -14,20 +14,28 @@ from thinkgraph.models.model import Frozen, Usage
 class Comparison(Frozen):
     """The strategies, questions and rows of a comparison, from which all outputs are made."""
 
-    task: str = Field(description="the name of the data")
+    task: str = Field(description="name of the data")
     model: str
     seed: int
-    metric: str = Field(description="how answers are judged, as it was asked for")
+    metric: str = Field(description="metric that judges the answers, as it was given")
     variants: tuple[Variant, ...] = Field(description="the strategies; the first is the baseline")
     questions: tuple[Question, ...]
-    rows: tuple[Row, ...] = Field(description="in no order; a missing one was not run yet")
-    spent: Usage = Field(Usage(), description="what the model really computed; samples are shared")
-    provenance: Provenance = Field(Provenance(), description="what it can be repeated from")
-    seconds: float = Field(0.0, description="that the comparison took, all its starts together")
+    rows: tuple[Row, ...] = Field(
+        description="results in no particular order; pairs that have not run yet are missing"
+    )
+    spent: Usage = Field(
+        Usage(), description="usage actually computed by the models; strategies share samples"
+    )
+    provenance: Provenance = Field(
+        Provenance(), description="what is needed to repeat the comparison"
+    )
+    seconds: float = Field(
+        0.0, description="wall-clock seconds of the comparison, over all its starts"
+    )
     paces: dict[str, float] = Field(
         default_factory=dict,
-        description="seconds per sampled token, by the model's name; where it is missing, those "
-        "of the whole comparison",
+        description="seconds per sampled token, by the model's name; for a missing model, use the "
+        "average of the whole comparison",
     )
 
     def pace(self, strategy: str) -> float:

@@ -25,24 +25,35 @@ class File(Frozen):
 
     path: str
     sha256: str
-    size: int = Field(description="in bytes")
+    size: int = Field(description="size in bytes")
 
 
 class Provenance(Frozen):
     """How a comparison was made."""
 
-    command: str = Field("", description="the command line; empty where it was made in Python")
-    date: str = Field("", description="of its end, UTC, ISO 8601")
-    versions: dict[str, str] = Field(default_factory=dict, description="of packages, by name")
-    machine: str = ""
-    data: File | None = Field(None, description="the file of questions, if they come from one")
-    models: dict[str, File | None] = Field(
-        default_factory=dict, description="model files by the model's name; None without a file"
+    command: str = Field("", description="command line; empty: the comparison was made in Python")
+    date: str = Field("", description="when the comparison ended, in UTC (ISO 8601)")
+    versions: dict[str, str] = Field(
+        default_factory=dict, description="versions of Python and packages, by name"
     )
-    engine: dict[str, Any] = Field(default_factory=dict, description="settings that were given")
-    params: dict[str, Any] = Field(default_factory=dict, description="params for all strategies")
-    extract: Any = Field(None, description="how answers are found where strategies don't say")
-    notes: tuple[str, ...] = Field((), description="what to know of the data and the results")
+    machine: str = ""
+    data: File | None = Field(
+        None, description="file of the questions; None: they don't come from a file"
+    )
+    models: dict[str, File | None] = Field(
+        default_factory=dict,
+        description="model files, by the model's name; None: the model has no file",
+    )
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="engine settings that were given"
+    )
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="params that were given for all strategies"
+    )
+    extract: Any = Field(
+        None, description="extractor of answers for strategies that don't set one, in short form"
+    )
+    notes: tuple[str, ...] = Field((), description="notes and warnings on the data and the results")
 
     def computed_as(self, before: Provenance) -> Provenance:
         """The same with the machine, versions and engine settings of runs that were done before."""

@@ -33,17 +33,25 @@ class Remark(Frozen):
 class Row(Frozen):
     """One question answered by one strategy, with its cost as if the strategy had run alone."""
 
-    question: str = Field(description="the question's id")
-    strategy: str = Field(description="the strategy's label")
-    answer: str | None = Field(description="the comparable answer; None abstains")
-    text: str = Field(description="the whole text that gave it")
-    tokens: int = Field(description="sampled, those of cancelled and rejected texts too")
-    prompt_tokens: int = Field(description="asked for, once a call")
-    calls: int = Field(description="of the model: one is one prompt with all its samples")
-    votes: dict[str, int] = Field(default_factory=dict, description="by answer, most first")
+    question: str = Field(description="id of the question")
+    strategy: str = Field(description="label of the strategy")
+    answer: str | None = Field(
+        description="extracted answer in comparable form; None: the strategy abstained"
+    )
+    text: str = Field(description="whole text from which the answer was extracted")
+    tokens: int = Field(
+        description="number of sampled tokens, including those of cancelled and rejected samples"
+    )
+    prompt_tokens: int = Field(description="number of prompt tokens, counted once per model call")
+    calls: int = Field(
+        description="number of model calls; a prompt with all its samples is one call"
+    )
+    votes: dict[str, int] = Field(default_factory=dict, description="votes by answer, most first")
     tie: bool = False
-    cut: str | None = Field(None, description="why the run was cut short, if it was")
-    failure: str | None = Field(None, description="why there is no answer, if the run failed")
+    cut: str | None = Field(None, description="why the run was cut short; None: it wasn't")
+    failure: str | None = Field(
+        None, description="why the run failed and has no answer; None: it didn't fail"
+    )
     drafts: tuple[Draft, ...] = ()
     remarks: tuple[Remark, ...] = ()
 

@@ -29,15 +29,20 @@ _LABEL = re.compile(r"(?P<graph>[^@]+?)(?:@(?P<samples>\d+))?(?P<params>(?::\w+=
 class Variant(Frozen):
     """One strategy of a comparison: a graph with its params, prompts and model."""
 
-    label: str = Field(description="as it was asked for: `self-consistency@16`")
+    label: str = Field(description="label as it was given, such as `self-consistency@16`")
     graph: str = Field(description="a built-in name, or the path of a spec")
-    params: dict[str, Scalar] = Field(default_factory=dict, description="those that were given")
+    params: dict[str, Scalar] = Field(default_factory=dict, description="params that were given")
     prompts: dict[str, Prompt] = Field(
-        default_factory=dict, description="that replace built-in ones of the same name, here alone"
+        default_factory=dict,
+        description="prompts that replace built-in ones of the same name, for this strategy only",
     )
-    model: str = Field("", description="its name, where a comparison has several; else empty")
-    extract: Any = Field(None, description="how answers are found, in place of `auto`; short form")
-    digest: str = Field("", description="of all that the answers depend on: spec, params, prompts")
+    model: str = Field(
+        "", description="name of the model if the comparison has several, else empty"
+    )
+    extract: Any = Field(None, description="extractor of answers in place of `auto`, in short form")
+    digest: str = Field(
+        "", description="digest of everything that the answers depend on: spec, params, prompts"
+    )
 
     @classmethod
     def parse(

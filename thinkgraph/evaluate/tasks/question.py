@@ -13,20 +13,23 @@ class Question(Frozen):
     """One question of a task."""
 
     id: str = Field(description="unique in its task")
-    text: str = Field(description="the question, with its options where it has some")
+    text: str = Field(description="the question, including its options if it has any")
     reference: str = Field(
-        description="the right answer; the letter of an option; empty where none is known"
+        description="the right answer, or the letter of the right option; empty: unknown"
     )
-    alternatives: tuple[str, ...] = Field((), description="further answers that are right too")
+    alternatives: tuple[str, ...] = Field((), description="further answers that count as right")
     messages: tuple[Message, ...] = Field(
-        (), description="the conversation before it, oldest first: system prompt, earlier turns"
+        (),
+        description="conversation before the question, oldest message first: system prompt, "
+        "earlier turns",
     )
-    choices: tuple[str, ...] = Field((), description="the options of a choice, in the order A, B")
+    choices: tuple[str, ...] = Field(
+        (), description="options of a multiple-choice question, in the order A, B"
+    )
     extract: Any = Field(
-        None,
-        description="how its answer is found in a text, in short form; None is the graph's way",
+        None, description="extractor of the answer, in short form; None: the extractor of the graph"
     )
-    group: str = Field("", description="by which results are broken down; empty for none")
+    group: str = Field("", description="group by which results are broken down; empty: none")
 
     @property
     def key(self) -> tuple[str, ...]:

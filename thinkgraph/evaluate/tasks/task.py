@@ -13,5 +13,7 @@ class Task(Frozen):
 
     name: str
     questions: tuple[Question, ...]
-    metric: str = Field("exact", description="that fits it, unless another is asked for")
-    notes: tuple[str, ...] = Field((), description="what to know of how the data was read")
+    metric: str = Field(
+        "exact", description="metric that fits the questions, used unless another is chosen"
+    )
+    notes: tuple[str, ...] = Field((), description="notes on how the data was read")

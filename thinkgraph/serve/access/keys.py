@@ -27,8 +27,10 @@ SHORTEST = 16
 class Key(Frozen):
     """One key of the key file."""
 
-    key: str = Field(min_length=SHORTEST, repr=False, description="the secret")
-    tokens_per_hour: int | None = Field(None, ge=1, description="null is no limit")
+    key: str = Field(min_length=SHORTEST, repr=False, description="the secret API key")
+    tokens_per_hour: int | None = Field(
+        None, ge=1, description="maximum number of sampled tokens per hour; null: no limit"
+    )
 
 
 class KeyBudget(Budget):

@@ -37,18 +37,22 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    params: dict[str, Any] = Field(default_factory=dict, description="params and inputs")
-    model: str | None = Field(None, description="the name of the strategy's model")
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="params and inputs of the strategy"
+    )
+    model: str | None = Field(None, description="name of the model that runs the strategy")
     models: dict[str, str] = Field(default_factory=dict, description="names of models by role")
-    tokens: Count | None = Field(None, description="sampled tokens at most")
+    tokens: Count | None = Field(None, description="maximum number of sampled tokens")
     seconds: Annotated[float, Field(gt=0, le=86400)] | None = Field(
-        None, description="seconds at most; then the best answer so far"
+        None, description="time limit in seconds, after which the best answer so far is returned"
     )
     template: dict[str, str | bool | int | float] = Field(
         default_factory=dict, description="variables of the chat template"
     )
     spec: str | None = Field(
-        None, max_length=100_000, description="a strategy of one's own in YAML, where it's allowed"
+        None,
+        max_length=100_000,
+        description="YAML spec of the client's own strategy, if the server allows specs",
     )
 
     @field_validator("template")

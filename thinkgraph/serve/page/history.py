@@ -62,14 +62,20 @@ class Asked(Frozen):
     """The request for a run, complete enough to repeat it."""
 
     question: str = Field(min_length=1, max_length=200_000)
-    strategy: str = Field("", max_length=500, description="its name; empty where `yaml` is given")
-    yaml: str | None = Field(None, max_length=200_000, description="a spec of the reader's own")
+    strategy: str = Field(
+        "", max_length=500, description="name of the strategy; empty if `yaml` is given"
+    )
+    yaml: str | None = Field(
+        None, max_length=200_000, description="YAML spec of the user's own strategy"
+    )
     params: dict[str, Scalar] = Field(default_factory=dict)
-    model: str = Field("", max_length=500, description="empty is the server's first")
-    seed: int | None = Field(None, ge=0, lt=2**31, description="drawn, unless given")
-    tokens: int | None = Field(None, ge=1, description="budget of sampled tokens")
+    model: str = Field(
+        "", max_length=500, description="name of the model; empty: the server's first model"
+    )
+    seed: int | None = Field(None, ge=0, lt=2**31, description="random seed; null: drawn at random")
+    tokens: int | None = Field(None, ge=1, description="maximum number of sampled tokens")
     seconds: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="budget of wall time"
+        None, gt=0, allow_inf_nan=False, description="maximum wall time in seconds"
     )
 
     @field_validator("params")
@@ -87,12 +93,14 @@ class Past(Frozen):
 
     id: str
     status: Status
-    started: float = Field(description="seconds since 1970")
+    started: float = Field(description="start time, in seconds since 1970 (UTC)")
     ended: float | None = None
     question: str
     strategy: str
     model: str
-    asked: Asked | None = Field(description="null if another version wrote what can't be read")
+    asked: Asked | None = Field(
+        description="request for the run; null: another version wrote it and it can't be read"
+    )
     seed: int | None = None
     answer: str | None = None
     error: str | None = None
