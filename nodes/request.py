@@ -27,6 +27,9 @@ class RequestRecord(Frozen):
     scores: tuple[float, ...] = Field((), description="a reward model's score of each answer")
     usage: Usage = Usage()
     tools: tuple[Tool, ...] = Field((), description="tools that the model may call")
+    tool_choice: str = Field(
+        "auto", description="`auto`, `any` for a required call, or the tool that must be called"
+    )
     error: str | None = Field(None, description="error message; None if the request succeeded")
     rendered: str | None = Field(
         None,

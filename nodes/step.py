@@ -219,6 +219,7 @@ class Step:
                 sampling=request.sampling,
                 seeds=tuple(request.seeds),
                 tools=tuple(request.tools.tools),
+                tool_choice=request.tools.choice,
                 **result,
             )
             self.record(record)

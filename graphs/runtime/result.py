@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from thinkgraph.graphs.language.spec import Output, Spec
 from thinkgraph.graphs.record import RunRecord
 from thinkgraph.models.errors import ThinkgraphError
-from thinkgraph.models.model import Frozen, Model
+from thinkgraph.models.model import Frozen, Model, ModelRequest, ToolUse
 from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import State
 from thinkgraph.nodes.request import RequestRecord
@@ -120,7 +120,8 @@ def _rendered(request: RequestRecord, model: Model) -> RequestRecord:
     render = getattr(model, "render", None)
     if render is None:
         return request
-    text, tokens = render(request.messages)
+    tools = ToolUse(request.tools, request.tool_choice)
+    text, tokens = render(ModelRequest(request.messages, request.sampling, tools=tools))
     return request.model_copy(update={"rendered": text, "tokens": tuple(tokens)})
 
 

@@ -269,10 +269,14 @@ class LocalModel:
             tokens += vocabulary.tokenize(text, special=special, continues=number > 0)
         return [token for token in tokens if token is not None]
 
-    def render(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
-        """The prompt's text, as the chat template renders it, and its tokens."""
-        text = "".join(piece.text for piece in self._template.pieces(messages))
-        return text, self.tokenize(messages)
+    def render(self, request: ModelRequest) -> tuple[str, list[int]]:
+        """The text and the tokens of a request's prompt, with its tools and template variables.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
+        prompt = self._render(request)
+        return "".join(piece.text for piece in prompt.pieces), self._tokens(prompt)
 
     def generate(self, request: ModelRequest) -> LocalGeneration:
         """Sample one completion per seed, all of the same prompt.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from thinkgraph.models.model import NOT_WRITTEN
 from thinkgraph.nodes.answers import Tally, Tolerance, decided, median, tally
@@ -67,6 +67,12 @@ class Vote(Node):
         description='largest difference of two numbers that count as one answer: 0.5, or "1%" of '
         "the larger",
     )
+
+    @model_validator(mode="after")
+    def _ranks_by_a_measure(self) -> Vote:
+        if self.by == "count" and (self.borda or self.keep != 1):
+            raise ValueError("`borda` and `keep` need a measure; set `by`, as in `by: certainty`")
+        return self
 
     @property
     def is_plain(self) -> bool:

@@ -10,6 +10,8 @@ import thinkgraph as tg
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Message, ModelRequest, Sampling, Tool, ToolUse
+from thinkgraph.nodes.request import RequestRecord
 
 QUESTION = "What is 2 + <3>?"
 
@@ -53,6 +55,20 @@ def test_the_rendered_text_and_its_tokens_come_on_request(smollm2):
     assert request.rendered.endswith("<|im_start|>assistant\n")
     assert list(request.tokens) == smollm2.tokenize(request.messages)
     assert len(request.tokens) == result.usage.prompt_tokens
+
+
+def test_the_rendered_text_has_the_tools_and_the_template_settings(smollm2):
+    tool = Tool(name="look", description="look up a word", parameters={"type": "object"})
+    messages = (Message(role="user", content=QUESTION),)
+    record = RequestRecord(
+        node="n", model="m", messages=messages, sampling=Sampling(), tools=(tool,)
+    )
+    result = tg.load("direct").run(QUESTION, model=ScriptedModel(["5"]))
+    held = result.model_copy(update={"requests": (record,)})
+    (request,) = held.with_rendered_prompts(Roles(smollm2, None)).requests
+    assert "look up a word" in request.rendered
+    prompt = smollm2.count(ModelRequest(messages, tools=ToolUse([tool])))
+    assert len(request.tokens) == prompt
 
 
 def test_json_has_them_on_request():

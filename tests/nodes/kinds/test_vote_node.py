@@ -179,3 +179,9 @@ async def test_in_a_run_that_was_cut_the_retired_speak_before_nobody_does():
 def test_nobody_at_all_gives_no_answer():
     answer = elect([])
     assert (answer.value, answer.text, answer.candidate, answer.of) == (None, "", None, 0)
+
+
+@pytest.mark.parametrize("setting", [{"borda": 1}, {"keep": 0.5}])
+def test_ranks_need_a_measure(setting):
+    with pytest.raises(ValueError, match="need a measure; set `by`"):
+        Vote(**setting)
