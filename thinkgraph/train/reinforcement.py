@@ -19,7 +19,7 @@ from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.tasks.question import Question
-from thinkgraph.models.model import Message
+from thinkgraph.models.model import Message, ModelRequest
 from thinkgraph.models.tuning.file_key import file_key
 from thinkgraph.nodes.answers import parse_extractor
 from thinkgraph.train.errors import TrainError, need, quietly
@@ -138,7 +138,9 @@ def _trainer(
         tokenizer.pad_token = tokenizer.eos_token
     with closing(opened_vocabulary(model)) as opened:
         prompts = [
-            opened.render([*each.messages, Message(role="user", content=each.text)])[0]
+            opened.render(ModelRequest([*each.messages, Message(role="user", content=each.text)]))[
+                0
+            ]
             for each in questions
         ]
     rows = [
