@@ -137,12 +137,8 @@ def _trainer(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     with closing(opened_vocabulary(model)) as opened:
-        prompts = [
-            opened.render(ModelRequest([*each.messages, Message(role="user", content=each.text)]))[
-                0
-            ]
-            for each in questions
-        ]
+        asked = [[*q.messages, Message(role="user", content=q.text)] for q in questions]
+        prompts = [opened.render(ModelRequest(messages))[0] for messages in asked]
     rows = [
         {"prompt": without_second_bos(text, tokenizer), "number": number}
         for number, text in enumerate(prompts)
