@@ -125,6 +125,8 @@ class Graph:
             if not isinstance(node, Node | NodeSpec | Mapping):
                 example = "a kind with its settings, such as Generate(samples=4)"
                 raise ArgumentError(f"node {name!r} should be {example}, not {node!r}")
+            if name in self._data["nodes"]:
+                raise ArgumentError(f"there is a node {name!r} already; give this one another name")
             kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._data["nodes"][name] = _plain(kind)
             self._places["nodes", name] = _caller()
@@ -171,7 +173,9 @@ class Graph:
     def __repr__(self) -> str:
         """The name, the nodes with their kinds, and the params with their defaults."""
         nodes = [f"{name}={_word(node)}" for name, node in self._data["nodes"].items()]
-        params = [f"{n}={_default(p)!r}" for n, p in (self._data.get("params") or {}).items()]
+        given = self._data.get("params")
+        known = given if isinstance(given, Mapping) else {}
+        params = [f"{name}={_default(param)!r}" for name, param in known.items()]
         shown = f"<Graph {self.name!r}; nodes: {', '.join(nodes) or 'none'}"
         return f"{shown}; params: {', '.join(params)}>" if params else f"{shown}>"
 
@@ -294,8 +298,17 @@ class Graph:
         self.required(params).check(self.name, *known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the graph as a YAML file."""
-        Path(path).write_text(self.yaml, encoding="utf-8")
+        """Save the graph as a YAML file.
+
+        Raises:
+            SpecError: the graph has errors.
+            ThinkgraphError: the file can't be written.
+        """
+        text = self.yaml
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ThinkgraphError(f"{path} can't be written: {error.strerror or error}") from None
 
     @property
     def yaml(self) -> str:

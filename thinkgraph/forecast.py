@@ -20,13 +20,15 @@ def forecast(plan: Plan, speed: Speed | None = None) -> None:
     console = make_console(soft_wrap=True)
     console.print(_table(plan))
     for line in _lines(plan, speed):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def sources(
     graph: Graph, given: Mapping[str, object], fitted: Fitted | None, file: str | None = None
 ) -> Iterator[str]:
-    """A line for each param that `thinkgraph fit` searches: its value, and the value's source.
+    """The params that `thinkgraph fit` searches, with their values and the values' sources.
+
+    A line for each that is given or fitted, and one line for all that have their defaults.
 
     Args:
         graph: the strategy, with the fitted params as its defaults.
@@ -34,18 +36,20 @@ def sources(
         fitted: the fitted params, if there are any.
         file: the params file of ``fitted``; None: the params are kept for the model.
     """
+    defaults = []
     for name, param in graph.spec.params.items():
         if not param.fit:
             continue
-        value, source = given.get(name, param.default), "the strategy's default"
         if name in given:
-            source = "given"
+            yield f"{name} {given[name]}  given"
         elif fitted and name in fitted.params:
             kept = f"fitted for this model {fitted.gain}; undo: {fitted.undo}"
-            source = f"from {file}" if file else kept
-        elif fitted is None:
-            source += "; not fitted for this model"
-        yield f"{name} {value}  {source}"
+            yield f"{name} {param.default}  {f'from {file}' if file else kept}"
+        else:
+            defaults.append(f"{name} {param.default}")
+    if defaults:
+        hint = "" if fitted else "; `thinkgraph fit` searches better ones for this model"
+        yield f"{', '.join(defaults)}  the strategy's default{'s' * (len(defaults) > 1)}{hint}"
 
 
 def _table(plan: Plan) -> Table:
@@ -97,7 +101,7 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
         yield (
             f"time: about {_time(plan.total.seconds)} at most, if every text is as long as it may "
             f"be (on {speed.measured} this machine wrote {alone:.0f} tokens a second alone, "
-            f"{many:.0f} in sixteen samples, and read {speed.prefill:.0f})"
+            f"{many:.0f} in sixteen samples, and read {speed.prefill:.0f}; --measure repeats that)"
         )
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thinkgraph.graphs.runtime.result import Result
+from thinkgraph.graphs.runtime.routes import CONCLUDE
 from thinkgraph.live import LiveView
 from thinkgraph.nodes.answers import Tally
 from thinkgraph.nodes.event import (
@@ -55,7 +56,7 @@ class View(LiveView):
     def spent(self) -> str:
         """The tokens and seconds so far, as text."""
         tokens = sum(row.tokens for row in self._rows.values())
-        return f"{tokens} tokens sampled in {time.perf_counter() - self._began:.1f} s"
+        return f"{_count(tokens, 'token')} sampled in {time.perf_counter() - self._began:.1f} s"
 
     def show(self, event: NodeEvent) -> None:
         """Process and show one event."""
@@ -75,7 +76,7 @@ class View(LiveView):
             found = event.candidate
             row = self._rows.setdefault(found.id, Row())
             row.text, row.tokens = found.text, found.tokens
-            row.mark = "rejected" if found.rejected else found.answer or "no answer"
+            row.mark = "rejected" if found.rejected else found.answer or _unanswered(found)
             row.style = ("bold green" if found.answer else "yellow") if found.live else "dim strike"
         elif isinstance(event, CritiqueAdded):
             row = self._rows.setdefault(event.critique.id, Row())
@@ -92,6 +93,8 @@ class View(LiveView):
 
     def _line(self, event: NodeEvent) -> str:
         """The line of an event for a pipe; empty for none."""
+        if isinstance(event, NodeStarted) and event.node == CONCLUDE:
+            return ""  # no node of the spec
         if isinstance(event, NodeStarted):
             return f"-- {event.node}" + (f", again ({event.round})" if event.round else "")
         if isinstance(event, CandidateUpdated):
@@ -159,16 +162,25 @@ def _told(candidate: Candidate, before: Candidate | None) -> str:
     """The line of a candidate for a pipe: the whole candidate first, and then changes only."""
     gone = "rejected" if candidate.rejected else "retired"
     if before is None or before.text != candidate.text:
-        found = gone if not candidate.live else candidate.answer or "no answer"
+        found = gone if not candidate.live else candidate.answer or _unanswered(candidate)
         return f"{candidate.id}  [{found}]  {' '.join(candidate.text.split())}"
     changes = []
     if candidate.score is not None and candidate.score != before.score:
         changes.append(f"score {candidate.score:.3g}")
     if candidate.answer != before.answer:
-        changes.append(candidate.answer or "no answer")
+        changes.append(candidate.answer or _unanswered(candidate))
     if candidate.live != before.live:
         changes.append("live again" if candidate.live else gone)
     return f"{candidate.id}  [{', '.join(changes)}]" if changes else ""
+
+
+def _unanswered(candidate: Candidate) -> str:
+    """The mark of a candidate in which no answer was found that can be compared."""
+    return "no short answer" if candidate.text.strip() else "no answer"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def bars(tally: Tally) -> Table:
@@ -213,6 +225,7 @@ def show_requests(requests: Sequence[RequestRecord], console: Console | None = N
 def report(result: Result, console: Console | None = None) -> None:
     """Print a result in readable form to standard output: the answer, the vote and the cost."""
     console = console or make_console(soft_wrap=True)
+    wraps = not console.is_terminal  # in a terminal, lines break between words
     answer = result.answer
     style = "bold yellow" if result.accepted is False else "bold"
     console.print(Text(result.output_text.strip() or "no answer", style=style))
@@ -223,19 +236,21 @@ def report(result: Result, console: Console | None = None) -> None:
     if answer.of > 1 and answer.tally:
         console.print()
         console.print(bars(answer.tally))
-        console.print(_sentence(answer, answer.tally))
+        console.print(_sentence(answer, answer.tally), soft_wrap=wraps)
     if (
         answer.tally
         and not result.rejected
         and (more := answer.note.removeprefix(answer.tally.note).strip())
     ):
-        console.print(more)
+        console.print(more, soft_wrap=wraps)
+    elif answer.of == 1 and any(c.live and c.finish_reason == "length" for c in result.candidates):
+        console.print("the text was cut off at max_tokens; -p max_tokens=N sets another limit")
     if result.cut:
         console.print(f"cut short: {result.cut}")
     for key, failures in result.failures.items():
         for failure in failures:
             console.print(Text(f"failed in {key}: {failure}", style="yellow"))
-    console.print(Text(cost(result), style="dim"))
+    console.print(Text(cost(result), style="dim"), soft_wrap=wraps)
 
 
 def _sentence(answer: Answer, tally: Tally) -> str:
@@ -243,7 +258,9 @@ def _sentence(answer: Answer, tally: Tally) -> str:
         return f"none of {answer.of} candidates gave an answer that can be compared"
     words = f"{answer.votes} of {answer.of} votes"
     if answer.tie:
-        return f"{words}: a tie of {' and '.join(tally.tied)}; the first answered was taken"
+        *others, last = tally.tied
+        tied = f"{', '.join(others)} and {last}" if others else last
+        return f"{words}: a tie of {tied}; the one that came first was taken"
     sure = f"{tally.confidence:.0%} probability"
     return f"{words}; {sure} that this is the model's most frequent answer"
 
@@ -254,7 +271,7 @@ def cost(result: Result) -> str:
     parts: list[Any] = [
         f"{spent.prompt_tokens} prompt tokens ({spent.cached_tokens} from the cache)",
         f"{spent.completion_tokens} sampled",
-        f"{spent.model_calls} model calls",
+        _count(spent.model_calls, "model call"),
         f"{spent.wall_s:.1f} s",
         f"seed {result.seed}",
     ]

@@ -7,6 +7,7 @@ event, so that a deep or huge file is refused before its data is built.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
@@ -43,6 +44,7 @@ MAX_DEPTH = 32
 """Maximum depth of nested collections."""
 
 MAX_PROBLEMS = 100
+MAX_ANCHORS = 5  # reported; a file with one of them often has many
 """Number of problems after which a file is not parsed further."""
 
 DataPath = tuple[str | int, ...]
@@ -116,7 +118,9 @@ class Document:
             self.text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            self.add("TG003", "the file is not UTF-8 text", Location(self.file, line, 1, line, 1))
+            is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            what = "the file is UTF-16 text" if is_utf16 else "the file is not UTF-8 text"
+            self.add("TG003", what, Location(self.file, line, 1, line, 1), "save it as UTF-8")
             return
         _Reader(self).read()
 
@@ -236,6 +240,7 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.events: Iterator[Event] = iter(())
+        self._anchors = 0
 
     def read(self) -> None:
         document = self.document
@@ -309,7 +314,7 @@ class _Reader:
             raise _Stop
         self.document.values[path] = (event, event)
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            self._refuse(path, "TG008", "anchors and aliases (`&a`, `*a`) are not allowed", event)
+            self._anchor(event, path)
         if getattr(event, "tag", None):
             self._tag(event, path)
         if isinstance(event, MappingStartEvent):
@@ -374,6 +379,14 @@ class _Reader:
         text = f"{tag} {getattr(event, 'value', '')}".strip()
         hint = f'quote it: "{text}"' if isinstance(event, ScalarEvent) else ""
         self._refuse(path, "TG011", f"`{tag}` is a YAML tag, and tags are not allowed", event, hint)
+
+    def _anchor(self, event: Event, path: DataPath) -> None:
+        self.document.broken.add(path)
+        self._anchors += 1
+        if self._anchors <= MAX_ANCHORS:
+            hint = "write the value out, or make it a param and refer to it as `$name`"
+            said = "anchors and aliases (`&a`, `*a`) are not allowed"
+            self._note("TG008", said, event, hint)
 
     def _refuse(
         self, path: DataPath, code: str, message: str, event: Event, hint: str = ""

@@ -7,6 +7,7 @@ one sequence and with sixteen, give an estimate for any number.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -67,7 +68,13 @@ def measured(engine: Engine) -> Speed:
     )
 
 
-def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> Speed:
+def speed(
+    engine: Engine,
+    file: Path | None = None,
+    *,
+    again: bool = False,
+    tell: Callable[[], None] = lambda: None,
+) -> Speed:
     """The speed of a model on this machine: as stored before, or measured now and stored.
 
     Args:
@@ -75,6 +82,7 @@ def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> S
         file: the file of stored speeds; None is ``speed.json`` in the user's cache folder. A file
             that can't be read or written is ignored.
         again: measure even if a speed is stored.
+        tell: called before a measurement, which takes seconds.
     """
     store, key = JsonStore(file or user_cache_path("thinkgraph") / "speed.json"), _key(engine)
     kept = store.read()
@@ -83,6 +91,7 @@ def speed(engine: Engine, file: Path | None = None, *, again: bool = False) -> S
             return Speed.model_validate(kept[key])
         except ValidationError:
             pass  # written by an older version
+    tell()
     found = measured(engine)
     with suppress(OSError):
         store.put(key, found.model_dump(mode="json"))

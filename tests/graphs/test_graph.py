@@ -14,7 +14,7 @@ from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.checker.check import check_spec
 from thinkgraph.graphs.runtime.result import Finished
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import PromptTooLong
+from thinkgraph.models.errors import PromptTooLong, ThinkgraphError
 from thinkgraph.nodes.event import AnswerReached, CandidateUpdated, NodeStarted, TextDelta
 
 
@@ -36,6 +36,22 @@ def test_a_vote_is_over_values_and_tells_its_classes():
     assert (result.answer.value, result.answer.votes, result.answer.of) == ("13", 2, 4)
     assert result.votes == {"13": 2, "12": 1}
     assert [candidate.answer for candidate in result.candidates][3] is None
+
+
+def test_a_name_is_given_to_one_node():
+    graph = tg.Graph("twice")
+    graph.add(draft=tg.Generate(samples=2))
+    with pytest.raises(ValueError, match="there is a node 'draft' already"):
+        graph.add(draft=tg.Generate(samples=5))
+
+
+def test_a_graph_with_wrong_params_has_a_repr():
+    assert "'a'" in repr(tg.Graph("a", params=["rounds"]))
+
+
+def test_a_graph_that_can_not_be_saved_is_one_error(tmp_path):
+    with pytest.raises(ThinkgraphError, match="can't be written: No such file or directory"):
+        tg.load("direct").save(tmp_path / "nowhere" / "x.yaml")
 
 
 def test_a_saved_graph_is_the_graph_that_was_composed(tmp_path):

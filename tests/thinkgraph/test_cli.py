@@ -11,6 +11,7 @@ import gguf
 import pytest
 
 from thinkgraph import Critique, Generate, Graph
+from thinkgraph.cli import show
 from thinkgraph.cli.options import command_line, tuned_line
 from thinkgraph.models.model import ModelRequest, Sampling
 from thinkgraph.models.tuning.findings import Finding, copies, keep
@@ -142,6 +143,26 @@ def test_list_names_every_strategy(cli):
     assert verifiers.startswith("Verifiers:\ntests ")
 
 
+def test_in_a_terminal_descriptions_stand_beside_the_names(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    show._print_item("router", "word " * 40)
+    name, *more = terminal.getvalue().splitlines()
+    assert name.startswith("router  ") and more
+    assert all(line.startswith(" " * 27 + "word") and len(line) <= 80 for line in more)
+
+
+def test_a_report_that_can_not_be_written_is_said_before_the_run(cli, tmp_path):
+    found = cli("run", "direct", QUESTION, "--report", tmp_path / "nowhere" / "x.html")
+    assert found.status == 2 and found.out == ""
+    assert "can't be written: there is no folder" in found.err
+
+
 @pytest.mark.slow
 def test_list_tells_what_each_strategy_needs(cli):
     lines = cli("list", "--needs").out.splitlines()
@@ -185,6 +206,7 @@ def test_what_does_not_load_says_why_and_debug_shows_the_log(tmp_path):
     plain = subprocess.run(command, capture_output=True, text=True, check=False)
     assert plain.returncode == 2
     assert "unknown model architecture: 'no-such-architecture'" in plain.stderr
+    assert "pip install --upgrade llama-cpp-python" in plain.stderr
     assert plain.stderr.count("\n") <= 2
     command.append("--debug")  # behind the command, too
     debug = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -101,7 +101,7 @@ def test_what_was_found_is_kept_used_shown_and_forgotten(
     assert "nothing is kept for mine" in cli("fit", spec, "--undo", "-m", model).out
     assert heat(spec, "Hi?", "-m", model)[0] == 0.5
     shown = cli("plan", spec, "-m", model).out
-    assert "heat 0.5  the strategy's default; not fitted for this model" in shown
+    assert "heat 0.5  the strategy's default; `thinkgraph fit` searches" in shown
 
 
 @pytest.fixture

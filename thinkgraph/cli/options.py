@@ -295,7 +295,7 @@ def read_question(question: str) -> str:
     except UnicodeDecodeError as error:
         raise ThinkgraphError(
             f"the question on standard input is not UTF-8, at byte {error.start + 1}; "
-            "convert it, as by iconv -f ENCODING -t utf-8"
+            "convert it, for example with `iconv -f ENCODING -t utf-8`"
         ) from None
 
 

@@ -74,7 +74,8 @@ def plan(
         say(line)
     known = None
     if isinstance(chosen, LocalModel):
-        known = speed(chosen.engine, again=again)
+        measuring = f"measuring once how fast {chosen.name} is on this machine …"
+        known = speed(chosen.engine, again=again, tell=lambda: say(measuring))
     found = planned(strategy, settings, chosen, asked, known, **hosted)
     placement = chosen.engine.native.placement if isinstance(chosen, LocalModel) else None
     if as_json:

@@ -58,7 +58,7 @@ def notes(task: Task, *, chosen: bool, extract: Any) -> Iterator[str]:
         yield f"the metric is {task.metric}, by the right answers; --metric sets another"
     if extract is None and any(each.extract for each in task.questions):
         yield (
-            f"answers are looked for by the right ones: {kinds(task.questions)}; "
+            f"answers are looked for by the kind of the right ones: {kinds(task.questions)}; "
             "--extract sets one way for all"
         )
     if task.metric == "exact" and any(each.extract == TEXT for each in task.questions):

@@ -29,6 +29,7 @@ from thinkgraph.cli.options import (
     bind_params,
     check_hosted,
     check_models,
+    check_writable,
     command_line,
     load_model,
     parse_pairs,
@@ -106,6 +107,8 @@ def run(
     check_hosted(strategy, settings, hosted)
     named = parse_pairs("--role", role or [])
     check_models(strategy, settings, model, dict(named))
+    if html:
+        check_writable(html)
     view = View(strategy.name, shown=not quiet)
     kept = used.told if used and not fitted else None
     news = [] if quiet else [tuned_line(model, engine or []), kept]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -49,7 +52,7 @@ def list_(
     told = _needs if needs else _about
     with reader():
         for name in builtin_names():
-            print(f"{name:26} {told(name)}")
+            _print_item(name, told(name))
         for origin in dict.fromkeys(shared.origin for shared in graphs.values()):
             names = [each.name for each in graphs.values() if each.origin == origin]
             _section(f"Strategies of {origin}", {name: told(name) for name in names})
@@ -66,7 +69,18 @@ def _section(title: str, lines: Mapping[str, str]) -> None:
     if lines:
         print(f"\n{title}:")
     for name, told in lines.items():
-        print(f"{name:26} {told}")
+        _print_item(name, told)
+
+
+def _print_item(name: str, about: str) -> None:
+    """A name and its description; in a terminal, wrapped beside the names."""
+    line = f"{name:26} {about}"
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(
+            line, width, subsequent_indent=" " * 27, break_long_words=False, break_on_hyphens=False
+        )
+    print(line)
 
 
 def _tools() -> dict[str, str]:

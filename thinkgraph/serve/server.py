@@ -55,9 +55,11 @@ class Server(uvicorn.Server):
         try:
             listening = socket.create_server((settings.host, settings.port), family=family)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = (error.strerror or str(error)).partition(" (while")[0]
             where = f"{settings.host}, port {settings.port}"
-            raise ThinkgraphError(f"can't listen at {where}: {reason}") from None
+            raise ThinkgraphError(
+                f"can't listen at {where}: {reason}; --port 0 takes a free port"
+            ) from None
         opening = asyncio.create_task(self._service.open())
         serving = asyncio.create_task(self.serve([listening]))
         await asyncio.wait({serving, opening}, return_when=asyncio.FIRST_COMPLETED)

@@ -21,8 +21,10 @@ _DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _RAISED = "[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+"
 _ROOT = r"(?:√\s?\(?\d+\)?|\\sqrt\s?\{\s?\d+\s?\})(?:\s?/\s?\d+)?"
 _BEGINNING = r"(?=[\s\-−\\$€£¥₹√\d.½¼¾⅓⅔])"  # rejects most positions at once
+# A minus apart from its number is a sign only where no list, range or difference can be meant.
+_MINUS = r"(?:(?<![\d)\]}])[-−](?!\s)|(?<=[=({$])[^\S\n]?[-−]\s|(?<=: )[-−]\s)"
 _NUMBER = re.compile(
-    rf"{_BEGINNING}{APART}(?<![.^])(?:(?<![\d)\]}}])[-−])?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
+    rf"{_BEGINNING}{APART}(?<![.^]){_MINUS}?\s?(?:\\?[$€£¥₹]\s?)?(?:(?<![\d)\]}}])[-−])?"
     rf"(?:{_ROOT}|\\[dtc]?frac\s?\{{\s*-?{_DECIMAL}\s*\}}\s?\{{\s*{_DECIMAL}\s*\}}|\\[dtc]?frac\s?\d\s?\d"
     rf"|{_DECIMAL}(?:\s?\\[dtc]?frac\s?\{{\d+\}}\s?\{{\d+\}}|[eE][-+]?\d{{1,3}}(?!\w)"
     rf"|\s?(?:\\times|\\cdot|×|·|\*)\s?10\s?(?:\^\s?(?:\{{\s?-?\d{{1,3}}\s?\}}|-?\d{{1,3}})|{_RAISED})"
@@ -55,7 +57,7 @@ class LastNumber(Extractor):
 
 
 def _written(found: re.Match[str], text: str) -> str:
-    answer = found[0].replace("−", "-").strip()
+    answer = re.sub(r"^-\s", "-", found[0].replace("−", "-").strip())
     if _CLOSED.match(text, found.end()):  # a formula, $50\%$ or $60 \text{ min}$, and not money
         answer = answer.removeprefix("$").strip()
     percent = not answer.endswith("%") and _PERCENT.match(text, found.end())

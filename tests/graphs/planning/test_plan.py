@@ -425,9 +425,11 @@ def test_a_speed_is_measured_once_and_kept(
     short = measuring.SAMPLING.model_copy(update={"max_tokens": 3})
     monkeypatch.setattr(measuring, "SAMPLING", short)
     file = tmp_path / "cache" / "speed.json"
-    first = speed(real.engine, file)
+    told: list[str] = []
+    first = speed(real.engine, file, tell=lambda: told.append("measuring"))
     assert first.prefill > 0
-    assert speed(real.engine, file) == first
+    assert speed(real.engine, file, tell=lambda: told.append("again")) == first
+    assert told == ["measuring"]
     file.write_text("[nothing", "utf-8")
     assert speed(real.engine, file).sequences == 32
 

@@ -261,6 +261,12 @@ def test_inputs_of_public_reports() -> None:
         ("number", r"The angle is $60^\circ$.", "60"),
         ("number", "It costs $60 and not $50", "$50"),
         ("number", "It costs $60\n$x$", "$60"),
+        ("number", "Per day she needs:\n- 3 eggs\n- 5 apples", "5"),
+        ("number", "So the profit is 20 - 5", "5"),
+        ("number", "pages 3 - 5", "5"),
+        ("number", "x = - 5", "-5"),
+        ("number", "The sum is (- 5)", "-5"),
+        ("number", "It is -5 degrees", "-5"),
         ({"auto": "text"}, "no, shipping is not free", "no, shipping is not free"),
         (
             {"auto": "text"},

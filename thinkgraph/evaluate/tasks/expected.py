@@ -58,7 +58,7 @@ def _short(right: Sequence[str], letters: str = "") -> Any:
 def kinds(questions: Sequence[Question]) -> str:
     """A description of the extractors with their numbers of questions: `90 numbers, 10 texts`."""
     counts = Counter(_kind(each.extract) for each in questions)
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    return ", ".join(f"{name} ({count})" for name, count in counts.most_common())
 
 
 def _kind(short: Any) -> str:

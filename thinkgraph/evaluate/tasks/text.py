@@ -32,7 +32,7 @@ _MARKS = [  # UTF-32 before UTF-16, whose mark is a prefix of it
 _HEAD = 4096  # bytes inspected to recognise UTF-16 without a byte order mark
 _RUN = re.compile(r"[^\x00-\x7f]{4,}")
 _AROUND = re.compile(r"\S*[^\x00-\x7f]\S*")
-_WAY_OUT = "save the file as UTF-8, as by iconv -f ENCODING -t utf-8"
+_WAY_OUT = "save the file as UTF-8, for example with `iconv -f ENCODING -t utf-8`"
 
 
 def read_text(path: Path) -> FileText:

@@ -135,7 +135,8 @@ class History:
             self._prepare(path)
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(
-                f"the history {str(path)!r} can't be opened: {error}; name another file, or none"
+                f"the history {str(path)!r} can't be opened: {error}; "
+                "name another file by --history, or leave out the page by --no-page"
             ) from None
 
     def _prepare(self, path: Path | None) -> None:

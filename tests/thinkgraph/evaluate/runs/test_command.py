@@ -323,11 +323,13 @@ def test_brief_and_reasoned_answers_are_judged_alike(cli, kind, tmp_path, monkey
         csv.writer(opened).writerows([("question", "answer"), *(row[:2] for row in SHORT[kind])])
     words = ("--data", file, "--graphs", "direct,chain-of-thought", "--out", out)
     found = cli("compare", *words)
-    assert found.status == 0 and "answers are looked for by the right ones" in found.err
+    assert found.status == 0 and "answers are looked for by the kind of the right ones" in found.err
     made = results(out)
     assert len(made["comparison"]["rows"]) == 2 * len(SHORT[kind])
     assert [each["right"] for each in made["summary"]["strategies"]] == [len(SHORT[kind])] * 2
-    assert "answers are looked for by the right ones" in (out / "index.html").read_text("utf-8")
+    assert "answers are looked for by the kind of the right ones" in (out / "index.html").read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def serving(model: Path, history: Path) -> Iterator[tuple[subprocess.Popen[str],
 def test_a_file_that_is_no_history_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "runs.sqlite3"
     path.write_text("something else" * 100)
-    with pytest.raises(HistoryError, match=r"can't be opened.*name another file"):
+    with pytest.raises(HistoryError, match=r"can't be opened.*name another file by --history"):
         History(path)
     with sqlite3.connect(tmp_path / "newer.sqlite3") as file:
         file.execute("pragma user_version = 99")
