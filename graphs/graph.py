@@ -119,14 +119,13 @@ class Graph:
     def add(self, **nodes: Node | NodeSpec) -> tuple[str, ...]:
         """Add nodes, and return their names for :meth:`edge`.
 
-        A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`.
+        A node is a kind with its settings, such as ``Generate(samples=4)``, or :func:`use`. A node
+        of the same name is replaced.
         """
         for name, node in nodes.items():
             if not isinstance(node, Node | NodeSpec | Mapping):
                 example = "a kind with its settings, such as Generate(samples=4)"
                 raise ArgumentError(f"node {name!r} should be {example}, not {node!r}")
-            if name in self._data["nodes"]:
-                raise ArgumentError(f"there is a node {name!r} already; give this one another name")
             kind = {"kind": node.kind, **node.settings()} if isinstance(node, Node) else node
             self._data["nodes"][name] = _plain(kind)
             self._places["nodes", name] = _caller()

@@ -38,13 +38,6 @@ def test_a_vote_is_over_values_and_tells_its_classes():
     assert [candidate.answer for candidate in result.candidates][3] is None
 
 
-def test_a_name_is_given_to_one_node():
-    graph = tg.Graph("twice")
-    graph.add(draft=tg.Generate(samples=2))
-    with pytest.raises(ValueError, match="there is a node 'draft' already"):
-        graph.add(draft=tg.Generate(samples=5))
-
-
 def test_a_graph_with_wrong_params_has_a_repr():
     assert "'a'" in repr(tg.Graph("a", params=["rounds"]))
 
