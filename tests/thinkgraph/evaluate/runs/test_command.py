@@ -210,7 +210,7 @@ def test_unused_fields_and_what_is_looked_for_are_told(cli, support, fixed, tmp_
     words = ("--data", support, "--graphs", "direct", "--out", tmp_path / "out", "-q")
     said = cli("compare", *words).err
     assert "not used: Topic, Author" in said
-    assert "2 yes or no, 1 numbers, 1 texts" in said and "--extract" in said
+    assert "yes or no (2), numbers (1), texts (1)" in said and "--extract" in said
 
 
 def test_results_are_broken_down_by_a_field(cli, support, fixed, tmp_path):
