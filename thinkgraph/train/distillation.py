@@ -396,11 +396,7 @@ def _winner(summary: Summary, rounds: Sequence[Round]) -> int | None:
     """The most accurate round among those that pass the gate; None if none passes."""
     differences = {each.label: each for each in summary.differences}
     shares = {each.label: each.share for each in summary.strategies}
-    passed = [
-        each.number
-        for each in rounds
-        if (found := differences[_label(each.number)]).sure and found.points > 0
-    ]
+    passed = [each.number for each in rounds if differences[_label(each.number)].better]
     return max(passed, key=lambda number: shares[_label(number)], default=None)
 
 

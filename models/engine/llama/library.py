@@ -85,9 +85,9 @@ def because(lines: deque[tuple[int, str]]) -> str:
     last = (errors or [line for _, line in lines])[-_LAST:]
     if not last:
         return "; llama.cpp logged no reason (--debug shows all of its log)"
-    if any("unknown model architecture" in line for line in errors):
+    if unknown := next((line for line in errors if "unknown model architecture" in line), None):
         hint = "; a newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python"
-        return f"; llama.cpp says: {errors[0]}{hint}"
+        return f"; llama.cpp says: {unknown}{hint}"
     return "; llama.cpp says: " + " | ".join(last)
 
 

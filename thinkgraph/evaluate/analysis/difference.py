@@ -64,3 +64,13 @@ class Difference(Frozen):
     def sure(self) -> bool:
         """Whether the difference is significant: the family-wise error rate is at most 5 %."""
         return self.p_adjusted < 0.05
+
+    @property
+    def better(self) -> bool:
+        """Whether the strategy is significantly better than the baseline."""
+        return self.sure and self.points > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether the strategy is significantly worse than the baseline."""
+        return self.sure and self.points < 0

@@ -138,12 +138,12 @@ def _error(each: Difference, error: ErrorDifference) -> str:
 def _overthinking(thoughts: Sequence[Difference]) -> Iterator[str]:
     """Losses next to gains; harm is claimed only where it is significant."""
     for each in thoughts:
-        if each.sure and each.points < 0:
+        if each.worse:
             yield (
                 f"{each.label} overthinks: {each.baseline} does better on "
                 f"{_count(len(each.lost))}, and it on {len(each.gained):,}."
             )
-    helped = [_balance(each) for each in thoughts if each.sure and each.points > 0 and each.lost]
+    helped = [_balance(each) for each in thoughts if each.better and each.lost]
     if helped:
         yield f"More thought than {thoughts[0].baseline} helps on the whole: {'; '.join(helped)}."
     unsure = [_balance(each) for each in thoughts if not each.sure and each.lost]

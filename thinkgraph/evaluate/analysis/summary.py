@@ -114,7 +114,7 @@ def summarize(
         strategies=tuple(strategies),
         differences=tuple(differences),
         overthought={each.label: each.lost for each in thoughts if each.lost},
-        overthinking=tuple(each.label for each in thoughts if each.sure and each.points < 0),
+        overthinking=tuple(each.label for each in thoughts if each.worse),
         equal_budget=tuple(_equal_budget(strategies, results, comparison.seed)),
         sentences=tuple(
             sentences.found(strategies, differences, thoughts, metric, len(comparison.questions))

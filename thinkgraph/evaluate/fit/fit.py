@@ -109,7 +109,7 @@ class Fit(Frozen):
 
         By the rule of `compare`: a paired test at 5 %.
         """
-        return self.difference is not None and self.difference.sure and self.difference.points > 0
+        return self.difference is not None and self.difference.better
 
     @property
     def kept(self) -> bool:

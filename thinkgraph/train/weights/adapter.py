@@ -12,11 +12,12 @@ row 2 i + 1. The rows of `lora_b` are permuted like those of the weight.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import re2  # type: ignore[import-untyped]
 
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_gguf, check_model
 from thinkgraph.train.errors import TrainError
@@ -140,17 +141,26 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
         raise TrainError(f"{folder} has trained biases, which a GGUF adapter can't hold")
     for pattern in config.get("alpha_pattern") or {}:
         try:
-            re.compile(pattern)
-        except re.error as error:
+            _module_pattern(pattern)
+        except re2.error as error:
             raise TrainError(
                 f"{folder}: alpha_pattern has {pattern!r}, which is no regular expression: {error}"
             ) from None
 
 
+def _module_pattern(key: str) -> Any:
+    """The pattern of the modules that a key names, as in peft (`get_pattern_key`).
+
+    By RE2, which is linear: the folder of an adapter may be anyone's.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(rf"(.*\.)?({key})", options)
+
+
 def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     patterns = config.get("alpha_pattern") or {}
-    # The keys are regular expressions, which peft matches like this (`get_pattern_key`).
-    matches = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
+    matches = (alpha for key, alpha in patterns.items() if _module_pattern(key).fullmatch(module))
     own = next(matches, None)
     alpha = float(config.get("lora_alpha", rank) if own is None else own)
     return alpha / (rank**0.5 if config.get("use_rslora") else rank)
