@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -31,8 +32,6 @@ BROKEN = ("MemoryError", "TimeoutError")
 """Errors after which the variables may be in any state."""
 POLICY = {"sleep": "zero", "random_start": {"seed": 0}}
 """``sleep`` returns at once, and random numbers are the same in each run."""
-QUEUE_S = 60.0
-"""Seconds that a call waits for a free process."""
 NO_PROGRAM = (
     "the tool python finds no program `monty`, which comes with pydantic-monty; reinstall that, or "
     "name the program in the environment variable MONTY_BIN"
@@ -79,9 +78,12 @@ class PythonSession:
             SandboxUnavailable: pydantic-monty is not installed, or this process was forked.
         """
         with _starting:  # with `cache` alone, concurrent first calls would each start a pool
-            pool, process = _pool()
+            pool, queue, process = _pool()
         if process != os.getpid():
             raise SandboxUnavailable(FORKED)
+        return queue.submit(self._run, code, pool).result()
+
+    def _run(self, code: str, pool: Monty) -> str:
         from langchain_core.tools import ToolException  # noqa: PLC0415 (slow to import)
         from pydantic_monty import CollectString, MontyError  # noqa: PLC0415 (optional)
 
@@ -121,8 +123,13 @@ def _told(error: MontyError) -> str:
 
 
 @cache
-def _pool() -> tuple[Monty, int]:
-    """The pool of worker processes, at most one per core, and the id of the owning process."""
+def _pool() -> tuple[Monty, ThreadPoolExecutor, int]:
+    """The pool of worker processes, the queue before it, and the id of the owning process.
+
+    There is at most one process per core, and a thread for each. Calls wait in the queue of the
+    threads, which is first in, first out: the pool itself can let a call wait for seconds while
+    later ones are served (1.4.0).
+    """
     try:
         # Not AsyncMonty: with it, interpreters abort now and then when they exit (1.4.0).
         from pydantic_monty import Monty  # noqa: PLC0415 (optional)
@@ -130,18 +137,19 @@ def _pool() -> tuple[Monty, int]:
         raise SandboxUnavailable(INSTALL) from error
     most = os.cpu_count() or 2
     try:
-        pool = Monty(min_processes=0, max_processes=most, checkout_timeout=QUEUE_S)
+        pool = Monty(min_processes=0, max_processes=most)
         pool.__enter__()
     except FileNotFoundError as error:
         raise SandboxUnavailable(NO_PROGRAM) from error
     process = os.getpid()
+    queue = ThreadPoolExecutor(most, thread_name_prefix="python-tool")
 
     def close() -> None:
         if os.getpid() == process:
             pool.__exit__(None, None, None)
 
     atexit.register(close)
-    return pool, process
+    return pool, queue, process
 
 
 _starting = threading.Lock()

@@ -36,6 +36,7 @@ def checked(replies: list[str], tests: Any = TESTS, **rest: Any) -> tg.Result:
 
 def test_the_score_is_the_share_of_the_tests_that_pass() -> None:
     result = checked([BAD, GOOD, BROKEN, NOSY])
+    assert not result.usage.failures
     assert [c.score for c in result.candidates] == [0.5, 1, 0, 0]
     assert [c.accepted for c in result.critiques] == [False, True, False, False]
     assert result.answer.text == GOOD

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from langchain_core.tools import ToolException
@@ -132,6 +133,24 @@ def test_threads_that_ask_at_once_share_the_processes(monkeypatch):
     for thread in threads:
         thread.join()
     assert len(made) == 1
+
+
+def test_no_thread_waits_while_many_calls_of_others_are_served():
+    served: list[int] = []
+
+    def use(number: int) -> None:
+        session = PythonSession()
+        for _ in range(100):
+            session.run("1")
+            served.append(number)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    places = {number: [i for i, each in enumerate(served) if each == number] for number in range(16)}
+    assert max(b - a for each in places.values() for a, b in pairwise(each)) < 100
 
 
 @pytest.mark.parametrize("strategy", ["program-aided", "tool-integrated"])
