@@ -149,7 +149,7 @@ def test_no_thread_waits_while_many_calls_of_others_are_served():
         thread.start()
     for thread in threads:
         thread.join()
-    places = {number: [i for i, each in enumerate(served) if each == number] for number in range(16)}
+    places = {each: [i for i, one in enumerate(served) if one == each] for each in range(16)}
     assert max(b - a for each in places.values() for a, b in pairwise(each)) < 100
 
 
