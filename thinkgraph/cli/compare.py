@@ -158,6 +158,7 @@ def compare(
                 out,
                 workers=workers if ray else 0,
                 tell=progress.take,
+                spent=progress.spend,
                 ask=not so_far,
             )
             comparison = asyncio.run(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,15 +27,12 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.terminal import print_json, reader, say
 
 if TYPE_CHECKING:
-    from thinkgraph.evaluate.runs.row import Row
     from thinkgraph.evaluate.runs.variant import Variant
     from thinkgraph.evaluate.tasks.task import Task
     from thinkgraph.train.distillation import Distilled
     from thinkgraph.train.samples import Selection
     from thinkgraph.train.settings import TrainSettings
 
-EVERY = 30.0
-"""Seconds between two progress lines."""
 TESTED = 100
 """Default number of questions for the gate."""
 NOT_BETTER = 1
@@ -146,6 +142,7 @@ def distill(
     an interrupted run.
     """
     from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.results.progress import token_lines
     from thinkgraph.evaluate.runs.variant import named_extractor, parse_variants
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.nodes.tools.host_files import HostFiles
@@ -194,7 +191,7 @@ def distill(
     try:
         running = run_all(
             plan, sampled, gate, scorer,
-            tell=tell, progress=lambda: TrainProgress(shown=not quiet), row=_counting(tell),
+            tell=tell, progress=lambda: TrainProgress(shown=not quiet), spent=token_lines(tell),
         )  # fmt: skip
         found = asyncio.run(running)
     except KeyboardInterrupt:
@@ -267,20 +264,6 @@ def _selection(**given: object) -> Selection:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
         raise ThinkgraphError(f"--{option} {first['input']}: {first['msg']}") from None
-
-
-def _counting(tell: Callable[[str], None]) -> Callable[[Row, bool], None]:
-    """A callback for finished runs that reports their number from time to time."""
-    count, told = 0, time.perf_counter()
-
-    def take(row: Row, kept: bool) -> None:
-        nonlocal count, told
-        count += 1
-        if not kept and time.perf_counter() - told >= EVERY:
-            told = time.perf_counter()
-            tell(f"{count} questions answered so far")
-
-    return take
 
 
 def _tell(found: Distilled, out: Path) -> None:

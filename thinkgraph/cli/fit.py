@@ -126,6 +126,7 @@ def fit(
     from thinkgraph.evaluate.fit.fit import Fitter
     from thinkgraph.evaluate.fit.space import Space
     from thinkgraph.evaluate.metrics.find import find_metric
+    from thinkgraph.evaluate.results.progress import token_lines
     from thinkgraph.evaluate.runs.config import Config
     from thinkgraph.evaluate.runs.variant import named_extractor
     from thinkgraph.evaluate.tasks.data import read_questions
@@ -156,7 +157,7 @@ def fit(
         for note in notes(task, chosen=metric is not None, extract=how):
             say(f"thinkgraph: {data}: {note}")
         say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
-        fitter.tell = _tell
+        fitter.tell, fitter.spent = _tell, token_lines(lambda line: say(f"  {line}"))
     try:
         found = asyncio.run(fitter.fit(folder))
     except KeyboardInterrupt:

@@ -27,7 +27,6 @@ from thinkgraph.evaluate.metrics.metric import Metric
 from thinkgraph.evaluate.runs.compare import compare
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.config import Config
-from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.evaluate.tasks.task import Task
@@ -193,7 +192,7 @@ async def distill(
     *,
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[], TrainProgress] = lambda: TrainProgress(shown=False),
-    row: Callable[[Row, bool], None] = lambda row, kept: None,
+    spent: Callable[[int], None] = lambda tokens: None,
 ) -> Distilled:
     """Sample, verify and train, round by round, then compare; a second call resumes the first.
 
@@ -204,7 +203,7 @@ async def distill(
         metric: judges the answers.
         tell: called with a line of text at the beginning of each part.
         progress: makes the display of a round's training.
-        row: called with every run, and whether it was kept from before.
+        spent: called with the number of new tokens of every sample.
 
     Raises:
         TrainError: a question is in both parts, no sample is verified, or a file can't be written.
@@ -220,7 +219,7 @@ async def distill(
     rounds: list[Round] = []
     for number in range(1, plan.rounds + 1):
         last = rounds[-1].adapter if rounds else None
-        sampled = await _sample(plan, number, last, task, tell=tell, row=row)
+        sampled = await _sample(plan, number, last, task, tell=tell, spent=spent)
         rounds.append(
             await _train(
                 plan, number, last, sampled, task=task, metric=metric, tell=tell, progress=progress
@@ -228,7 +227,7 @@ async def distill(
         )
     tell(f"comparing on {len(test.questions)} held-out questions")
     comparison = await compare(
-        test, _competitors(plan, rounds), _config(plan, plan.model), plan.folder, tell=row
+        test, _competitors(plan, rounds), _config(plan, plan.model), plan.folder, spent=spent
     )
     summary = summarize(comparison, metric)
     winner = _winner(summary, rounds)
@@ -273,13 +272,13 @@ async def _sample(
     task: Task,
     *,
     tell: Callable[[str], None],
-    row: Callable[[Row, bool], None],
+    spent: Callable[[int], None],
 ) -> Comparison:
     """The strategy's samples of a round, from the adapter of the round before."""
     tell(f"round {number}: {plan.strategy.label} samples from {len(task.questions)} questions")
     model = f"{plan.model}+{last}" if last else plan.model
     strategy = plan.strategy.model_copy(update={"model": model})
-    return await compare(task, [strategy], _config(plan, model), plan.folder, tell=row)
+    return await compare(task, [strategy], _config(plan, model), plan.folder, spent=spent)
 
 
 async def _train(

@@ -165,6 +165,7 @@ class Fitter:
         tokens: maximum of sampled tokens per question; None: a tenth more than the default takes.
         extract: the extractor of nodes that set none, in short form; None: that of the questions.
         tell: called with each trial.
+        spent: called with the number of new tokens of every sample.
     """
 
     strategy: str
@@ -177,6 +178,7 @@ class Fitter:
     tokens: int | None = None
     extract: Any = None
     tell: Callable[[Trial], None] = lambda trial: None
+    spent: Callable[[int], None] = lambda tokens: None
 
     async def fit(self, out: Path) -> Fit:
         """Search, then evaluate the winner. The same folder resumes an earlier search.
@@ -195,7 +197,7 @@ class Fitter:
             except OSError as error:
                 raise StoreError(f"can't make the folder {out}: {error.strerror}") from None
             scope = digest("fit", self.task.name, self.config.name, self.config.seed)
-            with Store(out / DATABASE, scope) as store:
+            with Store(out / DATABASE, scope, self.spent) as store:
                 runner = self.config.runner(store, hosted)
                 fit = await self._searched(runner, search)
                 return await self._judge(fit, runner, rest) if fit.found else fit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,7 +21,7 @@ EVERY = 30.0
 
 
 class ComparisonProgress(LiveView):
-    """Shows the number of finished runs, the remaining time, and each strategy's accuracy so far.
+    """Shows the finished runs, the remaining time, the new tokens and each accuracy so far.
 
     Args:
         task: the questions.
@@ -44,7 +44,7 @@ class ComparisonProgress(LiveView):
         self._questions = {question.id: question for question in task.questions}
         self._total, self._metric = len(task.questions) * len(variants), metric
         self._counts = {variant.label: [0, 0] for variant in variants}
-        self._done = self._kept = self._failed = 0
+        self._done = self._kept = self._failed = self._tokens = 0
         self._began = self._told = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -75,6 +75,15 @@ class ComparisonProgress(LiveView):
                 self._bar.update(self._task, total=self._total - self._kept)
             else:
                 self._bar.advance(self._task)
+        self._show()
+
+    def spend(self, tokens: int) -> None:
+        """Count new tokens: before the first run ends, only they show that the model works."""
+        self._tokens += tokens
+        self._show()
+
+    def _show(self) -> None:
+        if self.alive:
             self.redraw()
         elif self.shown and time.perf_counter() - self._told >= EVERY:
             self._told = time.perf_counter()
@@ -84,17 +93,20 @@ class ComparisonProgress(LiveView):
         """The progress bar, and each strategy's accuracy so far."""
         picture = Table.grid()
         picture.add_row(self._bar)
-        picture.add_row(
-            Text(f"{self._metric.claim} so far: {self._shares()}{self._notes()}", style="dim")
-        )
+        shares = self._shares() and f"{self._metric.claim} so far: {self._shares()}"
+        told = ", ".join(filter(None, [self._new(), shares])) + self._notes()
+        picture.add_row(Text(told, style="dim"))
         return picture
 
     def _line(self) -> str:
         spent, new = time.perf_counter() - self._began, self._done - self._kept
         left = (self._total - self._done) * spent / new if new else 0.0
         still = f"about {_duration(left)} left" if left else ""
-        told = [f"{self._done} of {self._total} runs", still, self._shares()]
+        told = [f"{self._done} of {self._total} runs", still, self._new(), self._shares()]
         return ", ".join(filter(None, told)) + self._notes()
+
+    def _new(self) -> str:
+        return _pace(self._tokens, time.perf_counter() - self._began) if self._tokens else ""
 
     def _shares(self) -> str:
         counts = self._counts.items()
@@ -104,6 +116,26 @@ class ComparisonProgress(LiveView):
         were = "run was" if self._kept == 1 else "runs were"
         kept = f"; {self._kept} {were} kept from before" if self._kept else ""
         return kept + (f"; {self._failed} failed" if self._failed else "")
+
+
+def token_lines(tell: Callable[[str], None]) -> Callable[[int], None]:
+    """A callback for new tokens that tells their number from time to time."""
+    count, began = 0, time.perf_counter()
+    told = began
+
+    def spend(tokens: int) -> None:
+        nonlocal count, told
+        count += tokens
+        now = time.perf_counter()
+        if now - told >= EVERY:
+            told = now
+            tell(f"{_pace(count, now - began)} so far")
+
+    return spend
+
+
+def _pace(tokens: int, seconds: float) -> str:
+    return f"{tokens:,} tokens, {tokens / max(seconds, 1e-3):.0f} a second"
 
 
 def _duration(seconds: float) -> str:

@@ -27,6 +27,7 @@ async def compare(
     *,
     workers: int = 0,
     tell: Callable[[Row, bool], None] = lambda row, kept: None,
+    spent: Callable[[int], None] = lambda tokens: None,
     ask: bool = True,
 ) -> Comparison:
     """Answer every question with every strategy; answers of earlier starts are reused.
@@ -40,6 +41,7 @@ async def compare(
         out: the folder of the database, created if missing.
         workers: number of engines in a Ray cluster; 0 runs in this process.
         tell: called with every row, and whether it was kept from an earlier start.
+        spent: called with the number of new tokens of every sample; not with ``workers``.
         ask: if false, returns only the rows of earlier starts and runs nothing.
 
     Raises:
@@ -51,7 +53,7 @@ async def compare(
         task = task.model_copy(update={"questions": expecting(task.questions)})
     name = ",".join(dict.fromkeys(each.model for each in variants if each.model)) or config.name
     rows: list[Row] = []
-    spent, seconds, paces = Usage(), 0.0, {}
+    usage, seconds, paces = Usage(), 0.0, {}
     with config.host.open() as hosted:
         for each in variants:
             each.load().check_hosted(each.params, **hosted)
@@ -71,12 +73,12 @@ async def compare(
                 )
             else:
                 own = own.opened()  # before the store's clock starts
-                with Store(out / DATABASE, scope) as store:
+                with Store(out / DATABASE, scope, spent) as store:
                     runner = own.runner(store, hosted)
                     found = await runner.run(task.questions, group, tell, ask=ask)
                     its_spent, its_seconds = store.spent()
             rows += found
-            spent, seconds = spent + its_spent, seconds + its_seconds
+            usage, seconds = usage + its_spent, seconds + its_seconds
             if its_spent.completion_tokens:
                 paces[model] = its_seconds / its_spent.completion_tokens
     return Comparison(
@@ -87,7 +89,7 @@ async def compare(
         variants=tuple(variants),
         questions=task.questions,
         rows=tuple(rows),
-        spent=spent,
+        spent=usage,
         seconds=seconds,
         paces=paces,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,13 +41,19 @@ class Store:
     Args:
         path: the file, created if missing.
         comparison: the key under which the time and tokens of this start are counted.
+        tell: called with the completion tokens of every sample and answer that is added.
 
     Raises:
         StoreError: the file can't be opened, is no such database, or is in use by another process.
     """
 
-    def __init__(self, path: str | Path, comparison: str = "") -> None:
-        self.path, self._comparison = Path(path), comparison
+    def __init__(
+        self,
+        path: str | Path,
+        comparison: str = "",
+        tell: Callable[[int], None] = lambda tokens: None,
+    ) -> None:
+        self.path, self._comparison, self._tell = Path(path), comparison, tell
         self._began = time.perf_counter()
         self._spent = Usage()
         try:
@@ -123,6 +129,7 @@ class Store:
         """Add to the usage of this start."""
         self._spent += usage
         self._note()
+        self._tell(usage.completion_tokens)
 
     def spent(self) -> tuple[Usage, float]:
         """The usage and seconds of the comparison, summed over all its starts."""

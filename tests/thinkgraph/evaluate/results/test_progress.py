@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from thinkgraph.evaluate.metrics.find import find_metric
-from thinkgraph.evaluate.results.progress import ComparisonProgress
+from thinkgraph.evaluate.results.progress import ComparisonProgress, token_lines
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
@@ -54,6 +54,29 @@ def test_a_pipe_gets_plain_lines_with_the_count():
 
 def test_a_terminal_gets_a_bar_of_what_this_start_has_to_do():
     assert "3/7" in shown(ROWS, terminal=True)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_tokens_are_told_before_the_first_run_ends(terminal, monkeypatch):
+    monkeypatch.setattr("thinkgraph.evaluate.results.progress.EVERY", 0)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, highlight=False)
+    with ComparisonProgress(TASK, VARIANTS, find_metric("exact"), console=console) as progress:
+        progress.spend(1200)
+        progress.spend(34)
+    text = console.file.getvalue()
+    assert "1,234 tokens, " in text
+    assert "so far" not in text
+
+
+def test_work_without_a_bar_tells_its_tokens_from_time_to_time(monkeypatch):
+    lines = []
+    monkeypatch.setattr("thinkgraph.evaluate.results.progress.EVERY", 3600)
+    spend = token_lines(lines.append)
+    spend(1200)
+    assert not lines
+    monkeypatch.setattr("thinkgraph.evaluate.results.progress.EVERY", 0)
+    spend(34)
+    assert len(lines) == 1 and lines[0].startswith("1,234 tokens, ")
 
 
 def test_who_has_no_row_yet_has_no_share():

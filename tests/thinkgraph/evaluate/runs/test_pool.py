@@ -108,14 +108,15 @@ async def test_a_stop_sees_the_samples_in_the_order_of_their_lengths(scripted, s
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_every_run_pays_what_it_used(sizes):
     async def check(tmp):
-        with Store(tmp) as store:
+        told = []
+        with Store(tmp, tell=told.append) as store:
             pool = Pool(ScriptedModel(["a b c"] * 9), store, "scripted", 0)
             for n in sizes:
                 generation = PooledModel(pool).generate(ModelRequest(ASKED, WARM, range(n)))
                 assert len(await generation.completions()) == n
                 assert generation.usage.completion_tokens == 3 * n
                 assert generation.usage.model_calls == 1
-            assert store.spent()[0].completion_tokens == 3 * max(sizes)
+            assert store.spent()[0].completion_tokens == 3 * max(sizes) == sum(told)
 
     asyncio.run(check(":memory:"))
 
