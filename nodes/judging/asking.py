@@ -19,7 +19,7 @@ from thinkgraph.nodes.judging.scale import Scale
 from thinkgraph.nodes.judging.written import written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State
 from thinkgraph.nodes.prompts.prompt import Prompt, PromptSetting
-from thinkgraph.nodes.prompts.truncation import truncate_texts
+from thinkgraph.nodes.prompts.truncation import OPTION_TOKENS, truncate_texts
 from thinkgraph.nodes.step import Step, gather
 
 ASKING = frozenset({"judge", "scale", "pairwise"})
@@ -94,7 +94,7 @@ class ModelJudge(SamplingNode):
         if self.scorer == "pairwise":
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
-            asked = replace(asked, prompt=self.versus, room=16)
+            asked = replace(asked, prompt=self.versus, room=OPTION_TOKENS)
             # A reply without a readable preference ends the tournament.
             exact = before.exact and self.verdict == "logits"
             return Cost(before, (self._answered(asked, self.labels),), exact=exact)
@@ -159,12 +159,13 @@ class ModelJudge(SamplingNode):
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> tuple[float | None, list[Criticism]]:
         """A candidate's score (None if none could be read), and the reasons for it as critiques."""
-        messages = step.messages(
-            self._question,
-            state,
-            candidate=candidate.text,
-            answer=candidate.answer or "",
-            **self._terms,
+        known = {"answer": candidate.answer or "", **self._terms}
+        writes = self.has_reasons or self.verdict == "text"
+        messages = truncate_texts(
+            lambda texts: step.messages(self._question, state, candidate=texts[0], **known),
+            [candidate.text],
+            step.models(self.model),
+            room=OPTION_TOKENS + (self.max_tokens if writes else 0),
         )
         if self.verdict == "logits" and not self.has_reasons:
             return await self._chosen(messages, self._lead, step), []

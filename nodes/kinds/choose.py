@@ -18,7 +18,7 @@ from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.judging.written import written_option
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
-from thinkgraph.nodes.prompts.truncation import truncate_texts
+from thinkgraph.nodes.prompts.truncation import OPTION_TOKENS, truncate_texts
 from thinkgraph.nodes.step import Step, gather
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Choose(SamplingNode):
             size, groups = min(left, self.group), -(-left // self.group)
             drafts = tuple((label, before.longest) for label in LABELS[:size])
             shown = groups * min(self.orders, size)
-            request = self.requests(shows={"drafts": drafts}, prompts=shown, room=16)
+            request = self.requests(shows={"drafts": drafts}, prompts=shown, room=OPTION_TOKENS)
             if self.verdict == "logits":
                 prefix = token_bound(self.lead)
                 request = replace(request, samples=0, max_tokens=0, prefix=prefix, options=size)

@@ -25,6 +25,7 @@ from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.judging.written import last_option, written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import OPTION_TOKENS, truncate_texts
 from thinkgraph.nodes.step import Step, gather
 
 META = ("Yes", "No")
@@ -157,12 +158,12 @@ class Critique(SamplingNode):
     async def _review(
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> list[Criticism]:
-        messages = step.messages(
-            self.prompt,
-            state,
-            candidate=candidate.text,
-            answer=candidate.answer or "",
-            verdicts=self._verdicts,
+        known = {"answer": candidate.answer or "", "verdicts": self._verdicts}
+        messages = truncate_texts(
+            lambda texts: step.messages(self.prompt, state, candidate=texts[0], **known),
+            [candidate.text],
+            step.models(self.model),
+            room=self.max_tokens + OPTION_TOKENS,
         )
         first = index * self.samples
         reviews = await step.sample(
@@ -234,10 +235,14 @@ class Critique(SamplingNode):
         self, found: Criticism, candidate: Candidate, sample: int, state: State, step: Step
     ) -> Criticism | None:
         """A rejecting critique, weighted by whether its faults are real; None without budget."""
-        known = {"candidate": candidate.text, "answer": candidate.answer or ""}
-        messages = step.messages(
-            self.meta or "", state, critique=found.text, verdicts=self._verdicts, **known
-        )
+        known = {"answer": candidate.answer or "", "verdicts": self._verdicts}
+
+        def render(texts: list[str]) -> list[Message]:
+            shown = {"candidate": texts[0], "critique": texts[1]}
+            return step.messages(self.meta or "", state, **shown, **known)
+
+        texts, model = [candidate.text, found.text], step.models(self.model)
+        messages = truncate_texts(render, texts, model, room=META_TOKENS)
         valid = await self._valid(messages, sample, step)
         if valid is None:
             return None

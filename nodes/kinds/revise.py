@@ -13,7 +13,7 @@ from thinkgraph.nodes.base.sampling_node import CandidateNode
 from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
-from thinkgraph.nodes.prompts.truncation import truncate_texts
+from thinkgraph.nodes.prompts.truncation import prompt_limit, truncate_texts
 from thinkgraph.nodes.quality import QUALITIES, Quality, unknown
 from thinkgraph.nodes.step import Step, gather
 
@@ -136,7 +136,7 @@ class Revise(CandidateNode):
             shown = {**known, "peers": peers, "history": history}
             return continued(step.messages(self.prompt, state, **shown), self.prefix)
 
-        limit = model.context_length - self.max_tokens
+        limit = prompt_limit(model, self.max_tokens)
         while history and model.count_tokens(render(peers)) > limit:
             history = history[1:]
         return truncate_texts(render, peers, model, room=self.max_tokens)

@@ -15,10 +15,10 @@ import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from functools import reduce
-from itertools import islice
+from itertools import chain, count, islice
 from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,18 +128,20 @@ class _Sessions:
         self._starting: list[asyncio.Task[None]] = []
 
     def tools(self) -> dict[str, BaseTool]:
-        """Start all servers and return their tools by name."""
+        """Start all servers and return their tools by name.
+
+        A name that several tools have gets the server's name in front; if it is still taken, a
+        number at its end.
+        """
         listed = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        count = Counter(_label(tool.name) for _, tools in listed.values() for tool in tools)
-        named = {
-            _label(tool.name if count[_label(tool.name)] == 1 else f"{name}_{tool.name}"): (
-                client,
-                tool,
-            )
-            for name, (client, tools) in listed.items()
-            for tool in tools
-        }
-        return {label: self._tool(label, *found) for label, found in named.items()}
+        times = Counter(_label(tool.name) for _, tools in listed.values() for tool in tools)
+        named: dict[str, BaseTool] = {}
+        for name, (client, tools) in listed.items():
+            for tool in tools:
+                is_only = times[_label(tool.name)] == 1
+                label = _free(_label(tool.name if is_only else f"{name}_{tool.name}"), named)
+                named[label] = self._tool(label, client, tool)
+        return named
 
     async def _start(self) -> dict[str, tuple[Client, list[Any]]]:
         """Open all sessions concurrently; each is opened and closed by the same task."""
@@ -290,6 +292,12 @@ def _parts(value: Any, root: dict[str, Any], within: tuple[str, ...]) -> Iterato
 def _label(name: str) -> str:
     """Convert a name to one that a spec can use."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "_"
+
+
+def _free(label: str, taken: Container[str]) -> str:
+    """The label, with a number at its end if it is taken."""
+    numbered = (f"{label[:58]}_{number}" for number in count(2))
+    return next(each for each in chain([label], numbered) if each not in taken)
 
 
 def _reason(error: BaseException) -> str:

@@ -95,6 +95,12 @@ def test_the_same_name_at_two_servers_has_the_servers_before_it():
         assert "add" not in tools
 
 
+def test_names_that_a_spec_cannot_tell_apart_get_numbers():
+    with mcp_tools({"mcpServers": {"one!": SERVER, "one?": SERVER}}) as tools:
+        assert {"one__add", "one__add_2"} <= tools.keys()
+        assert tools["one__add_2"].name == "one__add_2"
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
