@@ -112,15 +112,6 @@ class ChatTemplate:
         if not self.knows_tools:  # the description in words asks for this form
             self.format = replace(self.format, calls=HERMES)
 
-    def pieces(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        variables: Mapping[str, Any] | None = None,
-    ) -> list[Piece]:
-        """The pieces of the prompt; see :meth:`render`."""
-        return self.render(messages, tools, variables).pieces
-
     def render(
         self,
         messages: Sequence[Message],
