@@ -156,7 +156,7 @@ def test_a_model_without_a_template_gets_plain_turns():
         text_of(template.render([user("hi"), assistant("So")]).pieces)
         == "User: hi\n\nAssistant: So"
     )
-    assert ("</s>", False) in template.render([user("a</s>")])
+    assert ("</s>", False) in template.render([user("a</s>")]).pieces
 
 
 def test_no_message_is_an_error():
