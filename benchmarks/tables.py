@@ -16,8 +16,9 @@ table's model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that 
 
 Models are read from ``--models``, as ``qwen-0.5b.gguf`` and ``qwen-1.5b.gguf``
 (Qwen2.5-Coder-Instruct, Q4_K_M, from ``hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF``), data from
-``--data``: ``gsm8k_test.jsonl`` of github.com/openai/grade-school-math and ``math500_test.json``
-of github.com/rasbt/reasoning-from-scratch.
+``--data``: ``gsm8k_test.jsonl`` and ``gsm8k_train.jsonl`` of
+github.com/openai/grade-school-math (its ``test.jsonl`` and ``train.jsonl``) and
+``math500_test.json`` of github.com/rasbt/reasoning-from-scratch.
 """
 
 from __future__ import annotations
@@ -68,7 +69,15 @@ TREES = (
     "direct,self-consistency@4,8,16,tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,"
     "monte-carlo-tree-search,monte-carlo-tree-search:scorer=agreement,adaptive-branching"
 )
+TEMPERATURES = ",".join(
+    ["direct"]
+    + [f"self-consistency@1,4:temperature={each}" for each in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    + ["self-consistency@1,4:temperature=0.4:prompt=question"]
+)
+"""On training questions, which are in no other table: what the defaults of the votes rest on."""
+EMBEDDED = "smollm2"
 GYM = "reasoning-gym:"
+GENERATED = (GYM, "word-problems:")
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
 
 TABLES = {
@@ -82,6 +91,9 @@ TABLES = {
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
+    "temperature-135m": Table(EMBEDDED, "word-problems:100", 100, TEMPERATURES, ("--seed", "7")),
+    "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
+    "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }
 PICTURE = "gsm8k-1.5b"
 END = "<!-- end -->"
@@ -92,9 +104,11 @@ EXAMPLES, LONGEST = 3, 400
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     """The command line of a comparison."""
     table = TABLES[name]
-    data = table.data if table.data.startswith(GYM) else str(options.data / table.data)
+    data = table.data if table.data.startswith(GENERATED) else str(options.data / table.data)
+    model = options.models / f"{table.model}.gguf"
     words = ["--data", data, "--limit", str(table.limit)]
-    words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
+    words += ["--model", str(model) if table.model != EMBEDDED else EMBEDDED]
+    words += ["--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     words += shlex.split(options.options)
     for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):

@@ -155,8 +155,6 @@ def distill(
     selection = _selection(
         verify=verify, clear=clear, per_question=per_question, order=order, learn=learn
     )
-    if test_data and test is not None:
-        raise ThinkgraphError("--test doesn't apply to --test-data: leave one of them out")
     how = named_extractor(extract) if extract else None
     plan = Plan(
         strategy=_strategy(graph, dict(parse_pairs("--param", param or [])), how),
@@ -175,7 +173,7 @@ def distill(
     )
     check_out(plan)
     sampled, gate = _read_parts(
-        data, test_data, test or TESTED,
+        data, test_data, test,
         fields=read_fields(field), limit=limit, seed=seed, answers=verify == "metric",
     )  # fmt: skip
     judged = gate if verify == "vote" else _joined(sampled, gate)
@@ -183,10 +181,10 @@ def distill(
     scorer.check(judged.questions)
     tell: Callable[[str], None]
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
-    for name, part in {data: sampled, test_data or data: gate}.items():
-        for note in part.notes:
-            tell(f"{name}: {note}")
-    for note in notes(judged.model_copy(update={"notes": ()}), chosen=bool(metric), extract=how):
+    read = {data: sampled, test_data or data: gate}
+    told = [f"{name}: {note}" for name, part in read.items() for note in part.notes]
+    unread = judged.model_copy(update={"notes": ()})
+    for note in (*told, *notes(unread, chosen=bool(metric), extract=how)):
         tell(note)
     try:
         running = run_all(
@@ -209,7 +207,7 @@ def distill(
 def _read_parts(
     data: str,
     test_data: str | None,
-    tested: int,
+    test: int | None,
     *,
     fields: dict[str, str],
     limit: int | None,
@@ -220,10 +218,13 @@ def _read_parts(
     from thinkgraph.evaluate.tasks.data import read_questions
     from thinkgraph.train.distillation import divide_task
 
+    if test_data and test is not None:
+        raise ThinkgraphError("--test doesn't apply to --test-data: leave one of them out")
     if test_data:
         gate = read_questions(test_data, fields=fields, seed=seed + 1)
         return read_questions(data, fields=fields, limit=limit, seed=seed, answers=answers), gate
-    return divide_task(read_questions(data, fields=fields, limit=limit, seed=seed), tested, seed)
+    task = read_questions(data, fields=fields, limit=limit, seed=seed)
+    return divide_task(task, test or TESTED, seed)
 
 
 def _joined(sampled: Task, gate: Task) -> Task:

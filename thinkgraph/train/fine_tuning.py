@@ -91,24 +91,11 @@ def fine_tune(
         TrainError: a package is missing, the data or the model can't be trained on, or a file
             can't be written.
     """
-    need()
-    check_family(model)
-    check_gguf_name(out)
-    refuse_same(out, model)
-    if not conversations:
-        raise TrainError(
-            "no question is left to train on: all of --data is held out; lower --set held_out=N "
-            "or give --held-out FILE"
-        )
-    refuse_shared(conversations, held_out)
+    _check(conversations, held_out, model, out)
     if start:
         _check_start(start, settings)
     folder = working_folder(out)
-    texts = [[m.model_dump() for m in each.messages] for each in (*conversations, *held_out)]
-    asked = digest(
-        file_key(model), base, texts, len(held_out), settings.model_dump(exclude={"threads"}),
-        str(_content(start) if start else None),
-    )  # fmt: skip
+    asked = _digest(conversations, held_out, model, settings, base=base, start=start)
     known = find_record(out, Report, asked, replace=replace)
     if known and known.steps and restored(out, model):
         return known
@@ -145,6 +132,39 @@ def fine_tune(
     _draw(folder, report, f"{out.stem}: {model.stem}, rank {settings.rank}")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return report
+
+
+def _check(
+    conversations: Sequence[Conversation], held_out: Sequence[Conversation], model: Path, out: Path
+) -> None:
+    """Refuse what can't be trained, before anything is read or written."""
+    need()
+    check_family(model)
+    check_gguf_name(out)
+    refuse_same(out, model)
+    if not conversations:
+        raise TrainError(
+            "no question is left to train on: all of --data is held out; lower --set held_out=N "
+            "or give --held-out FILE"
+        )
+    refuse_shared(conversations, held_out)
+
+
+def _digest(
+    conversations: Sequence[Conversation],
+    held_out: Sequence[Conversation],
+    model: Path,
+    settings: TrainSettings,
+    *,
+    base: str | None,
+    start: Path | None,
+) -> str:
+    """A digest of all that the adapter depends on."""
+    texts = [[m.model_dump() for m in each.messages] for each in (*conversations, *held_out)]
+    return digest(
+        file_key(model), base, texts, len(held_out), settings.model_dump(exclude={"threads"}),
+        str(_content(start) if start else None),
+    )  # fmt: skip
 
 
 def _content(adapter: Path) -> str:
