@@ -59,25 +59,25 @@ class Table(NamedTuple):
     more: tuple[str, ...] = ()
 
 
-LONG = (
-    "direct,self-consistency@8,early-stopping@8:window=4,universal-self-consistency,"
-    "best-of-n@8:scorer=judge,few-shot,plan-and-solve,step-back,least-to-most,self-refine,"
-    "chain-of-verification,debate,mixture-of-agents,parallel-think,self-verify-pool:drafts=4,"
-    "arithmetic,program-aided,tool-integrated,react,budget-forcing,router@8"
+OTHERS = (
+    "universal-self-consistency,best-of-n@8:scorer=judge,few-shot,plan-and-solve,step-back,"
+    "least-to-most,self-refine,chain-of-verification,debate,mixture-of-agents,parallel-think,"
+    "self-verify-pool:drafts=4,arithmetic,program-aided,tool-integrated,react,budget-forcing,"
+    "router@8"
 )
-TREES = (
-    "direct,self-consistency@4,8,16,tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,"
-    "monte-carlo-tree-search,monte-carlo-tree-search:scorer=agreement,adaptive-branching"
+SEARCHES = (
+    "tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,monte-carlo-tree-search,"
+    "monte-carlo-tree-search:scorer=agreement,adaptive-branching"
 )
+LONG = f"direct,self-consistency@8,early-stopping@8:window=4,{OTHERS}"
+TREES = f"direct,self-consistency@4,8,{SEARCHES}"
 TEMPERATURES = ",".join(
     ["direct"]
     + [f"self-consistency@1,4:temperature={each}" for each in (0.2, 0.4, 0.6, 0.8, 1.0)]
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
 )
 """On training questions, which are in no other table: what the defaults of the votes rest on."""
-EMBEDDED = "smollm2"
 GYM = "reasoning-gym:"
-GENERATED = (GYM, "word-problems:")
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
 
 TABLES = {
@@ -86,12 +86,11 @@ TABLES = {
     "math500-0.5b": Table("qwen-0.5b", "math500_test.json", 200, QUICK, ("--by", "level")),
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
     "gsm8k-0.5b-long": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, LONG),
-    "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, TREES),
+    "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 30, TREES),
     "gsm8k-1.5b-long": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
-    "temperature-135m": Table(EMBEDDED, "word-problems:100", 100, TEMPERATURES, ("--seed", "7")),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
     "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }
@@ -104,11 +103,9 @@ EXAMPLES, LONGEST = 3, 400
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     """The command line of a comparison."""
     table = TABLES[name]
-    data = table.data if table.data.startswith(GENERATED) else str(options.data / table.data)
-    model = options.models / f"{table.model}.gguf"
+    data = table.data if table.data.startswith(GYM) else str(options.data / table.data)
     words = ["--data", data, "--limit", str(table.limit)]
-    words += ["--model", str(model) if table.model != EMBEDDED else EMBEDDED]
-    words += ["--graphs", table.graphs]
+    words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     words += shlex.split(options.options)
     for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
