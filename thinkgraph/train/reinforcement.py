@@ -97,11 +97,9 @@ def reinforce(
     if known and restored(out, model):
         return list(known.rewards)
     import torch
-    from transformers import set_seed
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    set_seed(settings.seed)
     with quietly():
         loaded = load_base(model, base, precision=settings.precision, quantize=settings.quantize)
         weights = adapted(loaded, settings)

@@ -55,9 +55,11 @@ Tell = Callable[[int, int, Point | None], None]
 
 
 def adapted(base: Any, settings: TrainSettings) -> Any:
-    """The base model with a new adapter, which has no effect yet."""
+    """The base model with a new adapter, which has no effect yet; its seed is the settings'."""
     from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
 
+    set_seed(settings.seed)
     targets: str | list[str] = settings.targets
     if targets != LINEAR:
         targets = [name.strip() for name in settings.targets.split(",")]

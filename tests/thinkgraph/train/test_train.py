@@ -26,7 +26,7 @@ from thinkgraph.train.fine_tuning import Report, _examples, fine_tune, opened_vo
 from thinkgraph.train.folder import ADAPTER, CHECKPOINTS, REPORT, find_record, working_folder
 from thinkgraph.train.reinforcement import score, without_second_bos
 from thinkgraph.train.settings import TrainSettings
-from thinkgraph.train.supervised import IGNORED, all_right, collate, last_checkpoint
+from thinkgraph.train.supervised import IGNORED, adapted, all_right, collate, last_checkpoint
 from thinkgraph.train.weights.base import load_base
 
 torch = pytest.importorskip("torch", reason="needs thinkgraph[train]")
@@ -57,7 +57,7 @@ def train(cli, path, data, out, *more):
 @pytest.mark.model
 async def test_what_was_trained_is_what_the_engine_says(cli, family, data, tmp_path):
     path, out = family("llama"), tmp_path / "learnt.gguf"
-    more = ("-s", "steps=60", "-s", "learning_rate=0.02", "-s", "evaluate_every=20")
+    more = ("-s", "steps=60", "-s", "learning_rate=0.005", "-s", "evaluate_every=20")
     ended = train(cli, path, data, out, *more, "--merge", tmp_path / "whole.gguf")
     assert (ended.status, ended.err) == (0, "")
     report = read_report(out)
@@ -75,6 +75,17 @@ async def test_what_was_trained_is_what_the_engine_says(cli, family, data, tmp_p
         assert (said.text, said.finish_reason) == ("b", "stop")
     (bare,) = await load(str(path)).generate(asked).completions()
     assert bare.text != "b"
+
+
+def test_an_adapter_begins_as_its_seed_says(family):
+    def begun(seed):
+        torch.rand(3)  # whatever was drawn before
+        base = load_base(family("llama"), None, precision="float32")
+        model = adapted(base, TrainSettings(rank=4, seed=seed))
+        return torch.cat([p.flatten() for n, p in model.named_parameters() if "lora_A" in n])
+
+    assert begun(1).equal(begun(1))
+    assert not begun(1).equal(begun(2))
 
 
 @pytest.mark.slow
