@@ -17,6 +17,9 @@ _NOT_UNITS = (
     "and|or|to|half|plus|minus|times|over|if|is|are|was|less|more|fewer|squared|cubed|factorial"
     "|choose|mod|sin|cos|tan|log|sec|csc|cot|sqrt|am|pm|base"
 )
+_MINUTES = re.compile(r"(?<=\d)\s?\\min\b")
+"""`min` after a number, which is spelt as the function."""
+_INCHES = re.compile(r"(?<=\d)\s?in\.?$")
 _MEASURED = re.compile(
     rf"(?P<value>.*[\d}}\])%]|.*\\pi)(?P<space>\s*)(?P<unit>(?!(?:{_NOT_UNITS})\b)"
     r"(?P<first>°?[A-Za-zμ¢€£]+)(?:[\s/.-]+[A-Za-z°']+(?:\s?\^\s?\{?[23]\}?)?)*\.?)"
@@ -26,7 +29,7 @@ _MEASURED = re.compile(
 
 def measured(text: str, read: Read) -> Value | None:
     """`5 km`, `3 red apples`, `5 million dollars`."""
-    match = _MEASURED.fullmatch(text)
+    match = _MEASURED.fullmatch(_with_whole_units(text))
     if match is None or match["value"].count("{") != match["value"].count("}"):
         return None
     value_text, unit_text = match["value"], match["unit"] + (match["power"] or "")
@@ -55,15 +58,24 @@ def _may_be_unit(word: str, apart: bool, value: str, text: str) -> bool:
     return len(word) >= (3 if apart else 4) or word.startswith("°")
 
 
-_COMPOUND = re.compile(r"(\d+(?:\.\d+)?)\s?([A-Za-z]+),?\s(?:and\s)?(\d+(?:\.\d+)?)\s?([A-Za-z]+)")
+def _with_whole_units(text: str) -> str:
+    return _INCHES.sub(" inches", _MINUTES.sub(" minutes", text))
+
+
+_COMPOUND = re.compile(
+    r"(\d+(?:\.\d+)?)\s?([A-Za-z]+),?\s(?:and\s)?(\d+(?:\.\d+)?)\s?([A-Za-z]+)\.?"
+)
 
 
 def compound(text: str, _: Read) -> Value | None:
-    """`2 hours 30 minutes`, `5 feet and 3 inches`."""
-    match = _COMPOUND.fullmatch(text)
-    if match is None or not (is_unit(match[2]) and is_unit(match[4])):
+    """`2 hours 30 minutes`, `5 feet and 3 inches`, `1 h 30 min`."""
+    match = _COMPOUND.fullmatch(_with_whole_units(text))
+    if match is None:
         return None
-    large, small = read_unit(match[2]), read_unit(match[4])
+    first, second = match[2], "minutes" if match[4] == "m" else match[4]  # 1h 30m
+    if not (is_unit(first) and is_unit(second)):
+        return None
+    large, small = read_unit(first), read_unit(second)
     if not large.of_one_kind(small) or large.factor <= small.factor:
         return None
     ratio = small.factor / large.factor
