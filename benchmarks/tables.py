@@ -71,6 +71,11 @@ SEARCHES = (
 )
 LONG = f"direct,self-consistency@8,early-stopping@8:window=4,{OTHERS}"
 TREES = f"direct,self-consistency@4,8,{SEARCHES}"
+WORDS = (
+    "direct,chain-of-thought,plan-and-solve,arithmetic,self-refine:rounds=1,"
+    "self-consistency@1,2,4,8,self-consistency@8:stop=decided,self-certainty@8,best-of-n@8,"
+    "adaptive-consistency@8,router@8"
+)
 TEMPERATURES = ",".join(
     ["direct"]
     + [f"self-consistency@1,4:temperature={each}" for each in (0.2, 0.4, 0.6, 0.8, 1.0)]
@@ -78,6 +83,7 @@ TEMPERATURES = ",".join(
 )
 """On training questions, which are in no other table: what the defaults of the votes rest on."""
 GYM = "reasoning-gym:"
+EMBEDDED, PROBLEMS = "smollm2", "word-problems:100"
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
 
 TABLES = {
@@ -91,6 +97,7 @@ TABLES = {
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
+    "word-problems-135m": Table(EMBEDDED, PROBLEMS, 100, WORDS),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
     "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }
@@ -103,9 +110,11 @@ EXAMPLES, LONGEST = 3, 400
 def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     """The command line of a comparison."""
     table = TABLES[name]
-    data = table.data if table.data.startswith(GYM) else str(options.data / table.data)
+    data = table.data if table.data.startswith((GYM, PROBLEMS)) else str(options.data / table.data)
+    file = str(options.models / f"{table.model}.gguf")
+    model = table.model if table.model == EMBEDDED else file
     words = ["--data", data, "--limit", str(table.limit)]
-    words += ["--model", str(options.models / f"{table.model}.gguf"), "--graphs", table.graphs]
+    words += ["--model", model, "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     words += shlex.split(options.options)
     for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
