@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, Interrupt, interrupt
+from langgraph.types import Command, Interrupt
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.record import RunUsage
@@ -22,6 +23,7 @@ from thinkgraph.graphs.runtime.budget import bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext, in_numbers
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.restart import enclosing
 from thinkgraph.graphs.runtime.result import NO_RESULT, Finished, OutputMismatch, Result, output
 from thinkgraph.graphs.runtime.routes import CONCLUDE
 from thinkgraph.models.arguments import ArgumentError
@@ -113,23 +115,8 @@ class Run:
                 else:
                     values = cast("dict[str, Any]", piece)
         if waiting := values.get("__interrupt__"):
-            async with aclosing(self._wait(waiting)) as events:
-                async for event in events:
-                    yield event
-            return
+            raise Interrupted(waiting, self)
         yield Finished(result=self._result(values, round(time.perf_counter() - began, 3)))
-
-    async def _wait(
-        self, interrupts: Sequence[Interrupt]
-    ) -> AsyncGenerator[NodeEvent | Finished, None]:
-        """Interrupt the enclosing graph's run, if any, and continue this one with the answers."""
-        try:
-            answers = {waiting.id: interrupt(waiting.value) for waiting in interrupts}
-        except (RuntimeError, KeyError):  # there is no enclosing graph
-            raise Interrupted(interrupts, self) from None
-        async with aclosing(self.stream(Command(resume=answers))) as events:
-            async for event in events:
-                yield event
 
     def _result(self, values: dict[str, Any], wall: float) -> Result:
         spec, state = self.spec, channels.read(self.spec, values)
@@ -201,14 +188,16 @@ def start(
         app: the compiled spec, without a checkpointer.
         specs: the spec, followed by those that it uses.
         binding: its params, and the run's models.
-        seed: the seed of all randomness; a random one if None.
+        seed: the seed of all randomness; if None, a random one, or in a node of another graph
+            with a checkpointer one that is the same when the node is started again.
         budget: budget of the run, in addition to the spec's.
         config: LangChain's config: callbacks, tags, metadata.
     """
     spec, *used = specs
     if config is not None and not isinstance(config, Mapping):
         raise ArgumentError(f'a config is such as {{"callbacks": [...]}}, not {config!r}')
-    seed = seed_of(seed)
+    around = enclosing() if may_interrupt((spec, *used)) else None
+    seed = around.seed if around and seed is None else seed_of(seed)
     allowed, requests = _allowed(budget, spec.budget, binding.params), list[RequestRecord]()
     context = RunContext(
         spec,
@@ -220,7 +209,9 @@ def start(
         verifiers=binding.verifiers,
     )
     config = config or RunnableConfig()
-    if may_interrupt((spec, *used)):
+    if around:
+        config = merge_configs(config, around.config)
+    elif may_interrupt((spec, *used)):
         own = {"thread_id": str(uuid4()), "checkpoint_ns": ""}
         config = {**config, "configurable": {**config.get("configurable", {}), **own}}
         app = app.copy({"checkpointer": InMemorySaver()})

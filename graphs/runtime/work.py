@@ -15,7 +15,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.once import keep, keep_sync
+from thinkgraph.graphs.runtime.restart import keep, keep_sync
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
 from thinkgraph.models.event_loop import wait_for
