@@ -17,6 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
 
 import thinkgraph as tg
 from thinkgraph.graphs.runtime.result import Result
@@ -196,6 +197,18 @@ async def test_an_asynchronous_run_goes_on_by_another_process_connection(tmp_pat
         model = refining("One too many.", "The answer is 5.", "Right.")
         values = await refine().compile(saver, model=model).ainvoke(None, THREAD)
     assert (values["answer"]["value"], len(model.calls)) == ("5", 3)
+
+
+def test_a_waiting_run_is_edited_and_goes_on_with_a_named_node() -> None:
+    model = refining("The answer is 6.", "One too many.", "The answer is 5.", "Right.")
+    app = refine().compile(InMemorySaver(), model=model, interrupt_before=["revise"])
+    app.invoke({"question": QUESTION}, THREAD)
+    told = app.get_state(THREAD)
+    (name, critique), *_ = told.values["critiques"].items()
+    edited = {name: {**critique, "text": "Count them on your fingers."}}
+    values = app.invoke(Command(update={"critiques": edited}, goto="revise"), THREAD)
+    assert (told.next, values["answer"]["value"], len(model.calls)) == (("revise",), "5", 4)
+    assert "on your fingers" in str(model.calls[2])
 
 
 def stored(path: Path) -> dict[str, Any]:
