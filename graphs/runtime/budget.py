@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from thinkgraph.graphs.language.spec import Limits, Scalar
-from thinkgraph.graphs.runtime.state import total_usage
-from thinkgraph.models.model import Budget
+from thinkgraph.graphs.runtime.state import Turn, total_usage
+from thinkgraph.models.model import Budget, Usage
 from thinkgraph.nodes.base.param import bind
 
 MOST_RUNS = 1024
@@ -29,6 +29,7 @@ class RunBudget(Budget):
         self._active = 0
         self._elapsed = 0.0
         self._clock = threading.Lock()
+        self._charged: set[str] = set()
 
     @property
     def elapsed(self) -> float:
@@ -49,12 +50,31 @@ class RunBudget(Budget):
                 self._elapsed = self.elapsed
                 self._active -= 1
 
-    def restore(self, values: Mapping[str, Any]) -> None:
-        """Restore the spent tokens, calls and time from the channels of a run."""
-        spent, turn = total_usage(values), values.get("turn") or {}
-        self._spent_tokens, self._spent_calls = spent.completion_tokens, spent.model_calls
-        self._elapsed = turn.get("elapsed_s", 0.0)
-        self.cut = turn.get("cut")
+    def resume(self, values: Mapping[str, Any]) -> None:
+        """Charge what a run had spent before it was resumed, to this budget and those above.
+
+        A used graph's run that is interrupted isn't in the channels of the graph above yet. A
+        budget that saw the run begin, or was charged for it, has counted everything since.
+
+        Args:
+            values: the values of the run's channels.
+        """
+        turn = values["turn"]
+        with self._clock:
+            if turn["id"] not in self._charged:
+                self._charged.add(turn["id"])
+                self._charge(total_usage(values), turn)
+        if isinstance(self.parent, RunBudget):
+            self.parent.resume(values)
+
+    def _charge(self, spent: Usage, turn: Turn) -> None:
+        with self._lock:
+            self._spent_tokens += spent.completion_tokens
+            self._spent_calls += spent.model_calls
+        elapsed = turn.get("elapsed_s", 0.0)
+        self._elapsed += elapsed
+        self._began -= elapsed
+        self.cut = self.cut or turn.get("cut")
 
 
 class RunBudgets:
@@ -83,7 +103,7 @@ class RunBudgets:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = RunBudget(least(self._limits, limits), above)
-                self._kept[key].restore(values)
+                self._kept[key].resume(values)
             self._kept.move_to_end(key)
             if len(self._kept) > MOST_RUNS:
                 self._kept.popitem(last=False)
@@ -114,7 +134,7 @@ def least(one: Limits, other: Limits | None) -> Limits:
 
 
 def limited(
-    limits: Limits, params: Mapping[str, Scalar], parent: Budget | None = None
+    limits: Limits | None, params: Mapping[str, Scalar], parent: Budget | None = None
 ) -> RunBudget:
     """A new budget with these limits, within a parent."""
     return RunBudget(bound(limits, params), parent)

@@ -19,6 +19,7 @@ from pydantic import ModelWrapValidatorHandler as Handler
 from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
+from thinkgraph.graphs.runtime.budget import RunBudget
 from thinkgraph.graphs.runtime.models import AnyModel
 from thinkgraph.models.arguments import ArgumentError
 from thinkgraph.models.errors import ThinkgraphError
@@ -164,7 +165,7 @@ class RunContext:
     graph: Spec
     seed: int
     models: Models
-    budget: Budget | None = None
+    budget: RunBudget
     emit: Callable[[NodeEvent], None] | None = None
     scope: str = ""
     record: Callable[[RequestRecord], None] | None = None

@@ -120,17 +120,14 @@ class NodeRunner:
         step.emit(NodeStarted(node=step.node, round=step.round))
         began = time.perf_counter()
         try:
-            if isinstance(total, RunBudget):
-                with total.running():
-                    yield run
-            else:
+            with total.running():
                 yield run
             step.raise_if_failed()
         except ThinkgraphError as error:
             raise error.at(f"node {step.node!r}") from error
         run.wall_s = round(time.perf_counter() - began, 3)
 
-    def _step(self, values: Json) -> tuple[Step, Budget | None]:
+    def _step(self, values: Json) -> tuple[Step, RunBudget]:
         """The step of this run of the node, and the budget of the graph's whole run."""
         context = self._context(values)
         limits = self.spec.nodes[self.name].budget if self.name in self.spec.nodes else None
@@ -156,6 +153,7 @@ class NodeRunner:
         """The run's ``RunContext``, or one made from its ``Context`` and the binding."""
         given = own_context(self.spec)
         if isinstance(given, RunContext):
+            given.budget.resume(values)
             return given
         own = given
         limits = own.budget if isinstance(own.budget, Limits) else None
@@ -192,9 +190,8 @@ class NodeRunner:
 
     def _progress(self, run: Run, after: Json) -> Json:
         """The update of the turn's channel after a run of the node."""
-        turn: Json = {"id": after["turn"]["id"]}
-        if isinstance(run.total, RunBudget):
-            turn |= {"elapsed_s": run.total.elapsed, "cut": run.total.cut}
+        total = run.total
+        turn: Json = {"id": after["turn"]["id"], "elapsed_s": total.elapsed, "cut": total.cut}
         if run.update.answer is not None:
             turn["answered"] = live(after)
         return turn
@@ -254,7 +251,7 @@ class Conclusion(NodeRunner):
             output(self.spec, channels.read(self.spec, after), after)
         total = self._context(values).budget
         self.budgets.forget(total)
-        message = reply(self.spec, after, total.cut if total else None, self.writers)
+        message = reply(self.spec, after, total.cut, self.writers)
         return {**written, "messages": [message]}
 
 
@@ -328,6 +325,6 @@ class Run:
 
     state: State
     step: Step
-    total: Budget | None
+    total: RunBudget
     update: Update = field(default_factory=Update)
     wall_s: float = 0.0

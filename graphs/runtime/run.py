@@ -19,7 +19,7 @@ from langgraph.types import Command, Interrupt
 from thinkgraph.graphs.language.spec import Limits, Scalar, Spec
 from thinkgraph.graphs.record import RunUsage
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.budget import bound, least, limited
+from thinkgraph.graphs.runtime.budget import RunBudget, bound, least, limited
 from thinkgraph.graphs.runtime.compile import build
 from thinkgraph.graphs.runtime.context import Allowance, Binding, RunContext, in_numbers
 from thinkgraph.graphs.runtime.models import Roles
@@ -140,7 +140,7 @@ class Run:
             inputs={name: state.fields[name] for name in spec.inputs},
             counts=values.get("counts", {}),
             requests=tuple(self.requests),
-            cut=self.context.budget.cut if self.context.budget else None,
+            cut=self.context.budget.cut,
         )
         try:
             return made.model_copy(update={"output": output(spec, state, values)})
@@ -264,7 +264,7 @@ def limits_of(given: Limits | Mapping[str, float] | None) -> Limits:
 
 def _allowed(
     given: Allowance | None, stated: Limits | None, params: Mapping[str, Scalar]
-) -> Budget:
+) -> RunBudget:
     if isinstance(given, Budget):
-        return limited(stated, params, given) if stated else given
+        return limited(stated, params, given)
     return limited(least(bound(stated, params), bound(limits_of(given), params)), params)

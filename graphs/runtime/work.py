@@ -97,12 +97,11 @@ class GraphWork:
         return channels.plain(state, given)
 
     def _context(self, step: Step) -> RunContext:
-        limits, budget = self.spec.budget, step.budget
         return RunContext(
             graph=self.spec,
             seed=step.seed,
             models=step.models,
-            budget=limited(limits, self.params, budget) if limits else budget,
+            budget=limited(self.spec.budget, self.params, step.budget),
             emit=step.emit,
             scope=f"{step.key}/",
             record=step.record,

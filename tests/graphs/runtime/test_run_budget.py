@@ -1,13 +1,16 @@
 """One budget for a whole run of a compiled graph, whatever its nodes do and however it ends."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 import thinkgraph as tg
 from thinkgraph.graphs.language.spec import Limits
+from thinkgraph.graphs.runtime.budget import RunBudget
 from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError
@@ -90,6 +93,60 @@ def test_a_resumed_run_has_what_was_left(tmp_path: Any) -> None:
     values = graph.compile(saver, model=says()).invoke(None, THREAD)
     assert [c["tokens"] for c in values["candidates"].values()] == [3, 1]
     assert cut(values) == "the budget of 4 tokens is spent"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def using_one_that_waits(folder: Path, place: str) -> tg.Graph:
+    """A graph that uses another, which asks a person between two drafts; together 4 tokens."""
+    limits = {place: Limits(tokens=4)}
+    inner = tg.Graph("inner", budget=limits.get("inner"))
+    inner.add(draft=tg.Generate(), look=tg.Review(), more=tg.Generate())
+    inner.edge(tg.START, "draft", "look", "more", tg.END)
+    inner.save(folder / "inner.yaml")
+    outer = tg.Graph("outer", budget=limits.get("outer"))
+    outer.add(all=tg.NodeSpec(use="inner.yaml", budget=limits.get("node")))
+    outer.edge(tg.START, "all", tg.END)
+    return outer
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("place", ["inner", "node", "outer"])
+def test_a_resumed_run_has_what_a_used_graph_had_left(
+    folder: Path, place: str, restarted: bool
+) -> None:
+    graph, saver = using_one_that_waits(folder, place), InMemorySaver()
+    app = graph.compile(saver, model=says())
+    app.invoke(QUESTION, THREAD)
+    if restarted:
+        app = graph.compile(saver, model=says())
+    values = app.invoke(Command(resume=True), THREAD)
+    assert total_usage(values).completion_tokens == 4
+    assert cut(values) == "the budget of 4 tokens is spent"
+
+
+@pytest.mark.parametrize("place", ["inner", "node", "outer"])
+def test_an_interrupted_run_resumes_with_what_a_used_graph_had_left(
+    folder: Path, place: str
+) -> None:
+    with pytest.raises(tg.Interrupted) as waiting:
+        using_one_that_waits(folder, place).run("?", model=says())
+    result = waiting.value.resume(True)
+    assert result.usage.completion_tokens == 4
+    assert result.cut == "the budget of 4 tokens is spent"
+
+
+def test_the_time_of_a_used_graph_is_charged_once_to_the_budgets_above() -> None:
+    outer = RunBudget(Limits())
+    inner = RunBudget(Limits(), outer)
+    outer.resume({"turn": {"id": "outer", "elapsed_s": 1.0}})
+    for _ in range(2):
+        inner.resume({"turn": {"id": "inner", "elapsed_s": 2.0}})
+    assert (outer.elapsed, inner.elapsed) == (3.0, 2.0)
 
 
 def test_who_goes_back_to_a_checkpoint_has_what_was_left_there() -> None:
