@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from thinkgraph.graphs.language.spec import Limits, Scalar
 from thinkgraph.graphs.runtime.state import Turn, total_usage
@@ -77,6 +77,26 @@ class RunBudget(Budget):
         self.cut = self.cut or turn.get("cut")
 
 
+class Place(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+        invocation: what identifies the invocation that continues the run.
+        checkpoint: the id of the checkpoint of the current step.
+    """
+
+    invocation: object
+    checkpoint: str
+
+    def continues(self, last: Place) -> bool:
+        """Whether the run came here from there; else it went on from another checkpoint.
+
+        An invocation only goes forward. One that resumes an interrupted step is at that step's
+        checkpoint, while one that goes back has LangGraph begin a branch with a new checkpoint.
+        """
+        return self.invocation is last.invocation or self.checkpoint == last.checkpoint
+
+
 class RunBudgets:
     """The budgets of a compiled graph's runs, each shared by the run's nodes.
 
@@ -86,33 +106,38 @@ class RunBudgets:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._kept: OrderedDict[Any, RunBudget] = OrderedDict()
+        self._kept: OrderedDict[Any, tuple[Place, RunBudget]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(
-        self, values: Mapping[str, Any], limits: Limits | None, above: Budget | None
+        self, values: Mapping[str, Any], place: Place, limits: Limits | None, above: Budget | None
     ) -> RunBudget:
         """The budget of the run to which the channels belong.
 
         Args:
             values: the values of the channels.
+            place: where the run is.
             limits: limits that the invocation sets.
             above: a budget of the caller, as the parent of this one.
         """
         key = values["turn"]["id"], limits, above
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = RunBudget(least(self._limits, limits), above)
-                self._kept[key].resume(values)
+            kept = self._kept.get(key)
+            if kept is not None and place.continues(kept[0]):
+                budget = kept[1]
+            else:
+                budget = RunBudget(least(self._limits, limits), above)
+                budget.resume(values)
+            self._kept[key] = place, budget
             self._kept.move_to_end(key)
             if len(self._kept) > MOST_RUNS:
                 self._kept.popitem(last=False)
-            return self._kept[key]
+            return budget
 
     def forget(self, budget: Budget | None) -> None:
         """Drop a finished run's budget; resuming one of its checkpoints restores what was left."""
         with self._lock:
-            for key in [key for key, kept in self._kept.items() if kept is budget]:
+            for key in [key for key, (_, kept) in self._kept.items() if kept is budget]:
                 del self._kept[key]
 
 

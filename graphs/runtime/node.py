@@ -16,7 +16,7 @@ from langgraph.types import Command, RetryPolicy, Send
 from thinkgraph.graphs.language.spec import ITEM, Limits, Retry, Spec
 from thinkgraph.graphs.requirements import Requirements, check_models
 from thinkgraph.graphs.runtime import state as channels
-from thinkgraph.graphs.runtime.budget import RunBudget, RunBudgets, limited
+from thinkgraph.graphs.runtime.budget import Place, RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.result import output
@@ -163,7 +163,7 @@ class NodeRunner:
             graph=self.spec,
             seed=self.binding.seed if own.seed is None else own.seed,
             models=Roles(own.model, own.models) if has_models else self.binding.models,
-            budget=self.budgets.of(values, limits, above),
+            budget=self.budgets.of(values, here(), limits, above),
             tools={**self.binding.tools, **(own.tools or {})},
             verifiers={**self.binding.verifiers, **(own.verifiers or {})},
         )
@@ -191,7 +191,9 @@ class NodeRunner:
     def _progress(self, run: Run, after: Json) -> Json:
         """The update of the turn's channel after a run of the node."""
         total = run.total
-        turn: Json = {"id": after["turn"]["id"], "elapsed_s": total.elapsed, "cut": total.cut}
+        turn: Json = {"id": after["turn"]["id"], "elapsed_s": total.elapsed}
+        if total.cut:  # None would replace what a node side by side with it has written
+            turn["cut"] = total.cut
         if run.update.answer is not None:
             turn["answered"] = live(after)
         return turn
@@ -297,6 +299,14 @@ def own_context(spec: Spec) -> RunContext | Context:
     if isinstance(given, RunContext) and given.graph is spec:
         return given
     return given if isinstance(given, Context) else Context()
+
+
+def here() -> Place:
+    """Where the run of the current node is."""
+    runtime = get_runtime()
+    info = runtime.execution_info
+    # Older versions of LangGraph have no `control`: all invocations are the same then.
+    return Place(getattr(runtime, "control", None), info.checkpoint_id if info else "")
 
 
 def live(values: Json) -> list[str]:

@@ -161,6 +161,41 @@ def test_who_goes_back_to_a_checkpoint_has_what_was_left_there() -> None:
     assert cut(first) == cut(again)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_goes_back_within_an_unfinished_turn_has_what_was_left_there(restarted: bool) -> None:
+    graph, saver = tg.load("self-consistency"), InMemorySaver()
+    given = {"samples": 4, "budget": {"tokens": 12}, "interrupt_before": ["vote"]}
+    app = graph.compile(saver, model=says(), **given)
+    app.invoke(QUESTION, THREAD)
+    before = next(s for s in app.get_state_history(THREAD) if s.next == ("sample",))
+    if restarted:
+        app = graph.compile(saver, model=says(), **given)
+    again = app.invoke(None, before.config)
+    assert [c["tokens"] for c in again["candidates"].values()] == [3, 3, 3, 3]
+    assert [c["finish_reason"] for c in again["candidates"].values()] == ["stop"] * 4
+
+
+def test_a_step_that_is_resumed_has_spent_what_finished_nodes_of_it_spent() -> None:
+    graph = tg.Graph("aside", budget=Limits(tokens=7))
+    graph.add(draft=tg.Generate(), aside=tg.Generate(), look=tg.Review(), more=tg.Generate())
+    graph.edge(tg.START, "draft", ["aside", "look"], "more", tg.END)
+    app = graph.compile(InMemorySaver(), model=says())
+    app.invoke(QUESTION, THREAD)
+    values = app.invoke(Command(resume=True), THREAD)
+    assert total_usage(values).completion_tokens == 7
+    assert cut(values) == "the budget of 7 tokens is spent"
+
+
+async def test_a_node_that_is_not_cut_leaves_what_cut_another() -> None:
+    graph = tg.Graph("aside", budget=Limits(tokens=4))
+    graph.add(a=tg.Generate(), b=tg.Generate(), vote=tg.Vote())
+    graph.edge(tg.START, ["a", "b"], "vote", tg.END)
+    saver, model = InMemorySaver(), says("a b c d e f", "5")
+    await graph.compile(saver, model=model, interrupt_before=["vote"]).ainvoke(QUESTION, THREAD)
+    values = await graph.compile(saver, model=model).ainvoke(None, THREAD)
+    assert cut(values) == "the budget of 4 tokens is spent"
+
+
 def test_each_turn_of_a_thread_has_the_whole_budget() -> None:
     graph = tg.load("direct")
     app = graph.compile(InMemorySaver(), model=says(), budget={"calls": 1})
