@@ -30,6 +30,7 @@ class RunBudget(Budget):
         self._elapsed = 0.0
         self._clock = threading.Lock()
         self._charged: set[str] = set()
+        self._failed: dict[str, Usage] = {}
 
     @property
     def elapsed(self) -> float:
@@ -75,6 +76,16 @@ class RunBudget(Budget):
         self._elapsed += elapsed
         self._began -= elapsed
         self.cut = self.cut or turn.get("cut")
+
+    def fail(self, task: str, spent: Usage) -> None:
+        """Note the usage of a failed attempt, which writes no channels, for the next one."""
+        with self._lock:
+            self._failed[task] = self._failed.get(task, Usage()) + spent
+
+    def take_failed(self, task: str) -> Usage:
+        """The noted usage of a task's failed attempts, for the attempt that succeeded."""
+        with self._lock:
+            return self._failed.pop(task, Usage())
 
 
 class Place(NamedTuple):

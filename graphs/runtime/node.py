@@ -124,6 +124,7 @@ class NodeRunner:
                 yield run
             step.raise_if_failed()
         except ThinkgraphError as error:
+            total.fail(task_id(), step.usage)
             raise error.at(f"node {step.node!r}") from error
         run.wall_s = round(time.perf_counter() - began, 3)
 
@@ -170,7 +171,8 @@ class NodeRunner:
 
     def _written(self, run: Run, values: Json) -> Any:
         step, update = run.step, run.update
-        usage = {**step.usage.model_dump(), "wall_s": run.wall_s}
+        spent = step.usage + run.total.take_failed(task_id())
+        usage = {**spent.model_dump(), "wall_s": run.wall_s}
         if step.failures:
             usage["failures"] = step.failures
         written: Json = {
@@ -299,6 +301,12 @@ def own_context(spec: Spec) -> RunContext | Context:
     if isinstance(given, RunContext) and given.graph is spec:
         return given
     return given if isinstance(given, Context) else Context()
+
+
+def task_id() -> str:
+    """The id of the LangGraph task, which a node's attempts and its fallback have in common."""
+    info = get_runtime().execution_info
+    return info.task_id if info else ""
 
 
 def here() -> Place:

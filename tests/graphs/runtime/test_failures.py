@@ -1,6 +1,7 @@
 """What fails: one sample of several, one candidate of several, a node that is tried again."""
 
 import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 import thinkgraph as tg
@@ -8,6 +9,7 @@ from thinkgraph.graphs.checker.check import check
 from thinkgraph.graphs.language.document import Document
 from thinkgraph.graphs.language.problem import SpecError
 from thinkgraph.graphs.runtime.node import retry_policy
+from thinkgraph.graphs.runtime.state import total_usage
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.view import report
@@ -105,6 +107,36 @@ def test_a_node_is_run_again_as_often_as_its_retry_allows(compiled):
     else:
         assert made.run(QUESTION, model=model).answer.value == "5"
     assert len(model.calls) == 3
+
+
+class Breaks(FakeListChatModel):
+    """A chat model whose first stream breaks after 9 of its 16 pieces, each of one token."""
+
+    broke: bool = False
+
+    async def _astream(self, *args, **kwargs):
+        pieces = [piece async for piece in super()._astream(*args, **kwargs)]
+        breaks, self.broke = not self.broke, True
+        for piece in pieces[:9] if breaks else pieces:
+            yield piece
+        if breaks:
+            raise OSError("reset")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("falls_back", [False, True])
+def test_the_usage_of_a_failed_attempt_counts(falls_back, compiled):
+    made = drafting(**({"fallback": "other"} if falls_back else {"retry": waiting()}))
+    if falls_back:
+        made.add(other=tg.Generate())
+    model = Breaks(responses=["The answer is 5."])
+    if compiled:
+        usage = total_usage(made.compile(model=model).invoke({"question": QUESTION}))
+    else:
+        result = made.run(QUESTION, model=model)
+        usage = result.usage
+        assert [request.usage.completion_tokens for request in result.requests] == [9, 16]
+    assert (usage.completion_tokens, usage.model_calls) == (25, 2)
 
 
 def test_a_node_that_keeps_failing_is_an_error():
