@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
 from thinkgraph.graphs.graph import Graph
-from thinkgraph.graphs.runtime.result import Finished, Result
+from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
 from thinkgraph.graphs.runtime.run import Interrupted
 from thinkgraph.models.chat import TokenCounter
 from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
@@ -83,10 +83,11 @@ class Account(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """The result of one run."""
+    """The result of one run, and its answer as a message."""
 
     choice: int
     result: Result
+    text: str
 
 
 Event = Piece | Ended | Account
@@ -271,16 +272,17 @@ async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerato
             "params": {**ask.chosen.params, **ask.params},
             **service.hosted,
         }
-        ran: dict[int, Result] = {}
+        ran: list[Ran] = []
         async with aclosing(_merged(graph, ask, settings)) as events:
             async for event in events:
                 if isinstance(event, Ran):
-                    ran[event.choice] = event.result
+                    ran.append(event)
                 else:
                     yield event
-        results = [ran[choice] for choice in sorted(ran)]
+        ran.sort(key=lambda one: one.choice)
+        results = [one.result for one in ran]
         usage = sum((result.usage for result in results), Usage())
-        visible = sum(_visible(result, models[ask.chosen.model]) for result in results)
+        visible = sum(_visible(one, models[ask.chosen.model]) for one in ran)
         for result in results:
             if (tally := result.answer.tally) and tally.winner and result.answer.of > 1:
                 label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
@@ -334,14 +336,15 @@ async def _run(
 ) -> AsyncGenerator[Event | Ran, None]:
     """One run, with its thoughts as reasoning and its answer as content."""
     writer = graph.writer({n: v for n, v in settings["params"].items() if n in graph.spec.params})
+    shown = writer if writer and _writes_once(graph, writer) else None
     thoughts, written = Thoughts(writer), ""
-    stream = graph.stream(to_langchain(ask.messages), **settings)
-    async with aclosing(_asking(stream, ask, settings["budget"])) as events:
+    stream = _ended(graph.stream(to_langchain(ask.messages), **settings), ask, settings["budget"])
+    async with aclosing(stream) as events:
         async for event in events:
-            if isinstance(event, Finished):
-                result = event.result
+            if isinstance(event, Ran):
+                ran = event._replace(choice=choice)
                 break
-            content = event.text if isinstance(event, TextDelta) and event.node == writer else ""
+            content = event.text if isinstance(event, TextDelta) and event.node == shown else ""
             written += content
             reasoning = thoughts.take(event)
             if content or reasoning:
@@ -350,10 +353,39 @@ async def _run(
             return
     if rest := thoughts.close():
         yield Piece(choice, reasoning=rest)
-    if rest := _unsaid(result, written):
+    if rest := _unsaid(ran, written):
         yield Piece(choice, rest)
-    yield Ended(choice, "length" if _is_cut(result) else "stop")
-    yield Ran(choice, result)
+    yield Ended(choice, "length" if _is_cut(ran.result) else "stop")
+    yield ran
+
+
+def _writes_once(graph: Graph, writer: str) -> bool:
+    """Whether a node's text can be sent as it grows: a second attempt would be sent after it."""
+    nodes = graph.spec.nodes
+    stands_in = any(node.fallback == writer for node in nodes.values())
+    return not (nodes[writer].retry or nodes[writer].fallback or stands_in)
+
+
+async def _ended(
+    events: AsyncGenerator[NodeEvent | Finished, None], ask: Ask, budget: Budget
+) -> AsyncGenerator[NodeEvent | Ran, None]:
+    """The events of a run, which ends with its text even if a limit cut its output.
+
+    Raises:
+        RequestError: status 502: the output doesn't match its schema, and no limit cut it.
+    """
+    try:
+        async with aclosing(_asking(events, ask, budget)) as asked:
+            async for event in asked:
+                if isinstance(event, Finished):
+                    yield Ran(0, event.result, answer_text(event.result))
+                else:
+                    yield event
+    except OutputMismatch as error:
+        result = error.result
+        if result is None or not _is_cut(result):
+            raise RequestError(str(error), status=502) from error
+        yield Ran(0, result, result.answer.text or result.answer.value or "")
 
 
 async def _asking(
@@ -392,10 +424,10 @@ async def _replied(ask: Ask, request: Any, budget: Budget) -> Any:
     return None
 
 
-def _unsaid(result: Result, written: str) -> str:
+def _unsaid(ran: Ran, written: str) -> str:
     """The rest of an answer, a part of which a node has already written."""
-    text = answer_text(result)
-    if written and written.strip() in (text.strip(), result.answer.text.strip()):
+    text = ran.text
+    if written and written.strip() in (text.strip(), ran.result.answer.text.strip()):
         return ""  # the output may be the same JSON value in another spelling
     return text.removeprefix(written) if text.startswith(written) else f"\n\n{text}"
 
@@ -413,10 +445,11 @@ def _is_cut(result: Result) -> bool:
     return result.cut is not None or (found is not None and _reason(found.finish_reason) != "stop")
 
 
-def _visible(result: Result, model: Model) -> int:
+def _visible(ran: Ran, model: Model) -> int:
     """The number of tokens in the answer itself."""
     if isinstance(model, TokenCounter):
-        return _count(model, answer_text(result))
+        return _count(model, ran.text)
+    result = ran.result
     found = next((c for c in result.candidates if c.id == result.answer.candidate), None)
     return found.tokens if found else 0
 
