@@ -22,12 +22,14 @@ def from_chat(messages: Sequence[ChatMessage]) -> list[Message]:
         RequestError: a content isn't text, or a tool call is malformed.
     """
     names: dict[str, str] = {}
+    last = ""  # the id of the last call: results of the legacy role `function` name none
     found = []
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
-        calls = _calls(message.tool_calls or (), place)
+        calls = _calls(message, number, place)
         names |= {call.id: call.name for call in calls}
-        asked = message.tool_call_id or ""
+        last = calls[-1].id if calls else last
+        asked = message.tool_call_id or (last if message.role == "function" else "")
         role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
         found.append(
             Message.model_validate(
@@ -125,22 +127,33 @@ def text_of(content: Any, place: str) -> str:
     return "".join(texts)
 
 
-def _calls(calls: Sequence[Mapping[str, Any]], place: str) -> tuple[ToolCall, ...]:
+def _calls(message: ChatMessage, number: int, place: str) -> tuple[ToolCall, ...]:
+    """The tool calls of a message, including the legacy ``function_call``, which has no id."""
     found = []
-    for call in calls:
+    for call in message.tool_calls or ():
         function = call.get("function")
         told: Mapping[str, Any] = function if isinstance(function, Mapping) else {}
         found.append(_call(call.get("id"), told.get("name"), told.get("arguments"), place))
+    if (legacy := message.function_call) is not None:
+        id = f"call_{number}"
+        found.append(_call(id, legacy.get("name"), legacy.get("arguments"), place))
     return tuple(found)
 
 
 def _call(id: Any, name: Any, arguments: Any, place: str) -> ToolCall:
-    try:
-        values = json.loads(arguments) if isinstance(arguments, str) and arguments else {}
-    except (ValueError, RecursionError):
-        values = None
+    values = _arguments(arguments)
     if not isinstance(name, str) or not isinstance(values, dict):
         raise RequestError(
             f"{place}: a tool call needs a name, and a JSON object as its arguments", param=place
         )
     return ToolCall(id=str(id or ""), name=name, arguments=values)
+
+
+def _arguments(given: Any) -> Any:
+    """A call's arguments, which some clients send as an object; None if a text isn't JSON."""
+    if given is None or given == "":
+        return {}
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        return None
