@@ -88,8 +88,13 @@ def answer_schema(response_format: Any) -> dict[str, Any] | None:
             case "json_object":
                 return dict(response_format["schema"])
             case "json_schema":
-                told = response_format.get("json_schema") or {}
-                return dict(told.get("schema") or told)
+                told = response_format.get("json_schema")
+                if not isinstance(told, dict) or not isinstance(told.get("schema"), dict):
+                    raise ModelError(
+                        "a response_format of type json_schema needs json_schema.schema, which is "
+                        "a JSON object; {} is any JSON"
+                    )
+                return dict(told["schema"])
     return json_schema(response_format)
 
 

@@ -104,7 +104,7 @@ class EndpointModel(LangChainModel):
         given = {name: settings.pop(name) for name in BESIDE if name in settings}
         fields = type(sampling).model_fields
         extra = {name: value for name, value in given.items() if value != fields[name].default}
-        if schema := extra.pop("json_schema", None):
+        if (schema := extra.pop("json_schema", None)) is not None:  # {} is any JSON
             extra["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": schema, "strict": True},

@@ -167,6 +167,25 @@ def test_an_answer_is_of_the_schema_that_was_asked_for(client: openai.OpenAI) ->
         assert {*json.loads(done.choices[0].message.content or "")} == {"sum"}
 
 
+def test_an_empty_schema_is_any_json(serve: Serve) -> None:
+    model = ScriptedModel(lambda messages, seed: "[1, 2]")
+    client = openai.OpenAI(base_url=f"{serve(model).url}/v1", api_key="none", max_retries=0)
+    form: Any = {"type": "json_schema", "json_schema": {"name": "anything", "schema": {}}}
+    for name in ("scripted", "direct"):
+        done = client.chat.completions.create(model=name, messages=ASKED, response_format=form)
+        assert done.choices[0].message.content == "[1, 2]"
+    assert model.calls[0].sampling.json_schema == {}
+    assert not any("anything" in m.content for call in model.calls for m in call.messages)
+
+
+def test_an_empty_schema_is_enforced(client: openai.OpenAI) -> None:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "anything", "schema": {}}}
+    (choice,) = client.chat.completions.create(
+        model="tiny", messages=ASKED, response_format=form, seed=1
+    ).choices
+    assert choice.message.content and choice.message.content[0] in '{["-0123456789tfn'
+
+
 def test_a_model_calls_the_tool_that_it_must(client: openai.OpenAI) -> None:
     digit = {"type": "integer", "minimum": 0, "maximum": 9}
     parameters = {"type": "object", "properties": {"a": digit}, "required": ["a"]}
@@ -303,7 +322,18 @@ def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
         {"model": "tiny", "tool_choice": "required"},
         {"model": "tiny", "functions": [{"name": "f"}]},
         {"model": "tiny", "modalities": ["text", "audio"]},
+        {"model": "tiny", "guided_json": {"type": "object"}},
+        {"model": "tiny", "grammar": 'root ::= "a"'},
+        {"model": "tiny", "json_schema": {"type": "object"}},
+        {"model": "tiny", "stop_token_ids": [2]},
+        {"model": "tiny", "ignore_eos": True},
+        {"model": "tiny", "text": {"format": {"type": "json_object"}}},
+        {"model": "tiny", "max_output_tokens": 3},
+        {"model": "tiny", "logit_bias": {"5": 101}},
         {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "it"}}},
+        {"response_format": {"type": "json_object", "schema": 3}},
         {"response_format": {"type": "json_schema", "json_schema": {"schema": {"$ref": "/a"}}}},
         {"response_format": {"type": "json_schema", "schema": {"pattern": "(?=a)"}}},
         {"thinkgraph": {"sample": 3}},

@@ -70,6 +70,23 @@ def test_fields_without_effect_are_told(client: openai.OpenAI) -> None:
     assert done.model_extra["thinkgraph"]["ignored"] == ["text.verbosity", "top_logprobs"]
 
 
+def test_the_sampling_settings_of_chat_completions_are_obeyed(serve: Serve) -> None:
+    model = ScriptedModel(lambda messages, seed: "one two three")
+    client = openai.OpenAI(base_url=f"{serve(model).url}/v1", api_key="none", max_retries=0)
+    beside = {"seed": 7, "stop": " two", "logit_bias": {"5": 2.5}, "presence_penalty": 0.5}
+    more = {"frequency_penalty": -0.5, "n": 1, "logprobs": False}
+    done: Any = client.responses.create(
+        model="scripted", input=QUESTION, extra_body={**beside, **more}
+    )
+    assert done.output_text == "one"
+    sampling = model.calls[0].sampling
+    assert model.calls[0].seeds == [7]
+    assert (sampling.stop, sampling.logit_bias) == ((" two",), {5: 2.5})
+    assert (sampling.presence_penalty, sampling.frequency_penalty) == (0.5, -0.5)
+    with pytest.raises(openai.BadRequestError, match="stop needs a bare model"):
+        client.responses.create(model="direct", input=QUESTION, extra_body={"stop": "x"})
+
+
 def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
     done = client.responses.create(model="tiny", input=QUESTION, max_output_tokens=3)
     assert done.status == "incomplete" and done.incomplete_details
@@ -118,6 +135,13 @@ def test_an_answer_is_of_its_schema(client: openai.OpenAI) -> None:
         {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
         {"input": [{"type": "function_call", "name": "f", "arguments": "{"}]},
         {"input": 3},
+        {"extra_body": {"n": 2}},
+        {"extra_body": {"logprobs": True}},
+        {"extra_body": {"max_tokens": 3}},
+        {"extra_body": {"response_format": {"type": "json_object"}}},
+        {"extra_body": {"guided_json": {"type": "object"}}},
+        {"extra_body": {"logit_bias": {"5": 101}}},
+        {"text": {"format": {"type": "json_schema", "name": "it"}}},
     ],
 )
 def test_what_isnt_supported_is_refused_in_words(

@@ -29,21 +29,48 @@ from thinkgraph.serve.openai.schema import (
 from thinkgraph.serve.replies.reply import Ask
 from thinkgraph.serve.service import Service
 
-SHARED = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
-CHAT = ("presence_penalty", "frequency_penalty")
+SETTINGS = (
+    *("temperature", "top_p", "top_k", "min_p", "repeat_penalty"),
+    *("presence_penalty", "frequency_penalty"),
+)
+"""Fields that are settings of a model's sampling, under the same names."""
 MOST_STOPS, LONGEST_STOP = 16, 200
 NO_THOUGHT = ("none", "minimal")
 """Reasoning efforts at which thinking is disabled, for models that can do without."""
 
 
+_FORMAT = "send a JSON schema as response_format (Responses: text.format)"
 UNSUPPORTED = {
     "functions": "send tools",
     "function_call": "send tool_choice",
     "prompt": "send what it says as messages",
     "audio": "answers are text",
     "web_search_options": "the server searches nothing",
+    **dict.fromkeys(("grammar", "json_schema", "structured_outputs"), _FORMAT),
+    **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar"), _FORMAT),
+    "stop_token_ids": "send texts as stop",
+    "ignore_eos": "an answer ends where the model ends it",
+    "min_tokens": "an answer ends where the model ends it",
 }
-"""Unsupported OpenAI fields that would change an answer, with what to do instead."""
+"""Unsupported fields that would change an answer, with what to do instead."""
+OTHERS = {
+    "chat": {
+        "text": "send response_format",
+        "max_output_tokens": "send max_completion_tokens",
+        "input": "send messages",
+        "instructions": "send a message of the role system",
+    },
+    "responses": {
+        "messages": "send input",
+        "n": "send a request for each",
+        "logprobs": "chat completions give them",
+        "max_tokens": "send max_output_tokens",
+        "max_completion_tokens": "send max_output_tokens",
+        "response_format": "send text.format",
+        "reasoning_effort": "send reasoning.effort",
+    },
+}
+"""By API, fields of the other one that would change an answer, with what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -73,22 +100,16 @@ def from_chat_request(service: Service, request: ChatRequest) -> Ask:
     Raises:
         RequestError: the request is invalid or unsupported.
     """
-    settings: dict[str, Any] = {}
-    if request.logit_bias:
-        settings["logit_bias"] = request.logit_bias
-    if request.stop:
-        settings["stop"] = _stops(request.stop)
-    if request.logprobs:
-        settings["top_logprobs"] = max(request.top_logprobs or 0, 1)
+    wanted = {"top_logprobs": max(request.top_logprobs or 0, 1)} if request.logprobs else {}
     asked = Asked(
         messages=from_chat(request.messages),
         schema=_schema(request.response_format, "response_format"),
-        settings={**_given(request, SHARED), **settings, **_given(request, CHAT)},
+        settings={**_settings(request), **wanted},
         longest=request.max_tokens,
         tokens=request.max_completion_tokens,
         effort=request.reasoning_effort,
     )
-    return _ask(service, request, asked, api="chat", n=request.n or 1, seed=request.seed)
+    return _ask(service, request, asked, api="chat", n=request.n or 1)
 
 
 def from_responses_request(service: Service, request: ResponsesRequest) -> Ask:
@@ -111,7 +132,7 @@ def from_responses_request(service: Service, request: ResponsesRequest) -> Ask:
     asked = Asked(
         messages=from_items(request.input, request.instructions),
         schema=_schema(form, "text.format"),
-        settings=_given(request, SHARED),
+        settings=_settings(request),
         tokens=request.max_output_tokens,
         effort=request.reasoning.effort if request.reasoning else None,
     )
@@ -125,9 +146,8 @@ def _ask(
     *,
     api: str,
     n: int = 1,
-    seed: int | None = None,
 ) -> Ask:
-    _refuse_fields(request)
+    _refuse_fields(request, api)
     chosen, options = _chosen(service, request.model, request.thinkgraph, asked.messages)
     if n > service.settings.choices:
         most = service.settings.choices
@@ -137,7 +157,7 @@ def _ask(
         chosen=chosen,
         messages=asked.messages,
         n=n,
-        seed=secrets.randbits(31) if seed is None else seed % 2**31,
+        seed=secrets.randbits(31) if request.seed is None else request.seed % 2**31,
         tools=_tools(request),
         roles=options.models,
         seconds=options.seconds,
@@ -237,15 +257,22 @@ def _refuse(chosen: Chosen, settings: Mapping[str, Any], tools: ToolUse) -> None
             )
 
 
-def _given(request: SamplingFields, names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(request, name, None)) is not None}
+def _settings(request: SamplingFields) -> dict[str, Any]:
+    """The settings of a model's sampling that a request gives."""
+    found = {name: value for name in SETTINGS if (value := getattr(request, name)) is not None}
+    if request.logit_bias:
+        found["logit_bias"] = request.logit_bias
+    if request.stop:
+        found["stop"] = _stops(request.stop)
+    return found
 
 
-def _refuse_fields(request: SamplingFields) -> None:
+def _refuse_fields(request: SamplingFields, api: str) -> None:
     """Refuse unsupported fields that would change the answer."""
     given = request.__pydantic_extra__ or {}
-    for name, instead in UNSUPPORTED.items():
-        if given.get(name):
+    for name, instead in (UNSUPPORTED | OTHERS[api]).items():
+        is_usual = name == "n" and given.get(name) == 1
+        if given.get(name) and not is_usual:
             raise RequestError(
                 f"{name} isn't supported; {instead}", param=name, code="unsupported_parameter"
             )
@@ -301,9 +328,10 @@ def _schema(given: Mapping[str, Any] | None, param: str) -> dict[str, Any] | Non
         raise RequestError(f"{param}.type is text, json_object or json_schema", param=param)
     if "schema" in given and given.get("type") == "json_schema":  # as in the Responses API
         given = {"type": "json_schema", "json_schema": {"schema": given["schema"]}}
-    told = given.get("json_schema", {})
-    inner = told.get("schema", given.get("schema", {})) if isinstance(told, Mapping) else None
-    if not isinstance(inner, Mapping):
+    told = given if given.get("type") == "json_object" else given.get("json_schema")
+    inner = told.get("schema") if isinstance(told, Mapping) else None
+    needs_one = given.get("type") == "json_schema" or inner is not None
+    if needs_one and not isinstance(inner, Mapping):
         raise RequestError(f"{param} needs a schema, which is a JSON object", param=param)
     schema = answer_schema(dict(given))
     if schema is not None:

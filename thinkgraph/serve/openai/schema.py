@@ -12,6 +12,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 
 SILENT = frozenset(
     {
@@ -99,6 +100,11 @@ class SamplingFields(BaseModel):
     top_k: Annotated[int, Field(ge=0, le=2**31)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    logit_bias: dict[str, Bias] | None = None
+    seed: Seed | None = None
+    stop: str | list[str] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -133,13 +139,8 @@ class ChatRequest(SamplingFields):
 
     messages: list[ChatMessage] = Field(min_length=1)
     n: Annotated[int, Field(ge=1)] | None = None
-    seed: Seed | None = None
-    stop: str | list[str] | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
-    frequency_penalty: Penalty | None = None
-    presence_penalty: Penalty | None = None
-    logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: Effort | None = None
