@@ -392,6 +392,17 @@ def test_a_failure_in_the_middle_of_a_stream_is_an_error_and_no_end(serve: Serve
     assert httpx.get(f"{running.url}/health").json() == {"status": "ok"}
 
 
+def test_a_fault_of_the_server_in_a_stream_is_logged_with_its_traceback(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    for fault, is_logged in ((ModelError("no disk"), False), (KeyError("a slip"), True)):
+        running = serve(ScriptedModel(["fine", fault]))
+        client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+        with pytest.raises(openai.APIError):
+            list(client.chat.completions.create(model="self-refine", messages=ASKED, stream=True))
+        assert ("a slip" in caplog.text and "Traceback" in caplog.text) == is_logged
+
+
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_a_strategy_that_asks_a_person_is_refused_before_it_costs_anything(
     serve: Serve, is_stream: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,9 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.serve.errors import RequestError, as_request_error
 from thinkgraph.serve.replies.reply import Event
 from thinkgraph.serve.service import Service
+
+_logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SEND_S = 60.0
@@ -116,6 +120,8 @@ async def stream(
             if end is not None:
                 yield f"data: {end}\n\n".encode()
         except Exception as error:
+            if not isinstance(error, ThinkgraphError):
+                _logger.exception("a stream failed")  # the client learns only the error's type
             yield _event(*failed(as_request_error(error)))
 
     return EventStream(
