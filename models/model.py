@@ -436,6 +436,14 @@ class Budget:
         return _least(self.tokens, self._spent_tokens, above)
 
     @property
+    def seconds_left(self) -> float | None:
+        """Time left under this budget and its parents; None is no limit."""
+        above = self.parent.seconds_left if self.parent else None
+        passed = time.monotonic() - self._began
+        own = None if self.seconds is None else max(self.seconds - passed, 0.0)
+        return min((left for left in (own, above) if left is not None), default=None)
+
+    @property
     def calls_left(self) -> int | None:
         """Calls that may still be made under this budget and its parents; None is no limit."""
         above = self.parent.calls_left if self.parent else None

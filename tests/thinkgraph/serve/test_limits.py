@@ -182,6 +182,20 @@ def test_models_are_opened_on_demand_within_the_memory_limit(serve: Serve, tiny:
     assert len(running.service.models.opened) == 1
 
 
+def test_the_seconds_of_a_request_bound_its_wait_for_a_model(serve: Serve, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.gguf").write_bytes(b"x" * 60)
+    paths = {name: str(tmp_path / f"{name}.gguf") for name in "ab"}
+    memory = {"memory": 100, "load": lambda source, **settings: ScriptedModel(["fine"])}
+    running = serve(paths, more=memory)
+    running.service.models._users["a"] += 1  # as if another request ran on it
+    body = {**BODY, "thinkgraph": {"seconds": 0.2}}
+    for model in ("b", "b/direct"):
+        refused = httpx.post(running.url + CHAT, json={**body, "model": model})
+        assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
+    assert httpx.post(running.url + CHAT, json={**body, "model": "a"}).status_code == 200
+
+
 def test_a_wrong_setting_is_told_as_its_option() -> None:
     with pytest.raises(ThinkgraphError, match=r"^--chores '\(': not a regular expression of RE2"):
         settings_of({"chores": "("})

@@ -74,6 +74,36 @@ async def test_one_that_cant_be_opened_for_a_client_that_has_gone_is_tried_again
     assert await leased(models, "one") is models.opened["one"]
 
 
+def two(tmp_path: Path) -> Models:
+    """Two models of which one fits into the memory at a time."""
+    for name in "ab":
+        (tmp_path / f"{name}.gguf").write_bytes(b"x" * 60)
+    sources = {name: str(tmp_path / f"{name}.gguf") for name in "ab"}
+    return Models(sources, memory=100, load=lambda source, **settings: ScriptedModel())
+
+
+async def test_a_wait_for_memory_ends_with_the_requests_time(tmp_path: Path) -> None:
+    models = two(tmp_path)
+    async with models.lease(["a"]):
+        with pytest.raises(RequestError, match="before b had memory") as caught:
+            async with models.lease(["b"], seconds=0.05):
+                pytest.fail("there is no memory")
+        assert caught.value.status == 429 and caught.value.retry_s
+    async with models.lease(["b"], seconds=20):
+        assert [*models.opened] == ["b"]
+
+
+async def test_an_open_model_is_leased_while_another_one_waits_for_memory(tmp_path: Path) -> None:
+    models = two(tmp_path)
+    async with models.lease(["a"]):
+        waiting = asyncio.create_task(leased(models, "b"))
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await leased(models, "a")
+        assert not waiting.done()
+    assert await waiting is models.opened["b"]
+
+
 @pytest.mark.parametrize("name", ["model[q4].gguf", "m[a]*?-00001-of-00002.gguf"])
 async def test_a_file_counts_whatever_its_name(name: str, tmp_path: Path) -> None:
     for part in {name, name.replace("00001-of", "00002-of")}:

@@ -17,6 +17,8 @@ from thinkgraph.models.errors import ModelError, ThinkgraphError, did_you_mean
 from thinkgraph.models.model import Model
 from thinkgraph.serve.errors import RequestError
 
+RETRY_S = 5.0
+"""Seconds after which to retry a request whose model had no memory in time."""
 Source = str | Model
 """A model name of the catalogue, or an open model."""
 
@@ -89,15 +91,21 @@ class Models:
         return f"there is no model {name!r}; {hint}"
 
     @asynccontextmanager
-    async def lease(self, names: Iterable[str]) -> AsyncIterator[dict[str, Model]]:
+    async def lease(
+        self, names: Iterable[str], seconds: float | None = None
+    ) -> AsyncIterator[dict[str, Model]]:
         """Lease the models with these names, which stay open until the block ends.
 
         Unused models are closed to free memory, the least recently used first; if models in use
         take too much, the lease waits.
 
+        Args:
+            names: the models.
+            seconds: maximum time until they are open; None for no limit.
+
         Raises:
             RequestError: the models don't fit into the memory limit together, or one can't be
-                opened.
+                opened; status 429 if they aren't open in time.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -108,35 +116,42 @@ class Models:
                 f"the server's --memory {self._memory / 1e9:.3g}; raise it or use smaller models",
                 status=503,
             )
-        await self._acquire(wanted)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._acquire(wanted)
+        except TimeoutError:
+            raise RequestError(
+                f"the request's time ended before {', '.join(wanted)} had memory and was open",
+                status=429,
+                code="server_busy",
+                retry_s=RETRY_S,
+            ) from None
         try:
             yield {name: self._open[name] for name in wanted}
         finally:
             self._release(wanted)
 
     async def _acquire(self, wanted: list[str]) -> None:
-        are_open = all(name in self._open for name in wanted)
-        if are_open and (self._memory is None or not self._opening.locked()):
-            self._users.update(wanted)
+        while not self._fits(wanted):
+            self._freed.clear()
+            await self._freed.wait()
+        self._users.update(wanted)  # from here on nobody closes them, or takes their memory
+        if all(name in self._open for name in wanted):
             return
-        await self._opening.acquire()
+        work: asyncio.Task[None] | None = None
         try:
-            while not self._fits(wanted):
-                self._freed.clear()
-                await self._freed.wait()
-        except BaseException:
-            self._opening.release()
-            raise
-        self._users.update(wanted)
-        # The opening thread can't be cancelled. If the request is gone by then, the model stays
-        # open, and the lock is held until the thread is done.
-        self._work = work = asyncio.create_task(self._open_all(wanted))
-        work.add_done_callback(self._opened_all)
-        try:
+            await self._opening.acquire()
+            self._work = work = asyncio.create_task(self._open_all(wanted))
+            work.add_done_callback(self._opened_all)
             await asyncio.wait({work})
             work.result()
         except BaseException:
-            self._release(wanted)
+            # The opening thread can't be cancelled. If the request is gone by then, the model stays
+            # open, and the lock and the memory are held until the thread is done.
+            if work is None or work.done():
+                self._release(wanted)
+            else:
+                work.add_done_callback(lambda _: self._release(wanted))
             raise
 
     async def _open_all(self, wanted: list[str]) -> None:

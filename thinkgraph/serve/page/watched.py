@@ -191,7 +191,7 @@ class WatchedRun:
         roles = {r: n for r, n in service.models.roles.items() if r in self._graph.roles}
         async with (
             service.admit(client, asked.tokens, asked.seconds) as self._budget,
-            service.models.lease([name, *roles.values()]) as models,
+            service.models.lease([name, *roles.values()], self._budget.seconds_left) as models,
         ):
             self._model = models[name]
             settings = {

@@ -201,7 +201,7 @@ def _seeds(ask: Ask) -> list[int]:
 
 async def _bare(service: Service, ask: Ask, budget: Budget) -> AsyncGenerator[Event, None]:
     """The events of a bare model's samples."""
-    async with service.models.lease([ask.chosen.model]) as models:
+    async with service.models.lease([ask.chosen.model], budget.seconds_left) as models:
         model = models[ask.chosen.model]
         sampling = ask.sampling.model_copy(
             update={"template": {**ask.sampling.template, **ask.template}}
@@ -263,7 +263,8 @@ async def _strategy(service: Service, ask: Ask, budget: Budget) -> AsyncGenerato
         service.models.check(name, "thinkgraph.models")
     known = {role: name for role, name in service.models.roles.items() if role in graph.roles}
     roles = {**known, **ask.roles}
-    async with service.models.lease([ask.chosen.model, *roles.values()]) as opened:
+    wanted = [ask.chosen.model, *roles.values()]
+    async with service.models.lease(wanted, budget.seconds_left) as opened:
         models = {name: _with_template(model, ask.template) for name, model in opened.items()}
         settings = {
             "model": models[ask.chosen.model],
