@@ -34,13 +34,26 @@ class NoProbabilities(ModelError):
     """A model was asked for probabilities of given texts, which it doesn't provide."""
 
 
+class ModelBusy(ModelError):
+    """A server refuses a request for now, because it has too many.
+
+    Attributes:
+        retry_s: seconds after which to retry, if the server says so.
+    """
+
+    retry_s: float | None = None
+
+
 class PromptTooLong(ModelError):
     """A prompt has more tokens than fit in the context.
 
     Attributes:
-        tokens: length of the prompt.
-        limit: length of the longest prompt that fits.
+        tokens: length of the prompt; None if unknown.
+        limit: length of the longest prompt that fits; None if unknown.
     """
+
+    tokens: int | None
+    limit: int | None
 
     def __init__(self, tokens: int, limit: int, context: int) -> None:
         self.tokens, self.limit = tokens, limit
@@ -48,6 +61,14 @@ class PromptTooLong(ModelError):
             f"the prompt has {tokens} tokens and the context holds {context}: "
             f"{tokens - limit} too many; shorten the question or use a model with a longer context"
         )
+
+
+class PromptRefused(PromptTooLong):
+    """A server finds a prompt too long, and doesn't say by how much."""
+
+    def __init__(self, message: str) -> None:
+        self.tokens = self.limit = None
+        ModelError.__init__(self, message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from thinkgraph.models.backends.langchain import LangChainModel
-from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.models.errors import ModelBusy, ModelError, PromptRefused, PromptTooLong
 from thinkgraph.models.model import Sampling, TokenLogprob
 
 if TYPE_CHECKING:
@@ -201,8 +202,12 @@ def _failure(error: Exception, endpoint: Endpoint) -> ModelError:
             said = f"refuses the key in {KEY}" if os.environ.get(KEY) else f"wants a key in {KEY}"
         case openai.NotFoundError():
             said = f"knows no such API, or no model {endpoint.model!r}; most such URLs end in /v1"
+        case openai.APIError(code="context_length_exceeded"):
+            return _overflow(error, endpoint)
         case openai.BadRequestError() if "context" in str(error):
             return _overflow(error, endpoint)
+        case openai.RateLimitError():
+            return _busy(error, endpoint)
         case openai.APIStatusError():
             said = f"refuses the request with status {error.status_code}: {_brief(error)}"
         case _:
@@ -210,13 +215,20 @@ def _failure(error: Exception, endpoint: Endpoint) -> ModelError:
     return ModelError(f"{endpoint.url} {said}")
 
 
-def _overflow(error: openai.BadRequestError, endpoint: Endpoint) -> ModelError:
+def _overflow(error: openai.APIError, endpoint: Endpoint) -> ModelError:
     body = error.body if isinstance(error.body, dict) else {}
     tokens, limit = body.get("n_prompt_tokens"), body.get("n_ctx")
     if isinstance(tokens, int) and isinstance(limit, int):
         return PromptTooLong(tokens, limit - 1, limit)
     way_out = "shorten the question or give the server a longer context"
-    return ModelError(f"{endpoint.url} finds the prompt too long ({_brief(error)}); {way_out}")
+    return PromptRefused(f"{endpoint.url} finds the prompt too long ({_brief(error)}); {way_out}")
+
+
+def _busy(error: openai.RateLimitError, endpoint: Endpoint) -> ModelBusy:
+    busy = ModelBusy(f"{endpoint.url} has too many requests: {_brief(error)}")
+    with suppress(ValueError):  # it may also be a date
+        busy.retry_s = float(error.response.headers.get("Retry-After", ""))
+    return busy
 
 
 def _brief(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thinkgraph.models.errors import PromptTooLong, ThinkgraphError
+from thinkgraph.models.errors import ModelBusy, PromptTooLong, ThinkgraphError
 
 TYPES = {
     400: "invalid_request_error",
@@ -48,6 +48,9 @@ def as_request_error(error: Exception) -> RequestError:
             return error
         case PromptTooLong():
             return RequestError(str(error), param="messages", code="context_length_exceeded")
+        case ModelBusy():
+            said, code = str(error), "rate_limit_exceeded"
+            return RequestError(said, status=429, code=code, retry_s=error.retry_s)
         case ThinkgraphError():
             return RequestError(str(error))
         case _:

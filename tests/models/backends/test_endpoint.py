@@ -14,9 +14,10 @@ import pytest
 
 from thinkgraph.evaluate.runs.identity import identity
 from thinkgraph.graphs.graph import load as load_graph
+from thinkgraph.models.backends import endpoint
 from thinkgraph.models.backends.endpoint import INSTALL, KEY, Endpoint
 from thinkgraph.models.catalogue import find, load
-from thinkgraph.models.errors import ModelError, PromptTooLong
+from thinkgraph.models.errors import ModelBusy, ModelError, PromptTooLong
 from thinkgraph.models.model import Message, ModelRequest, Sampling, continued
 
 ASKED = [Message(role="user", content="How much is 3 times 7?")]
@@ -96,6 +97,8 @@ class Scripted(BaseHTTPRequestHandler):
         status, body = server.replies[self.path.rpartition("/")[2]].pop(0)
         self.send_response(status)
         kinds = {"<": "text/html", "d": "text/event-stream"}
+        if status == 429:
+            self.send_header("Retry-After", "7")
         self.send_header("Content-Type", kinds.get(body[0], "application/json"))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -246,6 +249,27 @@ class TestFailure:
         scripted.replies["completions"] = [failing(400, message=message, **body)]
         with pytest.raises(PromptTooLong, match=r"931 tokens and the context holds 512: 420 too"):
             await ask(load(scripted.model))
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            failing(400, message="too many tokens", code="context_length_exceeded"),
+            failing(400, message="This model's maximum context length is 4 tokens."),
+        ],
+    )
+    async def test_an_overflow_without_numbers_is_one_too(self, scripted, reply):
+        scripted.replies["completions"] = [reply]
+        with pytest.raises(PromptTooLong, match="finds the prompt too long") as raised:
+            await ask(load(scripted.model))
+        assert raised.value.tokens is None
+        assert str(raised.value.at("node 'a'")).startswith("node 'a': http")
+
+    async def test_a_server_that_stays_busy_says_when_to_come_back(self, scripted, monkeypatch):
+        monkeypatch.setattr(endpoint, "RETRIES", 0)
+        scripted.replies["completions"] = [failing(429, message="slow down")]
+        with pytest.raises(ModelBusy, match="has too many requests: slow down") as raised:
+            await ask(load(scripted.model))
+        assert raised.value.retry_s == 7
 
     def test_what_it_cannot_be_given_is_told(self, scripted):
         model = load(scripted.model)

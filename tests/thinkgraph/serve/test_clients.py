@@ -12,7 +12,9 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from tests.thinkgraph.serve.conftest import Running, Serve
+from tests.thinkgraph.serve.conftest import Running, Serve, answer
+from thinkgraph.models.backends import endpoint
+from thinkgraph.models.backends.scripted import ScriptedModel
 
 QUESTION = "What is 3 times 4?"
 
@@ -70,6 +72,32 @@ def test_tools_go_through_to_the_other_server(served: Running, serve: Serve) -> 
     chat = ChatOpenAI(model="far", base_url=f"{proxy.url}/v1", api_key="none", max_tokens=900)
     calls: Any = chat.bind_tools([Sum], tool_choice="Sum").invoke(QUESTION)
     assert calls.tool_calls[0]["name"] == "Sum"
+
+
+@pytest.mark.parametrize("model", ["far", "far/direct"])
+def test_a_proxy_keeps_the_status_of_a_prompt_that_is_too_long(serve: Serve, model: str) -> None:
+    upstream = serve(ScriptedModel(answer, name="scripted", context_length=5))
+    proxy = serve({"far": f"openai:scripted@{upstream.url}/v1"})
+    body = {"model": model, "messages": [{"role": "user", "content": "word " * 50}]}
+    for stream in (False, True):
+        asked = {**body, "stream": stream}
+        refused = httpx.post(f"{proxy.url}/v1/chat/completions", json=asked, timeout=60)
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("model", ["far", "far/direct"])
+def test_a_proxy_keeps_the_status_of_a_busy_server(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr(endpoint, "RETRIES", 0)
+    upstream = serve(running=1, waiting=0)
+    proxy = serve({"far": f"openai:scripted@{upstream.url}/v1"})
+    upstream.service.admission._free._value = 0  # as if another request ran
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTION}]}
+    refused = httpx.post(f"{proxy.url}/v1/chat/completions", json=body, timeout=60)
+    assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
+    assert refused.json()["error"]["type"] == "rate_limit_error"
 
 
 def test_the_first_thought_comes_before_the_last_sample_ends(serve: Serve, tiny: Any) -> None:

@@ -14,7 +14,7 @@ from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.runtime.result import Finished, OutputMismatch, Result
 from thinkgraph.graphs.runtime.run import Interrupted
 from thinkgraph.models.chat import TokenCounter
-from thinkgraph.models.errors import ModelError, NoProbabilities, PromptTooLong
+from thinkgraph.models.errors import ModelBusy, ModelError, NoProbabilities, PromptTooLong
 from thinkgraph.models.messages import to_langchain
 from thinkgraph.models.model import (
     NO_TOOLS,
@@ -162,8 +162,8 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     except (asyncio.CancelledError, GeneratorExit):
         end = "cancelled"
         raise
-    except (PromptTooLong, NoProbabilities):
-        raise  # an error of the request, not of the model
+    except (PromptTooLong, NoProbabilities, ModelBusy):
+        raise  # no failure of the model: as_request_error tells the status
     except ModelError as error:
         raise RequestError(str(error), status=502) from error
     finally:
