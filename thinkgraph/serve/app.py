@@ -84,8 +84,9 @@ def _middleware(service: Service) -> list[Middleware]:
         cors = Middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_methods=["GET", "POST", "DELETE"],  # DELETE ends a session of MCP
+            allow_headers=["*"],  # clients send headers of their own; no cookie is allowed
+            expose_headers=["Mcp-Session-Id", "Retry-After"],
         )
         found.insert(0, cors)
     if service.settings.is_local:

@@ -139,6 +139,32 @@ def test_a_page_of_another_origin_gets_nothing(serve: Serve) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://good.example"
 
 
+@pytest.mark.parametrize("opened", ["https://good.example", "*"])
+def test_programs_of_an_allowed_origin_can_use_both_apis(serve: Serve, opened: str) -> None:
+    running = serve(origins=(opened,))
+    origin = {"Origin": "https://good.example"}
+    for path, method, sent in (
+        (CHAT, "POST", "authorization,content-type,x-stainless-lang,x-stainless-os"),
+        ("/mcp", "POST", "content-type,mcp-protocol-version,mcp-session-id"),
+        ("/mcp", "DELETE", "mcp-session-id"),
+    ):
+        wants = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": sent}
+        allowed = httpx.options(running.url + path, headers={**origin, **wants})
+        assert allowed.status_code == 200, allowed.text
+    done = httpx.post(running.url + CHAT, json=BODY, headers=origin)
+    told = done.headers["access-control-expose-headers"].lower()
+    assert "mcp-session-id" in told and "retry-after" in told
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    about["clientInfo"] = {"name": "a page", "version": "1"}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    accepts = {"Accept": "application/json, text/event-stream"}
+    said = httpx.post(f"{running.url}/mcp", json=call, headers={**origin, **accepts})
+    assert said.status_code == 200
+    if opened != "*":
+        evil = {"Origin": "https://evil.example", **accepts}
+        assert httpx.post(f"{running.url}/mcp", json=call, headers=evil).status_code == 403
+
+
 def test_metrics_tell_tokens_votes_and_the_engines_cells(serve: Serve, tiny: Any) -> None:
     running = serve({"tiny": str(tiny()), "scripted": ScriptedModel(lambda m, s: "It is 12.")})
     for model in ("tiny", "scripted/self-consistency@4"):

@@ -111,10 +111,12 @@ async def serve_stdio(service: Service) -> None:
 
 def streamable_http(service: Service) -> tuple[Route, StreamableHTTPSessionManager]:
     """The route ``/mcp``, and the manager whose ``run()`` must be entered to serve it."""
-    local = service.settings.is_local
-    origins = [f"http://{host}" for host in HOSTS]
+    opened = service.settings.origins
     security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=local, allowed_hosts=HOSTS, allowed_origins=origins
+        # The application checks the host too, and this check has no word for any origin.
+        enable_dns_rebinding_protection=service.settings.is_local and "*" not in opened,
+        allowed_hosts=HOSTS,
+        allowed_origins=[*(f"http://{host}" for host in HOSTS), *opened],
     )
     manager = StreamableHTTPSessionManager(
         server(service), security_settings=security, max_request_body_size=service.settings.body
