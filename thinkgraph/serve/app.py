@@ -121,7 +121,9 @@ async def _failed(request: Request, error: Any) -> Response:
         case RequestValidationError():
             return refusal(_invalid(error))
         case HTTPException():
-            return refusal(RequestError(str(error.detail), status=error.status_code))
+            told = refusal(RequestError(str(error.detail), status=error.status_code))
+            told.headers.update(error.headers or {})
+            return told
         case _:
             return refusal(as_request_error(error))
 
@@ -129,6 +131,8 @@ async def _failed(request: Request, error: Any) -> Response:
 def _invalid(error: RequestValidationError) -> RequestError:
     """The first error of a request's body."""
     first = error.errors()[0]
+    if first["type"] == "json_invalid":  # its place is a position in the text, and no field
+        return RequestError(f"the body isn't JSON: {first['ctx']['error']}")
     place = ".".join(str(step) for step in first["loc"] if step != "body")
     said = first["msg"].removeprefix("Value error, ")
     return RequestError(f"{place or 'the body'}: {said}", param=place or None)

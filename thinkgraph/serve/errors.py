@@ -7,15 +7,13 @@ from typing import Any
 from thinkgraph.models.errors import ModelBusy, PromptTooLong, ThinkgraphError
 
 TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    413: "invalid_request_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
     503: "service_unavailable",
 }
+"""Types of errors by status; the others are the request's, or from 500 on the server's."""
 
 
 class RequestError(ThinkgraphError):
@@ -59,7 +57,8 @@ def as_request_error(error: Exception) -> RequestError:
 
 def body(error: RequestError) -> dict[str, Any]:
     """The JSON body of an error."""
-    kind = TYPES.get(error.status, "server_error")
+    usual = "invalid_request_error" if error.status < 500 else "server_error"
+    kind = TYPES.get(error.status, usual)
     told = {"message": str(error), "type": kind, "param": error.param, "code": error.code}
     return {"error": told}
 

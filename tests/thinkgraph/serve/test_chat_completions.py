@@ -358,6 +358,34 @@ def test_what_cant_be_answered_is_refused_in_openais_form(
         assert "Traceback" not in told["message"]
 
 
+def test_a_body_that_isnt_json_is_told_as_such(served: Running) -> None:
+    header = {"Content-Type": "application/json"}
+    for path in ("chat/completions", "responses"):
+        refused = httpx.post(f"{served.url}/v1/{path}", content=b"{", headers=header)
+        told = refused.json()["error"]
+        assert refused.status_code == 400 and told["param"] is None
+        assert told["message"].startswith("the body isn't JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("GET", "chat/completions", "POST"),
+        ("GET", "responses", "POST"),
+        ("POST", "models", "GET"),
+        ("DELETE", "chat/completions", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_with_the_right_one(
+    served: Running, method: str, path: str, right: str
+) -> None:
+    refused = httpx.request(method, f"{served.url}/v1/{path}")
+    assert refused.status_code == 405 and right in refused.headers["allow"]
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+    if method != "DELETE":
+        assert refused.json()["error"]["message"] == f"use {right} for /v1/{path}"
+
+
 def test_titles_and_tags_of_chat_programs_go_to_the_strategy_for_chores(
     client: openai.OpenAI, serve: Serve
 ) -> None:

@@ -91,6 +91,23 @@ def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
     done = client.responses.create(model="tiny", input=QUESTION, max_output_tokens=3)
     assert done.status == "incomplete" and done.incomplete_details
     assert done.incomplete_details.reason == "max_output_tokens"
+    assert [item.status for item in done.output] == ["incomplete"]  # type: ignore[union-attr]
+
+
+def test_a_cut_message_is_incomplete_in_a_stream_and_the_thoughts_before_it_arent(
+    client: openai.OpenAI,
+) -> None:
+    events: list[Any] = list(
+        client.responses.create(
+            model="scripted/self-consistency@4", input=QUESTION, max_output_tokens=20, stream=True
+        )
+    )
+    for event in events:
+        EVENTS.validate_python(event.model_dump())
+    ended = [event.item for event in events if event.type == "response.output_item.done"]
+    told = [("reasoning", "completed"), ("message", "incomplete")]
+    assert [(item.type, item.status) for item in ended] == told
+    assert [(item.type, item.status) for item in events[-1].response.output] == told
 
 
 def test_functions_are_called_and_their_results_taken(client: openai.OpenAI) -> None:

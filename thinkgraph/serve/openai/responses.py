@@ -179,7 +179,8 @@ class ResponseEncoder:
         return self._event("response.output_item.added", **place, item=_copy(item))
 
     def _done(self, item: dict[str, Any]) -> Told:
-        item["status"] = "completed"
+        # Only the last item can still be open when the end of the reply says that it was cut.
+        item["status"] = "incomplete" if self._response["incomplete_details"] else "completed"
         place = {"output_index": len(self._output) - 1}
         return self._event("response.output_item.done", **place, item=_copy(item))
 

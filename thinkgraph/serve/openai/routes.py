@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinkgraph.serve.access.guard import client_of
@@ -20,6 +21,9 @@ from thinkgraph.serve.openai.schema import ChatRequest, ResponsesRequest
 from thinkgraph.serve.openai.stream import stream, unless_gone
 from thinkgraph.serve.replies.reply import Event, reply
 from thinkgraph.serve.service import Service
+
+METHODS = {"models": "GET", "chat/completions": "POST", "responses": "POST"}
+"""The method of each route, for those who use the other one."""
 
 
 def router(service: Service) -> APIRouter:
@@ -66,7 +70,9 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{rest:path}", include_in_schema=False)
     @routes.post("/{rest:path}", include_in_schema=False)
     async def others(rest: str) -> None:
-        """Refuse routes of OpenAI's API that this server doesn't have."""
+        """Refuse routes of OpenAI's API that this server doesn't have, and wrong methods."""
+        if method := METHODS.get(rest):
+            raise HTTPException(405, f"use {method} for /v1/{rest}", {"Allow": method})
         raise RequestError(f"there is no /v1/{rest} here", status=404, code="unknown_url")
 
     return routes
