@@ -436,6 +436,11 @@ class Budget:
         return _least(self.tokens, self._spent_tokens, above)
 
     @property
+    def tokens_spent(self) -> int:
+        """Tokens sampled so far under this budget."""
+        return self._spent_tokens
+
+    @property
     def seconds_left(self) -> float | None:
         """Time left under this budget and its parents; None is no limit."""
         above = self.parent.seconds_left if self.parent else None

@@ -88,7 +88,7 @@ class Metrics:
         registry.register(_Load(models, admission))
 
     def spent(self, strategy: str, usage: Usage) -> None:
-        """Count the tokens of a finished request."""
+        """Count the tokens of a request; of one without a result, only those that were sampled."""
         for kind in COUNTED:
             self.tokens.labels(strategy, kind.removesuffix("_tokens")).inc(getattr(usage, kind))
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.thinkgraph.serve.conftest import Serve
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.serve.access.keys import Key, Keys, read_keys
 from thinkgraph.serve.offer.models import Models, named
 from thinkgraph.serve.offer.strategies import Strategies
@@ -186,6 +186,39 @@ def test_metrics_tell_tokens_votes_and_the_engines_cells(serve: Serve, tiny: Any
         (count,) = [s.value for s in own if s.name == f"{name}_count"]
         assert buckets == sorted(buckets)
         assert buckets[-1] == count > 0
+
+
+def tokens_of(running: Any, strategy: str) -> float:
+    text = httpx.get(f"{running.url}/metrics").text
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    labels = {"strategy": strategy, "kind": "completion"}
+    found = [s.value for s in samples if s.name == "thinkgraph_tokens_total" and s.labels == labels]
+    return sum(found)
+
+
+def test_metrics_count_the_tokens_of_a_request_that_fails(serve: Serve) -> None:
+    running = serve(ScriptedModel(["five words of a draft", ModelError("no disk")]))
+    failed = httpx.post(running.url + CHAT, json={**BODY, "model": "self-refine"})
+    assert failed.status_code == 502
+    assert tokens_of(running, "self-refine") == 5
+
+
+def test_metrics_count_the_tokens_of_a_client_that_leaves(serve: Serve, tiny: Any) -> None:
+    running = serve({"tiny": str(tiny())})
+    with httpx.stream("POST", running.url + CHAT, json=LONG) as left:
+        lines = left.iter_lines()
+        assert next(lines)
+    limit = time.monotonic() + 20
+    while not tokens_of(running, "tiny"):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_a_stream_that_was_read_to_its_end_isnt_cancelled(serve: Serve) -> None:
+    running = serve()
+    httpx.post(running.url + CHAT, json={**BODY, "stream": True})
+    text = httpx.get(f"{running.url}/metrics").text
+    assert 'thinkgraph_requests_total{api="chat",end="done",strategy="scripted"} 1.0' in text
 
 
 def test_models_are_opened_on_demand_within_the_memory_limit(serve: Serve, tiny: Any) -> None:

@@ -144,7 +144,7 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
     """
     metrics, end = service.metrics, "failed"
     label = ask.strategy if service.knows(ask.strategy) else OWN_SPEC
-    began = first = None
+    began = first = budget = None
     try:
         _check_person(ask)
         async with service.admit(client, ask.tokens, ask.seconds) as budget:
@@ -160,7 +160,8 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
                         metrics.spent(label, event.usage)
                     yield event
     except (asyncio.CancelledError, GeneratorExit):
-        end = "cancelled"
+        if end == "failed":  # a reader may also leave after the last event
+            end = "cancelled"
         raise
     except (PromptTooLong, NoProbabilities, ModelBusy):
         raise  # no failure of the model: as_request_error tells the status
@@ -168,6 +169,8 @@ async def reply(service: Service, client: Client, ask: Ask) -> AsyncGenerator[Ev
         raise RequestError(str(error), status=502) from error
     finally:
         metrics.requests.labels(ask.api, label, end).inc()
+        if budget is not None and end in ("failed", "cancelled"):
+            metrics.spent(label, Usage(completion_tokens=budget.tokens_spent))
         if began is not None:
             metrics.seconds.labels(label).observe(time.perf_counter() - began)
 
