@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from operator import itemgetter
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, cast, runtime_checkable
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -73,6 +74,14 @@ class TokenCounter(Protocol):
         ...
 
 
+class _Opened(NamedTuple):
+    """A model that a chat has opened, and what it was opened with."""
+
+    name: str
+    settings: dict[str, Any]
+    model: Model
+
+
 class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     """A chat model that runs a GGUF with llama.cpp in this process.
 
@@ -102,7 +111,10 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     model: str | SkipValidation[Model]
-    """A name of the catalogue, a path to a GGUF, ``hf:OWNER/REPO/FILE``; or an open model."""
+    """A name of the catalogue, a path to a GGUF, ``hf:OWNER/REPO/FILE``; or an open model.
+
+    A chat of a name can be deep-copied and pickled; the copy opens the model at its first use.
+    """
     engine: dict[str, Any] = Field(default_factory=dict)
     """Settings for opening a model by name, such as ``gpu_layers``."""
     n: int = Field(1, ge=1)
@@ -123,7 +135,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
     streaming: bool = False
     """Whether ``invoke`` streams to callbacks, as in other LangChain models."""
 
-    _opened: Model | None = PrivateAttr(None)
+    _opened: _Opened | None = PrivateAttr(None)
     _opening: Any = PrivateAttr(default_factory=threading.Lock)
 
     @model_validator(mode="after")
@@ -156,9 +168,27 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         if not isinstance(self.model, str):
             return self.model
         with self._opening:
-            if self._opened is None:
-                self._opened = load(self.model, **self.engine)
-            return self._opened
+            asked = self.model, dict(self.engine)
+            # A copy with another model has the open model of its original.
+            if self._opened is None or self._opened[:2] != asked:
+                self._opened = _Opened(*asked, load(self.model, **self.engine))
+            return self._opened.model
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = dict(state["__pydantic_private__"] or {})
+        for name in ("_opened", "_opening"):  # they belong to this object and process
+            private.pop(name, None)
+        return state | {"__pydantic_private__": private}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        own = {"_opened": None, "_opening": threading.Lock()}
+        super().__setstate__(state | {"__pydantic_private__": state["__pydantic_private__"] | own})
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     def given_sampling(self, bound: Mapping[str, Any]) -> dict[str, Any]:
         """The sampling settings given to this chat model, overridden by those in ``bound``."""

@@ -1,7 +1,10 @@
 """The LangChain chat model: LangChain's own standard tests on a real GGUF, and ours."""
 
 import asyncio
+import copy
 import json
+import pickle
+import threading
 import time
 
 import pytest
@@ -181,6 +184,68 @@ def test_a_bad_setting_of_the_model_is_told_at_once():
         ChatGGUF(model="smollm2", temprature=1)
     with pytest.raises(ModelError, match="no model is named 'gpt'"):
         ChatGGUF(model="gpt").invoke("hi")
+
+
+class Named(ScriptedModel):
+    """Answers with the name it was opened by; like an engine, it can't be copied."""
+
+    def __init__(self, name, **settings):
+        super().__init__(lambda messages, seed: f"I am {name}", name=name)
+        self.settings, self.lock = settings, threading.RLock()
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The models that chats have opened."""
+    models = []
+
+    def load(name, **settings):
+        models.append(Named(name, **settings))
+        return models[-1]
+
+    monkeypatch.setattr("thinkgraph.models.chat.load", load)
+    return models
+
+
+def test_a_copy_with_another_model_opens_that_one(opened):
+    chat = ChatGGUF(model="one")
+    assert chat.invoke("hi").text == "I am one"
+    assert chat.model_copy(update={"model": "two"}).invoke("hi").text == "I am two"
+    assert chat.model_copy(update={"temperature": 0.5}).invoke("hi").text == "I am one"
+    assert len(opened) == 2
+
+
+def test_a_chat_that_gets_another_model_or_engine_opens_that_one(opened):
+    chat = ChatGGUF(model="one")
+    chat.open()
+    chat.model = "two"
+    assert chat.invoke("hi").text == "I am two"
+    chat.engine["context"] = 512
+    assert chat.open().settings == {"context": 512}
+    assert chat.open() is chat.open()
+    assert len(opened) == 3
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.deepcopy,
+        lambda chat: chat.model_copy(deep=True),
+        lambda chat: pickle.loads(pickle.dumps(chat)),
+    ],
+    ids=["deepcopy", "model_copy", "pickle"],
+)
+def test_a_chat_of_a_name_is_copied_without_its_open_model(copied, opened):
+    chat = ChatGGUF(model="one", engine={"context": 512}, seed=3, stop=["x"])
+    fresh = copied(chat)
+    assert chat.invoke("hi").text == "I am one"
+    again = copied(chat)
+    assert len(opened) == 1
+    assert again.model_dump() == fresh.model_dump() == chat.model_dump()
+    for each in (fresh, again):
+        each.engine["context"] = 256  # the original keeps its own
+        assert each.invoke("hi").text == "I am one"
+    assert [model.settings["context"] for model in opened] == [512, 256, 256]
 
 
 def test_a_stream_gives_its_facts_and_usage_at_the_end(smollm2):
