@@ -9,7 +9,6 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, Self, cast, runtime_checkable
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -18,9 +17,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
@@ -48,7 +46,14 @@ from thinkgraph.models.model import (
     Usage,
 )
 from thinkgraph.models.seed import derive_seed
-from thinkgraph.models.structured import Method, answer_schema, asked_for, structured, tool_use
+from thinkgraph.models.structured import (
+    Method,
+    answer_schema,
+    asked_for,
+    openai_tool,
+    structured,
+    tool_use,
+)
 from thinkgraph.models.tracing import usage_metadata
 
 Event = Delta | Completion | Usage
@@ -266,10 +271,9 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
         Raises:
             ModelError: the choice is not one of the tools.
         """
-        described = [convert_to_openai_tool(tool) for tool in tools]
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         bound = {
-            "tools": described,
+            "tools": [openai_tool(tool) for tool in tools],
             **choice,
             "parallel_tool_calls": parallel_tool_calls,
             "constrained": constrained,
@@ -305,13 +309,7 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             ModelError: the method or the kind of schema is not one of these.
         """
         llm, parser = structured(self, schema, method, kwargs)
-        if not include_raw:
-            return llm | parser
-        parsed = RunnablePassthrough.assign(
-            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-        )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        return _with_raw(llm, parser) if include_raw else llm | parser
 
     def get_token_ids(self, text: str) -> list[int]:
         """The tokens of a text, by the model's own tokenizer."""
@@ -442,6 +440,20 @@ class ChatGGUF(BaseChatModel, metaclass=SuggestingModel):
             for completion in sorted(completions, key=lambda c: c.sample)
         ]
         return ChatResult(generations=generations, llm_output={"token_usage": usage.model_dump()})
+
+
+def _with_raw(
+    llm: Runnable[LanguageModelInput, AIMessage], parser: Runnable[AIMessage, Any]
+) -> Runnable[LanguageModelInput, dict[str, Any]]:
+    """A chat model whose parsed answers come with the message, and with the error of a bad one."""
+
+    def parsed(found: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {**found, "parsed": parser.invoke(found["raw"]), "parsing_error": None}
+        except Exception as error:  # a schema's class may raise any
+            return {**found, "parsed": None, "parsing_error": error}
+
+    return RunnableMap(raw=llm) | RunnableLambda(parsed)
 
 
 class _Chunks:
