@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.thinkgraph.serve.conftest import Serve, answer
+from tests.thinkgraph.serve.conftest import Serve
 from thinkgraph.models.backends import scripted
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.backends.streams import Step
@@ -71,39 +71,70 @@ def test_an_uncut_answer_that_misses_its_schema_is_the_models_failure(
     assert caught.value.body["type"] == "server_error"  # type: ignore[index]
 
 
+BROKEN = "It is two times six, so 12."
+
+
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other completion of scripted models breaks off after four words."""
-    words, begun = scripted._words, []
+    """The text ``BROKEN`` of a scripted model breaks off after four words."""
+    words = scripted._words
 
-    async def broken(*given: Any) -> AsyncGenerator[Step, None]:
-        begun.append(given)
-        number = len(begun)
+    async def broken(reply: Any, *given: Any) -> AsyncGenerator[Step, None]:
         count = 0
-        async for step in words(*given):
+        async for step in words(reply, *given):
             yield step
-            if (count := count + 1) == 4 and number % 2:
+            count += 1
+            if reply == BROKEN and count == 4:
                 raise ModelError("the connection broke")
 
     monkeypatch.setattr(scripted, "_words", broken)
 
 
-@pytest.mark.parametrize("repair", ["retry", "fallback"])
+def offered(tmp_path: Path, spec: str) -> Strategies:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"thinkgraph: 1\nname: own\n{spec}")
+    return Strategies.load([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("repaired", "text"),
+    [
+        (
+            "  again: {kind: synthesize, retry: {max_attempts: 2, initial_interval: 0.001}}\n",
+            "It is 12.",
+        ),
+        # The draft stays live beside what the fallback writes, and comes first in the vote.
+        ("  again: {kind: synthesize, fallback: other}\n  other: {kind: generate}\n", "A draft."),
+    ],
+)
 @pytest.mark.usefixtures("breaking")
 def test_a_second_attempt_replaces_the_first_in_the_answer(
-    serve: Serve, tmp_path: Path, repair: str
+    serve: Serve, tmp_path: Path, repaired: str, text: str
 ) -> None:
-    write = "{kind: generate, prompt: step-by-step"
-    nodes = {
-        "retry": f"{{a: {write}, retry: {{max_attempts: 2, initial_interval: 0.001}}}}}}",
-        "fallback": f"{{a: {write}, fallback: b}}, b: {write}}}}}",
-    }[repair]
-    spec = f"thinkgraph: 1\nname: repaired\nnodes: {nodes}\nedges: START -> a -> END\n"
-    (tmp_path / "repaired.yaml").write_text(spec)
-    offered = Strategies.load([str(tmp_path / "repaired.yaml")])
-    client = client_of(serve(ScriptedModel(answer), offered=offered).url)
-    asked: Any = {"model": "repaired", "messages": ASKED, "seed": 1}
-    text = "Three times four, added up. The answer is 12."
-    assert client.chat.completions.create(**asked).choices[0].message.content == text
+    spec = f"nodes:\n  draft: {{kind: generate}}\n{repaired}edges: START -> draft -> again -> END\n"
+    texts = ["A draft.", BROKEN, "It is 12."]
+    own = offered(tmp_path, spec)
+    for stream in (False, True):
+        client = client_of(serve(ScriptedModel(texts), offered=own).url)
+        assert content(client, stream=stream) == text
+
+
+def content(client: openai.OpenAI, *, stream: bool) -> str:
+    """The content of the strategy's reply."""
+    asked: Any = {"model": "own", "messages": ASKED}
+    if not stream:
+        return client.chat.completions.create(**asked).choices[0].message.content or ""
     chunks = list(client.chat.completions.create(**asked, stream=True))
-    assert "".join(c.delta.content or "" for chunk in chunks for c in chunk.choices) == text
+    return "".join(c.delta.content or "" for chunk in chunks for c in chunk.choices)
+
+
+def test_an_output_of_another_field_comes_without_the_answer(serve: Serve, tmp_path: Path) -> None:
+    spec = (
+        "state: {plan: {type: string, default: ''}}\noutput: plan\nnodes:\n"
+        "  abstract: {kind: ask, into: plan, prompt: step-back}\n  reply: {kind: generate}\n"
+        "edges: START -> abstract -> reply -> END\n"
+    )
+    own = offered(tmp_path, spec)
+    for stream in (False, True):
+        model = ScriptedModel(["First add.", "It is 12."])
+        assert content(client_of(serve(model, offered=own).url), stream=stream) == "First add."

@@ -364,10 +364,9 @@ async def _run(
 
 
 def _writes_once(graph: Graph, writer: str) -> bool:
-    """Whether a node's text can be sent as it grows: a second attempt would be sent after it."""
-    nodes = graph.spec.nodes
-    stands_in = any(node.fallback == writer for node in nodes.values())
-    return not (nodes[writer].retry or nodes[writer].fallback or stands_in)
+    """Whether a node's text can be sent as it grows: nothing else can be the reply in its place."""
+    node = graph.spec.nodes[writer]
+    return graph.spec.output.field == "answer" and not (node.retry or node.fallback)
 
 
 async def _ended(
