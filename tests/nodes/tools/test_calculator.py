@@ -27,7 +27,7 @@ from thinkgraph.nodes.tools.calculator import calculate
         ("print(round(8 / 3, 2))", "2.67"),
         ("x = 3\nreturn abs(x - 5)", "2"),
         ("7 / 2", "3.5"),
-        ("1 / 3", "0.333333333333"),
+        ("1 / 3", "0.333333333333333"),
         ("5 = x", "5"),
     ],
 )
@@ -71,12 +71,102 @@ def test_what_is_no_sum_has_no_value(program):
         "a = 1\n" + "a" * 290,
         "1.5 ** 1e300",
         "(2 ** 2000) / 3.0 * 1e308 * 1e308",
+        "round(5, -10000000)",
+        "Let me see.\nround(5, -10000000)",
+        "round(5, -9 ** 99)",
+        "round(1.5, 10 ** 400)",
+        "(5).to_bytes(10 ** 9)",
+        "'a' * 10 ** 10",
+        "0x" + "f" * 9000,
+        "9" * 4200 + " * " + "9" * 4200,
+        "-\\\n" * 3000 + "1",
+        "1 + " * 2400 + "1",
+        "2 ** " * 1900 + "2",
+        "1\n" * 4900,
+        "Well?\n" + "a = 9 ** 99\n" * 800,
+        "x = 2\n" + "x *= x\n" * 1400,
+        "a" * 100_000,
+        "1,200," * 1600,
+        "(" * 9000,
+        "```" * 40_000,
+        "```python\n" * 10_000,
+        "\n" * 100_000,
+        " " * 9000 + "x",
+        "a " * 4900,
     ],
 )
 def test_nothing_takes_long(program):
     began = time.perf_counter()
     calculate(program)
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("program", "value"),
+    [
+        ("total = 5\ntotal += 3\ntotal", "8"),
+        ("I add.\ntotal = 5\ntotal += 3\ntotal", "8"),
+        ("x = 2\nx **= 3\nx //= 3 - 1", "4"),
+        ("max(5,100,7)", "100"),
+        ("max(100,200)", "200"),
+        ("The larger one:\nmax(100,200)", "200"),
+        ("print(max(100,200)) # of 1,200 (the largest", "200"),
+        ("1,200 + 1,000,300", "1001500"),
+        ("total = (1,200 + 300) * 2", "3000"),
+        ("round((1,200 + 300) / 7, 1)", "214.3"),
+        ("a = 3; a * 2", "6"),
+        ("So:\na = 3; a * 2", "6"),
+        ("0x10", "16"),
+        ("Hex.\n0x10 + 1", "17"),
+        ("0 x 10 apples\n0 x 10", "0"),
+        ("x = 5 + \\\n 3", "8"),
+        ("Sum:\nx = 5 + \\\n 3", "8"),
+        ("total = (5 +\n  3)\ntotal", "8"),
+        ("    x = 5\n    x + 1", "6"),
+        ("12345678901.25", "12345678901.25"),
+        ("1.1 * 1.1 * 1.1", "1.331"),
+        ("Sure\n8 + 5", "13"),
+        ('"""A sum."""\n8 + 5', "13"),
+        ("x: int = 5\nx", "5"),
+        ("a = b = 4\na * b", "16"),
+        ("z = 8 + 5\nprint('Total:', z)", "13"),
+        ("z = 8 + 5\nprint(f'Total: {z} apples')", "13"),
+        ("2 ** 1000 * 2 ** 1000 // 2 ** 999 // 2 ** 1000", "2"),
+        ("round(5, -1)", "0"),
+        ("round(2.5)", "2"),
+    ],
+)
+def test_python_has_the_value_that_it_has_in_python(program, value):
+    assert calculate(program) == value
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "x = 10\nif x > 20:\n    x = 0\nx",
+        "I check.\nx = 10\nif x > 20:\n    x = 0\nx",
+        "I check.\nx = 10\nif x > 20: x = 0\nx",
+        "total = 5\nfor i in range(3):\n    total = total + 5\ntotal",
+        "I loop.\ntotal = 5\nfor i in range(3):\n    total = total + 5\ntotal",
+        "x = 5\nx = price(x)\nx",
+        "I call.\nx = 5\nx = price(x)\nx",
+        "x = 5\n(x := 6)\nx",
+        "total = 5\ntota",
+        "max = 5\nmax(3, 4)",
+        "x = 5\nprint(x, x + 1)",
+        "x = 5\nprint(f'{x:.2f}')",
+        "x = 5\nprint('done')",
+        "print(1,200)",
+        "x = 5\nx == 6",
+        "12,3456",
+        "max(3, key=5)",
+        "Largest:\nx = max(\n3,\n100\n)",
+        "x = 1e999\n5 / x",
+        "sum([1])\nx = 3",
+    ],
+)
+def test_what_is_not_understood_for_certain_has_no_value(program):
+    assert calculate(program) is None
 
 
 @given(st.text(max_size=200))
