@@ -58,8 +58,7 @@ async def in_thread(function: object, work: Callable[[], Any]) -> Any:
         try:
             outcome = (done.set_result, context.run(work))
         except BaseException as error:  # also SystemExit, which would be lost with the thread
-            failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
-            outcome = (done.set_exception, failure)
+            outcome = (done.set_exception, _settable(error))
         with _lock:
             has_ended = True
             if is_left:
@@ -78,6 +77,13 @@ async def in_thread(function: object, work: Callable[[], Any]) -> Any:
                 is_left = True
                 _left[code] += 1
         raise
+
+
+def _settable(error: BaseException) -> Exception:
+    """The error itself, or what stands for it if a future refuses it, as StopIteration."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(repr(error))
 
 
 def _code(function: object) -> object:

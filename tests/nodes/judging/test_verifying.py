@@ -100,6 +100,10 @@ def impatient(answer: str) -> bool:
     return True
 
 
+def exhausted(answer: str) -> bool:
+    return next(iter([True] if answer != "6" else []))
+
+
 def ending(answer: str) -> bool:
     if answer == "6":
         raise SystemExit(1)
@@ -112,6 +116,7 @@ def ending(answer: str) -> bool:
         (failing, "failed: ZeroDivisionError: division by zero"),
         (endless, "took longer than 0.2 s"),
         (ending, "SystemExit"),
+        (exhausted, "failed: RuntimeError: StopIteration()"),
         (impatient, "failed: TimeoutError: the service did not answer"),
         (lambda answer: "yes" if answer == "6" else True, "failed: TypeError: a verifier returns"),
         (lambda answer: float("nan") if answer == "6" else 1.0, "is not finite"),

@@ -37,6 +37,11 @@ def leave(text: str = "") -> str:
     raise SystemExit(3)
 
 
+def exhaust(text: str = "") -> str:
+    """Take the first of nothing."""
+    return next(iter(()))
+
+
 def told(text: str = "") -> str:
     """Fail with words for the model."""
     raise ToolException("try another city")
@@ -108,6 +113,12 @@ async def test_a_tool_that_fails_leaves_or_hangs_ends_in_an_error_as_text(functi
     assert record.failed
     assert said in record.result
     assert time.monotonic() - began < 20
+
+
+async def test_the_error_of_a_tool_that_raises_stop_iteration_is_told_at_once():
+    record = await asyncio.wait_for(called(exhaust, seconds=30), 15)
+    assert record.failed
+    assert record.result == "error: RuntimeError: StopIteration()"
 
 
 async def test_a_tool_that_hangs_too_often_is_not_called_until_a_call_ends(monkeypatch):
