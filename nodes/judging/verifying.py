@@ -13,6 +13,7 @@ from thinkgraph.nodes.judging.code_tests import FIELD, tests
 from thinkgraph.nodes.judging.judgement import Judgement
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.tools.limits import is_cancellation
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 
 AT_ONCE = 8
@@ -69,7 +70,9 @@ async def verify(
                 fault = f"failed: {error}"
             except ThinkgraphError:  # a mistake of the user, the same for all candidates
                 raise
-            except Exception as error:  # third-party code can raise anything
+            except (Exception, asyncio.CancelledError) as error:  # third-party code: anything
+                if is_cancellation(error):
+                    raise
                 fault = f"failed: {type(error).__name__}: {error!s:.300}"
                 fault = f"took longer than {timeout:g} s" if limit.expired() else fault
         step.failures.append(f"the verifier {verifier!r} {fault} ({candidate.id})")

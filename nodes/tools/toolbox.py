@@ -18,6 +18,7 @@ from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import CallRecord
+from thinkgraph.nodes.tools.limits import is_cancellation
 from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 from thinkgraph.nodes.tools.tool import BoundTool
@@ -116,8 +117,10 @@ class Toolbox:
                 return _text(await in_thread(function, lambda: tool.invoke(given)))
         except TooManyLeft as error:
             raise _ToolFailed(f"error: {call.name}: {error}") from None
-        except (Exception, SystemExit) as error:
-            if isinstance(error, SandboxUnavailable) or _is_interrupt(error):
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, SandboxUnavailable):
+                raise
+            if _is_interrupt(error) or is_cancellation(error):
                 raise
             if limit.expired():
                 told = f"timed out after {self._seconds:g} seconds"

@@ -100,6 +100,12 @@ def impatient(answer: str) -> bool:
     return True
 
 
+async def cancelled(answer: str) -> bool:
+    if answer == "6":
+        raise asyncio.CancelledError("closed")
+    return True
+
+
 def exhausted(answer: str) -> bool:
     return next(iter([True] if answer != "6" else []))
 
@@ -116,6 +122,7 @@ def ending(answer: str) -> bool:
         (failing, "failed: ZeroDivisionError: division by zero"),
         (endless, "took longer than 0.2 s"),
         (ending, "SystemExit"),
+        (cancelled, "failed: CancelledError: closed"),
         (exhausted, "failed: RuntimeError: StopIteration()"),
         (impatient, "failed: TimeoutError: the service did not answer"),
         (lambda answer: "yes" if answer == "6" else True, "failed: TypeError: a verifier returns"),

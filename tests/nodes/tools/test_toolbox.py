@@ -121,6 +121,24 @@ async def test_the_error_of_a_tool_that_raises_stop_iteration_is_told_at_once():
     assert record.result == "error: RuntimeError: StopIteration()"
 
 
+async def test_a_tool_that_raises_cancelled_error_fails():
+    async def give_up(text: str = "") -> str:
+        """Give up."""
+        raise asyncio.CancelledError("the connection is closed")
+
+    record = await called(give_up)
+    assert record.failed
+    assert record.result == "error: CancelledError: the connection is closed"
+
+
+async def test_a_call_ends_when_the_run_is_cancelled():
+    task = asyncio.create_task(called(hang_async, seconds=60))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_tool_that_hangs_too_often_is_not_called_until_a_call_ends(monkeypatch):
     monkeypatch.setattr(thread, "MOST_LEFT", 2)
     go_on, began = threading.Event(), []
