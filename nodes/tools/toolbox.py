@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.formats.tools import closed
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import CallRecord
@@ -99,7 +100,8 @@ class Toolbox:
             return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
         schema = next(t.parameters for t in self.described if t.name == call.name)
         try:
-            found = mismatch(call.arguments, schema)
+            allows_more = _allows_more(self._tools[call.name])
+            found = mismatch(call.arguments, schema if allows_more else closed(schema))
         except Exception:  # a third-party schema: the tool checks its arguments itself
             return ""
         if found is None:
@@ -161,6 +163,11 @@ def _described(tool: BaseTool) -> Tool:
             f"the tool {tool.name!r} can't be used: its arguments can't be described: {said}"
         ) from error
     return described
+
+
+def _allows_more(tool: BaseTool) -> bool:
+    """Whether the arguments are a pydantic model with extra ones; its description omits that."""
+    return getattr(tool.args_schema, "model_config", {}).get("extra") == "allow"
 
 
 class _ToolFailed(Exception):

@@ -82,6 +82,10 @@ async def test_a_call_has_a_result_and_a_time():
     [
         ({"a": "two"}, "error in the arguments: a: 'two' is not of type 'integer'"),
         ({}, "'a' is a required property"),
+        (
+            {"a": 2, "z": 1},
+            "error in the arguments: Additional properties are not allowed ('z' was",
+        ),
     ],
 )
 async def test_arguments_are_held_to_the_schema_before_the_tool_is_called(arguments, said):
@@ -300,6 +304,23 @@ async def test_an_argument_is_held_to_its_pattern_in_linear_time(pattern):
     record = await box.call(ToolCall(name="find", arguments={"q": "a" * 5000 + "!"}))
     assert record.result.startswith("error in the arguments: q: 'aaa")
     assert (await box.call(ToolCall(name="find", arguments={"q": "aaa"}))).result == "called"
+
+
+class Query(BaseModel, extra="allow"):
+    q: str = ""
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"q": {}}, "additionalProperties": True},
+        {"type": "object", "properties": {"q": {}}, "allOf": [{}]},
+        Query,
+    ],
+)
+async def test_an_unknown_argument_is_left_to_a_tool_whose_schema_allows_it(schema):
+    box = of_schema(schema)
+    assert (await box.call(ToolCall(name="find", arguments={"z": 1}))).result == "called"
 
 
 async def test_a_schema_that_cannot_be_described_is_told_by_the_tools_name():
