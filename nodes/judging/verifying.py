@@ -13,7 +13,7 @@ from thinkgraph.nodes.judging.code_tests import FIELD, tests
 from thinkgraph.nodes.judging.judgement import Judgement
 from thinkgraph.nodes.population import Candidate, State
 from thinkgraph.nodes.step import Step, gather
-from thinkgraph.nodes.tools.limits import is_cancellation
+from thinkgraph.nodes.tools.limits import is_cancellation, is_over
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 
 AT_ONCE = 8
@@ -65,7 +65,10 @@ async def verify(
             limit = asyncio.timeout(timeout)
             try:
                 async with limit:
-                    return Judgement.of(await _called(function, given))
+                    judgement = Judgement.of(await _called(function, given))
+                    if is_over(limit):  # it can block the event loop or suppress its cancellation
+                        raise TimeoutError
+                    return judgement
             except TooManyLeft as error:
                 fault = f"failed: {error}"
             except ThinkgraphError:  # a mistake of the user, the same for all candidates
@@ -74,7 +77,7 @@ async def verify(
                 if is_cancellation(error):
                     raise
                 fault = f"failed: {type(error).__name__}: {error!s:.300}"
-                fault = f"took longer than {timeout:g} s" if limit.expired() else fault
+                fault = f"took longer than {timeout:g} s" if is_over(limit) else fault
         step.failures.append(f"the verifier {verifier!r} {fault} ({candidate.id})")
         return None
 

@@ -1,8 +1,14 @@
-"""How a call of one of the host's async functions ended: by itself, by its limit or by the run."""
+"""How a call of a function of the host ended: by itself, by its limit or with the run."""
 
 from __future__ import annotations
 
 import asyncio
+
+
+def is_over(limit: asyncio.Timeout) -> bool:
+    """Whether a limit has passed; if a call blocked the event loop, ``expired`` says no."""
+    when = limit.when()
+    return limit.expired() or (when is not None and asyncio.get_running_loop().time() >= when)
 
 
 def is_cancellation(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from thinkgraph.models.formats.tools import closed
 from thinkgraph.models.model import Tool, ToolCall
 from thinkgraph.models.schemas import mismatch
 from thinkgraph.nodes.population import CallRecord
-from thinkgraph.nodes.tools.limits import is_cancellation
+from thinkgraph.nodes.tools.limits import is_cancellation, is_over
 from thinkgraph.nodes.tools.python import SandboxUnavailable
 from thinkgraph.nodes.tools.thread import TooManyLeft, in_thread
 from thinkgraph.nodes.tools.tool import BoundTool
@@ -114,9 +114,13 @@ class Toolbox:
         try:
             async with asyncio.timeout(self._seconds) as limit:
                 if _is_async(tool):
-                    return _text(await tool.ainvoke(given))
-                function = getattr(tool, "func", None) or tool
-                return _text(await in_thread(function, lambda: tool.invoke(given)))
+                    result = await tool.ainvoke(given)
+                else:
+                    function = getattr(tool, "func", None) or tool
+                    result = await in_thread(function, lambda: tool.invoke(given))
+                if is_over(limit):  # a tool can block the event loop or suppress its cancellation
+                    raise TimeoutError
+                return _text(result)
         except TooManyLeft as error:
             raise _ToolFailed(f"error: {call.name}: {error}") from None
         except (Exception, SystemExit, asyncio.CancelledError) as error:
@@ -124,7 +128,7 @@ class Toolbox:
                 raise
             if _is_interrupt(error) or is_cancellation(error):
                 raise
-            if limit.expired():
+            if is_over(limit):
                 told = f"timed out after {self._seconds:g} seconds"
                 raise _ToolFailed(f"error: {call.name} {told}") from None
             if _is_told(error):

@@ -1,6 +1,7 @@
 """Verifiers: functions of the host's that judge candidates in score and critique nodes."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
@@ -106,6 +107,19 @@ async def cancelled(answer: str) -> bool:
     return True
 
 
+async def blocking(answer: str) -> bool:
+    if answer == "6":
+        time.sleep(0.3)
+    return True
+
+
+async def persistent(answer: str) -> bool:
+    if answer == "6":
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+    return True
+
+
 def exhausted(answer: str) -> bool:
     return next(iter([True] if answer != "6" else []))
 
@@ -123,6 +137,8 @@ def ending(answer: str) -> bool:
         (endless, "took longer than 0.2 s"),
         (ending, "SystemExit"),
         (cancelled, "failed: CancelledError: closed"),
+        (blocking, "took longer than 0.2 s"),
+        (persistent, "took longer than 0.2 s"),
         (exhausted, "failed: RuntimeError: StopIteration()"),
         (impatient, "failed: TimeoutError: the service did not answer"),
         (lambda answer: "yes" if answer == "6" else True, "failed: TypeError: a verifier returns"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -133,6 +134,33 @@ async def test_a_tool_that_raises_cancelled_error_fails():
     record = await called(give_up)
     assert record.failed
     assert record.result == "error: CancelledError: the connection is closed"
+
+
+async def block(text: str = "") -> str:
+    """Block the event loop."""
+    time.sleep(0.2)
+    return "late"
+
+
+async def block_and_fail(text: str = "") -> str:
+    """Block the event loop."""
+    time.sleep(0.2)
+    raise ValueError("late")
+
+
+async def persist(text: str = "") -> str:
+    """Suppress the cancellation."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(3600)
+    return "late"
+
+
+@pytest.mark.parametrize("function", [block, block_and_fail, persist])
+async def test_an_async_tool_that_cannot_be_stopped_fails_past_its_limit(function):
+    record = await called(function, seconds=0.1)
+    assert record.failed
+    assert record.result == f"error: {function.__name__} timed out after 0.1 seconds"
+    assert asyncio.current_task().cancelling() == 0
 
 
 async def test_a_call_ends_when_the_run_is_cancelled():
