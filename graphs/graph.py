@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from thinkgraph.graphs.catalogue import find, find_used, names
 from thinkgraph.graphs.checker.check import check_spec
 from thinkgraph.graphs.checker.check import load as load_spec
+from thinkgraph.graphs.checker.given import check_params
 from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.dump import dump
 from thinkgraph.graphs.language.problem import SpecError
@@ -555,11 +556,13 @@ class Graph:
             ThinkgraphError: a param is unknown, or its value is invalid.
         """
         try:
-            return self.spec.bind(dict(params))
+            values = self.spec.bind(dict(params))
         except KeyError as error:
             raise ThinkgraphError(self._no_param(error.args[0])) from None
         except ValueError as error:
             raise ThinkgraphError(f"graph {self.name!r}, param {error}") from None
+        check_params(self.spec, values, self.specs.__getitem__)
+        return values
 
     def _no_param(self, name: str) -> str:
         have = list(self.spec.params)

@@ -7,7 +7,7 @@ for the value of any setting, and is replaced by the value of the param before a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -16,6 +16,9 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 PATTERN = r"^\$[A-Za-z_][A-Za-z0-9_]*$"
 _REFERENCE = re.compile(PATTERN)
+
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value in plain data."""
 
 
 class Param(str):
@@ -52,6 +55,18 @@ def bind(value: Any, params: Mapping[str, Any]) -> Any:
     if isinstance(value, list | tuple):
         return [bind(item, params) for item in value]
     return value
+
+
+def references(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The path of each reference in plain data, and the name of its param."""
+    if is_reference(data):
+        yield path, data[1:]
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from references(value, (*path, key))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            yield from references(value, (*path, index))
 
 
 class AllowsParam:

@@ -21,6 +21,7 @@ from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.base.param import is_reference
+from thinkgraph.nodes.base.param import references as references_in
 from thinkgraph.nodes.prompts.prompt import prompts_in
 from thinkgraph.nodes.registry import node_kinds
 
@@ -121,12 +122,12 @@ def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
     """The path of each reference to a param, and the param's name."""
     for name, node in context.nodes.items():
         data = node.settings | ({"params": node.params} if node.params else {})
-        yield from _within(data, ("nodes", name))
+        yield from references_in(data, ("nodes", name))
         if node.used is not None and not node.shares_fields:
             given = {"params": node.used.params, "inputs": node.used.inputs}
-            yield from _within(given, ("nodes", name, "use"))
+            yield from references_in(given, ("nodes", name, "use"))
     for path, limits in context.limits:
-        yield from _within(limits, path)
+        yield from references_in(limits, path)
     for number, edge in context.edges.items():
         if is_reference(edge.bound):
             yield (*context.edge_path(number), _bound(edge)), str(edge.bound)[1:]
@@ -135,17 +136,6 @@ def _references(context: CheckContext) -> Iterator[tuple[DataPath, str]]:
 def _bound(edge: Edge) -> str:
     """The field that bounds an edge."""
     return "at_most" if edge.repeat is None else "repeat"
-
-
-def _within(data: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
-    if is_reference(data):
-        yield path, data[1:]
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            yield from _within(value, (*path, key))
-    elif isinstance(data, list | tuple):
-        for index, value in enumerate(data):
-            yield from _within(value, (*path, index))
 
 
 def values(context: CheckContext) -> None:
@@ -166,7 +156,7 @@ def _tried(
     context: CheckContext, model: type[BaseModel], data: dict[str, Any], prefix: DataPath
 ) -> None:
     """Validate the data with each possible value of the params that it refers to."""
-    for path, name in _within(data, ()):
+    for path, name in references_in(data, ()):
         for value, what, code in _possible(context.params.get(name)):
             wrong = [f for f in violations(model, _with(data, path, value)) if _meet(f.path, path)]
             if wrong:
