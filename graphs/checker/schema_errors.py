@@ -158,7 +158,10 @@ def _custom_error(found: _Detail) -> Violation:
         hints = [f"did you mean `{word}` with `{name}`?" for name, word in meant.items() if word]
         hint = hints[0] if hints else hint
     line = int(found.context.get("line", 0))
-    return Violation(_CUSTOM_ERRORS[found.kind], found.path, message, hint, False, line)
+    # The short form of a value, such as `rounds: 2`, has no parts.
+    within = found.context.get("within", ()) if isinstance(found.value, Mapping) else ()
+    path = (*found.path, *within)
+    return Violation(_CUSTOM_ERRORS[found.kind], path, message, hint, False, line)
 
 
 def _value_error(found: _Detail) -> Violation:

@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from thinkgraph.models.arguments import SuggestingModel
 from thinkgraph.models.model import Frozen
-from thinkgraph.nodes.base.param import AllowsParam
+from thinkgraph.nodes.base.param import AllowsParam, is_reference
 
 START, END = "START", "END"
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
@@ -65,9 +65,15 @@ RUN_SETTINGS = frozenset(
 _TYPES: dict[type, ParamType] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
-def _fault(kind: str, message: str) -> PydanticCustomError:
-    """A validation error of a type for which the checker has a code."""
-    return PydanticCustomError(kind, "{said}", {"said": message})
+def _fault(kind: str, message: str, *within: str | int) -> PydanticCustomError:
+    """A validation error of a type for which the checker has a code.
+
+    Args:
+        kind: the type of the error.
+        message: why the value is invalid.
+        within: the path of the invalid part in the value; none: the whole value.
+    """
+    return PydanticCustomError(kind, "{said}", {"said": message, "within": within})
 
 
 class Param(Frozen):
@@ -100,16 +106,19 @@ class Param(Frozen):
     def _consistent(self) -> Param:
         if self.default is None and self.type is None:
             raise _fault("param", "a param needs a default or a type")
-        for value in (self.default, *self.choices, *self.fit):
-            self._fits(value)
+        if self.default is not None:
+            self._fits(self.default, "the default", "default")
+        for index, choice in enumerate(self.choices):
+            self._fits(choice, "a choice", "choices", index)
+        for index, value in enumerate(self.fit):
+            self._fits(value, "a value to fit", "fit", index)
         return self
 
-    def _fits(self, value: Scalar | None) -> None:
+    def _fits(self, value: Scalar, what: str, *within: str | int) -> None:
         try:
-            if value is not None:
-                self.accept(value)
+            self.accept(value)
         except ValueError as error:
-            raise _fault("param", f"the default, a choice or a value to fit: {error}") from None
+            raise _fault("param", f"{what}: {error}", *within) from None
 
     @property
     def kind(self) -> ParamType:
@@ -120,9 +129,12 @@ class Param(Frozen):
         """Validate a value; text (as from a command line) is converted.
 
         Raises:
-            ValueError: it is not of the type, or outside the range or the choices.
+            ValueError: it is not of the type, or outside the range or the choices, or a reference
+                to a param.
         """
         converted = _convert(value, self.kind)
+        if is_reference(converted):  # a setting would take it for a param, and never bind it
+            raise ValueError(f"{value!r} is a reference to a param; a param's value can't be one")
         if self.choices and converted not in self.choices:
             raise ValueError(f"{value!r} is not one of {', '.join(map(str, self.choices))}")
         if isinstance(converted, float) and not math.isfinite(converted):

@@ -54,6 +54,7 @@ def test_text_from_a_command_line_becomes_a_value(param: Param, text: object, va
         (Param(default=2, maximum=8), 9, "9 is more than 8"),
         (Param(default="a", choices=("a", "b")), "c", "'c' is not one of a, b"),
         (Param(default=True), 1, "1 is not a boolean"),
+        (Param(default="a"), "$n", r"'\$n' is a reference to a param"),
     ],
 )
 def test_a_value_that_a_param_cant_have_is_refused(param: Param, value: object, message: str):
