@@ -40,6 +40,27 @@ def check_params(spec: Spec, params: Mapping[str, Scalar], used: Callable[[str],
         check_params(inner, values, used)
 
 
+def check_inputs(spec: Spec, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The validated values of a graph's inputs, with text converted to the declared types.
+
+    Args:
+        spec: the graph.
+        inputs: values by name; the names that aren't inputs are left out.
+
+    Raises:
+        ThinkgraphError: a value doesn't have the type of its input.
+    """
+    values = {}
+    for name, declared in spec.inputs.items():
+        if inputs.get(name) is None:
+            continue
+        try:
+            values[name] = declared.accept(inputs[name])
+        except ValueError as error:
+            raise ThinkgraphError(f"graph {spec.name!r}, input {name}: {error}") from None
+    return values
+
+
 class _Part(NamedTuple):
     """A part of a spec that refers to params: where it is, its model and its data."""
 

@@ -66,6 +66,7 @@ _LIMITS = {
 }
 _CUSTOM_ERRORS = {
     "param": "TG107",
+    "field": "TG114",
     "node": "TG108",
     "chain": "TG109",
     "bounds": "TG113",

@@ -191,7 +191,7 @@ RULES: dict[str, Rule] = {
     "TG107": Rule(
         "a contradictory param",
         "A param's default, its choices and the values to fit must have its type and lie in its "
-        "range, and it needs a default or a type.",
+        "range, which must not be empty, and it needs a default or a type.",
         "params:\n  n: {default: 0, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
         "params:\n  n: {default: 1, minimum: 1}\nnodes:\n  draft: {kind: generate, samples: $n}\n",
     ),
@@ -238,6 +238,14 @@ RULES: dict[str, Rule] = {
         _REFINE + "edges:\n  - START -> draft -> critic\n"
         "  - critic -> revise: {when: not accepted, repeat: 2}\n"
         "  - critic -> END\n  - revise -> critic\n",
+    ),
+    "TG114": Rule(
+        "a default of another type",
+        "The default of an input or a state field must have the type that the field declares.",
+        "inputs:\n  parts: {type: list, default: abc}\n"
+        'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ parts }}"}}\n',
+        "inputs:\n  parts: {type: list, default: [abc]}\n"
+        'nodes:\n  draft: {kind: generate, prompt: {user: "{{ question }} {{ parts }}"}}\n',
     ),
     "TG201": Rule(
         "an unknown kind",

@@ -7,6 +7,7 @@ Python form all come from them.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,6 +107,9 @@ class Param(Frozen):
     def _consistent(self) -> Param:
         if self.default is None and self.type is None:
             raise _fault("param", "a param needs a default or a type")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            said = f"the minimum {self.minimum:g} is more than the maximum {self.maximum:g}"
+            raise _fault("param", said, "minimum")
         if self.default is not None:
             self._fits(self.default, "the default", "default")
         for index, choice in enumerate(self.choices):
@@ -164,8 +168,34 @@ def _convert(value: Any, kind: ParamType) -> Scalar:
                 return int(value) if isinstance(value, str | int) else int(number)
         except (TypeError, ValueError, OverflowError):
             pass
-    article = "an" if kind == "integer" else "a"
-    raise ValueError(f"{value!r} is not {article} {kind}")
+    raise ValueError(_other_type(value, kind))
+
+
+def _other_type(value: Any, kind: FieldType) -> str:
+    article = "an" if kind in ("integer", "object") else "a"
+    return f"{value!r} is not {article} {kind}"
+
+
+_CLASSES: dict[FieldType, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "list": (list, tuple),
+    "object": (Mapping,),
+}
+
+
+def _has_type(value: Any, kind: FieldType) -> bool:
+    return isinstance(value, _CLASSES[kind]) and isinstance(value, bool) == (kind == "boolean")
+
+
+def _check_default(field: Input | StateField) -> None:
+    """Check that a field's default has its type; a type that isn't declared is not checked."""
+    is_declared = "type" in field.model_fields_set
+    if is_declared and field.default is not None and not _has_type(field.default, field.type):
+        said = f"the default: {_other_type(field.default, field.type)}"
+        raise _fault("field", said, "default")
 
 
 class Input(Frozen):
@@ -176,6 +206,29 @@ class Input(Frozen):
     )
     default: Any = Field(None, description="value if the run gives none")
     about: str = Field("", description="description of the input")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Input:
+        _check_default(self)
+        return self
+
+    def accept(self, value: Any) -> Any:
+        """Validate a value; text (as from a command line) is converted, that of a list from JSON.
+
+        Raises:
+            ValueError: it is not of the type that the input declares.
+        """
+        if "type" not in self.model_fields_set or _has_type(value, self.type):
+            return value
+        if self.type not in ("list", "object"):
+            return _convert(value, self.type)
+        try:
+            parsed = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            parsed = value
+        if not _has_type(parsed, self.type):
+            raise ValueError(_other_type(value, self.type))
+        return parsed
 
 
 class StateField(Frozen):
@@ -189,6 +242,11 @@ class StateField(Frozen):
     )
     default: Any = Field(None, description="value until a node writes it")
     about: str = Field("", description="description of the field")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StateField:
+        _check_default(self)
+        return self
 
 
 def _json_schema(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from thinkgraph.graphs.checker.given import check_inputs
 from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.graphs.planning.cost_model import CostModel, Overflow
 from thinkgraph.graphs.planning.dry_run import DryRun, text_bound
@@ -129,7 +130,7 @@ def plan(
     """
     graph.check_roles(models or {})
     spec, given = graph.spec, dict(params or {})
-    inputs = {name: given.pop(name) for name in spec.inputs if name in given}
+    inputs = check_inputs(spec, {name: given.pop(name) for name in spec.inputs if name in given})
     used = graph.specs.__getitem__
     known = all_tools(bind_tools(tools)), all_verifiers(bind_verifiers(verifiers))
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, HumanMessage
 
+from thinkgraph.graphs.checker.given import check_inputs
 from thinkgraph.graphs.language.spec import Spec
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.messages import is_from_tool, is_from_user, text_of
@@ -34,7 +35,7 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
     follow that message; they count as part of the conversation before it.
 
     Raises:
-        ThinkgraphError: there is no question, or it is not a text.
+        ThinkgraphError: there is no question, it is not a text, or an input has another type.
     """
     messages = list(values.get("messages") or ())
     question = values.get("question") or ""
@@ -51,8 +52,8 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         added = [last]
     if not question.strip():
         raise ThinkgraphError(EMPTY)
-    given = {name: values[name] for name in spec.inputs if values.get(name) is not None}
-    turn = Turn(id=str(uuid4()), question=question, asked=str(last.id), inputs=given)
+    inputs = check_inputs(spec, values)
+    turn = Turn(id=str(uuid4()), question=question, asked=str(last.id), inputs=inputs)
     spent = dict.fromkeys((*channels.RUN, *spec.state)) if values.get("turn") else {}
     return {**spent, "turn": turn, "messages": added}
 

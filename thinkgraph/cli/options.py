@@ -226,8 +226,11 @@ def read_prompts(given: list[str] | None) -> dict[str, Prompt]:
 
 def bind_params(strategy: Graph, given: list[str]) -> dict[str, str]:
     """Parse and check the params and inputs on the command line, before a model is loaded."""
+    from thinkgraph.graphs.checker.given import check_inputs
+
     settings = dict(parse_pairs("--param", given))
     strategy.bind({n: v for n, v in settings.items() if n not in strategy.spec.inputs})
+    check_inputs(strategy.spec, settings)
     return settings
 
 

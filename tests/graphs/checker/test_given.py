@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 import thinkgraph as tg
-from thinkgraph.graphs.language.spec import Limits, Param
+from thinkgraph.graphs.language.spec import FieldType, Limits, Param
 from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import ModelRequest
@@ -66,3 +66,57 @@ def test_a_param_that_a_used_graph_refuses_is_told_with_the_node():
     assert refusal(outer, x=0) == (
         "graph 'outer', node 'inner' uses 'self-consistency', param samples: 0 is less than 1"
     )
+
+
+def asked(type: FieldType, **fields: Any) -> tg.Graph:
+    made = tg.Graph("asked", inputs={"given": tg.Input(type=type, **fields)})
+    made.add(draft=tg.Generate(prompt={"user": "{{ question }} {{ given }}"}))
+    return made.edge(tg.START, "draft", tg.END)
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "message"),
+    [
+        ("integer", "x", "'x' is not an integer"),
+        ("integer", 1.5, "1.5 is not an integer"),
+        ("integer", True, "True is not an integer"),
+        ("number", "hot", "'hot' is not a number"),
+        ("boolean", 1, "1 is not a boolean"),
+        ("string", ["a"], "['a'] is not a string"),
+        ("list", "abc", "'abc' is not a list"),
+        ("list", {"a": 1}, "{'a': 1} is not a list"),
+        ("object", "[1]", "'[1]' is not an object"),
+    ],
+)
+def test_an_input_of_another_type_is_told_before_the_first_node(
+    type: FieldType, value: Any, message: str
+):
+    made = asked(type)
+    assert refusal(made, given=value) == f"graph 'asked', input given: {message}"
+    with pytest.raises(tg.ThinkgraphError, match="graph 'asked', input given: "):
+        made.compile(model=Unasked()).invoke({"question": "?", "given": value})
+
+
+@pytest.mark.parametrize(
+    ("type", "text", "value"),
+    [
+        ("integer", "3", 3),
+        ("number", "0.5", 0.5),
+        ("boolean", "true", True),
+        ("list", '["a", "b"]', ["a", "b"]),
+        ("object", '{"a": 1}', {"a": 1}),
+        ("string", "3", "3"),
+    ],
+)
+def test_text_from_a_command_line_becomes_an_input_of_its_type(
+    type: FieldType, text: str, value: Any
+):
+    result = asked(type).run("?", model=ScriptedModel(["4"]), given=text)
+    assert result.inputs == {"given": value}
+
+
+def test_an_input_that_declares_no_type_takes_any_value():
+    made = tg.Graph("free", inputs={"given": tg.Input()})
+    made.add(draft=tg.Generate(prompt={"user": "{{ question }} {{ given }}"}))
+    made.edge(tg.START, "draft", tg.END)
+    assert made.run("?", model=ScriptedModel(["4"]), given=2024).inputs == {"given": 2024}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from thinkgraph.graphs.language.spec import Edge, Input, Param, Spec, chain, stages
+from thinkgraph.graphs.language.spec import Edge, Input, Param, Spec, StateField, chain, stages
 
 
 def spec(**parts: object) -> Spec:
@@ -63,9 +63,19 @@ def test_a_value_that_a_param_cant_have_is_refused(param: Param, value: object, 
 
 
 def test_a_param_at_odds_with_itself_is_refused():
-    for fields in ({}, {"default": 0, "minimum": 1}, {"default": "c", "choices": ["a"]}):
+    empty = {"type": "integer", "minimum": 5, "maximum": 3}
+    for fields in ({}, {"default": 0, "minimum": 1}, {"default": "c", "choices": ["a"]}, empty):
         with pytest.raises(ValidationError):
             Param.model_validate(fields)
+
+
+@pytest.mark.parametrize("kind", [Input, StateField])
+def test_a_default_has_the_type_that_its_field_declares(kind: type[Input | StateField]):
+    for fields in ({"type": "list", "default": "a"}, {"type": "integer", "default": True}):
+        with pytest.raises(ValidationError, match=r"the default: .* is not an? "):
+            kind.model_validate(fields)
+    for fields in ({"type": "number", "default": 3}, {"default": 3}, {"type": "integer"}):
+        assert kind.model_validate(fields).default == fields.get("default")
 
 
 def test_binding_gives_every_param_its_value():

@@ -10,6 +10,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
+from thinkgraph.graphs.checker.given import check_inputs
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import NO_TOOLS, Message, Sampling, ToolUse
@@ -241,6 +242,7 @@ def is_chore(service: Service, messages: Sequence[Message]) -> bool:
 
 def _check_params(graph: Graph, given: Mapping[str, Any]) -> None:
     graph.bind({name: value for name, value in given.items() if name not in graph.spec.inputs})
+    check_inputs(graph.spec, given)
 
 
 def _refuse(chosen: Chosen, settings: Mapping[str, Any], tools: ToolUse) -> None:
