@@ -99,6 +99,15 @@ class Choice(NamedTuple):
     live: int
 
 
+class Outcome(NamedTuple):
+    """What the runs of a node in one superstep spend, and the population after them."""
+
+    total: Spent
+    nodes: Mapping[str, Spent]
+    """By node, what may count as its own: a fallback also gets what the failed node spent."""
+    after: PopulationBounds
+
+
 class DryRun:
     """A dry run of one graph with the values of its params.
 
@@ -158,29 +167,70 @@ class DryRun:
         nodes, counts, step = dict(branch.nodes), dict(branch.counts), NOTHING
         populations = []
         for name, times in branch.active.items():
-            spent, population = self._run_node(name, times, branch)
-            populations.append(population)
-            nodes[name] = nodes.get(name, NOTHING) + spent
-            low, high = branch.count(name)
-            counts[name] = low + branch.certain, high + 1
-            step = step.beside(spent)
+            outcome = self._run_node(name, times, branch)
+            populations.append(outcome.after)
+            step = step.beside(outcome.total)
+            # If the node may have a fallback run in its place, neither is certain to run.
+            certain = branch.certain and len(outcome.nodes) == 1
+            for each, spent in outcome.nodes.items():
+                nodes[each] = nodes.get(each, NOTHING) + spent
+                low, high = counts.get(each, (0, 0))
+                counts[each] = low + certain, high + 1
         population = branch.population.after(populations)
         total = branch.total + step
         yield from self._branches(
             replace(branch, population=population, nodes=nodes, counts=counts, total=total)
         )
 
-    def _run_node(self, name: str, times: int, branch: Branch) -> tuple[Spent, PopulationBounds]:
-        """What the runs of one node in a superstep spend, and the population after them."""
+    def _run_node(self, name: str, times: int, branch: Branch) -> Outcome:
+        """The outcome of the runs of one node in a superstep."""
         whole = replace(branch.population, node=name, round=branch.count(name)[1])
         if name == CONCLUDE:
-            return NOTHING, whole
+            return Outcome(NOTHING, {name: NOTHING}, whole)
         over = {link.each for link in self._links if link.target == name} - {None}
         alone = times > 1 and over == {"candidates"}  # each run sees a candidate of its own
         before = replace(whole, live=1) if alone else whole
         if items := [_items(whole.fields.get(str(each))) for each in over - {"candidates"}]:
             item = max(map(token_bound, sum(items, ())), default=0)
             before = replace(before, fields={**before.fields, ITEM: item})
+        total, nodes, after = self._run_until_done(name, times, before, branch)
+        after = replace(after, fields={k: v for k, v in after.fields.items() if k != ITEM})
+        if times > 1:
+            exact = total.exact and whole.exact
+            total = total.updated(exact=exact).times(times)
+            nodes = {each: one.updated(exact=exact).times(times) for each, one in nodes.items()}
+            made = whole.made + times * (after.made - before.made)
+            live = times * after.live
+            if not alone:
+                live = before.live + times * max(0, after.live - before.live)
+            after = replace(after, made=made, live=live, exact=whole.exact and after.exact)
+        return Outcome(total, nodes, after)
+
+    def _run_until_done(
+        self, name: str, times: int, before: PopulationBounds, branch: Branch
+    ) -> Outcome:
+        """The outcome of one run of a node, with its failed attempts and its fallback.
+
+        Each attempt may run both the node and its fallback: if the fallback fails too, the node is
+        tried again.
+        """
+        spent, after = self._attempt(name, times, before)
+        node = self._spec.nodes[name]
+        attempts, other = node.retry.max_attempts if node.retry else 1, node.fallback
+        if attempts > 1:
+            spent = spent.repeated(attempts).updated(exact=False)
+        if other is None:
+            return Outcome(spent, {name: spent}, after)
+        before = replace(before, node=other, round=branch.count(other)[1])
+        instead, after_other = self._attempt(other, times, before)
+        both = (spent + instead.repeated(attempts)).updated(exact=False)
+        nodes = {name: spent.updated(exact=False), other: both}
+        return Outcome(both, nodes, after | after_other)
+
+    def _attempt(
+        self, name: str, times: int, before: PopulationBounds
+    ) -> tuple[Spent, PopulationBounds]:
+        """What one attempt of one run of a node spends, and the population if it succeeds."""
         node, limits = self._nodes[name], self._spec.nodes[name].budget
         if isinstance(node, DryRun):
             spent, after = self._run_used(node, self._spec.nodes[name], before, times)
@@ -193,20 +243,11 @@ class DryRun:
                 ),
                 self._after(cost, times),
             )
-        after = replace(after, fields={k: v for k, v in after.fields.items() if k != ITEM})
-        if limits is not None:  # a run that is cut short leaves the old population live
-            spent = spent.capped(_limits(limits, self._params))
-            live = max(after.live, before.live + after.made - before.made)
-            after = replace(after, live=live, exact=False)
-        if times > 1:
-            spent = spent.updated(exact=spent.exact and whole.exact).times(times)
-            made = whole.made + times * (after.made - before.made)
-            exact = whole.exact and after.exact
-            live = times * after.live
-            if not alone:
-                live = before.live + times * max(0, after.live - before.live)
-            after = replace(after, made=made, live=live, exact=exact)
-        return spent, after
+        if limits is None:
+            return spent, after
+        # A run that is cut short leaves the old population live.
+        live = max(after.live, before.live + after.made - before.made)
+        return spent.capped(_limits(limits, self._params)), replace(after, live=live, exact=False)
 
     def _run_used(
         self, node: DryRun, spec: NodeSpec, before: PopulationBounds, times: int
@@ -305,17 +346,22 @@ class DryRun:
 
     def _choices(self, name: str, done: Branch) -> Iterator[Choice]:
         """The choices that a deciding node may make."""
-        links = self._routes.decisions(name)
-        low, high = done.count(name)
+        links, rounds = self._routes.decisions(name), self._rounds(name, done)
         for link in links:
             if not link.conditional:
                 continue
-            is_open, live = self._open(link, range(low - 1, high), done)
+            is_open, live = self._open(link, rounds, done)
             if is_open is not False:
                 yield Choice([link], live)
             if is_open:
                 return
         yield Choice([link for link in links if not link.conditional], done.population.live)
+
+    def _rounds(self, name: str, done: Branch) -> range:
+        """The rounds in which a node may choose; a fallback in its place has rounds of its own."""
+        low, high = done.count(name)
+        other = self._spec.nodes[name].fallback
+        return range(low - 1, high) if other is None else range(max(high, done.count(other)[1]))
 
     def _open(self, link: Link, rounds: range, done: Branch) -> tuple[bool | None, int]:
         """Whether a link is open (None if unknown), and the maximum of live candidates if it is."""

@@ -66,6 +66,10 @@ class Spent(Frozen):
         names = [name for name in (*SUMMED, "cells") if getattr(self, name) is not None]
         return self.updated(**{name: count * getattr(self, name) for name in names})
 
+    def repeated(self, count: int) -> Spent:
+        """``count`` times this in sequence."""
+        return self.times(count).updated(cells=self.cells)
+
     def capped(self, limits: Limits | None) -> Spent:
         """This, limited by a budget; not exact if the budget may cut it."""
         caps = limits.model_dump(exclude_none=True) if limits else {}

@@ -16,12 +16,13 @@ from thinkgraph import END, START, Graph, use
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import load
 from thinkgraph.graphs.language.condition import Condition, variable_types
-from thinkgraph.graphs.language.spec import Limits, StateField
+from thinkgraph.graphs.language.spec import Limits, NodeSpec, StateField
 from thinkgraph.graphs.planning.dry_run import decided
 from thinkgraph.graphs.planning.plan import Plan, TooLarge, plan
 from thinkgraph.graphs.runtime.result import Result
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.catalogue import load as load_model
+from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import Message, Model, ModelRequest, Usage
 from thinkgraph.models.tuning import measure as measuring
 from thinkgraph.models.tuning.speed import MANY, Speed, speed
@@ -272,6 +273,67 @@ def test_a_used_graph_counts_as_its_node() -> None:
     assert found.nodes["inner"].samples == 3
     assert found.nodes["inner"].tokens == 21
     assert found.total.exact
+
+
+DOWN = ModelError("the endpoint answered with status 500")
+
+
+def failing(**settings: Any) -> Graph:
+    """A draft by the model ``big``, with settings of failures, and ``small`` as any fallback."""
+    graph = Graph("failing")
+    draft = {"kind": "generate", "model": "big", "max_tokens": 5, **settings}
+    graph.add(draft=NodeSpec.model_validate(draft), vote=Vote())
+    if "fallback" in settings:
+        graph.add(small=Generate(samples=8, max_tokens=5))
+    return graph.edge(START, "draft", "vote", END)
+
+
+def test_a_fallback_counts_beside_the_attempt_that_fails() -> None:
+    graph = failing(fallback="small")
+    found, model = plan(graph, {}, ScriptedModel(), QUESTION), Erratic(0)
+    result = graph.run(QUESTION, model=model, models={"big": ScriptedModel([DOWN])})
+    held(found, model, result)
+    assert len(result.candidates) == 8
+    assert found.total.samples == found.nodes["small"].samples == 1 + 8
+    assert (found.nodes["draft"].runs, found.nodes["draft"].samples) == (1, 1)
+    assert not found.total.exact
+    assert not found.nodes["draft"].exact
+    assert not found.nodes["small"].exact
+
+
+def test_a_retry_counts_every_attempt() -> None:
+    graph = failing(retry={"max_attempts": 3, "initial_interval": 0}, samples=2)
+    big = ScriptedModel([*[DOWN] * 4, "5", "6"])
+    graph.run(QUESTION, model=ScriptedModel(), models={"big": big})
+    found = plan(graph)
+    assert len(big.calls) == found.total.calls == 3
+    assert found.total.samples == 6
+    assert not found.total.exact
+
+
+def test_a_fallback_that_fails_is_counted_as_often_as_its_node() -> None:
+    graph = failing(retry={"max_attempts": 2, "initial_interval": 0}, fallback="small")
+    big, small = (
+        ScriptedModel([PromptTooLong(9, 8, 8)] * 2),
+        ScriptedModel([*[DOWN] * 8, *"12345678"]),
+    )
+    graph.run(QUESTION, model=small, models={"big": big})
+    assert len(big.calls) + len(small.calls) == plan(graph).total.calls == 4
+
+
+def test_a_loop_in_which_a_fallback_runs_ends_within_its_plan() -> None:
+    graph = Graph("loop")
+    draft = {"kind": "generate", "model": "big", "fallback": "small", "max_tokens": 5}
+    graph.add(draft=NodeSpec.model_validate(draft), small=Generate(max_tokens=5), vote=Vote())
+    graph.edge(START, "small", "draft")
+    graph.edge("draft", "draft", when="round < 3", repeat=4).edge("draft", "vote")
+    graph.edge("vote", END)
+    found = plan(graph)
+    for works in range(6):
+        big, small = ScriptedModel([*["5"] * works, *[DOWN] * 9]), ScriptedModel(["5"] * 9)
+        result = graph.run(QUESTION, model=small, models={"big": big})
+        assert result.usage.model_calls <= found.total.calls
+        assert result.counts.get("small", 0) <= found.nodes["small"].runs
 
 
 def test_lists_of_the_state_bound_what_is_asked_of_each_item() -> None:
