@@ -24,7 +24,12 @@ LAYERS = {
         "graph",
         "planning",
     ),
-    "graphs.checker": ("schema_errors|python_document|reporters", "context", "checks", "check|given"),
+    "graphs.checker": (
+        "schema_errors|python_document|reporters",
+        "context",
+        "checks",
+        "check|given",
+    ),
     "nodes": (
         "code_blocks|event|population|answers|request|entry_points|python_file|person",
         "sharing",

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -221,7 +221,7 @@ class Input(Frozen):
         if "type" not in self.model_fields_set or _has_type(value, self.type):
             return value
         if self.type not in ("list", "object"):
-            return _convert(value, self.type)
+            return _convert(value, cast(ParamType, self.type))
         try:
             parsed = json.loads(value) if isinstance(value, str) else value
         except ValueError:

@@ -186,10 +186,10 @@ class _Sheet:
             case _:
                 raise _NoValue
         value = self._value(expression)
-        for target in targets:
-            if not isinstance(target, ast.Name):
+        for each in targets:
+            if not isinstance(each, ast.Name):
                 raise _NoValue
-            self._set(target.id, value)
+            self._set(each.id, value)
         return value
 
     def _printed(self, call: ast.Call) -> Number | None:
