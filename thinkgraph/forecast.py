@@ -10,7 +10,7 @@ from rich.text import Text
 from thinkgraph.fitted import Fitted
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.planning.plan import Plan
-from thinkgraph.graphs.planning.spent import Spent
+from thinkgraph.graphs.planning.spent import MAX_COUNT, Spent
 from thinkgraph.models.tuning.speed import Speed
 from thinkgraph.terminal import console as make_console
 
@@ -68,14 +68,21 @@ def _table(plan: Plan) -> Table:
 
 
 def _cells(spent: Spent, *, tools: bool) -> Iterator[str]:
-    """The cells of a row, with ≤ before upper bounds; tokens are always bounds."""
+    """The cells of a row; tokens and tool calls are always bounds."""
     for count in (spent.runs, spent.calls, spent.samples):
-        yield f"{count:,}" if spent.exact or not count else f"≤ {count:,}"
+        yield f"{count:,}" if spent.exact else _at_most(count, spent)
     for tokens in (spent.tokens, spent.prompt_tokens):
         if tokens is not None:
-            yield f"≤ {tokens:,}" if tokens else "0"
+            yield _at_most(tokens, spent)
     if tools:
-        yield f"≤ {spent.tool_calls:,}" if spent.tool_calls else "0"
+        yield _at_most(spent.tool_calls, spent)
+
+
+def _at_most(count: int, spent: Spent) -> str:
+    """An upper bound, with ≤ before it; ? if there is none."""
+    if not spent.bounded:
+        return "?"
+    return f"≤ {count:,}" if count else "0"
 
 
 def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
@@ -84,6 +91,14 @@ def _lines(plan: Plan, speed: Speed | None) -> Iterator[str]:
         yield f"not counted, since their kinds don't tell their cost: {names}"
     yield from plan.unbound
     yield from plan.incapable
+    if not plan.total.bounded:
+        yield (
+            f"no useful bound: a run could have more than {MAX_COUNT:,} candidates, or items of a "
+            "list; lower the bounds of its loops"
+        )
+        if plan.warning:
+            yield plan.warning
+        return
     if plan.total.prompt_tokens is None:
         yield "pass a question to count prompt tokens and KV cells too"
     else:

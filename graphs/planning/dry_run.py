@@ -5,16 +5,19 @@ what a model would write, so all branches that a run may take are followed in pa
 that reach the same nodes in the same superstep are merged, with the greater of their bounds, so the
 work grows with the length of a run and not with the number of paths through it. A condition that
 depends only on the round and the params is decided as in the run.
+
+Where a run could have more than ``MAX_COUNT`` candidates, or items of a list, the dry run stops and
+says that it has no bound.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from itertools import product
+from itertools import chain, islice, product, repeat
 from operator import or_
 from typing import Any, NamedTuple
 
@@ -23,7 +26,7 @@ from langgraph.graph import START as LANGGRAPH_START
 
 from thinkgraph.graphs.language.condition import Condition
 from thinkgraph.graphs.language.spec import ITEM, Limits, NodeSpec, Scalar, Spec
-from thinkgraph.graphs.planning.spent import NOTHING, Spent
+from thinkgraph.graphs.planning.spent import MAX_COUNT, NOTHING, Spent
 from thinkgraph.graphs.runtime.routes import CONCLUDE, Link, Routes
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, RequestBounds, TextBound, token_bound
 from thinkgraph.nodes.base.node import Node
@@ -149,7 +152,7 @@ class DryRun:
         targets, arrived = self._follow_fixed(start, LANGGRAPH_START)
         branches, ends = [replace(start, active=targets, arrived=arrived)], list[Branch]()
         for _ in range(MAX_STEPS):
-            if not branches:
+            if not branches or not all(end.total.bounded for end in ends):
                 break
             merged: dict[Any, Branch] = {}
             for after in (after for branch in branches for after in self._superstep(branch)):
@@ -160,6 +163,8 @@ class DryRun:
         total = end.total.updated(exact=end.total.exact and not branches)
         total = total.capped(_limits(self._spec.budget, self._params))
         nodes = {name: end.nodes[name] for name in self._spec.nodes if name in end.nodes}
+        if not total.bounded:
+            nodes = {name: spent.without_bound() for name, spent in nodes.items()}
         return replace(end, total=total, nodes=nodes)
 
     def _superstep(self, branch: Branch) -> Iterator[Branch]:
@@ -178,9 +183,13 @@ class DryRun:
                 counts[each] = low + certain, high + 1
         population = branch.population.after(populations)
         total = branch.total + step
-        yield from self._branches(
-            replace(branch, population=population, nodes=nodes, counts=counts, total=total)
-        )
+        done = replace(branch, population=population, nodes=nodes, counts=counts, total=total)
+        if total.bounded and _largest_count(population) <= MAX_COUNT:
+            yield from self._branches(done)
+        else:
+            population = replace(population, live=min(population.live, MAX_COUNT))
+            total = total.without_bound()
+            yield replace(done, population=population, active={}, total=total)
 
     def _run_node(self, name: str, times: int, branch: Branch) -> Outcome:
         """The outcome of the runs of one node in a superstep."""
@@ -287,8 +296,7 @@ class DryRun:
         """Write a field of the state ``times`` times, by its reducer."""
         declared = self._spec.state.get(name)
         reducer = declared.reducer if declared else "replace"
-        for _ in range(1 if reducer == "replace" else times):
-            fields[name] = _reduced(reducer, fields.get(name, ()), text)
+        fields[name] = _reduced(reducer, fields.get(name, ()), text, times)
 
     def _branches(self, done: Branch) -> Iterator[Branch]:
         """One branch for each combination of what the nodes of a superstep may choose."""
@@ -405,20 +413,27 @@ def decided(
     It is tried with all possible rounds, numbers of live candidates and lengths of lists. If there
     are more than ``MAX_TRIED`` combinations, the names with the most values are left unknown.
     """
-    values: dict[str, list[Any]] = {"round": list(rounds), "live": list(range(population.live + 1))}
-    for name, items in population.fields.items():
-        if isinstance(items, tuple) and _is_only_measured(name, condition.text):
-            values[name] = [[""] * size for size in range(len(items) + 1)]
-    tried = {n: possible for n, possible in values.items() if n in condition.names}
-    while math.prod(map(len, tried.values())) > MAX_TRIED:
-        del tried[max(tried, key=lambda name: len(tried[name]))]
+    fields = {name: population.fields[name] for name in condition.names & population.fields.keys()}
+    lists = {
+        name: range(len(items) + 1)
+        for name, items in fields.items()
+        if isinstance(items, tuple) and _is_only_measured(name, condition.text)
+    }
+    counts = {"round": rounds, "live": range(population.live + 1), **lists}
+    possible = {name: values for name, values in counts.items() if name in condition.names}
+    while math.prod(map(len, possible.values())) > MAX_TRIED:
+        del possible[max(possible, key=lambda name: len(possible[name]))]
+    tried: dict[str, Sequence[Any]] = {
+        name: [[""] * size for size in values] if name in lists else values
+        for name, values in possible.items()
+    }
     outcomes = [
         (given.get("live", population.live), condition.decide({**params, **given}))
         for given in (dict(zip(tried, each, strict=True)) for each in product(*tried.values()))
     ]
     truths = {truth for _, truth in outcomes}
-    possible = [live for live, truth in outcomes if truth is not False]
-    return truths.pop() if len(truths) == 1 else None, max(possible, default=population.live)
+    most = max((live for live, truth in outcomes if truth is not False), default=population.live)
+    return truths.pop() if len(truths) == 1 else None, most
 
 
 def _is_only_measured(name: str, text: str) -> bool:
@@ -434,11 +449,21 @@ def text_bound(value: Any, kind: str = "string") -> TextBound:
     return str(value)
 
 
-def _reduced(reducer: str, old: TextBound, new: TextBound) -> TextBound:
+def _reduced(reducer: str, old: TextBound, new: TextBound, times: int) -> TextBound:
+    """A field after ``times`` writes; a list is cut one item after ``MAX_COUNT``."""
     if reducer == "append":
         items = old if isinstance(old, tuple) else (old,)
-        return (*items, *(new if isinstance(new, tuple) else (new,)))
-    return token_bound(old, new) if reducer in ("add", "merge") else new
+        added = new if isinstance(new, tuple) else (new,)
+        more = chain.from_iterable(repeat(added, times))
+        return tuple(islice(chain(items, more), MAX_COUNT + 1))
+    if reducer in ("add", "merge"):
+        return token_bound(old) + times * token_bound(new)
+    return new
+
+
+def _largest_count(population: PopulationBounds) -> int:
+    """The number of live candidates, or the length of the longest list if it is greater."""
+    return max(population.live, *map(len, map(_items, population.fields.values())), 0)
 
 
 def _limits(limits: Limits | None, params: Mapping[str, Scalar]) -> Limits | None:

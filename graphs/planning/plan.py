@@ -173,6 +173,8 @@ def _remedies(
 
     def good(name: str, value: int) -> bool:
         trial = planned({**given, name: value})
+        if not trial.total.bounded:  # it stopped before all prompts were counted
+            return False
         return trial.fits if not found.fits else not trial.overflows
 
     for name, param in graph.spec.params.items():

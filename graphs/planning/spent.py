@@ -13,6 +13,10 @@ from thinkgraph.models.model import Frozen
 SUMMED = ("runs", "calls", "samples", "tokens", "prompt_tokens", "seconds", "tool_calls")
 
 
+MAX_COUNT = 100_000
+"""Candidates, or items of a list, above which bounds are of no use and aren't computed."""
+
+
 class Spent(Frozen):
     """What a node, or a whole run, may spend at most."""
 
@@ -34,6 +38,11 @@ class Spent(Frozen):
     tool_calls: int = Field(0, description="maximum number of tool calls")
     exact: bool = Field(
         True, description="whether runs, calls and samples are exact rather than upper bounds"
+    )
+    bounded: bool = Field(
+        True,
+        description="whether the amounts are bounds; false if the plan stopped counting, because "
+        f"a run could have more than {MAX_COUNT:,} candidates, or items of a list",
     )
     known: bool = Field(
         True, exclude=True, description="whether all node kinds involved define their cost"
@@ -59,7 +68,8 @@ class Spent(Frozen):
             name: _join(getattr(self, name), getattr(other, name), joins[name]) for name in joins
         }
         exact, known = self.exact and other.exact, self.known and other.known
-        return Spent.model_construct(**data, exact=exact, known=known)
+        bounded = self.bounded and other.bounded
+        return Spent.model_construct(**data, exact=exact, bounded=bounded, known=known)
 
     def times(self, count: int) -> Spent:
         """``count`` times this in parallel."""
@@ -69,6 +79,10 @@ class Spent(Frozen):
     def repeated(self, count: int) -> Spent:
         """``count`` times this in sequence."""
         return self.times(count).updated(cells=self.cells)
+
+    def without_bound(self) -> Spent:
+        """This as what was counted until there were too many candidates or items."""
+        return self.updated(exact=False, bounded=False)
 
     def capped(self, limits: Limits | None) -> Spent:
         """This, limited by a budget; not exact if the budget may cut it."""

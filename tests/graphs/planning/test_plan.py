@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import thinkgraph
 from thinkgraph import END, START, Graph, use
+from thinkgraph.forecast import forecast
 from thinkgraph.graphs.catalogue import builtin_names
 from thinkgraph.graphs.graph import load
 from thinkgraph.graphs.language.condition import Condition, variable_types
@@ -336,6 +338,53 @@ def test_a_loop_in_which_a_fallback_runs_ends_within_its_plan() -> None:
         assert result.counts.get("small", 0) <= found.nodes["small"].runs
 
 
+def growing(loops: int) -> Graph:
+    """A graph whose candidates multiply, as far as a plan can tell."""
+    graph = Graph("growing")
+    graph.add(draft=Generate(samples=2), more=Generate(samples=3), check=Critique())
+    graph.edge(START, "draft").edge("draft", "more", when="agreement < 0.5")
+    graph.edge("draft", "check", "more")
+    graph.edge("more", "more", when="repeated", each="candidates", at_most=1)
+    graph.edge("more", "draft", when="not accepted", at_most=loops).edge("more", END)
+    return graph
+
+
+def test_a_plan_stops_where_it_has_no_useful_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan(growing(1)).total.bounded
+    found = plan(growing(40))
+    assert not any(spent.bounded or spent.exact for spent in (found.total, *found.nodes.values()))
+    forecast(found)
+    said = capsys.readouterr().out
+    assert "no useful bound: a run could have more than 100,000 candidates" in said
+    assert "≤" not in said
+
+
+def test_a_graph_that_uses_one_without_a_useful_bound_has_none_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "growing.yaml").write_text(growing(40).yaml, "utf-8")
+    graph = Graph("outer")
+    graph.add(inner=use("growing.yaml"), vote=Vote())
+    graph.edge(START, "inner", "vote", END)
+    found = plan(graph)
+    assert not found.total.bounded
+    assert not found.nodes["inner"].bounded
+
+
+def test_a_list_that_doubles_in_a_loop_has_no_useful_bound() -> None:
+    graph = Graph(
+        "doubling", params={"n": 3}, state={"notes": StateField(type="list", reducer="append")}
+    )
+    ask = Ask(prompt=Prompt(user="{{ question }}"), into="notes", lines=True, most=2)
+    again = Ask(prompt=Prompt(user="{{ item }}"), each="notes", into="notes", max_tokens=2)
+    graph.add(ask=ask, again=again, draft=Generate())
+    graph.edge(START, "ask", "again").edge("again", "again", at_most="$n")
+    graph.edge("again", "draft").edge("draft", END)
+    assert plan(graph).total.bounded
+    assert not plan(graph, {"n": 60}).total.bounded
+
+
 def test_lists_of_the_state_bound_what_is_asked_of_each_item() -> None:
     graph = Graph(
         "items", state={"plan": StateField(type="list"), "notes": StateField(type="list")}
@@ -479,6 +528,15 @@ def test_a_condition_tells_how_many_candidates_can_be_live(text: str, live: int)
     graph.add(draft=Generate())
     condition = Condition(text, variable_types(graph.edge(START, "draft", END).spec))
     assert decided(condition, {"n": 3}, range(1), PopulationBounds(live=5))[1] == live
+
+
+@pytest.mark.parametrize("text", ["answered > 0", "live > 3 || accepted"])
+def test_a_condition_is_decided_without_listing_all_numbers_of_candidates(text: str) -> None:
+    graph = Graph("g")
+    graph.add(draft=Generate())
+    condition = Condition(text, variable_types(graph.edge(START, "draft", END).spec))
+    population = PopulationBounds(live=sys.maxsize - 1)  # no list can have as many items
+    assert decided(condition, {}, range(1), population) == (None, population.live)
 
 
 def test_a_speed_is_measured_once_and_kept(
