@@ -371,6 +371,17 @@ RULES: dict[str, Rule] = {
         "output: {field: candidates, json_schema: {type: object}}\n",
         "output: {field: answer, json_schema: {type: object}}\n",
     ),
+    "TG218": Rule(
+        "a reducer that can't combine the field's values",
+        "`append` needs a list, `merge` an object, `add` a number, a string or a list, and `max` "
+        "a boolean, a number or a string. `replace` takes all types.",
+        "state:\n  plan: {type: string, reducer: merge}\n"
+        + _DRAFT_ASK
+        + "edges:\n  - START -> note -> draft -> END\n",
+        "state:\n  plan: {type: string, reducer: add}\n"
+        + _DRAFT_ASK
+        + "edges:\n  - START -> note -> draft -> END\n",
+    ),
     "TG301": Rule(
         "a condition that doesn't parse",
         "Conditions are written in CEL: `not x`, `x and y`, `x or y` (or `!x`, `x && y`, "

@@ -231,14 +231,26 @@ class Input(Frozen):
         return parsed
 
 
+ReducerName = Literal["replace", "append", "add", "merge", "max"]
+REDUCED: dict[ReducerName, frozenset[FieldType]] = {
+    "append": frozenset({"list"}),
+    "add": frozenset({"integer", "number", "string", "list"}),
+    "merge": frozenset({"object"}),
+    "max": frozenset({"boolean", "integer", "number", "string"}),
+}
+"""The types whose values each reducer can combine; `replace` takes all."""
+
+
 class StateField(Frozen):
     """An additional field of the state, and the reducer that combines two writes to it."""
 
     type: FieldType = Field(
         "string", description="type of the value; conditions are checked against it"
     )
-    reducer: Literal["replace", "append", "add", "merge", "max"] = Field(
-        "replace", description="how a written value is combined with the present one"
+    reducer: ReducerName = Field(
+        "replace",
+        description="how a written value is combined with the present one: `append` needs a list, "
+        "`merge` an object, `add` a number, a string or a list, `max` no list and no object",
     )
     default: Any = Field(None, description="value until a node writes it")
     about: str = Field("", description="description of the field")

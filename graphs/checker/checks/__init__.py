@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[CheckContext], None], ...] = (
     fields.output,
     fields.channels,
     fields.types,
+    fields.reducers,
     fields.references,
     fields.values,
     fields.unused,

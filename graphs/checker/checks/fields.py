@@ -15,7 +15,15 @@ from thinkgraph.graphs.checker.schema_errors import violations
 from thinkgraph.graphs.language.condition import VARIABLES
 from thinkgraph.graphs.language.document import DataPath
 from thinkgraph.graphs.language.problem import suggestion
-from thinkgraph.graphs.language.spec import CHANNELS, RUN_SETTINGS, Edge, Limits, Param, Scalar
+from thinkgraph.graphs.language.spec import (
+    CHANNELS,
+    REDUCED,
+    RUN_SETTINGS,
+    Edge,
+    Limits,
+    Param,
+    Scalar,
+)
 from thinkgraph.models.engine.sampling.grammar import check_constraint
 from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import Sampling
@@ -108,6 +116,25 @@ def types(context: CheckContext) -> None:
                 message = f"`{name}` needs {a} in `{field}`, and its type is {declared.type}"
                 hint = f"declare it as `{{type: {kind}}}`"
                 context.report("TG215", ("state", field, "type"), message, hint)
+
+
+def reducers(context: CheckContext) -> None:
+    """A field's reducer can combine values of its type, or of what its nodes write."""
+    for name, declared in context.state.items():
+        possible = REDUCED.get(declared.reducer)
+        if possible is None:
+            continue
+        if context.source.at(("state", name, "type")) is not None:
+            kinds: set[str] = {declared.type}
+        elif declared.reducer == "append":
+            continue  # any value is an item
+        else:
+            written = (node.field_types.get(name) for node in context.kinds.values())
+            kinds = {kind for kind in written if kind}
+        for kind in sorted(kinds - possible):
+            message = f"`{declared.reducer}` can't combine two values of type {kind}"
+            hint = f"it takes {' or '.join(sorted(possible))}"
+            context.report("TG218", ("state", name, "reducer"), message, hint)
 
 
 def references(context: CheckContext) -> None:
