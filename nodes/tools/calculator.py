@@ -175,6 +175,7 @@ class _Sheet:
         return value
 
     def _assigned(self, statement: ast.stmt) -> Number:
+        targets: list[ast.expr]
         match statement:
             case ast.Assign(targets=targets, value=expression):
                 pass
@@ -182,7 +183,7 @@ class _Sheet:
                 targets = [target]
             case ast.AugAssign(target=ast.Name(id=name) as target, op=sign, value=right):
                 left = ast.Name(id=name, ctx=ast.Load())
-                targets, expression = [target], ast.BinOp(left=left, op=sign, right=right)
+                targets, expression = [target], ast.BinOp(left, sign, right)
             case _:
                 raise _NoValue
         value = self._value(expression)
