@@ -188,20 +188,12 @@ def structured(
     settings = {"n": 1, "ls_structured_output_format": told, **settings}
     parser = AnswerParser(form=form, build=_builder(schema))
     if method != "function_calling":
-        wanted = _constraint(form) if method == "json_schema" else {"type": "json_object"}
+        wanted = closed(form) if method == "json_schema" else {"type": "json_object"}
         return chat.bind(response_format=wanted, **settings), parser
     tool = convert_to_openai_tool(schema) if is_model else _answer_tool(shown)
     name = tool["function"]["name"]
     llm = chat.bind_tools([tool], tool_choice=name, parallel_tool_calls=False, **settings)
     return llm, parser.model_copy(update={"tool": name})
-
-
-def _constraint(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema that constrains an answer: only properties that it names, unless it allows others.
-
-    A schema that names no properties stays as it is, since closed it would allow only ``{}``.
-    """
-    return closed(schema) if "properties" in schema else schema
 
 
 def _answer_tool(form: Mapping[str, Any]) -> dict[str, Any]:

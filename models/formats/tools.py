@@ -140,6 +140,10 @@ _STYLES = [
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Disallow properties that a schema doesn't name, unless it allows them or is composed."""
+    """Disallow properties that a schema doesn't name, unless it allows them or is composed.
+
+    A schema that names no properties stays as it is: closed it would allow only ``{}``.
+    """
     composed = {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"} & schema.keys()
-    return schema if composed else {"additionalProperties": False, **schema}
+    is_closed = "properties" in schema and not composed
+    return {"additionalProperties": False, **schema} if is_closed else schema

@@ -108,9 +108,9 @@ def calculate(text: str) -> str | None:
     """The value of the last statement of a program; None if it can't be evaluated for certain.
 
     If the text has fenced code, only that is read. It may consist of assignments, expressions and
-    ``print`` of one expression, as in Python, but ``^`` is a power, and ``1,200`` outside the
-    arguments of a call is a number. A text that isn't Python is read line by line: lines of prose
-    are skipped, and in ``8 + 5 = 12`` only the left side is evaluated.
+    ``print`` of one expression, as in Python (imports are skipped), but ``^`` is a power, and
+    ``1,200`` outside the arguments of a call is a number. A text that isn't Python is read line
+    by line: lines of prose are skipped, and in ``8 + 5 = 12`` only the left side is evaluated.
     """
     if len(code := code_of(text)) > CHARACTERS:
         return None
@@ -143,6 +143,8 @@ class _Sheet:
         for statement in statements:
             match statement:
                 case ast.Expr(value=ast.Constant(value=str())):  # a docstring
+                    continue
+                case ast.Import() | ast.ImportFrom():  # what isn't here is an unknown name
                     continue
                 case ast.Expr(value=ast.Name(id=name)) if name not in self._names:  # a word
                     value = None

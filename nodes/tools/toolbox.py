@@ -100,8 +100,8 @@ class Toolbox:
             return f"error: there is no tool {call.name!r}; there are {', '.join(self._tools)}"
         schema = next(t.parameters for t in self.described if t.name == call.name)
         try:
-            allows_more = _allows_more(self._tools[call.name])
-            found = mismatch(call.arguments, schema if allows_more else closed(schema))
+            is_open = _allows_more(self._tools[call.name])
+            found = mismatch(call.arguments, schema if is_open else closed(schema))
         except Exception:  # a third-party schema: the tool checks its arguments itself
             return ""
         if found is None:

@@ -179,3 +179,8 @@ def test_no_text_breaks_it(text):
 def test_it_agrees_with_arithmetic(a, b, sign):
     expected = {"+": a + b, "-": a - b, "*": a * b}[sign]
     assert calculate(f"({a}) {sign} ({b})") == str(expected)
+
+
+def test_imports_are_skipped():
+    assert calculate("import math\nfrom math import sqrt\nx = sqrt(16)\nx") == "4"
+    assert calculate("import math\nmath.sqrt(16)") is None

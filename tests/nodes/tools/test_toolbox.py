@@ -343,6 +343,7 @@ class Query(BaseModel, extra="allow"):
     [
         {"type": "object", "properties": {"q": {}}, "additionalProperties": True},
         {"type": "object", "properties": {"q": {}}, "allOf": [{}]},
+        {"type": "object"},
         Query,
     ],
 )
