@@ -185,7 +185,7 @@ class DryRun:
         total = branch.total + step
         done = replace(branch, population=population, nodes=nodes, counts=counts, total=total)
         if total.bounded and _largest_count(population) <= MAX_COUNT:
-            yield from self._branches(done)
+            yield from self._branches(branch, done)
         else:
             population = replace(population, live=min(population.live, MAX_COUNT))
             total = total.without_bound()
@@ -298,8 +298,11 @@ class DryRun:
         reducer = declared.reducer if declared else "replace"
         fields[name] = _reduced(reducer, fields.get(name, ()), text, times)
 
-    def _branches(self, done: Branch) -> Iterator[Branch]:
-        """One branch for each combination of what the nodes of a superstep may choose."""
+    def _branches(self, before: Branch, done: Branch) -> Iterator[Branch]:
+        """One branch for each combination of what the nodes of a superstep may choose.
+
+        A node that chooses sees its own run counted, and not those of nodes beside it.
+        """
         fixed: dict[str, int] = {}
         arrived, certain = done.arrived, done.certain
         for name in done.active:
@@ -307,7 +310,10 @@ class DryRun:
                 found, arrived = self._follow_fixed(replace(done, arrived=arrived), name)
                 fixed |= found
         deciding = [name for name in done.active if self._routes.decides(name)]
-        choices = [list(self._choices(name, done)) for name in deciding]
+        choices = [
+            list(self._choices(name, replace(done, counts=self._seen(name, before, done))))
+            for name in deciding
+        ]
         if math.prod(map(len, choices)) > MAX_BRANCHES:
             cases, certain = [[choice for each in choices for choice in each]], False
         else:
@@ -364,6 +370,11 @@ class DryRun:
             if is_open:
                 return
         yield Choice([link for link in links if not link.conditional], done.population.live)
+
+    def _seen(self, name: str, before: Branch, done: Branch) -> dict[str, tuple[int, int]]:
+        """The counts that a node sees when it chooses, at the end of a superstep."""
+        own = {name, self._spec.nodes[name].fallback or name}
+        return {**before.counts, **{each: done.count(each) for each in own}}
 
     def _rounds(self, name: str, done: Branch) -> range:
         """The rounds in which a node may choose; a fallback in its place has rounds of its own."""

@@ -233,6 +233,29 @@ def test_a_loop_that_repeats_a_node_is_decided() -> None:
         assert found.nodes["again"].runs == result.counts["again"] == max(n, 1)
 
 
+def test_a_loop_does_not_count_a_run_beside_the_node_that_chooses() -> None:
+    graph = Graph("beside")
+    graph.add(a=Generate(max_tokens=4), b=Vote(), c=Generate(max_tokens=4))
+    graph.add(e=Generate(max_tokens=4))
+    graph.edge(START, "a", ["b", "c"]).edge("b", "c").edge("c", "e")
+    graph.edge("e", "c", repeat=3).edge("e", END)
+    found, result = run_within(graph)
+    assert found.total.exact
+    assert (found.nodes["c"].runs, found.nodes["e"].runs) == (4, 4)
+    assert (result.counts["c"], result.counts["e"]) == (4, 4)
+
+
+@pytest.mark.parametrize("rounds", range(4))
+def test_loops_within_loops_side_by_side_end_within_their_plan(rounds: int) -> None:
+    graph = Graph("beside")
+    graph.add(c=Generate(max_tokens=4), d=Generate(max_tokens=4), e=Generate(max_tokens=4))
+    graph.edge(START, "c", ["d", "e"]).edge("d", "d", at_most=2).edge("d", "e")
+    graph.edge("e", "c", repeat=rounds).edge("e", END)
+    found, result = run_within(graph)
+    assert found.total.exact
+    assert {name: found.nodes[name].runs for name in "cde"} == {n: result.counts[n] for n in "cde"}
+
+
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1000))
