@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations
 from typing import NamedTuple
 
@@ -53,13 +53,38 @@ def lengths(context: CheckContext) -> None:
     for target, links in into.items():
         if not 1 < len(links) <= MAX_MEETING:
             continue
-        for one, other in pairs(context, links):
-            if _unequal(context, one, other, target):
-                message = f"`{target}` runs once after `{one}` and once more after `{other}`"
-                hint = f"to run it once, after both, write `[{one}, {other}] -> {target}`"
-                location = context.chain_location(links[other].edge, other)
-                context.report_at("TG417", ("edges", links[other].edge), location, message, hint)
-                break
+        for one, other in _unequal_pairs(context, links, target):
+            message = f"`{target}` runs once after `{one}` and once more after `{other}`"
+            hint = f"to run it once, after both, write `[{one}, {other}] -> {target}`"
+            location = context.chain_location(links[other].edge, other)
+            context.report_at("TG417", ("edges", links[other].edge), location, message, hint)
+            break
+
+
+def _unequal_pairs(
+    context: CheckContext, sources: Collection[str], target: str
+) -> Iterator[tuple[str, str]]:
+    """The pairs of sources of a node on parallel paths of different lengths."""
+    for one, other in pairs(context, sources):
+        if _unequal(context, one, other, target):
+            yield one, other
+    yield from _detours(context, sources, target)
+
+
+def _detours(
+    context: CheckContext, sources: Collection[str], target: str
+) -> Iterator[tuple[str, str]]:
+    """The sources at both ends of a detour: a fork has an edge to the node, and one to a path."""
+    forward = arrows(context.links)
+    for fork, found in _parallel(context).items():
+        if fork not in sources or target not in found:
+            continue
+        beside: set[str] = set()
+        for first in found - {target}:
+            beside |= {first} | reached(first, forward, avoiding={fork, target})
+        # What only follows the target is no path beside it but a loop.
+        beside -= reached(target, forward, avoiding={fork})
+        yield from ((fork, other) for other in sources if other in beside - {fork, target})
 
 
 def _unequal(context: CheckContext, one: str, other: str, target: str) -> bool:
@@ -76,16 +101,21 @@ def _unequal(context: CheckContext, one: str, other: str, target: str) -> bool:
 
 def _forks(context: CheckContext, one: str, other: str) -> Iterator[str]:
     """The nodes whose parallel edges lead to both nodes, by separate targets."""
-    targets: dict[str, set[str]] = defaultdict(set)
-    for link in context.links:
-        if not context.edges[link.edge].is_conditional:
-            targets[link.source].add(link.target)
     forward = arrows(context.links)
-    for fork, found in targets.items():
+    for fork, found in _parallel(context).items():
         to_one = {target for target in found if one in reached(target, forward)}
         to_other = {target for target in found if other in reached(target, forward)}
         if to_one and to_other and to_one.isdisjoint(to_other):
             yield fork
+
+
+def _parallel(context: CheckContext) -> dict[str, set[str]]:
+    """By node, the targets of its unconditional edges, which run in parallel."""
+    targets: dict[str, set[str]] = defaultdict(set)
+    for link in context.links:
+        if not context.edges[link.edge].is_conditional:
+            targets[link.source].add(link.target)
+    return targets
 
 
 class _Span(NamedTuple):

@@ -490,3 +490,11 @@ heavy = ("langgraph", "langchain_core", "llama_cpp", "torch")
 print([name for name in heavy if name in sys.modules])
 """
     assert run(code) == "[]"
+
+
+def test_a_loop_or_a_join_beside_an_edge_is_no_detour():
+    nodes = "thinkgraph: 1\nname: x\nnodes:\n  a: {kind: generate}\n  b: {kind: revise}\n"
+    nodes += "  c: {kind: revise}\n  v: {kind: vote}\nedges:\n"
+    joined = "  - START -> a -> b\n  - '[a, b] -> c -> v -> END'\n"
+    looped = "  - START -> a -> c\n  - c -> b: {repeat: 2}\n  - c -> v -> END\n  - b -> c\n"
+    assert codes(nodes + joined) == codes(nodes + looped) == []
