@@ -467,7 +467,8 @@ class Edge(Frozen):
         None,
         ge=0,
         description="bound of a loop: the edge is followed until its target has run this many "
-        "times in all",
+        "times in all; runs beside this node, in parallel branches, are counted from the next "
+        "step on",
     )
     at_most: Annotated[int | None, AllowsParam()] = Field(
         None, ge=0, description="maximum number of times that the edge is followed in a run"
