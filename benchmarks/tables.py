@@ -81,7 +81,7 @@ TEMPERATURES = ",".join(
     + [f"self-consistency@1,4:temperature={each}" for each in (0.2, 0.4, 0.6, 0.8, 1.0)]
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
 )
-"""On training questions, which are in no other table: what the defaults of the votes rest on."""
+"""For training questions, which are in no other table."""
 GYM = "reasoning-gym:"
 EMBEDDED, PROBLEMS = "smollm2", "word-problems:100"
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
@@ -111,8 +111,9 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     """The command line of a comparison."""
     table = TABLES[name]
     data = table.data if table.data.startswith((GYM, PROBLEMS)) else str(options.data / table.data)
-    file = str(options.models / f"{table.model}.gguf")
-    model = table.model if table.model == EMBEDDED else file
+    model = table.model
+    if model != EMBEDDED:
+        model = str(options.models / f"{model}.gguf")
     words = ["--data", data, "--limit", str(table.limit)]
     words += ["--model", model, "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]

@@ -51,10 +51,6 @@ class EventLoop:
         """Whether the calling thread is the loop's own."""
         return threading.current_thread() is self._thread
 
-    def runs(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether this is the loop in the thread."""
-        return loop is self._loop
-
     def start(self, work: Coroutine[Any, Any, T]) -> Call[T]:
         """Start a coroutine in the loop, with the context variables of the caller."""
         call: Call[T] = Call(self._loop)
@@ -140,9 +136,9 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
             call.stop()
 
 
-def is_own(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether a loop is one of those that run synchronous calls."""
-    return any(each.runs(loop) for each in _loops)
+def is_own_thread() -> bool:
+    """Whether the calling thread is that of a loop that runs synchronous calls."""
+    return any(loop.is_here for loop in _loops)
 
 
 @contextmanager

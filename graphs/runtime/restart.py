@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.config import get_config
 from langgraph.func import task
 
-from thinkgraph.models.event_loop import is_own
+from thinkgraph.models.event_loop import is_own_thread
 from thinkgraph.models.seed import derive_seed
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -61,7 +61,7 @@ class Enclosing:
     @property
     def config(self) -> RunnableConfig:
         """The config of a run that is kept by the checkpointer."""
-        saver = _InThreads(self.saver) if is_own(asyncio.get_running_loop()) else self.saver
+        saver = _InThreads(self.saver) if is_own_thread() else self.saver
         return {"configurable": {_CHECKPOINTER: saver}}
 
     @property

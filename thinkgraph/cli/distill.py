@@ -183,8 +183,8 @@ def distill(
     tell = (lambda line: None) if quiet else (lambda line: say(f"thinkgraph: {line}"))
     read = {data: sampled, test_data or data: gate}
     told = [f"{name}: {note}" for name, part in read.items() for note in part.notes]
-    unread = judged.model_copy(update={"notes": ()})
-    for note in (*told, *notes(unread, chosen=bool(metric), extract=how)):
+    judged = judged.model_copy(update={"notes": ()})  # they are in `told`, with their file
+    for note in (*told, *notes(judged, chosen=bool(metric), extract=how)):
         tell(note)
     try:
         running = run_all(

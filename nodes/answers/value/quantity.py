@@ -29,7 +29,7 @@ _MEASURED = re.compile(
 
 def measured(text: str, read: Read) -> Value | None:
     """`5 km`, `3 red apples`, `5 million dollars`."""
-    match = _MEASURED.fullmatch(_with_whole_units(text))
+    match = _MEASURED.fullmatch(_spelt_out(text))
     if match is None or match["value"].count("{") != match["value"].count("}"):
         return None
     value_text, unit_text = match["value"], match["unit"] + (match["power"] or "")
@@ -58,7 +58,8 @@ def _may_be_unit(word: str, apart: bool, value: str, text: str) -> bool:
     return len(word) >= (3 if apart else 4) or word.startswith("°")
 
 
-def _with_whole_units(text: str) -> str:
+def _spelt_out(text: str) -> str:
+    """Spell out the abbreviations that are also something else: `min` and `in`."""
     return _INCHES.sub(" inches", _MINUTES.sub(" minutes", text))
 
 
@@ -69,7 +70,7 @@ _COMPOUND = re.compile(
 
 def compound(text: str, _: Read) -> Value | None:
     """`2 hours 30 minutes`, `5 feet and 3 inches`, `1 h 30 min`."""
-    match = _COMPOUND.fullmatch(_with_whole_units(text))
+    match = _COMPOUND.fullmatch(_spelt_out(text))
     if match is None:
         return None
     first, second = match[2], "minutes" if match[4] == "m" else match[4]  # 1h 30m
