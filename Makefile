@@ -7,6 +7,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 	$(if $(WHEELS),--extra-index-url $(WHEELS) --only-binary llama-cpp-python)
 QUESTION ?= Ben has 4 bags with 6 marbles in each bag. How many marbles does Ben have in all?
 
+# GCC before 12.4 and 13.3 compiles llama.cpp's code for AMX wrongly without these (models/engine/llama/amx.py).
+ifneq ($(shell grep -s -m 1 amx_int8 /proc/cpuinfo),)
+export CXXFLAGS += -fno-dse -fno-tree-dse
+endif
+
 .PHONY: demo test quick lint types docs clean
 
 demo: .venv/demo  ## Ask a real model a real question, sixteen times, and vote

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from thinkgraph.models.capabilities import ABOUT, Capability
+from thinkgraph.models.engine.llama.amx import amx_works
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_model
 from thinkgraph.models.engine.llama.library import because, check_process, listening, llama, start
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
@@ -76,6 +77,7 @@ class RewardModel:
         self._context: Any = None
         with listening() as lines:
             params = llama.llama_model_default_params()
+            params.use_extra_bufts = amx_works()
             self._model = llama.llama_model_load_from_file(os.fsencode(file), params)
         if not self._model:
             raise ModelError(f"llama.cpp can't load {file} with its head{because(lines)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkgraph.models.engine.kv_cache.memory import LlamaMemory
+from thinkgraph.models.engine.llama.amx import amx_works
 from thinkgraph.models.engine.llama.devices import cpu_buffers, devices
 from thinkgraph.models.engine.llama.gguf_file import check_gguf, check_model
 from thinkgraph.models.engine.llama.library import because, check_process, listening, llama, start
@@ -239,6 +240,7 @@ def _load(path: Path, settings: EngineSettings, placement: Placement) -> Any:
     params = llama.llama_model_default_params()
     params.n_gpu_layers = placement.gpu_layers
     params.main_gpu, params.split_mode = settings.main_gpu, _SPLIT[settings.split_mode]
+    params.use_extra_bufts = amx_works()
     if (mode := _load_mode(settings)) is not None:
         params.load_mode = mode
     if settings.tensor_split:
