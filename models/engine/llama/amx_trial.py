@@ -6,6 +6,7 @@ LIBRARY is the path of ggml's shared library.
 """
 
 import ctypes
+import itertools
 import sys
 from typing import Any
 
@@ -39,8 +40,8 @@ def _amx_buffers(ggml: Any, device: int) -> int | None:
     registry = ggml.ggml_backend_dev_backend_reg(device)
     address = ggml.ggml_backend_reg_get_proc_address(registry, b"ggml_backend_dev_get_extra_bufts")
     signature = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)
-    kinds = iter(signature(address)(device))  # a null pointer ends them
-    return next(kind for kind in kinds if not kind or ggml.ggml_backend_buft_name(kind) == b"AMX")
+    kinds = itertools.takewhile(bool, signature(address)(device))
+    return next((kind for kind in kinds if ggml.ggml_backend_buft_name(kind) == b"AMX"), None)
 
 
 def _load(path: str) -> Any:
