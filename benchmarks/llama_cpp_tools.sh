@@ -23,6 +23,8 @@ if [ ! -d "$source" ]; then
         "llama-cpp-python==$version"
     tar -xzf "$folder/llama_cpp_python-$version.tar.gz" -C "$folder"
 fi
+# GCC before 12.4 and 13.3 compiles code for AMX wrongly without these (models/engine/llama/amx.py).
+! grep -qs amx_int8 /proc/cpuinfo || export CXXFLAGS="${CXXFLAGS:-} -fno-dse -fno-tree-dse"
 # shellcheck disable=SC2086 # CMAKE_ARGS are several, as llama-cpp-python takes them
 run cmake.log cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF \
     -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
