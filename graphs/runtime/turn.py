@@ -32,7 +32,9 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
     """The channel updates that start a turn.
 
     The question is the given one, else the last user message. Only tool calls and their results may
-    follow that message; they count as part of the conversation before it.
+    follow that message; they count as part of the conversation before it. A parent graph keeps the
+    question of an earlier turn in its channel: one that was asked before an unanswered user
+    message gives way to that message.
 
     Raises:
         ThinkgraphError: there is no question, it is not a text, or an input has another type.
@@ -43,6 +45,8 @@ def begin(spec: Spec, values: Mapping[str, Any]) -> Json:
         raise ThinkgraphError(f"a question is a text, not {question!r}")
     last = next((m for m in reversed(messages) if is_from_user(m)), None)
     added: list[HumanMessage] = []
+    if question and _is_open(messages) and _was_asked(question, messages, before=last):
+        question = ""
     if not question:
         if last is None or not _is_open(messages):
             raise ThinkgraphError(_nothing_asked(messages))
@@ -66,6 +70,13 @@ def _is_open(messages: list[Any]) -> bool:
         if not is_from_tool(message) and not getattr(message, "tool_calls", ()):
             return False
     return False
+
+
+def _was_asked(question: str, messages: list[Any], before: Any) -> bool:
+    """Whether a user asked this, and another message was the answer, before a message."""
+    earlier = messages[: messages.index(before)]
+    asked = [i for i, m in enumerate(earlier) if is_from_user(m) and text_of(m.content) == question]
+    return bool(asked) and not all(map(is_from_user, earlier[asked[0] :]))
 
 
 def _nothing_asked(messages: list[Any]) -> str:

@@ -16,7 +16,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
 
 import thinkgraph as tg
@@ -71,6 +71,42 @@ def test_a_subgraph_shares_the_question_and_the_answer_and_nothing_else() -> Non
     values = app.invoke({"question": QUESTION})
     assert values["reply"] == "It is 5."
     assert values.keys() == {"question", "answer", "reply"}
+
+
+class Talk(MessagesState, total=False):
+    question: str
+
+
+def talk(*replies: str) -> tuple[Any, ScriptedModel]:
+    """A parent with both a question and messages, and a strategy as its only node."""
+    model = ScriptedModel(replies)
+    graph = StateGraph(Talk)
+    graph.add_node("solve", tg.load("direct").compile(model=model))
+    graph.add_edge(START, "solve")
+    return graph.compile(checkpointer=InMemorySaver()), model
+
+
+def test_a_second_turn_by_messages_asks_its_message_and_not_the_question_of_the_first() -> None:
+    app, model = talk("5", "9")
+    app.invoke({"question": QUESTION}, THREAD)
+    values = app.invoke({"messages": [("user", "And 4 + 5?")]}, THREAD)
+    assert prompts(model)[-1].endswith("And 4 + 5?")
+    assert [m.text for m in values["messages"]] == [QUESTION, "5", "And 4 + 5?", "9"]
+
+
+def test_a_question_may_be_asked_again_on_a_thread() -> None:
+    app, _ = talk("5", "five")
+    app.invoke({"question": QUESTION}, THREAD)
+    values = app.invoke({"question": QUESTION}, THREAD)
+    assert [m.text for m in values["messages"]] == [QUESTION, "5", QUESTION, "five"]
+
+
+def test_a_question_that_a_parent_made_of_the_message_is_asked() -> None:
+    app, _ = talk("5", "9")
+    app.invoke({"question": QUESTION}, THREAD)
+    made = {"question": "What is 4 + 5?", "messages": [("user", "And 4 + 5?")]}
+    values = app.invoke(made, THREAD)
+    assert values["messages"][-2].text == "What is 4 + 5?"
 
 
 async def test_a_subgraph_runs_in_an_asynchronous_app() -> None:
