@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,7 @@ from pathlib import Path
 
 NAME = "llama-cpp-python"
 VENV = Path(".venv").absolute()
+TRIAL = Path("models/engine/llama/amx_trial.py")
 
 
 def numbers(version: str) -> list[int]:
@@ -35,10 +37,18 @@ def new_enough(path: Sequence[str]) -> Distribution | None:
 
 
 def works() -> bool:
-    """Whether this Python can load it: a library that it needs may be gone."""
-    command = [sys.executable, "-c", "import llama_cpp"]
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 (this Python)
-    return done.returncode == 0
+    """Whether this Python can load it, and its code for AMX was compiled right.
+
+    A library that it needs may be gone; what a compiler may do to AMX is told in
+    models/engine/llama/amx.py.
+    """
+    load = [sys.executable, "-c", "from llama_cpp._ggml import libggml; print(libggml._name)"]
+    loaded = subprocess.run(load, capture_output=True, check=False, text=True)  # noqa: S603 (this Python)
+    if loaded.returncode:
+        return False
+    trial = [sys.executable, str(TRIAL), loaded.stdout.strip()]
+    tried = subprocess.run(trial, capture_output=True, check=False)  # noqa: S603 (our own file)
+    return tried.returncode != -getattr(signal, "SIGILL", 0)
 
 
 def link(found: Distribution, folder: Path) -> None:

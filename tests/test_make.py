@@ -55,3 +55,11 @@ def test_a_python_that_cannot_make_environments_names_the_missing_package(tmp_pa
 def test_one_that_is_too_old_is_compiled_anew_in_the_pinned_version(tmp_path: Path) -> None:
     assert "Compiling llama.cpp" in made(tmp_path, least="99.0")
     assert "llama_cpp_python==" in (tmp_path / ".venv" / "constraints.txt").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_one_whose_code_for_amx_crashes_is_compiled_anew(tmp_path: Path) -> None:
+    trial = tmp_path / "models" / "engine" / "llama" / "amx_trial.py"
+    trial.parent.mkdir(parents=True)
+    trial.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "utf-8")
+    assert "Compiling llama.cpp" in made(tmp_path)
