@@ -82,6 +82,11 @@ TEMPERATURES = ",".join(
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
 )
 """For training questions, which are in no other table."""
+SCORERS = (
+    "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
+    "best-of-n@8:scorer=certainty"
+)
+"""For training questions too: what picks best among the same samples."""
 GYM = "reasoning-gym:"
 EMBEDDED, PROBLEMS = "smollm2", "word-problems:100"
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
@@ -98,6 +103,8 @@ TABLES = {
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
     "word-problems-135m": Table(EMBEDDED, PROBLEMS, 100, WORDS),
+    "scorers-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 40, SCORERS),
+    "scorers-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 40, SCORERS),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
     "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }

@@ -75,8 +75,10 @@ class NativeModel:
         self._used: Adapter | None = None
         here = devices()
         self.placement = place(self.header, settings, here)
-        _check_memory(self.placement, settings, here[-1].free)
-        self.model = model = _load(path, settings, self.placement)
+        free = here[-1].free
+        _check_memory(self.placement, settings, free)
+        repack = amx_works() and _can_repack(self.placement, free)
+        self.model = model = _load(path, settings, self.placement, repack)
         self.recurrent = bool(
             llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
         )
@@ -203,11 +205,30 @@ def _check_memory(placement: Placement, settings: EngineSettings, free: int) -> 
 
     The system can evict mapped weights, so the CPU's count only if they are not mapped, or locked.
     """
+    parts = _needs(placement, settings.mmap is False or settings.mlock)
+    needed = sum(size for _, size, _ in parts)
+    if needed > free:
+        names, ways = zip(*[(name, way) for name, size, way in parts if size], strict=True)
+        raise ModelError(
+            f"{' and '.join(names)} {'take' if len(names) > 1 else 'takes'} "
+            f"{needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free; "
+            f"{', or '.join(ways)}"
+        )
+
+
+def _can_repack(placement: Placement, free: int) -> bool:
+    """Whether memory holds copies of the weights, in the layout of the CPU's matrix instructions.
+
+    The system can't evict copies, as it can the weights of a mapped file.
+    """
+    return sum(size for _, size, _ in _needs(placement, whole=True)) <= free
+
+
+def _needs(placement: Placement, whole: bool) -> list[tuple[str, int, str]]:
+    """What takes memory, its bytes, and how to make it smaller; with the CPU's weights or not."""
     first = 0 if placement.shared else 1  # an integrated GPU's part is in the same memory
-    weights = sum(placement.weights[first:1])
-    if settings.mmap is False or settings.mlock:
-        weights += placement.weights[1]
-    parts = [
+    weights = sum(placement.weights[first:1]) + (placement.weights[1] if whole else 0)
+    return [
         (
             "the weights",
             weights,
@@ -220,14 +241,6 @@ def _check_memory(placement: Placement, settings: EngineSettings, free: int) -> 
         ),
         ("the recurrent state", sum(placement.state[first:]), "set fewer sequences"),
     ]
-    needed = sum(size for _, size, _ in parts)
-    if needed > free:
-        names, ways = zip(*[(name, way) for name, size, way in parts if size], strict=True)
-        raise ModelError(
-            f"{' and '.join(names)} {'take' if len(names) > 1 else 'takes'} "
-            f"{needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free; "
-            f"{', or '.join(ways)}"
-        )
 
 
 class _Override(ctypes.Structure):
@@ -236,11 +249,11 @@ class _Override(ctypes.Structure):
     _fields_ = (("pattern", ctypes.c_char_p), ("buffers", ctypes.c_void_p))
 
 
-def _load(path: Path, settings: EngineSettings, placement: Placement) -> Any:
+def _load(path: Path, settings: EngineSettings, placement: Placement, repack: bool) -> Any:
     params = llama.llama_model_default_params()
     params.n_gpu_layers = placement.gpu_layers
     params.main_gpu, params.split_mode = settings.main_gpu, _SPLIT[settings.split_mode]
-    params.use_extra_bufts = amx_works()
+    params.use_extra_bufts = repack
     if (mode := _load_mode(settings)) is not None:
         params.load_mode = mode
     if settings.tensor_split:

@@ -248,6 +248,7 @@ def told(caplog, kind):
 @pytest.mark.parametrize("kind", ["f16", "q8_0", "q4_0"])
 def test_a_cache_takes_what_was_worked_out(smollm2_path, caplog, monkeypatch, kind):
     monkeypatch.setattr(logging.getLogger("thinkgraph.llama_cpp"), "propagate", True)
+    monkeypatch.setattr(native, "amx_works", lambda: False)  # copies are in addition to the file
     caplog.set_level(logging.DEBUG, "thinkgraph.llama_cpp")
     opened = native.NativeModel(smollm2_path, EngineSettings(type_k=kind, type_v=kind))
     try:
@@ -262,6 +263,7 @@ def test_a_cache_takes_what_was_worked_out(smollm2_path, caplog, monkeypatch, ki
 @pytest.mark.parametrize("architecture", ["mamba", "jamba"])
 def test_a_state_takes_what_was_worked_out(tiny, caplog, monkeypatch, architecture):
     monkeypatch.setattr(logging.getLogger("thinkgraph.llama_cpp"), "propagate", True)
+    monkeypatch.setattr(native, "amx_works", lambda: False)  # copies are in addition to the file
     caplog.set_level(logging.DEBUG, "thinkgraph.llama_cpp")
     opened = native.NativeModel(tiny(architecture), EngineSettings())
     try:
@@ -299,6 +301,27 @@ def test_a_cache_that_memory_cannot_hold_is_refused(smollm2_path):
     """Linux would promise the memory, and kill the process that uses it."""
     with pytest.raises(ModelError, match="GiB of memory, and"):
         native.NativeModel(smollm2_path, EngineSettings(kv_cells=400_000_000, gpu_layers=0))
+
+
+@pytest.mark.parametrize(("spare", "copied"), [(64 * 2**20, True), (-1, False)])
+def test_weights_are_copied_for_matrix_instructions_only_if_memory_holds_them(
+    smollm2_path, monkeypatch, spare, copied
+):
+    loaded = []
+    load = native.llama.llama_model_load_from_file
+    held = native.NativeModel(smollm2_path, EngineSettings(kv_cells=256))
+    held.close()
+    weights, cache = held.placement.weights[1], held.placement.cache[1]
+    free = weights + cache + held.placement.state[1] + spare
+    here = [Device("CPU", free, free, is_gpu=False)]
+    monkeypatch.setattr(native, "devices", lambda: here)
+    monkeypatch.setattr(
+        native.llama,
+        "llama_model_load_from_file",
+        lambda path, params: (loaded.append(params.use_extra_bufts), load(path, params))[1],
+    )
+    native.NativeModel(smollm2_path, EngineSettings(kv_cells=256)).close()
+    assert loaded == [copied]
 
 
 @pytest.mark.parametrize("settings", [{"mmap": False}, {"mlock": True}])
