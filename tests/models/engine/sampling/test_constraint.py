@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 import time
 
@@ -204,10 +205,9 @@ async def test_samples_with_tagged_parts_keep_to_them(smollm2):
     )
     request = ModelRequest(ASK, sampling, range(4))
     for sample in await smollm2.generate(request).completions():
-        assert sample.text.startswith('<call>{"name": "')
-        call, _ = json.JSONDecoder().raw_decode(sample.text[len("<call>") :])
-        assert call["name"] in ("count", "flags")
-        assert isinstance(call["args"], dict if call["name"] == "count" else list)
+        call = r'<call>\{"name": "(count", "args": *\{|flags", "args": *\[)'
+        assert re.match(call, sample.text)  # a number may be as long as the text
+        assert Walk(smollm2, sampling).takes(sample.text)
 
 
 async def test_log_probabilities_are_the_models_own(smollm2):
