@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_NOT = r"(?P<not>(?:\bnot|n['’]t|\bnever)\s+(?:(?:\w+ly|quite|all|an?|the|yet|so)\s+)*)"
+_OVER = r"\b(?<!\bnot )(?:better|rather|more\s+\w+)\s+than|\bover|\binstead\s+of"
+_NOT = (
+    rf"(?P<not>(?:\bnot|n['’]t|\bnever|{_OVER})\s+"
+    r"(?:(?:\w+ly|quite|all|an?|the|yet|so|answer|option)\s+)*)"
+)
 _UN = r"(?P<un>(?:in|un)(?=\w{4}))"
 
 
@@ -23,12 +27,14 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
 def last_option(text: str, options: Sequence[str]) -> int | None:
     """The index of the option that a text names last, or None.
 
-    A negated option ("not correct", "isn't quite correct", "incorrect") names the other one of two
-    options; if there are more options, it is ignored.
+    A negated option ("not correct", "isn't quite correct", "incorrect") and one that another is
+    preferred to ("better than B") name the other one of two options; if there are more options,
+    they are ignored. A label of one letter has its own case, since "a" is a word.
     """
     words = [option.strip() for option in options]
     found = None
-    for named in re.finditer(rf"{_NOT}?\b{_UN}??({_any_of(words)})\b", text, re.IGNORECASE):
+    option = _any_of(words, cased=True)
+    for named in re.finditer(rf"{_NOT}?\b{_UN}??({option})\b", text, re.IGNORECASE):
         index = _index(named[3], words)
         if bool(named["not"]) == bool(named["un"]):
             found = index
@@ -37,8 +43,13 @@ def last_option(text: str, options: Sequence[str]) -> int | None:
     return found
 
 
-def _any_of(words: Sequence[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+def _any_of(words: Sequence[str], *, cased: bool = False) -> str:
+    """A pattern of the words, the longest first; ``cased``: single letters only in their case."""
+    patterns = {word: re.escape(word) for word in sorted(words, key=len, reverse=True)}
+    return "|".join(
+        f"(?-i:{pattern})" if cased and len(word) == 1 else pattern
+        for word, pattern in patterns.items()
+    )
 
 
 def _index(named: str, words: Sequence[str]) -> int:
