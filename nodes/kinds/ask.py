@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from thinkgraph.models.model import NOT_WRITTEN, continued
+from thinkgraph.models.model import NOT_WRITTEN, Completion, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
@@ -36,7 +36,7 @@ class Ask(SamplingNode):
     lines: bool = Field(
         False,
         description="whether to write a list: the lines with a bullet or number, or all lines if "
-        "none has one",
+        "none has one; of several, the last one is left out if it was cut off",
     )
     conversation: bool = Field(
         True, description="whether the model sees the conversation before the question"
@@ -53,12 +53,13 @@ class Ask(SamplingNode):
         """Sample one completion, or one for each item."""
         if self.each is None:
             item = str(state.fields.get("item", ""))  # set by an edge that fans out over a list
-            text = await self._asked(item, 0, 1, state, step)
-            return Update(fields={self.into: listed(text)[: self.most] if self.lines else text})
+            reply = await self._asked(item, 0, 1, state, step)
+            written = whole_items(reply)[: self.most] if self.lines else reply.text
+            return Update(fields={self.into: written})
         found = state.fields.get(self.each)
         items = found if isinstance(found, list) else []
         work = [self._asked(str(x), i, len(items), state, step) for i, x in enumerate(items)]
-        return Update(fields={self.into: await gather(*work)})
+        return Update(fields={self.into: [reply.text for reply in await gather(*work)]})
 
     def cost(self, before: PopulationBounds) -> Cost:
         """One request, or one for each item."""
@@ -78,7 +79,8 @@ class Ask(SamplingNode):
         written = (text,) * len(items)
         return Cost(before, (asked,), exact=not items, written={self.into: written})
 
-    async def _asked(self, item: str, index: int, of: int, state: State, step: Step) -> str:
+    async def _asked(self, item: str, index: int, of: int, state: State, step: Step) -> Completion:
+        """The reply, whose text includes the prefix."""
         draft = next(iter(state.live), None)
         if not self.conversation:
             kept = tuple(turn for turn in state.messages if turn.role == "system")
@@ -100,7 +102,7 @@ class Ask(SamplingNode):
         text = (self.prefix + completion.text).strip()
         if not text and completion.finish_reason not in NOT_WRITTEN:
             step.failures.append(f"the model wrote nothing for {self.into!r}")
-        return text
+        return completion.model_copy(update={"text": text})
 
 
 _NUMBER = re.compile(
@@ -118,3 +120,10 @@ def listed(text: str) -> list[str]:
     items = [line for line in lines if _NUMBER.match(line)]
     items = items or [line for line in lines if not line.endswith(":")] or lines
     return [item for line in items if (item := _NUMBER.sub("", line).strip())]
+
+
+def whole_items(reply: Completion) -> list[str]:
+    """The items of a list, without the last of several if it was cut off."""
+    items = listed(reply.text)
+    is_cut = reply.finish_reason in ("length", "budget")
+    return items[:-1] if is_cut and len(items) > 1 else items

@@ -471,6 +471,17 @@ def test_chain_of_verification_without_checks_answers_with_its_draft():
     assert result.answer.value == "4"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "before", "most"),
+    [("chain-of-verification", ["It is 4"], "checks"), ("least-to-most", [], "steps")],
+)
+def test_a_plan_has_room_for_as_many_questions_as_may_be_asked(strategy, before, most):
+    plan = [f"{n}. {'so ' * 12}?" for n in range(1, 17)]
+    replies = [*before, "\n".join(plan), *["Yes."] * 16, "It is 4"]
+    _, model = run(strategy, replies, **{most: 16})
+    assert len(model.calls) == len(replies)
+
+
 def test_debate_shows_each_agent_the_answers_of_the_others():
     replies = ["It is 1", "It is 2", "It is 3", "It is 2", "It is 2", "It is 2"]
     result, model = run("debate", replies, agents=3, rounds=3)

@@ -41,6 +41,15 @@ async def test_a_text_goes_to_its_field():
     assert await asked([" Because. "], {}) == ({"found": "Because."}, ["Why?"])
 
 
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [("1. One\n2. Two\n3. Three is cut", ["One", "Two"]), ("1. One is cut", ["One"])],
+)
+async def test_an_item_that_is_cut_off_is_no_item_beside_others(text, items):
+    fields, _ = await asked([text], {}, lines=True, max_tokens=len(text.split()) - 2)
+    assert fields == {"found": items}
+
+
 async def test_an_empty_text_is_told():
     step = stepped(ScriptedModel([" "]))
     await Ask(prompt=PROMPT, into="found").run(State(question="Why?", fields={}), step)
