@@ -79,6 +79,11 @@ class Candidate(Frozen):
     confidence: Confidence | None = None
     calls: tuple[CallRecord, ...] = Field((), description="tool calls that led to the answer")
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether the text is empty, as where a model thought until its tokens were used up."""
+        return not self.text.strip()
+
     def retired(self) -> Candidate:
         """A copy of the candidate that is not live."""
         return self.model_copy(update={"live": False})

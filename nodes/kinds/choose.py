@@ -65,7 +65,7 @@ class Choose(SamplingNode):
 
     async def run(self, state: State, step: Step) -> Update:
         """Choose until one candidate is left; if the budget ends first, several stay live."""
-        field = [candidate for candidate in state.live if candidate.text.strip()]
+        field = [candidate for candidate in state.live if not candidate.is_blank]
         seen = {candidate.id: candidate for candidate in state.live}
         seen_groups = 0
         while len(field) > 1:

@@ -27,9 +27,10 @@ class Revise(CandidateNode):
 
     A candidate is not rewritten if most of its last critiques accept it. With ``pairs`` it is
     rewritten several times, each time with one of its last critiques (rejecting ones first), unless
-    all of them accept it. A prompt may also show the ``history``: the answers that led to the
-    candidate, oldest first, each with its critiques. A prompt that doesn't fit in the model's
-    context leaves out the oldest history first, and then shortens the texts of the peers.
+    all of them accept it. A candidate is kept as it is where the model writes nothing. A prompt may
+    also show the ``history``: the answers that led to the candidate, oldest first, each with its
+    critiques. A prompt that doesn't fit in the model's context leaves out the oldest history first,
+    and then shortens the texts of the peers.
     """
 
     kind: ClassVar[str] = "revise"
@@ -91,7 +92,7 @@ class Revise(CandidateNode):
         known = {
             "candidate": parent.text,
             "answer": parent.answer or "",
-            "peers": [peer.text for peer in state.live if peer.id != parent.id],
+            "peers": [c.text for c in state.live if c.id != parent.id and not c.is_blank],
             "history": [(c.text, _said(c, state)) for c in state.lineage(parent)[:-1]],
         }
         work = [
@@ -126,7 +127,10 @@ class Revise(CandidateNode):
         except PromptTooLong as error:
             step.failures.append(f"{parent.id} is kept as it is: {error}")
             return None
-        return self.candidate(completion, step, first=sample, parents=[parent])
+        child = self.candidate(completion, step, first=sample, parents=[parent])
+        if child.is_blank and child.finish_reason not in NOT_WRITTEN:
+            step.failures.append(f"{parent.id} is kept as it is: the model wrote nothing")
+        return child
 
     def _fitted(self, known: dict[str, Any], state: State, step: Step) -> list[Message]:
         """The messages, without the oldest history and with shorter peers where they don't fit."""
@@ -143,7 +147,7 @@ class Revise(CandidateNode):
 
     def _kept(self, parent: Candidate, children: list[Candidate], state: State) -> list[Candidate]:
         cut = (*NOT_WRITTEN, "cancelled")
-        whole = [child for child in children if child.finish_reason not in cut]
+        whole = [c for c in children if c.finish_reason not in cut and not c.is_blank]
         kept = whole
         if self.keep == "better":
             measure = QUALITIES[self.by]

@@ -19,12 +19,12 @@ from thinkgraph.nodes.step import Step
 class Select(Node):
     """Keep the best candidates and retire the others. Ties go to the older candidate.
 
-    Candidates without the measure rank last, after them those that the budget cut short. With
-    ``by: verdict`` those whose last critiques all
-    accept them rank first. ``accepted`` drops candidates that most of their last critiques don't
-    accept, and those without critiques. ``at_least`` drops those whose measure is lower or unknown.
-    If none is left, the population is empty (`live == 0` in a condition); a run that ends so has no
-    answer, and reports that nothing was accepted.
+    Candidates without the measure rank last, after them those that the budget cut short or that
+    have no text. With ``by: verdict`` those whose last critiques all accept them rank first.
+    ``accepted`` drops candidates that most of their last critiques don't accept, and those without
+    critiques. ``at_least`` drops those whose measure is lower or unknown. If none is left, the
+    population is empty (`live == 0` in a condition); a run that ends so has no answer, and reports
+    that nothing was accepted.
     """
 
     kind: ClassVar[str] = "select"
@@ -80,7 +80,7 @@ class Select(Node):
         return Update(candidates=tuple(changed))
 
     def _rank(self, candidate: Candidate, state: State) -> tuple[bool, bool, float]:
-        is_cut = candidate.finish_reason in NOT_WRITTEN
+        is_cut = candidate.finish_reason in NOT_WRITTEN or candidate.is_blank
         passes = self.by == "verdict" and state.passes(candidate)
         return is_cut, not passes, -QUALITIES[self.by](candidate, state)
 

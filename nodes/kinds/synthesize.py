@@ -17,7 +17,10 @@ from thinkgraph.nodes.step import Step, gather
 
 
 class Synthesize(CandidateNode):
-    """Write new candidates from all live candidates together, which they replace."""
+    """Write new candidates from all live candidates together, which they replace.
+
+    Where the model writes nothing, the candidates stay as they are.
+    """
 
     kind: ClassVar[str] = "synthesize"
     about: ClassVar[str] = "candidates → one new candidate written from all of them"
@@ -42,11 +45,13 @@ class Synthesize(CandidateNode):
 
     async def run(self, state: State, step: Step) -> Update:
         """Sample from one prompt with all candidates; they stay live if no sample was written."""
-        read = [candidate for candidate in state.live if candidate.text.strip()]
+        read = [candidate for candidate in state.live if not candidate.is_blank]
         work = [self._write(i, role, read, state, step) for i, role in enumerate(self._roles)]
         written = [candidate for family in await gather(*work) for candidate in family]
-        whole = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
-        if whole or not read:
+        asked = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
+        if asked and all(candidate.is_blank for candidate in asked):
+            step.failures.append("the candidates are kept as they are: the model wrote nothing")
+        if not read or any(not candidate.is_blank for candidate in asked):
             changed = [*(candidate.retired() for candidate in state.live), *written]
         else:
             changed = [candidate.retired() for candidate in written]

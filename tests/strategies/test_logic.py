@@ -534,6 +534,33 @@ def test_a_rewrite_that_does_not_fit_at_all_leaves_the_answer_as_it_is():
     assert failure.startswith("draft.0.0 is kept as it is: ")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "replies", "settings"),
+    [
+        ("self-refine", ["It is 4", "No.", "", "No."], {"rounds": 1}),
+        ("chain-of-verification", ["It is 4", "1. Is it so?", "Yes.", " "], {}),
+        ("debate", ["It is 4", "It is 5", "", ""], {"agents": 2, "rounds": 1}),
+        ("parallel-think", ["It is 4", "It is 4", ""], {"lines": 2}),
+        ("mixture-of-agents", ["It is 4"] * 3 + [""], {"layers": 1}),
+    ],
+)
+def test_a_model_that_writes_nothing_leaves_the_answers_as_they_are(strategy, replies, settings):
+    result, _ = run(strategy, replies, choices=[REJECT] * 2, **settings)
+    assert result.answer.value == "4"
+    assert any("the model wrote nothing" in each for [each, *_] in result.failures.values())
+
+
+def test_debate_shows_no_answer_that_is_none():
+    _, model = run("debate", ["It is 1", "", "It is 3"] + ["It is 1"] * 3, rounds=1)
+    assert [p.count("Another person answered") for p, _ in asked(model)[1:]] == [1, 2, 1]
+
+
+def test_best_of_n_prefers_any_text_to_none():
+    replies, choices = ["", "It is 5"], [[9, 1], [1, 9]]
+    result, _ = run("best-of-n", replies, samples=2, scorer="judge", choices=choices)
+    assert result.answer.value == "5"
+
+
 def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
     names = ("first", "second", "third")
     roles = {
