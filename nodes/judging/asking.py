@@ -95,9 +95,7 @@ class ModelJudge(SamplingNode):
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
             asked = replace(asked, prompt=self.versus, room=OPTION_TOKENS)
-            # A reply without a readable preference ends the tournament.
-            exact = before.exact and self.verdict == "logits"
-            return Cost(before, (self._answered(asked, self.labels),), exact=exact)
+            return Cost(before, (self._answered(asked, self.labels),), exact=before.exact)
         shows = {"candidate": text, "answer": text, **self._terms}
         # Another score node may have scored some candidates since; this node scores them again.
         asked = self.requests(shows=shows, prompts=before.live)
@@ -250,17 +248,20 @@ class ModelJudge(SamplingNode):
     async def _prefers(
         self, first: Candidate, second: Candidate, number: int, state: State, step: Step
     ) -> float | None:
+        """The probability that the first shown is better; one half if no preference is readable."""
         messages = truncate_texts(
             lambda texts: step.messages(self.versus, state, first=texts[0], second=texts[1]),
             [first.text, second.text],
             step.models(self.model),
+            room=OPTION_TOKENS + (self.max_tokens if self.verdict == "text" else 0),
         )
         if self.verdict == "logits":
             found = await self._probabilities(messages, self.lead, self.labels, step)
             return found[0] if found else None
         texts = await self._written(messages, number * self.samples, step)
         read = [_first(self.prefix + text.text, self.labels) for text in texts]
-        return _mean([each for each in read if each is not None], texts, step)
+        mean = _mean([each for each in read if each is not None], texts, step)
+        return 0.5 if mean is None and texts else mean
 
 
 def _first(text: str, options: Sequence[str]) -> float | None:

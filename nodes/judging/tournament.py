@@ -8,8 +8,8 @@ from thinkgraph.nodes.population import Candidate
 from thinkgraph.nodes.step import gather
 
 Match = Callable[[Candidate, Candidate], Awaitable[float | None]]
-"""The probability that the first of two candidates is better; None if the budget ran out or no
-preference could be read."""
+"""The probability that the first of two candidates is better; None if the budget ran out or the
+request failed."""
 
 
 async def knock_out(candidates: Sequence[Candidate], match: Match) -> dict[str, float]:

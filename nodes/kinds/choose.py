@@ -132,6 +132,7 @@ class Choose(SamplingNode):
             ),
             [candidate.text for candidate in group],
             step.models(self.model),
+            room=OPTION_TOKENS + (self.max_tokens if self.verdict == "text" else 0),
         )
         return await self._chances(messages, LABELS[: len(group)], number, step)
 

@@ -44,7 +44,8 @@ class Score(ModelJudge):
     ``judge``, ``scale`` and ``pairwise`` ask a model and read the probabilities of its answer from
     the logits. ``judge`` is the probability of ``accept`` against ``reject``, with one call per
     candidate. ``pairwise`` is a knockout tournament: in each match the model sees two candidates in
-    both orders, to cancel its position bias; the score is the number of rounds survived.
+    both orders, to cancel its position bias; the score is the number of rounds survived. Without a
+    preference, the older one goes on.
 
     ``scale`` is the expected score on a scale of integers, from the first value of ``scale`` to the
     second, as in G-Eval (arXiv 2303.16634): the mean of the scores, weighted by their

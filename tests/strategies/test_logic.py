@@ -235,6 +235,14 @@ def test_best_of_n_pairwise_is_a_knock_out_seen_from_both_sides():
     assert result.usage.model_calls == 1 + 2 * 3
 
 
+def test_best_of_n_pairwise_goes_on_where_a_preference_can_not_be_read():
+    """1 beats 0; 2 goes on against 3; then 2 is preferred once, and 1 never."""
+    replies = [f"It is {n}" for n in range(4)] + ["B", "A", "Hm", "Hm", "B", "Hm"]
+    result, _ = run("best-of-n", replies, samples=4, scorer="pairwise", verdict="text")
+    assert [c.score for c in result.candidates] == [0, 1, 2, 0]
+    assert result.answer.value == "2"
+
+
 def test_best_of_n_by_log_probability_takes_the_likeliest():
     replies = ["It is 4", "It is 5", "It is 6"]
     result, model = run("best-of-n", replies, samples=3, logprobs=[-0.5, -0.1, -0.9])

@@ -16,6 +16,25 @@ JUDGES = {
 }
 
 
+@pytest.mark.parametrize(
+    "judge",
+    [
+        tg.Score(by="pairwise", verdict="text", max_tokens=100),
+        tg.Choose(verdict="text", max_tokens=100),
+    ],
+    ids=["pairwise", "choose"],
+)
+def test_texts_that_are_compared_leave_room_for_the_reply(judge: tg.Score | tg.Choose) -> None:
+    graph = tg.Graph("compared")
+    graph.add(draft=tg.Generate(extract="text", samples=2, max_tokens=400), check=judge)
+    graph.edge(tg.START, "draft", "check", tg.END)
+    model = ScriptedModel([LONG, LONG, "A", "B"], context_length=420)
+    graph.run("What is 2 + 2?", model=model, seed=1)
+    for call in model.calls[1:]:
+        assert "so the answer is 4." in call.messages[-1].content
+        assert model.count_tokens(call.messages) <= 420 - 100
+
+
 @pytest.mark.parametrize("name", JUDGES)
 def test_a_candidate_that_does_not_fit_is_judged_by_its_end(name: str) -> None:
     graph = tg.Graph("judged")
