@@ -171,6 +171,13 @@ def test_universal_self_consistency_shows_all_and_takes_the_likeliest_label():
     assert [c.score for c in result.candidates] == [0.1, 0.7, 0.2]
 
 
+def test_universal_self_consistency_reads_a_written_choice_that_is_greedy():
+    replies = ["It is 4", "It is 5", "Answer B."]
+    result, model = run("universal-self-consistency", replies, samples=2, verdict="text")
+    assert model.calls[-1].sampling.temperature == 0
+    assert result.answer.value == "5"
+
+
 def test_universal_self_consistency_chooses_in_groups_where_there_are_many():
     choices = [[1] * 7 + [5], [5, 1], [1, 2]]
     replies = [str(n) for n in range(10)]
