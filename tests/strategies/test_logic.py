@@ -721,6 +721,16 @@ def test_least_to_most_solves_in_order_with_the_earlier_answers_in_hand():
     assert result.answer.value == "4"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "before"), [("chain-of-verification", ["It is 4"]), ("least-to-most", [])]
+)
+def test_a_question_without_an_answer_is_not_shown(strategy, before):
+    replies = [*before, "1. How many in all?\n2. How many go?", "", "5.", "It is 4"]
+    _, model = run(strategy, replies)
+    last = asked(model)[-1][0]
+    assert "How many in all?" not in last and "How many go? 5." in last
+
+
 def test_step_back_without_a_principle_names_none():
     result, model = run("step-back", ["", "It is 4"])
     assert "rinciple" not in asked(model)[-1][0]
