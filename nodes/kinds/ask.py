@@ -7,11 +7,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from thinkgraph.models.errors import PromptTooLong
 from thinkgraph.models.model import NOT_WRITTEN, Completion, continued
 from thinkgraph.nodes.base.cost import Cost, PopulationBounds, TextBound, token_bound
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
+from thinkgraph.nodes.prompts.truncation import truncate_texts
 from thinkgraph.nodes.step import Step, gather
 
 
@@ -20,8 +22,9 @@ class Ask(SamplingNode):
 
     The completion is written to the state field ``into`` by that field's reducer, and later prompts
     can use it. With ``each``, the model is asked once per item of a list field, in parallel, and a
-    list is written. The node leaves enough of the budget for an answer. Thinking is off by default;
-    ``template: {enable_thinking: true}`` turns it on.
+    list is written. The node leaves enough of the budget for an answer. A candidate that doesn't
+    fit in the model's context is shown by its end; what doesn't fit at all isn't asked, and its
+    text is empty. Thinking is off by default; ``template: {enable_thinking: true}`` turns it on.
     """
 
     kind: ClassVar[str] = "ask"
@@ -85,20 +88,24 @@ class Ask(SamplingNode):
         if not self.conversation:
             kept = tuple(turn for turn in state.messages if turn.role == "system")
             state = state.model_copy(update={"messages": kept})
-        messages = step.messages(
-            self.prompt,
-            state,
-            item=item,
-            candidate=draft.text if draft else "",
-            answer=(draft.answer if draft else None) or "",
+        known = {"item": item, "answer": (draft.answer if draft else None) or ""}
+        messages = truncate_texts(
+            lambda texts: step.messages(self.prompt, state, candidate=texts[0], **known),
+            [draft.text if draft else ""],
+            step.models(self.model),
+            room=self.max_tokens,
         )
-        completion = await step.prepare(
-            continued(messages, self.prefix),
-            self.without_thinking(step),
-            texts=of,
-            first=index,
-            role=self.model,
-        )
+        try:
+            completion = await step.prepare(
+                continued(messages, self.prefix),
+                self.without_thinking(step),
+                texts=of,
+                first=index,
+                role=self.model,
+            )
+        except PromptTooLong as error:
+            step.failures.append(f"nothing was asked for {self.into!r}: {error}")
+            return Completion(sample=0, seed=0, text="", tokens=0, finish_reason="error")
         text = (self.prefix + completion.text).strip()
         if not text and completion.finish_reason not in NOT_WRITTEN:
             step.failures.append(f"the model wrote nothing for {self.into!r}")

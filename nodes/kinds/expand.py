@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.errors import PromptTooLong
 from thinkgraph.models.model import NOT_WRITTEN, Completion, Message, Sampling, continued
 from thinkgraph.nodes.answers import Extract, extract, parse_extractor
 from thinkgraph.nodes.answers.extract.final import Final, Phrase
@@ -41,9 +42,9 @@ class Expand(CandidateNode):
     nothing to the text of the parent, only one stays live. A step is a non-blank line, with the
     blank lines before it. Complete candidates are not expanded: those that the model ended, and
     those in whose last step the extractor ``ends`` finds an answer. A sentence about the answer is
-    none ("the answer is the sum of both"). ``write: rest`` completes every candidate. Thinking is
-    off by default for steps and for texts that continue others; ``template: {enable_thinking:
-    true}`` turns it on.
+    none ("the answer is the sum of both"). A candidate that fills the model's context is kept as it
+    is. ``write: rest`` completes every candidate. Thinking is off by default for steps and for
+    texts that continue others; ``template: {enable_thinking: true}`` turns it on.
 
     With ``start: depth`` a child keeps as many steps of its parent as the parent is deep in the
     tree, and rewrites the rest. Each child is a rollout: a whole answer. A candidate is
@@ -111,13 +112,19 @@ class Expand(CandidateNode):
     ) -> list[Candidate]:
         begun = self._begun(parent, state)
         first = index * self.samples
-        completions = await step.sample(
-            continued(messages, begun),
-            self._sampling(begun, step),
-            n=self.samples,
-            first=first,
-            role=self.model,
-        )
+        try:
+            completions = await step.sample(
+                continued(messages, begun),
+                self._sampling(begun, step),
+                n=self.samples,
+                first=first,
+                role=self.model,
+            )
+        except PromptTooLong as error:
+            if parent is None:
+                raise
+            step.failures.append(f"{parent.id} is kept as it is: {error}")
+            return []
         if not begun and all(map(_is_empty, completions)):
             why = "raise `max_tokens` for a model that thinks before it answers"
             step.failures.append(f"the model wrote nothing; {why}")

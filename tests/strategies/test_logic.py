@@ -4,6 +4,7 @@ import pytest
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.errors import PromptTooLong
 from thinkgraph.models.model import Confidence, parted
 
 QUESTION = "How many are left?"
@@ -537,6 +538,39 @@ def test_self_refine_leaves_out_the_oldest_drafts_that_do_not_fit():
     rewrites = [prompt for prompt, _ in asked(model) if "Write a better answer" in prompt]
     assert [prompt.count("A critic said") for prompt in rewrites] == [0, 1, 1, 1]
     assert not result.failures
+
+
+@pytest.mark.parametrize("strategy", ["tree-of-thoughts", "beam-search"])
+def test_a_branch_that_fills_the_context_is_kept_as_it_is(strategy):
+    replies = ["so " * 20 + "\n"] * 3
+    width = "breadth" if strategy == "tree-of-thoughts" else "width"
+    model = ScriptedModel(replies, choices=lambda *_: [1, 1], context_length=80)
+    settings = {"depth": 6, "children": 1, width: 1, "max_tokens": 20}
+    result = load(strategy).run(QUESTION, model=model, seed=1, **settings)
+    assert len(result.answer.text.split()) == 60
+    assert result.failures["grow.3"][0].startswith("grow.2.0 is kept as it is: ")
+
+
+def test_a_first_step_whose_prompt_does_not_fit_is_an_error():
+    with pytest.raises(PromptTooLong):
+        load("beam-search").run(QUESTION, model=ScriptedModel([""], context_length=10), seed=1)
+
+
+def test_chain_of_verification_plans_the_checks_of_a_long_draft_by_its_end():
+    draft = "so " * 100 + "It is 4"
+    model = ScriptedModel([draft, "1. Is it?", "Yes."], context_length=120)
+    result = load("chain-of-verification").run(QUESTION, model=model, seed=1, max_tokens=110)
+    plan = model.calls[1].messages[-1].content
+    assert "…" in plan and "It is 4" in plan
+    assert result.answer.value == "4"
+
+
+def test_least_to_most_answers_without_what_does_not_fit():
+    plan = f"1. {'How ' * 100}?"
+    model = ScriptedModel([plan, "It is 4"], context_length=100)
+    result = load("least-to-most").run(QUESTION, model=model, seed=1)
+    assert result.answer.value == "4"
+    assert result.failures["solve.0"][0].startswith("nothing was asked for 'solved': ")
 
 
 def test_a_rewrite_that_does_not_fit_at_all_leaves_the_answer_as_it_is():
