@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from thinkgraph.models.backends.local import LocalGeneration
+from thinkgraph.models.engine.kv_cache.radix import common_prefix
 from thinkgraph.models.engine.sequence import Request
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import (
@@ -93,7 +94,21 @@ async def test_greedy_decoding_of_one_sequence_equals_llama_cpp_python(smollm2, 
     expected = llama.create_completion(
         tokens, max_tokens=24, temperature=0, logit_bias=dict.fromkeys(ends(smollm2), -math.inf)
     )
-    assert sample.text == expected["choices"][0]["text"]
+    text = expected["choices"][0]["text"]
+    assert sample.text == text or is_tie(smollm2, llama, tokens, sample.text, text)
+
+
+def is_tie(model, llama, prompt, *texts):
+    """Whether two texts differ where two tokens are equally likely but for rounding.
+
+    Matrix instructions such as AMX's round differently in batches of another shape.
+    """
+    one, other = [model.engine.vocabulary.tokenize(text) for text in texts]
+    same = common_prefix(one, other)
+    llama.reset()
+    llama.eval([*prompt, *one[:same]])
+    logits = llama_cpp.llama_get_logits_ith(llama.ctx, -1)
+    return abs(logits[one[same]] - logits[other[same]]) < 0.3
 
 
 def ends(model) -> frozenset[int]:
