@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +24,7 @@ from thinkgraph.graphs.language.spec import (
     Spec,
     StateField,
 )
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.nodes.base.node import Node
 from thinkgraph.nodes.registry import node_kinds
 

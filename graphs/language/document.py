@@ -15,7 +15,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from ruamel.yaml.reader import ReaderError
 
 from thinkgraph.graphs.language.problem import Location, Problem
 from thinkgraph.graphs.language.rules import problem
+from thinkgraph.models.cached_property import cached_property
 
 BEGINNING = "`thinkgraph show direct --format yaml` prints one to begin with"
 MAX_BYTES = 128 * 1024

@@ -11,10 +11,10 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.capabilities import ABOUT, Capability
 from thinkgraph.models.engine.llama.amx import amx_works
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_model

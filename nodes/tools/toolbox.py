@@ -9,11 +9,11 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.formats.tools import closed
 from thinkgraph.models.model import Tool, ToolCall

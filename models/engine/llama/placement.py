@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.engine.llama.devices import Device
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader
 from thinkgraph.models.engine.settings import EngineSettings

@@ -7,9 +7,9 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.engine.llama.library import llama
 from thinkgraph.models.errors import ModelError
 

@@ -11,12 +11,12 @@ import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
 from thinkgraph.models.engine.sampling.grammar import (
     check_constraint,

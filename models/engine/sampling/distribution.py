@@ -6,11 +6,12 @@ Values that need a pass over the vocabulary are computed once, when they are fir
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from thinkgraph.models.cached_property import cached_property
 
 Logits = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.integer[Any]]
@@ -196,7 +197,7 @@ def distributions(logits: Logits, room: Logits, *, uncertain: bool) -> list[Dist
     maxima = logits[:, : groups * _GROUP].reshape(count, _GROUP, groups).max(axis=1)
     made = [Distribution(row) for row in logits]
     for each, own in zip(made, maxima, strict=True):
-        vars(each)["_group_maxima"] = own  # where functools.cached_property keeps it
+        vars(each)["_group_maxima"] = own  # where cached_property keeps it
     if any(not math.isfinite(each.peak) or each.shift for each in made):
         return made  # each computes its own
     exponentials = np.exp(logits, out=room[:count])

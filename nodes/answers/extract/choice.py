@@ -1,10 +1,10 @@
 """The letter of a multiple choice."""
 
 import re
-from functools import cached_property
 
 from pydantic import field_validator
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.nodes.answers.extract.extractor import Extractor
 from thinkgraph.nodes.answers.extract.markers import markers
 from thinkgraph.nodes.answers.extract.number import APART, SPACELESS

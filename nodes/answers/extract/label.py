@@ -1,10 +1,10 @@
 """Answers from a known set: yes and no, or labels."""
 
 import re
-from functools import cached_property
 
 from pydantic import Field, field_validator
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.nodes.answers.extract.boxed import Boxed
 from thinkgraph.nodes.answers.extract.extractor import Extractor
 from thinkgraph.nodes.answers.extract.final import Final

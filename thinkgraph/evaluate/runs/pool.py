@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.model import (
     NO_TOOLS,
     Budget,
