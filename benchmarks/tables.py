@@ -93,6 +93,7 @@ EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need th
 
 TABLES = {
     "gsm8k-0.5b": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
+    "gsm8k-0.5b-votes": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
     "gsm8k-1.5b": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, QUICK),
     "math500-0.5b": Table("qwen-0.5b", "math500_test.json", 200, QUICK, ("--by", "level")),
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
