@@ -123,13 +123,15 @@ class Pool:
             before = Usage()
             async with aclosing(aiter(generation)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
-                    if isinstance(piece, Delta):
+                    if isinstance(piece, Delta) or piece.finish_reason == "error":
                         continue
                     number, now = numbers[piece.sample], generation.usage
                     self._store.add_sample(key, number, piece, now - before)
                     before = now
                     waiting[piece.sample].set_result(piece)
             self._store.spend(generation.usage - before)
+            if generation.failures:
+                raise generation.failures[0]
         except BaseException as error:
             _fail(waiting, error)
             if not isinstance(error, Exception):

@@ -148,6 +148,15 @@ async def test_a_fault_reaches_everyone_who_waits_and_is_not_kept(store):
     assert [c.text for c in await drawn(pool, 1)] == ["fine now"]
 
 
+async def test_a_sample_that_fails_beside_others_is_not_kept_either(store):
+    model = ScriptedModel(["a b", ModelError("timed out"), "c", "fine now"])
+    pool = Pool(model, store, "scripted", 0)
+    with pytest.raises(ModelError, match="timed out"):
+        await drawn(pool, 3)
+    assert [c.text for c in await drawn(pool, 3)] == ["a b", "fine now", "c"]
+    assert store.spent()[0].completion_tokens == 5
+
+
 async def test_one_who_leaves_does_not_take_the_others_samples(scripted, store):
     pool = Pool(scripted, store, "scripted", 0)
     leaver = asyncio.create_task(drawn(pool, 4))
