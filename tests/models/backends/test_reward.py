@@ -10,6 +10,7 @@ import pytest
 
 import thinkgraph as tg
 from tests.conftest import EMBEDDING, FEED, HEADS, LAYERS, shapes, write_vocabulary
+from thinkgraph.evaluate.runs.identity import identity
 from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.graphs.requirements import Incapable
 from thinkgraph.models.backends.reward import RewardModel
@@ -91,6 +92,18 @@ async def test_an_answer_has_its_score_whatever_is_scored_beside_it(opened: Any)
     (alone,), _ = await model.rate(ASKED, ["It is 5."])
     (_, beside, _), _ = await model.rate(ASKED, ["A much longer answer.", "It is 5.", ""])
     assert beside == pytest.approx(alone, abs=1e-6)
+
+
+def test_two_files_of_one_name_are_two_models(tmp_path: Path) -> None:
+    """Else a comparison would take one's scores for the other's."""
+    paths = [tmp_path / each / "reward.gguf" for each in ("a", "b")]
+    for path, labels in zip(paths, [("yes", "no"), ("no", "yes")], strict=True):
+        path.parent.mkdir()
+        write_reward(path, labels)
+    models = [RewardModel(path, threads=1) for path in paths]
+    assert identity(models[0]) != identity(models[1])
+    for model in models:
+        model.close()
 
 
 def test_the_files_own_rerank_template_joins_question_and_answer(opened: Any) -> None:

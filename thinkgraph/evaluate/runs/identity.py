@@ -10,6 +10,7 @@ from pathlib import Path
 
 from thinkgraph.models.backends.endpoint import EndpointModel
 from thinkgraph.models.backends.local import LocalModel
+from thinkgraph.models.backends.reward import RewardModel
 from thinkgraph.models.engine.settings import EngineSettings
 from thinkgraph.models.model import Model
 
@@ -25,10 +26,14 @@ def identity(model: Model) -> str:
     """A string that identifies a model.
 
     For a local model: its name, and digests of the GGUF file and the adapters it may load. For a
-    model behind an endpoint: its name and what the server reports about its weights.
+    model behind an endpoint: its name and what the server reports about its weights. For a reward
+    model: its name and a digest of its file.
     """
     if isinstance(model, EndpointModel):
         return f"{model.name}:{json.dumps(model.weights)}"
+    if isinstance(model, RewardModel):
+        file = model.header.path
+        return f"{Path(model.name).name}:{_content(file, file.stat().st_mtime_ns)}"
     if not isinstance(model, LocalModel):
         return model.name
     settings = model.engine.settings

@@ -12,11 +12,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
+from thinkgraph.graphs.runtime.models import lacking
 from thinkgraph.models.cached_property import cached_property
+from thinkgraph.models.capabilities import Capability
 from thinkgraph.models.model import (
     NO_TOOLS,
     Budget,
@@ -93,7 +96,7 @@ class Pool:
     async def choice(
         self, key: str, ask: Callable[[], Awaitable[tuple[list[float], Usage]]]
     ) -> tuple[list[float], Usage]:
-        """The probabilities of options, computed only once per key."""
+        """The probabilities of options, or an answer's score, computed only once per key."""
         key = self._key(key)
         if (kept := self._store.answer(key)) is not None:
             return kept["value"], Usage.model_validate(kept["usage"])
@@ -175,6 +178,11 @@ class PooledModel:
         """Maximum number of tokens of a prompt together with one completion."""
         return self._model.context_length
 
+    @property
+    def lacks(self) -> frozenset[Capability]:
+        """The capabilities that the pool's model lacks."""
+        return lacking(self._model)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """The length in tokens of the rendered prompt."""
         return self._model.count_tokens(messages)
@@ -208,6 +216,20 @@ class PooledModel:
         if request.budget:
             request.budget.spend(tokens=usage.completion_tokens, calls=usage.model_calls)
         return probabilities, _alone(usage)
+
+    async def rate(
+        self, question: Sequence[Message], answers: Sequence[str]
+    ) -> tuple[list[float], Usage]:
+        """The reward model's score of each answer, computed once for all runs."""
+        turns, model = [m.model_dump() for m in question], cast(Any, self._model)
+        found = [
+            await self._pool.choice(
+                digest("rate", turns, each), partial(model.rate, question, [each])
+            )
+            for each in answers
+        ]
+        usage = sum((_alone(usage) for _, usage in found), Usage())
+        return [score for scores, _ in found for score in scores], usage
 
 
 class Replay:

@@ -9,7 +9,9 @@ from thinkgraph.evaluate.runs.runner import Runner
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import parse_variants
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.capabilities import HOSTED
 from thinkgraph.models.errors import ModelError
+from thinkgraph.models.model import Usage
 
 from .conftest import speak
 
@@ -167,3 +169,37 @@ async def test_roles_of_one_model_share_its_pool(scripted, store):
     pools = runner._pools()
     assert isinstance(pools[""], Pool)
     assert pools[""] is pools["critic"]
+
+
+async def test_a_model_that_lacks_template_variables_is_not_given_any(store, questions):
+    """An endpoint would refuse the request."""
+    model = ScriptedModel(speak)
+    model.lacks = HOSTED
+    rows = await Runner(model, store).run(questions[:1], variants("step-back"))
+    assert rows[0].failure is None
+    assert all(not call.sampling.template for call in model.calls)
+
+
+async def test_a_reward_model_scores_each_answer_once(scripted, store, questions, tmp_path):
+    rated = []
+
+    class Reward(ScriptedModel):
+        lacks = frozenset()
+
+        async def rate(self, question, answers):
+            rated.extend(answers)
+            return [float(len(each)) for each in answers], Usage(model_calls=len(answers))
+
+    spec = tmp_path / "rewarded.yaml"
+    spec.write_text(
+        "thinkgraph: 1\nname: rewarded\nparams: {samples: 4}\nnodes:\n"
+        "  draft: {kind: generate, samples: $samples, temperature: 0.8}\n"
+        "  rate: {kind: score, by: reward, model: judge}\n"
+        "  best: {kind: select, best: 1}\n"
+        "edges: START -> draft -> rate -> best -> END\n"
+    )
+    runner = Runner(scripted, store, models={"judge": Reward(name="reward")})
+    rows = await runner.run(questions[:1], variants(f"{spec}@2,4"))
+    assert [row.failure for row in rows] == [None, None]
+    assert sorted(row.calls for row in rows) == [1 + 2, 1 + 4]
+    assert len(rated) == len(set(rated)) <= 4
