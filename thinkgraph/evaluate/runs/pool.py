@@ -105,6 +105,10 @@ class Pool:
         found: tuple[list[float], Usage] = await asyncio.shield(self._answers[key])
         return found
 
+    def spend(self, usage: Usage) -> None:
+        """Count usage of the model outside the pool."""
+        self._store.spend(usage)
+
     async def close(self) -> None:
         """Cancel all requests in progress."""
         tasks = [*self._tasks, *self._answers.values()]
@@ -192,7 +196,7 @@ class PooledModel:
         budget, n = request.budget, len(request.seeds)
         untold = request.sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
-            return self._model.generate(request)
+            return Alone(self._model.generate(request), self._pool.spend)
         asked = Asked(tuple(request.messages), request.sampling, request.tools)
         if budget:
             budget.spend(calls=1)
@@ -230,6 +234,39 @@ class PooledModel:
         ]
         usage = sum((_alone(usage) for _, usage in found), Usage())
         return [score for scores, _ in found for score in scores], usage
+
+
+class Alone:
+    """A generation of one run alone, whose usage is counted when its iteration ends."""
+
+    def __init__(self, generation: Generation, spend: Callable[[Usage], None]) -> None:
+        self._generation, self._spend = generation, spend
+        self.cancel = generation.cancel
+
+    async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
+        """The pieces of the generation."""
+        try:
+            async with aclosing(aiter(self._generation)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._spend(self.usage)
+
+    async def completions(self) -> list[Completion]:
+        """All samples, ordered by index."""
+        async with aclosing(aiter(self)) as pieces:  # type: ignore[type-var]
+            found = [piece async for piece in pieces if isinstance(piece, Completion)]
+        return sorted(found, key=lambda completion: completion.sample)
+
+    @property
+    def failures(self) -> Sequence[Exception]:
+        """The exceptions of failed samples."""
+        return self._generation.failures
+
+    @property
+    def usage(self) -> Usage:
+        """Usage so far."""
+        return self._generation.usage
 
 
 class Replay:

@@ -131,6 +131,15 @@ async def test_a_run_with_a_budget_draws_its_own(scripted, store):
     assert scripted.calls[-1].seeds == [5, 6]
 
 
+async def test_what_a_budget_lets_sample_is_counted_as_computed(scripted, store):
+    pool = Pool(scripted, store, "scripted", 0)
+    generation = PooledModel(pool).generate(ModelRequest(ASKED, WARM, [5, 6], Budget(tokens=9)))
+    completions = await generation.completions()
+    assert [c.seed for c in completions] == [5, 6]
+    assert store.spent()[0] == generation.usage
+    assert store.spent()[0].completion_tokens == sum(c.tokens for c in completions) > 0
+
+
 async def test_choices_are_worked_out_once(store, tmp_path):
     model = ScriptedModel(choices=[[3, 1]])
     pool = Pool(model, store, "scripted", 0)
