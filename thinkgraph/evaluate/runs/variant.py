@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -181,7 +182,8 @@ def parse_variants(
             none.
         common: values of params, applied to those that a graph has.
         prompts: prompts that replace built-in ones of the same name.
-        files: params files; each adds its strategy with its params as a variant.
+        files: params files; each adds its strategy with its params, which win over ``common``, as
+            a variant.
         models: names of models; with two or more, every strategy runs with each of them.
         extract: short form of the extractor for all nodes that don't set one.
 
@@ -189,13 +191,12 @@ def parse_variants(
         ThinkgraphError: a duplicate label or model, no label at all, a param of ``common`` that
             no graph has, or any error of :meth:`Variant.parse`.
     """
-    variants = (
-        *(Variant.parse(label, common, prompts, extract) for label in _labels(text)),
-        *(_fitted(file, common, prompts, extract) for file in files),
-    )
-    twice = [v.label for index, v in enumerate(variants) if v in variants[:index]]
-    if twice:
-        raise ThinkgraphError(f"--graphs names {twice[0]!r} twice; remove one")
+    named = [Variant.parse(label, common, prompts, extract) for label in _labels(text)]
+    fitted = [_fitted(file, common, prompts, extract) for file in files]
+    for option, given in (("--graphs", named), ("--params", fitted)):
+        if twice := [each.label for index, each in enumerate(given) if each in given[:index]]:
+            raise ThinkgraphError(f"{option} names {twice[0]!r} twice; remove one")
+    variants = (*named, *_numbered(fitted))
     if not variants:
         raise ThinkgraphError(
             "--graphs names no strategy; write for example --graphs direct,self-consistency@4"
@@ -220,6 +221,15 @@ def _fitted(
     return Variant.of(
         label, file.strategy, given, prompts=prompts, own=file.prompts, extract=extract
     )
+
+
+def _numbered(fitted: Sequence[Variant]) -> Iterator[Variant]:
+    """Params files of one strategy with distinct labels: `direct (fitted)`, `direct (fitted 2)`."""
+    seen: Counter[str] = Counter()
+    for each in fitted:
+        seen[each.label] += 1
+        number = f" {seen[each.label]})" if seen[each.label] > 1 else ")"
+        yield each.model_copy(update={"label": each.label.removesuffix(")") + number})
 
 
 def _with_models(variants: Sequence[Variant], models: Sequence[str]) -> tuple[Variant, ...]:

@@ -3,6 +3,7 @@
 import pytest
 
 from thinkgraph.evaluate.runs.variant import parse_variants
+from thinkgraph.fitted import Fitted
 from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.nodes.prompts.prompt import Prompt
 
@@ -62,6 +63,15 @@ def test_common_params_go_to_those_who_have_them():
 def test_what_is_wrong_is_said(text, common, says):
     with pytest.raises(ThinkgraphError, match=says.replace("[", r"\[")):
         parsed(text, common)
+
+
+def test_two_params_files_of_one_strategy_have_labels_of_their_own():
+    """By its label a row is found: one's would count for both."""
+    files = [Fitted(strategy="direct", params={"max_tokens": n}) for n in (20, 40)]
+    found = parse_variants("direct", {}, {}, files=files)
+    assert [each.label for each in found] == ["direct", "direct (fitted)", "direct (fitted 2)"]
+    with pytest.raises(ThinkgraphError, match=r"--params names 'direct \(fitted\)' twice"):
+        parse_variants("direct", {}, {}, files=[files[0], files[0]])
 
 
 def test_a_model_that_is_named_twice_is_refused():
