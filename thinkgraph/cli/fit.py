@@ -151,12 +151,12 @@ def fit(
     )
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens, how)
-    fitter.parts()
+    searched, held_out = fitter.parts()
     check_writable(out)
     if not quiet:
         for note in notes(task, chosen=metric is not None, extract=how):
             say(f"thinkgraph: {data}: {note}")
-        say(f"thinkgraph: {_searches(space, len(task.questions), share)}")
+        say(f"thinkgraph: {_searches(space, len(searched), len(held_out))}")
         fitter.tell, fitter.spent = _tell, token_lines(lambda line: say(f"  {line}"))
     try:
         found = asyncio.run(fitter.fit(folder))
@@ -202,10 +202,11 @@ def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
     return f"kept for {fitted.model} in {store().file}; undo: {fitted.undo}"
 
 
-def _searches(space: Space, questions: int, share: float) -> str:
+def _searches(space: Space, searched: int, held_out: int) -> str:
     values = [f"{name} ({', '.join(map(str, v))})" for name, v in space.params.items()]
     prompts = [f"the prompt {name} ({', '.join(v)})" for name, v in space.prompts.items()]
-    return f"searches {'; '.join([*values, *prompts])} on {share:.0%} of {questions} questions"
+    on = f"{searched} of {searched + held_out} different questions"
+    return f"searches {'; '.join([*values, *prompts])} on {on}"
 
 
 def _tell(trial: Trial) -> None:

@@ -217,18 +217,18 @@ class Fitter:
     def parts(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
         """The questions to search on and the held-out ones, both in random order.
 
+        A question that the data repeats is used once: its answers are not independent.
+
         Raises:
             ThinkgraphError: there are too few questions for two parts.
         """
-        ordered = shuffled(self.task.questions, self.config.seed)
+        different = {each.key: each for each in reversed(self.task.questions)}
+        ordered = shuffled(tuple(different.values()), self.config.seed)
         count = round(len(ordered) * self.share)
-        search = ordered[:count]
-        known = {each.key for each in search}
-        rest = tuple(each for each in ordered[count:] if each.key not in known)
+        search, rest = ordered[:count], ordered[count:]
         if min(len(search), len(rest)) < LEAST:
-            different = len({each.key for each in ordered})
             raise ThinkgraphError(
-                f"{different} different questions are too few to search on {self.share:.0%} of "
+                f"{len(ordered)} different questions are too few to search on {self.share:.0%} of "
                 f"them and judge on the rest: each part needs {LEAST}, and a hundred to tell "
                 "anything"
             )

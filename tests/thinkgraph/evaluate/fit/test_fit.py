@@ -137,6 +137,14 @@ def test_a_repeated_question_is_never_in_both_parts():
     assert rest and not {each.key for each in search} & {each.key for each in rest}
 
 
+def test_each_question_counts_once_however_often_the_data_repeats_it():
+    """Else few are left to judge on, and their repetitions count as more evidence than they are."""
+    questions = [Question(id=f"q{n}", text=f"{n % 40}?", reference="7") for n in range(400)]
+    search, rest = fitter(task=Task(name="tenfold", questions=tuple(questions))).parts()
+    assert len(search) == len(rest) == 20
+    assert len({each.key for each in (*search, *rest)}) == 40
+
+
 def test_as_many_different_settings_are_tried_as_there_are(tmp_path):
     """Optuna proposes a setting more than once; that one counts once."""
     questions = {"task": task(8), "tokens": 100, "trials": 12}
