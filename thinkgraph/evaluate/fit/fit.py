@@ -352,7 +352,8 @@ class _Search:
     def _limit(self, count: int) -> float:
         """The token limit on the first `count` questions, scaled by the default's tokens there."""
         whole = self.trials[0].tokens
-        return self.budget * self._default_tokens[count] / whole if whole else self.budget
+        share = self._default_tokens[count] / whole if whole else 1.0
+        return self.budget * share  # in this order, so that all questions have the exact budget
 
     def _scored(
         self,

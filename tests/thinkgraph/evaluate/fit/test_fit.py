@@ -116,6 +116,22 @@ def test_a_default_over_the_budget_never_wins_and_that_is_said(tmp_path):
     assert "no setting that was tried fits the budget" in found.sentence
 
 
+def test_a_setting_may_take_the_whole_budget(tmp_path):
+    """The limit on a part is scaled by the default's tokens: 6 * 6.35 / 6.35 is below 6."""
+    first, _ = fitter(**asking("{{ question }} brief")).parts()
+    long = [question.text for question in first[:7]]
+
+    def reply(messages, seed):
+        text = messages[-1].content
+        if text.endswith("brief"):
+            return f"I think that {RIGHT}"
+        return f"I think that {'well ' * (text in long)}it is 8."
+
+    found = fitted(tmp_path, reply=reply, tokens=6, **asking("{{ question }} brief"))
+    assert found.default.tokens == 6.35
+    assert found.best.tokens == 6 and not found.best.ended
+
+
 def test_each_beginning_of_the_searched_questions_is_a_sample_of_all_levels():
     """In a file that is sorted by level, too: trials are given up on the first ones."""
     questions = [
