@@ -34,8 +34,12 @@ class StrategyScores(NamedTuple):
         return any(row.failure is None for row in self.rows.values())
 
     def tokens(self, questions: Sequence[str]) -> float:
-        """Mean number of sampled tokens per question, over the given questions."""
-        return mean([self.rows[each].tokens for each in questions])
+        """Mean number of sampled tokens per question, over the given questions.
+
+        Without failed runs: they don't tell what they cost, and 0 would count in their favour.
+        """
+        rows = [self.rows[each] for each in questions]
+        return mean([row.tokens for row in rows if row.failure is None])
 
 
 def score_all(comparison: Comparison, metric: Metric) -> list[StrategyScores]:

@@ -29,7 +29,8 @@ class StrategySummary(Frozen):
     )
     failures: int = Field(description="number of runs that ended with an error; counted as wrong")
     tokens: float = Field(
-        description="mean number of sampled tokens per question, as if the strategy ran alone"
+        description="mean number of sampled tokens per question, as if the strategy ran alone; "
+        "like all costs, without failed runs, which don't tell theirs"
     )
     prompt_tokens: float = Field(
         description="mean number of prompt tokens per question, counted once per model call"

@@ -161,8 +161,8 @@ def _summaries(
 
 def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) -> StrategySummary:
     rows, scores = list(result.rows.values()), list(result.scores.values())
-    values = [score.value for score in scores]
-    total, tokens = math.fsum(values), mean([row.tokens for row in rows])
+    values, ended = [score.value for score in scores], [row for row in rows if row.failure is None]
+    total, tokens = math.fsum(values), result.tokens([*result.rows])
     low, high = _share_interval(values, comparison.seed)
     judged = not metric.estimates and all(value in (0, 1) for value in values)
     return StrategySummary(
@@ -173,12 +173,12 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
         low=low,
         high=high,
         abstained=sum(score.abstained for score in scores),
-        failures=sum(row.failure is not None for row in rows),
+        failures=len(rows) - len(ended),
         tokens=tokens,
-        prompt_tokens=mean([row.prompt_tokens for row in rows]),
-        calls=mean([row.calls for row in rows]),
+        prompt_tokens=mean([row.prompt_tokens for row in ended]),
+        calls=mean([row.calls for row in ended]),
         seconds=tokens * comparison.pace(result.label),
-        tokens_per_right=tokens * len(rows) / total if total else None,
+        tokens_per_right=tokens * len(ended) / total if total else None,
         on_front=False,
         errors=metric.errors(scores),
     )

@@ -62,8 +62,11 @@ class Trial(Frozen):
     share: float = Field(
         description="share of right answers on the questions that were run, 0 to 1"
     )
-    tokens: float = Field(description="mean number of sampled tokens per question")
+    tokens: float = Field(
+        description="mean number of sampled tokens per question, without failed runs"
+    )
     questions: int = Field(description="number of questions that were run")
+    failures: int = Field(0, description="number of runs that failed; counted as wrong")
     ended: str = Field("", description="why the trial was given up; empty: it ran on all questions")
 
     @property
@@ -74,9 +77,9 @@ class Trial(Frozen):
     def __str__(self) -> str:
         named = {**self.params, **{f"prompt {name}": label for name, label in self.prompts.items()}}
         setting = ", ".join(f"{name} {value}" for name, value in named.items())
-        return f"{setting}: {self.share:.1%}, {self.tokens:.0f} tokens" + (
-            f" ({self.ended} after {self.questions} questions)" if self.ended else ""
-        )
+        ended = f" ({self.ended} after {self.questions} questions)" if self.ended else ""
+        failed = f", {self.failures} of {self.questions} runs failed" if self.failures else ""
+        return f"{setting}: {self.share:.1%}, {self.tokens:.0f} tokens{failed}{ended}"
 
 
 class Fit(Frozen):
@@ -141,6 +144,8 @@ class Fit(Frozen):
         )
         if self.kept and self.held_out[1].tokens > self.budget:
             measured += f", where it takes {self.held_out[1].tokens:.0f} tokens, over the budget"
+        if failed := [f"{each.label} {each.failures}" for each in self.held_out if each.failures]:
+            measured += f" (runs that failed count as wrong: {', '.join(failed)})"
         if self.is_over:
             return f"Kept the best setting within the budget: {measured}; {over}."
         if self.gained:
@@ -372,8 +377,9 @@ class _Search:
             params=params,
             prompts=prompts,
             share=mean(scores),
-            tokens=mean([row.tokens for row in rows]),
+            tokens=mean([row.tokens for row in rows if row.failure is None]),
             questions=len(questions),
+            failures=len(failed),
             ended=f"every run failed: {failed[0]}" if all_failed else "",
         )
 

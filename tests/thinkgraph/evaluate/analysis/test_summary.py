@@ -89,9 +89,9 @@ class TestStandings:
         assert (strategy.questions, strategy.right, strategy.share) == (5, 2, 0.4)
         assert (strategy.low, strategy.high) == wilson(2, 5)
         assert (strategy.abstained, strategy.failures) == (1, 1)
-        assert (strategy.tokens, strategy.prompt_tokens, strategy.calls) == (48, 40, 1.6)
+        assert (strategy.tokens, strategy.prompt_tokens, strategy.calls) == (60, 50, 2)
         assert strategy.tokens_per_right == 4 * 60 / 2
-        assert strategy.seconds == pytest.approx(48 * 10 / 1000)
+        assert strategy.seconds == pytest.approx(60 * 10 / 1000)
 
     def test_stand_in_the_order_asked_for_with_the_baseline_first(self):
         found = summary({"b": "+", "a": "-", "direct": "+"})
@@ -174,6 +174,14 @@ class TestDifferences:
     def test_a_failed_run_is_a_wrong_answer(self):
         found = summary({"direct": "++", "chain-of-thought": "+!"}).differences[0]
         assert (found.questions, found.lost) == (2, ("q1",))
+
+    def test_a_failed_run_makes_a_strategy_no_cheaper(self):
+        """Its row has 0 tokens, as what it cost isn't known."""
+        tokens = {"direct": 60, "chain-of-thought": 70}
+        found = summary({"direct": "++--", "chain-of-thought": "++!!"}, tokens=tokens)
+        assert [each.tokens for each in found.strategies] == [60, 70]
+        assert [each.calls for each in found.strategies] == [2, 2]
+        assert [each.on_front for each in found.strategies] == [True, False]
 
     def test_rows_of_other_questions_and_strategies_do_not_count(self):
         whole = comparison(CLEAR)

@@ -276,6 +276,27 @@ def test_a_setting_whose_runs_all_fail_is_told_and_the_search_goes_on(tmp_path):
     assert "it is broken" in found.trials[1].ended
 
 
+def test_runs_that_fail_make_no_setting_cheaper_and_are_told(tmp_path):
+    questions = [Question(id=f"q{n}", text=f"Question {n}?", reference="7") for n in range(160)]
+
+    def breaks(messages, seed):
+        text = messages[-1].content
+        if text.endswith("x"):
+            return RIGHT
+        if int(text.split()[1][:-1]) % 2:
+            raise ModelError("it is broken")
+        return "It is 8."
+
+    asks = prompted("question", "{{ question }} x")
+    found = fitted(
+        tmp_path, reply=breaks, strategy="direct", task=Task(name="t", questions=questions), **asks
+    )
+    assert found.gained and found.default.tokens == found.best.tokens == 3
+    assert f"{found.default.failures} of 80 runs failed" in str(found.default)
+    failures = found.held_out[0].failures
+    assert failures and f"(runs that failed count as wrong: default {failures})" in found.sentence
+
+
 def test_a_default_whose_runs_all_fail_ends_the_search_with_the_reason(tmp_path):
     def breaks(messages, seed):
         raise ModelError("it is broken")
