@@ -37,7 +37,8 @@ class StrategySummary(Frozen):
     )
     calls: float = Field(description="mean number of model calls per question")
     seconds: float = Field(
-        description="mean seconds per question: its sampled tokens at the comparison's pace"
+        description="mean seconds per question: its sampled tokens at the comparison's pace; 0 if "
+        "the comparison has computed no token"
     )
     tokens_per_right: float | None = Field(
         description="sampled tokens per right answer; None: no answer was right"

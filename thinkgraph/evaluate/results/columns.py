@@ -57,7 +57,12 @@ def cost(summary: Summary) -> list[Column]:
         _mean("tokens", "tokens", 0, "sampled a question, as if the strategy ran alone"),
         _mean("prompt", "prompt_tokens", 0, "prompt tokens a question, once a call"),
         _mean("calls", "calls", 1, "model calls a question"),
-        _mean("seconds", "seconds", 2, "a question: its tokens at the comparison's pace"),
+        Column(
+            "seconds",
+            lambda line: _number(line.strategy.seconds or None, 2),
+            lambda line: line.strategy.seconds or None,
+            "a question: its tokens at the comparison's pace",
+        ),
         Column(
             per[summary.measure],
             lambda line: _number(line.strategy.tokens_per_right, 0),

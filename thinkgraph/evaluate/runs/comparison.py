@@ -41,9 +41,11 @@ class Comparison(Frozen):
     def pace(self, strategy: str) -> float:
         """Seconds per sampled token of a strategy's model, which runs several strategies at once.
 
+        0 if this comparison has computed no token, as all samples were stored already.
+
         Args:
             strategy: the label.
         """
         model = next((v.model for v in self.variants if v.label == strategy), "")
-        whole = self.seconds / max(self.spent.completion_tokens, 1)
-        return self.paces.get(model, whole)
+        computed = self.spent.completion_tokens
+        return self.paces.get(model, self.seconds / computed if computed else 0.0)

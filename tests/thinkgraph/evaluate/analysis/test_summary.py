@@ -17,6 +17,7 @@ from thinkgraph.evaluate.analysis.statistics import (
 from thinkgraph.evaluate.analysis.summary import Summary, summarize
 from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.metrics.own import Own
+from thinkgraph.evaluate.results.columns import cost, lines
 from thinkgraph.evaluate.runs.comparison import Comparison
 from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.variant import Variant
@@ -92,6 +93,14 @@ class TestStandings:
         assert (strategy.tokens, strategy.prompt_tokens, strategy.calls) == (60, 50, 2)
         assert strategy.tokens_per_right == 4 * 60 / 2
         assert strategy.seconds == pytest.approx(60 * 10 / 1000)
+
+    def test_have_no_seconds_where_all_samples_were_stored_already(self):
+        """The time of such a start is no model's, and was taken for that of one token."""
+        kept = comparison({"direct": "++"}).model_copy(update={"spent": Usage(), "paces": {}})
+        found = summarize(kept, find_metric("exact"))
+        assert kept.seconds and found.strategies[0].seconds == 0
+        (column,) = [each for each in cost(found) if each.head == "seconds"]
+        assert [column.cell(line) for line in lines(found)] == ["–"]
 
     def test_stand_in_the_order_asked_for_with_the_baseline_first(self):
         found = summary({"b": "+", "a": "-", "direct": "+"})
