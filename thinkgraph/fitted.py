@@ -177,7 +177,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
 
     named = f"the params file {str(path)!r}"
     try:
-        return Fitted.model_validate(YAML(typ="safe").load(Path(path).read_text("utf-8")))
+        found = YAML(typ="safe").load(Path(path).read_text("utf-8"))
     except OSError as error:
         raise ThinkgraphError(f"can't read {named}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -187,6 +187,10 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         place = f" (line {mark.line + 1})" if mark else ""
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ThinkgraphError(f"{named} isn't YAML: {said}{place}") from None
+    except (ValueError, RecursionError) as error:  # a date or number that is none, as 2026-13-45
+        raise ThinkgraphError(f"{named} isn't YAML: {error}") from None
+    try:
+        return Fitted.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
