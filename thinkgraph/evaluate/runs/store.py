@@ -63,10 +63,9 @@ class Store:
             locked = "locked" in str(error)
             reason = "another process is using it" if locked else str(error)
             raise StoreError(f"can't use {path} as a comparison's database: {reason}") from error
-        done = self._database.execute(
-            "INSERT INTO starts (comparison, usage, seconds) VALUES (?, ?, 0)", (comparison, "{}")
+        self._start = self._write(
+            "INSERT INTO starts (comparison, usage, seconds) VALUES (?, ?, 0)", comparison, "{}"
         )
-        self._start = done.lastrowid
 
     def _open(self) -> None:
         database = self._database
@@ -84,9 +83,7 @@ class Store:
 
     def samples(self, key: str, numbers: Sequence[int]) -> dict[int, Completion]:
         """The stored samples among the given numbers, by number."""
-        found = self._database.execute(
-            "SELECT number, completion FROM samples WHERE key = ?", (key,)
-        )
+        found = self._read("SELECT number, completion FROM samples WHERE key = ?", key)
         wanted = set(numbers)
         return {n: Completion.model_validate_json(data) for n, data in found if n in wanted}
 
@@ -98,7 +95,7 @@ class Store:
 
     def answer(self, key: str) -> Any:
         """The stored answer of a key, as plain data; None if there is none."""
-        found = self._database.execute("SELECT answer FROM answers WHERE key = ?", (key,))
+        found = self._read("SELECT answer FROM answers WHERE key = ?", key)
         return next((json.loads(data) for (data,) in found), None)
 
     def add_answer(self, key: str, answer: Any, spent: Usage) -> None:
@@ -108,9 +105,7 @@ class Store:
 
     def rows(self, strategy: str, questions: Iterable[str]) -> dict[str, Row]:
         """The rows of a strategy by the digest of their question, without failures."""
-        found = self._database.execute(
-            "SELECT question, row FROM rows WHERE strategy = ?", (strategy,)
-        )
+        found = self._read("SELECT question, row FROM rows WHERE strategy = ?", strategy)
         wanted = set(questions)
         rows = {key: Row.model_validate_json(data) for key, data in found if key in wanted}
         return {key: row for key, row in rows.items() if row.failure is None}
@@ -133,9 +128,9 @@ class Store:
 
     def spent(self) -> tuple[Usage, float]:
         """The usage and seconds of the comparison, summed over all its starts."""
-        found = self._database.execute(
-            "SELECT usage, seconds FROM starts WHERE comparison = ?", (self._comparison,)
-        ).fetchall()
+        found = self._read(
+            "SELECT usage, seconds FROM starts WHERE comparison = ?", self._comparison
+        )
         usage = sum((Usage.model_validate_json(usage) for usage, _ in found), Usage())
         return usage, sum(seconds for _, seconds in found)
 
@@ -146,6 +141,15 @@ class Store:
             time.perf_counter() - self._began,
             self._start,
         )
+
+    def _read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"can't read {self.path}: {error}; give another folder, or move the file away to "
+                "begin anew"
+            ) from error
 
     def _write(self, statement: str, *values: Any) -> int | None:
         try:

@@ -159,6 +159,17 @@ def test_a_database_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+async def test_a_damaged_database_is_one_message(scripted, tmp_path, questions):
+    file = tmp_path / "comparison.sqlite"
+    with Store(file) as store:
+        await Runner(scripted, store).run(questions, variants())
+    content = file.read_bytes()
+    file.write_bytes(content[:8192] + bytes(range(256)) * (len(content[8192:]) // 256))
+    said = r"can't (read|write to|use) .*comparison.sqlite"
+    with pytest.raises(StoreError, match=said), Store(file) as store:
+        await Runner(scripted, store).run(questions, variants())
+
+
 def test_two_comparisons_do_not_write_to_one_file(tmp_path):
     with Store(tmp_path / "c.sqlite"), pytest.raises(StoreError, match="another process"):
         Store(tmp_path / "c.sqlite")
