@@ -32,6 +32,12 @@ WIDTH, HALF, DPI = 8.0, 5.0, 100
 twice the resolution."""
 MARGIN = 0.12
 """Left and right margin in inches, to which titles and labels of both plots are aligned."""
+MEASURES = {
+    "right": "Right answers",
+    "within": "Share within the tolerance",
+    "score": "Mean scores",
+}
+"""What the shares of a summary are, by its `measure`."""
 _NUMBERED = re.compile(r"(.+?)@(\d+)(.*)")
 STYLE: Any = {
     "svg.hashsalt": "thinkgraph",
@@ -67,9 +73,7 @@ def tradeoff(summary: Summary, width: float = WIDTH, height: float = 5.2) -> Fig
         )
         _frame(axes, found)
         if found:
-            estimates = any(s.right is None for s in found)
-            words = "Share within the tolerance" if estimates else "Right answers"
-            _title(figure, f"{words}, with 95 % intervals")
+            _title(figure, f"{MEASURES[summary.measure]}, with 95 % intervals")
             figure.text(
                 MARGIN / width, 1 - 0.36 / height, "● on the Pareto front (dashed)   ○ not on it",
                 va="top", fontsize=9, color=MUTED,

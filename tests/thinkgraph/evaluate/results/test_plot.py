@@ -43,6 +43,16 @@ def test_every_strategy_is_a_point_at_its_share(made):
     assert points(tradeoff(made.summary)) == {s.share for s in made.summary.strategies}
 
 
+def test_its_title_tells_what_the_shares_measure(made):
+    def title(measure):
+        summary = made.summary.model_copy(update={"measure": measure})
+        return tradeoff(summary).texts[0].get_text()
+
+    assert title("right").startswith("Right answers")
+    assert title("within").startswith("Share within the tolerance")
+    assert title("score").startswith("Mean scores")
+
+
 def test_a_family_is_named_once_and_joined(made):
     texts = [note.get_text() for note in boxes(tradeoff(made.summary))]
     assert {"@1", "@2", "@4", "@8", "self-consistency@16"} < set(texts)
