@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from thinkgraph.models.cached_property import cached_property
 from thinkgraph.nodes.answers.extract.thoughts import without_thinking
 
 WINDOW = 32_000
@@ -14,7 +15,9 @@ WINDOW = 32_000
 class Extractor(BaseModel, ABC):
     """A way to find the answer in a text; `parse_extractor` makes one from its short form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ignored_types=(cached_property,)
+    )  # what is cached is no field
 
     name: ClassVar[str]
     """Name of the extractor in a spec."""
