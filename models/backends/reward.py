@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.capabilities import ABOUT, Capability
 from thinkgraph.models.engine.llama.amx import amx_works
+from thinkgraph.models.engine.llama.devices import devices
 from thinkgraph.models.engine.llama.gguf_file import GgufHeader, check_model
 from thinkgraph.models.engine.llama.library import because, check_process, listening, llama, start
 from thinkgraph.models.engine.llama.vocabulary import Vocabulary
@@ -75,9 +76,10 @@ class RewardModel:
         start()
         self._lock = threading.Lock()
         self._context: Any = None
+        weights = sum(self.header.weights.values())  # copied into AMX's layout, if memory holds it
         with listening() as lines:
             params = llama.llama_model_default_params()
-            params.use_extra_bufts = amx_works()
+            params.use_extra_bufts = amx_works() and weights <= devices()[-1].free
             self._model = llama.llama_model_load_from_file(os.fsencode(file), params)
         if not self._model:
             raise ModelError(f"llama.cpp can't load {file} with its head{because(lines)}")

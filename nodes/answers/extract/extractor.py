@@ -15,9 +15,8 @@ WINDOW = 32_000
 class Extractor(BaseModel, ABC):
     """A way to find the answer in a text; `parse_extractor` makes one from its short form."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", ignored_types=(cached_property,)
-    )  # what is cached is no field
+    # Two equal extractors stay equal when one of them has cached something.
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
     name: ClassVar[str]
     """Name of the extractor in a spec."""

@@ -13,8 +13,10 @@ from tests.conftest import EMBEDDING, FEED, HEADS, LAYERS, shapes, write_vocabul
 from thinkgraph.evaluate.runs.identity import identity
 from thinkgraph.graphs.planning.plan import plan
 from thinkgraph.graphs.requirements import Incapable
+from thinkgraph.models.backends import reward
 from thinkgraph.models.backends.reward import RewardModel
 from thinkgraph.models.backends.scripted import ScriptedModel
+from thinkgraph.models.engine.llama.devices import Device
 from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import Message
 
@@ -104,6 +106,22 @@ def test_two_files_of_one_name_are_two_models(tmp_path: Path) -> None:
     assert identity(models[0]) != identity(models[1])
     for model in models:
         model.close()
+
+
+@pytest.mark.parametrize(("free", "copied"), [(2**30, True), (2**10, False)])
+def test_weights_are_copied_for_matrix_instructions_only_if_memory_holds_them(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, free: int, copied: bool
+) -> None:
+    asked, load = [], reward.llama.llama_model_load_from_file
+    monkeypatch.setattr(reward, "amx_works", lambda: True)
+    monkeypatch.setattr(reward, "devices", lambda: [Device("CPU", free, free, is_gpu=False)])
+    monkeypatch.setattr(
+        reward.llama,
+        "llama_model_load_from_file",
+        lambda path, params: (asked.append(params.use_extra_bufts), load(path, params))[1],
+    )
+    opened()
+    assert asked == [copied]
 
 
 def test_the_files_own_rerank_template_joins_question_and_answer(opened: Any) -> None:

@@ -59,7 +59,12 @@ def test_code_that_crashes_is_left_out_and_a_warning_says_how_to_compile_it(monk
     with caplog.at_level(logging.WARNING, "thinkgraph"):
         assert not amx.amx_works()
     assert amx.FLAGS in caplog.text and "without AMX" in caplog.text
+
+
+def test_what_compiles_llama_cpp_here_sets_the_flags_that_the_warning_names():
     assert f"CXXFLAGS += {amx.FLAGS}" in Path("Makefile").read_text("utf-8")
+    script = Path("benchmarks/llama_cpp_tools.sh").read_text("utf-8")
+    assert f'CXXFLAGS="${{CXXFLAGS:-}} {amx.FLAGS}"' in script
 
 
 def test_a_model_answers_without_amx(smollm2_path, monkeypatch):
