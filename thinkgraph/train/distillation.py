@@ -2,10 +2,10 @@
 
 A strategy samples answers, an adapter is trained on those that are verified, and the adapted model
 answers directly. These are the expectation and the maximization step of ReST-EM (arXiv 2312.06585,
-section 3). As there, each round samples from the adapter of the round before; but ReST-EM trains
-each round from the base model, and here the training continues from that adapter. A gate decides
-whether the adapter is kept: on held-out questions its direct answers must be significantly better
-than those of the original model.
+section 3), there without a strategy. As there, each round samples from the adapter of the round
+before; but ReST-EM trains each round from the base model, and here the training continues from
+that adapter. A gate decides whether the adapter is kept: on held-out questions its direct answers
+must be significantly better than those of the original model.
 """
 
 from __future__ import annotations
