@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from thinkgraph.cli.options import (
     Imports,
     McpFile,
     ModelName,
+    Params,
     Roles,
     ToolFile,
     VerifierFile,
@@ -48,6 +50,7 @@ def fit(
             help="Values to try for a param; by default those that the strategy lists under `fit`.",
         ),
     ] = None,
+    param: Params = None,
     prompt: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="A prompt to try in place of a built-in one."),
@@ -138,7 +141,7 @@ def fit(
     strategy = load(graph)
     pairs = parse_pairs("--prompt", prompt or [])
     tried = [(name, file, read_prompt(file)) for name, file in pairs]
-    space = Space.of(strategy, search or [], tried)
+    space = Space.of(strategy, search or [], tried, dict(parse_pairs("--param", param or [])))
     task = read_questions(data, fields=read_fields(field, by), limit=limit, seed=seed)
     how = named_extractor(extract) if extract else None
     scorer = find_metric(metric or task.metric, task.questions)
@@ -167,7 +170,8 @@ def fit(
     fitted.save(out, f"Use it with: --params {out}\n{found.sentence}")
     with reader():
         if as_json:
-            print_json(found.model_dump_json())
+            told = {"gained": found.gained, "kept": found.kept, "sentence": found.sentence}
+            print_json(json.dumps(found.model_dump(mode="json") | told, ensure_ascii=False))
         else:
             _report(found, out)
     if to_keep:
@@ -214,12 +218,12 @@ def _tell(trial: Trial) -> None:
 
 
 def _fitted(found: Fit, fitter: Fitter, data: str) -> Fitted:
-    """The content of the params file; without a gain, it has no params, so the defaults apply."""
+    """The content of the params file; without a gain, it has only the params that -p sets."""
     from thinkgraph.evaluate.runs.provenance import provenance
     from thinkgraph.fitted import Fitted, model_digest, spec_digest
     from thinkgraph.graphs.graph import load
 
-    best, graph = found.best, load(found.strategy)
+    best, graph, fixed = found.best, load(found.strategy), fitter.space.fixed
     name, d = fitter.config.name, found.difference if found.kept else None
     made = provenance(data=data, models=[name], command=command_line(seed=0))
     measured: dict[str, Any] = {
@@ -243,7 +247,7 @@ def _fitted(found: Fit, fitter: Fitter, data: str) -> Fitted:
         strategy=found.strategy,
         name=graph.name,
         spec=spec_digest(graph),
-        params=best.params if found.kept else {},
+        params={**fixed, **(best.params if found.kept else {})},
         prompts=fitter.prompts(best.prompts) if found.kept else {},
         model=name,
         sha256=model_digest(name),

@@ -261,12 +261,12 @@ class Fitter:
         return fit.model_copy(update=update)
 
     def variant(self, label: str, params: dict[str, Scalar], prompts: dict[str, str]) -> Variant:
-        """The strategy with the params and prompts of a setting."""
+        """The strategy with the params and prompts of a setting, and those that are fixed."""
         own = self.prompts(prompts)
         return Variant.of(
             label,
             self.strategy,
-            params,
+            self.space.fixed | params,
             prompts=self.config.prompts,
             own=own,
             extract=self.extract,
@@ -308,7 +308,7 @@ class _Search:
         return max(fits or [default], key=lambda trial: trial.rank), default
 
     def _default(self) -> dict[str, Any]:
-        params = self._fitter.variant("", {}, {}).load().bind({})
+        params = self._fitter.variant("", {}, {}).load().bind(self._fitter.space.fixed)
         chosen: dict[str, Any] = {name: params[name] for name in self._fitter.space.params}
         return chosen | {_dimension(name): BUILT_IN for name in self._fitter.space.prompts}
 

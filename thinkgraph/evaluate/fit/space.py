@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -24,10 +25,17 @@ class Space(Frozen):
         description="alternative prompts by label, by name of the built-in prompt that they "
         "replace",
     )
+    fixed: dict[str, Scalar] = Field(
+        default_factory=dict, description="values of params that are the same in every setting"
+    )
 
     @classmethod
     def of(
-        cls, graph: Graph, given: Iterable[str], prompts: Sequence[tuple[str, str, Prompt]] = ()
+        cls,
+        graph: Graph,
+        given: Iterable[str],
+        prompts: Sequence[tuple[str, str, Prompt]] = (),
+        fixed: Mapping[str, Any] | None = None,
     ) -> Space:
         """The space of a strategy.
 
@@ -36,34 +44,40 @@ class Space(Frozen):
             given: ``NAME=VALUE,VALUE`` for each param to search; if empty and no prompts are
                 given, the values that the strategy's params list under ``fit``.
             prompts: the name of a built-in prompt, a label, and the prompt that replaces it.
+            fixed: values of params that are not searched.
 
         Raises:
-            ThinkgraphError: a param or prompt is unknown, a value is invalid for its param, or
-                the space has only one setting.
+            ThinkgraphError: a param or prompt is unknown, a value is invalid for its param, a
+                param is both fixed and searched, or the space has only one setting.
         """
+        bound = graph.bind(fixed or {})
+        settled = {name: bound[name] for name in fixed or {}}
         parsed = [_parse(graph, item) for item in given]
         tried = dict(parsed)
         if len(tried) < len(parsed):
             raise ThinkgraphError("--search names a param twice; write all its values in one")
+        if both := sorted(tried.keys() & settled):
+            raise ThinkgraphError(f"{both[0]} is set by -p and named by --search; choose one")
         if not tried and not prompts:
-            tried = _default(graph)
+            tried = {n: values for n, values in _default(graph).items() if n not in settled}
         others: dict[str, dict[str, Prompt]] = {}
         for name, label, prompt in prompts:
             load_prompt(name)  # raises for an unknown name
             others.setdefault(name, {BUILT_IN: load_prompt(name)})[label] = prompt
-        space = cls(params=tried, prompts=others)
+        space = cls(params=tried, prompts=others, fixed=settled)
         _check_prompts(graph, space, prompts)
         if space.size == 1:
+            alone = f"{', '.join(tried)} has its default value alone" if tried else "-p sets all"
             raise ThinkgraphError(
-                f"there is nothing to search: {', '.join(tried)} has its default value alone; "
-                "give others: --search PARAM=VALUE,VALUE"
+                f"there is nothing to search: {alone}; give others: --search PARAM=VALUE,VALUE"
             )
         return space
 
     @property
     def single(self) -> list[dict[str, Scalar]]:
         """The default setting, and each value of a param with the defaults of the others."""
-        return [{}, *({n: value} for n, values in self.params.items() for value in values)]
+        changed = ({n: value} for n, values in self.params.items() for value in values)
+        return [{**self.fixed, **change} for change in ({}, *changed)]
 
     @property
     def size(self) -> int:

@@ -323,6 +323,19 @@ def test_by_default_the_values_that_the_strategy_names_are_searched_with_its_def
     assert Space.of(graph, []).params == {"heat": (0.0, 1.0, 0.5)}
 
 
+def test_a_param_may_be_fixed_and_is_not_searched():
+    graph = load("self-consistency")
+    searched = Space.of(graph, []).params
+    space = Space.of(graph, [], fixed={"samples": "2", "temperature": 0.5})
+    assert space.fixed == {"samples": 2, "temperature": 0.5}
+    assert space.params and not space.params.keys() & space.fixed
+    assert all(setting.items() >= space.fixed.items() for setting in space.single)
+    with pytest.raises(ThinkgraphError, match="samples is set by -p and named by --search"):
+        Space.of(graph, ["samples=2,4"], fixed={"samples": 2})
+    with pytest.raises(ThinkgraphError, match="-p sets all; give others: --search"):
+        Space.of(graph, [], fixed={name: graph.bind({})[name] for name in searched})
+
+
 def test_a_strategy_that_names_no_values_is_told_how_to():
     graph = Graph("own", params={"heat": 0.5})
     graph.add(draft=Generate(temperature="$heat"))
@@ -386,9 +399,23 @@ def test_the_command_writes_a_file_that_compare_and_run_take(
     assert "the params file is for 'direct', not for 'chain-of-thought'" in found.err
 
 
+@pytest.mark.slow
+def test_fixed_params_are_those_of_every_run_and_of_the_file(cli, data, scripted, tmp_path):
+    out = tmp_path / "fitted.yaml"
+    words = ("--search", "prompt=question,step-by-step", "-p", "samples=3", "--json", "-q")
+    words += ("--folder", tmp_path / "fit")
+    found = cli("fit", "self-consistency", "--data", data, "--out", out, *words)
+    told = json.loads(found.out)
+    assert (told["gained"], told["kept"]) == (False, False)
+    assert told["sentence"].startswith("Nothing was gained")
+    assert read_fitted(out).params == {"samples": 3}
+    assert {len(call.seeds) for call in scripted.calls} == {3}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("direct", "-p", "no=1"), "no param 'no'"),
         (("direct", "--limit", 6), "6 different questions are too few"),
         (("direct", "--out", "no-such/fitted.yaml"), "can't be written: there is no folder"),
         (("direct", "--out", "."), "can't be written: it is a folder"),
