@@ -214,6 +214,11 @@ class LocalModel:
         return model
 
     @property
+    def template(self) -> Mapping[str, Any]:
+        """The variables of the chat template that the model was opened with."""
+        return self._variables
+
+    @property
     def name(self) -> str:
         """The name by which the model was opened."""
         return self._name

@@ -18,10 +18,12 @@ from thinkgraph.cli.options import (
     Params,
     PromptFiles,
     Roles,
+    Template,
     ToolFile,
     VerifierFile,
     check_known,
     command_line,
+    model_settings,
     parse_pairs,
     read_prompts,
 )
@@ -78,6 +80,7 @@ def compare(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    template: Template = None,
     prompt: PromptFiles = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
@@ -135,7 +138,7 @@ def compare(
         models=models,
         extract=how,
     )
-    settings = dict(parse_pairs("--engine", engine or []))
+    settings = model_settings(engine, template)
     roles = dict(parse_pairs("--role", role or []))
     check_known(models)
     host = HostFiles(tools, verifiers, mcp)

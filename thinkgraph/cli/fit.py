@@ -19,11 +19,13 @@ from thinkgraph.cli.options import (
     ModelName,
     Params,
     Roles,
+    Template,
     ToolFile,
     VerifierFile,
     check_known,
     check_writable,
     command_line,
+    model_settings,
     parse_pairs,
 )
 from thinkgraph.cli.questions import Extract, Fields, notes, read_fields
@@ -88,6 +90,7 @@ def fit(
     model: ModelName = None,
     role: Roles = None,
     engine: Engine = None,
+    template: Template = None,
     tools: ToolFile = None,
     verifiers: VerifierFile = None,
     mcp: McpFile = None,
@@ -148,10 +151,7 @@ def fit(
     scorer.check(task.questions)
     name = model or default_model()
     check_known([name])
-    settings, roles = (
-        dict(parse_pairs(option, given or []))
-        for option, given in (("--engine", engine), ("--role", role))
-    )
+    settings, roles = model_settings(engine, template), dict(parse_pairs("--role", role or []))
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens, how)
     searched, held_out = fitter.parts()

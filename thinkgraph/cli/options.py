@@ -243,9 +243,14 @@ def load_model(
     from thinkgraph.graphs.runtime.models import default_model
     from thinkgraph.models.catalogue import load
 
+    return load(name or default_model(), **model_settings(engine, template))
+
+
+def model_settings(engine: list[str] | None, template: list[str] | None) -> dict[str, Any]:
+    """The arguments of `load`: engine settings, and variables of the chat template if any."""
     variables = {n: _json(v) for n, v in parse_pairs("--template", template or [])}
-    settings: dict[str, Any] = dict(parse_pairs("--engine", engine))
-    return load(name or default_model(), template=variables, **settings)
+    settings: dict[str, Any] = dict(parse_pairs("--engine", engine or []))
+    return {**settings, "template": variables} if variables else settings
 
 
 def _json(text: str) -> Any:

@@ -25,8 +25,9 @@ COMPUTATION = ("type_k", "type_v", "rope_", "yarn_")
 def identity(model: Model) -> str:
     """A string that identifies a model.
 
-    For a local model: its name, and digests of the GGUF file and the adapters it may load. For a
-    model behind an endpoint: its name and what the server reports about its weights. For a reward
+    For a local model: its name, digests of the GGUF file and the adapters it may load, and what
+    else changes its samples: engine settings and variables of the chat template. For a model
+    behind an endpoint: its name and what the server reports about its weights. For a reward
     model: its name and a digest of its file.
     """
     if isinstance(model, EndpointModel):
@@ -42,7 +43,8 @@ def identity(model: Model) -> str:
         files.append(model.adapter)
     parts = [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
     scale = [f"x{model.scale}"] if model.adapter else []
-    return ":".join([*parts, *scale, *_changes(settings)])
+    variables = [json.dumps(model.template, sort_keys=True)] if model.template else []
+    return ":".join([*parts, *scale, *_changes(settings), *variables])
 
 
 def _changes(settings: EngineSettings) -> Iterator[str]:

@@ -412,6 +412,26 @@ def test_fixed_params_are_those_of_every_run_and_of_the_file(cli, data, scripted
     assert {len(call.seeds) for call in scripted.calls} == {3}
 
 
+def test_the_model_is_opened_with_variables_of_its_chat_template(cli, data, tmp_path, monkeypatch):
+    given = []
+
+    def load(name, **settings):
+        given.append(settings["template"])
+        return ScriptedModel(knows, name=name)
+
+    monkeypatch.setattr(config, "load", load)
+    words = (
+        "--search",
+        "prompt=question,step-by-step",
+        "--template",
+        "enable_thinking=false",
+        "-q",
+    )
+    words += ("--out", tmp_path / "fitted.yaml", "--folder", tmp_path / "fit")
+    cli("fit", "self-consistency", "--data", data, *words)
+    assert given == [{"enable_thinking": False}]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

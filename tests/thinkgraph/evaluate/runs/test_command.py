@@ -50,6 +50,21 @@ def test_it_prints_a_table_and_writes_what_it_found(cli, data, fixed, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_model_is_opened_with_variables_of_its_chat_template(cli, data, tmp_path, monkeypatch):
+    given = []
+
+    def load(name, **settings):
+        given.append(settings)
+        return ScriptedModel(speak, name=name)
+
+    monkeypatch.setattr(config, "load", load)
+    words = ("--template", "enable_thinking=false", "--engine", "threads=1", "-q")
+    cli("compare", "--data", data, "--graphs", "direct", "--out", tmp_path / "out", *words)
+    ((template, threads),) = [(each["template"], each["threads"]) for each in given]
+    assert template == {"enable_thinking": False} and threads == "1"
+
+
+@pytest.mark.slow
 def test_json_is_all_there_is_on_standard_output(cli, data, fixed, tmp_path):
     words = ("--graphs", GRAPHS, "--out", tmp_path / "out", "--json", "-q")
     found = cli("compare", "--data", data, *words)
