@@ -18,7 +18,7 @@ demo: .venv/demo  ## Ask a real model a real question, sixteen times, and vote
 	$(BIN)/thinkgraph run self-consistency "$(QUESTION)" --seed 1
 
 test: lint types  ## Lint, type-check and run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 quick: lint types  ## Lint, type-check and run the tests that need no model
 	$(BIN)/pytest -n auto -m "not slow and not model"

@@ -1,5 +1,6 @@
 """The real model, and tiny GGUFs of random weights written for the purpose."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,14 @@ MODELS = {
     "tiny",
 }
 """Fixtures that load a model or write one."""
+
+
+def pytest_configure() -> None:
+    """Give each of several test processes its own cores, as an engine's threads wait actively."""
+    process, count = (os.environ.get(f"PYTEST_XDIST_WORKER{n}") for n in ("", "_COUNT"))
+    if process and count and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[int(process[2:]) :: int(count)] or cores)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
