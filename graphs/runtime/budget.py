@@ -22,6 +22,9 @@ class RunBudget(Budget):
     """The budget of a run; its clock pauses while none of its nodes runs.
 
     So a run that waits for a human, or is resumed after it was killed, keeps its remaining time.
+
+    Attributes:
+        used: the usage of all nodes that ran with this budget, also where they failed.
     """
 
     def __init__(self, limits: Limits, parent: Budget | None = None) -> None:
@@ -31,6 +34,7 @@ class RunBudget(Budget):
         self._clock = threading.Lock()
         self._charged: set[str] = set()
         self._failed: dict[str, Usage] = {}
+        self.used = Usage()
 
     @property
     def elapsed(self) -> float:
@@ -76,6 +80,11 @@ class RunBudget(Budget):
         self._elapsed += elapsed
         self._began -= elapsed
         self.cut = self.cut or turn.get("cut")
+
+    def note(self, spent: Usage) -> None:
+        """Add the usage of a run of a node to ``used``."""
+        with self._lock:
+            self.used += spent
 
     def fail(self, task: str, spent: Usage) -> None:
         """Note the usage of a failed attempt, which writes no channels, for the next one."""

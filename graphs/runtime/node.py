@@ -126,6 +126,8 @@ class NodeRunner:
         except ThinkgraphError as error:
             total.fail(task_id(), step.usage)
             raise error.at(f"node {step.node!r}") from error
+        finally:
+            total.note(step.usage)
         run.wall_s = round(time.perf_counter() - began, 3)
 
     def _step(self, values: Json) -> tuple[Step, RunBudget]:

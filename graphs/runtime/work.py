@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from thinkgraph.graphs.runtime.models import Roles
 from thinkgraph.graphs.runtime.restart import keep, keep_sync
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
+from thinkgraph.models.errors import ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.formats.tools import closed
 from thinkgraph.nodes.answers import Extractor
@@ -74,12 +76,16 @@ class GraphWork:
     def invoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; its usage counts as the node's."""
         given: Any = self._given(state, step)
-        return self._update(self.app.invoke(given, context=self._context(step)), step)
+        with self._counted(step) as context:
+            values = self.app.invoke(given, context=context)
+        return self._update(values, step)
 
     async def ainvoke(self, state: State, step: Step) -> Update:
         """Run the graph on the state; its usage counts as the node's."""
         given: Any = self._given(state, step)
-        return self._update(await self.app.ainvoke(given, context=self._context(step)), step)
+        with self._counted(step) as context:
+            values = await self.app.ainvoke(given, context=context)
+        return self._update(values, step)
 
     def _given(self, state: State, step: Step) -> channels.Json:
         """The channel values that the graph starts with."""
@@ -95,6 +101,19 @@ class GraphWork:
         if self.names.asks_anew:
             return {**given, "question": str(given["question"] or "")}
         return channels.plain(state, given)
+
+    @contextmanager
+    def _counted(self, step: Step) -> Iterator[Any]:
+        """The context of a run of the graph; its usage counts as the node's if it fails, too.
+
+        A failed run returns no channels, which contain the usage of its nodes.
+        """
+        context = self._context(step)
+        try:
+            yield context
+        except ThinkgraphError:
+            step.usage += context.budget.used
+            raise
 
     def _context(self, step: Step) -> RunContext:
         return RunContext(

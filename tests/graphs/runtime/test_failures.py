@@ -139,6 +139,28 @@ def test_the_usage_of_a_failed_attempt_counts(falls_back, compiled):
     assert (usage.completion_tokens, usage.model_calls) == (25, 2)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("beside", "tokens", "calls"), [({"retry": waiting()}, 9, 4), ({"fallback": "other"}, 6, 3)]
+)
+def test_the_usage_of_a_failed_attempt_of_a_used_graph_counts(beside, tokens, calls, compiled):
+    """Its first call succeeds, and the second one fails the attempt."""
+    made = tg.Graph("outer")
+    made.add(think=tg.NodeSpec.model_validate({"use": "step-back", **beside}))
+    if "fallback" in beside:
+        made.add(other=tg.use("direct"))
+    made.edge(tg.START, "think", tg.END)
+    model = ScriptedModel(["Add them up.", DOWN, *["It is 5."] * (calls - 2)])
+    if compiled:
+        app = made.compile(InMemorySaver(), model=model)
+        usage = total_usage(
+            app.invoke({"question": QUESTION}, {"configurable": {"thread_id": "1"}})
+        )
+    else:
+        usage = made.run(QUESTION, model=model).usage
+    assert (usage.completion_tokens, usage.model_calls) == (tokens, calls)
+
+
 def test_a_node_that_keeps_failing_is_an_error():
     model = ScriptedModel([DOWN] * 5)
     with pytest.raises(ModelError, match="status 500"):
