@@ -84,6 +84,11 @@ class Candidate(Frozen):
         """Whether the text is empty, as where a model thought until its tokens were used up."""
         return not self.text.strip()
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a text, and the model ended it itself."""
+        return self.finish_reason == "stop" and not self.is_blank
+
     def retired(self) -> Candidate:
         """A copy of the candidate that is not live."""
         return self.model_copy(update={"live": False})

@@ -27,10 +27,11 @@ class Revise(CandidateNode):
 
     A candidate is not rewritten if most of its last critiques accept it. With ``pairs`` it is
     rewritten several times, each time with one of its last critiques (rejecting ones first), unless
-    all of them accept it. A candidate is kept as it is where the model writes nothing. A prompt may
-    also show the ``history``: the answers that led to the candidate, oldest first, each with its
-    critiques. A prompt that doesn't fit in the model's context leaves out the oldest history first,
-    and then shortens the texts of the peers.
+    all of them accept it. A candidate is kept as it is where the model writes nothing, or where it
+    is finished and its rewrite is cut off, as by ``max_tokens``. A prompt may also show the
+    ``history``: the answers that led to the candidate, oldest first, each with its critiques. A
+    prompt that doesn't fit in the model's context leaves out the oldest history first, and then
+    shortens the texts of the peers.
     """
 
     kind: ClassVar[str] = "revise"
@@ -128,8 +129,9 @@ class Revise(CandidateNode):
             step.failures.append(f"{parent.id} is kept as it is: {error}")
             return None
         child = self.candidate(completion, step, first=sample, parents=[parent])
-        if child.is_blank and child.finish_reason not in NOT_WRITTEN:
-            step.failures.append(f"{parent.id} is kept as it is: the model wrote nothing")
+        fault = _fault(child, parent)
+        if fault and child.finish_reason not in NOT_WRITTEN:
+            step.failures.append(f"{parent.id} is kept as it is: {fault}")
         return child
 
     def _fitted(self, known: dict[str, Any], state: State, step: Step) -> list[Message]:
@@ -147,7 +149,7 @@ class Revise(CandidateNode):
 
     def _kept(self, parent: Candidate, children: list[Candidate], state: State) -> list[Candidate]:
         cut = (*NOT_WRITTEN, "cancelled")
-        whole = [c for c in children if c.finish_reason not in cut and not c.is_blank]
+        whole = [c for c in children if c.finish_reason not in cut and not _fault(c, parent)]
         kept = whole
         if self.keep == "better":
             measure = QUALITIES[self.by]
@@ -157,6 +159,13 @@ class Revise(CandidateNode):
             kept = [parent, *kept]
         live = {candidate.id for candidate in kept}
         return [c if c.id in live else c.retired() for c in (parent, *children)]
+
+
+def _fault(child: Candidate, parent: Candidate) -> str:
+    """Why a rewrite can't take the place of its parent; empty if it can."""
+    if child.is_blank:
+        return "the model wrote nothing"
+    return "its rewrite was cut off" if parent.is_finished and not child.is_finished else ""
 
 
 def _said(candidate: Candidate, state: State) -> str:

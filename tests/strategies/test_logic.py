@@ -599,6 +599,20 @@ def test_a_model_that_writes_nothing_leaves_the_answers_as_they_are(strategy, re
     assert any("the model wrote nothing" in each for [each, *_] in result.failures.values())
 
 
+@pytest.mark.parametrize("keep", ["always", "better", "both"])
+@pytest.mark.parametrize(
+    ("draft", "live"), [("It is 4", ["It is 4"]), ("so " * 9, ["So it is then as"])]
+)
+def test_a_rewrite_that_is_cut_off_replaces_no_finished_draft(keep, draft, live):
+    """One that was cut off too it may replace."""
+    replies = [draft, "No.", "So it is then as it was", "No."]
+    settings = {"choices": [REJECT, [2, 8]], "logprobs": [-0.9, -0.9, -0.1], "max_tokens": 5}
+    result, _ = run("self-refine", replies, keep=keep, rounds=1, **settings)
+    assert [c.text for c in result.candidates if c.live] == live
+    told = ("draft.0.0 is kept as it is: its rewrite was cut off",)
+    assert result.failures.get("revise.0", ()) == (told if draft == "It is 4" else ())
+
+
 def test_debate_shows_no_answer_that_is_none():
     _, model = run("debate", ["It is 1", "", "It is 3"] + ["It is 1"] * 3, rounds=1)
     assert [p.count("Another person answered") for p, _ in asked(model)[1:]] == [1, 2, 1]
