@@ -89,24 +89,26 @@ class ModelJudge(SamplingNode):
         return self.scorer == "scale" and self.reason
 
     def asking_cost(self, before: PopulationBounds) -> Cost:
-        """One request per candidate, or two per match of the tournament; more with reasons."""
+        """One request per candidate, or two per match of the tournament; more with reasons.
+
+        Empty candidates need none.
+        """
         text = before.longest
         if self.scorer == "pairwise":
             shows: dict[str, TextBound] = {"first": text, "second": text}
             asked = self.requests(shows=shows, prompts=max(0, before.live - 1), turns=2)
             asked = replace(asked, prompt=self.versus, room=OPTION_TOKENS)
-            return Cost(before, (self._answered(asked, self.labels),), exact=before.exact)
+            return Cost(before, (self._answered(asked, self.labels),), exact=False)
         shows = {"candidate": text, "answer": text, **self._terms}
         # Another score node may have scored some candidates since; this node scores them again.
         asked = self.requests(shows=shows, prompts=before.live)
         asked = replace(asked, prompt=self._question)
         after = before.judged(self.samples * self.longest if self.has_reasons else 0)
-        exact = before.exact and before.first
         if not self.has_reasons or self.verdict == "text":
-            return Cost(after, (self._answered(asked, self._options),), exact=exact)
+            return Cost(after, (self._answered(asked, self._options),), exact=False)
         scores = replace(asked, calls=self.samples, prefix=self.longest)
         reasons = replace(asked, samples=self.samples)
-        return Cost(after, (reasons, self._answered(scores, self._options)), exact=exact)
+        return Cost(after, (reasons, self._answered(scores, self._options)), exact=False)
 
     def _answered(self, asked: RequestBounds, options: Sequence[str]) -> RequestBounds:
         """The requests, with an answer that is one of the options."""
@@ -156,7 +158,12 @@ class ModelJudge(SamplingNode):
     async def judge(
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> tuple[float | None, list[Criticism]]:
-        """A candidate's score (None if none could be read), and the reasons for it as critiques."""
+        """A candidate's score (None if none could be read), and the reasons for it as critiques.
+
+        An empty one has the worst score, without a call.
+        """
+        if candidate.is_blank:
+            return float(self._scale.low if self.scorer == "scale" else 0), []
         known = {"answer": candidate.answer or "", **self._terms}
         writes = self.has_reasons or self.verdict == "text"
         messages = truncate_texts(
@@ -240,7 +247,12 @@ class ModelJudge(SamplingNode):
     async def match(
         self, first: Candidate, second: Candidate, number: int, state: State, step: Step
     ) -> float | None:
-        """The probability that ``first`` is better than ``second``, averaged over both orders."""
+        """The probability that ``first`` is better than ``second``, averaged over both orders.
+
+        An empty one is the worse, without a call.
+        """
+        if first.is_blank or second.is_blank:
+            return 0.5 + (second.is_blank - first.is_blank) / 2
         there = await self._prefers(first, second, 2 * number, state, step)
         back = await self._prefers(second, first, 2 * number + 1, state, step)
         return None if there is None or back is None else (there + 1 - back) / 2

@@ -60,6 +60,9 @@ class Score(ModelJudge):
 
     With ``verdict: text`` the answer is read from the text that the model writes, for models that
     give no probabilities; ``samples`` such answers are averaged.
+
+    No model is asked about an empty candidate: it has the worst score, loses its matches, and has
+    no ``reward``.
     """
 
     kind: ClassVar[str] = "score"
@@ -148,7 +151,7 @@ class Score(ModelJudge):
             return Cost(before.judged(LONGEST_REASON))
         if self.scorer == "reward":
             asked = RequestBounds("question", prompts=before.live, samples=0, prefix=before.longest)
-            return Cost(before.judged(), (asked,), exact=before.exact and before.first)
+            return Cost(before.judged(), (asked,), exact=False)
         if self.scorer not in ASKING:
             return Cost(before)
         return self.asking_cost(before)
@@ -159,7 +162,7 @@ class Score(ModelJudge):
 
     async def _rewarded(self, state: State, step: Step) -> dict[str, float]:
         """The scores of a reward model."""
-        fresh = self._fresh(state, step)
+        fresh = [candidate for candidate in self._fresh(state, step) if not candidate.is_blank]
         question = [*state.messages, Message(role="user", content=state.question)]
         texts = [candidate.text for candidate in fresh]
         scores = await step.rate(question, texts, role=self.model) if fresh else []

@@ -173,10 +173,19 @@ def test_the_cells_of_a_real_run_are_within_the_plan(real: Model) -> None:
 
 
 def test_a_chain_without_conditions_is_known_exactly() -> None:
-    found = plan(load("best-of-n"), {"samples": 5, "scorer": "pairwise", "max_tokens": 10})
-    assert (found.total.calls, found.total.samples, found.total.tokens) == (9, 5, 50)
+    found = plan(load("parallel-think"), {"lines": 5, "max_tokens": 10})
+    assert (found.total.calls, found.total.samples, found.total.tokens) == (2, 6, 60)
     assert found.total.exact
+
+
+def test_a_tournament_is_bounded_by_its_matches_which_are_fewer_where_texts_are_empty() -> None:
+    graph, params = load("best-of-n"), {"samples": 5, "scorer": "pairwise", "max_tokens": 10}
+    model = ScriptedModel(["It is 1", "", "It is 3", "It is 4", ""], choices=[[1, 1]] * 4)
+    found = plan(graph, params, model, QUESTION)
+    assert (found.total.calls, found.total.samples, found.total.tokens) == (9, 5, 50)
+    assert not found.total.exact
     assert found.nodes["score"].calls == 8
+    held(found, model, graph.run(QUESTION, model=model, **params))
 
 
 def test_a_loop_that_a_critic_may_end_is_bounded_by_its_rounds() -> None:

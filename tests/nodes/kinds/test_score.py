@@ -89,6 +89,25 @@ def test_written_answers_are_averaged(by: str, replies: list[str], scores: list[
     assert [c.score for c in result.candidates] == scores
 
 
+@pytest.mark.parametrize("verdict", ["logits", "text"])
+@pytest.mark.parametrize(
+    ("by", "replies", "choice", "scores"),
+    [
+        ("judge", ["No."], [[0, 1]], [0, 0, 0]),
+        ("scale", ["Score: 1"], [one_at(0)], [1, 1, 1]),
+        ("pairwise", [], [], [1, 0, 2]),
+    ],
+)
+def test_no_model_is_asked_about_an_empty_candidate(
+    by: str, replies: list[str], choice: list[list[float]], scores: list[float], verdict: str
+) -> None:
+    model = ScriptedModel([" ", "", "It is 5.", *replies], choices=choice)
+    result = judged(model, 3, by=by, verdict=verdict)
+    assert [c.score for c in result.candidates] == scores
+    assert result.usage.model_calls == 1 + len(replies)
+    assert not result.failures
+
+
 def test_a_judge_without_probabilities_tells_the_way_out() -> None:
     class Hosted(ScriptedModel):
         async def choose(self, request: Any, options: Any) -> Any:
