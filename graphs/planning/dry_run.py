@@ -148,7 +148,7 @@ class DryRun:
         declared = self._spec.inputs | self._spec.state
         shown = {name: text_bound(one.default, one.type) for name, one in declared.items()}
         fields = {**shown, **before.fields}
-        start = Branch({}, replace(before, fields=fields, unjudged={}))
+        start = Branch({}, replace(before, fields=fields, unjudged={}, judgements={}))
         targets, arrived = self._follow_fixed(start, LANGGRAPH_START)
         branches, ends = [replace(start, active=targets, arrived=arrived)], list[Branch]()
         for _ in range(MAX_STEPS):
@@ -281,9 +281,12 @@ class DryRun:
             self._write(fields, outer, text, times)
         after = replace(before, fields=fields)
         if use is None or use.gives_population:
-            after = replace(end.population, fields=fields, unjudged=before.unjudged)
+            after = replace(end.population, fields=fields, judgements=before.judgements)
             if use is not None and use.asks_anew:
                 after = replace(after, live=before.live + after.live, made=before.made + after.made)
+            # The graph may have added candidates, or revived some that were retired before.
+            unjudged = {node: after.made - known for node, known in before.judgements.items()}
+            after = replace(after, unjudged=unjudged)
         return end.total.updated(runs=1), after
 
     def _after(self, cost: Cost, times: int) -> PopulationBounds:

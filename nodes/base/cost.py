@@ -57,6 +57,7 @@ class PopulationBounds:
         longest: tokens of the longest live candidate.
         critique_tokens: tokens of the last critiques of one candidate.
         unjudged: for each node that has judged the population, the candidates created since.
+        judgements: for each such node, how many candidates it has judged, each at most once.
         fields: the state fields that the spec declares.
         round: which run of the node this is, from 0.
     """
@@ -68,6 +69,7 @@ class PopulationBounds:
     longest: int = 0
     critique_tokens: int = 0
     unjudged: Mapping[str, int] = field(default_factory=dict)
+    judgements: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, TextBound] = field(default_factory=dict)
     round: int = 0
 
@@ -101,6 +103,10 @@ class PopulationBounds:
             self,
             critique_tokens=max(self.critique_tokens, critique_tokens),
             unjudged={**self.unjudged, self.node: 0},
+            judgements={
+                **self.judgements,
+                self.node: self.judgements.get(self.node, 0) + self.fresh,
+            },
         )
 
     def kept(self, count: int) -> PopulationBounds:
@@ -109,7 +115,7 @@ class PopulationBounds:
 
     def revived(self, count: int) -> PopulationBounds:
         """The bounds with ``count`` live candidates, chosen from all that were ever created."""
-        unjudged = dict.fromkeys(self.unjudged, self.made)
+        unjudged = {node: self.made - known for node, known in self.judgements.items()}
         return replace(self, live=min(count, self.made), exact=False, unjudged=unjudged)
 
     def __or__(self, other: PopulationBounds) -> PopulationBounds:
@@ -124,6 +130,10 @@ class PopulationBounds:
             critique_tokens=max(self.critique_tokens, other.critique_tokens),
             unjudged={
                 node: max(self.unjudged.get(node, self.made), other.unjudged.get(node, other.made))
+                for node in judges
+            },
+            judgements={
+                node: min(self.judgements.get(node, 0), other.judgements.get(node, 0))
                 for node in judges
             },
             fields={n: longer(self.fields.get(n, 0), other.fields.get(n, 0)) for n in names},
@@ -151,6 +161,9 @@ class PopulationBounds:
             unjudged={
                 name: min(each.unjudged.get(name, self.made) for each in results) + added
                 for name in judges
+            },
+            judgements={
+                name: max(each.judgements.get(name, 0) for each in results) for name in judges
             },
             fields={**self.fields, **dict(written)},
         )

@@ -197,6 +197,25 @@ def test_a_loop_that_a_critic_may_end_is_bounded_by_its_rounds() -> None:
     assert not found.nodes["revise"].exact
 
 
+@pytest.mark.parametrize(("rounds", "best"), [(0, 2), (1, 2), (3, 4)])
+def test_a_pool_is_planned_by_the_candidates_that_are_new(rounds: int, best: int) -> None:
+    """Whoever is in the pool again, after a round without a place in it, was checked before."""
+    params = {"rounds": rounds, "best": best, "drafts": 8, "checks": 3, "pairs": 2}
+    rewrites = best * 2 * rounds
+    found, _ = run_within(load("self-verify-pool"), **params)
+    assert found.total.calls == 1 + (1 + 2 * 3) * (8 + rewrites) + rewrites
+
+
+def test_what_a_used_graph_adds_is_judged_in_the_plan() -> None:
+    graph = Graph("added")
+    more = use("self-consistency", inputs={}, into={"candidates": "candidates"}, samples=3)
+    graph.add(draft=Generate(samples=2), check=Critique(), more=more, vote=Vote())
+    graph.edge(START, "draft", "check").edge("check", "more", repeat=1).edge("check", "vote")
+    graph.edge("more", "check").edge("vote", END)
+    found, _ = run_within(graph)
+    assert found.nodes["check"].calls == 2 * (2 + 3)
+
+
 def test_the_greater_of_two_branches_counts_and_not_their_sum() -> None:
     graph = Graph("fork", params={"many": 8})
     graph.add(
