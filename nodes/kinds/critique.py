@@ -20,7 +20,7 @@ from thinkgraph.nodes.base.cost import (
 )
 from thinkgraph.nodes.base.sampling_node import SamplingNode
 from thinkgraph.nodes.event import CritiqueAdded
-from thinkgraph.nodes.judging.judgement import LONGEST_REASON
+from thinkgraph.nodes.judging.judgement import LONGEST_REASON, Judgement
 from thinkgraph.nodes.judging.verifying import hosted, verify
 from thinkgraph.nodes.judging.written import last_option, written_option
 from thinkgraph.nodes.population import Candidate, Criticism, State, Update
@@ -30,6 +30,8 @@ from thinkgraph.nodes.step import Step, gather
 
 META = ("Yes", "No")
 META_TOKENS = 64
+EMPTY = "There is no answer."
+CUT_OFF = "The answer was cut off before its end."
 
 
 class Critique(SamplingNode):
@@ -42,6 +44,9 @@ class Critique(SamplingNode):
 
     With ``meta`` the critiques are checked: for each one that rejects, the model is asked whether
     the faults that it names are real. The rejection is weighted by the probability of a yes.
+
+    A candidate that is empty or, if there are finished ones, was cut off is rejected without asking
+    the model.
 
     With ``verifier`` a function of the host judges instead of the model: its verdict, or a score of
     at least ``threshold``, accepts a candidate, and its reason is the text of the critique.
@@ -103,7 +108,10 @@ class Critique(SamplingNode):
         return Update(critiques=tuple(review for found in await gather(*work) for review in found))
 
     def cost(self, before: PopulationBounds) -> Cost:
-        """The reviews of new candidates, and a verdict for each; no requests with a verifier."""
+        """The reviews of new candidates, and a verdict for each; no requests with a verifier.
+
+        Candidates that are empty or cut off need none.
+        """
         if self.verifier:
             return Cost(before.judged(LONGEST_REASON))
         shows: dict[str, TextBound] = {
@@ -124,9 +132,8 @@ class Critique(SamplingNode):
         if self.meta is not None:
             checked = {**shows, "critique": self.longest}
             asked.append(self._meta_cost(review, checked))
-        said = self.samples * (self.longest + 2)
-        certain = before.exact and before.first and self.meta is None
-        return Cost(before.judged(said), tuple(asked), exact=certain)
+        said = max(self.samples * (self.longest + 2), token_bound(CUT_OFF))
+        return Cost(before.judged(said), tuple(asked), exact=False)
 
     def _meta_cost(self, review: RequestBounds, shows: Mapping[str, TextBound]) -> RequestBounds:
         """One request per review, since all may reject."""
@@ -158,6 +165,11 @@ class Critique(SamplingNode):
     async def _review(
         self, candidate: Candidate, index: int, state: State, step: Step
     ) -> list[Criticism]:
+        first = index * self.samples
+        if fault := _fault(candidate, state):
+            rejection = Judgement(0.0, False, fault).criticism(candidate, "", first, 0, step)
+            step.emit(CritiqueAdded(critique=rejection))
+            return [rejection]
         known = {"answer": candidate.answer or "", "verdicts": self._verdicts}
         messages = truncate_texts(
             lambda texts: step.messages(self.prompt, state, candidate=texts[0], **known),
@@ -165,7 +177,6 @@ class Critique(SamplingNode):
             step.models(self.model),
             room=self.max_tokens + OPTION_TOKENS,
         )
-        first = index * self.samples
         reviews = await step.sample(
             continued(messages, self.prefix),
             self.sampling,
@@ -271,3 +282,11 @@ class Critique(SamplingNode):
     def _verdicts(self) -> tuple[str, ...]:
         """The verdicts with which a review may end; empty with ``verdict: logits``."""
         return (self.accept.strip(), self.reject.strip()) if self.verdict == "text" else ()
+
+
+def _fault(candidate: Candidate, state: State) -> str:
+    """Why a candidate is rejected without a review; empty if it isn't."""
+    if candidate.is_blank:
+        return EMPTY
+    is_cut = not candidate.is_finished and any(other.is_finished for other in state.live)
+    return CUT_OFF if is_cut else ""

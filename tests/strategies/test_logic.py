@@ -419,6 +419,27 @@ def test_self_verify_pool_drops_faults_that_are_not_there():
     assert [c.probability for c in result.critiques] == [1, 1]
 
 
+def test_self_verify_pool_checks_no_draft_that_was_cut_off_beside_a_finished_one():
+    replies = ["It is 1", "so " * 9, "", "off by one", "It is 4", "It is 5", "good", "good"]
+    said = {"off by one": ([0, 9], [1, 0]), "good": ([9, 1], [])}
+    settings = {"drafts": 3, "checks": 1, "best": 2, "pairs": 1, "rounds": 1, "max_tokens": 5}
+    result, model = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [n for _, n in asked(model)] == [3, 1, 1, 1, 1, 1]
+    assert [(c.candidate, c.text) for c in result.critiques[:3]] == [
+        ("draft.0.0", "off by one"),
+        ("draft.0.1", "The answer was cut off before its end."),
+        ("draft.0.2", "There is no answer."),
+    ]
+    assert not any(c.accepted for c in result.critiques[:3])
+
+
+def test_self_verify_pool_checks_drafts_that_were_all_cut_off():
+    replies, said = ["so " * 9, "so " * 9, "good", "good"], {"good": ([9, 1], [])}
+    settings = {"drafts": 2, "checks": 1, "max_tokens": 5}
+    result, _ = run("self-verify-pool", replies, choices=verifier(said), **settings)
+    assert [c.text for c in result.critiques] == ["good", "good"]
+
+
 def test_self_verify_pool_reads_both_verdicts_in_texts_of_a_model_without_probabilities():
     replies = ["It is 1", "Off.\nWrong", "Yes, they are.", "It is 2", "Good.\ncorrect"]
     settings = {"drafts": 1, "checks": 1, "best": 1, "rounds": 1, "verdict": "text"}
