@@ -156,10 +156,10 @@ def requirements(
         else:
             bound = kinds[str(node.kind)].model_validate(bind(node.settings, params))
             bound = with_confidence(bound) if sure else bound
-            role = getattr(bound, "model", "")
             _add(found.tools, {each: [scope + name] for each in bound.tools_wanted})
             _add(found.verifiers, {each: [scope + name] for each in bound.verifiers_wanted})
-            _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
+            for role in bound.model_roles or ("",):
+                _add(found.capabilities, {(role, each): [scope + name] for each in bound.needs})
             found.persons += [scope + name] * bound.asks_person
             _add(found.prompts, {each: [scope + name] for each in bound.prompts_used})
             found.variables[scope + name] = bound.variables | fields

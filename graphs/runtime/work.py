@@ -54,10 +54,10 @@ class KindWork:
         return wait_for(self.node.run(state, step))
 
     async def ainvoke(self, state: State, step: Step) -> Update:
-        """Load the node's model, then run the kind within an event loop."""
-        role = getattr(self.node, "model", None)
-        if isinstance(role, str) and isinstance(step.models, Roles):
-            await step.models.open(role)
+        """Load the node's models, then run the kind within an event loop."""
+        if isinstance(step.models, Roles):
+            for role in self.node.model_roles:
+                await step.models.open(role)
         if self.node.waits:
             step.keep = keep
         return await self.node.run(state, step)

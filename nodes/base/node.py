@@ -109,6 +109,12 @@ class Node(BaseModel, metaclass=SuggestingModel):
         return frozenset()
 
     @property
+    def model_roles(self) -> tuple[str, ...]:
+        """Roles of the models that the node may ask, by its settings ``models`` or ``model``."""
+        named = getattr(self, "models", ()) or (getattr(self, "model", None),)
+        return tuple(role for role in named if isinstance(role, str))
+
+    @property
     def writes_answer(self) -> bool:
         """Whether the node generates a single text, which is the answer if the run ends after it.
 

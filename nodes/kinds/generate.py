@@ -34,6 +34,9 @@ class Generate(CandidateNode):
     frequent than the next with a probability of ``threshold`` (adaptive-consistency,
     arXiv 2305.11860). ``unanimous`` samples until a whole wave agrees (ESC, arXiv 2401.10480,
     figure 1).
+
+    Several ``models`` sample concurrently, and the node fails only if all of them do. They have no
+    stopping rule.
     """
 
     kind: ClassVar[str] = "generate"
@@ -41,7 +44,10 @@ class Generate(CandidateNode):
     output_channels: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     prompt: PromptSetting = "question"
-    samples: int = Field(1, ge=1, le=256, description="maximum number of candidates")
+    samples: int = Field(1, ge=1, le=256, description="maximum number of candidates per model")
+    models: tuple[str, ...] = Field(
+        (), description="roles of the models that each sample candidates; empty: only `model`"
+    )
     until: Rule = Field("never", description="rule that stops the sampling early")
     threshold: float = Field(
         0.95,
@@ -62,7 +68,9 @@ class Generate(CandidateNode):
     )
 
     @model_validator(mode="after")
-    def _can_cancel(self) -> Generate:
+    def _can_stop(self) -> Generate:
+        if len(self.models) > 1 and self.until in WAVE.keys() | {"decided"}:
+            raise ValueError(f"`until: {self.until}` can't go with several `models`")
         if self.thinking is not None and self.until == "decided":
             raise ValueError("`until: decided` can't go with `thinking`; use `unanimous`")
         return self
@@ -75,59 +83,71 @@ class Generate(CandidateNode):
     @property
     def writes_answer(self) -> bool:
         """True for one sample without thinking or prefix, if there are no other candidates."""
-        return self.samples == 1 and self.thinking is None and not self.prefix
+        one = self.samples * len(self.model_roles) == 1
+        return one and self.thinking is None and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
         """Sample one prompt, in waves if there is a stopping rule; completions are candidates."""
         messages = continued(step.messages(self.prompt, state), self.prefix)
+        work = [
+            self._sample(messages, role, i * self.samples, state, step)
+            for i, role in enumerate(self.model_roles)
+        ]
+        return Update(candidates=tuple(draft for drafts in await gather(*work) for draft in drafts))
+
+    async def _sample(
+        self, messages: list[Message], role: str, first: int, state: State, step: Step
+    ) -> list[Candidate]:
+        """The candidates of one model; ``first`` is the index of the first one."""
         size = self.wave or WAVE.get(self.until, self.samples)
         drafts: list[Candidate] = []
         while len(drafts) < self.samples:
             n = min(size, self.samples - len(drafts))
-            wave = await self._wave(messages, n, drafts, state, step)
+            poll = _Poll(self, state.question, drafts, first + len(drafts), step)
+            wave = await self._wave(messages, role, n, poll, step)
             drafts += wave
             if self._settled(drafts, wave, state) or any(_is_cut(draft) for draft in wave):
                 break
-        return Update(candidates=tuple(drafts))
+        return drafts
 
     def cost(self, before: PopulationBounds) -> Cost:
         """One request per wave, or per part of each thought."""
         size = min(self.wave or WAVE.get(self.until, self.samples), self.samples)
         waves, rest = divmod(self.samples, size)
         thinking, asked, longest = self.thinking, list[RequestBounds](), self.longest
+        models = len(self.model_roles)
         for turns, n in ((waves, size), (1, rest)):
             if thinking is not None and n:
-                asked += thinking.requests(self.requests(calls=n, turns=turns))
+                asked += thinking.requests(self.requests(calls=n * models, turns=turns))
                 longest = self.longest + thinking.longest
             elif n:
-                asked.append(self.requests(samples=n, turns=turns))
-        alive = before.live + self.samples
+                asked.append(self.requests(samples=n, calls=models, turns=turns))
+        born = self.samples * models
         certain = before.exact and self.until == "never"
-        after = before.added(self.samples, longest, live=alive, exact=certain)
+        after = before.added(born, longest, live=before.live + born, exact=certain)
         return Cost(after, tuple(asked), exact=thinking is None and size == self.samples)
 
     async def _wave(
-        self, messages: list[Message], n: int, before: list[Candidate], state: State, step: Step
+        self, messages: list[Message], role: str, n: int, poll: _Poll, step: Step
     ) -> list[Candidate]:
-        first = len(before)
         if self.thinking is not None:
-            work = [self._thought(messages, first + i, self.thinking, step) for i in range(n)]
+            samples = range(poll.first, poll.first + n)
+            work = [self._thought(messages, role, i, self.thinking, step) for i in samples]
             return await gather(*work)
-        poll = _Poll(self, state.question, before, step)
         completions = await step.sample(
             messages,
             self.sampling,
             n=n,
-            first=first,
-            role=self.model,
+            first=poll.first,
+            role=role,
             done=poll.take,
         )
         return [poll.drafts.get(c.sample) or poll.draft(c) for c in completions]
 
     async def _thought(
-        self, messages: list[Message], sample: int, thinking: Thinking, step: Step
+        self, messages: list[Message], role: str, sample: int, thinking: Thinking, step: Step
     ) -> Candidate:
-        thought = Thought(messages, self.sampling, sample, step, role=self.model)
+        thought = Thought(messages, self.sampling, sample, step, role=role)
         candidate = self.candidate(await thought.think(thinking, self.extract), step)
         step.emit(CandidateUpdated(candidate=candidate))
         return candidate
@@ -149,12 +169,21 @@ class Generate(CandidateNode):
 
 
 class _Poll:
-    """The vote while samples are still being generated; cancels them once it is decided."""
+    """The vote while samples are still being generated; cancels them once it is decided.
+
+    Args:
+        node: the node that samples.
+        question: the question.
+        before: the candidates of the waves before.
+        first: the index of the wave's first sample.
+        step: the run of the node.
+    """
 
     def __init__(
-        self, node: Generate, question: str, before: Sequence[Candidate], step: Step
+        self, node: Generate, question: str, before: Sequence[Candidate], first: int, step: Step
     ) -> None:
         self._node, self._question, self._before, self._step = node, question, before, step
+        self.first = first
         self._over = False
         self.drafts: dict[int, Candidate] = {}
 
@@ -172,7 +201,7 @@ class _Poll:
         """The candidate of a completion; one that ends after the decision counts as cancelled."""
         if self._over and completion.finish_reason not in NOT_WRITTEN:
             completion = completion.model_copy(update={"finish_reason": "cancelled"})
-        candidate = self._node.candidate(completion, self._step, first=len(self._before))
+        candidate = self._node.candidate(completion, self._step, first=self.first)
         return candidate.retired() if _is_cancelled(candidate) else candidate
 
 

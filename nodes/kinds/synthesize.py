@@ -37,16 +37,12 @@ class Synthesize(CandidateNode):
     @property
     def writes_answer(self) -> bool:
         """True for a single sample without a prefix: it replaces all candidates before it."""
-        return self.samples * len(self._roles) == 1 and not self.prefix
-
-    @property
-    def _roles(self) -> tuple[str, ...]:
-        return self.models or (self.model,)
+        return self.samples * len(self.model_roles) == 1 and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
         """Sample from one prompt with all candidates; they stay live if no sample was written."""
         read = [candidate for candidate in state.live if not candidate.is_blank]
-        work = [self._write(i, role, read, state, step) for i, role in enumerate(self._roles)]
+        work = [self._write(i, role, read, state, step) for i, role in enumerate(self.model_roles)]
         written = [candidate for family in await gather(*work) for candidate in family]
         asked = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
         if asked and all(candidate.is_blank for candidate in asked):
@@ -80,10 +76,10 @@ class Synthesize(CandidateNode):
         drafts = (before.longest,) * before.live
         asked = self.requests(
             shows={"drafts": drafts},
-            calls=len(self._roles),
+            calls=len(self.model_roles),
             samples=self.samples,
             room=self.max_tokens,
         )
-        born = self.samples * len(self._roles)
+        born = self.samples * len(self.model_roles)
         after = before.added(born, self.longest, live=born, exact=True)
         return Cost(after, (asked,))

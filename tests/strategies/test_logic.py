@@ -4,7 +4,7 @@ import pytest
 
 from thinkgraph.graphs.graph import load
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import PromptTooLong
+from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import Confidence, parted
 
 QUESTION = "How many are left?"
@@ -662,6 +662,24 @@ def test_mixture_of_agents_lets_each_proposer_write_out_of_the_layer_before():
     assert all(f"{name} c" in last.messages[-1].content for name in names)
     assert result.answer.value == "7"
     assert result.usage.model_calls == 1 + 3 * 3
+
+
+def test_mixture_of_agents_goes_on_without_a_proposer_that_fails():
+    down = ModelError("the endpoint is down")
+    roles = {"first": ScriptedModel([down] * 2), "second": ScriptedModel(["It is 4", "It is 5"])}
+    roles["third"] = ScriptedModel(["It is 6", down])
+    result, model = run("mixture-of-agents", ["It is 5"], models=roles, layers=2)
+    (layer, _) = asked(roles["second"])[1]
+    assert "It is 4" in layer and "It is 6" in layer and "3." not in layer
+    assert "It is 5" in asked(model)[0][0]
+    assert result.answer.value == "5"
+    assert result.failures == {"propose.0": (str(down),), "layer.0": (str(down),) * 2}
+
+
+def test_mixture_of_agents_whose_proposers_all_fail_is_an_error():
+    roles = {name: ScriptedModel([ModelError("down")]) for name in ("first", "second", "third")}
+    with pytest.raises(ModelError, match="node 'propose': down"):
+        run("mixture-of-agents", [], models=roles)
 
 
 def test_tree_of_thoughts_expands_values_and_keeps_the_best_level_by_level():
