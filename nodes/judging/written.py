@@ -3,25 +3,72 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _OVER = r"\b(?<!\bnot )(?:better|rather|more\s+\w+)\s+than|\bover|\binstead\s+of"
 _NOT = (
     rf"(?P<not>(?:\bnot|n['’]t|\bnever|{_OVER})\s+"
-    r"(?:(?:\w+ly|quite|all|an?|the|yet|so|answer|option)\s+)*)"
+    r"(?:(?:\w+ly|quite|all|an?|the|yet|so|answer|option|choose|pick|select|prefer|take)\s+)*)"
 )
 _UN = r"(?P<un>(?:in|un)(?=\w{4}))"
+_MARKS = r"[*_`\"()\[\]{}$]"
+_CALLED = r"(?:(?:the\s+)?(?:answer|option|choice)s?\s+)?"
+_LIST = (
+    rf"\b(?:OPTION)(?:\s*,\s*{_CALLED}(?:OPTION)){{0,25}}\s*,?\s*"
+    rf"(?:\b(?:and|or|nor)\b|&|/)\s*{_CALLED}(?:OPTION)\b"
+)
+_OPENING = rf"^[^\w\n]*{_CALLED}(OPTION)\b(?=\s*(?:$|[^\w\s]))"
+_STATED = (
+    r"(?:\b(?:answer|choice|option|verdict)\s*(?:(?:is|would\s+be|must\s+be)\b|:)[\s:]*"
+    r"|(?<!\bnot\s)(?<!n['’]t\s)(?<!\bnever\s)\b(?:choose|pick|select|prefer|go\s+with)\s+)"
+    rf"{_CALLED}(OPTION)\b(?!\s+(?!because|since|as|for|over|to|instead|rather|than)\w)"
+    rf"|\b(?:is|be)\s+{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
+    rf"|^[^\w\n]*{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
+)
+"""An explicit choice: "The answer is B", "I choose B", "The best one is B", a line with B alone."""
+_CLAUSE = r"[.!?;:,\n]|\b(?:but|so|however|therefore|thus|hence|while|whereas)\b"
+_ASIDE = r"\W*(?:which|that|as|because|since|like|unlike|compared|although|though|if)\b"
+"""The beginning of a clause that is read only if no other one names an option."""
+_DENIED = r"\b(?:not|never)\b|n['’]t\b"
+_WORSE = r"\b(?:worse|less|inferior)\b|(?:\bnot|n['’]t)\s+(?:as|so|better|more)\b"
+"""What says, between two options, that the second one is better."""
+
+
+class _Named(NamedTuple):
+    """An option that a text names, and where."""
+
+    option: int
+    start: int
+    end: int
 
 
 def written_option(text: str, options: Sequence[str]) -> int | None:
-    """The index of the option that a text names, or None.
+    """The index of the option that a text chooses, or None if it can't be read.
 
-    An option at the beginning counts if it is the whole text, or if a punctuation mark or a line
-    break follows it ("A.", "Yes, it is"). Otherwise the last one counts; see :func:`last_option`.
+    The last explicit choice counts ("The answer is B"). Else an option at the beginning does, if it
+    is the whole text or a punctuation mark or a line break follows it ("A.", "Yes, it is") and no
+    other line begins with another one. Else the last clause that names an option counts: by its
+    first one ("B agrees with C"), or by the last where the first is said to be worse. Options in a
+    list ("A and C") don't count; for negated ones see :func:`last_option`.
     """
-    words = [option.strip() for option in options]
-    begins = re.match(rf"[\W_]*({_any_of(words)})\b(?=\s*(?:$|[^\w\s]|\n))", text, re.IGNORECASE)
-    return _index(begins[1], words) if begins else last_option(text, options)
+    words = [re.sub(_MARKS, " ", option).strip() or option for option in options]
+    option, any_case = _any_of(words), _any_of(words, cased=False)
+    text = re.sub(_MARKS, " ", text).strip()
+    text = re.sub(_LIST.replace("OPTION", option), "…", text, flags=re.I)
+    if stated := list(re.finditer(_STATED.replace("OPTION", option), text, re.I | re.M)):
+        return _index(next(filter(None, stated[-1].groups())), words)
+    opening = _OPENING.replace("OPTION", any_case)
+    openings = {_index(named, words) for named in re.findall(opening, text, re.I | re.M)}
+    if len(openings) == 1 and re.match(opening, text, re.I):
+        return openings.pop()
+    if len(openings) > 1:
+        return None
+    clauses = re.split(_CLAUSE, text, flags=re.I)[::-1]
+    for clause in sorted(clauses, key=lambda each: bool(re.match(_ASIDE, each, re.I))):
+        if named := list(_named(clause, words)):
+            return _chosen(clause, named)
+    return None
 
 
 def last_option(text: str, options: Sequence[str]) -> int | None:
@@ -31,19 +78,31 @@ def last_option(text: str, options: Sequence[str]) -> int | None:
     preferred to ("better than B") name the other one of two options; if there are more options,
     they are ignored. A label of one letter has its own case, since "a" is a word.
     """
-    words = [option.strip() for option in options]
-    found = None
-    option = _any_of(words, cased=True)
-    for named in re.finditer(rf"{_NOT}?\b{_UN}??({option})\b", text, re.IGNORECASE):
+    named = list(_named(text, [option.strip() for option in options]))
+    return named[-1].option if named else None
+
+
+def _named(text: str, words: Sequence[str]) -> Iterator[_Named]:
+    """The options that a text names, in its order."""
+    for named in re.finditer(rf"{_NOT}?\b{_UN}??({_any_of(words)})\b", text, re.I):
         index = _index(named[3], words)
         if bool(named["not"]) == bool(named["un"]):
-            found = index
+            yield _Named(index, *named.span(3))
         elif len(words) == 2:
-            found = 1 - index
-    return found
+            yield _Named(1 - index, *named.span(3))
 
 
-def _any_of(words: Sequence[str], *, cased: bool = False) -> str:
+def _chosen(clause: str, named: Sequence[_Named]) -> int | None:
+    """Which of the named options a clause chooses, or None."""
+    first, last = named[0], named[-1]
+    between = clause[first.end : last.start]
+    if first.option != last.option and re.search(_WORSE, between, re.I):
+        return last.option
+    is_denied = len({each.option for each in named}) > 1 and re.search(_DENIED, between, re.I)
+    return None if is_denied else first.option
+
+
+def _any_of(words: Sequence[str], *, cased: bool = True) -> str:
     """A pattern of the words, the longest first; ``cased``: single letters only in their case."""
     patterns = {word: re.escape(word) for word in sorted(words, key=len, reverse=True)}
     return "|".join(

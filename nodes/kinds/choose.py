@@ -139,7 +139,7 @@ class Choose(SamplingNode):
     async def _chances(
         self, messages: list[Message], labels: str, number: int, step: Step
     ) -> list[float] | None:
-        """The probability of each label; None if the budget ran out or no label was written."""
+        """The probability of each label; None if the budget ran out or no label was chosen."""
         if self.verdict == "logits":
             begun = continued(messages, self.lead)
             try:
@@ -156,7 +156,7 @@ class Choose(SamplingNode):
             return None
         chosen = written_option(self.prefix + completion.text, labels)
         if chosen is None:
-            step.failures.append(f"{completion.text.strip()[-80:]!r} names no label")
+            step.failures.append(f"{completion.text.strip()[-80:]!r} chooses no label")
             return None
         return [float(index == chosen) for index in range(len(labels))]
 

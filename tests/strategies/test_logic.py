@@ -179,6 +179,26 @@ def test_universal_self_consistency_reads_a_written_choice_that_is_greedy():
     assert result.answer.value == "5"
 
 
+@pytest.mark.parametrize(
+    ("said", "live", "told"),
+    [
+        ("Answer B agrees with A and C.", ["It is 5"], {}),
+        (
+            "A and C agree.",
+            ["It is 4", "It is 5", "It is 6"],
+            {"choose.0": ("'A and C agree.' chooses no label",)},
+        ),
+    ],
+)
+def test_universal_self_consistency_takes_what_is_chosen_and_not_what_it_is_compared_with(
+    said, live, told
+):
+    replies = ["It is 4", "It is 5", "It is 6", said]
+    result, _ = run("universal-self-consistency", replies, samples=3, verdict="text")
+    assert [c.text for c in result.candidates if c.live] == live
+    assert result.failures == told
+
+
 def test_universal_self_consistency_chooses_in_groups_where_there_are_many():
     choices = [[1] * 7 + [5], [5, 1], [1, 2]]
     replies = [str(n) for n in range(10)]
