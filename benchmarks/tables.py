@@ -6,8 +6,8 @@ r"""Accuracy and cost of the strategies on commonly used models: the tables of d
     python benchmarks/tables.py keep            # use the answers so far, without running more
 
 An interrupted comparison resumes from its database in ``RUNS/NAME`` (``--runs``). Its result is
-stored in ``results/NAME.json``, without texts except for three short examples of questions that
-the baseline answers and another strategy doesn't. Only finished comparisons are plotted.
+stored in ``results/NAME.json``, without the answers' texts except for three short examples of
+questions that the baseline answers and another strategy doesn't. Only finished comparisons are plotted.
 Strategies run with their default params, and additionally with those of each params file of the
 table's model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that are in no table:
 
@@ -93,7 +93,6 @@ EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need th
 
 TABLES = {
     "gsm8k-0.5b": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
-    "gsm8k-0.5b-votes": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, QUICK),
     "gsm8k-1.5b": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, QUICK),
     "math500-0.5b": Table("qwen-0.5b", "math500_test.json", 200, QUICK, ("--by", "level")),
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
@@ -132,12 +131,14 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
 
 
 def keep(name: str, folder: Path) -> None:
-    """Store the result of a comparison, without texts except for a few examples."""
+    """Store the result of a comparison, without the answers' texts except for a few examples.
+
+    The questions' texts are kept: what an answer is worth may depend on them ("as a percentage").
+    """
     found = Results.model_validate_json((folder / "results.json").read_text(encoding="utf-8"))
     comparison = found.comparison
     bare = comparison.model_copy(
         update={
-            "questions": tuple(q.model_copy(update={"text": ""}) for q in comparison.questions),
             "rows": tuple(
                 row.model_copy(update={"text": "", "drafts": (), "remarks": ()})
                 for row in comparison.rows
