@@ -7,7 +7,9 @@ r"""Accuracy and cost of the strategies on commonly used models: the tables of d
 
 An interrupted comparison resumes from its database in ``RUNS/NAME`` (``--runs``). Its result is
 stored in ``results/NAME.json``, without the answers' texts except for three short examples of
-questions that the baseline answers and another strategy doesn't. Only finished comparisons are plotted.
+questions that the baseline answers and another strategy doesn't. Only finished comparisons are
+plotted.
+
 Strategies run with their default params, and additionally with those of each params file of the
 table's model, ``results/params/MODEL.STRATEGY.yaml``, fitted on questions that are in no table:
 
