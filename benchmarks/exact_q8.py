@@ -4,7 +4,7 @@
 
 llama.cpp has no code for Q5_0 that uses Intel's AMX. A block of Q5_0 is a scale and 32 numbers from
 -16 to 15; the same scale and numbers are a block of Q8_0. The file grows by 30 %, and a CPU with
-AMX decodes batches of 32 about 2.5 times as fast. If any weight differs, it ends with an error.
+AMX decodes large batches faster. If any weight differs, it ends with an error.
 """
 
 from __future__ import annotations
