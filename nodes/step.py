@@ -160,6 +160,26 @@ class Step:
         self._note_cut(any(c.finish_reason == "budget" for c in completions))
         return completions
 
+    async def any_of(self, *work: Coroutine[Any, Any, T]) -> list[T]:
+        """Run the work of several models concurrently; the results of those that don't fail.
+
+        Raises:
+            ModelError: all of it failed.
+        """
+
+        async def attempt(item: Coroutine[Any, Any, T]) -> T | ModelError:
+            try:
+                return await item
+            except ModelError as error:
+                return error
+
+        found = await gather(*map(attempt, work))
+        errors = [each for each in found if isinstance(each, ModelError)]
+        if errors and len(errors) == len(found):
+            raise errors[0]
+        self.failures += map(str, errors)
+        return [each for each in found if not isinstance(each, ModelError)]
+
     async def once(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Run work once, even if the node is restarted after an interrupt.
 

@@ -25,16 +25,17 @@ class RunBudget(Budget):
 
     Attributes:
         used: the usage of all nodes that ran with this budget, also where they failed.
+        task: the task of the graph above in which the run is, if it is a used graph's.
     """
 
-    def __init__(self, limits: Limits, parent: Budget | None = None) -> None:
+    def __init__(self, limits: Limits, parent: Budget | None = None, task: str = "") -> None:
         super().__init__(limits.tokens, limits.seconds, limits.calls, parent)
         self._active = 0
         self._elapsed = 0.0
         self._clock = threading.Lock()
         self._charged: set[str] = set()
         self._failed: dict[str, Usage] = {}
-        self.used = Usage()
+        self.used, self.task = Usage(), task
 
     @property
     def elapsed(self) -> float:
@@ -64,13 +65,31 @@ class RunBudget(Budget):
         Args:
             values: the values of the run's channels.
         """
+        if self._take(values):
+            spent = total_usage(values)
+            self.note(spent)
+            self._keep_once(spent, self.task)
+
+    def _take(self, values: Mapping[str, Any]) -> bool:
+        """Charge what a run had spent; tells whether it was not charged here before."""
         turn = values["turn"]
         with self._clock:
-            if turn["id"] not in self._charged:
+            is_new = turn["id"] not in self._charged
+            if is_new:
                 self._charged.add(turn["id"])
                 self._charge(total_usage(values), turn)
         if isinstance(self.parent, RunBudget):
-            self.parent.resume(values)
+            self.parent._take(values)
+        return is_new
+
+    def _keep_once(self, spent: Usage, task: str) -> None:
+        """Take what a resumed run has in its channels off the usage of its failed attempt."""
+        above = self.parent
+        if isinstance(above, RunBudget):
+            with above._lock:
+                if task in above._failed:
+                    above._failed[task] -= spent
+            above._keep_once(spent, above.task or task)
 
     def _charge(self, spent: Usage, turn: Turn) -> None:
         with self._lock:
@@ -179,7 +198,10 @@ def least(one: Limits, other: Limits | None) -> Limits:
 
 
 def limited(
-    limits: Limits | None, params: Mapping[str, Scalar], parent: Budget | None = None
+    limits: Limits | None,
+    params: Mapping[str, Scalar],
+    parent: Budget | None = None,
+    task: str = "",
 ) -> RunBudget:
-    """A new budget with these limits, within a parent."""
-    return RunBudget(bound(limits, params), parent)
+    """A new budget with these limits, within a parent and a task of the parent's graph."""
+    return RunBudget(bound(limits, params), parent, task)

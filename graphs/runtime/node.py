@@ -19,6 +19,7 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import Place, RunBudget, RunBudgets, limited
 from thinkgraph.graphs.runtime.context import Binding, Context, RunContext
 from thinkgraph.graphs.runtime.models import Roles
+from thinkgraph.graphs.runtime.restart import task_id
 from thinkgraph.graphs.runtime.result import output
 from thinkgraph.graphs.runtime.routes import Link, Routes
 from thinkgraph.graphs.runtime.state import Json
@@ -303,12 +304,6 @@ def own_context(spec: Spec) -> RunContext | Context:
     if isinstance(given, RunContext) and given.graph is spec:
         return given
     return given if isinstance(given, Context) else Context()
-
-
-def task_id() -> str:
-    """The id of the LangGraph task, which a node's attempts and its fallback have in common."""
-    info = get_runtime().execution_info
-    return info.task_id if info else ""
 
 
 def here() -> Place:

@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.config import get_config
 from langgraph.func import task
+from langgraph.runtime import get_runtime
 
 from thinkgraph.models.event_loop import is_own_thread
 from thinkgraph.models.seed import derive_seed
@@ -23,6 +24,12 @@ from thinkgraph.models.seed import derive_seed
 Work = Callable[[], Coroutine[Any, Any, Any]]
 _CHECKPOINTER = "__pregel_checkpointer"
 """LangGraph's key of the checkpointer in the config of a node."""
+
+
+def task_id() -> str:
+    """The id of the LangGraph task, which a node's attempts and its fallback have in common."""
+    info = get_runtime().execution_info
+    return info.task_id if info else ""
 
 
 async def keep(work: Work) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,10 +16,10 @@ from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
 from thinkgraph.graphs.runtime.context import RunContext
 from thinkgraph.graphs.runtime.models import Roles
-from thinkgraph.graphs.runtime.restart import keep, keep_sync
+from thinkgraph.graphs.runtime.restart import keep, keep_sync, task_id
 from thinkgraph.graphs.runtime.result import parsed
 from thinkgraph.models import tracing  # noqa: F401 (here, and not first in an event loop)
-from thinkgraph.models.errors import ThinkgraphError
+from thinkgraph.models.errors import ModelError, ThinkgraphError
 from thinkgraph.models.event_loop import wait_for
 from thinkgraph.models.formats.tools import closed
 from thinkgraph.nodes.answers import Extractor
@@ -56,8 +56,10 @@ class KindWork:
     async def ainvoke(self, state: State, step: Step) -> Update:
         """Load the node's models, then run the kind within an event loop."""
         if isinstance(step.models, Roles):
-            for role in self.node.model_roles:
-                await step.models.open(role)
+            roles = self.node.model_roles
+            for role in roles:
+                with suppress(*[ModelError] if len(roles) > 1 else []):  # raised where it is asked
+                    await step.models.open(role)
         if self.node.waits:
             step.keep = keep
         return await self.node.run(state, step)
@@ -120,7 +122,7 @@ class GraphWork:
             graph=self.spec,
             seed=step.seed,
             models=step.models,
-            budget=limited(self.spec.budget, self.params, step.budget),
+            budget=limited(self.spec.budget, self.params, step.budget, task_id()),
             emit=step.emit,
             scope=f"{step.key}/",
             record=step.record,

@@ -22,16 +22,25 @@ _OPENING = rf"^[^\w\n]*{_CALLED}(OPTION)\b(?=\s*(?:$|[^\w\s]))"
 _STATED = (
     r"(?:\b(?:answer|choice|option|verdict)\s*(?:(?:is|would\s+be|must\s+be)\b|:)[\s:]*"
     r"|(?<!\bnot\s)(?<!n['’]t\s)(?<!\bnever\s)\b(?:choose|pick|select|prefer|go\s+with)\s+)"
-    rf"{_CALLED}(OPTION)\b(?!\s+(?!because|since|as|for|over|to|instead|rather|than)\w)"
+    rf"{_CALLED}(OPTION)\b(?!['’]s|\s+(?!because|since|as|for|over|to|instead|rather|than)\w)"
+    r"|\b(OPTION)\s+(?:is|seems|looks)\s+(?:\w+ly\s+)?(?:the\s+)?"
+    r"(?:best|better|most\s+\w+|more\s+\w+|correct|right)\b"
     rf"|\b(?:is|be)\s+{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
     rf"|^[^\w\n]*{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
 )
-"""An explicit choice: "The answer is B", "I choose B", "The best one is B", a line with B alone."""
+"""An explicit choice: "The answer is B", "I choose B", "B is better", or a line with B alone."""
 _CLAUSE = r"[.!?;:,\n]|\b(?:but|so|however|therefore|thus|hence|while|whereas)\b"
+_SECOND = rf"\band\b(?=\s+{_CALLED}(?:OPTION)\s+\w)"
+"""Between two clauses, each with an option of its own: "A is wrong and B is right"."""
+_ARTICLE = r"^\W*A\s+(?!was\b|did\b|had\b)[a-z]+(?<!s)\b"
+"""The beginning of a clause that is an article ("A careful reading"), and not a label."""
 _ASIDE = r"\W*(?:which|that|as|because|since|like|unlike|compared|although|though|if)\b"
 """The beginning of a clause that is read only if no other one names an option."""
 _DENIED = r"\b(?:not|never)\b|n['’]t\b"
-_WORSE = r"\b(?:worse|less|inferior)\b|(?:\bnot|n['’]t)\s+(?:as|so|better|more)\b"
+_WORSE = (
+    r"\b(?:worse|less|inferior|loses|outperformed|beaten)\b"
+    r"|(?:\bnot|n['’]t)\s+(?:as|so|better|more)\b"
+)
 """What says, between two options, that the second one is better."""
 
 
@@ -64,6 +73,8 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
         return openings.pop()
     if len(openings) > 1:
         return None
+    text = re.sub(_SECOND.replace("OPTION", option), ";", text, flags=re.I)
+    text = re.sub(_ARTICLE, "…", text, flags=re.M) if len(list(_named(text, words))) > 1 else text
     clauses = re.split(_CLAUSE, text, flags=re.I)[::-1]
     for clause in sorted(clauses, key=lambda each: bool(re.match(_ASIDE, each, re.I))):
         if named := list(_named(clause, words)):

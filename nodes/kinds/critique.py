@@ -288,5 +288,5 @@ def _fault(candidate: Candidate, state: State) -> str:
     """Why a candidate is rejected without a review; empty if it isn't."""
     if candidate.is_blank:
         return EMPTY
-    is_cut = not candidate.is_finished and any(other.is_finished for other in state.live)
-    return CUT_OFF if is_cut else ""
+    goes_on = candidate.is_finished or candidate.text.endswith("\n")  # as a step of a search does
+    return CUT_OFF if not goes_on and any(other.is_finished for other in state.live) else ""

@@ -93,7 +93,8 @@ class Generate(CandidateNode):
             self._sample(messages, role, i * self.samples, state, step)
             for i, role in enumerate(self.model_roles)
         ]
-        return Update(candidates=tuple(draft for drafts in await gather(*work) for draft in drafts))
+        found = await step.any_of(*work)
+        return Update(candidates=tuple(draft for drafts in found for draft in drafts))
 
     async def _sample(
         self, messages: list[Message], role: str, first: int, state: State, step: Step

@@ -78,7 +78,7 @@ class Revise(CandidateNode):
         alive = born + (before.live if self.keep == "both" else 0)
         if self.keep == "better":
             alive = before.live
-        exact = before.exact and not self.pairs
+        exact = before.exact and not self.pairs and self.keep != "both"
         after = before.added(born, self.longest, live=alive, exact=exact)
         return Cost(
             after, (self.requests(shows=shows, prompts=born),), exact=certain and not self.pairs

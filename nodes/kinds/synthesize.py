@@ -13,7 +13,7 @@ from thinkgraph.nodes.event import CandidateUpdated
 from thinkgraph.nodes.population import Candidate, State, Update
 from thinkgraph.nodes.prompts.prompt import PromptSetting
 from thinkgraph.nodes.prompts.truncation import truncate_texts
-from thinkgraph.nodes.step import Step, gather
+from thinkgraph.nodes.step import Step
 
 
 class Synthesize(CandidateNode):
@@ -43,7 +43,7 @@ class Synthesize(CandidateNode):
         """Sample from one prompt with all candidates; they stay live if no sample was written."""
         read = [candidate for candidate in state.live if not candidate.is_blank]
         work = [self._write(i, role, read, state, step) for i, role in enumerate(self.model_roles)]
-        written = [candidate for family in await gather(*work) for candidate in family]
+        written = [candidate for family in await step.any_of(*work) for candidate in family]
         asked = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
         if asked and all(candidate.is_blank for candidate in asked):
             step.failures.append("the candidates are kept as they are: the model wrote nothing")
@@ -81,5 +81,7 @@ class Synthesize(CandidateNode):
             room=self.max_tokens,
         )
         born = self.samples * len(self.model_roles)
-        after = before.added(born, self.longest, live=born, exact=True)
+        # The candidates stay live where nothing is written.
+        exact = before.exact and before.live == born
+        after = before.added(born, self.longest, live=max(born, before.live), exact=exact)
         return Cost(after, (asked,))

@@ -696,6 +696,17 @@ def test_mixture_of_agents_goes_on_without_a_proposer_that_fails():
     assert result.failures == {"propose.0": (str(down),), "layer.0": (str(down),) * 2}
 
 
+@pytest.mark.parametrize(
+    "third", ["openai:x@http://127.0.0.1:9/v1", ScriptedModel(["It is 7"] * 2, context_length=3)]
+)
+def test_mixture_of_agents_goes_on_without_a_model_that_can_not_take_the_question(third):
+    roles = {"first": ScriptedModel(["It is 4", "It is 5"]), "third": third}
+    roles["second"] = ScriptedModel(["It is 6", "It is 5"])
+    result, _ = run("mixture-of-agents", ["It is 5"], models=roles, layers=2)
+    assert result.answer.value == "5"
+    assert list(result.failures) == ["propose.0", "layer.0"]
+
+
 def test_mixture_of_agents_whose_proposers_all_fail_is_an_error():
     roles = {name: ScriptedModel([ModelError("down")]) for name in ("first", "second", "third")}
     with pytest.raises(ModelError, match="node 'propose': down"):

@@ -272,4 +272,4 @@ def _report(found: Fit, out: Path) -> None:
             f"{each.questions}, {each.tokens:.0f} tokens"
         )
     print(found.sentence)
-    print(f"Written: {out}" + ("" if found.kept else " (with the default params)"))
+    print(f"Written: {out}" + ("" if found.kept else " (without fitted params)"))

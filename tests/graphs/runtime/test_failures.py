@@ -161,6 +161,24 @@ def test_the_usage_of_a_failed_attempt_of_a_used_graph_counts(beside, tokens, ca
     assert (usage.completion_tokens, usage.model_calls) == (tokens, calls)
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_used_graph_that_is_resumed_after_it_failed_counts_each_call_once(tmp_path, levels):
+    """Its first call is in its checkpoint, and isn't made again."""
+    used = "step-back"
+    for level in range(levels):
+        nodes = f"nodes: {{think: {{use: {used}}}}}\nedges: START -> think -> END\n"
+        used = f"outer{level}.yaml"
+        (tmp_path / used).write_text(f"thinkgraph: 1\nname: outer{level}\n{nodes}")
+    made = tg.load(tmp_path / used)
+    model = ScriptedModel(["Add them up.", DOWN, "It is 5."])
+    app = made.compile(InMemorySaver(), model=model)
+    config = {"configurable": {"thread_id": "1"}}
+    with pytest.raises(ModelError):
+        app.invoke({"question": QUESTION}, config)
+    usage = total_usage(app.invoke(None, config))
+    assert (usage.completion_tokens, usage.model_calls) == (6, 3)
+
+
 def test_a_node_that_keeps_failing_is_an_error():
     model = ScriptedModel([DOWN] * 5)
     with pytest.raises(ModelError, match="status 500"):

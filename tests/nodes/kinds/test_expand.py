@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import thinkgraph as tg
 from thinkgraph.models.backends import scripted
 from thinkgraph.models.backends.scripted import ScriptedModel
 from thinkgraph.models.model import Confidence
@@ -196,3 +197,13 @@ async def test_log_probabilities_of_a_rewritten_text_are_not_its_drafts():
 async def test_what_is_complete_is_left_alone():
     found, model = await grown([], begun("It is 4", finish="stop"), samples=2)
     assert (found, model.calls) == ((), [])
+
+
+def test_a_step_that_goes_on_is_criticized_beside_a_complete_candidate():
+    """It isn't complete, and yet not cut off."""
+    made = tg.Graph("steps")
+    made.add(grow=tg.Expand(samples=2), check=tg.Critique(prefix="", max_tokens=8))
+    made.edge(tg.START, "grow", "check", tg.END)
+    model = ScriptedModel(["It is 7.", "First, 2\n", "bad", "good"], choices=[[1, 9], [9, 1]])
+    result = made.run("How many?", model=model)
+    assert [c.text for c in result.critiques] == ["bad", "good"]
