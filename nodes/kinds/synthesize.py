@@ -81,7 +81,5 @@ class Synthesize(CandidateNode):
             room=self.max_tokens,
         )
         born = self.samples * len(self.model_roles)
-        # The candidates stay live where nothing is written.
-        exact = before.exact and before.live == born
-        after = before.added(born, self.longest, live=max(born, before.live), exact=exact)
+        after = before.added(born, self.longest, live=born, exact=True)
         return Cost(after, (asked,))
