@@ -285,8 +285,7 @@ class DryRun:
             if use is not None and use.asks_anew:
                 after = replace(after, live=before.live + after.live, made=before.made + after.made)
             # The graph may have added candidates, or revived some that were retired before.
-            unjudged = {node: after.made - known for node, known in before.judgements.items()}
-            after = replace(after, unjudged=unjudged)
+            after = after.all_unjudged()
         return end.total.updated(runs=1), after
 
     def _after(self, cost: Cost, times: int) -> PopulationBounds:

@@ -65,13 +65,13 @@ class RunBudget(Budget):
         Args:
             values: the values of the run's channels.
         """
-        if self._take(values):
+        if self._charge_once(values):
             spent = total_usage(values)
             self.note(spent)
-            self._keep_once(spent, self.task)
+            self._uncount_failed(spent, self.task)
 
-    def _take(self, values: Mapping[str, Any]) -> bool:
-        """Charge what a run had spent; tells whether it was not charged here before."""
+    def _charge_once(self, values: Mapping[str, Any]) -> bool:
+        """Charge what a run had spent, here and above; False if it was charged here before."""
         turn = values["turn"]
         with self._clock:
             is_new = turn["id"] not in self._charged
@@ -79,17 +79,20 @@ class RunBudget(Budget):
                 self._charged.add(turn["id"])
                 self._charge(total_usage(values), turn)
         if isinstance(self.parent, RunBudget):
-            self.parent._take(values)
+            self.parent._charge_once(values)
         return is_new
 
-    def _keep_once(self, spent: Usage, task: str) -> None:
-        """Take what a resumed run has in its channels off the usage of its failed attempt."""
+    def _uncount_failed(self, spent: Usage, task: str) -> None:
+        """Subtract what a resumed run has in its channels from the usage of its failed attempt.
+
+        Otherwise its completed nodes would count twice.
+        """
         above = self.parent
         if isinstance(above, RunBudget):
             with above._lock:
                 if task in above._failed:
                     above._failed[task] -= spent
-            above._keep_once(spent, above.task or task)
+            above._uncount_failed(spent, above.task or task)
 
     def _charge(self, spent: Usage, turn: Turn) -> None:
         with self._lock:

@@ -57,8 +57,10 @@ class KindWork:
         """Load the node's models, then run the kind within an event loop."""
         if isinstance(step.models, Roles):
             roles = self.node.model_roles
+            # One of several may fail; its error is raised again where it is asked.
+            passed_over = (ModelError,) if len(roles) > 1 else ()
             for role in roles:
-                with suppress(*[ModelError] if len(roles) > 1 else []):  # raised where it is asked
+                with suppress(*passed_over):
                     await step.models.open(role)
         if self.node.waits:
             step.keep = keep

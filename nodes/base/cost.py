@@ -115,8 +115,12 @@ class PopulationBounds:
 
     def revived(self, count: int) -> PopulationBounds:
         """The bounds with ``count`` live candidates, chosen from all that were ever created."""
+        return replace(self, live=min(count, self.made), exact=False).all_unjudged()
+
+    def all_unjudged(self) -> PopulationBounds:
+        """The bounds where every candidate that a node has not judged may be live."""
         unjudged = {node: self.made - known for node, known in self.judgements.items()}
-        return replace(self, live=min(count, self.made), exact=False, unjudged=unjudged)
+        return replace(self, unjudged=unjudged)
 
     def __or__(self, other: PopulationBounds) -> PopulationBounds:
         """Bounds that cover both of two alternative populations."""

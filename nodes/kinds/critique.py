@@ -288,5 +288,6 @@ def _fault(candidate: Candidate, state: State) -> str:
     """Why a candidate is rejected without a review; empty if it isn't."""
     if candidate.is_blank:
         return EMPTY
-    goes_on = candidate.is_finished or candidate.text.endswith("\n")  # as a step of a search does
-    return CUT_OFF if not goes_on and any(other.is_finished for other in state.live) else ""
+    is_step = candidate.text.endswith("\n")  # of a tree search, which goes on after it
+    is_cut = not candidate.is_finished and not is_step
+    return CUT_OFF if is_cut and any(other.is_finished for other in state.live) else ""
