@@ -73,6 +73,9 @@ class Candidate(Frozen):
     terminal: bool = Field(
         False, description="whether the candidate is a leaf of a tree search that can't be expanded"
     )
+    partial: bool = Field(
+        False, description="whether the text is the steps so far of an answer that a search extends"
+    )
     seed: int
     tokens: int
     finish_reason: FinishReason

@@ -19,12 +19,16 @@ _LIST = (
     rf"(?:\b(?:and|or|nor)\b|&|/)\s*{_CALLED}(?:OPTION)\b"
 )
 _OPENING = rf"^[^\w\n]*{_CALLED}(OPTION)\b(?=\s*(?:$|[^\w\s]))"
+_PRAISE = (
+    r"(?:more|most)\s+(?:accurate|clear|common|complete|concise|consistent|convincing|correct|"
+    r"detailed|frequent|helpful|likely|logical|plausible|precise|reliable|thorough)"
+)
 _STATED = (
     r"(?:\b(?:answer|choice|option|verdict)\s*(?:(?:is|would\s+be|must\s+be)\b|:)[\s:]*"
-    r"|(?<!\bnot\s)(?<!n['’]t\s)(?<!\bnever\s)\b(?:choose|pick|select|prefer|go\s+with)\s+)"
+    r"|\b(?:choose|pick|select|prefer|go\s+with)\s+)"
     rf"{_CALLED}(OPTION)\b(?!['’]s|\s+(?!because|since|as|for|over|to|instead|rather|than)\w)"
     r"|\b(OPTION)\s+(?:is|seems|looks)\s+(?:\w+ly\s+)?(?:the\s+)?"
-    r"(?:best|better|most\s+\w+|more\s+\w+|correct|right)\b"
+    rf"(?:best|better|correct|right|{_PRAISE}(?!\s+(?:wrong|incorrect|mistaken)))\b"
     rf"|\b(?:is|be)\s+{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
     rf"|^[^\w\n]*{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
 )
@@ -32,6 +36,8 @@ _STATED = (
 _CLAUSE = r"[.!?;:,\n]|\b(?:but|so|however|therefore|thus|hence|while|whereas)\b"
 _SECOND = rf"\band\b(?=\s+{_CALLED}(?:OPTION)\s+\w)"
 """Between two clauses, each with an option of its own: "A is wrong and B is right"."""
+_ATTRIBUTE = r"(?<=\bno)\s+\w|\s+(?!and|but|or|so)\w+\s+(?:is|was|would|should|must)\b"
+"""After an option that says something of a noun: "no unit", "the correct answer is 6"."""
 _ARTICLE = r"^\W*A\s+(?!was\b|did\b|had\b)[a-z]+(?<!s)\b"
 """The beginning of a clause that is an article ("A careful reading"), and not a label."""
 _ASIDE = r"\W*(?:which|that|as|because|since|like|unlike|compared|although|though|if)\b"
@@ -65,15 +71,15 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
     option, any_case = _any_of(words), _any_of(words, cased=False)
     text = re.sub(_MARKS, " ", text).strip()
     text = re.sub(_LIST.replace("OPTION", option), "…", text, flags=re.I)
-    if stated := list(re.finditer(_STATED.replace("OPTION", option), text, re.I | re.M)):
-        return _index(next(filter(None, stated[-1].groups())), words)
+    text = re.sub(_SECOND.replace("OPTION", option), ";", text, flags=re.I)
+    if stated := list(_stated(text, words)):
+        return next((index for index in reversed(stated) if index is not None), None)
     opening = _OPENING.replace("OPTION", any_case)
     openings = {_index(named, words) for named in re.findall(opening, text, re.I | re.M)}
     if len(openings) == 1 and re.match(opening, text, re.I):
         return openings.pop()
     if len(openings) > 1:
         return None
-    text = re.sub(_SECOND.replace("OPTION", option), ";", text, flags=re.I)
     text = re.sub(_ARTICLE, "…", text, flags=re.M) if len(list(_named(text, words))) > 1 else text
     clauses = re.split(_CLAUSE, text, flags=re.I)[::-1]
     for clause in sorted(clauses, key=lambda each: bool(re.match(_ASIDE, each, re.I))):
@@ -93,9 +99,24 @@ def last_option(text: str, options: Sequence[str]) -> int | None:
     return named[-1].option if named else None
 
 
+def _stated(text: str, words: Sequence[str]) -> Iterator[int | None]:
+    """The options that a text chooses explicitly, in its order.
+
+    What a clause denies ("I don't think B is better") is the other one of two options, else None.
+    """
+    for stated in re.finditer(_STATED.replace("OPTION", _any_of(words)), text, re.I | re.M):
+        index = _index(next(filter(None, stated.groups())), words)
+        clause = re.split(_CLAUSE, text[: stated.start()], flags=re.I)[-1]
+        if re.search(_DENIED, clause, re.I):
+            yield 1 - index if len(words) == 2 else None
+        else:
+            yield index
+
+
 def _named(text: str, words: Sequence[str]) -> Iterator[_Named]:
     """The options that a text names, in its order."""
-    for named in re.finditer(rf"{_NOT}?\b{_UN}??({_any_of(words)})\b", text, re.I):
+    option = rf"{_NOT}?\b{_UN}??({_any_of(words)})\b(?!{_ATTRIBUTE})"
+    for named in re.finditer(option, text, re.I):
         index = _index(named[3], words)
         if bool(named["not"]) == bool(named["un"]):
             yield _Named(index, *named.span(3))

@@ -288,6 +288,5 @@ def _fault(candidate: Candidate, state: State) -> str:
     """Why a candidate is rejected without a review; empty if it isn't."""
     if candidate.is_blank:
         return EMPTY
-    is_step = candidate.text.endswith("\n")  # of a tree search, which goes on after it
-    is_cut = not candidate.is_finished and not is_step
+    is_cut = not candidate.is_finished and not candidate.partial
     return CUT_OFF if is_cut and any(other.is_finished for other in state.live) else ""

@@ -181,6 +181,8 @@ class Expand(CandidateNode):
         parents = [branch.parent] if branch.parent else []
         whole = completion.model_copy(update=changed)
         child = self.candidate(whole, step, first=branch.first, parents=parents)
+        if self.write == "step" and child.finish_reason == "length":
+            child = child.model_copy(update={"partial": True})
         if self.start == "depth":
             kept = self._kept(text, len(state.lineage(branch.parent)) + 1)
             ended = kept == text or self._answers(kept)

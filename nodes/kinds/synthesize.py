@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -19,7 +20,8 @@ from thinkgraph.nodes.step import Step
 class Synthesize(CandidateNode):
     """Write new candidates from all live candidates together, which they replace.
 
-    Where the model writes nothing, the candidates stay as they are.
+    The candidates stay as they are where the model writes nothing, or where one of them is finished
+    and all that the model writes is cut off, as by ``max_tokens``.
     """
 
     kind: ClassVar[str] = "synthesize"
@@ -40,17 +42,18 @@ class Synthesize(CandidateNode):
         return self.samples * len(self.model_roles) == 1 and not self.prefix
 
     async def run(self, state: State, step: Step) -> Update:
-        """Sample from one prompt with all candidates; they stay live if no sample was written."""
+        """Sample from one prompt with all candidates; they stay live if no sample replaces them."""
         read = [candidate for candidate in state.live if not candidate.is_blank]
         work = [self._write(i, role, read, state, step) for i, role in enumerate(self.model_roles)]
         written = [candidate for family in await step.any_of(*work) for candidate in family]
         asked = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
-        if asked and all(candidate.is_blank for candidate in asked):
-            step.failures.append("the candidates are kept as they are: the model wrote nothing")
-        if not read or any(not candidate.is_blank for candidate in asked):
-            changed = [*(candidate.retired() for candidate in state.live), *written]
-        else:
+        fault = _fault(asked, read)
+        if fault and asked:
+            step.failures.append(f"the candidates are kept as they are: {fault}")
+        if fault and read:
             changed = [candidate.retired() for candidate in written]
+        else:
+            changed = [*(candidate.retired() for candidate in state.live), *written]
         for candidate in changed:
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
@@ -81,5 +84,14 @@ class Synthesize(CandidateNode):
             room=self.max_tokens,
         )
         born = self.samples * len(self.model_roles)
-        after = before.added(born, self.longest, live=born, exact=True)
-        return Cost(after, (asked,))
+        live = max(born, before.live)  # the candidates may be kept
+        exact = before.exact and before.live == born
+        return Cost(before.added(born, self.longest, live=live, exact=exact), (asked,))
+
+
+def _fault(written: Sequence[Candidate], read: Sequence[Candidate]) -> str:
+    """Why no new text can take the place of the candidates; empty if one can."""
+    if all(candidate.is_blank for candidate in written):
+        return "the model wrote nothing"
+    is_cut = not any(candidate.is_finished for candidate in written)
+    return "what the model wrote was cut off" if is_cut and any(c.is_finished for c in read) else ""

@@ -22,6 +22,8 @@ COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
 SETTLING = frozenset({"choose"})
 """Kinds that leave one candidate, so that nothing is left to compare."""
+REPLACING = frozenset({"synthesize"})
+"""Kinds whose new candidates replace all others, unless the model writes nothing."""
 BRIEF = 32
 """Completions of at most this many tokens are short enough to be compared as they are."""
 POPULATION = frozenset({"candidates", "critiques", "answer"})

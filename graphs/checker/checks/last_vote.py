@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from thinkgraph.graphs.checker.checks.control_flow import arrows
 from thinkgraph.graphs.checker.checks.data_flow import (
     POPULATION,
+    REPLACING,
     SETTLING,
     is_judgeable,
     pairs,
@@ -98,6 +99,8 @@ def _after(context: CheckContext, name: str, node: Node | None, live: int) -> in
         return SEVERAL if writes(context, name) >= POPULATION else live
     if node.kind in SETTLING:
         return min(live, 1)
+    if node.kind in REPLACING:
+        live = min(live, 1)
     try:
         return node.cost(PopulationBounds(live=live, made=live)).after.live
     except Exception:  # raised by a custom kind, which must not end the check

@@ -39,6 +39,7 @@ from thinkgraph.nodes.kinds.generate import Generate
 from thinkgraph.nodes.kinds.revise import Revise
 from thinkgraph.nodes.kinds.score import Score
 from thinkgraph.nodes.kinds.select import Select
+from thinkgraph.nodes.kinds.synthesize import Synthesize
 from thinkgraph.nodes.kinds.vote import Vote
 from thinkgraph.nodes.population import State, Update
 from thinkgraph.nodes.prompts.prompt import Prompt
@@ -214,6 +215,18 @@ def test_what_a_used_graph_adds_is_judged_in_the_plan() -> None:
     graph.edge("more", "check").edge("vote", END)
     found, _ = run_within(graph)
     assert found.nodes["check"].calls == 2 * (2 + 3)
+
+
+@pytest.mark.parametrize("reply", ["", "It is 2."])
+def test_candidates_that_nothing_replaced_are_judged_in_the_plan(reply: str) -> None:
+    graph = Graph("merged")
+    graph.add(draft=Generate(samples=3), merge=Synthesize(), check=Critique(), vote=Vote())
+    graph.edge(START, "draft", "merge", "check", "vote", END)
+    drafts, checks = ["It is 1."] * 3, ["It holds."] * 3
+    model = ScriptedModel([*drafts, reply, *checks], choices=[[1, 1]] * 3)
+    found = plan(graph, {}, model, QUESTION)
+    held(found, model, graph.run(QUESTION, model=model))
+    assert found.nodes["check"].calls == 2 * 3
 
 
 def test_the_greater_of_two_branches_counts_and_not_their_sum() -> None:

@@ -119,6 +119,16 @@ def test_a_scale_has_at_least_two_and_at_most_a_hundred_and_one_scores(
         ("Answer A is the better answer. Answer B is missing the units.", ["A", "B"], 0),
         ("A is better because it explains, whereas B only states it.", ["A", "B"], 0),
         ("Answer C is most consistent. It matches answer A.", ["A", "B", "C"], 2),
+        ("B is right. A is more verbose.", ["A", "B"], 1),
+        ("A is most likely wrong.\nI take B.", ["A", "B"], 1),
+        ("A is most consistent with the others.", ["A", "B", "C"], 0),
+        ("I don't think A is better.", ["A", "B"], 1),
+        ("I don't think A is better.", ["A", "B", "C"], None),
+        ("I do not believe that the answer is A.", ["A", "B"], 1),
+        ("I'm not sure, but I choose A.", ["A", "B"], 0),
+        ("A isn't bad. B is better.", ["A", "B"], 1),
+        ("The critique is right, yes. There is no unit.", ["Yes", "No"], 0),
+        ("There is no mistake, so no", ["Yes", "No"], 1),
         ("", ["Yes", "No"], None),
     ],
 )
@@ -142,6 +152,10 @@ def test_a_written_option_is_read(text: str, options: list[str], index: int | No
         ("Who knows?", None),
         ("I can't say.", None),
         ("At first wrong, in the end correct", 0),
+        ("Wrong. The correct answer is 6.", 1),
+        ("Wrong: the correct result would be 6.", 1),
+        ("This is the correct answer.", 0),
+        ("The wrong step was mended. Correct", 0),
     ],
 )
 def test_the_last_verdict_counts_and_what_is_negated_is_the_other(

@@ -199,11 +199,19 @@ async def test_what_is_complete_is_left_alone():
     assert (found, model.calls) == ((), [])
 
 
-def test_a_step_that_goes_on_is_criticized_beside_a_complete_candidate():
+@pytest.mark.parametrize("end", ["\n", "; "])
+def test_a_step_that_goes_on_is_criticized_beside_a_complete_candidate(end):
     """It isn't complete, and yet not cut off."""
     made = tg.Graph("steps")
-    made.add(grow=tg.Expand(samples=2), check=tg.Critique(prefix="", max_tokens=8))
+    made.add(grow=tg.Expand(samples=2, step=end), check=tg.Critique(prefix="", max_tokens=8))
     made.edge(tg.START, "grow", "check", tg.END)
-    model = ScriptedModel(["It is 7.", "First, 2\n", "bad", "good"], choices=[[1, 9], [9, 1]])
+    model = ScriptedModel(["It is 7.", f"First, 2{end}", "bad", "good"], choices=[[1, 9], [9, 1]])
     result = made.run("How many?", model=model)
     assert [c.text for c in result.critiques] == ["bad", "good"]
+
+
+async def test_only_steps_that_the_search_extends_are_partial():
+    (_, *steps_), _ = await grown(["two\n", "It is 4."], begun("one\n"), samples=2)
+    (_, rest), _ = await grown(["so " * 9], begun("one\n"), samples=1, write="rest", max_tokens=3)
+    assert [child.partial for child in [*steps_, rest]] == [True, False, False]
+    assert rest.finish_reason == "length"
