@@ -195,6 +195,18 @@ def test_nothing_is_kept_for_an_endpoint_or_without_a_sure_gain(cli, spec, data,
     assert "--data FILE" in cli("fit", spec).err
 
 
+@pytest.mark.parametrize(
+    "options", [["--template", "enable_thinking=false"], ["--role", "judge=openai:m@http://h/v1"]]
+)
+def test_nothing_is_kept_that_was_found_with_options_that_later_runs_may_not_have(
+    cli, spec, data, tiny, scripted, options
+):
+    found = cli("fit", spec, "--data", data, "--keep", "-q", "-m", tiny("llama"), *options)
+    assert "Gained" in found.out
+    assert f"since later runs may not have this {options[0]}; use --params fitted" in found.err
+    assert store().read() == {}
+
+
 def test_a_file_is_its_strategys_by_the_name_in_the_spec(cli, heat, spec, tmp_path, tiny):
     """Whatever the file of the spec is called, and not another spec's in a file of that name."""
     file = tmp_path / "fitted.yaml"

@@ -149,8 +149,7 @@ def fit(
     how = named_extractor(extract) if extract else None
     scorer = find_metric(metric or task.metric, task.questions)
     scorer.check(task.questions)
-    name = model or default_model()
-    check_known([name])
+    check_known([name := model or default_model()])
     settings, roles = model_settings(engine, template), dict(parse_pairs("--role", role or []))
     config = Config(name, settings, roles, seed, host=HostFiles(tools, verifiers, mcp))
     fitter = Fitter(graph, task, scorer, space, config, trials, share, tokens, how)
@@ -175,7 +174,8 @@ def fit(
         else:
             _report(found, out)
     if to_keep:
-        say(f"thinkgraph: {_kept(found, fitted, out)}")
+        kept = _kept(found, fitted, out, role=role, template=template, extract=extract)
+        say(f"thinkgraph: {kept}")
 
 
 def _undo(graph: str, model: str | None) -> None:
@@ -193,8 +193,11 @@ def _undo(graph: str, model: str | None) -> None:
     )
 
 
-def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
-    """Keep the fitted params if the gain is significant, and return a message about that."""
+def _kept(found: Fit, fitted: Fitted, out: Path, **given: object) -> str:
+    """Keep the fitted params if the gain is significant, and return a message about that.
+
+    Not if they were found with one of the ``given`` options, which later runs may not have.
+    """
     from thinkgraph.fitted_store import keep, store
     from thinkgraph.models.catalogue import SERVER
 
@@ -202,6 +205,8 @@ def _kept(found: Fit, fitted: Fitted, out: Path) -> str:
         return f"nothing is kept for an endpoint, whose model may change; use --params {out}"
     if not found.gained:
         return "nothing is kept for this model: the gain isn't significant"
+    if options := " and ".join(f"--{option}" for option, value in given.items() if value):
+        return f"nothing is kept, since later runs may not have this {options}; use --params {out}"
     keep(fitted)
     return f"kept for {fitted.model} in {store().file}; undo: {fitted.undo}"
 

@@ -61,7 +61,11 @@ Params = Annotated[
 ]
 Roles = Annotated[
     list[str] | None,
-    typer.Option("--role", metavar="ROLE=MODEL", help="Model for a role of the graph."),
+    typer.Option(
+        "--role",
+        metavar="ROLE=MODEL",
+        help="Model for a role of the graph; --engine and --template don't apply to it.",
+    ),
 ]
 Engine = Annotated[
     list[str] | None,

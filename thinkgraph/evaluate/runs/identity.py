@@ -43,7 +43,7 @@ def identity(model: Model) -> str:
         files.append(model.adapter)
     parts = [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
     scale = [f"x{model.scale}"] if model.adapter else []
-    variables = [json.dumps(model.template, sort_keys=True)] if model.template else []
+    variables = [json.dumps(model.template, sort_keys=True, default=repr)] if model.template else []
     return ":".join([*parts, *scale, *_changes(settings), *variables])
 
 

@@ -22,6 +22,7 @@ def identified(path, template=None, **settings):
     [
         {"template": {"enable_thinking": False}},
         {"template": {"enable_thinking": True}},
+        {"template": {"strftime_now": print}},  # not representable in JSON
         {"rope_freq_base": 5000.0},
     ],
 )
