@@ -82,15 +82,16 @@ TEMPERATURES = ",".join(
     ["direct"]
     + [f"self-consistency@1,4:temperature={each}" for each in (0.2, 0.4, 0.6, 0.8, 1.0)]
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
+    + ["self-consistency@1,4:temperature=0.4:prompt=worked-examples"]
 )
-"""For training questions, which are in no other table."""
+"""For training questions, or generated ones, which are in no other table."""
 SCORERS = (
     "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
     "best-of-n@8:scorer=certainty"
 )
 """For training questions too: what picks best among the same samples."""
 GYM = "reasoning-gym:"
-EMBEDDED, PROBLEMS = "smollm2", "word-problems:100"
+EMBEDDED, PROBLEMS = "smollm2", "word-problems:"
 EXACT = ("--metric", "exact")  # its answers are labels, so tables don't need the package
 
 TABLES = {
@@ -104,9 +105,10 @@ TABLES = {
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
-    "word-problems-135m": Table(EMBEDDED, PROBLEMS, 100, WORDS),
+    "word-problems-135m": Table(EMBEDDED, f"{PROBLEMS}100", 100, WORDS),
     "scorers-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 40, SCORERS),
     "scorers-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 40, SCORERS),
+    "temperature-135m": Table(EMBEDDED, f"{PROBLEMS}40", 40, TEMPERATURES, ("--seed", "1")),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
     "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }

@@ -3,6 +3,7 @@
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 import thinkgraph as tg
 from thinkgraph.graphs.checker.check import check
@@ -176,6 +177,27 @@ def test_a_used_graph_that_is_resumed_after_it_failed_counts_each_call_once(tmp_
     with pytest.raises(ModelError):
         app.invoke({"question": QUESTION}, config)
     usage = total_usage(app.invoke(None, config))
+    assert (usage.completion_tokens, usage.model_calls) == (6, 3)
+
+
+ASKING = """
+thinkgraph: 1
+name: asking
+nodes: {draft: {kind: generate}, look: {kind: review}, last: {kind: generate}}
+edges: START -> draft -> look -> last -> END
+"""
+
+
+def test_a_used_graph_that_asked_a_person_and_then_failed_counts_beside_its_fallback(tmp_path):
+    (tmp_path / "asking.yaml").write_text(ASKING)
+    outer = tmp_path / "outer.yaml"
+    nodes = "nodes: {think: {use: asking.yaml, fallback: other}, other: {use: direct}}"
+    outer.write_text(f"thinkgraph: 1\nname: outer\n{nodes}\nedges: START -> think -> END\n")
+    model = ScriptedModel(["Add them up.", DOWN, "It is 5."])
+    app = tg.load(outer).compile(InMemorySaver(), model=model)
+    config = {"configurable": {"thread_id": "1"}}
+    app.invoke({"question": QUESTION}, config)
+    usage = total_usage(app.invoke(Command(resume=1), config))
     assert (usage.completion_tokens, usage.model_calls) == (6, 3)
 
 
