@@ -71,6 +71,7 @@ SEARCHES = (
     "tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,monte-carlo-tree-search,"
     "monte-carlo-tree-search:scorer=agreement,adaptive-branching"
 )
+BY_LOGPROB = "direct,self-consistency@4,tree-of-thoughts:by=logprob,beam-search"
 LONG = f"direct,self-consistency@8,early-stopping@8:window=4,{OTHERS}"
 TREES = f"direct,self-consistency@4,8,{SEARCHES}"
 WORDS = (
@@ -101,6 +102,7 @@ TABLES = {
     "math500-1.5b": Table("qwen-1.5b", "math500_test.json", 100, QUICK, ("--by", "level")),
     "gsm8k-0.5b-long": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 30, TREES),
+    "gsm8k-0.5b-logprob": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, BY_LOGPROB),
     "gsm8k-1.5b-long": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),

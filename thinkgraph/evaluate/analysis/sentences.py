@@ -171,6 +171,11 @@ def _left_out(
         if each.failures:
             wrong = "counted as wrong" if not metric.estimates else f"counted as not {metric.claim}"
             yield f"{each.label} failed on {_count(each.failures)}, {wrong}."
+        if each.incomplete:
+            yield (
+                f"{each.label} answered {_count(each.incomplete)} without requests that failed; "
+                "the same command asks again."
+            )
         if metric.estimates and each.abstained:
             yield (
                 f"{each.label} gave no number for {_count(each.abstained)}: not {metric.claim}, "

@@ -28,6 +28,9 @@ class StrategySummary(Frozen):
         "runs; counted as wrong"
     )
     failures: int = Field(description="number of runs that ended with an error; counted as wrong")
+    incomplete: int = Field(
+        0, description="number of runs with an answer of which a request failed"
+    )
     tokens: float = Field(
         description="mean number of sampled tokens per question, as if the strategy ran alone; "
         "like all costs, without failed runs, which don't tell theirs"

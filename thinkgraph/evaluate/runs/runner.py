@@ -65,7 +65,8 @@ class Runner:
     ) -> list[Row]:
         """Answer every question with every strategy; rows of earlier starts are reused.
 
-        A failed run gives a row with its failure, and is retried by the next start.
+        A failed run gives a row with its failure, and is retried by the next start; so is a run
+        of which a request failed, though its row has an answer.
 
         Args:
             questions: answered in this order; their ids are unique.
@@ -76,7 +77,7 @@ class Runner:
         Raises:
             StoreError: the database can't be written; it keeps what was computed before.
         """
-        rows, missing = self._kept(questions, variants)
+        rows, missing = self._kept(questions, variants, again=ask)
         for row in rows:
             tell(row, True)
         if not ask:
@@ -124,16 +125,19 @@ class Runner:
         return Row.of(question.id, variant.label, result)
 
     def _kept(
-        self, questions: Sequence[Question], variants: Sequence[Variant]
+        self, questions: Sequence[Question], variants: Sequence[Variant], *, again: bool
     ) -> tuple[list[Row], list[Pair]]:
-        """The rows of earlier starts, and the pairs without one, question by question."""
+        """The rows of earlier starts, and the pairs without one, question by question.
+
+        With ``again``, pairs whose run lacks a request count as pairs without a row.
+        """
         rows: dict[tuple[str, str], Row] = {}
         for variant in variants:
             keys = {self._key(Pair(question, variant)): question for question in questions}
             strategy = next(iter(keys))[1] if keys else ""
             kept = self.store.rows(strategy, [key for key, _ in keys])
             for (key, _), question in keys.items():
-                if key in kept:
+                if key in kept and not (again and kept[key].missing):
                     same = {"strategy": variant.label, "question": question.id}
                     rows[question.id, variant.label] = kept[key].model_copy(update=same)
         pairs = [Pair(question, variant) for question in questions for variant in variants]

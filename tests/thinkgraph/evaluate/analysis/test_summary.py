@@ -263,6 +263,15 @@ class TestSentences:
         assert "chain-of-thought failed on 1 question, counted as wrong." in found
         assert not [each for each in found if "1 questions" in each]
 
+    def test_requests_that_failed(self):
+        found = comparison({"direct": "++-"})
+        first, *rest = found.rows
+        rows = (first.model_copy(update={"missing": "connection refused"}), *rest)
+        told = summarize(found.model_copy(update={"rows": rows}), find_metric("exact")).sentences
+        assert (
+            "direct answered 1 question without requests that failed; the same command asks again."
+        ) in told
+
     def test_one_strategy(self):
         assert said({"direct": "+-"}) == ["direct is right on 1 of 2 questions: 50 % [9, 91]."]
 

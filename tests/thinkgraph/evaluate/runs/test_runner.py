@@ -124,6 +124,25 @@ async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
     assert drawn(model) == len(questions)
 
 
+async def test_a_run_that_goes_on_without_a_request_is_told_and_tried_again(store, questions):
+    class Fragile(ScriptedModel):
+        broken = True
+
+        def generate(self, request):
+            if self.broken and len(self.calls) == 1:
+                self.broken = False
+                raise ModelError("connection refused")
+            return super().generate(request)
+
+    one, adaptive = questions[:1], variants("adaptive-consistency@3")
+    first = await Runner(Fragile(speak), store).run(one, adaptive)
+    assert (first[0].answer is None, first[0].missing) == (False, "connection refused")
+    assert await Runner(ScriptedModel(), store).run(one, adaptive, ask=False) == first
+    (row,) = await Runner(ScriptedModel(speak), store).run(one, adaptive)
+    assert row.missing is None
+    assert await Runner(ScriptedModel(), store).run(one, adaptive) == [row]
+
+
 @pytest.mark.slow
 async def test_the_order_of_the_runs_changes_nothing(scripted, tmp_path, questions):
     found = []
