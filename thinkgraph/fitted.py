@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,19 +77,32 @@ class Fitted(Frozen):
         """Whether the strategy is unchanged, except for the defaults of its params."""
         return self.spec in ("", spec_digest(graph))
 
-    def doubts(self, graph: Graph, model: str, data: str = "") -> Iterator[str]:
-        """Warnings about a changed strategy, another model, or data that the fit has seen."""
+    def doubts(self, graph: Graph, model: str, data: str = "", seed: int = 0) -> Iterator[str]:
+        """Warnings about a changed strategy, another model, or data that the fit has seen.
+
+        Args:
+            graph: the strategy.
+            model: name of the model that it runs on.
+            data: a file or built-in task; empty: it runs on no data.
+            seed: the seed of a built-in task.
+        """
         if not self.is_current(graph):
             yield f"the strategy {graph.name} has changed since its params were fitted"
         if self.model and not self._is_of(model):
             yield f"the params were fitted for the model {self.model}, and not for {model}"
-        fitted_on = self.found.get("data")
-        known = fitted_on.get("sha256") if isinstance(fitted_on, dict) else None
-        if data and known and known == file_digest(Path(data)):
+        if data and self._has_seen(data, seed):
             yield (
-                f"the params of {graph.name} were fitted on questions of this file, so that its "
+                f"the params of {graph.name} were fitted on questions of this data, so that its "
                 "accuracy on those is too high; compare on other questions"
             )
+
+    def _has_seen(self, data: str, seed: int) -> bool:
+        """Whether the fit used questions of a file, or of a built-in task with the same seed."""
+        fitted_on = self.found.get("data")
+        if isinstance(fitted_on, dict):
+            return fitted_on.get("sha256") == file_digest(Path(data))
+        tasks = [re.sub(r":\d+$", "", str(each)) for each in (fitted_on, data)]
+        return tasks[0] == tasks[1] and self.found.get("seed") == seed
 
     def _is_of(self, model: str) -> bool:
         if not self.sha256:

@@ -223,9 +223,19 @@ def test_a_comparison_on_the_questions_of_the_search_says_so(cli, spec, data, ti
     Fitted(strategy=str(spec), name="mine", params={"heat": 0.0}, found=found).save(file)
     other.write_text(Path(data).read_text() + "\n")
     words = ("--graphs", spec, "--params", file, "--out", tmp_path / "out", "-m", tiny("llama"))
-    said = "the params of mine were fitted on questions of this file"
+    said = "the params of mine were fitted on questions of this data"
     assert said in cli("compare", "--data", data, *words).err
     assert said not in cli("compare", "--data", other, *words, "--replace").err
+
+
+@pytest.mark.parametrize(
+    ("data", "seed", "seen"),
+    [("word-problems:9", 1, True), ("word-problems", 1, True), ("word-problems:9", 2, False)],
+)
+def test_a_built_in_task_has_the_questions_of_the_search_with_the_same_seed(data, seed, seen):
+    found = {"data": "word-problems:50", "seed": 1}
+    doubts = [*Fitted(strategy="direct", found=found).doubts(load("direct"), "m", data, seed)]
+    assert bool(doubts) is seen
 
 
 def test_a_file_for_another_model_or_an_older_strategy_is_applied_and_told(

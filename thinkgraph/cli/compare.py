@@ -147,7 +147,7 @@ def compare(
         check_out(out, task, variants, ",".join(models), seed)
     told = [
         *notes(task, chosen=metric is not None, extract=how),
-        *(d for f in files for name in models for d in f.doubts(load(f.strategy), name, data)),
+        *(d for f in files for m in models for d in f.doubts(load(f.strategy), m, data, seed)),
     ]
     for note in told:
         say(f"thinkgraph: {data}: {note}")

@@ -238,6 +238,7 @@ def _fitted(found: Fit, fitter: Fitter, data: str) -> Fitted:
         "searched": found.searched,
         "tokens_at_most": round(found.budget),
         "command": made.command,
+        "seed": fitter.config.seed,
         "data": made.data.model_dump() if made.data else data,
         "model": {n: f.model_dump() if f else None for n, f in made.models.items()},
     }
