@@ -103,6 +103,7 @@ TABLES = {
     "gsm8k-0.5b-long": Table("qwen-0.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-0.5b-trees": Table("qwen-0.5b", "gsm8k_test.jsonl", 30, TREES),
     "gsm8k-0.5b-logprob": Table("qwen-0.5b", "gsm8k_test.jsonl", 200, BY_LOGPROB),
+    "gsm8k-1.5b-logprob": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, BY_LOGPROB),
     "gsm8k-1.5b-long": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, LONG),
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
