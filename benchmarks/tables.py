@@ -132,8 +132,9 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     words += ["--model", model, "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     words += shlex.split(options.options)
-    for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
-        words += ["--params", str(file)]
+    if table.graphs != TEMPERATURES:
+        for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
+            words += ["--params", str(file)]
     return [sys.executable, "-m", "thinkgraph", "compare", *words, *table.more, "--replace", *more]
 
 

@@ -22,6 +22,8 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 FORMAT = 1
+_COUNTED = re.compile(r":(\d+)$")
+"""The number of questions in the name of a built-in task."""
 
 
 class Fitted(Frozen):
@@ -97,12 +99,18 @@ class Fitted(Frozen):
             )
 
     def _has_seen(self, data: str, seed: int) -> bool:
-        """Whether the fit used questions of a file, or of a built-in task with the same seed."""
+        """Whether the fit used questions of a file or folder, or the same ones of a built-in task.
+
+        Question ``i`` of reasoning-gym is generated from ``seed + i``, so that ranges may overlap.
+        """
         fitted_on = self.found.get("data")
         if isinstance(fitted_on, dict):
             return fitted_on.get("sha256") == file_digest(Path(data))
-        tasks = [re.sub(r":\d+$", "", str(each)) for each in (fitted_on, data)]
-        return tasks[0] == tasks[1] and self.found.get("seed") == seed
+        names = [_COUNTED.sub("", str(each)) for each in (fitted_on, data)]
+        counts = [int(found[1]) for found in map(_COUNTED.search, (str(fitted_on), data)) if found]
+        apart = abs(int(self.found.get("seed", seed)) - seed)
+        overlaps = apart < max([1, *counts]) if data.startswith("reasoning-gym:") else apart == 0
+        return names[0] == names[1] and (overlaps or Path(data).exists())
 
     def _is_of(self, model: str) -> bool:
         if not self.sha256:

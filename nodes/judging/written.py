@@ -19,16 +19,13 @@ _LIST = (
     rf"(?:\b(?:and|or|nor)\b|&|/)\s*{_CALLED}(?:OPTION)\b"
 )
 _OPENING = rf"^[^\w\n]*{_CALLED}(OPTION)\b(?=\s*(?:$|[^\w\s]))"
-_PRAISE = (
-    r"(?:more|most)\s+(?:accurate|clear|common|complete|concise|consistent|convincing|correct|"
-    r"detailed|frequent|helpful|likely|logical|plausible|precise|reliable|thorough)"
-)
+_PRAISE = r"most\s+(?:accurate|complete|consistent|convincing|correct|plausible|reliable)"
 _STATED = (
     r"(?:\b(?:answer|choice|option|verdict)\s*(?:(?:is|would\s+be|must\s+be)\b|:)[\s:]*"
     r"|\b(?:choose|pick|select|prefer|go\s+with)\s+)"
     rf"{_CALLED}(OPTION)\b(?!['’]s|\s+(?!because|since|as|for|over|to|instead|rather|than)\w)"
     r"|\b(OPTION)\s+(?:is|seems|looks)\s+(?:\w+ly\s+)?(?:the\s+)?"
-    rf"(?:best|better|correct|right|{_PRAISE}(?!\s+(?:wrong|incorrect|mistaken)))\b"
+    rf"(?:best|better|correct|right|{_PRAISE})\b"
     rf"|\b(?:is|be)\s+{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
     rf"|^[^\w\n]*{_CALLED}(OPTION)\b(?=[^\w\n]*$)"
 )
@@ -36,13 +33,24 @@ _STATED = (
 _CLAUSE = r"[.!?;:,\n]|\b(?:but|so|however|therefore|thus|hence|while|whereas)\b"
 _SECOND = rf"\band\b(?=\s+{_CALLED}(?:OPTION)\s+\w)"
 """Between two clauses, each with an option of its own: "A is wrong and B is right"."""
-_ATTRIBUTE = r"(?<=\bno)\s+\w|\s+(?!and|but|or|so)\w+\s+(?:is|was|would|should|must)\b"
+_NOUN = r"(?:final[ ]+)?(?:answer|number|result|solution|sum|total|value)s?"
+_ATTRIBUTE = (
+    r"(?<=\bno)[ ]+(?!(?:because|since|as|is|from|here|I)\b)\w"
+    rf"|[ ]+{_NOUN}(?:[ ]*[:=]|[ ]+(?:is|are|was|would|should|must|can|equals)\b)"
+)
 """After an option that says something of a noun: "no unit", "the correct answer is 6"."""
 _ARTICLE = r"^\W*A\s+(?!was\b|did\b|had\b)[a-z]+(?<!s)\b"
 """The beginning of a clause that is an article ("A careful reading"), and not a label."""
 _ASIDE = r"\W*(?:which|that|as|because|since|like|unlike|compared|although|though|if)\b"
 """The beginning of a clause that is read only if no other one names an option."""
 _DENIED = r"\b(?:not|never)\b|n['’]t\b"
+_DISBELIEF = (
+    r"(?:\b(?:not|cannot|never)|n['’]t)"
+    r"(?:\s+(?:agree|be|believe|case|claim|say|that|the|think|to|true|would))*\s+$"
+)
+"""Before a choice that is denied: "I don't think that"."""
+_FAULTY = r"\s+(?:is|looks|seems|was)\s+(?:\w+\s+){0,5}?(?<!not\s)(?:incorrect|mistaken|wrong)\b"
+"""After an option that is said to be wrong."""
 _WORSE = (
     r"\b(?:worse|less|inferior|loses|outperformed|beaten)\b"
     r"|(?:\bnot|n['’]t)\s+(?:as|so|better|more)\b"
@@ -84,7 +92,9 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
     clauses = re.split(_CLAUSE, text, flags=re.I)[::-1]
     for clause in sorted(clauses, key=lambda each: bool(re.match(_ASIDE, each, re.I))):
         if named := list(_named(clause, words)):
-            return _chosen(clause, named)
+            chosen = _chosen(clause, named)
+            is_faulty = re.match(_FAULTY, clause[named[-1].end :], re.I)
+            return _other(chosen, words) if is_faulty else chosen
     return None
 
 
@@ -102,15 +112,12 @@ def last_option(text: str, options: Sequence[str]) -> int | None:
 def _stated(text: str, words: Sequence[str]) -> Iterator[int | None]:
     """The options that a text chooses explicitly, in its order.
 
-    What a clause denies ("I don't think B is better") is the other one of two options, else None.
+    What is denied ("I don't think B is better") is the other one of two options, else None.
     """
     for stated in re.finditer(_STATED.replace("OPTION", _any_of(words)), text, re.I | re.M):
         index = _index(next(filter(None, stated.groups())), words)
-        clause = re.split(_CLAUSE, text[: stated.start()], flags=re.I)[-1]
-        if re.search(_DENIED, clause, re.I):
-            yield 1 - index if len(words) == 2 else None
-        else:
-            yield index
+        is_denied = re.search(_DISBELIEF, text[: stated.start()], re.I)
+        yield _other(index, words) if is_denied else index
 
 
 def _named(text: str, words: Sequence[str]) -> Iterator[_Named]:
@@ -132,6 +139,11 @@ def _chosen(clause: str, named: Sequence[_Named]) -> int | None:
         return last.option
     is_denied = len({each.option for each in named}) > 1 and re.search(_DENIED, between, re.I)
     return None if is_denied else first.option
+
+
+def _other(index: int | None, words: Sequence[str]) -> int | None:
+    """The other one of two options; None if there are more, or none was chosen."""
+    return 1 - index if index is not None and len(words) == 2 else None
 
 
 def _any_of(words: Sequence[str], *, cased: bool = True) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -20,8 +19,7 @@ from thinkgraph.nodes.step import Step
 class Synthesize(CandidateNode):
     """Write new candidates from all live candidates together, which they replace.
 
-    The candidates stay as they are where the model writes nothing, or where one of them is finished
-    and all that the model writes is cut off, as by ``max_tokens``.
+    Where the model writes nothing, the candidates stay as they are.
     """
 
     kind: ClassVar[str] = "synthesize"
@@ -47,13 +45,12 @@ class Synthesize(CandidateNode):
         work = [self._write(i, role, read, state, step) for i, role in enumerate(self.model_roles)]
         written = [candidate for family in await step.any_of(*work) for candidate in family]
         asked = [candidate for candidate in written if candidate.finish_reason not in NOT_WRITTEN]
-        fault = _fault(asked, read)
-        if fault and asked:
-            step.failures.append(f"the candidates are kept as they are: {fault}")
-        if fault and read:
-            changed = [candidate.retired() for candidate in written]
-        else:
+        if asked and all(candidate.is_blank for candidate in asked):
+            step.failures.append("the candidates are kept as they are: the model wrote nothing")
+        if not read or any(not candidate.is_blank for candidate in asked):
             changed = [*(candidate.retired() for candidate in state.live), *written]
+        else:
+            changed = [candidate.retired() for candidate in written]
         for candidate in changed:
             step.emit(CandidateUpdated(candidate=candidate))
         return Update(candidates=tuple(changed))
@@ -85,13 +82,5 @@ class Synthesize(CandidateNode):
         )
         born = self.samples * len(self.model_roles)
         live = max(born, before.live)  # the candidates may be kept
-        exact = before.exact and before.live == born
+        exact = before.exact and before.live in (0, born)
         return Cost(before.added(born, self.longest, live=live, exact=exact), (asked,))
-
-
-def _fault(written: Sequence[Candidate], read: Sequence[Candidate]) -> str:
-    """Why no new text can take the place of the candidates; empty if one can."""
-    if all(candidate.is_blank for candidate in written):
-        return "the model wrote nothing"
-    is_cut = not any(candidate.is_finished for candidate in written)
-    return "what the model wrote was cut off" if is_cut and any(c.is_finished for c in read) else ""

@@ -229,11 +229,18 @@ def test_a_comparison_on_the_questions_of_the_search_says_so(cli, spec, data, ti
 
 
 @pytest.mark.parametrize(
-    ("data", "seed", "seen"),
-    [("word-problems:9", 1, True), ("word-problems", 1, True), ("word-problems:9", 2, False)],
+    ("fitted_on", "data", "seed", "seen"),
+    [
+        ("word-problems:50", "word-problems:9", 1, True),
+        ("word-problems:50", "word-problems", 1, True),
+        ("word-problems:50", "word-problems:9", 2, False),
+        ("reasoning-gym:syllogism:50", "reasoning-gym:syllogism:50", 2, True),
+        ("reasoning-gym:syllogism:50", "reasoning-gym:syllogism:50", 51, False),
+        ("reasoning-gym:syllogism:50", "reasoning-gym:chain_sum:50", 1, False),
+    ],
 )
-def test_a_built_in_task_has_the_questions_of_the_search_with_the_same_seed(data, seed, seen):
-    found = {"data": "word-problems:50", "seed": 1}
+def test_a_built_in_task_may_have_questions_of_the_search(fitted_on, data, seed, seen):
+    found = {"data": fitted_on, "seed": 1}
     doubts = [*Fitted(strategy="direct", found=found).doubts(load("direct"), "m", data, seed)]
     assert bool(doubts) is seen
 

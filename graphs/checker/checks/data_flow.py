@@ -22,7 +22,7 @@ COMPARING = frozenset({"vote"})
 """Kinds that compare candidates' answers with each other."""
 SETTLING = frozenset({"choose"})
 """Kinds that leave one candidate, so that nothing is left to compare."""
-REPLACING = frozenset({"synthesize"})
+MERGING = frozenset({"synthesize"})
 """Kinds whose new candidates replace all others, unless the model writes nothing."""
 BRIEF = 32
 """Completions of at most this many tokens are short enough to be compared as they are."""

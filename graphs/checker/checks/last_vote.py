@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from thinkgraph.graphs.checker.checks.control_flow import arrows
 from thinkgraph.graphs.checker.checks.data_flow import (
+    MERGING,
     POPULATION,
-    REPLACING,
     SETTLING,
     is_judgeable,
     pairs,
@@ -99,7 +99,7 @@ def _after(context: CheckContext, name: str, node: Node | None, live: int) -> in
         return SEVERAL if writes(context, name) >= POPULATION else live
     if node.kind in SETTLING:
         return min(live, 1)
-    if node.kind in REPLACING:
+    if node.kind in MERGING:
         live = min(live, 1)
     try:
         return node.cost(PopulationBounds(live=live, made=live)).after.live

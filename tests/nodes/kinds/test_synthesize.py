@@ -1,7 +1,5 @@
 """One text from several candidates, and what stays where it can't be written."""
 
-import pytest
-
 import thinkgraph as tg
 from thinkgraph.models.backends.scripted import ScriptedModel
 
@@ -26,16 +24,13 @@ def test_the_new_text_replaces_the_candidates():
     assert not result.failures
 
 
-@pytest.mark.parametrize(
-    ("reply", "fault"),
-    [("", "the model wrote nothing"), ("so " * 9, "what the model wrote was cut off")],
-)
-def test_finished_candidates_stay_where_nothing_whole_is_written(reply, fault):
-    result = merged(reply)
+def test_candidates_stay_where_nothing_is_written():
+    result = merged("")
     assert live(result) == DRAFTS
-    assert result.failures == {"merge.0": (f"the candidates are kept as they are: {fault}",)}
+    said = "the candidates are kept as they are: the model wrote nothing"
+    assert result.failures == {"merge.0": (said,)}
 
 
-def test_a_text_that_is_cut_off_replaces_others_that_are():
-    result = merged("and " * 9, ["so " * 9] * 2)
+def test_a_text_that_is_cut_off_replaces_them_since_it_may_have_been_streamed():
+    result = merged("and " * 9)
     assert [text.split()[0] for text in live(result)] == ["and"]

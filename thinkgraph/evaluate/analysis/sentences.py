@@ -173,8 +173,8 @@ def _left_out(
             yield f"{each.label} failed on {_count(each.failures)}, {wrong}."
         if each.incomplete:
             yield (
-                f"{each.label} answered {_count(each.incomplete)} without requests that failed; "
-                "the same command asks again."
+                f"{each.label} lost requests, which failed, on {_count(each.incomplete)}; the same "
+                "command repeats them."
             )
         if metric.estimates and each.abstained:
             yield (

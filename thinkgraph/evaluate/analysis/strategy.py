@@ -28,9 +28,7 @@ class StrategySummary(Frozen):
         "runs; counted as wrong"
     )
     failures: int = Field(description="number of runs that ended with an error; counted as wrong")
-    incomplete: int = Field(
-        0, description="number of runs with an answer of which a request failed"
-    )
+    incomplete: int = Field(0, description="number of answers whose run lost a request that failed")
     tokens: float = Field(
         description="mean number of sampled tokens per question, as if the strategy ran alone; "
         "like all costs, without failed runs, which don't tell theirs"

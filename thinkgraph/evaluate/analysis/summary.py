@@ -174,7 +174,7 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
         high=high,
         abstained=sum(score.abstained for score in scores),
         failures=len(rows) - len(ended),
-        incomplete=sum(row.missing is not None for row in rows),
+        incomplete=sum(row.lost is not None for row in rows),
         tokens=tokens,
         prompt_tokens=mean([row.prompt_tokens for row in ended]),
         calls=mean([row.calls for row in ended]),

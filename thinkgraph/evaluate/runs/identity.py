@@ -43,8 +43,15 @@ def identity(model: Model) -> str:
         files.append(model.adapter)
     parts = [Path(model.name).name, *(_content(file, file.stat().st_mtime_ns) for file in files)]
     scale = [f"x{model.scale}"] if model.adapter else []
-    variables = [json.dumps(model.template, sort_keys=True, default=repr)] if model.template else []
+    variables = (
+        [json.dumps(model.template, sort_keys=True, default=_named)] if model.template else []
+    )
     return ":".join([*parts, *scale, *_changes(settings), *variables])
+
+
+def _named(value: object) -> str:
+    """A name for what JSON can't hold, such as a function: the same in every process."""
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _changes(settings: EngineSettings) -> Iterator[str]:

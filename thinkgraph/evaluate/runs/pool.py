@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -18,8 +18,10 @@ from typing import Any, NamedTuple, cast
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.graphs.runtime.models import lacking
+from thinkgraph.graphs.runtime.node import is_transient
 from thinkgraph.models.cached_property import cached_property
 from thinkgraph.models.capabilities import Capability
+from thinkgraph.models.errors import ModelError
 from thinkgraph.models.model import (
     NO_TOOLS,
     Budget,
@@ -166,11 +168,15 @@ class PooledModel:
 
     A request under a budget of tokens or seconds draws its own samples, since the point at which
     the budget truncates them depends on the run.
+
+    Attributes:
+        lost: errors of this run's requests that another start may not have.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool, self._model = pool, pool.model
         self._used: Counter[str] = Counter()
+        self.lost: list[str] = []
 
     @property
     def name(self) -> str:
@@ -196,15 +202,15 @@ class PooledModel:
         budget, n = request.budget, len(request.seeds)
         untold = request.sampling.confidence and not self._pool.confidence
         if untold or (budget and budget.may_cut):
-            return Alone(self._model.generate(request), self._pool.spend)
+            return Alone(self._model.generate(request), self._pool.spend, self.lost)
         asked = Asked(tuple(request.messages), request.sampling, request.tools)
         if budget:
             budget.spend(calls=1)
         if request.sampling.temperature == 0:
-            return Replay(self._pool, asked, [0] * n, budget)
+            return Replay(self._pool, asked, [0] * n, budget, self.lost)
         first = self._used[asked.key]
         self._used[asked.key] += n
-        return Replay(self._pool, asked, range(first, first + n), budget)
+        return Replay(self._pool, asked, range(first, first + n), budget, self.lost)
 
     async def choose(
         self, request: ModelRequest, options: Sequence[str]
@@ -216,7 +222,8 @@ class PooledModel:
 
         turns = [m.model_dump() for m in request.messages]
         key = digest("choose", turns, [*options], request.sampling.adapter)
-        probabilities, usage = await self._pool.choice(key, ask)
+        with _noting(self.lost):
+            probabilities, usage = await self._pool.choice(key, ask)
         if request.budget:
             request.budget.spend(tokens=usage.completion_tokens, calls=usage.model_calls)
         return probabilities, _alone(usage)
@@ -226,29 +233,45 @@ class PooledModel:
     ) -> tuple[list[float], Usage]:
         """The reward model's score of each answer, computed once for all runs."""
         turns, model = [m.model_dump() for m in question], cast(Any, self._model)
-        found = [
-            await self._pool.choice(
-                digest("rate", turns, each), partial(model.rate, question, [each])
-            )
-            for each in answers
-        ]
+        with _noting(self.lost):
+            found = [
+                await self._pool.choice(
+                    digest("rate", turns, each), partial(model.rate, question, [each])
+                )
+                for each in answers
+            ]
         usage = sum((_alone(usage) for _, usage in found), Usage())
         return [score for scores, _ in found for score in scores], usage
+
+
+@contextmanager
+def _noting(lost: list[str]) -> Iterator[None]:
+    """Note the error of a request that may succeed another time."""
+    try:
+        yield
+    except ModelError as error:
+        if is_transient(error):
+            lost.append(str(error))
+        raise
 
 
 class Alone:
     """A generation of one run alone, whose usage is counted when its iteration ends."""
 
-    def __init__(self, generation: Generation, spend: Callable[[Usage], None]) -> None:
-        self._generation, self._spend = generation, spend
+    def __init__(
+        self, generation: Generation, spend: Callable[[Usage], None], lost: list[str]
+    ) -> None:
+        self._generation, self._spend, self._lost = generation, spend, lost
         self.cancel = generation.cancel
 
     async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
         """The pieces of the generation."""
         try:
-            async with aclosing(aiter(self._generation)) as pieces:  # type: ignore[type-var]
-                async for piece in pieces:
-                    yield piece
+            with _noting(self._lost):
+                async with aclosing(aiter(self._generation)) as pieces:  # type: ignore[type-var]
+                    async for piece in pieces:
+                        yield piece
+            self._lost += map(str, self.failures)
         finally:
             self._spend(self.usage)
 
@@ -278,15 +301,22 @@ class Replay:
     """
 
     def __init__(
-        self, pool: Pool, asked: Asked, numbers: Sequence[int], budget: Budget | None
+        self,
+        pool: Pool,
+        asked: Asked,
+        numbers: Sequence[int],
+        budget: Budget | None,
+        lost: list[str],
     ) -> None:
         self._pool, self._asked, self._numbers, self._budget = pool, asked, numbers, budget
+        self._lost = lost
         self._cancelled: set[int] = set()
         self._ended: dict[int, Completion] = {}
 
     async def __aiter__(self) -> AsyncIterator[Delta | Completion]:
         """The completions, in the order in which they end."""
-        drawn = await self._pool.samples(self._asked, self._numbers)
+        with _noting(self._lost):
+            drawn = await self._pool.samples(self._asked, self._numbers)
         step = 0
         for index in sorted(range(len(drawn)), key=lambda i: (drawn[i].tokens, i)):
             sample = drawn[index].model_copy(update={"sample": index})

@@ -52,16 +52,16 @@ class Row(Frozen):
     failure: str | None = Field(
         None, description="why the run failed and has no answer; None: it didn't fail"
     )
-    missing: str | None = Field(
+    lost: str | None = Field(
         None,
-        description="error of a failed request without which the run went on, so that the answer "
+        description="error of a request that failed without ending the run, so that the answer "
         "rests on fewer samples or judgements; None: there is none",
     )
     drafts: tuple[Draft, ...] = ()
     remarks: tuple[Remark, ...] = ()
 
     @classmethod
-    def of(cls, question: str, strategy: str, result: Result) -> Self:
+    def of(cls, question: str, strategy: str, result: Result, lost: str | None = None) -> Self:
         """The row of a finished run."""
         answer, usage = result.answer, result.usage
         return cls(
@@ -75,7 +75,7 @@ class Row(Frozen):
             votes=result.votes,
             tie=answer.tie,
             cut=result.cut,
-            missing=_missing(result),
+            lost=lost,
             drafts=tuple(
                 Draft(**{name: getattr(c, name) for name in Draft.model_fields})
                 for c in result.candidates
@@ -99,9 +99,3 @@ class Row(Frozen):
             calls=0,
             failure=failure,
         )
-
-
-def _missing(result: Result) -> str | None:
-    """The error of the first request that failed for good, without failing its node."""
-    told = {failure for failures in result.failures.values() for failure in failures}
-    return next((each.error for each in result.requests if each.error in told), None)

@@ -66,7 +66,7 @@ class Runner:
         """Answer every question with every strategy; rows of earlier starts are reused.
 
         A failed run gives a row with its failure, and is retried by the next start; so is a run
-        of which a request failed, though its row has an answer.
+        that lost a request, whose row is kept until a whole one takes its place.
 
         Args:
             questions: answered in this order; their ids are unique.
@@ -87,8 +87,7 @@ class Runner:
 
         async def work() -> None:
             for pair in waiting:
-                row = await self._answer(pair, pools)
-                self.store.add_row(*self._key(pair), row)
+                row = self.store.add_row(*self._key(pair), await self._answer(pair, pools))
                 rows.append(row)
                 tell(row, False)
 
@@ -122,14 +121,15 @@ class Runner:
             raise
         except ThinkgraphError as error:
             return Row.failed(question.id, variant.label, str(error))
-        return Row.of(question.id, variant.label, result)
+        lost = [error for model in models.values() for error in model.lost]
+        return Row.of(question.id, variant.label, result, lost[0] if lost else None)
 
     def _kept(
         self, questions: Sequence[Question], variants: Sequence[Variant], *, again: bool
     ) -> tuple[list[Row], list[Pair]]:
         """The rows of earlier starts, and the pairs without one, question by question.
 
-        With ``again``, pairs whose run lacks a request count as pairs without a row.
+        With ``again``, pairs whose run lost a request count as pairs without a row.
         """
         rows: dict[tuple[str, str], Row] = {}
         for variant in variants:
@@ -137,7 +137,7 @@ class Runner:
             strategy = next(iter(keys))[1] if keys else ""
             kept = self.store.rows(strategy, [key for key, _ in keys])
             for (key, _), question in keys.items():
-                if key in kept and not (again and kept[key].missing):
+                if key in kept and not (again and kept[key].lost):
                     same = {"strategy": variant.label, "question": question.id}
                     rows[question.id, variant.label] = kept[key].model_copy(update=same)
         pairs = [Pair(question, variant) for question in questions for variant in variants]

@@ -110,8 +110,10 @@ class Store:
         rows = {key: Row.model_validate_json(data) for key, data in found if key in wanted}
         return {key: row for key, row in rows.items() if row.failure is None}
 
-    def add_row(self, question: str, strategy: str, row: Row) -> None:
-        """Store a row."""
+    def add_row(self, question: str, strategy: str, row: Row) -> Row:
+        """Store a row and return it; a failed one replaces no answer, which is returned instead."""
+        if row.failure is not None and (kept := self.rows(strategy, [question])):
+            return kept[question]
         self._write(
             "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
             question,
@@ -119,6 +121,7 @@ class Store:
             row.model_dump_json(),
         )
         self._note()
+        return row
 
     def spend(self, usage: Usage) -> None:
         """Add to the usage of this start."""

@@ -266,10 +266,10 @@ class TestSentences:
     def test_requests_that_failed(self):
         found = comparison({"direct": "++-"})
         first, *rest = found.rows
-        rows = (first.model_copy(update={"missing": "connection refused"}), *rest)
+        rows = (first.model_copy(update={"lost": "connection refused"}), *rest)
         told = summarize(found.model_copy(update={"rows": rows}), find_metric("exact")).sentences
         assert (
-            "direct answered 1 question without requests that failed; the same command asks again."
+            "direct lost requests, which failed, on 1 question; the same command repeats them."
         ) in told
 
     def test_one_strategy(self):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thinkgraph.evaluate.runs.pool import Pool, PooledModel
 from thinkgraph.evaluate.runs.store import Store
 from thinkgraph.models.backends.scripted import ScriptedModel
-from thinkgraph.models.errors import ModelError
+from thinkgraph.models.errors import ModelError, PromptTooLong
 from thinkgraph.models.model import Budget, Message, ModelRequest, Sampling
 
 ASKED = [Message(role="user", content="Why?")]
@@ -175,3 +175,14 @@ async def test_one_who_leaves_does_not_take_the_others_samples(scripted, store):
     leaver.cancel()
     assert len(await other) == 4
     assert len(scripted.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"), [(ModelError("down"), ["down"]), (PromptTooLong(9, 8, 8), [])]
+)
+@pytest.mark.parametrize("budget", [None, Budget(tokens=99)])
+async def test_a_run_notes_the_errors_that_another_start_may_not_have(store, budget, error, lost):
+    model = PooledModel(Pool(ScriptedModel([error]), store, "scripted", 0))
+    with pytest.raises(ModelError):
+        await model.generate(ModelRequest(ASKED, WARM, [1], budget)).completions()
+    assert model.lost == lost

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from thinkgraph.evaluate.runs.pool import Pool
+from thinkgraph.evaluate.runs.row import Row
 from thinkgraph.evaluate.runs.runner import Runner
 from thinkgraph.evaluate.runs.store import Store, StoreError
 from thinkgraph.evaluate.runs.variant import parse_variants
@@ -124,7 +125,7 @@ async def test_a_run_that_fails_is_told_and_tried_again(store, questions):
     assert drawn(model) == len(questions)
 
 
-async def test_a_run_that_goes_on_without_a_request_is_told_and_tried_again(store, questions):
+async def test_a_run_that_lost_a_request_is_told_and_repeated(store, questions):
     class Fragile(ScriptedModel):
         broken = True
 
@@ -135,12 +136,21 @@ async def test_a_run_that_goes_on_without_a_request_is_told_and_tried_again(stor
             return super().generate(request)
 
     one, adaptive = questions[:1], variants("adaptive-consistency@3")
-    first = await Runner(Fragile(speak), store).run(one, adaptive)
-    assert (first[0].answer is None, first[0].missing) == (False, "connection refused")
-    assert await Runner(ScriptedModel(), store).run(one, adaptive, ask=False) == first
+    (first,) = await Runner(Fragile(speak), store).run(one, adaptive)
+    assert (first.answer is None, first.lost) == (False, "connection refused")
+    assert await Runner(ScriptedModel(), store).run(one, adaptive, ask=False) == [first]
     (row,) = await Runner(ScriptedModel(speak), store).run(one, adaptive)
-    assert row.missing is None
+    assert row.lost is None
     assert await Runner(ScriptedModel(), store).run(one, adaptive) == [row]
+
+
+async def test_a_failed_row_takes_no_answers_place(scripted, store, questions):
+    (row,) = await Runner(scripted, store).run(questions[:1], variants("direct"))
+    failed = Row.failed(row.question, row.strategy, "connection refused")
+    assert store.add_row("a", "b", failed) == failed
+    assert store.add_row("a", "b", row) == row
+    assert store.add_row("a", "b", failed) == row
+    assert store.rows("b", ["a"]) == {"a": row}
 
 
 @pytest.mark.slow
