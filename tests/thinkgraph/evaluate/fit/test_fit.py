@@ -315,7 +315,7 @@ def test_by_default_the_values_that_the_strategy_names_are_searched_with_its_def
     space = Space.of(load("self-consistency"), [])
     assert set(space.params) == {"samples", "temperature", "top_p", "prompt"}
     assert set(space.params["samples"]) == {4, 8, 16}  # none that costs more than the default
-    assert space.size == 3 * 5 * 3 * 3
+    assert space.size == 3 * 5 * 3 * 4
     named = {"heat": {"default": 0.5, "fit": [0, 1]}, "tokens": 9}
     graph = Graph("own", params=named)
     graph.add(draft=Generate(temperature="$heat", max_tokens="$tokens"))
