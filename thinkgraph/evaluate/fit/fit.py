@@ -7,6 +7,7 @@ their samples through the pool, and a trial that falls behind on the first quest
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -340,11 +341,12 @@ class _Search:
             part = self._questions[:count]
             rows = await self._runner.run(part, [variant])
             trial = self._scored(part, rows, params, prompts)
-            asked.report(trial.share, count)
-            ended = trial.ended
             if is_default:
                 self._default_tokens[count] = trial.tokens
-            elif not ended and trial.tokens > self._limit(count):
+            ended, is_over = trial.ended, trial.tokens > self._limit(count)
+            if not is_over:  # a setting falls behind those alone that the budget allows
+                asked.report(trial.share, count)
+            if not is_default and not ended and is_over:
                 ended = "too many tokens"
             elif not is_default and not ended and rung < 1 and asked.should_prune():
                 ended = "behind the others"
@@ -355,7 +357,12 @@ class _Search:
         return trial
 
     def _limit(self, count: int) -> float:
-        """The token limit on the first `count` questions, scaled by the default's tokens there."""
+        """The token limit on the first `count` questions, scaled by the default's tokens there.
+
+        For the default itself it is the whole budget, or none if that is derived from it.
+        """
+        if not self.trials:
+            return self.budget or math.inf
         whole = self.trials[0].tokens
         share = self._default_tokens[count] / whole if whole else 1.0
         return self.budget * share  # in this order, so that all questions have the exact budget

@@ -306,6 +306,20 @@ def test_a_default_whose_runs_all_fail_ends_the_search_with_the_reason(tmp_path)
         fitted(tmp_path, reply=breaks)
 
 
+def test_no_setting_within_the_budget_is_behind_those_that_are_over_it(tmp_path):
+    def thinks(messages, seed):
+        """Right where it is asked to explain, at length; else short and wrong."""
+        explains = "step by step" in messages[-1].content
+        return "so " * 30 + RIGHT if explains else "It is 8."
+
+    search = ("temperature=0.2,0.4,0.6,0.8", "prompt=question,step-by-step")
+    found = fitted(tmp_path, reply=thinks, search=search, tokens=100)
+    assert found.is_over and found.kept
+    assert found.best.params["prompt"] == "question"
+    ended = {(each.params["prompt"], each.ended) for each in found.trials}
+    assert ended == {("question", ""), ("step-by-step", ""), ("step-by-step", "too many tokens")}
+
+
 def test_too_few_questions_are_refused(tmp_path):
     with pytest.raises(ThinkgraphError, match="6 different questions are too few"):
         fitted(tmp_path, task=task(6))
