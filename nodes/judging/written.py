@@ -72,8 +72,9 @@ def written_option(text: str, options: Sequence[str]) -> int | None:
     The last explicit choice counts ("The answer is B"). Else an option at the beginning does, if it
     is the whole text or a punctuation mark or a line break follows it ("A.", "Yes, it is") and no
     other line begins with another one. Else the last clause that names an option counts: by its
-    first one ("B agrees with C"), or by the last where the first is said to be worse. Options in a
-    list ("A and C") don't count; for negated ones see :func:`last_option`.
+    first one ("B agrees with C"), or by the last where the first is said to be worse. One that is
+    denied ("I don't think A is better") or said to be wrong is the other one of two options.
+    Options in a list ("A and C") don't count; for negated ones see :func:`last_option`.
     """
     words = [re.sub(_MARKS, " ", option).strip() or option for option in options]
     option, any_case = _any_of(words), _any_of(words, cased=False)

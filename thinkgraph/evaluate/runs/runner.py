@@ -30,6 +30,11 @@ class Pair(NamedTuple):
     question: Question
     variant: Variant
 
+    def named(self, row: Row) -> Row:
+        """A stored row under the question's id and the strategy's label, which may be new."""
+        same = {"question": self.question.id, "strategy": self.variant.label}
+        return row.model_copy(update=same)
+
 
 @dataclass
 class Runner:
@@ -87,7 +92,8 @@ class Runner:
 
         async def work() -> None:
             for pair in waiting:
-                row = self.store.add_row(*self._key(pair), await self._answer(pair, pools))
+                answered = await self._answer(pair, pools)
+                row = pair.named(self.store.add_row(*self._key(pair), answered))
                 rows.append(row)
                 tell(row, False)
 
@@ -133,15 +139,14 @@ class Runner:
         """
         rows: dict[tuple[str, str], Row] = {}
         for variant in variants:
-            keys = {self._key(Pair(question, variant)): question for question in questions}
-            strategy = next(iter(keys))[1] if keys else ""
-            kept = self.store.rows(strategy, [key for key, _ in keys])
-            for (key, _), question in keys.items():
+            pairs = {self._key(pair): pair for pair in (Pair(each, variant) for each in questions)}
+            strategy = next(iter(pairs))[1] if pairs else ""
+            kept = self.store.rows(strategy, [question for question, _ in pairs])
+            for (key, _), pair in pairs.items():
                 if key in kept and not (again and kept[key].lost):
-                    same = {"strategy": variant.label, "question": question.id}
-                    rows[question.id, variant.label] = kept[key].model_copy(update=same)
-        pairs = [Pair(question, variant) for question in questions for variant in variants]
-        return [*rows.values()], [p for p in pairs if (p.question.id, p.variant.label) not in rows]
+                    rows[pair.question.id, variant.label] = pair.named(kept[key])
+        every = [Pair(question, variant) for question in questions for variant in variants]
+        return [*rows.values()], [p for p in every if (p.question.id, p.variant.label) not in rows]
 
     def _key(self, pair: Pair) -> tuple[str, str]:
         """The digests of all that a row depends on: of its question, and of everything else."""
