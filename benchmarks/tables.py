@@ -216,7 +216,8 @@ def section(name: str) -> str:
     counts = [each.questions for each in summary.strategies]
     count = f"{len(comparison.questions)} questions"
     if not is_whole(comparison, summary):
-        count = f"not finished: {min(counts)} to {max(counts)} of {count} answered by each strategy"
+        answered = " to ".join(map(str, sorted({min(counts), max(counts)})))
+        count = f"not finished: {answered} of {count} answered by each strategy"
     head = (
         f"{count}; {made.date[:10]}; SHA-256 {digests}; `python benchmarks/tables.py run {name}`."
     )
