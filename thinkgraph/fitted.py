@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from pydantic import Field, ValidationError
 
 from thinkgraph.evaluate.runs.digest import digest
 from thinkgraph.evaluate.runs.provenance import file_digest
+from thinkgraph.evaluate.tasks.gym import PREFIX as GYM
+from thinkgraph.evaluate.tasks.word_problems import COUNT
 from thinkgraph.graphs.graph import Graph
 from thinkgraph.graphs.language.spec import Scalar
 from thinkgraph.models.catalogue import SERVER, adapted, find
@@ -22,8 +23,6 @@ from thinkgraph.models.model import Frozen
 from thinkgraph.nodes.prompts.prompt import Prompt
 
 FORMAT = 1
-_COUNTED = re.compile(r":(\d+)$")
-"""The number of questions in the name of a built-in task."""
 
 
 class Fitted(Frozen):
@@ -106,11 +105,10 @@ class Fitted(Frozen):
         fitted_on = self.found.get("data")
         if isinstance(fitted_on, dict):
             return fitted_on.get("sha256") == file_digest(Path(data))
-        names = [_COUNTED.sub("", str(each)) for each in (fitted_on, data)]
-        counts = [int(found[1]) for found in map(_COUNTED.search, (str(fitted_on), data)) if found]
+        (fitted_task, fitted_count), (task, count) = _counted(str(fitted_on)), _counted(data)
         apart = abs(int(self.found.get("seed", seed)) - seed)
-        overlaps = apart < max([1, *counts]) if data.startswith("reasoning-gym:") else apart == 0
-        return names[0] == names[1] and (overlaps or Path(data).exists())
+        overlaps = apart < max(fitted_count, count) if task.startswith(GYM) else apart == 0
+        return fitted_task == task and (overlaps or Path(data).exists())
 
     def _is_of(self, model: str) -> bool:
         if not self.sha256:
@@ -186,6 +184,12 @@ class Fitted(Frozen):
             raise ThinkgraphError(
                 f"{str(path)!r} can't be written: {error.strerror or error}"
             ) from None
+
+
+def _counted(task: str) -> tuple[str, int]:
+    """The name of a built-in task and its number of questions: ``word-problems:50``."""
+    name, _, count = task.rpartition(":")
+    return (name, int(count)) if count.isdecimal() else (task, COUNT)
 
 
 def read_fitted(path: str | os.PathLike[str]) -> Fitted:

@@ -237,6 +237,8 @@ def test_a_comparison_on_the_questions_of_the_search_says_so(cli, spec, data, ti
         ("reasoning-gym:syllogism:50", "reasoning-gym:syllogism:50", 2, True),
         ("reasoning-gym:syllogism:50", "reasoning-gym:syllogism:50", 51, False),
         ("reasoning-gym:syllogism:50", "reasoning-gym:chain_sum:50", 1, False),
+        ("reasoning-gym:syllogism", "reasoning-gym:syllogism", 200, True),  # 200 by default
+        ("reasoning-gym:syllogism", "reasoning-gym:syllogism", 201, False),
     ],
 )
 def test_a_built_in_task_may_have_questions_of_the_search(fitted_on, data, seed, seen):

@@ -346,10 +346,11 @@ class _Search:
             ended, is_over = trial.ended, trial.tokens > self._limit(count)
             if not is_over:  # a setting falls behind those alone that the budget allows
                 asked.report(trial.share, count)
-            if not is_default and not ended and is_over:
-                ended = "too many tokens"
-            elif not is_default and not ended and rung < 1 and asked.should_prune():
-                ended = "behind the others"
+            if not (is_default or ended):
+                if is_over:
+                    ended = "too many tokens"
+                elif rung < 1 and asked.should_prune():
+                    ended = "behind the others"
             if ended:
                 return trial.model_copy(update={"ended": ended})
         if is_default and not self.budget:

@@ -34,14 +34,12 @@ from thinkgraph.evaluate.tasks.record import Record, read_records
 from thinkgraph.evaluate.tasks.table import FEW, places
 from thinkgraph.evaluate.tasks.task import Task
 from thinkgraph.evaluate.tasks.text import DataError
-from thinkgraph.evaluate.tasks.word_problems import MOST, word_problems
+from thinkgraph.evaluate.tasks.word_problems import COUNT, MOST, word_problems
 from thinkgraph.graphs.language.problem import nearest
 from thinkgraph.models.model import Message
 from thinkgraph.nodes.answers.extract import Boxed
 
 WORD_PROBLEMS = "word-problems"
-COUNT = 200
-"""Default number of questions of a built-in task."""
 _LOOKED_AT = 1000  # records that are searched for unused fields
 _FINAL = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 NAMES = ("Tom", "Anna", "Ben", "Maria", "Sam", "Lucy", "Omar", "Nina", "Leo", "Ruth")
 THINGS = ("apples", "books", "marbles", "pencils", "stamps", "shells", "coins", "cards")
 
-
+COUNT = 200
+"""Default number of questions of a built-in task."""
 MOST = 4 * len(NAMES) * len(THINGS) * 8 * 11
 """Number of different problems: each operation has as many, and products have the fewest."""
 
