@@ -16,6 +16,7 @@ _DISPLAY = re.compile(
 )
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _NOTHING = re.compile(r"[\s:：]*")
+_FORMULA = re.compile(r"\$([^$]+)\$|\\\(((?:(?!\\[()]).)+)\\\)|\\\[((?:(?!\\[\[\]]).)+)\\\]")
 _END_OF_FORMULA = re.compile(r"\s*(?:\\[\])]|\$\$?)[\s.]*\Z")
 _ABBREVIATED = (
     "st|mr|mrs|ms|dr|prof|mt|ft|approx|ca|vs|etc|no|nr|fig|eq|vol|jr|sr|inc|ltd|co|gen|col|sgt|rev"
@@ -152,6 +153,15 @@ def _goes_on(before: str, after: str) -> bool:
 
 
 def _inline_math(phrase: str) -> str:
-    """Remove math delimiters around the whole phrase: `$x$` is `x`."""
-    match = re.fullmatch(r"\$([^$]+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", phrase)
-    return next(part for part in match.groups() if part) if match else phrase
+    r"""Remove math delimiters around the whole phrase: `$x$` is `x`, and so is `x\)`.
+
+    A delimiter has no partner where the formula began before the marker, or was cut off.
+    """
+    if match := _FORMULA.fullmatch(phrase):
+        return next(part for part in match.groups() if part)
+    for opened, closed in ((r"\(", r"\)"), (r"\[", r"\]")):
+        if opened not in phrase:
+            phrase = phrase.removesuffix(closed).rstrip()
+        elif closed not in phrase:
+            phrase = phrase.removeprefix(opened).lstrip()
+    return phrase

@@ -72,6 +72,9 @@ CHOICES = [
     ("The answer is F", None),
 ]
 FINALS = [
+    ("Final answer: 30\\)\n\nThe reasoning is as follows", "30"),  # opened before the marker
+    (r"The answer is \[30", "30"),  # cut off
+    (r"The answer is \(30\) or \(40\).", r"\(30\) or \(40\)"),
     (r"So \[ \text{The answer is } 16 \]", "16"),
     (r"So $\text{The answer is: } \frac{1}{2}$.", r"\frac{1}{2}"),
     (r"\textbf{The final answer is} 7.", "7"),

@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from thinkgraph.nodes.answers import canonical, equal, extract
@@ -364,6 +364,8 @@ INNER: list[Callable[[str], str]] = [
     minus_as_sign, turned_sum, in_parentheses, doubled_and_halved, bare_words, in_text_command,
     capitals, bare_choice, bold_choice, base_in_braces, base_in_text,
 ]  # fmt: skip
+UNIT_REMOVED = {without_unit, without_currency}
+UNIT_ADDED = {with_unit, with_squared_unit, with_plain_unit, with_currency}
 OUTER: list[Callable[[str], str]] = [
     lambda text: f"${text}$",
     lambda text: rf"\({text}\)",
@@ -419,8 +421,11 @@ def test_every_gsm8k_answer_equals_itself_in_at_least_eight_rewritings() -> None
 @given(st.data())
 def test_rewritings_compose(data: st.DataObject) -> None:
     answer = data.draw(st.sampled_from([each["answer"] for each in math500()]))
+    rewrites = data.draw(st.lists(st.sampled_from(INNER), max_size=3))
+    # 5 cents aren't 5 units, though either equals 5.
+    assume(not ({*rewrites} & UNIT_REMOVED and {*rewrites} & UNIT_ADDED))
     spelling = answer
-    for rewrite in data.draw(st.lists(st.sampled_from(INNER), max_size=3)):
+    for rewrite in rewrites:
         spelling = rewrite(spelling)
     spelling = data.draw(st.sampled_from(OUTER))(spelling)
     assert equal(answer, spelling) and equal(spelling, answer), spelling
