@@ -88,7 +88,7 @@ def test_the_sampling_settings_of_chat_completions_are_obeyed(serve: Serve) -> N
 
 
 def test_a_limit_makes_it_incomplete(client: openai.OpenAI) -> None:
-    done = client.responses.create(model="tiny", input=QUESTION, max_output_tokens=3)
+    done = client.responses.create(model="tiny", input=QUESTION, max_output_tokens=12)
     assert done.status == "incomplete" and done.incomplete_details
     assert done.incomplete_details.reason == "max_output_tokens"
     assert [item.status for item in done.output] == ["incomplete"]  # type: ignore[union-attr]
