@@ -6,6 +6,7 @@ Values that need a pass over the vocabulary are computed once, when they are fir
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ class Distribution:
     def __init__(self, logits: Logits) -> None:
         self.logits = logits
         self.room: Logits | None = None
+        self._likeliest: dict[int, Likeliest | None] = {}
 
     @cached_property
     def _group_maxima(self) -> Logits:
@@ -112,33 +114,27 @@ class Distribution:
         """The ``count`` likeliest tokens with their log-probabilities, best first."""
         if not count:
             return ()
-        found = self.likeliest(count)
+        best = self._best(count)
+        logprobs = self.logits[best].astype(np.float64) - self.log_total
+        return tuple(zip(best.tolist(), logprobs.tolist(), strict=True))
+
+    def _best(self, count: int) -> Tokens:
+        """The ``count`` likeliest tokens, best first; of equal ones those of the lowest numbers."""
+        known = (found for asked, found in self._likeliest.items() if asked >= count and found)
+        found = next(known, None) or self.likeliest(count)
         tokens = np.arange(len(self.logits)) if found is None else found.tokens
-        best = tokens[np.argsort(-self.logits[tokens], kind="stable")[:count]]
-        return tuple((int(t), self.logprob(t)) for t in best)
+        best: Tokens = tokens[np.argsort(-self.logits[tokens], kind="stable")[:count]]
+        return best
 
     def likeliest(self, count: int) -> Likeliest | None:
         """The ``count`` likeliest tokens, and some more; None if they can't be found quickly.
 
         A token whose logit is minus infinity is never among them.
         """
-        maxima = self._group_maxima
-        if not 0 < count <= len(maxima):
-            return None
-        # Of the largest logits of each group, the k-th is at most the k-th of all.
-        least = np.partition(maxima, -count)[-count]
-        if not least > -np.inf:  # there are too few, or it is NaN
-            return None
-        return Likeliest(self._at_least(least), float(least))
-
-    def _at_least(self, least: np.float32) -> Tokens:
-        """The tokens whose logit is at least ``least``, in order; looks at few groups only."""
-        groups = np.flatnonzero(self._group_maxima >= least)
-        size = len(self._group_maxima)
-        held = self.logits[: size * _GROUP].reshape(_GROUP, size)[:, groups]
-        member, group = np.nonzero(held >= least)
-        rest = size * _GROUP + np.flatnonzero(self.logits[size * _GROUP :] >= least)
-        return np.concatenate([np.sort(member * size + groups[group]), rest])
+        if count not in self._likeliest:
+            rows, maxima = self.logits[None], self._group_maxima[None]
+            (self._likeliest[count],) = _find_likeliest(rows, maxima, [count])
+        return self._likeliest[count]
 
     def covering(self, mass: float) -> Likeliest:
         """The likeliest tokens with at least ``mass`` of the probability, and some more.
@@ -172,12 +168,12 @@ class Distribution:
         """Entropy, self-certainty and confidence of the distribution."""
         size, log_total = len(self.logits), self.log_total
         sum_of_logits, weighted = self._moments
-        best = self.top(min(TOP, size))
+        best = self.logits[self._best(min(TOP, size))].astype(np.float64)
         least = -1e4  # of an impossible token
         return Uncertainty(
             entropy=log_total - weighted / self.total,
             self_certainty=log_total - sum_of_logits / size - math.log(size),
-            confidence=-math.fsum(max(logprob, least) for _, logprob in best) / len(best),
+            confidence=-float(np.maximum(best - log_total, least).mean()),
         )
 
 
@@ -208,3 +204,60 @@ def distributions(logits: Logits, room: Logits, *, uncertain: bool) -> list[Dist
         for each, plain, product in zip(made, sums, weighted, strict=True):
             vars(each)["_moments"] = float(plain), float(product)
     return made
+
+
+def find_likeliest(
+    made: Sequence[Distribution | None], logits: Logits, counts: Sequence[int]
+) -> None:
+    """Find the likeliest tokens of several distributions at once.
+
+    Args:
+        made: the distributions; None for a row that needs none.
+        logits: their rows, (rows, vocabulary).
+        counts: how many will be read of each; 0 for none.
+    """
+    maxima = np.zeros((len(made), logits.shape[1] // _GROUP), np.float32)
+    for place, each in enumerate(made):
+        if each and counts[place]:
+            maxima[place] = each._group_maxima
+    found = _find_likeliest(logits, maxima, counts)
+    for each, count, own in zip(made, counts, found, strict=True):
+        if each and count:
+            each._likeliest[count] = own
+
+
+def _find_likeliest(
+    logits: Logits, maxima: Logits, counts: Sequence[int]
+) -> list[Likeliest | None]:
+    """The likeliest tokens of several rows, as :meth:`Distribution.likeliest` finds them.
+
+    Args:
+        logits: (rows, vocabulary).
+        maxima: the largest logit of each group, (rows, groups). Token ``t`` of the first
+            ``groups`` · :data:`_GROUP` is in group ``t % groups``; the rest is in no group.
+        counts: how many are wanted of each row.
+    """
+    found: list[Likeliest | None] = [None] * len(logits)
+    groups = maxima.shape[1]
+    wanted = [min(count, groups + 1) for count in counts]
+    places = sorted({-count for count in wanted if 0 < count <= groups})
+    if not places:
+        return found
+    # Of the largest logits of each group, the k-th is at most the k-th of all.
+    parted = np.partition(maxima, places, axis=1)
+    least = np.array(
+        [parted[row, -k] if 0 < k <= groups else np.inf for row, k in enumerate(wanted)], np.float32
+    )
+    least[~(least > -np.inf)] = np.inf  # there are too few, or it is NaN
+    row, group = np.nonzero(maxima >= least[:, None])
+    grouped = logits[:, : groups * _GROUP].reshape(len(logits), _GROUP, groups)
+    held, member = np.nonzero(grouped[row, :, group] >= least[row, None])
+    rest_row, rest = np.nonzero(logits[:, groups * _GROUP :] >= least[:, None])
+    tokens = np.concatenate([member * groups + group[held], groups * _GROUP + rest])
+    owner = np.concatenate([row[held], rest_row])
+    order = np.lexsort((tokens, owner))
+    ends = np.searchsorted(owner[order], np.arange(1, len(logits)))
+    for place, own in enumerate(np.split(tokens[order], ends)):
+        if least[place] < np.inf:
+            found[place] = Likeliest(own, float(least[place]))
+    return found

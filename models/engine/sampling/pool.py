@@ -13,6 +13,7 @@ from thinkgraph.models.engine.sampling.distribution import (
     Logits,
     Uncertainty,
     distributions,
+    find_likeliest,
 )
 from thinkgraph.models.engine.sampling.sampler import BLOCK, Candidates, Sampler
 
@@ -101,6 +102,7 @@ class SamplingPool:
         size = max(1, min(BLOCK, len(rows) // len(self._candidates)))
         blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
         self._share(blocks, size, partial(_prepare, rows, logits, found))
+        find_likeliest(found, logits, [_wanted(row) for row in rows])
         quick: list[Drawn] = []
         slow: list[Drawn] = []
         for row, distribution in zip(rows, found, strict=True):
@@ -150,6 +152,11 @@ def _prepare(
     except BaseException as error:  # it affects only the sequences of these rows
         for draw in draws:
             draw.error = error
+
+
+def _wanted(draws: list[Draw]) -> int:
+    """How many of the likeliest tokens the draws of a row look at first; 0 if that isn't known."""
+    return next((draw.sampler.wanted for draw in draws if draw.sampler), 0)
 
 
 def _draw(row: Drawn, candidates: Candidates) -> None:

@@ -133,7 +133,7 @@ class Sampler:
             self._count = 0  # all
         bias = _bias(vocabulary, sampling)
         window = _window(sampling)
-        self._biased = np.fromiter(bias, np.int32, len(bias))
+        self._biased = np.array(sorted(bias), np.int32)
         self._penalized: deque[int] = deque(maxlen=window)
         self._adjust = _new_chain(_adjusting(vocabulary, sampling, bias, window))
         self._choose = _new_chain(_choosing(sampling, native_seed(seed)))
@@ -192,8 +192,20 @@ class Sampler:
             allowed = np.ones(size, np.bool_) if allowed is None else allowed.copy()
             allowed[token] = False
 
+    @property
+    def wanted(self) -> int:
+        """How many of the likeliest tokens of the model's distribution a draw looks at first.
+
+        0 if that isn't known before the draw: with a constraint, bias or penalties.
+        """
+        if self._constraint or self._adjust:
+            return 0
+        return self._count or (_FEW[0] if self._cuts_nucleus_here else 0)
+
     def _draw(self, distribution: Distribution, candidates: Candidates) -> int:
-        changed = np.unique(np.append(self._biased, np.array(self._penalized, np.int32)))
+        changed = self._biased
+        if self._penalized:
+            changed = np.unique(np.append(changed, np.array(self._penalized, np.int32)))
         if self._count or not self._cuts_nucleus_here:
             # A lowered token may make room for one more; a raised one is a candidate anyway.
             found = distribution.likeliest(self._count + len(changed)) if self._count else None

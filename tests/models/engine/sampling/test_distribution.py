@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
 
-from thinkgraph.models.engine.sampling.distribution import Distribution
+from thinkgraph.models.engine.sampling.distribution import (
+    Distribution,
+    distributions,
+    find_likeliest,
+)
 
 GROUP = 64
 
@@ -61,6 +65,28 @@ def test_the_impossible_are_never_among_the_likeliest(row, count):
 def test_the_likeliest_are_quickly_told_where_each_may_come_from_its_own_group(row, count):
     quickly = 0 < count <= len(row) // GROUP
     assert (Distribution(row).likeliest(count) is not None) == quickly
+
+
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 300)), elements=LOGITS),
+    st.data(),
+)
+@settings(deadline=None)
+def test_of_several_rows_each_has_the_values_that_it_has_alone(rows, data):
+    counts = data.draw(st.lists(st.integers(0, 6), min_size=len(rows), max_size=len(rows)))
+    made = distributions(rows, np.empty_like(rows), uncertain=True)
+    find_likeliest(made, rows, counts)
+    for row, count, together in zip(rows, counts, made, strict=True):
+        alone = Distribution(row)
+        for asked in {count, 2}:
+            one, other = together.likeliest(asked), alone.likeliest(asked)
+            assert (one is None) == (other is None)
+            if one:
+                assert list(one.tokens) == list(other.tokens)
+                assert one.least == other.least
+        if np.isfinite(row).any():
+            np.testing.assert_allclose(together.top(2), alone.top(2), atol=1e-4)
+            np.testing.assert_allclose(together.uncertainty, alone.uncertainty, atol=1e-3)
 
 
 def test_a_few_of_many_are_quickly_told():
