@@ -249,15 +249,18 @@ def _find_likeliest(
         [parted[row, -k] if 0 < k <= groups else np.inf for row, k in enumerate(wanted)], np.float32
     )
     least[~(least > -np.inf)] = np.inf  # there are too few, or it is NaN
-    row, group = np.nonzero(maxima >= least[:, None])
-    grouped = logits[:, : groups * _GROUP].reshape(len(logits), _GROUP, groups)
-    held, member = np.nonzero(grouped[row, :, group] >= least[row, None])
+    # flatnonzero takes a fifth of the time of nonzero.
+    row, group = np.divmod(np.flatnonzero(maxima >= least[:, None]), groups)
+    grouped = logits[:, : groups * _GROUP].reshape(len(logits), _GROUP, groups)[row, :, group]
+    held, member = np.divmod(np.flatnonzero(grouped >= least[row, None]), _GROUP)
     rest_row, rest = np.nonzero(logits[:, groups * _GROUP :] >= least[:, None])
-    tokens = np.concatenate([member * groups + group[held], groups * _GROUP + rest])
-    owner = np.concatenate([row[held], rest_row])
-    order = np.lexsort((tokens, owner))
-    ends = np.searchsorted(owner[order], np.arange(1, len(logits)))
-    for place, own in enumerate(np.split(tokens[order], ends)):
+    size = logits.shape[1]
+    keys = np.concatenate(
+        [row[held] * size + member * groups + group[held], rest_row * size + groups * _GROUP + rest]
+    )
+    keys.sort()  # by row, then by token
+    ends = np.searchsorted(keys, size * np.arange(1, len(logits)))
+    for place, own in enumerate(np.split(keys, ends)):
         if least[place] < np.inf:
-            found[place] = Likeliest(own, float(least[place]))
+            found[place] = Likeliest(own - place * size, float(least[place]))
     return found

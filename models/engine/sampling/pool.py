@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WORTH_IT = 200_000
 """Logits in a step from which on several threads sample it: less work ends before they start."""
 
+ROWS = 16
+"""Rows whose likeliest tokens a thread searches at once; the search takes many short calls."""
+
 T = TypeVar("T")
 
 
@@ -102,7 +105,9 @@ class SamplingPool:
         size = max(1, min(BLOCK, len(rows) // len(self._candidates)))
         blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
         self._share(blocks, size, partial(_prepare, rows, logits, found))
-        find_likeliest(found, logits, [_wanted(row) for row in rows])
+        size = max(ROWS, -(-len(rows) // len(self._candidates)))
+        blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
+        self._share(blocks, size, partial(_search, rows, logits, found))
         quick: list[Drawn] = []
         slow: list[Drawn] = []
         for row, distribution in zip(rows, found, strict=True):
@@ -152,6 +157,18 @@ def _prepare(
     except BaseException as error:  # it affects only the sequences of these rows
         for draw in draws:
             draw.error = error
+
+
+def _search(
+    rows: list[list[Draw]],
+    logits: Logits,
+    found: list[Distribution | None],
+    block: slice,
+    _: Candidates,
+) -> None:
+    counts = [_wanted(row) for row in rows[block]]
+    if any(counts):
+        find_likeliest(found[block], logits[block], counts)
 
 
 def _wanted(draws: list[Draw]) -> int:
