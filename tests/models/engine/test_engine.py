@@ -607,14 +607,26 @@ async def test_a_long_prompt_does_not_stall_the_others(opened):
 
 async def test_many_requests_from_many_loops_share_the_engine(opened):
     model = opened("llama")
+    sampling = GREEDY.model_copy(update={"top_logprobs": 2})
 
-    def one(n: int) -> list[str]:
-        return asyncio.run(texts(model, ask(f"{n % 5}"), GREEDY, [1, 2]))
+    def one(n: int) -> list[Completion]:
+        request = ModelRequest(ask(f"{n % 5}"), sampling, [1, 2])
+        return asyncio.run(model.generate(request).completions())
 
     found = await asyncio.gather(*(asyncio.to_thread(one, n) for n in range(40)))
     for n, pair in enumerate(found):
-        assert pair[0] == pair[1] == found[n % 5][0]
+        for each in pair:
+            assert same_but_for_ties(each, found[n % 5][0])
     assert model.engine.stats.requests == 40
+
+
+def same_but_for_ties(one: Completion, other: Completion) -> bool:
+    """Whether two greedy texts are equal up to a token that is as likely as the other's."""
+    for mine, its in zip(one.logprobs, other.logprobs, strict=True):
+        if mine.token != its.token:
+            (_, best), (_, second) = mine.top
+            return its.token in dict(mine.top) and best - second <= TOLERANCE
+    return True
 
 
 def test_a_template_keeps_the_adapter_and_its_scale(opened, adapters):
