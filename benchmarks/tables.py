@@ -65,7 +65,7 @@ OTHERS = (
     "universal-self-consistency,best-of-n@8:scorer=judge,few-shot,plan-and-solve,step-back,"
     "least-to-most,self-refine,chain-of-verification,debate,mixture-of-agents,parallel-think,"
     "self-verify-pool:drafts=4,arithmetic,program-aided,tool-integrated,react,budget-forcing,"
-    "router@8"
+    "budget-forcing:thinking=256,router@8"
 )
 SEARCHES = (
     "tree-of-thoughts,tree-of-thoughts:by=logprob,beam-search,monte-carlo-tree-search,"
@@ -85,6 +85,7 @@ TEMPERATURES = ",".join(
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
     + ["self-consistency@1,4:temperature=0.4:prompt=worked-examples"]
 )
+TOP_P = "direct,self-consistency@4,self-consistency@4:top_p=0.8,self-consistency@4:top_p=1.0:min_p=0"
 """For training questions, or generated ones, which are in no other table."""
 SCORERS = (
     "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
@@ -114,6 +115,9 @@ TABLES = {
     "scorers-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 40, SCORERS),
     "temperature-135m": Table(EMBEDDED, f"{PROBLEMS}40", 40, TEMPERATURES, ("--seed", "1")),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
+    "top-p-135m": Table(EMBEDDED, f"{PROBLEMS}40", 40, TOP_P, ("--seed", "1")),
+    "top-p-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TOP_P),
+    "top-p-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TOP_P),
     "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }
 PICTURE = "gsm8k-1.5b"
@@ -133,7 +137,7 @@ def command(name: str, options: argparse.Namespace, *more: str) -> list[str]:
     words += ["--model", model, "--graphs", table.graphs]
     words += ["--engine", f"threads={options.threads}", "--out", str(options.runs / name)]
     words += shlex.split(options.options)
-    if table.graphs != TEMPERATURES:
+    if table.graphs not in (TEMPERATURES, TOP_P):
         for file in sorted(PARAMS.glob(f"{table.model}.*.yaml")):
             words += ["--params", str(file)]
     return [sys.executable, "-m", "thinkgraph", "compare", *words, *table.more, "--replace", *more]
