@@ -85,7 +85,10 @@ TEMPERATURES = ",".join(
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
     + ["self-consistency@1,4:temperature=0.4:prompt=worked-examples"]
 )
-TOP_P = "direct,self-consistency@4,self-consistency@4:top_p=0.8,self-consistency@4:top_p=1.0:min_p=0"
+TOP_P = (
+    "direct,self-consistency@4,self-consistency@4:top_p=0.8,"
+    "self-consistency@4:top_p=1.0:min_p=0"
+)
 """For training questions, or generated ones, which are in no other table."""
 SCORERS = (
     "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
