@@ -86,8 +86,7 @@ TEMPERATURES = ",".join(
     + ["self-consistency@1,4:temperature=0.4:prompt=worked-examples"]
 )
 TOP_P = (
-    "direct,self-consistency@4,self-consistency@4:top_p=0.8,"
-    "self-consistency@4:top_p=1.0:min_p=0"
+    "direct,self-consistency@4,self-consistency@4:top_p=0.8,self-consistency@4:top_p=1.0:min_p=0"
 )
 """For training questions, or generated ones, which are in no other table."""
 SCORERS = (
