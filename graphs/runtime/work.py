@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from langgraph.graph.state import CompiledStateGraph
 
+from thinkgraph.graphs.checker.checks.data_flow import MERGING
 from thinkgraph.graphs.language.spec import END, Scalar, Spec, Use
 from thinkgraph.graphs.runtime import state as channels
 from thinkgraph.graphs.runtime.budget import limited
@@ -164,8 +165,6 @@ OWN = frozenset({"json_schema", "grammar", "tagged", "thinking", "prefix"})
 """Settings by which a node constrains its own text; the output's schema is not applied then."""
 STEPWISE = frozenset({"expand"})
 """Kinds whose texts are parts of an answer."""
-REPLACING = frozenset({"synthesize"})
-"""Kinds whose candidates replace all others, which then need not match the schema."""
 
 
 class JsonText(Extractor):
@@ -225,5 +224,5 @@ def _lasts(spec: Spec, name: str) -> bool:
     found = [name, *(owner for owner, node in spec.nodes.items() if node.fallback == name)]
     for at in found:
         follow = forward[at] - set(found)
-        found += [n for n in follow if n == END or spec.nodes[n].kind not in REPLACING]
+        found += [n for n in follow if n == END or spec.nodes[n].kind not in MERGING]
     return END in found

@@ -172,10 +172,8 @@ def _left_out(
             wrong = "counted as wrong" if not metric.estimates else f"counted as not {metric.claim}"
             yield f"{each.label} failed on {_count(each.failures)}, {wrong}."
         if each.incomplete:
-            yield (
-                f"{each.label} lost requests, which failed, on {_count(each.incomplete)}; the same "
-                "command repeats them."
-            )
+            count = _count(each.incomplete)
+            yield f"Requests of {each.label} failed on {count}; the same command repeats them."
         if metric.estimates and each.abstained:
             yield (
                 f"{each.label} gave no number for {_count(each.abstained)}: not {metric.claim}, "
