@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from thinkgraph.evaluate.analysis.strategy import StrategySummary
 from thinkgraph.evaluate.metrics.metric import Metric
 
 _MANY = 10_000  # beyond it, a number of questions is impractical and isn't named exactly
+_OFTEN = 0.1  # share of texts cut off from which on it is told
 
 
 def found(
@@ -39,6 +41,7 @@ def found(
     yield from _overthinking(thoughts)
     yield from _front(strategies)
     yield from _left_out(strategies, metric, questions)
+    yield from _truncated(strategies)
 
 
 class Beaten(NamedTuple):
@@ -181,6 +184,23 @@ def _left_out(
             )
         if each.questions < questions:
             yield f"{each.label} has answered {each.questions:,} of {_count(questions)} so far."
+
+
+def _truncated(strategies: Sequence[StrategySummary]) -> Iterator[str]:
+    often = [each for each in strategies if each.truncated >= _OFTEN]
+    often.sort(key=lambda each: -each.truncated)
+    if often:
+        named, others = often[:3], len(often[3:])
+        shares = [f"{_percent(each.truncated)} of those of {each.label}" for each in named]
+        if others:
+            shares.append(
+                f"{_percent(_OFTEN)} or more of those of {others} other{'s' * (others > 1)}"
+            )
+        name = re.split("[@:]", often[0].label)[0]
+        yield (
+            f"Texts were cut off at max_tokens: {_listed(shares)}. A larger one, as in "
+            f"{name}:max_tokens=2048, lets them end."
+        )
 
 
 def _count(questions: int) -> str:

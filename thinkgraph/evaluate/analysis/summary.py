@@ -164,6 +164,7 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
     values, ended = [score.value for score in scores], [row for row in rows if row.failure is None]
     total, tokens = math.fsum(values), result.tokens([*result.rows])
     low, high = _share_interval(values, comparison.seed)
+    drafts = [draft for row in rows for draft in row.drafts]
     judged = not metric.estimates and all(value in (0, 1) for value in values)
     return StrategySummary(
         label=result.label,
@@ -175,6 +176,7 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
         abstained=sum(score.abstained for score in scores),
         failures=len(rows) - len(ended),
         incomplete=sum(row.lost is not None for row in rows),
+        truncated=mean([draft.finish_reason == "length" for draft in drafts]),
         tokens=tokens,
         prompt_tokens=mean([row.prompt_tokens for row in ended]),
         calls=mean([row.calls for row in ended]),

@@ -19,7 +19,7 @@ from thinkgraph.evaluate.metrics.find import find_metric
 from thinkgraph.evaluate.metrics.own import Own
 from thinkgraph.evaluate.results.columns import cost, lines
 from thinkgraph.evaluate.runs.comparison import Comparison
-from thinkgraph.evaluate.runs.row import Row
+from thinkgraph.evaluate.runs.row import Draft, Row
 from thinkgraph.evaluate.runs.variant import Variant
 from thinkgraph.evaluate.tasks.question import Question
 from thinkgraph.models.model import Usage
@@ -78,6 +78,15 @@ def said(verdicts, about="", **more):
     """The sentences that speak of something."""
     found = summary(verdicts, **more).sentences
     return [each for each in found if about in each]
+
+
+def drafts(row, *, cut):
+    """Two candidates, the second of which may be cut off."""
+    ends = ("stop", "length" if cut else "stop")
+    return tuple(
+        Draft(id=f"a.{n}", text="", answer=None, tokens=1, live=True, finish_reason=end)
+        for n, end in enumerate(ends)
+    )
 
 
 CLEAR = {"direct": "+" * 40 + "-" * 60, "chain-of-thought": "+" * 10 + "-" * 90}
@@ -262,6 +271,19 @@ class TestSentences:
         assert "chain-of-thought can't be told from direct on 1 question: −100 points [" in found[1]
         assert "chain-of-thought failed on 1 question, counted as wrong." in found
         assert not [each for each in found if "1 questions" in each]
+
+    def test_texts_that_were_cut_off(self):
+        found = comparison({"direct": "++--", "self-consistency@2": "++++"})
+        rows = [
+            row.model_copy(update={"drafts": drafts(row, cut=row.strategy == "direct")})
+            for row in found.rows
+        ]
+        told = summarize(found.model_copy(update={"rows": tuple(rows)}), find_metric("exact"))
+        assert [each.truncated for each in told.strategies] == [0.5, 0]
+        assert told.sentences[-1] == (
+            "Texts were cut off at max_tokens: 50 % of those of direct. A larger one, as in "
+            "direct:max_tokens=2048, lets them end."
+        )
 
     def test_requests_that_failed(self):
         found = comparison({"direct": "++-"})
