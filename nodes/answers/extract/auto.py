@@ -55,25 +55,29 @@ class Auto(Extractor):
         given, text = text, _without_denied(text)
         marked = Final.last(text)
         remark = marked.text if marked and marked.remark else None
-        said = self._said(text, None if remark else marked)
+        said, end = self._said(text, None if remark else marked)
         match self.kind:
             case "number":
                 if not (said and re.search(r"\d", said)):
-                    return LastNumber().find(text) or said
+                    return LastNumber().find(text[end:]) or said
                 return _only_number(said) or said
             case "text":
                 return said or remark or given
         short = _short(text) if text == given else None
         return said or short or _formula(text) or LastNumber().find(text) or remark
 
-    def _said(self, text: str, marked: Phrase | None) -> str | None:
-        """The content of the last box, or the marked answer if it is later or there is no box."""
+    def _said(self, text: str, marked: Phrase | None) -> tuple[str | None, int]:
+        r"""The content of the last box, or the marked answer if it is later or there is no box.
+
+        Also where a search for other numbers may begin: the end of the box, as `\boxed{\infty}` is
+        an answer and no number before it is.
+        """
         box = Boxed.last(text)
         if box and not (marked and marked.start >= box[1] and _supersedes(text, marked)):
-            return box[0]
+            return box
         if marked is None or self.kind == "text":
-            return marked.text if marked else None
-        return _value(marked.text)
+            return marked.text if marked else None, 0
+        return _value(marked.text), 0
 
 
 _NO = r"(?:not|n['’]t)\b(?!\s+only\b)"

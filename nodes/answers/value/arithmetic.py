@@ -138,7 +138,8 @@ def _factorial(value: Fraction) -> Fraction:
 
 def _raised(base: Fraction, exponent: Fraction) -> Fraction:
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if exponent.denominator != 1 or abs(exponent) * bits > _BITS or (not base and exponent <= 0):
+    large = abs(base) not in (0, 1) and abs(exponent) * bits > _BITS
+    if exponent.denominator != 1 or large or (not base and exponent <= 0):
         raise _NoNumberError
     return base ** int(exponent)
 

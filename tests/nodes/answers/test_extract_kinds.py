@@ -275,6 +275,10 @@ def test_inputs_of_public_reports() -> None:
         ),
         ({"auto": "number"}, "No, it takes 3 days.", "3"),
         ({"auto": "number"}, "The answer is Paris in 1889.", "Paris in 1889"),
+        ({"auto": "number"}, r"As a = 2, the answer is \boxed{\infty}.", r"\infty"),
+        ({"auto": "number"}, r"For p \le x \le 15 the least is \[ \boxed{p} \]", "p"),
+        ({"auto": "number"}, r"\boxed{\text{The answer is }} 16", "16"),
+        ({"auto": "number"}, r"It is 12. \boxed{}", "12"),
     ],
 )
 def test_a_declared_kind_is_looked_for(how: object, text: str, answer: str | None) -> None:

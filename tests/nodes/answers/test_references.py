@@ -163,7 +163,7 @@ def without_currency(text: str) -> str:
 
 
 def without_unit(text: str) -> str:
-    return re.sub(r"(?<=[\d} ])\s*\\(?:text|mbox)\{[^}]*\}(?:\^2)?$", "", text)
+    return re.sub(r"(?<=[\d}])\s*\\(?:text|mbox)\{[^}]*\}(?:\^2)?$", "", text)
 
 
 def degrees_in_braces(text: str) -> str:
