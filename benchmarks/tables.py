@@ -85,10 +85,11 @@ TEMPERATURES = ",".join(
     + ["self-consistency@1,4:temperature=0.4:prompt=question"]
     + ["self-consistency@1,4:temperature=0.4:prompt=worked-examples"]
 )
+"""For training questions, or generated ones, which are in no other table."""
 TOP_P = (
     "direct,self-consistency@4,self-consistency@4:top_p=0.8,self-consistency@4:top_p=1.0:min_p=0"
 )
-"""For training questions, or generated ones, which are in no other table."""
+"""For the same questions."""
 SCORERS = (
     "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
     "best-of-n@8:scorer=certainty"

@@ -24,7 +24,7 @@ TOP = 20  # tokens that make up a token's confidence in DeepConf (arXiv 2508.152
 
 
 class Likeliest(NamedTuple):
-    """The likeliest tokens: all whose logit is at least ``least``, in no particular order."""
+    """The likeliest tokens: all whose logit is at least ``least``, in ascending order."""
 
     tokens: Tokens
     least: float
@@ -229,7 +229,7 @@ def find_likeliest(
 def _find_likeliest(
     logits: Logits, maxima: Logits, counts: Sequence[int]
 ) -> list[Likeliest | None]:
-    """The likeliest tokens of several rows, as :meth:`Distribution.likeliest` finds them.
+    """The likeliest tokens of several rows; None for a row where they can't be found quickly.
 
     Args:
         logits: (rows, vocabulary).

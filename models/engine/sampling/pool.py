@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +25,7 @@ WORTH_IT = 200_000
 """Logits in a step from which on several threads sample it: less work ends before they start."""
 
 ROWS = 16
-"""Rows whose likeliest tokens a thread searches at once; the search takes many short calls."""
+"""Fewest rows whose likeliest tokens a thread searches at once, in many short calls."""
 
 T = TypeVar("T")
 
@@ -166,9 +167,12 @@ def _search(
     block: slice,
     _: Candidates,
 ) -> None:
-    counts = [_wanted(row) for row in rows[block]]
+    counts = [
+        _wanted(row) if made else 0 for row, made in zip(rows[block], found[block], strict=True)
+    ]
     if any(counts):
-        find_likeliest(found[block], logits[block], counts)
+        with suppress(Exception):  # then each draw searches by itself, and an error is its own
+            find_likeliest(found[block], logits[block], counts)
 
 
 def _wanted(draws: list[Draw]) -> int:

@@ -8,6 +8,7 @@ from thinkgraph.nodes.answers.extract.extractor import Extractor
 from thinkgraph.nodes.answers.extract.final import Final, Phrase
 from thinkgraph.nodes.answers.extract.label import LEADING
 from thinkgraph.nodes.answers.extract.number import LastNumber
+from thinkgraph.nodes.answers.value import as_number, canonical
 
 _WORDS = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
 _MOST_WORDS = 4
@@ -58,19 +59,20 @@ class Auto(Extractor):
         said, end = self._said(text, None if remark else marked)
         match self.kind:
             case "number":
-                if not (said and re.search(r"\d", said)):
-                    return LastNumber().find(text[end:]) or said
-                return _only_number(said) or said
+                if said and re.search(r"\d", said):
+                    return _only_number(said) or said
+                if said and end:
+                    return _beside(text, said, end) or said
+                return LastNumber().find(text) or said
             case "text":
                 return said or remark or given
         short = _short(text) if text == given else None
         return said or short or _formula(text) or LastNumber().find(text) or remark
 
     def _said(self, text: str, marked: Phrase | None) -> tuple[str | None, int]:
-        r"""The content of the last box, or the marked answer if it is later or there is no box.
+        """The content of the last box, or the marked answer if it is later or there is no box.
 
-        Also where a search for other numbers may begin: the end of the box, as `\boxed{\infty}` is
-        an answer and no number before it is.
+        Second, the position at which the box ends; 0 without one.
         """
         box = Boxed.last(text)
         if box and not (marked and marked.start >= box[1] and _supersedes(text, marked)):
@@ -78,6 +80,39 @@ class Auto(Extractor):
         if marked is None or self.kind == "text":
             return marked.text if marked else None, 0
         return _value(marked.text), 0
+
+
+_EMPTY = re.compile(
+    r"\\(?:text|math|operatorname|mbox)[a-z]*\s*(?=\{)"
+    r"|\\(?:square|checkmark|phantom|q?quad|[,;:! ])|[{}]"
+)
+_ONLY_WORDS = re.compile(r"[^\W\d_]{2,}(?:\W+[^\W\d_]+)*")
+_PLACEHOLDER = re.compile(
+    r"(?i)(?:(?:the|your|my|final|correct|right)\s+)*(?:answer|result|correct)"
+)
+
+
+def _beside(text: str, content: str, end: int) -> str | None:
+    r"""The number beside a box without one; None if what the box holds is the answer.
+
+    `\boxed{\infty}` and `\boxed{p}` are answers, and no number elsewhere is. An empty box, a
+    placeholder, a unit or words that announce the answer aren't.
+
+    Args:
+        text: the whole text.
+        content: what the box holds.
+        end: the position at which it ends.
+    """
+    bare = _EMPTY.sub(" ", content).strip(" .,:;!?_~*")
+    start = text.rfind("\\", 0, text.rfind("box", 0, end))
+    if not re.search(r"[^\W_]", bare):
+        return LastNumber().find(text)
+    if not _ONLY_WORDS.fullmatch(bare) or as_number(canonical(bare)) is not None:
+        return None
+    if behind := LastNumber().find(text[end:].partition("\n")[0]):
+        return behind
+    before = re.search(r"\d[^\w\n]{0,6}\Z", text[:start])
+    return LastNumber().find(text[:start]) if before or _PLACEHOLDER.fullmatch(bare) else None
 
 
 _NO = r"(?:not|n['’]t)\b(?!\s+only\b)"

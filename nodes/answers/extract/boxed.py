@@ -75,7 +75,9 @@ def _boxes(text: str) -> list[_Box]:
         elif token["open"]:
             opened.append((token.start(), token.end()))
         elif token["bare"]:
-            found.append(_Box(token["bare"].rstrip(".,;"), token.start(), token.end()))
+            bare = token["bare"].rstrip(".,;")
+            if re.search(r"\d", bare) or len(bare) == 1:  # not `in \boxed form`
+                found.append(_Box(bare, token.start(), token.end()))
         elif token[0] == "}" and opened and (place := opened.pop()):
             content = text[place[1] : token.start()].strip()
             inner = found[-1].start > place[0] if found else False

@@ -277,8 +277,15 @@ def test_inputs_of_public_reports() -> None:
         ({"auto": "number"}, "The answer is Paris in 1889.", "Paris in 1889"),
         ({"auto": "number"}, r"As a = 2, the answer is \boxed{\infty}.", r"\infty"),
         ({"auto": "number"}, r"For p \le x \le 15 the least is \[ \boxed{p} \]", "p"),
+        ({"auto": "number"}, r"It is \(\boxed{\infty}\), as 1/x grows near 0.", r"\infty"),
+        ({"auto": "number"}, r"Twelve is 12: \boxed{\text{twelve}}", r"\text{twelve}"),
+        ({"auto": "number"}, r"6 divides all: \boxed{\text{No value}}", r"\text{No value}"),
         ({"auto": "number"}, r"\boxed{\text{The answer is }} 16", "16"),
+        ({"auto": "number"}, "#### 72\n\n\\boxed{\\text{Answer}}", "72"),
+        ({"auto": "number"}, r"It is $18 \boxed{\text{ dollars}}$.", "$18"),
         ({"auto": "number"}, r"It is 12. \boxed{}", "12"),
+        ({"auto": "number"}, r"It is 12. \boxed{\checkmark}", "12"),
+        ({"auto": "number"}, r"The answer is 72. I write it in \boxed form.", "72"),
     ],
 )
 def test_a_declared_kind_is_looked_for(how: object, text: str, answer: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from thinkgraph.evaluate.analysis.strategy import StrategySummary
 from thinkgraph.evaluate.metrics.metric import Metric
 
 _MANY = 10_000  # beyond it, a number of questions is impractical and isn't named exactly
-_OFTEN = 0.1  # share of texts cut off from which on it is told
+_OFTEN = 0.1  # from this share of texts that reached max_tokens, a sentence says so
 
 
 def found(
@@ -189,18 +188,12 @@ def _left_out(
 def _truncated(strategies: Sequence[StrategySummary]) -> Iterator[str]:
     often = [each for each in strategies if each.truncated >= _OFTEN]
     often.sort(key=lambda each: -each.truncated)
-    if often:
-        named, others = often[:3], len(often[3:])
-        shares = [f"{_percent(each.truncated)} of those of {each.label}" for each in named]
-        if others:
-            shares.append(
-                f"{_percent(_OFTEN)} or more of those of {others} other{'s' * (others > 1)}"
-            )
-        name = re.split("[@:]", often[0].label)[0]
-        yield (
-            f"Texts were cut off at max_tokens: {_listed(shares)}. A larger one, as in "
-            f"{name}:max_tokens=2048, lets them end."
-        )
+    shares = [f"{_percent(each.truncated)} of the texts of {each.label}" for each in often[:3]]
+    if others := len(often[3:]):
+        count = f"{others} other strateg{'y' if others == 1 else 'ies'}"
+        shares.append(f"{_percent(_OFTEN)} or more of those of {count}")
+    if shares:
+        yield f"{_listed(shares)} reached max_tokens; a larger one may let them end."
 
 
 def _count(questions: int) -> str:

@@ -30,7 +30,9 @@ class StrategySummary(Frozen):
     failures: int = Field(description="number of runs that ended with an error; counted as wrong")
     incomplete: int = Field(0, description="number of answers whose run lost a request that failed")
     truncated: float = Field(
-        0.0, description="share of the candidates' texts that reached `max_tokens`, 0 to 1"
+        0.0,
+        description="share of the texts of the remaining candidates that reached `max_tokens`, 0 "
+        "to 1; 0 if the results are kept without candidates",
     )
     tokens: float = Field(
         description="mean number of sampled tokens per question, as if the strategy ran alone; "

@@ -164,7 +164,7 @@ def _summary_of(result: StrategyScores, metric: Metric, comparison: Comparison) 
     values, ended = [score.value for score in scores], [row for row in rows if row.failure is None]
     total, tokens = math.fsum(values), result.tokens([*result.rows])
     low, high = _share_interval(values, comparison.seed)
-    drafts = [draft for row in rows for draft in row.drafts]
+    drafts = [draft for row in rows for draft in row.drafts if draft.live]
     judged = not metric.estimates and all(value in (0, 1) for value in values)
     return StrategySummary(
         label=result.label,

@@ -281,9 +281,21 @@ class TestSentences:
         told = summarize(found.model_copy(update={"rows": tuple(rows)}), find_metric("exact"))
         assert [each.truncated for each in told.strategies] == [0.5, 0]
         assert told.sentences[-1] == (
-            "Texts were cut off at max_tokens: 50 % of those of direct. A larger one, as in "
-            "direct:max_tokens=2048, lets them end."
+            "50 % of the texts of direct reached max_tokens; a larger one may let them end."
         )
+
+    def test_steps_of_a_search_were_not_cut_off(self):
+        found = comparison({"beam-search": "++"})
+        steps = [
+            [each.model_copy(update={"live": False}) for each in drafts(row, cut=True)]
+            for row in found.rows
+        ]
+        rows = [
+            row.model_copy(update={"drafts": tuple(own)})
+            for row, own in zip(found.rows, steps, strict=True)
+        ]
+        told = summarize(found.model_copy(update={"rows": tuple(rows)}), find_metric("exact"))
+        assert not [each for each in told.sentences if "max_tokens" in each]
 
     def test_requests_that_failed(self):
         found = comparison({"direct": "++-"})
