@@ -112,6 +112,7 @@ TABLES = {
     "gsm8k-1.5b-trees": Table("qwen-1.5b", "gsm8k_test.jsonl", 100, TREES),
     "relations-1.5b": Table("qwen-1.5b", f"{GYM}family_relationships:100", 100, QUICK, EXACT),
     "relations-0.5b": Table("qwen-0.5b", f"{GYM}family_relationships:200", 200, QUICK, EXACT),
+    "syllogisms-0.5b": Table("qwen-0.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
     "syllogisms-1.5b": Table("qwen-1.5b", f"{GYM}syllogism:100", 100, QUICK, EXACT),
     "word-problems-135m": Table(EMBEDDED, f"{PROBLEMS}100", 100, WORDS),
     "scorers-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 40, SCORERS),
