@@ -89,7 +89,7 @@ TEMPERATURES = ",".join(
 TOP_P = (
     "direct,self-consistency@4,self-consistency@4:top_p=0.8,self-consistency@4:top_p=1.0:min_p=0"
 )
-"""For the same questions."""
+"""For the questions of the tables of temperatures."""
 SCORERS = (
     "direct,self-consistency@8,self-certainty@8,best-of-n@8:scorer=judge,best-of-n@8:scorer=logprob,"
     "best-of-n@8:scorer=certainty"
@@ -119,10 +119,10 @@ TABLES = {
     "scorers-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 40, SCORERS),
     "temperature-135m": Table(EMBEDDED, f"{PROBLEMS}40", 40, TEMPERATURES, ("--seed", "1")),
     "temperature-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
+    "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
     "top-p-135m": Table(EMBEDDED, f"{PROBLEMS}40", 40, TOP_P, ("--seed", "1")),
     "top-p-0.5b": Table("qwen-0.5b", "gsm8k_train.jsonl", 30, TOP_P),
     "top-p-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TOP_P),
-    "temperature-1.5b": Table("qwen-1.5b", "gsm8k_train.jsonl", 30, TEMPERATURES),
 }
 PICTURE = "gsm8k-1.5b"
 END = "<!-- end -->"

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from thinkgraph.nodes.answers.extract.boxed import Boxed
+from thinkgraph.nodes.answers.extract.boxed import Box, Boxed
 from thinkgraph.nodes.answers.extract.extractor import Extractor
 from thinkgraph.nodes.answers.extract.final import Final, Phrase
 from thinkgraph.nodes.answers.extract.label import LEADING
@@ -56,30 +56,33 @@ class Auto(Extractor):
         given, text = text, _without_denied(text)
         marked = Final.last(text)
         remark = marked.text if marked and marked.remark else None
-        said, end = self._said(text, None if remark else marked)
+        box = _last_box(text, None if remark else marked)
+        said = box.content if box else self._marked(None if remark else marked)
         match self.kind:
             case "number":
                 if said and re.search(r"\d", said):
                     return _only_number(said) or said
-                if said and end:
-                    return _beside(text, said, end) or said
+                if box:
+                    return _beside(text, box) or box.content
                 return LastNumber().find(text) or said
             case "text":
                 return said or remark or given
         short = _short(text) if text == given else None
         return said or short or _formula(text) or LastNumber().find(text) or remark
 
-    def _said(self, text: str, marked: Phrase | None) -> tuple[str | None, int]:
-        """The content of the last box, or the marked answer if it is later or there is no box.
-
-        Second, the position at which the box ends; 0 without one.
-        """
-        box = Boxed.last(text)
-        if box and not (marked and marked.start >= box[1] and _supersedes(text, marked)):
-            return box
+    def _marked(self, marked: Phrase | None) -> str | None:
+        """The marked answer, or for any kind but a text the value in it."""
         if marked is None or self.kind == "text":
-            return marked.text if marked else None, 0
-        return _value(marked.text), 0
+            return marked.text if marked else None
+        return _value(marked.text)
+
+
+def _last_box(text: str, marked: Phrase | None) -> Box | None:
+    """The last box, unless a marked answer supersedes it."""
+    box = Boxed.last(text)
+    if box and marked and marked.start >= box.end and _supersedes(text, marked):
+        return None
+    return box
 
 
 _EMPTY = re.compile(
@@ -92,27 +95,23 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def _beside(text: str, content: str, end: int) -> str | None:
+def _beside(text: str, box: Box) -> str | None:
     r"""The number beside a box without one; None if what the box holds is the answer.
 
     `\boxed{\infty}` and `\boxed{p}` are answers, and no number elsewhere is. An empty box, a
     placeholder, a unit or words that announce the answer aren't.
-
-    Args:
-        text: the whole text.
-        content: what the box holds.
-        end: the position at which it ends.
     """
-    bare = _EMPTY.sub(" ", content).strip(" .,:;!?_~*")
-    start = text.rfind("\\", 0, text.rfind("box", 0, end))
+    bare = _EMPTY.sub(" ", box.content).strip(" .,:;!?_~*")
     if not re.search(r"[^\W_]", bare):
         return LastNumber().find(text)
     if not _ONLY_WORDS.fullmatch(bare) or as_number(canonical(bare)) is not None:
         return None
-    if behind := LastNumber().find(text[end:].partition("\n")[0]):
+    if behind := LastNumber().find(text[box.end :].partition("\n")[0]):
         return behind
-    before = re.search(r"\d[^\w\n]{0,6}\Z", text[:start])
-    return LastNumber().find(text[:start]) if before or _PLACEHOLDER.fullmatch(bare) else None
+    before = text[: box.start]
+    if re.search(r"\d[^\w\n]{0,6}\Z", before) or _PLACEHOLDER.fullmatch(bare):
+        return LastNumber().find(before)
+    return None
 
 
 _NO = r"(?:not|n['’]t)\b(?!\s+only\b)"

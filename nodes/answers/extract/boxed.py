@@ -25,7 +25,9 @@ _BETWEEN = re.compile(
 _FARTHEST = 60
 
 
-class _Box(NamedTuple):
+class Box(NamedTuple):
+    """A box, or neighbouring ones that are one answer."""
+
     content: str
     start: int
     end: int
@@ -44,11 +46,11 @@ class Boxed(Extractor):
         `\boxed{-2}` and `\boxed{1}` give `-2, 1`.
         """
         last = self.last(text)
-        return last[0] if last else None
+        return last.content if last else None
 
     @staticmethod
-    def last(text: str) -> tuple[str, int] | None:
-        """The last boxed answer, and the position at which it ends."""
+    def last(text: str) -> Box | None:
+        """The last boxed answer, with its place."""
         boxes = _boxes(text)
         if not boxes:
             return None
@@ -60,12 +62,13 @@ class Boxed(Extractor):
             together.insert(0, box)
         contents = list({canonical(box.content): box.content for box in together}.values())
         decimal = any(re.search(r"\d,\d", content) for content in contents)
-        return ("; " if decimal else ", ").join(contents), boxes[-1].end
+        content = ("; " if decimal else ", ").join(contents)
+        return Box(content, together[0].start, together[-1].end)
 
 
-def _boxes(text: str) -> list[_Box]:
+def _boxes(text: str) -> list[Box]:
     """The boxes in the order in which they close; only the innermost of nested ones."""
-    found: list[_Box] = []
+    found: list[Box] = []
     if "box" not in text:  # most texts have none
         return found
     opened: list[tuple[int, int] | None] = []
@@ -77,12 +80,12 @@ def _boxes(text: str) -> list[_Box]:
         elif token["bare"]:
             bare = token["bare"].rstrip(".,;")
             if re.search(r"\d", bare) or len(bare) == 1:  # not `in \boxed form`
-                found.append(_Box(bare, token.start(), token.end()))
+                found.append(Box(bare, token.start(), token.end()))
         elif token[0] == "}" and opened and (place := opened.pop()):
             content = text[place[1] : token.start()].strip()
             inner = found[-1].start > place[0] if found else False
             if inner:
                 found[-1] = found[-1]._replace(start=place[0], end=token.end())
             elif content:
-                found.append(_Box(content, place[0], token.end()))
+                found.append(Box(content, place[0], token.end()))
     return found

@@ -283,6 +283,7 @@ def test_inputs_of_public_reports() -> None:
         ({"auto": "number"}, r"\boxed{\text{The answer is }} 16", "16"),
         ({"auto": "number"}, "#### 72\n\n\\boxed{\\text{Answer}}", "72"),
         ({"auto": "number"}, r"It is $18 \boxed{\text{ dollars}}$.", "$18"),
+        ({"auto": "number"}, r"He packs 18 \boxed{\text{boxes}}.", "18"),
         ({"auto": "number"}, r"It is 12. \boxed{}", "12"),
         ({"auto": "number"}, r"It is 12. \boxed{\checkmark}", "12"),
         ({"auto": "number"}, r"The answer is 72. I write it in \boxed form.", "72"),

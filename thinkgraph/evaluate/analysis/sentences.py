@@ -186,8 +186,8 @@ def _left_out(
 
 
 def _truncated(strategies: Sequence[StrategySummary]) -> Iterator[str]:
-    often = [each for each in strategies if each.truncated >= _OFTEN]
-    often.sort(key=lambda each: -each.truncated)
+    most_first = sorted(strategies, key=lambda each: -each.truncated)
+    often = [each for each in most_first if each.truncated >= _OFTEN]
     shares = [f"{_percent(each.truncated)} of the texts of {each.label}" for each in often[:3]]
     if others := len(often[3:]):
         count = f"{others} other strateg{'y' if others == 1 else 'ies'}"
